@@ -1,0 +1,82 @@
+"""The command line: a table of commands, each imported when it is first used."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from w2l.errors import W2LError
+
+COMMANDS = {
+    "preprocess": ("stages.preprocess:command", "Folder of talking clips -> face crops and mels in the cache."),
+    "detect": ("stages.detect:command", "Find the faces of one video."),
+    "train-expert": ("stages.train_expert:command", "Train the network that tells sync from off sync."),
+    "train": ("stages.train:command", "Train the generator that redraws mouths."),
+    "sync": ("stages.sync:command", "Redraw the mouth of a video to fit a speech."),
+    "score": ("stages.score:command", "Measure lip sync: LSE-D, LSE-C, offset."),
+}
+"""Name -> where the command is, and its line in ``w2l --help``."""
+
+
+class Commands(click.Group):
+    """A group that knows its commands by name and help alone until one runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(import_module(module), attribute)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="w2l")
+def group() -> None:
+    """Lip sync: redraw a speaker's mouth to fit any speech; train and measure the models that do it.
+
+    \b
+    w2l sync in.mp4 speech.wav -o out.mp4     the main job, with the shipped model
+    w2l preprocess clips/                     then train-expert, train: your own model
+    w2l score --lse                           how well mouths and voices agree
+
+    Every command works on one cache (--cache, $W2L_CACHE, else ./w2l-cache) and can be run again: what is done is
+    skipped. Exit status: 0 done, 1 data that cannot be used, 2 wrong usage.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line; ends the process with the right status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        group.main(arguments, prog_name=Path(sys.argv[0]).name or "w2l", standalone_mode=False)
+    except W2LError as error:
+        if "--debug" in arguments:
+            raise
+        sys.exit(_complain(str(error), error.exit_status))
+    except click.ClickException as error:
+        sys.exit(_complain(error.format_message(), error.exit_code))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_complain("interrupted; run the same command again to go on", 130))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _complain(message: str, status: int) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()

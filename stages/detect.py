@@ -1,0 +1,140 @@
+"""detect: where the faces of one video are, kept in the cache and drawn on request."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+
+from stages.options import Common, common_options
+from w2l.cache import Cache, write_atomic
+from w2l.device import choose
+from w2l.errors import ConfigError, MediaError, NoFaceError
+from w2l.faces.detector import make_detector
+from w2l.faces.drawing import contact_sheet, draw_tracks, tile
+from w2l.faces.scanning import DetectSettings, clip_for, scan_clip
+from w2l.faces.tracker import Scan, Track, link_tracks
+from w2l.log import progress
+from w2l.media.video import VideoInfo, probe, read_frames
+from w2l.media.writer import VideoWriter
+
+STAGE = "detect"
+SHEET_FRAMES = 12
+"""Most frames on a contact sheet."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found."""
+
+    video: Path
+    frames: int
+    fps: float
+    detections: int
+    """Faces found in the frames looked at."""
+    tracks: int
+    frames_with_face: int
+    """Frames that belong to a track."""
+    fresh: bool
+    """Made now; False: read from the cache."""
+    faces: Path
+    """Where the cache keeps the boxes."""
+    preview: Path | None
+
+
+def run(
+    settings: DetectSettings,
+    video: Path,
+    cache: Cache,
+    preview: Path | None = None,
+    force: bool = False,
+    device: str = "cpu",
+) -> Result:
+    """Finds the faces of `video`, or reads them from the cache; draws them into `preview` (.png, or a video's ending).
+
+    Raises NoFaceError when there are none.
+    """
+    info = probe(video)
+    if preview is not None:
+        _check_preview(preview, video, info)
+    clip = clip_for(cache, video)
+    detector = make_detector(settings.detector, device, settings.min_face)
+    with progress(STAGE, info.n_frames or None) as advance:
+        scan, fresh = scan_clip(clip, video, detector, settings, force, lambda _total: advance())
+    tracks = link_tracks(scan)
+    if not tracks:
+        raise NoFaceError(f"{video}: no face in {scan.n_frames} frames; try --set min_face=20 or another detector")
+    if preview is not None:
+        _draw(preview, video, info, scan, tracks)
+    seen = np.zeros(scan.n_frames, dtype=np.bool_)
+    for track in tracks:
+        seen[track.start : track.stop] = True
+    return Result(
+        video=video,
+        frames=scan.n_frames,
+        fps=round(scan.fps, 3),
+        detections=len(scan.frame),
+        tracks=len(tracks),
+        frames_with_face=int(seen.sum()),
+        fresh=fresh,
+        faces=clip.faces,
+        preview=preview,
+    )
+
+
+def _check_preview(preview: Path, video: Path, info: VideoInfo) -> None:
+    if preview.resolve() == video.resolve():
+        raise ConfigError(f"{preview} is the input; name another file for --preview")
+    if preview.suffix.lower() != ".png":
+        VideoWriter(preview, info.width, info.height, info.fps)  # looks at folder and ending
+    elif not preview.absolute().parent.is_dir():
+        raise MediaError(f"{preview}: there is no folder {preview.parent}; make it or name another")
+
+
+def _draw(preview: Path, video: Path, info: VideoInfo, scan: Scan, tracks: list[Track]) -> None:
+    if preview.suffix.lower() == ".png":
+        _draw_sheet(preview, video, scan, tracks)
+        return
+    sound = video if info.has_sound else None
+    writer = VideoWriter(preview, scan.width, scan.height, scan.fps, speech=sound, speech_origin_s=info.start_s)
+    with writer, progress("preview", scan.n_frames) as advance:
+        for frame in read_frames(video):
+            writer.write(draw_tracks(frame.image, frame.idx, tracks))
+            advance()
+
+
+def _draw_sheet(path: Path, video: Path, scan: Scan, tracks: list[Track]) -> None:
+    chosen = set(np.linspace(0, scan.n_frames - 1, SHEET_FRAMES).round().astype(int).tolist())
+    tiles = [
+        tile(draw_tracks(frame.image, frame.idx, tracks)) for frame in read_frames(video) if frame.idx in chosen
+    ]  # fmt: skip
+    encoded = cv2.imencode(".png", contact_sheet(tiles)[..., ::-1])[1]
+    write_atomic(path, lambda file: file.write(encoded.tobytes()))
+
+
+@click.command(STAGE)
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--preview", type=click.Path(path_type=Path), help="Draw the faces: .png (a sheet of frames) or .mp4.")
+@click.option("--force", is_flag=True, help="Look again, even where it is done.")
+@common_options
+def command(video: Path, preview: Path | None, force: bool, common: Common) -> None:
+    """Finds the faces in VIDEO and keeps their boxes in the cache, where sync reads them.
+
+    \b
+    w2l detect in.mp4 --preview faces.png
+    w2l detect in.mp4 --set stride=1 --set detector=yunet:yunet.onnx
+    """
+    settings = common.settings(DetectSettings, STAGE)
+    cache = Cache.open(common.cache, create=True)
+    result = run(settings, video, cache, preview, force, str(choose(common.device)))
+    common.show(asdict(result), _summary(result))
+
+
+def _summary(result: Result) -> str:
+    known = "" if result.fresh else " (known from before)"
+    lines = [
+        f"{result.video}: {result.tracks} face tracks in {result.frames_with_face} of {result.frames} frames{known}",
+        f"boxes: {result.faces}",
+    ]
+    return "\n".join(lines + ([f"preview: {result.preview}"] if result.preview else []))

@@ -1,0 +1,1 @@
+"""Lip sync: the parts that the stages are told with."""

@@ -1,0 +1,50 @@
+"""Faces drawn into frames, for a person to check; pure."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from w2l.faces.crop import Image
+from w2l.faces.tracker import Track
+
+SHEET_COLUMNS = 4
+SHEET_WIDTH = 400
+"""Width of a frame on a contact sheet, pixels."""
+COLOURS = ((80, 220, 100), (250, 170, 40), (80, 160, 255), (240, 90, 200), (240, 230, 80), (90, 230, 230))
+"""RGB of the tracks, in turn."""
+
+
+def draw_tracks(image: Image, frame_idx: int, tracks: Sequence[Track]) -> Image:
+    """A copy of a frame with box, points, number and score of each track that passes through it."""
+    drawn = image.copy()
+    thick = max(1, round(min(image.shape[:2]) / 300))
+    for number, track in enumerate(tracks):
+        row = frame_idx - track.start
+        if not 0 <= row < len(track):
+            continue
+        colour = COLOURS[number % len(COLOURS)]
+        x1, y1, x2, y2 = (int(side) for side in np.rint(track.boxes[row]))
+        cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), colour, thick)
+        for x, y in np.rint(track.points[row]).astype(int):
+            cv2.circle(drawn, (int(x), int(y)), 2 * thick, colour, -1)
+        label, corner = f"{number} {track.scores[row]:.2f}", (x1, max(y1 - 4, 12))
+        cv2.putText(drawn, label, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * thick, colour, thick, cv2.LINE_AA)
+    return drawn
+
+
+def tile(image: Image) -> Image:
+    """A frame at the width it has on a contact sheet."""
+    height = max(1, round(SHEET_WIDTH * image.shape[0] / image.shape[1]))
+    return np.asarray(cv2.resize(image, (SHEET_WIDTH, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def contact_sheet(tiles: Sequence[Image]) -> Image:
+    """Tiles of one size, in rows of four, on black."""
+    height, width = tiles[0].shape[:2]
+    n_rows = -(-len(tiles) // SHEET_COLUMNS)
+    sheet = np.zeros((n_rows * height, min(len(tiles), SHEET_COLUMNS) * width, 3), dtype=np.uint8)
+    for idx, image in enumerate(tiles):
+        y, x = idx // SHEET_COLUMNS * height, idx % SHEET_COLUMNS * width
+        sheet[y : y + height, x : x + width] = image
+    return sheet

@@ -1,0 +1,58 @@
+"""Messages and progress on stderr: results alone go to stdout."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Advance(Protocol):
+    """Called with the number of units done since the last call."""
+
+    def __call__(self, units: int = 1) -> None:
+        """Moves the bar."""
+
+
+def set_up(verbosity: int) -> None:
+    """Logging to stderr: warnings at 0, messages at 1 and above, details at 2; errors alone below 0."""
+    level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
+    console = Console(stderr=True)
+    handler: logging.Handler
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in ("w2l", "stages"):
+        logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def progress(title: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
+    """A progress bar with rate and time left, on a terminal only."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=total, rate="")
+
+        def advance(units: int = 1) -> None:
+            bar.advance(task, units)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:.1f} {unit}/s" if speed else "")
+
+        yield advance

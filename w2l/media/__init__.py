@@ -1,0 +1,1 @@
+"""Containers in and out, through PyAV alone."""

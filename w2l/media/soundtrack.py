@@ -1,0 +1,181 @@
+"""The sound of a video being written: copied packet by packet where the container takes its codec, else AAC."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from numpy.typing import NDArray
+
+from w2l.errors import MediaError
+from w2l.media.audio import Resampler, sound_blocks, sound_stream
+from w2l.media.container import ReadStats, decode, open_input, packets
+
+MP4_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
+"""Sound that players expect in MP4 and QuickTime files."""
+MATROSKA_CODECS = MP4_CODECS | {"mp2", "flac", "opus", "vorbis", "dts", "pcm_s16le", "pcm_s24le", "pcm_f32le"}
+COPIED_CODECS = {"mp4": MP4_CODECS, "mov": MP4_CODECS, "matroska": MATROSKA_CODECS}
+"""What is copied unchanged, by the muxer's name."""
+FORMATS_WITH_CODEC_DELAY = frozenset({"matroska,webm", "ogg"})
+"""Demuxers that hand on how many samples at the beginning are not to be heard."""
+AAC_RATES = (44100, 48000)
+"""Sample rates in Hz kept when encoding; any other becomes the last of them."""
+AAC_BIT_RATE = 192_000
+"""Bits per second."""
+PREROLL_S = 0.05
+"""Sound kept before a cut in copied packets, in seconds: the decoder needs it to settle."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Which sound a video gets, and when it begins."""
+
+    path: Path
+    origin_s: float | None
+    """Time in the file's clock that falls on the first picture; None: its first sample."""
+    until_s: float
+    """Seconds after the first picture at which the sound is cut."""
+    first_s: float
+    """Time of the first sample in the file's clock, after the codec's priming."""
+    codec: str
+    n_channels: int
+    """1 or 2; sound with more channels is mixed to one."""
+    rate: int
+    """Samples per second."""
+    timed: bool
+    """Its packets carry timestamps."""
+    primed: bool
+    """It begins with samples that are not to be heard, which Matroska can say only of what came from such a file."""
+
+    @property
+    def zero_s(self) -> float:
+        """Time in the file's clock that falls on the first picture."""
+        return self.first_s if self.origin_s is None else self.origin_s
+
+
+def inspect_speech(path: Path, origin_s: float | None, until_s: float | None) -> Speech:
+    """What a file's sound is; MediaError when it is missing, has none, or none of it can be decoded."""
+    with open_input(path) as container:
+        stream = sound_stream(container, path)
+        first = next(decode(container, stream, ReadStats()), None)
+        if first is None:
+            raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
+        codec = stream.codec_context.codec.canonical_name
+        n_channels = first.layout.nb_channels
+        rate, first_s = first.sample_rate, first.time or 0.0
+    with open_input(path) as container:
+        stream = sound_stream(container, path)
+        packet = next(packets(container, stream, ReadStats()))
+        timed = packet is not None and packet.pts is not None
+        primed = timed and first_s - float(packet.pts * stream.time_base) > 0.5 / rate
+        marked = container.format.name in FORMATS_WITH_CODEC_DELAY
+    return Speech(
+        path=path,
+        origin_s=origin_s,
+        until_s=np.inf if until_s is None else until_s,
+        first_s=first_s,
+        codec=codec,
+        n_channels=n_channels if n_channels <= 2 else 1,
+        rate=rate,
+        timed=timed,
+        primed=primed and not marked,
+    )
+
+
+def sound_packets(speech: Speech, source: InputContainer, output: OutputContainer) -> Iterator[tuple[float, Any]]:
+    """Add a sound stream to `output` and give its packets with their times, seconds from the first picture, in order.
+
+    The stream is added by the first `next`, which is the time to call it: before `output` writes its header. Nothing
+    but the packet at hand is kept in memory.
+    """
+    stream = sound_stream(source, speech.path)
+    if _copyable(speech, output.format.name):
+        yield from _copied(speech, source, stream, output.add_stream_from_template(stream))
+    else:
+        rate = speech.rate if speech.rate in AAC_RATES else AAC_RATES[-1]
+        layout = "mono" if speech.n_channels == 1 else "stereo"
+        encoder = output.add_stream("aac", rate=rate, layout=layout, format="fltp", bit_rate=AAC_BIT_RATE)
+        yield from _encoded(speech, source, stream, encoder)
+
+
+def _copyable(speech: Speech, muxer: str) -> bool:
+    """Whether a file of that kind can hold the packets as they are and say where their sound begins."""
+    return speech.timed and speech.codec in COPIED_CODECS[muxer] and not (muxer == "matroska" and speech.primed)
+
+
+def _copied(speech: Speech, source: InputContainer, stream: Any, target: Any) -> Iterator[tuple[float, Any]]:
+    """The source's packets, moved so that `speech.zero_s` becomes time 0; priming keeps its negative times."""
+    unit = Fraction(stream.time_base)
+    shift = round(speech.zero_s / unit)
+    until = speech.until_s / float(unit)
+    earliest = -np.inf if speech.origin_s is None else -PREROLL_S / float(unit)
+    following = 0
+    for packet in packets(source, stream, ReadStats()):
+        if packet is None or not packet.size:
+            continue
+        pts = following if packet.pts is None else packet.pts - shift
+        following = pts + (packet.duration or 0)
+        if following <= earliest:
+            continue
+        if pts >= until:
+            return
+        if following > until:
+            packet.duration = max(1, round(until) - pts)
+        packet.pts = packet.dts = pts
+        packet.stream = target
+        yield float(pts * unit), packet
+
+
+def _encoded(speech: Speech, source: InputContainer, stream: Any, encoder: Any) -> Iterator[tuple[float, Any]]:
+    """The source's sound as AAC; its priming has negative times, which the muxer marks as not to be heard."""
+    n_written = 0
+    for samples in _from_zero(speech, source, stream, encoder.rate):
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", encoder.layout.name)
+        frame.sample_rate, frame.time_base, frame.pts = encoder.rate, Fraction(1, encoder.rate), n_written
+        n_written += samples.shape[1]
+        for packet in encoder.encode(frame):
+            yield float(packet.pts * packet.time_base), packet
+    for packet in encoder.encode(None):
+        # The last packet is filled up with silence; its duration says where the sound ends.
+        packet.duration = max(1, min(packet.duration or 0, n_written - packet.pts))
+        yield float(packet.pts * packet.time_base), packet
+
+
+def _from_zero(speech: Speech, source: InputContainer, stream: Any, rate: int) -> Iterator[NDArray[np.float32]]:
+    """The source's sound (channels, samples) at `rate` from the first picture on, in pieces, cut at `until_s`."""
+    resampler = Resampler(rate, speech.n_channels)
+    n_left = None if np.isinf(speech.until_s) else round(speech.until_s * rate)
+    n_skip = round((speech.zero_s - speech.first_s) * rate)
+    if n_skip < 0:
+        silence = np.zeros((speech.n_channels, -n_skip), np.float32)
+        n_skip = 0
+    else:
+        silence = np.zeros((speech.n_channels, 0), np.float32)
+
+    def pieces() -> Iterator[NDArray[np.float32]]:
+        yield silence
+        for block in sound_blocks(source, stream, ReadStats()):
+            yield resampler.push(_folded(block.samples, speech.n_channels), block.rate)
+        yield resampler.flush()
+
+    for piece in pieces():
+        n_skipped = min(n_skip, piece.shape[1])
+        n_skip -= n_skipped
+        piece = piece[:, n_skipped:] if n_left is None else piece[:, n_skipped : n_skipped + n_left]
+        if n_left is not None:
+            n_left -= piece.shape[1]
+        if piece.shape[1]:
+            yield piece
+        if n_left == 0:
+            return
+
+
+def _folded(samples: NDArray[np.float32], n_channels: int) -> NDArray[np.float32]:
+    """The same sound with that many channels: untouched, or the channels' average in each."""
+    if samples.shape[0] == n_channels:
+        return samples
+    return np.repeat(samples.mean(axis=0, keepdims=True), n_channels, axis=0)

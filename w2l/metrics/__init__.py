@@ -1,0 +1,1 @@
+"""Measures, pure on arrays."""

@@ -1,0 +1,131 @@
+"""The layers all networks are made of, and how time and rows are laid out in their inputs.
+
+Attribute names are those of the published Wav2Lip models, so that their state dicts load without renaming.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Pair = int | tuple[int, int]
+
+SMALLEST_GRID = 4
+"""Downsampling stops at a grid of this many rows and columns or fewer; one valid convolution turns that into 1 x 1."""
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, ReLU; a residual block adds its input before the ReLU.
+
+    ``activation=False`` leaves the ReLU out: the last layer of a signed embedding.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        *,
+        residual: bool = False,
+        activation: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding), nn.BatchNorm2d(n_out))
+        self.residual = residual
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        out: Tensor = self.conv_block(x)
+        if self.residual:
+            out = out.add_(x)
+        return F.relu_(out) if self.activation else out
+
+
+class UpBlock(nn.Module):
+    """Transposed convolution, batch norm, ReLU; ``keep_rows`` keeps only that many rows, counted from the bottom."""
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel: int, stride: int = 1, padding: int = 0, *, keep_rows: int | None = None
+    ) -> None:
+        super().__init__()
+        transposed = nn.ConvTranspose2d(n_in, n_out, kernel, stride, padding, output_padding=stride - 1)
+        self.conv_block = nn.Sequential(transposed, nn.BatchNorm2d(n_out))
+        self.keep_rows = keep_rows
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        out: Tensor = self.conv_block[0](x)
+        if self.keep_rows is not None:
+            out = out[..., -self.keep_rows :, :]
+        return F.relu_(self.conv_block[1](out))
+
+
+class PlainConvBlock(nn.Module):
+    """Convolution and leaky ReLU without a norm, for the discriminator."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        return F.leaky_relu_(self.conv_block(x), 0.01)
+
+
+def residual_blocks(n_channels: int, n_blocks: int) -> list[nn.Module]:
+    """`n_blocks` residual 3 x 3 blocks that keep their shape."""
+    return [ConvBlock(n_channels, n_channels, 3, 1, 1, residual=True) for _ in range(n_blocks)]
+
+
+def audio_encoder(width: int, n_last_residuals: int, *, signed: bool = False) -> nn.Sequential:
+    """Encoder of one mel window: (batch, 1, 80, 16) -> (batch, 16 * width, 1, 1).
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first layer, 32 in the published models.
+    n_last_residuals : int
+        Residual blocks at the coarsest grid: 1 in the published generator, 2 in the published expert.
+    signed : bool
+        Whether the embedding may be negative (no ReLU at the end).
+    """
+    w = width
+    return nn.Sequential(
+        ConvBlock(1, w, 3, 1, 1),
+        *residual_blocks(w, 2),
+        ConvBlock(w, 2 * w, 3, (3, 1), 1),  # 27 x 16
+        *residual_blocks(2 * w, 2),
+        ConvBlock(2 * w, 4 * w, 3, 3, 1),  # 9 x 6
+        *residual_blocks(4 * w, 2),
+        ConvBlock(4 * w, 8 * w, 3, (3, 2), 1),  # 3 x 3
+        *residual_blocks(8 * w, n_last_residuals),
+        ConvBlock(8 * w, 16 * w, 3),
+        ConvBlock(16 * w, 16 * w, 1, activation=not signed),
+    )
+
+
+def lower_half(frames: Tensor) -> Tensor:
+    """The lower half of the rows: (..., size, size) -> (..., size / 2, size), a view."""
+    return frames[..., frames.shape[-2] // 2 :, :]
+
+
+def stack_frames(frames: Tensor) -> Tensor:
+    """Frames of a window side by side on the channel axis, frame 0 first.
+
+    (batch, channels, frames, rows, columns) -> (batch, frames * channels, rows, columns).
+    """
+    return frames.transpose(1, 2).flatten(1, 2)
+
+
+def fold_time(frames: Tensor) -> Tensor:
+    """Frames as single pictures, all clips of frame 0 first, then all of frame 1.
+
+    (batch, channels, frames, rows, columns) -> (frames * batch, channels, rows, columns).
+    """
+    return frames.permute(2, 0, 1, 3, 4).flatten(0, 1)
+
+
+def unfold_time(pictures: Tensor, n_frames: int) -> Tensor:
+    """What `fold_time` folded: (frames * batch, channels, ...) -> (batch, channels, frames, ...)."""
+    return pictures.reshape(n_frames, -1, *pictures.shape[1:]).movedim(0, 2)

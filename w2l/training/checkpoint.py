@@ -1,0 +1,210 @@
+"""Model files and training states: the only place where networks are saved and loaded.
+
+Our own model files are safetensors whose metadata holds a `ModelCard`; public PyTorch checkpoints are recognised by
+their keys and shapes and read without unpickling code.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Literal, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from w2l.cache import write_atomic
+from w2l.config import build, plain
+from w2l.errors import CheckpointError, ConfigError
+from w2l.faces.crop import CropSpec
+from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.judge import Judge, JudgeDimensions
+
+Kind = Literal["generator", "expert", "discriminator", "judge"]
+Network = TypeVar("Network", bound=nn.Module)
+
+NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
+    "generator": (Generator, GeneratorDimensions),
+    "expert": (Expert, ExpertDimensions),
+    "discriminator": (Discriminator, DiscriminatorDimensions),
+    "judge": (Judge, JudgeDimensions),
+}
+PUBLIC_MARKS = {
+    "generator": "face_decoder_blocks.0.0.conv_block.0.weight",
+    "discriminator": "binary_pred.0.weight",
+    "judge": "netcnnlip.0.weight",
+    "expert": "face_encoder.0.conv_block.0.weight",
+}
+"""A key that only this kind of public checkpoint has."""
+PUBLIC_PADS = (0, 10, 0, 0)
+"""Pads (top, bottom, left, right) around the detected box that the public generators expect."""
+PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
+PUBLIC_LICENCE = "non-commercial, see the model's publisher"
+METADATA_KEY = "w2l"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says about itself: enough to rebuild the network and to feed it."""
+
+    kind: Kind
+    dimensions: dict[str, Any]
+    """Fields of the network's dimensions."""
+    crop: CropSpec = field(default_factory=CropSpec)
+    """How faces are cut for it."""
+    colour: Literal["rgb", "bgr"] = "rgb"
+    """Order of the colour channels that the network sees."""
+    mask: str = "lower-half"
+    """What of the face is hidden from the generator."""
+    references: Literal["still", "same"] = "still"
+    """Reference at inference: one `still` frame of the clip, or the `same` frame that is redrawn (published)."""
+    mel: str = "wav2lip-80x16"
+    """The mel settings: 80 bands, 16 kHz, hop 200, windows of 16 columns, see `w2l.spectral`."""
+    fps: float = 25.0
+    step: int = 0
+    """Training steps."""
+    data: str = ""
+    """What it was trained on."""
+    licence: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Validation scores."""
+    scale: float = 1.0
+    """With `bias`: the probability of being in sync is sigmoid(scale * cosine + bias) for a calibrated expert."""
+    bias: float = 0.0
+    schedule: dict[str, float] = field(default_factory=dict)
+    """Weights of the loss terms at `step`, by name."""
+    calibrated: bool = False
+    """False: the cosine itself is the probability, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in eval mode, its card and where it came from."""
+
+    network: nn.Module
+    card: ModelCard
+    path: Path
+
+
+def save_model(path: Path, network: nn.Module, card: ModelCard) -> None:
+    """Writes one model file, atomically."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    content = to_safetensors(tensors, {METADATA_KEY: json.dumps(plain(card), sort_keys=True)})
+    write_atomic(path, lambda file: file.write(content))
+
+
+def load_model(path: Path, kind: Kind, device: torch.device | str = "cpu") -> Model:
+    """The model at `path`, in eval mode; ours (.safetensors) or a public checkpoint.
+
+    Raises CheckpointError when the file is missing, damaged or holds another kind of network.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"model {path} does not exist; check the path or train one")
+    tensors, card = _read_ours(path) if path.suffix == ".safetensors" else _read_public(path)
+    if card.kind != kind:
+        raise CheckpointError(f"model {path} holds a {card.kind}, but a {kind} is needed; name another file")
+    network = build_network(card, path)
+    counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
+    try:
+        left = network.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"model {path} does not fit its dimensions: {_first_line(error)}") from error
+    missing = sorted(set(left.missing_keys) - counters)
+    if missing or left.unexpected_keys:
+        odd = (missing or sorted(left.unexpected_keys))[0]
+        raise CheckpointError(f"model {path} is no complete {kind}: {odd} is {'missing' if missing else 'unknown'}")
+    return Model(network.to(device).eval(), card, path)
+
+
+def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:
+    """A network with the dimensions of `card` and random weights."""
+    network, dimensions = NETWORKS[card.kind]
+    try:
+        built: nn.Module = network(build(dimensions, card.dimensions))
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"model {path or card.kind} has dimensions that cannot be built: {error}") from error
+    return built
+
+
+def dimensions_of(network: nn.Module) -> dict[str, Any]:
+    """The dimensions of one of our networks, as plain values."""
+    return dataclasses.asdict(network.dimensions)  # type: ignore[arg-type,call-overload,no-any-return,unused-ignore]
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card of a model file of ours, without its weights."""
+    return _read_ours(path, weights=False)[1]
+
+
+def _read_ours(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], ModelCard]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()} if weights else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"model {path} is damaged or cut off ({_first_line(error)}); copy or make it anew"
+        ) from error
+    if METADATA_KEY not in metadata:
+        raise CheckpointError(f"model {path} says nothing about itself; it was not written by w2l")
+    try:
+        card = build(ModelCard, json.loads(metadata[METADATA_KEY]))
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
+    if card.kind not in NETWORKS:
+        raise CheckpointError(f"model {path} holds a {card.kind!r}, which this w2l does not know")
+    return tensors, card
+
+
+def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
+    """Weights of a public checkpoint with the prefix ``module.`` taken off, and a card for it."""
+    content = _torch_load(path)
+    tensors = content.get("state_dict", content)
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise CheckpointError(f"model {path} holds no weights; name a Wav2Lip or SyncNet checkpoint")
+    tensors = {str(key).replace("module.", ""): value for key, value in tensors.items()}
+    kind = next((kind for kind, mark in PUBLIC_MARKS.items() if mark in tensors), None)
+    if kind is None:
+        raise CheckpointError(f"model {path} is none of the known public checkpoints ({', '.join(PUBLIC_MARKS)})")
+    crops = {"judge": CropSpec("judge", 224, smooth_s=0.0)}
+    card = ModelCard(
+        kind=kind,  # type: ignore[arg-type]
+        dimensions=dataclasses.asdict(NETWORKS[kind][1]()),
+        crop=crops.get(kind, CropSpec("box", 96, PUBLIC_PADS)),
+        colour="bgr",
+        references="same",
+        data=PUBLIC_DATA,
+        licence=PUBLIC_LICENCE,
+    )
+    return tensors, card
+
+
+def _torch_load(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged or cut off ({_first_line(error)}); copy or make it anew") from error
+    except UnpicklingError as error:
+        raise CheckpointError(f"{path} is no checkpoint of weights alone, or damaged; it was not loaded") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no dictionary of weights")
+    return content
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes a training state (tensors, numbers, text, dictionaries and lists of them), atomically."""
+    write_atomic(path, lambda file: torch.save(state, file))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """A training state; CheckpointError when it is damaged."""
+    return _torch_load(path)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
