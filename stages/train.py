@@ -1,7 +1,6 @@
 """train: crops and mels of the cache, and an expert -> a generator."""
 
 import logging
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 
 from stages.options import Common, common_options
 from w2l import config, weights
-from w2l.cache import Cache, fingerprint, write_text
+from w2l.cache import Cache, fingerprint
 from w2l.data.dataset import crop_spec, open_splits
 from w2l.device import choose
 from w2l.training.generator_task import GeneratorSettings, GeneratorTask
@@ -44,14 +43,12 @@ def run(
     taught = f"taught by {expert.path}" if expert else "reconstruction only"
     logger.info("%d tracks to train on, %d to validate on; %s", len(train), len(val), taught)
     folder = cache.run_folder(name)
-    if force:
-        shutil.rmtree(folder, ignore_errors=True)
     identity = config.plain(settings)
     identity["loop"] = {"steps": settings.loop.steps}
     identity["models"] = [fingerprint(config.plain(model.card)) for model in (expert, init) if model]
     task = GeneratorTask(settings, train, val, crop, expert, where, f"{len(train)} tracks", init)
-    write_text(folder / "config.yaml", config.dump(settings, STAGE))
-    progress = fit(task, folder, settings.loop, identity, settings.warm_up)
+    text = config.dump(settings, STAGE)
+    progress = fit(task, folder, settings.loop, identity, settings.warm_up, text, anew=force)
     return Result(folder / "generator-best.safetensors", progress.step, progress.scores, folder / "samples")
 
 

@@ -1,7 +1,6 @@
 """train-expert: crops and mels of the cache -> an expert that tells in sync from off sync."""
 
 import logging
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 
 from stages.options import Common, common_options
 from w2l import config
-from w2l.cache import Cache, write_text
+from w2l.cache import Cache
 from w2l.data.dataset import crop_spec, open_splits
 from w2l.device import choose
 from w2l.errors import ConfigError
@@ -44,13 +43,11 @@ def run(
     train, val = open_splits(cache, crop)
     logger.info("%d tracks to train on, %d to validate on", len(train), len(val))
     folder = cache.run_folder(name)
-    if force:
-        shutil.rmtree(folder, ignore_errors=True)
     identity = config.plain(settings)
     identity["loop"] = {"steps": settings.loop.steps}
     task = ExpertTask(settings, train, val, crop, choose(device), f"{len(train)} tracks")
-    write_text(folder / "config.yaml", config.dump(settings, STAGE))
-    progress = fit(task, folder, settings.loop, identity, settings.warm_up)
+    text = config.dump(settings, STAGE)
+    progress = fit(task, folder, settings.loop, identity, settings.warm_up, text, anew=force)
     return Result(folder / f"{settings.arch}-best.safetensors", progress.step, progress.scores)
 
 

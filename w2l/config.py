@@ -2,10 +2,11 @@
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -44,7 +45,7 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(key, known)}")
+            raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(str(key), known)}")
         arguments[key] = _convert(hints[key], value, f"{prefix}{key}")
     try:
         return kind(**arguments)
@@ -75,7 +76,7 @@ def _section(path: Path, stage: str) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"settings file {path} cannot be read: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2025-13-01
         text = " ".join(str(error).split())
         raise ConfigError(f"settings file {path} is no YAML: {text}") from error
     if content is None:
@@ -105,7 +106,7 @@ def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
 def _parse(text: str, assignment: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {assignment!r}: the value cannot be read; quote it") from error
 
 
@@ -115,27 +116,53 @@ def _suggestion(key: str, known: Iterable[str]) -> str:
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:
+    """`value`, as YAML gives it, as the type `hint`, which is one type or that type and None."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if value is None and type(None) in kinds:
+    if value is None and (type(None) in kinds or Any in kinds):
         return None
-    for kind in kinds:
-        if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-            return build(kind, value, f"{name}.")  # type: ignore[arg-type]
-    if Path in kinds:
-        return Path(str(value))
-    if float in kinds:
+    kind = next(kind for kind in kinds if kind is not type(None))
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} must hold 'key: value' lines, got {value!r}")
+        return build(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        return _choice(get_args(kind), value, name)
+    if get_origin(kind) is tuple:
+        return _row(get_args(kind), value, name)
+    if kind is float:
         return _number(value, name)
-    if bool in kinds and not isinstance(value, bool):
+    if kind is bool and not isinstance(value, bool):
         raise ConfigError(f"{name} must be true or false, got {value!r}")
-    if int in kinds and (isinstance(value, bool) or not isinstance(value, int)):
+    if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
         raise ConfigError(f"{name} must be a whole number, got {value!r}")
-    if str in kinds:
-        return str(value)
-    return tuple(value) if isinstance(value, list) else value
+    if kind in (str, Path):
+        if value is None or isinstance(value, (list, Mapping)):
+            raise ConfigError(f"{name} must be one text, got {value!r}")
+        return kind(str(value))
+    return value
+
+
+def _choice(allowed: tuple[Any, ...], value: Any, name: str) -> Any:
+    if value not in allowed:
+        raise ConfigError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+    return value
+
+
+def _row(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{name} must be a list such as [1, 2], got {value!r}")
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(value) != len(kinds):
+        raise ConfigError(f"{name} must be a list of {len(kinds)} values, got {len(value)}")
+    return tuple(_convert(kind, item, f"{name}[{place}]") for place, (kind, item) in enumerate(zip(kinds, value)))
 
 
 def _number(value: Any, name: str) -> float:
     try:  # YAML reads 1e-4 as text
-        return float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} must be a number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise ConfigError(f"{name} must be a number, got {value!r}")
+    return number

@@ -26,15 +26,20 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
         return path
     if Path(name).is_file():
         return Path(name)
-    folder = (cache.root / "checkpoints") if cache else None
-    if folder is not None:
-        for tag in ("best", "latest"):
-            path = folder / name / f"{kind}-{tag}.safetensors"
-            if path.is_file():
-                return path
-    runs = sorted(entry.name for entry in folder.iterdir()) if folder is not None and folder.is_dir() else []
-    there = ", ".join([SHIPPED, *runs])
-    raise CheckpointError(f"no {kind} named {name!r}: no such file, and the models here are {there}")
+    for tag in ("best", "latest"):
+        if cache and (path := cache.run_folder(name) / f"{kind}-{tag}.safetensors").is_file():
+            return path
+    raise CheckpointError(f"no {kind} named {name!r}: no such file, and {_what_there_is(kind, cache)}")
+
+
+def _what_there_is(kind: Kind, cache: Cache | None) -> str:
+    """The names that `find` knows, as a clause."""
+    names = [SHIPPED] if (BUNDLED / f"{kind}.safetensors").is_file() else []
+    if cache:
+        names += sorted({path.parent.name for path in cache.run_folder("").glob(f"*/{kind}-*.safetensors")})
+    if not names:
+        return f"no run here has made one; train one or give a file ({kind}-best.safetensors, or a public checkpoint)"
+    return f"the {kind}s here are {', '.join(names)}"
 
 
 def load(name: str, kind: Kind, cache: Cache | None = None, device: torch.device | str = "cpu") -> Model:

@@ -1,5 +1,6 @@
 """Training batches from the cache, each a pure function of (seed, step): resuming needs no loader state."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,12 @@ from w2l.timing import WINDOW_FRAMES
 
 VALIDATION_SHARE = 10
 """Without a `val` list, one clip in so many validates."""
+OPEN_FILES = 128
+"""Crops kept open at once: each costs a file handle, of which a process may have only 1024."""
 
 
 class Tracks:
-    """The tracks of one split: crops memory-mapped, sounds in memory.
+    """The tracks of one split: crops memory-mapped while in use, sounds in memory.
 
     Crops for a generator and its expert (`aligned`, `box`) are seen by their lower half and heard as mel; crops for a
     judge are seen whole and heard as MFCC.
@@ -27,34 +30,29 @@ class Tracks:
     def __init__(self, cache: Cache, rows: list[TrackRow], crop: CropSpec) -> None:
         """Opens `rows`; TrainingError when none has two complete windows."""
         self.for_judge = crop.kind == "judge"
-        self.names: list[str] = []
-        self.frames: list[NDArray[np.uint8]] = []
-        self.mels: list[NDArray[np.float32]] = []
-        self.mfccs: list[NDArray[np.float32]] = []
-        self.counts: list[int] = []
-        for row in rows:
-            count = n_windows(row.n_frames, row.n_columns)
-            if count < 2:
-                continue
-            frames, mel = cache.load_track(row)
-            self.names.append(row.clip)
-            self.frames.append(frames)
-            self.mels.append(mel)
-            if self.for_judge:
-                self.mfccs.append(cache.load_mfcc(row))
-            self.counts.append(count)
-        if not self.names:
+        usable = [row for row in rows if n_windows(row.n_frames, row.n_columns) >= 2]
+        if not usable:
             raise TrainingError(
                 f"{len(rows)} tracks, none with two windows of {WINDOW_FRAMES} frames; add longer clips"
             )
+        self.names = [row.clip for row in usable]
+        self.counts = np.array([n_windows(row.n_frames, row.n_columns) for row in usable], dtype=np.int64)
+        """(tracks,): windows of each track."""
+        self.mels = [cache.load_track(row)[1] for row in usable]
+        self.mfccs = [cache.load_mfcc(row) for row in usable] if self.for_judge else []
+        self._open = functools.lru_cache(OPEN_FILES)(lambda track: cache.load_track(usable[track])[0])
 
     def __len__(self) -> int:
         """Number of tracks."""
         return len(self.names)
 
+    def frames(self, track: int) -> NDArray[np.uint8]:
+        """All crops of a track, (frames, height, width, 3), memory-mapped."""
+        return self._open(track)
+
     def window(self, track: int, start: int) -> NDArray[np.uint8]:
         """Five crops (frames, height, width, 3) from frame `start` on."""
-        return np.asarray(self.frames[track][start : start + WINDOW_FRAMES])
+        return np.asarray(self.frames(track)[start : start + WINDOW_FRAMES])
 
     def seen(self, track: int, start: int) -> NDArray[np.uint8]:
         """What the network that compares faces with sounds sees of `window`: (frames, rows, width, 3)."""
@@ -96,8 +94,10 @@ def crop_spec(cache: Cache) -> CropSpec:
         outcome = clip.outcome("preprocess")
         if outcome.get("tracks"):
             found[fingerprint(outcome["crop"])] = outcome["crop"]
-    if len(found) != 1:
-        raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all alike")
+    if not found:
+        raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
+    if len(found) > 1:
+        raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
     return CropSpec(**next(iter(found.values())))
 
 
@@ -110,7 +110,7 @@ class ExpertBatch:
     sounds: NDArray[np.float32]
     """(batch, 80, 16) mel, or (batch, 13, 20) MFCC for a judge."""
     partner: NDArray[np.int64]
-    """(batch,): for each window another one of the same clip, at least the minimum gap away."""
+    """(batch,): for each window another one of the same clip, at least the gap away."""
     in_sync: NDArray[np.bool_]
     """(batch,): the paper's coin: pair the face with its own sound, or with its partner's."""
     silent: NDArray[np.bool_]
@@ -122,22 +122,29 @@ def _rng(seed: int, step: int) -> np.random.Generator:
 
 
 def _spread_starts(rng: np.random.Generator, count: int, n_starts: int, gap: int) -> NDArray[np.int64]:
-    """`count` window starts in [0, n_starts), any two at least `gap` apart where there is room, else 1 apart."""
-    gap = max(1, min(gap, (n_starts - 1) // max(count - 1, 1)))
+    """`count` window starts in [0, n_starts), any two at least `gap` apart; n_starts > gap * (count - 1)."""
     free = n_starts - gap * (count - 1)
-    if free < 1:
-        return rng.integers(0, n_starts, count)
     return np.asarray(rng.permutation(np.sort(rng.integers(0, free, count)) + gap * np.arange(count)))
 
 
 def expert_batch(
     tracks: Tracks, seed: int, step: int, n_clips: int, per_clip: int, gap: int, augment: AugmentSettings
 ) -> ExpertBatch:
-    """Batch `step` of an expert's training: `per_clip` windows of each of `n_clips` clips."""
+    """Batch `step` of an expert's training: `per_clip` windows, `gap` apart, of each of `n_clips` clips.
+
+    Tracks without room for these windows are left out, and no track comes twice: with fewer than `n_clips` of them the
+    batch is smaller. TrainingError when there is none.
+    """
     rng = _rng(seed, step)
-    chosen = rng.choice(len(tracks), n_clips, replace=n_clips > len(tracks))
+    roomy = np.flatnonzero(tracks.counts > gap * (per_clip - 1))
+    if not len(roomy):
+        raise TrainingError(
+            f"none of {len(tracks)} tracks has room for {per_clip} windows {gap} frames apart; add longer clips, or "
+            "set per_clip or gap lower"
+        )
+    n_clips = min(n_clips, len(roomy))
     faces, sounds, silent = [], [], []
-    for track in chosen:
+    for track in rng.choice(roomy, n_clips, replace=False):
         look, sound = draw_look(rng, augment), draw_sound(rng, augment)
         for start in map(int, _spread_starts(rng, per_clip, tracks.counts[track], gap)):
             faces.append(augment_frames(tracks.seen(track, start), look))
@@ -175,7 +182,7 @@ def generator_batch(
     rng = _rng(seed, step)
     parts: list[tuple[NDArray[Any], ...]] = []
     for track in rng.integers(0, len(tracks), size):
-        frames, mel = tracks.frames[track], tracks.mels[track]
+        frames, mel = tracks.frames(track), tracks.mels[track]
         look, sound = draw_look(rng, augment), draw_sound(rng, augment)
         start = int(rng.integers(0, tracks.counts[track]))
         references = [_reference(rng, frames, start, still) for _ in range(n_references)]

@@ -6,6 +6,7 @@ their keys and shapes and read without unpickling code.
 
 import dataclasses
 import json
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -46,6 +47,11 @@ PUBLIC_PADS = (0, 10, 0, 0)
 PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
 PUBLIC_LICENCE = "non-commercial, see the model's publisher"
 METADATA_KEY = "w2l"
+DAMAGE = (
+    OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
+    MemoryError, struct.error,
+)  # fmt: skip
+"""What PyTorch's reader was seen to raise for files that are cut off, changed at random, or no checkpoints at all."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ def load_model(path: Path, kind: Kind, device: torch.device | str = "cpu") -> Mo
     try:
         left = network.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
-        raise CheckpointError(f"model {path} does not fit its dimensions: {_first_line(error)}") from error
+        lines = str(error).strip().splitlines()  # the first names no tensor
+        raise CheckpointError(f"model {path} does not fit its dimensions: {lines[-1].strip()}") from error
     missing = sorted(set(left.missing_keys) - counters)
     if missing or left.unexpected_keys:
         odd = (missing or sorted(left.unexpected_keys))[0]
@@ -153,8 +160,8 @@ def _read_ours(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], Mod
     if METADATA_KEY not in metadata:
         raise CheckpointError(f"model {path} says nothing about itself; it was not written by w2l")
     try:
-        card = build(ModelCard, json.loads(metadata[METADATA_KEY]))
-    except (ConfigError, ValueError) as error:
+        card = build(ModelCard, dict(json.loads(metadata[METADATA_KEY])))
+    except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
     if card.kind not in NETWORKS:
         raise CheckpointError(f"model {path} holds a {card.kind!r}, which this w2l does not know")
@@ -167,7 +174,7 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
     tensors = content.get("state_dict", content)
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise CheckpointError(f"model {path} holds no weights; name a Wav2Lip or SyncNet checkpoint")
-    tensors = {str(key).replace("module.", ""): value for key, value in tensors.items()}
+    tensors = {str(key).removeprefix("module."): value for key, value in tensors.items()}
     kind = next((kind for kind, mark in PUBLIC_MARKS.items() if mark in tensors), None)
     if kind is None:
         raise CheckpointError(f"model {path} is none of the known public checkpoints ({', '.join(PUBLIC_MARKS)})")
@@ -187,7 +194,7 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
 def _torch_load(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         raise CheckpointError(f"{path} is damaged or cut off ({_first_line(error)}); copy or make it anew") from error
     except UnpicklingError as error:
         raise CheckpointError(f"{path} is no checkpoint of weights alone, or damaged; it was not loaded") from error

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from w2l.data.dataset import Tracks
+from w2l.errors import TrainingError
 from w2l.timing import WINDOW_FRAMES
 
 PAIR_SEED = 20
 """Of the off-sync partners: the same in every validation."""
-Embed = Callable[[Tracks, int, NDArray[np.int64]], tuple[Tensor, Tensor]]
+Starts = NDArray[np.int64]
+Embed = Callable[[Tracks, int, Starts], tuple[Tensor, Tensor]]
 """(tracks, track, window starts) -> (audio, face) embeddings, each (windows, features)."""
 
 
@@ -28,7 +30,7 @@ class Pairs:
     silent: NDArray[np.bool_]
     """(windows,)"""
     offsets: NDArray[np.int64]
-    """(tracks,): the shift in frames at which each whole clip fits best."""
+    """(tracks,): the offset in frames at which each whole clip fits best; see `best_offset`."""
 
 
 def score_pairs(
@@ -41,7 +43,8 @@ def score_pairs(
 ) -> Pairs:
     """All windows of all tracks, each once in sync and once off sync by at least `gap` frames.
 
-    `similarity` gives (audio windows, face windows) from two sets of embeddings.
+    `similarity` gives (audio windows, face windows) from two sets of embeddings. Tracks too short for a pair are left
+    out; TrainingError when all are.
     """
     rng = np.random.default_rng(PAIR_SEED)
     positive, negative, quiet, offsets = [], [], [], []
@@ -57,15 +60,22 @@ def score_pairs(
         positive.append(np.diagonal(table)[usable])
         negative.append(table[partners, starts][usable])
         quiet.append(silent(tracks, track, starts)[usable])
-        offsets.append(best_shift(table, max_shift))
+        offsets.append(best_offset(table, max_shift))
+    if not offsets:
+        raise TrainingError(
+            f"none of {len(tracks)} validation tracks has two windows {gap} frames apart; validate on longer clips"
+        )
     return Pairs(np.concatenate(positive), np.concatenate(negative), np.concatenate(quiet), np.array(offsets))
 
 
-def best_shift(table: NDArray[np.float64], max_shift: int) -> int:
-    """The shift, in frames, by which sounds must be taken later for the best mean similarity; table[sound, face]."""
-    reach = min(max_shift, len(table) - 1)
-    shifts = range(-reach, reach + 1)
-    return max(shifts, key=lambda shift: float(np.diagonal(table, -shift).mean()))
+def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
+    """The offset, in frames, with the best mean similarity in ``table[sound, face]``.
+
+    Positive when the sound runs ahead of the picture, as in `w2l.metrics.sync`: face i then fits sound i - offset.
+    Offsets of more than half the clip are not tried.
+    """
+    reach = min(max_shift, len(table) // 2)
+    return max(range(-reach, reach + 1), key=lambda offset: float(np.diagonal(table, offset).mean()))
 
 
 def balanced_accuracy(pairs: Pairs, threshold: float) -> float:
@@ -111,7 +121,8 @@ def bce(pairs: Pairs, scale: float, bias: float) -> float:
 
 
 def summary(pairs: Pairs, threshold: float, calibration: tuple[float, float]) -> dict[str, float]:
-    """Scores by name: accuracies at `threshold`, area under the curve, share of clips placed within one frame.
+    """Scores by name: accuracies at `threshold` (`voiced`: without the silent windows, where others are), area under
+    the curve, share of clips placed within one frame.
 
     `calibration`, (scale, bias) of the logistic curve, is handed on, with the cross entropy that it gives.
     """
@@ -122,7 +133,7 @@ def summary(pairs: Pairs, threshold: float, calibration: tuple[float, float]) ->
         "accuracy": balanced_accuracy(pairs, threshold),
         "in_sync": float((pairs.in_sync >= threshold).mean()),
         "off_sync": float((pairs.off_sync < threshold).mean()),
-        "voiced": balanced_accuracy(voiced, threshold) if len(voiced.in_sync) else float("nan"),
+        **({"voiced": balanced_accuracy(voiced, threshold)} if len(voiced.in_sync) else {}),
         "auc": area_under_roc(pairs),
         "offset_within_1": float((np.abs(pairs.offsets) <= 1).mean()),
         "threshold": threshold,

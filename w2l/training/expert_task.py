@@ -73,8 +73,12 @@ class ExpertSettings:
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; choose {' or '.join(known)}")
-        if self.per_clip < 2 or self.n_clips < 1:
-            raise ConfigError("n_clips must be at least 1 and per_clip at least 2: off-sync pairs come from one clip")
+        if self.per_clip < 2 or min(self.n_clips, self.gap, self.width) < 1:
+            raise ConfigError(
+                "n_clips, gap and width must be at least 1 and per_clip at least 2: off-sync pairs come from one clip"
+            )
+        if self.lr <= 0 or self.clip_norm <= 0 or min(self.warm_up, self.seed) < 0:
+            raise ConfigError("lr and clip_norm must be above 0, warm_up and seed at least 0")
         if self.arch == "judge" and self.loss == "bce":
             raise ConfigError("the judge measures distances, not cosines: train it with loss=contrastive")
 
@@ -240,7 +244,10 @@ def embed_windows(
 
 
 def _pairing(settings: ExpertSettings, crop: CropSpec) -> Pairing:
-    if settings.arch == "judge":
-        return DistancePairing(Judge(JudgeDimensions(crop.size, settings.width)))
-    dimensions = ExpertDimensions(crop.size, WINDOW_FRAMES, settings.width, settings.loss == "contrastive")
-    return CosinePairing(Expert(dimensions))
+    signed = settings.loss == "contrastive"
+    try:
+        if settings.arch == "judge":
+            return DistancePairing(Judge(JudgeDimensions(crop.size, settings.width)))
+        return CosinePairing(Expert(ExpertDimensions(crop.size, WINDOW_FRAMES, settings.width, signed)))
+    except ValueError as error:
+        raise ConfigError(f"no {settings.arch} fits these crops: {error}") from error

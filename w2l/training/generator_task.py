@@ -19,15 +19,18 @@ from w2l.timing import WINDOW_FRAMES
 from w2l.training.checkpoint import Model, ModelCard, dimensions_of
 from w2l.training.evaluate import to_device
 from w2l.training.loop import LoopSettings, Validation
-from w2l.training.losses import adversarial, ramp
+from w2l.training.losses import adversarial, focused_l1, mouth_focus, ramp
 from w2l.training.samples import write_sheet
 from w2l.training.teacher import Teacher
-from w2l.training.tensors import channels_last, masked, pictures
+from w2l.training.tensors import channels_last, in_order, masked, pictures
 
 VALIDATION_SEED = 20
 """Of the validation batches: the same in every validation."""
 STILL = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 """No augmentation."""
+FIRST_LAYER = "face_encoder_blocks.0.0.conv_block.0.weight"
+LAST_LAYER = ("output_block.1.weight", "output_block.1.bias")
+"""Where a generator's colours come in and go out."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class GeneratorSettings:
     """A reference is one `still` frame, as at inference, or a moving window, as published."""
     batch_size: int = 16
     """Windows of five frames in a batch."""
+    mouth_focus: float = 0.0
+    """By how much the mouth's pixels weigh more than others in L1; 0 weighs all alike, as published."""
     sync: float = 0.03
     """Weight of the sync loss, from `sync_start` on."""
     sync_start: int = 0
@@ -91,6 +96,11 @@ class GeneratorSettings:
                 raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; choose {' or '.join(words)}")
         if self.discriminator_frames not in (1, WINDOW_FRAMES):
             raise ConfigError(f"discriminator_frames must be 1 or {WINDOW_FRAMES}, got {self.discriminator_frames}")
+        counts = (self.batch_size, self.validation_batches, self.width, self.discriminator_width, self.n_references)
+        if min(counts) < 1:
+            raise ConfigError("batch_size, validation_batches, widths and n_references must be at least 1")
+        if min(self.lr, self.discriminator_lr, self.clip_norm) <= 0 or min(self.warm_up, self.seed) < 0:
+            raise ConfigError("lr, discriminator_lr and clip_norm must be above 0, warm_up and seed at least 0")
         if min(self.sync, self.adversarial) < 0 or self.sync + self.adversarial >= 1:
             raise ConfigError("sync and adversarial must be at least 0 and together less than 1: the rest weighs L1")
 
@@ -103,21 +113,20 @@ class GeneratorTask:
         device: torch.device, data: str = "", init: Model | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(settings.seed)
-        self.settings, self.train, self.val, self.crop, self.device, self.data = (
-            settings,
-            train,
-            val,
-            crop,
-            device,
-            data,
-        )
+        self.settings, self.crop, self.device = settings, crop, device
+        self.train, self.val, self.data = train, val, data
         self.teacher = Teacher(expert, crop, settings.precision) if expert else None
         if settings.sync and not self.teacher:
             raise ConfigError("sync is above 0, so an expert is needed; name one with --expert, or set sync=0")
-        dimensions = GeneratorDimensions(crop.size, settings.width, settings.n_references, settings.rows)
+        try:
+            dimensions = GeneratorDimensions(crop.size, settings.width, settings.n_references, settings.rows)
+        except ValueError as error:
+            raise ConfigError(f"no generator fits these crops: {error}") from error
         self.generator = Generator(dimensions).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if init:
             start_from(self.generator, init)
+        rows = crop.size // 2 if settings.rows == "lower" else crop.size
+        self.focus = mouth_focus(crop.size, rows, settings.mouth_focus).to(device)
         self.networks: dict[str, nn.Module] = {"generator": self.generator}
         betas = (0.5, 0.999) if settings.adversarial else (0.9, 0.999)
         self.optimisers: dict[str, torch.optim.Optimizer] = {
@@ -147,7 +156,7 @@ class GeneratorTask:
         """One update of the generator, then one of the discriminator."""
         target, generated = self._generate(batch)
         weights = self.weights(step)
-        terms = {"l1": F.l1_loss(generated, target)}
+        terms = {"l1": focused_l1(generated, target, self.focus)}
         if weights["sync"]:
             terms["sync"] = self._sync(batch, generated)
         if weights["adversarial"]:
@@ -193,6 +202,7 @@ class GeneratorTask:
                 name,  # type: ignore[arg-type]
                 dimensions_of(network),
                 self.crop,
+                references="still" if self.settings.references == "still" else "same",
                 step=step,
                 data=self.settings.data or self.data,
                 licence=self.settings.licence,
@@ -244,8 +254,15 @@ class GeneratorTask:
 
 
 def start_from(generator: Generator, init: Model) -> None:
-    """Gives the generator the weights of another one of the same dimensions, but for the rows that are generated."""
+    """Gives the generator the weights of another one of the same dimensions, but for the rows that are generated.
+
+    One that sees and draws BGR, such as the published ones, becomes one that sees and draws RGB.
+    """
+    weights = init.network.state_dict()
+    if init.card.colour == "bgr":
+        weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
+        weights |= {name: weights[name].flip(0) for name in LAST_LAYER}
     try:
-        generator.load_state_dict(init.network.state_dict())
+        generator.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(f"init {init.path} has other dimensions: {init.card.dimensions}; set width alike") from error

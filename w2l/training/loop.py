@@ -3,8 +3,14 @@
 import json
 import logging
 import math
+import os
+import shutil
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,10 +18,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from w2l.cache import fingerprint, write_text
-from w2l.errors import ConfigError, TrainingError
+from w2l.cache import TEMPORARY, fingerprint, write_text
+from w2l.errors import CacheError, ConfigError, TrainingError
 from w2l.locks import claim
-from w2l.training.checkpoint import ModelCard, load_state, save_model, save_state
+from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -78,37 +84,81 @@ class Progress:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def fit(task: Task, folder: Path, settings: LoopSettings, identity: dict[str, Any], warm_up: int = 0) -> Progress:
-    """Trains until `settings.steps` are done, from where the run in `folder` stands.
+def fit(
+    task: Task, folder: Path, settings: LoopSettings, identity: dict[str, Any], warm_up: int = 0,
+    config: str = "", anew: bool = False,
+) -> Progress:  # fmt: skip
+    """Trains until `settings.steps` are done, from where the run in `folder` stands, or `anew`.
 
-    `identity` holds the settings that shape a step: a run that was begun with others is not continued. Resuming gives
-    the same numbers as never stopping.
+    `identity` holds the settings that shape a step: a run that was begun with others is not continued. `config`, the
+    settings as text, is kept beside the models. Resuming gives the same numbers as never stopping.
 
     Raises
     ------
     ConfigError
-        When the run was begun with other settings.
+        When the run was begun with other settings or crops.
+    CacheError
+        When the folder cannot be written or the disk is full; what was saved before is kept.
     TrainingError
         When a loss is no number (the last saved state is kept), or another process trains this run.
     """
+    _make_folder(folder)
     with claim(folder / ".lock") as mine:
         if not mine:
             raise TrainingError(f"another process trains the run in {folder}; wait for it or choose another --run")
+        if anew:
+            _clear(folder)
         progress = _resume(task, folder, identity)
+        write_text(folder / "config.yaml", config)
         if progress.step >= settings.steps:
             logger.info("run %s has done its %d steps", folder.name, progress.step)
             return progress
-        try:
-            _steps(task, folder, settings, identity, progress, warm_up)
-        except KeyboardInterrupt:
-            _save(task, folder, identity, progress)
-            raise
+        with _steps_kept_whole() as interrupted:
+            _steps(task, folder, settings, identity, progress, warm_up, interrupted)
     return progress
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(f"run folder {folder} cannot be made: {error.strerror}; choose another --run") from error
+    if not os.access(folder, os.W_OK):
+        raise CacheError(f"run folder {folder} cannot be written; check permissions or choose another --run")
+
+
+def _clear(folder: Path) -> None:
+    """Removes what an earlier run of this name left, and nothing else."""
+    for pattern in ("state.pt", "log.jsonl", "config.yaml", "*.safetensors"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+    shutil.rmtree(folder / "samples", ignore_errors=True)
+
+
+@contextmanager
+def _steps_kept_whole() -> Iterator[threading.Event]:
+    """Makes Ctrl-C wait for the end of a step: half a step must not be saved. A second Ctrl-C does not wait."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+
+    def wait_for_step(_number: int, _frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, wait_for_step)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _steps(
-    task: Task, folder: Path, settings: LoopSettings, identity: dict[str, Any], progress: Progress, warm_up: int
-) -> None:
+    task: Task, folder: Path, settings: LoopSettings, identity: dict[str, Any], progress: Progress, warm_up: int,
+    interrupted: threading.Event,
+) -> None:  # fmt: skip
     began, at = time.monotonic(), progress.step
     with ThreadPoolExecutor(1) as loader:
         ahead: Future[Any] = loader.submit(task.batch, progress.step)
@@ -125,8 +175,10 @@ def _steps(
             done = progress.step == settings.steps
             if progress.step % settings.validate_every == 0 or done:
                 _validate(task, folder, progress)
-            if progress.step % settings.checkpoint_every == 0 or done:
+            if progress.step % settings.checkpoint_every == 0 or done or interrupted.is_set():
                 _save(task, folder, identity, progress)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
 
 
 def _set_rates(task: Task, step: int, steps: int, warm_up: int) -> None:
@@ -142,8 +194,8 @@ def _check(terms: dict[str, float], step: int, folder: Path) -> None:
     for name, value in terms.items():
         if not math.isfinite(value):
             raise TrainingError(
-                f"run {folder.name}: {name} is {value} at step {step}; the state saved before is kept: lower the "
-                "learning rate and start again"
+                f"run {folder.name}: {name} is {value} at step {step}; what was saved before is kept: lower the "
+                "learning rate and choose another --run, or --force to start this one anew"
             )
 
 
@@ -154,8 +206,12 @@ def _log(folder: Path, step: int, terms: dict[str, float], rate: float) -> None:
 
 
 def _append(folder: Path, line: dict[str, Any]) -> None:
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    path = folder / "log.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error.strerror}; check space and permissions") from error
 
 
 def _validate(task: Task, folder: Path, progress: Progress) -> None:
@@ -192,7 +248,8 @@ def _save(task: Task, folder: Path, identity: dict[str, Any], progress: Progress
 
 
 def _resume(task: Task, folder: Path, identity: dict[str, Any]) -> Progress:
-    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.rglob(f"{TEMPORARY}*"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
     path = folder / "state.pt"
     if not path.exists():
         write_text(folder / "log.jsonl", "")
@@ -203,6 +260,7 @@ def _resume(task: Task, folder: Path, identity: dict[str, Any]) -> Progress:
             f"run {folder.name} was begun with other settings (see {folder / 'config.yaml'}); choose another --run, "
             "or --force to start it anew"
         )
+    _check_crops(task, folder, state)
     for name, network in task.networks.items():
         network.load_state_dict(state["networks"][name])
     for name, optimiser in task.optimisers.items():
@@ -210,6 +268,17 @@ def _resume(task: Task, folder: Path, identity: dict[str, Any]) -> Progress:
     _cut_log(folder, state["step"])
     logger.info("run %s goes on at step %d", folder.name, state["step"])
     return Progress(state["step"], state["best"], state["scores"])
+
+
+def _check_crops(task: Task, folder: Path, state: dict[str, Any]) -> None:
+    """Refuses to go on with other crops than those that the run began with."""
+    for name, (_, card) in task.exports(state["step"], state["scores"]).items():
+        path = folder / f"{name}-latest.safetensors"
+        if path.exists() and (begun := read_card(path)).crop != card.crop:
+            raise ConfigError(
+                f"run {folder.name} was begun on {begun.crop.kind} crops of {begun.crop.size} px, the cache now holds "
+                f"{card.crop}; choose another --run, or --force to start it anew"
+            )
 
 
 def _cut_log(folder: Path, step: int) -> None:

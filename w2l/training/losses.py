@@ -47,6 +47,23 @@ def adversarial(logits: Tensor, real: bool) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, float(real), dtype=torch.float32))
 
 
+def focused_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
+    """Mean absolute error with a weight for each pixel; pictures (..., rows, width), `focus` (rows, width), mean 1."""
+    return ((generated - target).abs() * focus).mean()
+
+
+def mouth_focus(size: int, rows: int, strength: float) -> Tensor:
+    """Weights (rows, width) of the bottom `rows` of an aligned crop: 1 + `strength` at the mouth, scaled to mean 1.
+
+    The mouth is where `w2l.faces.crop.TEMPLATE` puts it; the hill is a Gaussian as wide as an open mouth with the chin.
+    """
+    y = (torch.arange(size - rows, size) + 0.5) / size
+    x = (torch.arange(size) + 0.5) / size
+    hill = torch.exp(-(((x[None] - 0.5) / 0.18) ** 2) - ((y[:, None] - 0.72) / 0.16) ** 2)
+    weights = 1 + strength * hill
+    return weights / weights.mean()
+
+
 def ramp(step: int, start: int, length: int) -> float:
     """0 before `start`, 1 from ``start + length`` on, linear between: how much of a weight applies."""
     return 1.0 if step >= start + length else max(0.0, (step - start) / max(length, 1))

@@ -1,0 +1,115 @@
+"""Measures speed and memory on this machine; ratios of one run are what counts, seconds depend on the machine.
+
+    python examples/benchmark.py memory [--short 20] [--long 600]     peak memory of sync, long against short
+    python examples/benchmark.py loader CACHE                         training windows a second
+    python examples/benchmark.py detect VIDEO                         milliseconds a frame of each detector
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+
+from w2l.cache import Cache
+from w2l.data.augment import AugmentSettings
+from w2l.data.dataset import crop_spec, expert_batch, open_splits
+from w2l.data.puppets import babble, talk
+from w2l.faces.detector import make_detector
+from w2l.media.audio import write_wav
+from w2l.media.video import read_frames
+from w2l.media.writer import VideoWriter
+
+HD = (1280, 720)
+LOOP_S = 10.0
+"""The long video repeats so many seconds of a drawn face."""
+
+
+def memory(short_s: float, long_s: float, model: str) -> None:
+    """Prints the peak resident memory of `w2l sync` on a short and a long 720p video, detection included."""
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in (short_s, long_s):
+            video, speech = _make_hd(Path(folder), seconds)
+            began = time.monotonic()
+            peaks[seconds] = _peak_mb(video, speech, Path(folder), model)
+            took_s = time.monotonic() - began
+            print(f"{seconds:6.0f} s of 720p: peak {peaks[seconds]:7.1f} MB, {seconds * 25 / took_s:5.1f} frames/s")
+    print(f"long over short: {peaks[long_s] / peaks[short_s]:.3f}")
+
+
+def _make_hd(folder: Path, seconds: float) -> tuple[Path, Path]:
+    speech, video = folder / f"speech{seconds:.0f}.wav", folder / f"face{seconds:.0f}.mp4"
+    wave = babble(LOOP_S, seed=3)
+    repeats = max(1, round(seconds / LOOP_S))
+    write_wav(speech, babble(seconds, seed=4))
+    frames = [cv2.resize(image, HD) for image in talk(wave)]
+    with VideoWriter(video, *HD, 25.0, speech=speech) as writer:
+        for image in frames * repeats:
+            writer.write(image)
+    return video, speech
+
+
+def _peak_mb(video: Path, speech: Path, folder: Path, model: str) -> float:
+    """Runs sync in a process of its own, so that its peak is its own."""
+    code = (
+        "import resource, sys; from stages.cli import group; group.main(sys.argv[1:], standalone_mode=False);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-c", code, "sync", str(video), str(speech), "-o", str(folder / "out.mp4"), "-y"]
+    done = subprocess.run(
+        [*command, "--model", model, "--cache", str(folder / "cache")], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+def loader(root: Path, batches: int = 30) -> None:
+    """Prints the windows a second that a training run gets from the cache, on one core."""
+    cache = Cache.open(root)
+    tracks, _ = open_splits(cache, crop_spec(cache))
+    began = time.process_time()
+    for step in range(batches):
+        expert_batch(tracks, 0, step, 16, 4, 5, AugmentSettings())
+    rate = batches * 64 / (time.process_time() - began)
+    print(f"{rate:.0f} windows/s, augmented; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+def detect(video: Path, specs: list[str], n_frames: int = 20) -> None:
+    """Prints the milliseconds a frame of each detector."""
+    frames = [frame.image for frame, _ in zip(read_frames(video), range(n_frames))]
+    for spec in specs:
+        detector = make_detector(spec)
+        detector.detect(frames[:1])
+        began = time.process_time()
+        for image in frames:
+            detector.detect([image])
+        print(f"{spec:12.40s} {1000 * (time.process_time() - began) / len(frames):7.1f} ms/frame")
+
+
+def main() -> None:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("memory")
+    one.add_argument("--short", type=float, default=20)
+    one.add_argument("--long", type=float, default=600)
+    one.add_argument("--model", default="w2l")
+    commands.add_parser("loader").add_argument("cache", type=Path)
+    one = commands.add_parser("detect")
+    one.add_argument("video", type=Path)
+    one.add_argument("detectors", nargs="*", default=["mtcnn"])
+    arguments = parser.parse_args()
+    if arguments.command == "memory":
+        memory(arguments.short, arguments.long, arguments.model)
+    elif arguments.command == "loader":
+        loader(arguments.cache)
+    else:
+        detect(arguments.video, arguments.detectors)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Makes a drawn talking face and another speech, lip-syncs the one to the other and scores the result.
+
+    python examples/quickstart.py [FOLDER]
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from w2l.data.puppets import babble, talk
+from w2l.media.audio import write_wav
+from w2l.media.writer import VideoWriter
+
+
+def main(folder: Path) -> None:
+    """Leaves face.mp4, speech.wav and synced.mp4 in `folder` and prints the score of the last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own, other = babble(4.0, seed=1), babble(4.0, seed=2)
+    write_wav(folder / "own.wav", own)
+    write_wav(folder / "speech.wav", other)
+    with VideoWriter(folder / "face.mp4", 320, 240, 25.0, speech=folder / "own.wav") as writer:
+        for image in talk(own):
+            writer.write(image)
+    cache = ["--cache", str(folder / "cache")]
+    w2l = [sys.executable, "-m", "stages.cli"]
+    synced = str(folder / "synced.mp4")
+    subprocess.run(
+        [*w2l, "sync", str(folder / "face.mp4"), str(folder / "speech.wav"), "-o", synced, "-y", *cache], check=True
+    )
+    subprocess.run([*w2l, "score", synced, "--lse", *cache], check=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("out"))
