@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from w2l.cache import Cache
 from w2l.data.augment import AugmentSettings
@@ -47,7 +48,7 @@ def _make_hd(folder: Path, seconds: float) -> tuple[Path, Path]:
     wave = babble(LOOP_S, seed=3)
     repeats = max(1, round(seconds / LOOP_S))
     write_wav(speech, babble(seconds, seed=4))
-    frames = [cv2.resize(image, HD) for image in talk(wave)]
+    frames = [cv2.resize(image, HD).astype(np.uint8) for image in talk(wave)]
     with VideoWriter(video, *HD, 25.0, speech=speech) as writer:
         for image in frames * repeats:
             writer.write(image)

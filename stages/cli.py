@@ -1,5 +1,6 @@
 """The command line: a table of commands, each imported when it is first used."""
 
+import io
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -57,7 +58,10 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; ends the process with the right status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     try:
         group.main(arguments, prog_name=Path(sys.argv[0]).name or "w2l", standalone_mode=False)
     except W2LError as error:
@@ -65,12 +69,18 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         sys.exit(_complain(str(error), error.exit_status))
     except click.ClickException as error:
-        sys.exit(_complain(error.format_message(), error.exit_code))
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        help_line = f" See {context.command_path} --help." if context else ""
+        sys.exit(_complain(error.format_message() + help_line, error.exit_code))
     except (KeyboardInterrupt, click.Abort):
         sys.exit(_complain("interrupted; run the same command again to go on", 130))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if "--debug" in arguments:
+            raise
+        sys.exit(_complain(f"{error.filename or 'system'}: {error.strerror or error}; check space and permissions", 1))
 
 
 def _complain(message: str, status: int) -> int:

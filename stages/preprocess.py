@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,17 +53,10 @@ def run(
     listing = find_videos(root, filelists)
     detector = make_detector(settings.detect.detector, device, settings.detect.min_face)
     done, skipped = _work_through(listing, cache, detector, settings, force)
-    tracks = len(cache.tracks()) if any(cache.clips()) and _has_tracks(cache) else 0
-    reasons = {source.clip_id: reason for source in listing.sources if (reason := _reason(cache, source))}
+    tracks = len(cache.all_tracks())
+    outcomes = {source.clip_id: cache.clip(source.clip_id).outcome(STAGE) for source in listing.sources}
+    reasons = {clip_id: str(outcome["reason"]) for clip_id, outcome in outcomes.items() if "reason" in outcome}
     return Result(done, skipped, tracks, reasons, listing.missing)
-
-
-def _has_tracks(cache: Cache) -> bool:
-    return (cache.root / "index.npz").exists() or cache.build_index() > 0
-
-
-def _reason(cache: Cache, source: Source) -> str:
-    return str(cache.clip(source.clip_id).outcome(STAGE).get("reason", ""))
 
 
 def _work_through(
@@ -74,52 +68,62 @@ def _work_through(
         while waiting:
             elsewhere: list[Source] = []
             for source in waiting:
-                clip = cache.clip(source.clip_id)
-                mark = prepare_fingerprint(source.path, detector, settings)
-                if not force and _is_ready(clip, mark, source):
-                    skipped += 1
-                elif not _prepare(clip, mark, source, cache, detector, settings, force):
+                prepared = _prepare(source, cache, detector, settings, force)
+                if prepared is None:
                     elsewhere.append(source)
                     continue
-                else:
-                    done += 1
+                done, skipped = done + prepared, skipped + (not prepared)
                 advance()
-            waiting = elsewhere
-            force = False
-            if waiting:
+            if elsewhere:
+                logger.debug("another process works on %d clips; waiting for it", len(elsewhere))
                 time.sleep(POLL_S)
+            waiting = elsewhere
     return done, skipped
 
 
-def _is_ready(clip: Clip, mark: str, source: Source) -> bool:
-    record = clip.record()
-    return clip.outcome(STAGE).get("fingerprint") == mark and record.get("split", "") == source.split
-
-
-def _prepare(
-    clip: Clip, mark: str, source: Source, cache: Cache, detector: Detector, settings: PrepareSettings, force: bool
-) -> bool:
-    """Prepares one clip; False when another process holds it."""
+def _prepare(source: Source, cache: Cache, detector: Detector, settings: PrepareSettings, force: bool) -> bool | None:
+    """Prepares one clip: True; False when it was ready, None when another process holds it."""
+    clip = cache.clip(source.clip_id)
+    mark = prepare_fingerprint(source.path, detector, settings)
+    if not force and _is_ready(clip, mark, source) and not clip.lock.exists():
+        return False
     with clip.claim() as mine:
         if not mine:
+            return None
+        clip.clear_leftovers()
+        if not force and _is_ready(clip, mark, source):  # by a process that has just left, or was killed at its end
             return False
-        if not force and clip.outcome(STAGE).get("fingerprint") == mark:  # only its split is new
+        if force or clip.outcome(STAGE).get("fingerprint") != mark:
+            outcome, facts = _make(clip, mark, source, cache, detector, settings, force)
+        else:  # only its split is new
             outcome, facts = clip.outcome(STAGE), {}
-        else:
-            cache.invalidate_index()
-            clip.clear_tracks()
-            outcome = {"fingerprint": mark, "outcome": "done", "crop": plain(settings.crop)}
-            facts = {"source": str(source.path)}
-            try:
-                facts |= prepare_clip(clip, source.path, detector, settings)
-                outcome["tracks"] = facts.pop("tracks")
-            except (MediaError, NoFaceError) as error:
-                clip.clear_tracks()
-                outcome |= {"outcome": "set aside", "reason": str(error)}
-                logger.warning("set aside %s: %s", source.clip_id, error)
-        clip.note(STAGE, outcome, **facts, split=source.split)
+        clip.note(STAGE, outcome, **facts, split=source.split or clip.record().get("split", ""))
         cache.invalidate_index()
     return True
+
+
+def _is_ready(clip: Clip, mark: str, source: Source) -> bool:
+    """Whether nothing is left to do; a clip whose split is not said keeps the one it has."""
+    same_split = source.split in ("", clip.record().get("split", ""))
+    return same_split and clip.outcome(STAGE).get("fingerprint") == mark
+
+
+def _make(
+    clip: Clip, mark: str, source: Source, cache: Cache, detector: Detector, settings: PrepareSettings, force: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Outcome and facts for clip.json, once crops and mel are there."""
+    clip.reopen(STAGE)
+    cache.invalidate_index()
+    outcome: dict[str, Any] = {"fingerprint": mark, "outcome": "done", "crop": plain(settings.crop)}
+    facts: dict[str, Any] = {"source": str(source.path.absolute())}
+    try:
+        facts |= prepare_clip(clip, source.path, detector, settings, force)
+        outcome["tracks"] = facts.pop("tracks")
+    except (MediaError, NoFaceError) as error:
+        clip.clear_tracks()
+        outcome |= {"outcome": "set aside", "reason": str(error)}
+        logger.warning("set aside %s: %s", source.clip_id, error)
+    return outcome, facts
 
 
 @click.command(STAGE)

@@ -1,13 +1,24 @@
-"""Fixtures shared by all tests: media made on the spot, and the reference folder where there is one."""
+"""Fixtures shared by all tests: media made on the spot, a drawn face, and the reference folder where there is one."""
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 SHARED = Path(os.environ.get("W2L_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+DrawFace = Callable[[Image, float, float, float], Floats]
+
+SKIN, HAIR, LIPS = (215, 170, 145), (55, 38, 28), (175, 80, 80)
+POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
+"""Five points relative to the centre of the face, in half widths."""
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +39,34 @@ def golden_rule(shared: Path) -> ModuleType:
     spec.loader.exec_module(module)
     module.self_check()
     return module
+
+
+def _draw_face(image: Image, x: float, y: float, half_width: float) -> Floats:
+    """Draw a face into `image` around (x, y) and give its five points (5, 2) in pixels."""
+
+    def ellipse(dx: float, dy: float, a: float, b: float, colour: tuple[int, int, int]) -> None:
+        centre = (round(x + dx * half_width), round(y + dy * half_width))
+        axes = (max(1, round(a * half_width)), max(1, round(b * half_width)))
+        cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+
+    ellipse(0, -0.35, 1.08, 1.25, HAIR)
+    ellipse(0, 0, 0.95, 1.3, SKIN)
+    ellipse(0, -0.95, 0.85, 0.35, HAIR)
+    for side in (-1, 1):
+        ellipse(side * 0.4, -0.52, 0.24, 0.045, (70, 45, 35))
+        ellipse(side * 0.4, -0.28, 0.2, 0.09, (240, 240, 240))
+        ellipse(side * 0.4, -0.28, 0.09, 0.09, (40, 30, 25))
+        ellipse(side * 0.4, -0.38, 0.2, 0.03, (120, 80, 60))
+        ellipse(side * 0.12, 0.28, 0.06, 0.04, (130, 85, 70))
+    ellipse(0, 0.18, 0.13, 0.12, (225, 180, 155))
+    ellipse(0.09, 0.05, 0.04, 0.25, (190, 145, 120))
+    ellipse(0, 0.62, 0.36, 0.1, LIPS)
+    ellipse(0, 0.62, 0.3, 0.02, (80, 30, 30))
+    cv2.GaussianBlur(image, (0, 0), half_width / 40, dst=image)
+    return np.array([x, y]) + POINTS * half_width
+
+
+@pytest.fixture(scope="session")
+def draw_face() -> DrawFace:
+    """Draws a face into a picture: (image, x, y, half width in pixels) -> its five points."""
+    return _draw_face

@@ -12,14 +12,18 @@
 Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import shutil
+import threading
+import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,10 +31,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.errors import CacheError
-from w2l.locks import claim
+from w2l.locks import claim, is_alive, machine
 
 FORMAT = 1
+INDEX = "index.npz"
 TEMPORARY = ".tmp-"
+"""How the names of half-written files begin."""
+LEFTOVER_S = 86400.0
+"""A temporary file that was not written to for so long, in seconds, has been given up, whoever made it."""
+DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+"""What reading a damaged array file raises."""
 
 
 def default_root() -> Path:
@@ -45,8 +55,11 @@ def fingerprint(*parts: Any) -> str:
 
 
 def source_fingerprint(path: Path) -> str:
-    """Fingerprint of a source file by size and modification time; does not read it."""
-    status = path.stat()
+    """Fingerprint of a source file by size and modification time; does not read it, nor need it be there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return fingerprint("gone")
     return fingerprint(status.st_size, status.st_mtime_ns)
 
 
@@ -55,7 +68,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises CacheError when the folder cannot be written or the disk is full; `path` then is as it was.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_temporary_prefix()}{os.getpid()}-{threading.get_native_id()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -66,7 +79,26 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         raise CacheError(f"{path} cannot be written: {error.strerror or error}; check space and permissions") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _temporary_prefix() -> str:
+    return f"{TEMPORARY}{fingerprint(machine())[:6]}-"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes left half-written in `folder`, not what a living one is writing."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if _is_leftover(left):
+                left.unlink()
+
+
+def _is_leftover(path: Path) -> bool:
+    pid = path.name.removeprefix(_temporary_prefix()).partition("-")[0]
+    is_ours = path.name.startswith(_temporary_prefix()) and pid.isdecimal()
+    return (is_ours and not is_alive(int(pid))) or time.time() - path.stat().st_mtime > LEFTOVER_S
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -125,13 +157,29 @@ class Clip:
         record.setdefault("stages", {})[stage] = dict(outcome)
         write_json(self.folder / "clip.json", record)
 
+    @property
+    def lock(self) -> Path:
+        """Where a process that works on the clip says so."""
+        return self.folder / ".lock"
+
     def claim(self) -> AbstractContextManager[bool]:
         """Context manager: True inside when this process may work on the clip, False when another one does."""
-        return claim(self.folder / ".lock")
+        return claim(self.lock)
+
+    def reopen(self, stage: str) -> None:
+        """Forgets that `stage` has finished, then removes all tracks: who is killed now leaves a clip to be done."""
+        record = self.record()
+        if record.get("stages", {}).pop(stage, None) is not None:
+            write_json(self.folder / "clip.json", record)
+        self.clear_tracks()
 
     def clear_tracks(self) -> None:
-        """Removes all tracks and whatever a killed process left half-written."""
+        """Removes all tracks and what a killed process left half-written; for the process that holds the clip."""
         shutil.rmtree(self.folder / "tracks", ignore_errors=True)
+        self.clear_leftovers()
+
+    def clear_leftovers(self) -> None:
+        """Removes half-written files beside clip.json; for the process that holds the clip."""
         for left in self.folder.glob(f"{TEMPORARY}*"):
             left.unlink(missing_ok=True)
 
@@ -177,12 +225,14 @@ class Cache:
         if not marker.exists():
             if not create:
                 raise CacheError(f"there is no cache at {root}; run w2l preprocess first, or name it with --cache")
-            if root.is_dir() and any(entry.name[0] != "." for entry in root.iterdir()):
+            if _holds_other_files(root) and not marker.exists():  # asked again: another process may be making it
                 raise CacheError(f"{root} holds other files and is no cache; name an empty folder with --cache")
             write_json(marker, {"format": FORMAT, "kind": "w2l cache"})
-        version = read_json(marker).get("format")
+        version = _format_of(marker)
         if version != FORMAT:
             raise CacheError(f"cache {root} has format {version}, this w2l reads {FORMAT}; use another --cache")
+        for folder in (root, root / "runs", *root.glob("checkpoints/**/")):
+            remove_leftovers(folder)
         return cls(root)
 
     def clip(self, clip_id: str) -> Clip:
@@ -205,39 +255,53 @@ class Cache:
         return self.root / "runs"
 
     def invalidate_index(self) -> None:
-        """Marks the index stale, before a track changes."""
-        (self.root / "index.npz").unlink(missing_ok=True)
+        """Marks the index stale, after a track has changed.
+
+        Takes the index that another process is building away from it, too, as that may not know of the change.
+        """
+        for path in (*self.root.glob(f"{TEMPORARY}*-{INDEX}"), self.root / INDEX):
+            path.unlink(missing_ok=True)
 
     def tracks(self) -> list[TrackRow]:
         """All tracks, from the index, which is rebuilt when stale; CacheError when there is none."""
-        path = self.root / "index.npz"
-        if not path.exists():
-            self.build_index()
-        with np.load(path) as index:
-            columns = [index[name].tolist() for name in ("clip", "track", "n_frames", "n_columns", "split")]
-        if not columns[0]:
+        rows = self.all_tracks()
+        if not rows:
             raise CacheError(f"cache {self.root} holds no face track; run w2l preprocess on a folder of videos first")
+        return rows
+
+    def all_tracks(self) -> list[TrackRow]:
+        """As `tracks`, but there may be none."""
+        try:
+            with np.load(self.root / INDEX) as index:
+                columns = [index[column.name].tolist() for column in fields(TrackRow)]
+        except DAMAGED:
+            return self.build_index()
         return [TrackRow(*row) for row in zip(*columns)]
 
-    def build_index(self) -> int:
-        """Writes the index anew from the clips; returns the number of tracks."""
-        rows = [row for clip in self.clips() for row in _rows(clip)]
-        arrays = {
-            "clip": np.array([row.clip for row in rows], dtype=np.str_),
-            "track": np.array([row.track for row in rows], dtype=np.int32),
-            "n_frames": np.array([row.n_frames for row in rows], dtype=np.int64),
-            "n_columns": np.array([row.n_columns for row in rows], dtype=np.int64),
-            "split": np.array([row.split for row in rows], dtype=np.str_),
-        }
-        write_arrays(self.root / "index.npz", arrays)
-        return len(rows)
+    def build_index(self) -> list[TrackRow]:
+        """Writes the index anew from the clips; gives its rows. It stays stale when a track changes meanwhile."""
+        rows: list[TrackRow] = []
+
+        def write(file: BinaryIO) -> None:  # scans with the temporary file in place, see `invalidate_index`
+            rows.extend(row for clip in self.clips() for row in _rows(clip))
+            columns = {column.name: [getattr(row, column.name) for row in rows] for column in fields(TrackRow)}
+            text = {"clip", "split"}
+            arrays = {name: np.array(column, np.str_ if name in text else np.int64) for name, column in columns.items()}
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+        try:
+            write_atomic(self.root / INDEX, write)
+        except CacheError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        return rows
 
     def load_track(self, row: TrackRow) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Crops (frames, height, width, 3), memory-mapped, and mel (80, columns) of one track."""
         folder = self.clip(row.clip).folder / "tracks" / str(row.track)
         try:
             return np.load(folder / "frames.npy", mmap_mode="r"), np.load(folder / "mel.npy")
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             raise CacheError(f"track {folder} cannot be read ({error}); run w2l preprocess --force") from error
 
     def load_mfcc(self, row: TrackRow) -> NDArray[np.float32]:
@@ -245,8 +309,23 @@ class Cache:
         path = self.clip(row.clip).folder / "tracks" / str(row.track) / "mfcc.npy"
         try:
             return np.asarray(np.load(path), dtype=np.float32)
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             raise CacheError(f"{path} cannot be read ({error}); run w2l preprocess --set crop.kind=judge") from error
+
+
+def _format_of(marker: Path) -> Any:
+    try:
+        return read_json(marker).get("format")
+    except CacheError as error:
+        line = json.dumps({"format": FORMAT})
+        raise CacheError(f"{marker} is damaged; write {line} into it, or use another --cache") from error
+
+
+def _holds_other_files(root: Path) -> bool:
+    try:
+        return root.is_dir() and any(entry.name[0] != "." for entry in root.iterdir())
+    except OSError as error:
+        raise CacheError(f"{root} cannot be read ({error.strerror}); name another folder with --cache") from error
 
 
 def _write_frames(file: BinaryIO, frames: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> None:

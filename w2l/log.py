@@ -18,7 +18,7 @@ class Advance(Protocol):
 
 
 def set_up(verbosity: int) -> None:
-    """Logging to stderr: warnings at 0, messages at 1 and above, details at 2; errors alone below 0."""
+    """Logging to stderr: messages at 0, details at 1 and above; errors alone at -1."""
     level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
     console = Console(stderr=True)
     handler: logging.Handler
@@ -29,7 +29,7 @@ def set_up(verbosity: int) -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(level, logging.WARNING))
     for name in ("w2l", "stages"):
         logging.getLogger(name).setLevel(level)
 

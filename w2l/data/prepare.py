@@ -61,8 +61,12 @@ def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSetting
     )  # fmt: skip
 
 
-def prepare_clip(clip: Clip, path: Path, detector: Detector, settings: PrepareSettings) -> dict[str, Any]:
+def prepare_clip(
+    clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool = False
+) -> dict[str, Any]:
     """Writes the main face track of the video at `path` into `clip`; returns facts for clip.json.
+
+    Detections that the cache has are used unless `force` asks for new ones.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def prepare_clip(clip: Clip, path: Path, detector: Detector, settings: PrepareSe
     if not info.has_sound:
         raise MediaError(f"{path} has no sound stream; training needs pictures and sound")
     wave = read_audio(path, origin_s=info.start_s)
-    scan, _ = scan_clip(clip, path, detector, settings.detect)
+    scan, _ = scan_clip(clip, path, detector, settings.detect, force)
     plan = _plan(path, scan, settings)
     n_frames = min(len(plan.source_idx), (len(wave) // SAMPLES_PER_FRAME) - plan.first_frame)
     if n_frames < WINDOW_FRAMES:
@@ -99,7 +103,7 @@ def _sounds(wave: NDArray[np.float32], spec: CropSpec) -> dict[str, NDArray[np.f
 
 
 def _plan(path: Path, scan: Scan, settings: PrepareSettings) -> _Plan:
-    tracks = [track for track in link_tracks(scan) if _duration_s(scan, track) >= settings.min_track_s]
+    tracks = [track for track in link_tracks(scan) if _duration_s(scan, track) > settings.min_track_s - 1e-6]
     if not tracks:
         seen = len(np.unique(scan.frame))
         raise NoFaceError(
@@ -108,13 +112,13 @@ def _plan(path: Path, scan: Scan, settings: PrepareSettings) -> _Plan:
         )
     track = smooth_track(tracks[0], settings.crop.smooth_s * scan.fps)
     nearest = nearest_frames(scan.times, FPS)
-    inside = np.flatnonzero((nearest >= track.start) & (nearest < track.start + len(track.boxes)))
+    inside = np.flatnonzero((nearest >= track.start) & (nearest < track.stop))
     rows = nearest[inside] - track.start
     return _Plan(nearest[inside], track.boxes[rows], track.points[rows], int(inside[0]))
 
 
 def _duration_s(scan: Scan, track: Track) -> float:
-    return len(track.boxes) / max(scan.fps, 1e-6)
+    return float(scan.times[track.stop - 1] - scan.times[track.start]) + 1 / scan.fps
 
 
 def _crops(path: Path, plan: _Plan, count: int, spec: CropSpec) -> Iterator[NDArray[np.uint8]]:
@@ -125,3 +129,4 @@ def _crops(path: Path, plan: _Plan, count: int, spec: CropSpec) -> Iterator[NDAr
             row += 1
         if row >= count:
             return
+    raise MediaError(f"{path}: only {row} of {count} frames could be read the second time; copy or record it again")

@@ -17,9 +17,7 @@ SILENT_LEVEL = -2.6
 
 def n_windows(n_frames: int, n_columns: int, length: int = WINDOW_FRAMES) -> int:
     """Number of complete windows of `length` frames for which the mel is complete, too."""
-    by_sound = int((n_columns - WINDOW_COLUMNS) * FPS / MEL_RATE) + 1 if n_columns >= WINDOW_COLUMNS else 0
-    while by_sound > 0 and window_start(by_sound - 1) + WINDOW_COLUMNS > n_columns:
-        by_sound -= 1
+    by_sound = -(-(n_columns - WINDOW_COLUMNS + 1) * FPS // MEL_RATE)  # starts are rounded down, so this goes up
     return max(0, min(n_frames - length + 1, by_sound))
 
 
@@ -69,4 +67,5 @@ def nearest_frames(times: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
     right = np.clip(np.searchsorted(times, grid), 1, max(len(times) - 1, 1))
     left = right - 1
     right = np.minimum(right, len(times) - 1)
-    return np.where(grid - times[left] <= times[right] - grid, left, right).astype(np.int64)
+    # A tie goes to the earlier frame; the tolerance keeps rounding from deciding it.
+    return np.where(grid - times[left] <= times[right] - grid + 1e-9, left, right).astype(np.int64)

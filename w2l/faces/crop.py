@@ -49,6 +49,10 @@ class CropSpec:
             raise ConfigError(f"crop kind {self.kind!r} is unknown; choose aligned, box or judge")
         if self.size < 32 or self.size % 2:
             raise ConfigError(f"crop size {self.size} must be an even number of at least 32 pixels")
+        if len(self.pads) != 4:
+            raise ConfigError(f"crop pads {list(self.pads)} must be four numbers: top, bottom, left, right")
+        if self.smooth_s < 0:
+            raise ConfigError(f"crop smooth_s {self.smooth_s} must not be negative")
         object.__setattr__(self, "pads", tuple(self.pads))
 
 
@@ -120,13 +124,23 @@ def place(
         return None
     inverse = inverse - np.array([[0, 0, x1], [0, 0, y1]])
     target = (int(x2 - x1), int(y2 - y1))
-    moved = cv2.warpAffine(
-        np.asarray(patch, dtype=np.float32), inverse, target, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    small, to_large = _shrunk(patch, int(np.hypot(transform[0, 0], transform[1, 0])))
+    moved = cv2.warpAffine(small, inverse @ to_large, target, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     seen = cv2.warpAffine(np.asarray(weight, dtype=np.float32), inverse, target, flags=cv2.INTER_LINEAR)
     return Placement(
         slice(int(y1), int(y2)), slice(int(x1), int(x2)), np.clip(moved, 0, 255).astype(np.float32), np.asarray(seen)
     )
+
+
+def _shrunk(patch: Floats, shrink: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """A patch for a face much smaller than the crop, averaged down, and the map (3, 3) of its pixels to the patch's."""
+    size = len(patch)
+    side = max(1, round(size / max(shrink, 1)))
+    small = np.asarray(patch, dtype=np.float32)
+    if side < size:
+        small = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_AREA))
+    step = size / side
+    return small, np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2], [0, 0, 1]])
 
 
 def _resized(array: Floats, target: tuple[int, int]) -> NDArray[np.float32]:
@@ -166,11 +180,12 @@ def _cut_judge(image: Image, box: Floats, size: int) -> Image:
     half = max(float(box[3] - box[1]), float(box[2] - box[0]), 2.0) / 2
     x, y = float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
     border = int(half * (1 + 2 * JUDGE_MARGIN))
+    x, y = x + border, y + border
     y1, y2 = int(y - half), int(y + half * (1 + 2 * JUDGE_MARGIN))
     x1, x2 = int(x - half * (1 + JUDGE_MARGIN)), int(x + half * (1 + JUDGE_MARGIN))
     grey = (JUDGE_BORDER,) * 3
     wide = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_CONSTANT, value=grey)
-    face = wide[max(y1 + border, 0) : y2 + border, max(x1 + border, 0) : x2 + border]
+    face = wide[max(y1, 0) : y2, max(x1, 0) : x2]
     shrinks = face.shape[0] > size
     return np.asarray(
         cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), dtype=np.uint8

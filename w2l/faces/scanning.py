@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2l.cache import Cache, Clip, fingerprint, source_fingerprint, write_arrays
+from w2l.cache import DAMAGED, Cache, Clip, fingerprint, source_fingerprint, write_arrays
 from w2l.data.layouts import safe_id
 from w2l.errors import ConfigError
 from w2l.faces.detector import Detector
@@ -71,7 +71,7 @@ def _load(path: Path, mark: str) -> Scan | None:
             if str(kept["mark"]) != mark:
                 return None
             values = {name: kept[name] for name in kept.files if name != "mark"}
-    except (OSError, ValueError, KeyError):
+    except DAMAGED:
         return None
     scalars = {name: value.item() for name, value in values.items() if value.ndim == 0}
     return Scan(**{**values, **scalars})

@@ -7,6 +7,7 @@ their keys and shapes and read without unpickling code.
 import dataclasses
 import json
 import struct
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -193,7 +194,9 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
 
 def _torch_load(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
         raise CheckpointError(f"{path} is damaged or cut off ({_first_line(error)}); copy or make it anew") from error
     except UnpicklingError as error:

@@ -1,0 +1,121 @@
+"""The command line: light until a command runs, one line for an error, the status the README promises."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import stages.preprocess
+from stages import cli
+from w2l.errors import CacheError
+
+HEAVY = ("torch", "numpy", "cv2", "av", "librosa", "insightface", "onnxruntime", "yaml", "rich", "scenedetect")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `w2l` in an empty folder; gives status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("W2L_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        seen = capsys.readouterr()
+        return status, seen.out, seen.err
+
+    return run
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "-h", "nosuch"])
+def test_nothing_heavy_is_imported_before_a_command_runs(argument: str) -> None:
+    script = "import json, sys\nfrom stages.cli import main\ntry:\n    main(sys.argv[1:])\n"
+    script += "finally:\n    print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", script, argument], capture_output=True, text=True, check=False)
+    loaded = {name.partition(".")[0] for name in json.loads(ended.stderr.splitlines()[-1])}
+    assert "click" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_help_lists_every_command_and_each_has_one_of_its_own(run: Run) -> None:
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    assert run() == (0, out, "")
+    for name, (_, line) in cli.COMMANDS.items():
+        assert name in out
+        assert line in out
+        status, text, err = run(name, "--help")
+        assert (status, err) == (0, "")
+        for option in ("--cache", "--device", "--config", "--set", "--json", "--verbose", "--quiet", "--debug"):
+            assert option in text
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("nosuch",), "No such command 'nosuch'. See w2l --help."),
+    (("--nosuch",), "No such option"),
+    (("preprocess",), "Missing argument 'FOLDER'."),
+    (("preprocess", ".", "--device", "tpu"), "'tpu' is not one of"),
+    (("preprocess", ".", "--set", "crop.siz=64"), "unknown setting preprocess.crop.siz; did you mean size?"),
+    (("preprocess", ".", "--set", "crop.size"), "write key=value"),
+    (("preprocess", ".", "--set", "crop=7"), "preprocess.crop must hold"),
+    (("preprocess", ".", "--set", "crop.pads=[1]"), "must be a list of 4 values"),
+    (("preprocess", ".", "--set", "min_track_s=0.1"), "at least 0.2"),
+    (("preprocess", ".", "--config", "none.yaml"), "none.yaml cannot be read"),
+    (("preprocess", ".", "--device", "cuda"), "no CUDA GPU"),
+])  # fmt: skip
+def test_wrong_usage_is_one_line_and_status_two(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["w2l"])
+    (tmp_path / "a.mp4").write_bytes(b"")
+    status, out, err = run(*arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ")
+    assert said in err
+
+
+@pytest.mark.parametrize(("error", "status", "said"), [
+    (CacheError("the cache\nis full"), 1, "error: the cache is full\n"),
+    (OSError(28, "No space left on device", "/x/y"), 1, "error: /x/y: No space left on device; check"),
+    (KeyboardInterrupt(), 130, "error: interrupted"),
+])  # fmt: skip
+def test_errors_are_one_line_but_for_debug(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stages.preprocess, "run", fail)
+    ended, out, err = run("preprocess", ".")
+    assert (ended, out) == (status, "")
+    assert said in err
+    assert err.strip().count("\n") == 0
+    if isinstance(error, Exception):
+        with pytest.raises(type(error)):
+            cli.main(["preprocess", ".", "--debug"])
+
+
+def test_bugs_are_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(stages.preprocess, "run", lambda *_: {}["bug"])
+    with pytest.raises(KeyError):
+        cli.main(["preprocess", ".", "--cache", str(tmp_path / "cache")])
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "stages.cli", "--help"]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode != 0

@@ -1,0 +1,305 @@
+"""The cache: whole files or none, an index that is never behind, leftovers of the dead alone removed."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+
+from w2l import cache as cache_module
+from w2l.cache import (
+    TEMPORARY,
+    Cache,
+    Clip,
+    TrackRow,
+    default_root,
+    fingerprint,
+    read_json,
+    remove_leftovers,
+    source_fingerprint,
+    write_arrays,
+    write_atomic,
+    write_json,
+    write_text,
+)
+from w2l.errors import CacheError
+
+DEAD = 99999999
+"""The number of no process."""
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """A new cache."""
+    return Cache.open(tmp_path / "cache", create=True)
+
+
+def add_track(cache: Cache, clip_id: str, n_frames: int = 6, split: str = "") -> Clip:
+    clip = cache.clip(clip_id)
+    frames = np.arange(n_frames * 48, dtype=np.uint8).reshape(n_frames, 4, 4, 3)
+    clip.write_track(0, iter(frames), frames.shape, {"mel": np.ones((80, 20), np.float32)})
+    clip.note("preprocess", {"fingerprint": "f", "tracks": [{"n_frames": n_frames, "n_columns": 20}]}, split=split)
+    cache.invalidate_index()
+    return clip
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_opening_makes_a_cache_only_when_asked(tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "cache"
+    with pytest.raises(CacheError, match="there is no cache at"):
+        Cache.open(root)
+    assert not root.exists()
+    Cache.open(root, create=True)
+    assert names(root) == {"cache.json"}
+    assert Cache.open(root) == Cache.open(root, create=True)
+
+
+def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("W2L_CACHE", raising=False)
+    assert default_root() == Path("w2l-cache")
+    monkeypatch.setenv("W2L_CACHE", str(tmp_path / "x"))
+    assert Cache.open(create=True).root == tmp_path / "x"
+
+
+def test_folders_that_are_no_cache_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(CacheError, match="holds other files"):
+        Cache.open(tmp_path, create=True)
+    assert names(tmp_path) == {"mine.txt"}
+    with pytest.raises(CacheError, match=r"mine\.txt"):
+        Cache.open(tmp_path / "mine.txt", create=True)
+    with pytest.raises(CacheError, match="cannot be written"):
+        Cache.open(tmp_path / "mine.txt" / "below", create=True)
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ('{"format": 99}', "format 99"),
+    ("{}", "format None"),
+    ('{"form', "is damaged; write"),
+    ("[]", "is damaged; write"),
+    ("", "is damaged; write"),
+])  # fmt: skip
+def test_other_versions_and_damage_are_refused(cache: Cache, content: str, said: str) -> None:
+    (cache.root / "cache.json").write_text(content)
+    for create in (False, True):
+        with pytest.raises(CacheError, match=said):
+            Cache.open(cache.root, create)
+
+
+def test_a_damaged_marker_can_be_repaired_as_the_message_says(cache: Cache) -> None:
+    add_track(cache, "a")
+    marker = cache.root / "cache.json"
+    marker.write_text("")
+    with pytest.raises(CacheError) as caught:
+        Cache.open(cache.root)
+    marker.write_text(str(caught.value).partition("write ")[2].partition(" into it")[0])
+    assert len(Cache.open(cache.root).tracks()) == 1
+
+
+def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    write_text(path, "old")
+
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CacheError, match=r"file\.txt cannot be written: No space left on device"):
+        write_atomic(path, fail)
+    assert path.read_text() == "old"
+    with pytest.raises(KeyError):
+        write_atomic(path, lambda file: {}["bug"])
+    assert names(tmp_path) == {"new/file.txt"}
+
+
+WRITES: dict[str, Callable[[Path], object]] = {
+    "text": lambda path: write_text(path, "x" * 100000),
+    "json": lambda path: write_json(path, ["x" * 100000]),
+    "arrays": lambda path: write_arrays(path, {"a": np.ones(100000), "b": np.ones(100000)}),
+    "track": lambda path: Clip("a", path).write_track(
+        0, iter(np.zeros((9, 96, 96, 3), np.uint8)), (9, 96, 96, 3), {"mel": np.ones((80, 20), np.float32)}
+    ),
+    "sound": lambda path: Clip("a", path).write_track(
+        0, iter(np.zeros((1, 4, 4, 3), np.uint8)), (1, 4, 4, 3), {"mel": np.ones((80, 2000), np.float32)}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, hard))
+    try:
+        with pytest.raises(CacheError, match=r"cannot be written: .*check space and permissions"):
+            WRITES[kind](tmp_path / "target")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [name for name in names(tmp_path) if TEMPORARY in name or name == "target"]
+
+
+def test_names_that_no_disk_takes_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="cannot be written"):
+        write_text(tmp_path / ("x" * 300), "x")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match="cannot be written"):
+        write_text(tmp_path / "file" / "below", "x")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
+def test_damaged_json_is_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "clip.json"
+    path.write_text(content)
+    with pytest.raises(CacheError, match=r"clip\.json .*delete it"):
+        read_json(path)
+
+
+def test_fingerprints(tmp_path: Path) -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint(1, 2) != fingerprint(2, 1)
+    path = tmp_path / "source"
+    gone = source_fingerprint(path)
+    path.write_text("x")
+    before = source_fingerprint(path)
+    os.utime(path, ns=(1, 1))
+    assert len({gone, before, source_fingerprint(path)}) == 3
+
+
+def test_a_track_is_read_as_it_was_written(cache: Cache) -> None:
+    add_track(cache, "s1/a b")
+    row = cache.tracks()[0]
+    frames, mel = cache.load_track(row)
+    np.testing.assert_array_equal(frames.ravel(), np.arange(6 * 48, dtype=np.uint8))
+    assert isinstance(frames, np.memmap)
+    assert mel.shape == (80, 20)
+    with pytest.raises(CacheError, match=r"mfcc\.npy cannot be read"):
+        cache.load_mfcc(row)
+
+
+@pytest.mark.parametrize("n_given", [2, 4])
+def test_a_wrong_number_of_crops_is_not_kept(cache: Cache, n_given: int) -> None:
+    with pytest.raises(CacheError, match="crops"):
+        cache.clip("a").write_track(0, iter(np.zeros((n_given, 4, 4, 3), np.uint8)), (3, 4, 4, 3), {})
+    assert names(cache.root) == {"cache.json"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\x03\x04", None])
+def test_damaged_tracks_are_one_line(cache: Cache, damage: bytes | None) -> None:
+    clip = add_track(cache, "a")
+    row = cache.tracks()[0]
+    for name in ("frames", "mel"):
+        path = clip.folder / "tracks" / "0" / f"{name}.npy"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] if damage is None else damage)
+        with pytest.raises(CacheError, match="run w2l preprocess --force"):
+            cache.load_track(row)
+        path.write_bytes(whole)
+
+
+def test_the_index_follows_the_clips(cache: Cache) -> None:
+    assert cache.all_tracks() == []
+    with pytest.raises(CacheError, match="holds no face track"):
+        cache.tracks()
+    add_track(cache, "s1/b", 7, "train")
+    add_track(cache, "s1/a", 6)
+    assert cache.tracks() == [TrackRow("s1/a", 0, 6, 20, ""), TrackRow("s1/b", 0, 7, 20, "train")]
+    assert cache.tracks() == cache.build_index()
+    cache.clip("s1/b").reopen("preprocess")
+    cache.invalidate_index()
+    assert [row.clip for row in cache.tracks()] == ["s1/a"]
+    cache.clip("s1/a").note("preprocess", {"fingerprint": "f", "reason": "no face"})
+    cache.invalidate_index()
+    assert cache.all_tracks() == cache.all_tracks() == []
+
+
+def test_a_damaged_index_is_built_anew(cache: Cache) -> None:
+    add_track(cache, "a")
+    expected = cache.tracks()
+    whole = (cache.root / "index.npz").read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"text", b"PK\x03\x04"):
+        (cache.root / "index.npz").write_bytes(damaged)
+        assert cache.tracks() == expected
+        assert (cache.root / "index.npz").read_bytes() == whole
+
+
+def test_an_index_built_during_a_change_does_not_stay(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_track(cache, "a")
+    rows = cache_module._rows
+
+    def add_meanwhile(clip: Clip) -> Any:
+        monkeypatch.setattr(cache_module, "_rows", rows)
+        found = list(rows(clip))
+        add_track(cache, "b")  # as another process would, after the list of clips was read
+        return found
+
+    monkeypatch.setattr(cache_module, "_rows", add_meanwhile)
+    cache.build_index()
+    assert [row.clip for row in cache.tracks()] == ["a", "b"]
+    assert not list(cache.root.glob(f"{TEMPORARY}*"))
+
+
+def test_reopening_forgets_before_it_removes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = add_track(cache, "a", split="val")
+    clip.note("other", {"fingerprint": "o"})
+    monkeypatch.setattr(cache_module.shutil, "rmtree", lambda *_, **__: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception):
+        clip.reopen("preprocess")
+    assert clip.outcome("preprocess") == {}
+    assert clip.outcome("other") == {"fingerprint": "o"}
+    assert clip.record()["split"] == "val"
+
+
+def test_only_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    seen: list[str] = []
+
+    def look(file: BinaryIO) -> None:
+        remove_leftovers(tmp_path)
+        seen.extend(names(tmp_path))
+
+    write_atomic(path, look)
+    assert len(seen) == 1
+    living = seen[0]
+    assert names(tmp_path) == {"file"}
+    dead = living.replace(f"-{os.getpid()}-", f"-{DEAD}-")
+    foreign = f"{TEMPORARY}000000-{DEAD}-1-file"
+    forgotten = f"{TEMPORARY}000000-{DEAD}-2-file"
+    assert dead != living
+    for name in (living, dead, foreign, forgotten):
+        (tmp_path / name).write_text("")
+    os.utime(tmp_path / forgotten, (time.time() - 2 * cache_module.LEFTOVER_S,) * 2)
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == {"file", living, foreign}
+
+
+@pytest.mark.parametrize("folder", ["", "runs", "checkpoints/run", "checkpoints/run/samples"])
+def test_opening_removes_what_killed_processes_left(cache: Cache, folder: str) -> None:
+    place = cache.root / folder
+    place.mkdir(parents=True, exist_ok=True)
+    script = "import os, sys, pathlib\nfrom w2l.cache import write_atomic\n"
+    script += "write_atomic(pathlib.Path(sys.argv[1]), lambda file: os.kill(os.getpid(), 9))"
+    subprocess.run([sys.executable, "-c", script, str(place / "file")], check=False)
+    assert len(list(place.glob(f"{TEMPORARY}*"))) == 1
+    Cache.open(cache.root)
+    assert names(cache.root) == {"cache.json"}
+
+
+def test_clip_records_keep_what_others_noted(cache: Cache) -> None:
+    clip = cache.clip("a")
+    assert clip.record() == clip.outcome("preprocess") == {}
+    clip.note("preprocess", {"fingerprint": "1"}, fps=25.0)
+    clip.note("other", {"fingerprint": "2"}, size=[1, 2])
+    record = json.loads((clip.folder / "clip.json").read_text())
+    assert record == {
+        "id": "a", "fps": 25.0, "size": [1, 2],
+        "stages": {"preprocess": {"fingerprint": "1"}, "other": {"fingerprint": "2"}},
+    }  # fmt: skip

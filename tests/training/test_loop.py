@@ -1,0 +1,361 @@
+"""The loop on a network of one layer: steps, log, best model, exact resume after every kind of stop."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from w2l.cache import write_text
+from w2l.errors import CacheError, CheckpointError, ConfigError, TrainingError, W2LError
+from w2l.faces.crop import CropSpec
+from w2l.locks import claim
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.training import loop
+from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state
+from w2l.training.loop import LoopSettings, Validation, fit
+
+SETTINGS = LoopSettings(steps=12, log_every=2, validate_every=4, checkpoint_every=3)
+IDENTITY = {"lr": 0.01}
+QUALITIES = {4: 0.2, 8: 0.9, 12: 0.5}
+
+
+class FakeTask:
+    """A linear layer with batch norm that fits noise; its validation scores are given."""
+
+    def __init__(self, qualities: dict[int, float] | None = None, size: int = 64) -> None:
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+        self.model = Expert(ExpertDimensions(64, 5, 1))
+        self.networks: dict[str, nn.Module] = {"net": self.net}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"net": torch.optim.Adam(self.net.parameters())}
+        self.learning_rates = {"net": 0.01}
+        self.qualities = qualities or QUALITIES
+        self.crop = CropSpec("aligned", size)
+        self.rates: list[float] = []
+        self.done: list[int] = []
+        self.before_step: Callable[[int], None] = lambda step: None
+        self.value: Callable[[int, float], float] = lambda step, value: value
+
+    def batch(self, step: int) -> torch.Tensor:
+        return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+
+    def step(self, step: int, batch: torch.Tensor) -> dict[str, float]:
+        self.before_step(step)
+        assert self.net.training
+        self.rates.append(self.optimisers["net"].param_groups[0]["lr"])
+        loss = (self.net(batch[:, :3]) - batch[:, 3:]).square().mean()
+        self.optimisers["net"].zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimisers["net"].step()
+        self.done.append(step)
+        return {"loss": self.value(step, float(loss.detach()))}
+
+    def validate(self, step: int, folder: Path) -> Validation:
+        assert not self.net.training
+        write_text(folder / f"step{step}.txt", "looked")
+        return Validation({"quality": self.qualities[step]}, self.qualities[step])
+
+    def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
+        with torch.no_grad():
+            self.model.face_encoder[0].conv_block[0].bias.fill_(float(self.net[0].weight.sum()))  # type: ignore[union-attr,operator,index]
+        card = ModelCard("expert", dimensions_of(self.model), self.crop, step=step, scores=scores)
+        return {"expert": (self.model, card)}
+
+
+def train(task: FakeTask, folder: Path, settings: LoopSettings = SETTINGS, **options: Any) -> loop.Progress:
+    return fit(task, folder, settings, IDENTITY, config="lr: 0.01\n", **options)
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """All files of a run, byte for byte; of the state what is in it, for the same strings may be stored once or twice."""
+    files: dict[str, Any] = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    if "state.pt" in files:
+        files["state.pt"] = frozen(load_state(folder / "state.pt"))
+    return files
+
+
+def frozen(value: Any) -> Any:
+    """A training state as something that can be compared with ==, bit for bit."""
+    if isinstance(value, dict):
+        return {key: frozen(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [frozen(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
+    return value
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run that never stopped leaves."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    train(FakeTask(), folder)
+    return content(folder)
+
+
+class TestOneRun:
+    def test_files(self, undisturbed: dict[str, Any]) -> None:
+        assert set(undisturbed) == {
+            "config.yaml", "log.jsonl", "state.pt", "expert-best.safetensors", "expert-latest.safetensors",
+            "samples/step4.txt", "samples/step8.txt", "samples/step12.txt",
+        }  # fmt: skip
+        assert undisturbed["config.yaml"] == b"lr: 0.01\n"
+
+    def test_log(self, tmp_path: Path) -> None:
+        """Steps and losses, validations; no rate and no time, so that runs can be compared."""
+        progress = train(FakeTask(), tmp_path)
+        log = lines(tmp_path)
+        assert [line["step"] for line in log if "loss" in line] == [1, 2, 4, 6, 8, 10, 12]
+        assert [(line["step"], line["val/quality"]) for line in log if "loss" not in line] == list(QUALITIES.items())
+        assert {key for line in log for key in line} == {"step", "loss", "val/quality"}
+        assert (progress.step, progress.best, progress.scores) == (12, 0.9, {"quality": 0.5})
+
+    def test_best_is_kept_beside_latest(self, tmp_path: Path) -> None:
+        train(FakeTask(), tmp_path)
+        best, latest = (load_model(tmp_path / f"expert-{tag}.safetensors", "expert").card for tag in ("best", "latest"))
+        assert (best.step, best.scores) == (8, {"quality": 0.9})
+        assert (latest.step, latest.scores) == (12, {"quality": 0.5})
+
+    def test_every_step_once(self, tmp_path: Path) -> None:
+        task = FakeTask()
+        train(task, tmp_path)
+        assert task.done == list(range(12))
+
+    def test_the_learning_rate_rises_and_falls(self, tmp_path: Path) -> None:
+        task = FakeTask({100: 0.0})
+        train(task, tmp_path, LoopSettings(100, 50, 100, 100), warm_up=9)
+        assert task.rates[0] == pytest.approx(0.01 / 10, rel=1e-3)
+        assert max(task.rates) == task.rates[9]
+        assert task.rates[9] == pytest.approx(0.01, rel=0.03)
+        assert sorted(task.rates[9:], reverse=True) == task.rates[9:]
+        assert 0.05 * 0.01 <= task.rates[-1] < 0.06 * 0.01
+
+
+class TestResume:
+    @pytest.mark.parametrize("stop", [1, 3, 5, 8, 11])
+    def test_a_stop_leaves_no_trace(self, stop: int, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        """Stopped in the middle of a step, when half of it is done."""
+        task = FakeTask()
+
+        def stop_here(step: int) -> None:
+            if step == stop:
+                with torch.no_grad():
+                    task.net[0].weight.add_(1)  # type: ignore[operator]
+                raise KeyboardInterrupt
+
+        task.before_step = stop_here
+        with pytest.raises(KeyboardInterrupt):
+            train(task, tmp_path)
+        again = FakeTask()
+        train(again, tmp_path)
+        assert again.done[0] == stop // 3 * 3
+        assert content(tmp_path) == undisturbed
+
+    def test_killed_at_every_write(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before and after each rename of a file."""
+
+        class Killed(BaseException):
+            pass
+
+        def short(folder: Path) -> None:
+            train(FakeTask({2: 0.2, 4: 0.1}), folder, LoopSettings(4, 1, 2, 2))
+
+        short(tmp_path / "undisturbed")
+        expected = content(tmp_path / "undisturbed")
+        rename = Path.replace
+        for kill_at in range(40):
+            folder, count = tmp_path / str(kill_at), 0
+
+            def counted(path: Path, target: Path, kill_at: int = kill_at) -> Path:
+                nonlocal count
+                count += 1
+                if count == (kill_at + 1) // 2 and kill_at % 2:
+                    raise Killed
+                result = rename(path, target)
+                if count == (kill_at + 1) // 2:
+                    raise Killed
+                return result
+
+            monkeypatch.setattr(Path, "replace", counted)
+            killed = False
+            try:
+                short(folder)
+            except Killed:
+                killed = True
+            monkeypatch.setattr(Path, "replace", rename)
+            short(folder)
+            assert content(folder) == expected, kill_at
+            if kill_at > 0 and not killed:
+                break
+        assert kill_at > 16
+        assert not killed  # all writes had their turn
+
+    def test_half_written_files_are_removed(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        write_text(tmp_path / "samples" / ".tmp-1-step4.txt", "half")
+        write_text(tmp_path / ".tmp-1-state.pt", "half")
+        train(FakeTask(), tmp_path)
+        assert content(tmp_path) == undisturbed
+
+    def test_lines_that_were_not_saved_are_cut(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        task = FakeTask()
+        task.before_step = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 5 else None
+        with pytest.raises(KeyboardInterrupt):
+            train(task, tmp_path)
+        with (tmp_path / "log.jsonl").open("a") as file:
+            file.write('{"step": 8, "loss": 1.0}\n{"step": 9, "lo')
+        train(FakeTask(), tmp_path)
+        assert content(tmp_path) == undisturbed
+
+    def test_a_run_that_is_done_does_nothing(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        train(FakeTask(), tmp_path)
+        task = FakeTask()
+        assert train(task, tmp_path).step == 12
+        assert task.done == []
+        assert content(tmp_path) == undisturbed
+
+    def test_looking_more_often_changes_no_step(self, tmp_path: Path) -> None:
+        often, seldom = FakeTask({step: 0.0 for step in range(13)}), FakeTask()
+        train(often, tmp_path / "often", LoopSettings(12, 1, 1, 1))
+        train(seldom, tmp_path / "seldom")
+        assert all(torch.equal(a, b) for a, b in zip(often.net.state_dict().values(), seldom.net.state_dict().values()))
+
+
+class TestInterrupt:
+    def test_ctrl_c_finishes_the_step_and_saves(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        task = FakeTask()
+        task.before_step = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 6 else None
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            train(task, tmp_path)
+        assert task.done == list(range(7))
+        assert signal.getsignal(signal.SIGINT) is before
+        again = FakeTask()
+        train(again, tmp_path)
+        assert again.done == list(range(7, 12))
+        assert content(tmp_path) == undisturbed
+
+    def test_a_second_ctrl_c_does_not_wait(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        task = FakeTask()
+
+        def twice(step: int) -> None:
+            for _ in range(2 * (step == 7)):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        task.before_step = twice
+        with pytest.raises(KeyboardInterrupt):
+            train(task, tmp_path)
+        assert task.done == list(range(7))
+        train(FakeTask(), tmp_path)
+        assert content(tmp_path) == undisturbed
+
+    def test_it_trains_in_another_thread_too(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        thread = threading.Thread(target=train, args=(FakeTask(), tmp_path))
+        thread.start()
+        thread.join()
+        assert content(tmp_path) == undisturbed
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_a_loss_that_is_no_number_keeps_what_was_saved(self, value: float, tmp_path: Path) -> None:
+        task = FakeTask()
+        task.value = lambda step, loss: value if step == 7 else loss
+        with pytest.raises(TrainingError, match=rf"loss is {value} at step 7.*lower the learning rate") as caught:
+            train(task, tmp_path)
+        assert "\n" not in str(caught.value)
+        again = FakeTask()
+        train(again, tmp_path)
+        assert again.done[0] == 6
+
+    def test_other_settings(self, tmp_path: Path) -> None:
+        train(FakeTask(), tmp_path)
+        before = content(tmp_path)
+        with pytest.raises(ConfigError, match=r"begun with other settings .*config\.yaml.*--force"):
+            fit(FakeTask(), tmp_path, SETTINGS, {"lr": 0.02}, config="lr: 0.02\n")
+        assert content(tmp_path) == before  # also config.yaml, which the message points at
+
+    def test_other_crops(self, tmp_path: Path) -> None:
+        train(FakeTask(), tmp_path)
+        before = content(tmp_path)
+        with pytest.raises(ConfigError, match="was begun on aligned crops of 64 px"):
+            train(FakeTask(size=96), tmp_path)
+        assert content(tmp_path) == before
+
+    def test_anew(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        fit(FakeTask({12: 0.1}, 96), tmp_path, LoopSettings(12, 12, 12, 12), {"lr": 0.02}, config="lr: 0.02\n")
+        (tmp_path / "notes.txt").write_text("mine")
+        train(FakeTask(), tmp_path, anew=True)
+        assert content(tmp_path) == {**undisturbed, "notes.txt": b"mine"}
+
+    @pytest.mark.parametrize("anew", [False, True])
+    def test_a_run_that_another_process_trains(self, anew: bool, tmp_path: Path) -> None:
+        train(FakeTask(), tmp_path)
+        with claim(tmp_path / ".lock") as mine:
+            assert mine
+            before = content(tmp_path)
+            with pytest.raises(TrainingError, match="another process trains the run"):
+                train(FakeTask(), tmp_path, anew=anew)
+            assert content(tmp_path) == before
+
+    @pytest.mark.parametrize("below", [False, True])
+    def test_a_folder_that_cannot_be_made(self, below: bool, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(CacheError, match="choose another --run"):
+            train(FakeTask(), tmp_path / "file" / "run" if below else tmp_path / "file")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o500)
+        with pytest.raises(CacheError, match="cannot be written"):
+            train(FakeTask(), tmp_path)
+
+    def test_a_full_disk_keeps_what_was_saved(
+        self, undisturbed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task, flush = FakeTask(), os.fsync
+
+        def full(_handle: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        def fill(step: int) -> None:
+            monkeypatch.setattr(os, "fsync", full if step >= 7 else flush)
+
+        task.before_step = fill
+        with pytest.raises(CacheError, match="No space left on device; check space"):
+            train(task, tmp_path)
+        monkeypatch.setattr(os, "fsync", flush)
+        assert not list(tmp_path.rglob(".tmp-*"))
+        train(FakeTask(), tmp_path)
+        assert content(tmp_path) == undisturbed
+
+    def test_a_damaged_state(self, tmp_path: Path) -> None:
+        train(FakeTask(), tmp_path)
+        state = tmp_path / "state.pt"
+        state.write_bytes(state.read_bytes()[:-500])
+        with pytest.raises(CheckpointError, match=r"state\.pt is damaged"):
+            train(FakeTask(), tmp_path)
+        train(FakeTask(), tmp_path, anew=True)
+
+    def test_an_error_of_the_loader_arrives(self, tmp_path: Path) -> None:
+        task = FakeTask()
+        task.batch = lambda step: (_ for _ in ()).throw(CacheError("a track is gone"))  # type: ignore[method-assign]
+        with pytest.raises(W2LError, match="a track is gone"):
+            train(task, tmp_path)
+
+    @pytest.mark.parametrize("field", ["steps", "log_every", "validate_every", "checkpoint_every"])
+    def test_intervals_of_zero(self, field: str) -> None:
+        with pytest.raises(ConfigError, match="at least 1"):
+            LoopSettings(**{field: 0})

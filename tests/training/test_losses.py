@@ -1,0 +1,94 @@
+"""The loss terms against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from w2l.training.losses import adversarial, bce_cosine, calibrated_bce, contrastive, ramp
+
+NOT_SILENT = torch.zeros(3, dtype=torch.bool)
+
+
+def test_the_cosine_is_the_probability() -> None:
+    loss = bce_cosine(torch.tensor([0.9, 0.2, 0.5]), torch.tensor([True, False, True]))
+    assert float(loss) == pytest.approx(-(math.log(0.9) + math.log(0.8) + math.log(0.5)) / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("cosine", [1 + 1e-6, -0.3])
+def test_cosines_outside_the_range_of_a_probability_are_clamped(cosine: float) -> None:
+    for in_sync in (True, False):
+        loss = bce_cosine(torch.tensor([cosine]), torch.tensor([in_sync]))
+        right = in_sync == (cosine > 0.5)
+        assert float(loss) == (0 if right else 100)  # PyTorch's logarithm ends at -100
+
+
+def test_the_calibrated_probability() -> None:
+    cosine, labels = torch.tensor([0.8, -0.1]), torch.tensor([True, False])
+    p = [1 / (1 + math.exp(-(6 * c - 2))) for c in (0.8, -0.1)]
+    expected = -(math.log(p[0]) + math.log(1 - p[1])) / 2
+    assert float(calibrated_bce(cosine, labels, 6.0, -2.0)) == pytest.approx(expected, rel=1e-5)
+    assert math.isfinite(float(calibrated_bce(cosine, labels, 1e4, 0.0)))
+
+
+class TestContrastive:
+    def test_chance_is_the_logarithm_of_the_batch(self) -> None:
+        loss = contrastive(torch.full((7, 7), 0.4), torch.tensor(20.0), torch.zeros(7, dtype=torch.bool))
+        assert float(loss) == pytest.approx(math.log(7), rel=1e-5)
+
+    def test_both_directions_count(self) -> None:
+        table = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 3.0]])
+        rows = [math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(table.tolist())]
+        columns = [math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(table.T.tolist())]
+        expected = (sum(rows) + sum(columns)) / 6
+        assert float(contrastive(table, torch.tensor(1.0), NOT_SILENT)) == pytest.approx(expected, rel=1e-5)
+
+    def test_a_clear_diagonal_costs_nothing(self) -> None:
+        assert float(contrastive(torch.eye(3), torch.tensor(50.0), NOT_SILENT)) < 1e-6
+
+    def test_silent_windows_are_no_negatives_of_each_other(self) -> None:
+        table = torch.tensor([[1.0, 9.0, 0.0], [9.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        silent = torch.tensor([True, True, False])
+        one_negative = math.log(math.exp(1) + 1) - 1
+        two_negatives = math.log(math.exp(1) + 2) - 1
+        expected = (2 * one_negative + two_negatives) / 3
+        assert float(contrastive(table, torch.tensor(1.0), silent)) == pytest.approx(expected, rel=1e-5)
+
+    def test_all_silent_gives_no_gradient_and_no_nan(self) -> None:
+        table = torch.randn(4, 4, requires_grad=True)
+        loss = contrastive(table, torch.tensor(5.0), torch.ones(4, dtype=torch.bool))
+        loss.backward()
+        assert float(loss.detach()) == 0
+        assert table.grad is not None
+        assert float(table.grad.abs().max()) == 0
+
+    def test_arguments_stay_as_they_are(self) -> None:
+        silent = torch.tensor([True, True, False])
+        table = torch.randn(3, 3)
+        before = table.clone()
+        contrastive(table, torch.tensor(2.0), silent)
+        assert torch.equal(table, before)
+        assert silent.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_adversarial_is_the_cross_entropy_of_the_probability(real: bool) -> None:
+    logits = torch.tensor([[0.3], [-2.0]])
+    expected = F.binary_cross_entropy(torch.sigmoid(logits), torch.full_like(logits, float(real)))
+    assert float(adversarial(logits, real)) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("values", [torch.tensor([300.0, -300.0])])
+def test_adversarial_stays_finite(values: Tensor) -> None:
+    assert math.isfinite(float(adversarial(values, True)))
+
+
+@pytest.mark.parametrize(
+    ("step", "start", "length", "expected"),
+    [(0, 0, 0, 1), (0, 0, 10, 0), (5, 0, 10, 0.5), (10, 0, 10, 1), (99, 100, 10, 0), (100, 100, 0, 1), (99, 100, 0, 0),
+     (103, 100, 10, 0.3), (1000, 100, 10, 1)],
+)  # fmt: skip
+def test_ramp(step: int, start: int, length: int, expected: float) -> None:
+    assert ramp(step, start, length) == pytest.approx(expected)
