@@ -1,6 +1,6 @@
 """Measures an expert or a judge on a split of a cache, with the threshold chosen on the validation clips.
 
-    python examples/evaluate_expert.py CACHE MODEL [expert|judge] [SPLIT ...]
+python examples/evaluate_expert.py CACHE MODEL [expert|judge] [SPLIT ...]
 """
 
 import sys
@@ -36,7 +36,10 @@ def main(root: Path, name: str, kind: str, splits: list[str]) -> None:
             threshold, calibration = evaluate.best_threshold(pairs), evaluate.calibrate(pairs)
         found = evaluate.summary(pairs, threshold, calibration)
         shown = ("accuracy", "in_sync", "off_sync", "voiced", "auc", "offset_within_1", "bce")
-        print(f"| {split} | {len(chosen)} | " + " | ".join(f"{found[key]:.3f}" for key in shown) + " |", flush=True)
+        print(
+            f"| {split} | {len(chosen)} | " + " | ".join(f"{found.get(key, float('nan')):.3f}" for key in shown) + " |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -49,20 +49,20 @@ def test_the_best_of_a_run_else_its_latest(cache: Cache) -> None:
 
 
 def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> None:
-    with pytest.raises(CheckpointError, match="no expert named 'expert'.*no run here has made one; train one"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*no run here has made one; train one"):
         weights.find("expert", "expert", cache)
     put(cache.run_folder("one") / "expert-best.safetensors")
     put(cache.run_folder("two") / "expert-latest.safetensors")
     (cache.run_folder("empty")).mkdir()
-    with pytest.raises(CheckpointError, match="no expert named 'expert'.*the experts here are one, two$"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*the experts here are one, two$"):
         weights.find("expert", "expert", cache)
     put(bundled / "expert.safetensors")
-    with pytest.raises(CheckpointError, match="the experts here are w2l, one, two$"):
+    with pytest.raises(CheckpointError, match=r"the experts here are w2l, one, two$"):
         weights.find("expert", "expert", cache)
     with pytest.raises(CheckpointError, match="no judge named 'one'"):
         weights.find("one", "judge", cache)
 
 
 def test_without_a_cache(bundled: Path) -> None:
-    with pytest.raises(CheckpointError, match="no expert named 'mine'"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'mine'"):
         weights.find("mine", "expert")

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import CacheError
+from w2l.errors import CacheError, ConfigError
 from w2l.locks import claim, is_alive, machine
 
 FORMAT = 1
@@ -246,7 +246,9 @@ class Cache:
             yield Clip(path.parent.relative_to(base).as_posix(), path.parent)
 
     def run_folder(self, run: str) -> Path:
-        """Where a training run keeps its files."""
+        """Where a training run keeps its files; ConfigError for a name that leads elsewhere."""
+        if not run or run.startswith(".") or "/" in run or os.sep in run:
+            raise ConfigError(f"run name {run!r} must be plain, without / and without a leading dot")
         return self.root / "checkpoints" / run
 
     @property

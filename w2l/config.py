@@ -45,7 +45,7 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(str(key), known)}")
+            raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(str(key), _names(kind))}")
         arguments[key] = _convert(hints[key], value, f"{prefix}{key}")
     try:
         return kind(**arguments)
@@ -110,8 +110,19 @@ def _parse(text: str, assignment: str) -> Any:
         raise ConfigError(f"--set {assignment!r}: the value cannot be read; quote it") from error
 
 
+def _names(kind: Any) -> set[str]:
+    """The settings' names, those of nested settings dotted."""
+    names: set[str] = set()
+    for name, hint in get_type_hints(kind).items():
+        nested = dataclasses.is_dataclass(hint)
+        names |= {f"{name}.{inner}" for inner in _names(hint)} if nested else {name}
+    return names
+
+
 def _suggestion(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    known = sorted(known)
+    near = [name for name in known if name.endswith(f".{key}")]
+    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(known))
 
 

@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import `tiny_cache`, one folder up, and keeps them to one thread."""
+"""Lets the tests of this folder import `tiny_cache` of the training tests, and keeps them to one thread."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Batches: which frames and columns they hold, that they depend on seed and step alone, and caches that hold too little."""
+"""Batches: which frames and columns they hold, that seed and step decide them, and caches that hold too little."""
 
 import dataclasses
 import os
@@ -80,7 +80,9 @@ class TestExpertBatch:
         assert len(partners) == 2 * per_clip - 2  # all others of the clip have their turn
 
     def test_all_windows_come_up(self, numbered: Tracks) -> None:
-        starts = {int(f) for step in range(150) for f in where(expert_batch(numbered, 0, step, 3, 2, GAP, OFF).faces)[1][:, 0]}
+        starts = {
+            int(f) for step in range(150) for f in where(expert_batch(numbered, 0, step, 3, 2, GAP, OFF).faces)[1][:, 0]
+        }
         assert starts == set(range(int(numbered.counts[0])))
 
     def test_half_of_the_pairs_are_in_sync(self, numbered: Tracks) -> None:
@@ -105,7 +107,9 @@ class TestExpertBatch:
         batch = expert_batch(tracks, 0, 0, 2, 3, GAP, OFF)
         assert batch.faces.shape == (6, 5, JUDGE.size, JUDGE.size, 3)
         frame = where(batch.faces)[1][:, 0]
-        expected = np.minimum(4 * frame[:, None] + np.arange(20), 40 * 4 - 3)  # the last column stands in for missing ones
+        expected = np.minimum(
+            4 * frame[:, None] + np.arange(20), 40 * 4 - 3
+        )  # the last column stands in for missing ones
         np.testing.assert_array_equal(batch.sounds[:, 5], expected)
 
 

@@ -45,7 +45,7 @@ def test_lists_name_clips_and_their_split(root: Path, tmp_path: Path) -> None:
 
 
 def test_names_with_blanks_quotes_and_any_script(tmp_path: Path) -> None:
-    odd = ["it's \"me\".mp4", "näme 名前.mp4", "a b/c.mp4", "100%.mp4", "a:b.mp4", "-o.mp4", "$(x).mp4", "x.y.z.mp4"]
+    odd = ['it\'s "me".mp4', "näme 名前.mp4", "a b/c.mp4", "100%.mp4", "a:b.mp4", "-o.mp4", "$(x).mp4", "x.y.z.mp4"]
     make(tmp_path, *odd)
     listing = find_videos(tmp_path)
     assert len(ids(listing)) == len(odd)

@@ -1,4 +1,4 @@
-"""Model files: what is saved comes back, published checkpoints are recognised, and bad files are refused in one line."""
+"""Model files: what is saved comes back, published checkpoints are recognised, bad files are refused in one line."""
 
 import dataclasses
 import json
@@ -108,7 +108,10 @@ class TestOurs:
             ({"w2l": '{"kind": "poet", "dimensions": {}}'}, "'poet'"),
             ({"w2l": '{"kind": "expert", "dimensions": {"size": 33}}'}, "dimensions that cannot be built"),
             ({"w2l": '{"kind": "expert", "dimensions": {"depth": 9}}'}, "unknown setting depth"),
-            ({"w2l": '{"kind": "expert", "dimensions": {"size": 64, "width": 3}}'}, "does not fit its dimensions: size mism"),
+            (
+                {"w2l": '{"kind": "expert", "dimensions": {"size": 64, "width": 3}}'},
+                "its dimensions: size mismatch",
+            ),
             ({"w2l": '{"kind": "expert", "dimensions": {"size": 32, "width": 2}}'}, r"is unknown|does not fit"),
             ({"w2l": '{"kind": "expert", "dimensions": {"size": 128, "width": 2}}'}, r"is missing|does not fit"),
         ],
@@ -221,7 +224,7 @@ class TestPublished:
         path = tmp_path / "expert.pth"
         missing = "audio_encoder.3.conv_block.0.weight"
         torch.save({key: value for key, value in state.items() if key != missing}, path)
-        with pytest.raises(CheckpointError, match=r"no complete expert: audio_encoder\.3\.conv_block\.0\.weight is missing"):
+        with pytest.raises(CheckpointError, match=r"no complete expert: audio_encoder\.3\S+ is missing"):
             load_model(path, "expert")
         torch.save({**state, "extra": torch.zeros(1)}, path)
         with pytest.raises(CheckpointError, match="extra is unknown"):
@@ -260,7 +263,15 @@ class TestBadFiles:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"hello, this is no model\n" * 9, b"\x80\x02", b"PK\x03\x04" + bytes(90), b"e\x00", b"\x80\x02U", bytes(64)],
+        [
+            b"",
+            b"hello, this is no model\n" * 9,
+            b"\x80\x02",
+            b"PK\x03\x04" + bytes(90),
+            b"e\x00",
+            b"\x80\x02U",
+            bytes(64),
+        ],
         ids=["empty", "text", "pickle", "zip", "index", "struct", "zeros"],
     )
     @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".model"])
@@ -287,7 +298,9 @@ class TestBadFiles:
                 load_model(path, "expert")
             assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("content", [[1, 2], {"state_dict": [1]}, {"a": 3}, {"state_dict": {"a": torch.ones(2)}}, {}])
+    @pytest.mark.parametrize(
+        "content", [[1, 2], {"state_dict": [1]}, {"a": 3}, {"state_dict": {"a": torch.ones(2)}}, {}]
+    )
     def test_checkpoints_of_something_else(self, content: Any, tmp_path: Path) -> None:
         torch.save(content, tmp_path / "model.pth")
         with pytest.raises(CheckpointError, match=r"no dictionary|no weights|none of the known public checkpoints"):

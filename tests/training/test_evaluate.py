@@ -26,7 +26,9 @@ from w2l.training.evaluate import (
 )
 
 
-def pairs(in_sync: list[float], off_sync: list[float], silent: list[bool] | None = None, offsets: tuple[int, ...] = (0,)) -> Pairs:
+def pairs(
+    in_sync: list[float], off_sync: list[float], silent: list[bool] | None = None, offsets: tuple[int, ...] = (0,)
+) -> Pairs:
     quiet = silent or [False] * len(in_sync)
     return Pairs(np.array(in_sync), np.array(off_sync), np.array(quiet), np.array(offsets))
 
@@ -52,7 +54,12 @@ class TestAccuracy:
 
     @pytest.mark.parametrize(
         ("in_sync", "off_sync", "expected"),
-        [([2.0, 3.0], [0.0, 1.0], 1.0), ([0.0], [1.0], 0.0), ([1.0, 1.0], [1.0, 1.0], 0.5), ([1.0, 3.0], [2.0, 0.0], 0.75)],
+        [
+            ([2.0, 3.0], [0.0, 1.0], 1.0),
+            ([0.0], [1.0], 0.0),
+            ([1.0, 1.0], [1.0, 1.0], 0.5),
+            ([1.0, 3.0], [2.0, 0.0], 0.75),
+        ],
     )
     def test_area_under_the_curve(self, in_sync: list[float], off_sync: list[float], expected: float) -> None:
         assert area_under_roc(pairs(in_sync, off_sync)) == expected
@@ -96,7 +103,13 @@ class TestCalibration:
 
     @pytest.mark.parametrize(
         ("in_sync", "off_sync"),
-        [([0.8, 0.81], [0.1, 0.11]), ([0.5] * 3, [0.5] * 3), ([0.9], [0.1]), ([0.1, 0.2], [0.8, 0.9]), ([1e3, 0.0], [0.0, -1e3])],
+        [
+            ([0.8, 0.81], [0.1, 0.11]),
+            ([0.5] * 3, [0.5] * 3),
+            ([0.9], [0.1]),
+            ([0.1, 0.2], [0.8, 0.9]),
+            ([1e3, 0.0], [0.0, -1e3]),
+        ],
         ids=["separable", "constant", "one", "reversed", "far"],
     )
     def test_it_ends_on_hard_cases(self, in_sync: list[float], off_sync: list[float]) -> None:

@@ -133,13 +133,12 @@ class TestTerms:
     @pytest.mark.parametrize("n_frames", [1, 5])
     def test_the_discriminator_learns(self, n_frames: int, cache: Cache) -> None:
         """Against a generator that stands still."""
-        task = task_for(
-            cache, replace(GAN, adversarial_start=0, discriminator_frames=n_frames, lr=1e-12, discriminator_lr=1e-2)
-        )
+        settings = replace(GAN, adversarial_start=0, sync=0.0, lr=1e-12, discriminator_lr=3e-3, discriminator_width=8)
+        task = task_for(cache, replace(settings, discriminator_frames=n_frames))
         batch = task.batch(0)
-        found = [task.step(step, batch) for step in range(20)]
+        found = [task.step(step, batch) for step in range(40)]
         losses = [terms["disc_real"] + terms["disc_fake"] for terms in found]
-        assert losses[-1] < 0.7 * losses[0]
+        assert min(losses) < 0.6 * losses[0]
 
     def test_the_sync_loss_reaches_the_generator(self, cache: Cache) -> None:
         """With nearly all the weight on sync, one batch's sync loss falls."""
@@ -220,7 +219,7 @@ class TestInit:
         assert not torch.equal(mine.output_block[1].bias, init.network.output_block[1].bias)  # type: ignore[union-attr,index]
 
     def test_other_dimensions_are_refused(self, cache: Cache) -> None:
-        with pytest.raises(ConfigError, match="has other dimensions.*set width alike") as caught:
+        with pytest.raises(ConfigError, match=r"has other dimensions.*set width alike") as caught:
             task_for(cache, L1_ONLY, init=self.init(width=3))
         assert "\n" not in str(caught.value)
 
@@ -261,6 +260,7 @@ class TestSettings:
             ({"precision": "fp16"}, "choose fp32 or bf16"),
             ({"discriminator_frames": 3}, "must be 1 or 5"),
             ({"sync": -0.1}, "at least 0"),
+            ({"mouth_focus": -1.0}, "at least 0"),
             ({"sync": 0.5, "adversarial": 0.5}, "together less than 1"),
             ({"batch_size": 0}, "at least 1"),
             ({"validation_batches": 0}, "at least 1"),

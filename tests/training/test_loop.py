@@ -74,7 +74,7 @@ def train(task: FakeTask, folder: Path, settings: LoopSettings = SETTINGS, **opt
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """All files of a run, byte for byte; of the state what is in it, for the same strings may be stored once or twice."""
+    """All files of a run, byte for byte; of the state what is in it: equal strings may be stored once or twice."""
     files: dict[str, Any] = {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
@@ -227,7 +227,7 @@ class TestResume:
         assert content(tmp_path) == undisturbed
 
     def test_looking_more_often_changes_no_step(self, tmp_path: Path) -> None:
-        often, seldom = FakeTask({step: 0.0 for step in range(13)}), FakeTask()
+        often, seldom = FakeTask(dict.fromkeys(range(13), 0.0)), FakeTask()
         train(often, tmp_path / "often", LoopSettings(12, 1, 1, 1))
         train(seldom, tmp_path / "seldom")
         assert all(torch.equal(a, b) for a, b in zip(often.net.state_dict().values(), seldom.net.state_dict().values()))

@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from w2l.training.losses import adversarial, bce_cosine, calibrated_bce, contrastive, ramp
+from w2l.training.losses import (
+    adversarial,
+    bce_cosine,
+    calibrated_bce,
+    contrastive,
+    focused_l1,
+    mouth_focus,
+    ramp,
+)
 
 NOT_SILENT = torch.zeros(3, dtype=torch.bool)
 
@@ -83,6 +91,28 @@ def test_adversarial_is_the_cross_entropy_of_the_probability(real: bool) -> None
 @pytest.mark.parametrize("values", [torch.tensor([300.0, -300.0])])
 def test_adversarial_stays_finite(values: Tensor) -> None:
     assert math.isfinite(float(adversarial(values, True)))
+
+
+class TestFocus:
+    @pytest.mark.parametrize("rows", [48, 96])
+    def test_no_focus_is_the_plain_mean(self, rows: int) -> None:
+        one, two = torch.rand(2, 3, 5, rows, 96), torch.rand(2, 3, 5, rows, 96)
+        torch.testing.assert_close(focused_l1(one, two, mouth_focus(96, rows, 0.0)), F.l1_loss(one, two))
+
+    @pytest.mark.parametrize("rows", [48, 96])
+    def test_the_mouth_weighs_most_and_the_mean_is_one(self, rows: int) -> None:
+        focus = mouth_focus(96, rows, 4.0)
+        assert focus.shape == (rows, 96)
+        assert float(focus.mean()) == pytest.approx(1, rel=1e-5)
+        row, column = divmod(int(focus.argmax()), 96)
+        assert 0.65 < (row + 96 - rows) / 96 < 0.8
+        assert column in (47, 48)
+        assert float(focus.max() / focus.min()) == pytest.approx(5, rel=0.02)
+        torch.testing.assert_close(focus, focus.flip(1))
+
+    def test_both_kinds_of_rows_weigh_the_lower_half_alike(self) -> None:
+        lower, full = mouth_focus(96, 48, 4.0), mouth_focus(96, 96, 4.0)[48:]
+        torch.testing.assert_close(lower / lower[-1, 0], full / full[-1, 0])
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def load_model(path: Path, kind: Kind, device: torch.device | str = "cpu") -> Mo
         raise CheckpointError(f"model {path} does not exist; check the path or train one")
     tensors, card = _read_ours(path) if path.suffix == ".safetensors" else _read_public(path)
     if card.kind != kind:
-        raise CheckpointError(f"model {path} holds a {card.kind}, but a {kind} is needed; name another file")
+        raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; name another file")
     network = build_network(card, path)
     counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
     try:
@@ -200,7 +200,9 @@ def _torch_load(path: Path) -> dict[str, Any]:
     except DAMAGE as error:
         raise CheckpointError(f"{path} is damaged or cut off ({_first_line(error)}); copy or make it anew") from error
     except UnpicklingError as error:
-        raise CheckpointError(f"{path} is no checkpoint of weights alone, or damaged; it was not loaded") from error
+        raise CheckpointError(
+            f"{path} is damaged or holds more than weights; it was not loaded, name another file"
+        ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no dictionary of weights")
     return content

@@ -101,6 +101,8 @@ class GeneratorSettings:
             raise ConfigError("batch_size, validation_batches, widths and n_references must be at least 1")
         if min(self.lr, self.discriminator_lr, self.clip_norm) <= 0 or min(self.warm_up, self.seed) < 0:
             raise ConfigError("lr, discriminator_lr and clip_norm must be above 0, warm_up and seed at least 0")
+        if self.mouth_focus < 0:
+            raise ConfigError(f"mouth_focus must be at least 0, got {self.mouth_focus}")
         if min(self.sync, self.adversarial) < 0 or self.sync + self.adversarial >= 1:
             raise ConfigError("sync and adversarial must be at least 0 and together less than 1: the rest weighs L1")
 

@@ -1,4 +1,4 @@
-"""Caches made on the spot, without any video: mouths that open with the loudness of their sound, or numbered frames."""
+"""Caches made on the spot, without any video: mouths as open as their sound is loud, numbered frames, noise."""
 
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,14 @@ def numbered_cache(root: Path, lengths: tuple[int, ...] = (60, 60, 60), crop: Cr
     return cache
 
 
+def noise_clip(cache: Cache, name: str, crop: CropSpec, n_frames: int = 30) -> None:
+    """Puts a clip of noise into the cache."""
+    rng = np.random.default_rng(len(list(cache.clips())))
+    frames: NDArray[np.uint8] = rng.integers(0, 256, (n_frames, crop.size, crop.size, 3), dtype=np.uint8)
+    mel = rng.uniform(-4, 4, (80, mel_columns(n_frames * 640))).astype(np.float32)
+    add_track(cache, name, frames, {"mel": mel, "mfcc": np.zeros((13, 4 * n_frames), np.float32)}, crop)
+
+
 def add_track(
     cache: Cache,
     name: str,
@@ -72,4 +80,6 @@ def add_track(
     cache.invalidate_index()
     clip.write_track(0, iter(frames), frames.shape, sounds)
     facts: dict[str, Any] = {"n_frames": len(frames), "n_columns": sounds["mel"].shape[1], "first_frame": 0}
-    clip.note("preprocess", {"fingerprint": "made", "outcome": "done", "crop": plain(crop), "tracks": [facts]}, split=split)
+    clip.note(
+        "preprocess", {"fingerprint": "made", "outcome": "done", "crop": plain(crop), "tracks": [facts]}, split=split
+    )

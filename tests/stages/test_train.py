@@ -1,0 +1,181 @@
+"""train from the command line: results, what it refuses in one line, and SIGKILL without a trace."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_cache import noise_clip
+from training_runs import content, kill_at_line, options, refused
+
+from stages import cli
+from w2l.cache import Cache
+from w2l.config import load
+from w2l.faces.crop import CropSpec
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.nets.judge import Judge, JudgeDimensions
+from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
+from w2l.training.generator_task import GeneratorSettings
+
+CROP = CropSpec("aligned", 32)
+TINY = ["width=2", "batch_size=2", "validation_batches=1", "sync=0.1", "sync_ramp=4", "discriminator_width=2",
+        "loop.steps=6", "loop.log_every=1", "loop.validate_every=3", "loop.checkpoint_every=2"]  # fmt: skip
+GAN = [*TINY, "adversarial=0.05", "adversarial_start=1"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def put_expert(path: Path, crop: CropSpec = CROP) -> Path:
+    torch.manual_seed(0)
+    network = Expert(ExpertDimensions(crop.size, 5, 2, signed=True))
+    save_model(path, network, ModelCard("expert", dimensions_of(network), crop, calibrated=True, scale=3.0))
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cache = Cache.open(tmp_path_factory.mktemp("prepared") / "cache", create=True)
+    for number in range(4):
+        noise_clip(cache, f"clip{number}", CROP)
+    put_expert(cache.run_folder("expert") / "expert-best.safetensors")
+    return cache.root
+
+
+@pytest.fixture
+def cache(prepared: Path, tmp_path: Path) -> Cache:
+    shutil.copytree(prepared, tmp_path / "cache")
+    return Cache.open(tmp_path / "cache")
+
+
+def arguments(cache: Cache, *more: str, settings: list[str] = TINY) -> list[str]:
+    return ["train", "--cache", str(cache.root), "--device", "cpu", *options(settings), *more]
+
+
+def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(arguments(cache, settings=GAN))
+    out, err = capsys.readouterr()
+    folder = cache.run_folder("generator")
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "log.jsonl", "state.pt", "samples", "generator-best.safetensors", "generator-latest.safetensors",
+        "discriminator-best.safetensors", "discriminator-latest.safetensors",
+    }  # fmt: skip
+    assert {path.name for path in (folder / "samples").iterdir()} == {"step000000003.png", "step000000006.png"}
+    assert out.splitlines()[0] == str(folder / "generator-best.safetensors")
+    assert f"taught by {cache.run_folder('expert') / 'expert-best.safetensors'}" in err
+    assert load(GeneratorSettings, "train", folder / "config.yaml") == load(GeneratorSettings, "train", None, GAN)
+    card = read_card(folder / "generator-latest.safetensors")
+    assert card.schedule == pytest.approx({"l1": 0.85, "sync": 0.1, "adversarial": 0.05})
+    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-2])
+    assert set(last) == {"step", "l1", "sync", "adversarial", "grad_norm", "disc_real", "disc_fake", "disc_grad_norm"}
+    cli.main(arguments(cache, settings=GAN))
+    assert "has done its 6 steps" in capsys.readouterr().err
+
+
+def test_without_sync_no_expert_is_needed(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(cache.run_folder("expert"))
+    assert "no expert named 'expert'" in refused(capsys, arguments(cache), 1)
+    cli.main(arguments(cache, "--set", "sync=0", "--json"))
+    assert set(json.loads(capsys.readouterr().out)["scores"]) == {"l1"}
+
+
+def test_from_the_weights_of_another_run(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(arguments(cache))
+    cli.main(arguments(cache, "--run", "second", "--set", "init=generator", "--set", "lr=1e-9"))
+    capsys.readouterr()
+    first, second = (cache.run_folder(run) for run in ("generator", "second"))
+    begun = load_model(first / "generator-best.safetensors", "generator").network.state_dict()
+    ended = load_model(second / "generator-best.safetensors", "generator").network.state_dict()
+    name = "output_block.1.weight"
+    torch.testing.assert_close(ended[name], begun[name], atol=1e-6, rtol=0)
+
+
+def test_a_changed_expert_is_another_run(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(arguments(cache))
+    capsys.readouterr()
+    path = cache.run_folder("expert") / "expert-best.safetensors"
+    model = load_model(path, "expert")
+    save_model(path, model.network, ModelCard("expert", model.card.dimensions, CROP, calibrated=True, scale=9.0))
+    assert "begun with other settings" in refused(capsys, arguments(cache), 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "said"),
+    [
+        (["--set", "sinc=1"], 2, "unknown setting train.sinc; did you mean sync?"),
+        (["--set", "sync=0.6", "--set", "adversarial=0.5"], 2, "together less than 1"),
+        (["--set", "batch_size=0"], 2, "at least 1"),
+        (["--set", "discriminator_frames=2"], 2, "must be 1 or 5"),
+        (["--expert", "nobody"], 1, "no expert named 'nobody': no such file, and the experts here are"),
+        (["--set", "init=nobody"], 1, "no generator named 'nobody'"),
+        (["--device", "cuda"], 2, "no CUDA GPU"),
+    ],
+)
+def test_bad_settings(
+    more: list[str], status: int, said: str, cache: Cache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "cuda" in more and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert said in refused(capsys, arguments(cache, *more), status)
+
+
+def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def trained_by(path: Path, status: int) -> str:
+        return refused(capsys, arguments(cache, "--expert", str(path)), status)
+
+    other = put_expert(tmp_path / "other.safetensors", CropSpec("aligned", 64))
+    assert "trained on aligned crops of 64 px" in trained_by(other, 2)
+    box = put_expert(tmp_path / "box.safetensors", CropSpec("box", 32))
+    assert "trained on box crops" in trained_by(box, 2)
+    judge = Judge(JudgeDimensions(64, 2))
+    save_model(tmp_path / "judge.safetensors", judge, ModelCard("judge", dimensions_of(judge)))
+    assert "holds a judge, but" in trained_by(tmp_path / "judge.safetensors", 1)
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(other.read_bytes()[:-100])
+    assert "damaged or cut off" in trained_by(cut, 1)
+    (tmp_path / "text.pth").write_text("no model\n")
+    assert "it was not loaded" in trained_by(tmp_path / "text.pth", 1)
+
+
+def test_bad_caches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expert = str(put_expert(tmp_path / "expert.safetensors"))
+    empty = Cache.open(tmp_path / "empty", create=True)
+    assert "holds no face track" in refused(capsys, arguments(empty, "--expert", expert), 1)
+    noise_clip(empty, "one", CROP)
+    assert "preprocess two clips or more" in refused(capsys, arguments(empty, "--expert", expert), 1)
+
+
+def test_crops_made_anew_want_another_run(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = [*TINY, "sync=0"]
+    cli.main(arguments(cache, settings=alone))
+    capsys.readouterr()
+    for number in range(4):
+        noise_clip(cache, f"clip{number}", CropSpec("aligned", 64))
+    cache.invalidate_index()
+    assert "was begun on aligned crops of 32 px" in refused(capsys, arguments(cache, settings=alone), 2)
+    cli.main(arguments(cache, "--force", settings=alone))
+    assert read_card(cache.run_folder("generator") / "generator-best.safetensors").crop.size == 64
+
+
+def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    longer = [
+        *GAN[:6],
+        *GAN[-2:],
+        "loop.steps=14",
+        "loop.log_every=1",
+        "loop.validate_every=6",
+        "loop.checkpoint_every=4",
+    ]
+    killed, whole = cache.run_folder("killed"), cache.run_folder("whole")
+    kill_at_line(arguments(cache, "--run", "killed", settings=longer), killed / "log.jsonl", 7)
+    cli.main(arguments(cache, "--run", "killed", settings=longer))
+    assert "goes on at step" in capsys.readouterr().err
+    cli.main(arguments(cache, "--run", "whole", settings=longer))
+    assert content(killed) == content(whole)

@@ -1,0 +1,50 @@
+"""What the tests of the two training commands share: refusals in one line, kills, and what a run leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages import cli
+
+PATIENCE_S = 300
+
+
+def options(settings: list[str]) -> list[str]:
+    """``key=value`` settings as arguments."""
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def refused(capsys: pytest.CaptureFixture[str], given: list[str], status: int) -> str:
+    """The one line on stderr with which w2l ends."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*given, "-q"])
+    out, err = capsys.readouterr()
+    assert ended.value.code == status, err
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("error: ")
+    return err
+
+
+def kill_at_line(given: list[str], log: Path, n_lines: int) -> None:
+    """Runs w2l in another process and ends it with SIGKILL when `log` has `n_lines`."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    root = Path(cli.__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-m", "stages.cli", *given, "-q"], env=environment, cwd=root) as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while not log.exists() or log.read_text().count("\n") < n_lines:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files of a run but its state, which may store the same strings once or twice."""
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "state.pt"}
