@@ -18,11 +18,12 @@ import numpy as np
 
 from stages import sync
 from w2l import config, scoring, weights
-from w2l.cache import Cache, fingerprint, source_fingerprint
+from w2l.cache import Cache
 from w2l.data.layouts import Source, find_videos
 from w2l.device import choose
 from w2l.errors import MediaError, NoFaceError, W2LError
 from w2l.faces.detector import make_detector
+from w2l.files import fingerprint, source_fingerprint
 from w2l.lipsync import SyncSettings
 from w2l.log import progress, set_up
 from w2l.scoring import ClipScore, FaceFinder

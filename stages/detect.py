@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 
 from stages.options import Common, common_options
-from w2l.cache import Cache, write_atomic
+from w2l.cache import Cache
 from w2l.device import choose
 from w2l.errors import ConfigError, MediaError, NoFaceError
 from w2l.faces.detector import make_detector
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.scanning import DetectSettings, clip_for, scan_clip
 from w2l.faces.tracker import Scan, Track, link_tracks
+from w2l.files import write_atomic
 from w2l.log import progress
 from w2l.media.video import VideoInfo, probe, read_frames
 from w2l.media.writer import VideoWriter

@@ -11,11 +11,12 @@ import click
 
 from stages.options import Common, common_options
 from w2l import scoring, weights
-from w2l.cache import Cache, read_json, write_text
+from w2l.cache import Cache
 from w2l.device import choose
 from w2l.errors import CacheError, ConfigError
 from w2l.faces.detector import make_detector
 from w2l.faces.scanning import DetectSettings
+from w2l.files import read_json, write_text
 from w2l.log import progress
 from w2l.metrics.embed import BATCH
 from w2l.metrics.sync import MAX_SHIFT

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.options import Common, common_options
 from w2l import weights
-from w2l.cache import Cache, fingerprint, write_json
+from w2l.cache import Cache
 from w2l.config import plain
 from w2l.data.windows import nearest_frames
 from w2l.device import choose
@@ -21,6 +21,7 @@ from w2l.faces.crop import CropSpec
 from w2l.faces.detector import make_detector
 from w2l.faces.following import Faces, fixed_face, follow, still_references
 from w2l.faces.scanning import clip_for, scan_clip
+from w2l.files import fingerprint, write_json
 from w2l.lipsync import Cues, Redrawer, SyncSettings, mel_starts, speech_mel
 from w2l.log import progress
 from w2l.media.audio import read_audio

@@ -8,9 +8,10 @@ import click
 
 from stages.options import Common, common_options
 from w2l import config, weights
-from w2l.cache import Cache, fingerprint
+from w2l.cache import Cache
 from w2l.data.dataset import crop_spec, open_splits
 from w2l.device import choose
+from w2l.files import fingerprint
 from w2l.training.generator_task import GeneratorSettings, GeneratorTask
 from w2l.training.loop import fit
 

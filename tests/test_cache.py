@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 
 from w2l import cache as cache_module
-from w2l.cache import (
+from w2l import files as files_module
+from w2l.cache import Cache, Clip, TrackRow, default_root
+from w2l.errors import CacheError
+from w2l.files import (
     TEMPORARY,
-    Cache,
-    Clip,
-    TrackRow,
-    default_root,
     fingerprint,
     read_json,
     remove_leftovers,
@@ -29,7 +28,6 @@ from w2l.cache import (
     write_json,
     write_text,
 )
-from w2l.errors import CacheError
 
 DEAD = 99999999
 """The number of no process."""
@@ -276,7 +274,7 @@ def test_only_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     assert dead != living
     for name in (living, dead, foreign, forgotten):
         (tmp_path / name).write_text("")
-    os.utime(tmp_path / forgotten, (time.time() - 2 * cache_module.LEFTOVER_S,) * 2)
+    os.utime(tmp_path / forgotten, (time.time() - 2 * files_module.LEFTOVER_S,) * 2)
     remove_leftovers(tmp_path)
     assert names(tmp_path) == {"file", living, foreign}
 
@@ -285,7 +283,7 @@ def test_only_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
 def test_opening_removes_what_killed_processes_left(cache: Cache, folder: str) -> None:
     place = cache.root / folder
     place.mkdir(parents=True, exist_ok=True)
-    script = "import os, sys, pathlib\nfrom w2l.cache import write_atomic\n"
+    script = "import os, sys, pathlib\nfrom w2l.files import write_atomic\n"
     script += "write_atomic(pathlib.Path(sys.argv[1]), lambda file: os.kill(os.getpid(), 9))"
     subprocess.run([sys.executable, "-c", script, str(place / "file")], check=False)
     assert len(list(place.glob(f"{TEMPORARY}*"))) == 1

@@ -1,4 +1,4 @@
-"""The cache on disk: the only module that knows its files, versions, fingerprints, atomic writes and locks.
+"""The cache on disk: the only module that knows its files, versions, index and claims.
 
     cache.json                              format version
     clips/<clip-id>/clip.json               source, what is known of it, and per stage a fingerprint and an outcome
@@ -12,16 +12,11 @@
 Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.
 """
 
-import contextlib
 import functools
-import hashlib
 import json
 import os
 import shutil
-import threading
-import time
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -31,101 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.errors import CacheError, ConfigError
-from w2l.locks import claim, is_alive, machine
+from w2l.files import DAMAGED, TEMPORARY, read_json, remove_leftovers, write_atomic, write_json
+from w2l.locks import claim
 
 FORMAT = 1
 INDEX = "index.npz"
-TEMPORARY = ".tmp-"
-"""How the names of half-written files begin."""
-LEFTOVER_S = 86400.0
-"""A temporary file that was not written to for so long, in seconds, has been given up, whoever made it."""
-DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
-"""What reading a damaged array file raises."""
-
-
 def default_root() -> Path:
     """``$W2L_CACHE``, else ``w2l-cache`` in the working directory."""
     return Path(os.environ.get("W2L_CACHE") or "w2l-cache")
-
-
-def fingerprint(*parts: Any) -> str:
-    """Sixteen hexadecimal digits that change when any of the JSON-able `parts` does."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def source_fingerprint(path: Path) -> str:
-    """Fingerprint of a source file by size and modification time; does not read it, nor need it be there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return fingerprint("gone")
-    return fingerprint(status.st_size, status.st_mtime_ns)
-
-
-def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Has `write` fill a temporary file beside `path`, flushes it to disk and renames it to `path`.
-
-    Raises CacheError when the folder cannot be written or the disk is full; `path` then is as it was.
-    """
-    temporary = path.with_name(f"{_temporary_prefix()}{os.getpid()}-{threading.get_native_id()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise CacheError(f"{path} cannot be written: {error.strerror or error}; check space and permissions") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def _temporary_prefix() -> str:
-    return f"{TEMPORARY}{fingerprint(machine())[:6]}-"
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Removes what killed processes left half-written in `folder`, not what a living one is writing."""
-    for left in folder.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(OSError):
-            if _is_leftover(left):
-                left.unlink()
-
-
-def _is_leftover(path: Path) -> bool:
-    pid = path.name.removeprefix(_temporary_prefix()).partition("-")[0]
-    is_ours = path.name.startswith(_temporary_prefix()) and pid.isdecimal()
-    return (is_ours and not is_alive(int(pid))) or time.time() - path.stat().st_mtime > LEFTOVER_S
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes `content` as sorted, indented JSON, atomically."""
-    text = json.dumps(content, indent=1, sort_keys=True, default=str) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes `text`, atomically."""
-    write_atomic(path, lambda file: file.write(text.encode()))
-
-
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes an npz file, atomically."""
-    write_atomic(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file; CacheError when it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CacheError(f"{path} cannot be read ({error}); delete it and run the stage again") from error
-    if not isinstance(content, dict):
-        raise CacheError(f"{path} holds no JSON object; delete it and run the stage again")
-    return content
 
 
 @dataclass(frozen=True)
@@ -245,11 +153,16 @@ class Cache:
         for path in sorted(base.rglob("clip.json")):
             yield Clip(path.parent.relative_to(base).as_posix(), path.parent)
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where the training runs are."""
+        return self.root / "checkpoints"
+
     def run_folder(self, run: str) -> Path:
         """Where a training run keeps its files; ConfigError for a name that leads elsewhere."""
         if not run or run.startswith(".") or "/" in run or os.sep in run:
             raise ConfigError(f"run name {run!r} must be plain, without / and without a leading dot")
-        return self.root / "checkpoints" / run
+        return self.checkpoints / run
 
     @property
     def runs(self) -> Path:

@@ -27,7 +27,7 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
     if Path(name).is_file():
         return Path(name)
     for tag in ("best", "latest"):
-        if cache and (path := cache.run_folder(name) / f"{kind}-{tag}.safetensors").is_file():
+        if cache and (path := cache.checkpoints / name / f"{kind}-{tag}.safetensors").is_file():
             return path
     raise CheckpointError(f"no {kind} named {name!r}: no such file, and {_what_there_is(kind, cache)}")
 
@@ -36,7 +36,7 @@ def _what_there_is(kind: Kind, cache: Cache | None) -> str:
     """The names that `find` knows, as a clause."""
     names = [SHIPPED] if (BUNDLED / f"{kind}.safetensors").is_file() else []
     if cache:
-        names += sorted({path.parent.name for path in cache.run_folder("").glob(f"*/{kind}-*.safetensors")})
+        names += sorted({path.parent.name for path in cache.checkpoints.glob(f"*/{kind}-*.safetensors")})
     if not names:
         return f"no run here has made one; train one or give a file ({kind}-best.safetensors, or a public checkpoint)"
     return f"the {kind}s here are {', '.join(names)}"

@@ -11,8 +11,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from stages.score import NO_REAL, ScoreSettings, command, run
-from w2l.cache import Cache, write_json
+from w2l.cache import Cache
 from w2l.errors import CacheError, CheckpointError, ConfigError
+from w2l.files import write_json
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
 from w2l.nets.judge import Judge, JudgeDimensions

@@ -200,7 +200,7 @@ class TestBadInput:
         one_line(sync("-o", "out.mp4", speech=speech), 1, speech, said)
 
     @pytest.mark.parametrize(("model", "said"), [
-        ("expert", "holds a expert, but a generator"), ("cut", "damaged"), ("none", "no generator named"),
+        ("expert", "is of kind expert, not generator"), ("cut", "damaged"), ("none", "no generator named"),
     ])  # fmt: skip
     def test_model(self, sync: Run, model: str, said: str) -> None:
         one_line(sync("-o", "out.mp4", model=model), 1, f"{model}.safetensors", said)

@@ -13,6 +13,7 @@ from training_runs import content, kill_at_line, options, refused
 from stages import cli
 from w2l.cache import Cache
 from w2l.config import load
+from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
@@ -136,7 +137,7 @@ def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "trained on box crops" in trained_by(box, 2)
     judge = Judge(JudgeDimensions(64, 2))
     save_model(tmp_path / "judge.safetensors", judge, ModelCard("judge", dimensions_of(judge)))
-    assert "holds a judge, but" in trained_by(tmp_path / "judge.safetensors", 1)
+    assert "is of kind judge, not" in trained_by(tmp_path / "judge.safetensors", 1)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(other.read_bytes()[:-100])
     assert "damaged or cut off" in trained_by(cut, 1)
@@ -179,3 +180,9 @@ def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str
     assert "goes on at step" in capsys.readouterr().err
     cli.main(arguments(cache, "--run", "whole", settings=longer))
     assert content(killed) == content(whole)
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "a/b", ".hidden"])
+def test_a_run_stays_in_its_cache(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="run name"):
+        Cache.open(tmp_path, create=True).run_folder(name)

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w2l.cache import write_atomic
 from w2l.errors import CacheError, CheckpointError
 from w2l.faces.crop import CropSpec
+from w2l.files import write_atomic
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -86,7 +86,7 @@ class TestOurs:
         assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
 
     def test_another_kind(self, saved: Path) -> None:
-        with pytest.raises(CheckpointError, match=r"expert\.safetensors holds a expert, but a judge is needed"):
+        with pytest.raises(CheckpointError, match=r"expert\.safetensors is of kind expert, not judge"):
             load_model(saved, "judge")
 
     @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.999])
@@ -193,7 +193,7 @@ class TestPublished:
         with np.load(shared / "reference" / "golden" / "nets_seed0.npz") as vectors:
             self.check(model, golden_rule, vectors)
         other: Kind = "expert" if kind != "expert" else "generator"
-        with pytest.raises(CheckpointError, match=f"holds a {kind}, but a {other} is needed"):
+        with pytest.raises(CheckpointError, match=f"is of kind {kind}, not {other}"):
             load_model(path, other)
 
     @staticmethod

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from w2l.cache import write_text
 from w2l.errors import CacheError, CheckpointError, ConfigError, TrainingError, W2LError
 from w2l.faces.crop import CropSpec
+from w2l.files import write_text
 from w2l.locks import claim
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.training import loop
@@ -211,7 +211,7 @@ class TestResume:
 
     def test_lines_that_were_not_saved_are_cut(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
         task = FakeTask()
-        task.before_step = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 5 else None
+        task.before_step = lambda step: signal.raise_signal(signal.SIGINT) if step == 5 else None
         with pytest.raises(KeyboardInterrupt):
             train(task, tmp_path)
         with (tmp_path / "log.jsonl").open("a") as file:
@@ -236,7 +236,7 @@ class TestResume:
 class TestInterrupt:
     def test_ctrl_c_finishes_the_step_and_saves(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
         task = FakeTask()
-        task.before_step = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 6 else None
+        task.before_step = lambda step: signal.raise_signal(signal.SIGINT) if step == 6 else None
         before = signal.getsignal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             train(task, tmp_path)
@@ -252,7 +252,7 @@ class TestInterrupt:
 
         def twice(step: int) -> None:
             for _ in range(2 * (step == 7)):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
         task.before_step = twice
         with pytest.raises(KeyboardInterrupt):

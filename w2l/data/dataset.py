@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache import Cache, TrackRow, fingerprint
+from w2l.cache import Cache, TrackRow
 from w2l.data.augment import AugmentSettings, augment_frames, augment_mels, draw_look, draw_sound
 from w2l.data.windows import expert_mel, generator_mels, is_silent, judge_mfcc, n_windows
 from w2l.errors import CacheError, TrainingError
 from w2l.faces.crop import CropSpec
+from w2l.files import fingerprint
 from w2l.timing import WINDOW_FRAMES
 
 VALIDATION_SHARE = 10

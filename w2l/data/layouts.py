@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2l.cache import fingerprint
 from w2l.errors import ConfigError, MediaError
+from w2l.files import fingerprint
 
 VIDEO_SUFFIXES = frozenset(
     [".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"]

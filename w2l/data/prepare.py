@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache import Clip, fingerprint, source_fingerprint
+from w2l.cache import Clip
 from w2l.config import plain
 from w2l.data.windows import nearest_frames
 from w2l.errors import ConfigError, MediaError, NoFaceError
@@ -16,6 +16,7 @@ from w2l.faces.crop import CropSpec, cut
 from w2l.faces.detector import Detector
 from w2l.faces.scanning import DetectSettings, scan_clip, scan_fingerprint
 from w2l.faces.tracker import Scan, Track, link_tracks, smooth_track
+from w2l.files import fingerprint, source_fingerprint
 from w2l.media.audio import read_audio
 from w2l.media.video import probe, read_frames
 from w2l.spectral import mel_spectrogram, mfcc, to_int16

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from w2l.cache import DAMAGED, Cache, Clip, fingerprint, source_fingerprint, write_arrays
+from w2l.cache import Cache, Clip
 from w2l.data.layouts import safe_id
 from w2l.errors import ConfigError
 from w2l.faces.detector import Detector
 from w2l.faces.tracker import Scan, scan_faces
+from w2l.files import DAMAGED, fingerprint, source_fingerprint, write_arrays
 from w2l.media.video import read_frames
 
 VERSION = 2

@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from w2l.cache import write_atomic
 from w2l.config import build, plain
 from w2l.errors import CheckpointError, ConfigError
 from w2l.faces.crop import CropSpec
+from w2l.files import write_atomic
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from w2l.cache import TEMPORARY, fingerprint, write_text
 from w2l.errors import CacheError, ConfigError, TrainingError
+from w2l.files import TEMPORARY, fingerprint, write_text
 from w2l.locks import claim
 from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2l.cache import write_atomic
 from w2l.data.dataset import GeneratorBatch
+from w2l.files import write_atomic
 
 MAX_ITEMS = 6
 """Windows on a sheet."""
