@@ -80,12 +80,11 @@ class VideoWriter:
         _check_writable(path, self._partial)
 
     def __enter__(self) -> "VideoWriter":
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._abandon)
             with self._named_errors():
                 self._open()
-        except BaseException:
-            self._abandon()
-            raise
+            on_failure.pop_all()
         return self
 
     def write(self, image: NDArray[np.uint8]) -> None:
@@ -113,14 +112,11 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._abandon()
-            return
-        try:
-            self._finish()
-        except BaseException:
-            self._abandon()
-            raise
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._abandon)
+            if kind is None:
+                self._finish()
+                on_failure.pop_all()
 
     def _open(self) -> None:
         muxer = MUXERS[self.path.suffix.lower()]
