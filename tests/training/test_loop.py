@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,13 @@ class TestResume:
 
 
 class TestInterrupt:
+    @pytest.fixture(autouse=True)
+    def _ctrl_c_counts(self) -> Iterator[None]:
+        """A suite that was started in the background ignores Ctrl-C; here it must not."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     def test_ctrl_c_finishes_the_step_and_saves(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
         task = FakeTask()
         task.before_step = lambda step: signal.raise_signal(signal.SIGINT) if step == 6 else None
