@@ -42,7 +42,8 @@ def memory(short_s: float, long_s: float, model: str) -> None:
             began = time.monotonic()
             peaks[seconds] = _peak_mb(video, speech, Path(folder), model)
             took_s = time.monotonic() - began
-            print(f"{seconds:6.0f} s of 720p: peak {peaks[seconds]:7.1f} MB, {seconds * 25 / took_s:5.1f} frames/s", flush=True)
+            rate = seconds * 25 / took_s
+            print(f"{seconds:6.0f} s of 720p: peak {peaks[seconds]:7.1f} MB, {rate:5.1f} frames/s", flush=True)
     print(f"long over short: {peaks[long_s] / peaks[short_s]:.3f}")
 
 
@@ -85,9 +86,8 @@ def _peak_mb(video: Path, speech: Path, folder: Path, model: str) -> float:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     command = [sys.executable, "-c", code, "sync", str(video), str(speech), "-o", str(folder / "out.mp4"), "-y"]
-    done = subprocess.run(
-        [*command, "--model", model, "--cache", str(folder / "cache"), *MORE], check=True, capture_output=True, text=True
-    )
+    command += ["--model", model, "--cache", str(folder / "cache"), *MORE]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 

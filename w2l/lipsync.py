@@ -20,7 +20,14 @@ from w2l.faces.following import Face, Faces
 from w2l.faces.scanning import DetectSettings
 from w2l.media.video import Frame
 from w2l.spectral import mel_spectrogram
-from w2l.timing import HOP_LENGTH, SAMPLE_RATE, frames_for, generator_window_start, reference_window_starts
+from w2l.timing import (
+    HOP_LENGTH,
+    SAMPLE_RATE,
+    frames_for,
+    generator_window_start,
+    mel_columns,
+    reference_window_starts,
+)
 from w2l.training.checkpoint import Model
 from w2l.weights import SHIPPED
 
@@ -84,7 +91,7 @@ def _is_box(box: Any) -> bool:
 
 def speech_mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     """`mel_spectrogram` (80, columns) of a long sound, block by block: the same numbers in little memory."""
-    n_columns = 1 + len(wave) // HOP_LENGTH
+    n_columns = mel_columns(len(wave))
     mels = []
     for start in range(0, n_columns, MEL_BLOCK):
         stop = min(start + MEL_BLOCK, n_columns)

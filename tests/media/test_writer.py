@@ -250,3 +250,18 @@ def test_wrong_pictures_are_refused(tmp_path: Path) -> None:
     ):
         writer.write(np.zeros((64, 48, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, living, other = (
+        tmp_path / name
+        for name in (f".out.tmp-{gone.pid}.mp4", f".out.tmp-{os.getppid()}.mp4", f".other.tmp-{gone.pid}.mp4")
+    )
+    for path in (left, living, other):
+        path.touch()
+    VideoWriter(tmp_path / "out.mp4", 32, 32, 25.0)
+    assert not left.exists()
+    assert living.exists()
+    assert other.exists()

@@ -1,6 +1,7 @@
 """Video out: pictures as H.264 with their sound, in a file that appears whole or not at all."""
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,6 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from w2l.errors import MediaError
+from w2l.locks import is_alive
 from w2l.media.container import open_input
 from w2l.media.soundtrack import inspect_speech, sound_packets
 from w2l.media.video import CONVERSION, colorspace_for
@@ -78,6 +80,7 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._n_written = 0
         _check_writable(path, self._partial)
+        _sweep(path)
 
     def __enter__(self) -> "VideoWriter":
         with contextlib.ExitStack() as on_failure:
@@ -175,6 +178,14 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise MediaError(f"{self.path}: writing failed ({reason}); check the disk's free space") from error
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed processes left half-written of the same output."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.tmp-*{path.suffix}"):
+        pid = left.stem.rpartition("-")[2]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            left.unlink(missing_ok=True)
 
 
 def _check_writable(path: Path, partial: Path) -> None:
