@@ -104,9 +104,10 @@ def padded_box(box: Floats, pads: tuple[int, int, int, int], width: int, height:
 def place(
     patch: Floats, weight: Floats, box: Floats, points: Floats, spec: CropSpec, width: int, height: int
 ) -> Placement | None:
-    """Where a patch (size, size, 3) goes in a frame: the inverse of `cut`; None when it lies outside the frame.
+    """Where a patch (size, size, 3) goes in a frame: the inverse of `cut`; None when nothing of it shows.
 
-    `weight` (size, size), 0..1, travels with the patch and comes back in frame coordinates.
+    `weight` (size, size), 0..1, travels with the patch and comes back in frame coordinates; an aligned patch is placed
+    only as far as its weight reaches.
     """
     if spec.kind == "box":
         x1, y1, x2, y2 = padded_box(box, spec.pads, width, height)
@@ -116,7 +117,11 @@ def place(
         raise ConfigError(f"a {spec.kind} crop is for measuring and cannot be put back")
     transform = alignment(points, spec.size)
     inverse = cv2.invertAffineTransform(transform)
-    corners = np.array([[0, 0], [spec.size, 0], [0, spec.size], [spec.size, spec.size]], dtype=np.float64)
+    shows = np.argwhere(np.asarray(weight) > 0)
+    if not len(shows):
+        return None
+    (top, left), (bottom, right) = shows.min(axis=0) - 1, shows.max(axis=0) + 2
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], dtype=np.float64)
     in_frame = corners @ inverse[:, :2].T + inverse[:, 2]
     x1, y1 = np.maximum(np.floor(in_frame.min(axis=0)).astype(int), 0)
     x2, y2 = np.minimum(np.ceil(in_frame.max(axis=0)).astype(int), (width, height))
