@@ -1,0 +1,229 @@
+"""From decoded frames of any pixel format to pictures: planes taken as they are, alpha dropped, interlacing undone."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from w2l.media.display import TURNS
+from w2l.media.picture import (
+    CENTRE_SITED,
+    HD_HEIGHT,
+    LEFT_SITED,
+    SPACE_OF,
+    Colour,
+    Matrix,
+    Picture,
+    Plane,
+    halved,
+    quantised,
+)
+
+CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""How colours are converted: exact rounding, chroma interpolated to full width."""
+MATRIX_OF: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
+"""H.273 matrix coefficients -> the matrix they are calculated with."""
+BT2020_PRIMARIES = 9
+"""Primaries that come with the BT.2020 matrix where a file states no matrix."""
+CENTRED_CODECS = frozenset({"mjpeg", "mpeg1video", "vp8", "webp"})
+"""Codecs whose chroma lies in the middle of its 2 x 2 pixels."""
+LAYOUTS: dict[tuple[bool, bool], str] = {(True, True): "yuv420p", (True, False): "yuv422p", (False, False): "yuv444p"}
+"""Whether chroma has half the columns and half the rows -> the planar format of that kind."""
+RGB_LIKE = ("pal8", "xyz", "bayer")
+"""Beginnings of the names of formats that hold RGB, or something only convertible to it, without saying so."""
+DEINTERLACER = ("bwdif", "mode=send_frame:deint=interlaced")
+"""The filter, and its options, that makes one whole picture of the two fields of an interlaced frame."""
+
+
+def colorspace_for(height: int) -> Colorspace:
+    """The YUV matrix that a video of that height has by convention."""
+    return Colorspace.ITU709 if height >= HD_HEIGHT else Colorspace.ITU601
+
+
+def colour_of(frame: Any, codec: str = "") -> Colour:
+    """What a decoded frame (PyAV's) says of its colours, or what is usual where it does not."""
+    primaries, transfer, space = int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)
+    usual: Matrix = "bt709" if frame.height >= HD_HEIGHT else "bt601"
+    if primaries == BT2020_PRIMARIES:
+        usual = "bt2020"
+    if _is_rgb(frame.format):
+        matrix: Matrix = usual if usual != "bt2020" else "bt709"
+        return Colour(matrix, False, _depth(frame.format), primaries, transfer, SPACE_OF[matrix])
+    return Colour(
+        matrix=MATRIX_OF.get(space, usual),
+        full_range=frame.format.name.startswith("yuvj") or int(frame.color_range) == int(ColorRange.JPEG),
+        depth=_depth(frame.format),
+        primaries=primaries,
+        transfer=transfer,
+        space=space,
+        siting=CENTRE_SITED if codec in CENTRED_CODECS else LEFT_SITED,
+    )
+
+
+class PictureMaker:
+    """Turns decoded frames into upright pictures, all of the first one's size and depth."""
+
+    def __init__(self, codec: str, matrix: NDArray[np.int32] = TURNS[0]) -> None:
+        self._codec = codec
+        self._matrix = matrix
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+        self._colour: Colour | None = None
+
+    def picture(self, frame: Any) -> Picture:
+        """The picture of one decoded frame; raises av.FFmpegError where it cannot be converted."""
+        size = self._size = self._size or (frame.width, frame.height)
+        colour = self._colour = self._colour or colour_of(frame, self._codec)
+        here = colour_of(frame, self._codec)
+        # A stream of one depth and range is what an encoder takes: the first frame decides for all.
+        same = (here.depth, here.full_range, here.matrix) == (colour.depth, colour.full_range, colour.matrix)
+        if _is_rgb(frame.format) and colour.depth == 8:
+            rgb = self._reformatter.reformat(frame, size[0], size[1], "rgb24", interpolation=CONVERSION, threads=1)
+            picture = Picture.from_rgb(np.asarray(rgb.to_ndarray(), dtype=np.uint8), colour)
+        elif _is_rgb(frame.format) or not same:
+            picture = self._converted(frame, here, colour)
+        else:
+            picture = self._planes(frame, colour)
+        return picture if np.array_equal(self._matrix, TURNS[0]) else picture.turned(self._matrix)
+
+    def _planes(self, frame: Any, colour: Colour) -> Picture:
+        """The planes of a frame as they are; chroma that is finer than 4:2:0 is halved."""
+        kind = frame.format
+        ending = "" if colour.depth == 8 else f"{colour.depth}le"
+        if len(kind.components) < 3:
+            grey = self._reformatted(frame, f"gray{ending}", colour)
+            y = _plane(grey, 0, colour.depth)
+            return _with_neutral_chroma(y, colour)
+        narrow, low = kind.chroma_width(8) < 8, kind.chroma_height(8) < 8
+        wanted = LAYOUTS.get((narrow, low), "yuv420p") + ending
+        other_size = (frame.width, frame.height) != self._size
+        if other_size or kind.name.replace("yuvj", "yuv").replace("yuva", "yuv") != wanted:
+            frame = self._reformatted(frame, wanted, colour)
+        y, u, v = (_plane(frame, which, colour.depth) for which in range(3))
+        in_height = not wanted.startswith("yuv420p")
+        in_width = in_height and not wanted.startswith("yuv422p")
+        if in_height:
+            fine = (
+                halved(plane.astype(np.float32), colour.siting, in_width=in_width, in_height=True) for plane in (u, v)
+            )
+            u, v = (quantised(plane, colour.depth, y.dtype) for plane in fine)
+        return Picture(y, u, v, colour)
+
+    def _reformatted(self, frame: Any, name: str, colour: Colour) -> Any:
+        """The frame in another pixel format, of the first one's size, its colours and range untouched."""
+        width, height = self._size or (frame.width, frame.height)
+        if (frame.format.name, frame.width, frame.height) == (name, width, height):
+            return frame
+        span = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
+        return self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            name,
+            src_color_range=span,
+            dst_color_range=span,
+            interpolation=Interpolation.BICUBIC,
+            threads=1,  # several have been seen to leave a few samples out
+        )
+
+    def _converted(self, frame: Any, here: Colour, colour: Colour) -> Picture:
+        """A frame whose colours are written in another way than the first one's, or in RGB beyond 8 bits."""
+        width, height = self._size or (frame.width, frame.height)
+        spans = [ColorRange.JPEG if one.full_range else ColorRange.MPEG for one in (here, colour)]
+        codes = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
+        frame = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            "yuv420p" if colour.depth == 8 else f"yuv420p{colour.depth}le",
+            src_colorspace=codes[here.matrix],
+            dst_colorspace=codes[colour.matrix],
+            src_color_range=None if _is_rgb(frame.format) else spans[0],
+            dst_color_range=spans[1],
+            interpolation=CONVERSION,
+            threads=1,
+        )
+        y, u, v = (_plane(frame, which, colour.depth) for which in range(3))
+        return Picture(y, u, v, replace(colour))
+
+
+class Deinterlacer:
+    """Passes frames on in order, one for one; from the first interlaced frame on, fields become whole pictures."""
+
+    def __init__(self, is_at_work: bool) -> None:
+        self.is_at_work = is_at_work
+        """Whether an interlaced frame has come by, or is known to have."""
+        self._graph: Any = None
+        self._kind: tuple[int, int, str] | None = None
+        self._waiting: deque[Any] = deque()
+        self._n_pushed = 0
+
+    def push(self, frame: Any, tag: Any) -> Iterator[tuple[Any, Any]]:
+        """Take a decoded frame and what belongs to it; give the (frame, tag) that are ready, one behind at work."""
+        kind = (frame.width, frame.height, frame.format.name)
+        if self._graph is not None and kind != self._kind:
+            yield from self.flush()
+        if self._graph is None:
+            self.is_at_work = self.is_at_work or bool(frame.interlaced_frame)
+            if not self.is_at_work:
+                yield frame, tag
+                return
+            self._graph, self._kind = _deinterlacing(frame), kind
+        self._waiting.append(tag)
+        self._n_pushed += 1
+        frame.pts, frame.time_base = self._n_pushed, Fraction(1, 1)
+        self._graph.vpush(frame)
+        yield from self._ready()
+
+    def flush(self) -> Iterator[tuple[Any, Any]]:
+        """What is still inside, at the end of the stream."""
+        if self._graph is not None:
+            self._graph.vpush(None)
+            yield from self._ready()
+            self._graph = None
+            self._waiting.clear()
+
+    def _ready(self) -> Iterator[tuple[Any, Any]]:
+        while True:
+            try:
+                frame = self._graph.vpull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            yield frame, self._waiting.popleft()
+
+
+def _deinterlacing(frame: Any) -> Any:
+    """A configured filter graph for frames like this one."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1))
+    graph.link_nodes(source, graph.add(*DEINTERLACER), graph.add("buffersink")).configure()
+    return graph
+
+
+def _is_rgb(kind: Any) -> bool:
+    return bool(kind.is_rgb) or kind.name.startswith(RGB_LIKE)
+
+
+def _depth(kind: Any) -> int:
+    """8, or 10 for anything finer."""
+    return 8 if max(component.bits for component in kind.components) <= 8 else 10
+
+
+def _plane(frame: Any, which: int, depth: int) -> Plane:
+    """One plane of a decoded planar frame, (rows, columns), copied without the padding of its lines."""
+    plane = frame.planes[which]
+    rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, -1)
+    if depth == 8:
+        return rows[:, : plane.width].copy()
+    return rows[:, : 2 * plane.width].copy().view("<u2")
+
+
+def _with_neutral_chroma(y: Plane, colour: Colour) -> Picture:
+    neutral = np.full(((y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2), colour.levels[2], dtype=y.dtype)
+    return Picture(y, neutral, neutral.copy(), colour)

@@ -1,0 +1,134 @@
+"""Which frame of a source is shown when, for as long as it is needed."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.media.player import play as play
+
+Extend = Literal["bounce", "loop", "hold"]
+
+SAME_RATE = 0.005
+"""Largest relative difference between a file's stated and measured frame rate that counts as rounding."""
+JITTER = 0.2
+"""Share of a frame's period that timestamps may be off a constant rate's, and the rate still count as constant."""
+SHORTEST_S = 0.0005
+"""Frames shown for less than this, in seconds, are left out of a variable rate: a container cannot tell them apart."""
+
+
+def output_rate(stated: float, measured: float | None = None) -> float:
+    """The frame rate of an output: the one its source states, or the measured average where they differ.
+
+    Rounded to a fraction of whole numbers, as a container keeps it.
+    """
+    rounding = measured is None or abs(stated - measured) <= SAME_RATE * measured
+    fps = stated if rounding or measured is None else measured
+    return float(Fraction(fps).limit_denominator(1001))
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """What is shown when."""
+
+    source: NDArray[np.int64]
+    """(frames,) index of the source frame that each shows."""
+    times: NDArray[np.float64]
+    """(frames,) seconds from the first picture at which each appears; rising."""
+    end_s: float
+    """When the last one ends, seconds."""
+    fps: float
+    """Frames per second, on average where the rate is not constant."""
+    constant: bool
+    """Whether frame k appears at k / fps."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def end_of(times: NDArray[np.float64], fps: float) -> float:
+    """When a video whose frames appear at `times` (frames,) ends, in seconds: the last is shown for a mean period."""
+    return float(times[-1]) * len(times) / (len(times) - 1) if len(times) > 1 else 1.0 / fps
+
+
+def lay_out(
+    times: NDArray[np.float64],
+    end_s: float,
+    fps: float,
+    length_s: float,
+    *,
+    forced_fps: float | None = None,
+    extend: Extend = "bounce",
+) -> Timeline:
+    """The frames of a source, shown at `times` (frames,) until `end_s`, for as long as `length_s` asks.
+
+    A constant rate is kept exactly, frame k at k / fps; of a variable one, the timestamps. What is longer than the
+    source runs backwards and forwards (`bounce`, end frames not doubled), from the beginning again (`loop`), or shows
+    the last frame (`hold`).
+
+    Parameters
+    ----------
+    times : (frames,)
+        Seconds since the first frame, never falling.
+    end_s, fps : float
+        When the last frame ends, see `end_of`; the rate that the source's file states.
+    length_s : float
+        What is to be covered, in seconds; at least one frame is laid out.
+    forced_fps : float, optional
+        A constant rate for the output: each frame of it shows the source frame nearest to its time.
+    """
+    if not len(times) or fps <= 0 or (forced_fps is not None and forced_fps <= 0):
+        raise ValueError(f"{len(times)} frames at {fps} fps, forced to {forced_fps}, cannot be laid out")
+    rate = forced_fps or _constant_rate(times, end_s, fps)
+    if rate is not None:
+        once = np.arange(len(times)) if forced_fps is None else _nearest(times, end_s, rate)
+        n_frames = max(1, int(np.ceil(length_s * rate - 1e-6)))
+        again = _again(len(once), extend)
+        order = np.concatenate([np.arange(len(once)), np.tile(again, -(-n_frames // len(again)))])[:n_frames]
+        return Timeline(once[order].astype(np.int64), np.arange(n_frames) / rate, n_frames / rate, float(rate), True)
+    return _lay_out_uneven(times, end_s, length_s, extend)
+
+
+def _constant_rate(times: NDArray[np.float64], end_s: float, fps: float) -> float | None:
+    """The rate whose grid the times keep to, the stated one before the measured one; None for a variable rate."""
+    measured = len(times) / end_s if end_s > 0 else fps
+    for rate in (output_rate(fps, measured), float(Fraction(measured).limit_denominator(1001))):
+        if rate > 0 and np.abs(times - np.arange(len(times)) / rate).max() <= JITTER / rate:
+            return rate
+    return None
+
+
+def _nearest(times: NDArray[np.float64], end_s: float, fps: float) -> NDArray[np.int64]:
+    """For each frame of a constant rate, till the source ends, the source frame nearest to its time; ties go back."""
+    grid = np.arange(max(1, round(end_s * fps))) / fps
+    right = np.clip(np.searchsorted(times, grid), 1, max(len(times) - 1, 1))
+    left, right = right - 1, np.minimum(right, len(times) - 1)
+    return np.where(grid - times[left] <= times[right] - grid + SHORTEST_S / 100, left, right)
+
+
+def _again(n_frames: int, extend: Extend) -> NDArray[np.int64]:
+    """What is shown, over and over, after `n_frames` have been shown once."""
+    if extend == "hold" or n_frames == 1:
+        return np.array([n_frames - 1])
+    if extend == "loop":
+        return np.arange(n_frames)
+    return np.concatenate([np.arange(n_frames - 2, 0, -1), np.arange(n_frames)])
+
+
+def _lay_out_uneven(times: NDArray[np.float64], end_s: float, length_s: float, extend: Extend) -> Timeline:
+    """`lay_out` of a variable rate: each frame lasts as long as in the source, backwards as forwards."""
+    lasting_s = np.diff(times, append=max(end_s, float(times[-1]) + SHORTEST_S))
+    once = np.flatnonzero(lasting_s >= SHORTEST_S)
+    starts = times[once] - times[once[0]]
+    end_s = float(times[-1] + lasting_s[-1] - times[once[0]])
+    lasting_s = np.diff(starts, append=end_s)
+    mean_s = end_s / len(once)
+    again = _again(len(once), extend)
+    again_s = np.full(1, mean_s) if extend == "hold" else lasting_s[again]
+    n_times = max(0, int(np.ceil((length_s - end_s) / again_s.sum())))
+    source = once[np.concatenate([np.arange(len(once)), np.tile(again, n_times)])]
+    edges = np.concatenate([starts, end_s + np.cumsum([0.0, *np.tile(again_s, n_times)])])
+    n_frames = max(1, int(np.searchsorted(edges[:-1], length_s - SHORTEST_S / 100)))
+    return Timeline(source[:n_frames], edges[:n_frames], float(edges[n_frames]), 1.0 / mean_s, False)
