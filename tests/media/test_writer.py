@@ -9,10 +9,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_media import CLIP_FPS, EVENT_S, click_times, click_wave, flash_images, make_sound, make_video, square_image
+from made_media import (
+    CLIP_FPS,
+    EVENT_S,
+    click_times,
+    click_wave,
+    flash_images,
+    make_sound,
+    make_video,
+    square_image,
+    square_position,
+)
 
 from w2l.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
+from w2l.media.encoders import Encoding
+from w2l.media.picture import Picture
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
 
@@ -69,6 +81,81 @@ def test_click_and_flash_stay_together(
         assert sound_bytes(path) == sound_bytes(speech)
     else:
         assert sound_codec(path) == "aac"
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "rate", "is_copied"),
+    [("wav", "pcm_s16le", 16000, False), ("m4a", "aac", 44100, False), ("ogg", "libopus", 48000, True)],
+)
+def test_sound_in_webm(tmp_path: Path, ending: str, codec: str, rate: int, is_copied: bool) -> None:
+    speech = make_sound(tmp_path / f"speech.{ending}", click_wave(rate, 2), rate, codec)
+    path = write_clip(tmp_path / "out.webm", speech, encoding=Encoding("av1"))
+    assert_in_time(path)
+    assert sound_codec(path) == "opus"
+    assert (sound_bytes(path) == sound_bytes(speech)) == is_copied
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == "av1"
+
+
+UNEVEN_S = [0.0, 0.04, 0.051, 0.3, 0.3334, 0.4, 0.9]
+"""Times of pictures at no rate at all."""
+
+
+def shown(path: Path) -> tuple[list[float], float]:
+    """The times of the pictures, and when the last one ends, seconds."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        times = [float(frame.pts * frame.time_base) for frame in container.decode(stream)]
+        if stream.duration is not None:
+            return times, float(stream.duration * stream.time_base)
+        return times, container.duration / 1e6
+
+
+@pytest.mark.parametrize(("ending", "tick_s"), [("mp4", 1 / 90000), ("mov", 1 / 90000), ("mkv", 1e-3)])
+@pytest.mark.parametrize("until_s", [None, 0.95, 3.0])
+def test_uneven_times_are_kept(tmp_path: Path, ending: str, tick_s: float, until_s: float | None) -> None:
+    path = tmp_path / f"uneven.{ending}"
+    with VideoWriter(path, 64, 48, 20.0, variable=True, until_s=until_s) as writer:
+        for idx, time_s in enumerate(UNEVEN_S):
+            writer.write(square_image(idx), time_s)
+    times, end_s = shown(path)
+    np.testing.assert_allclose(times, UNEVEN_S, atol=0.51 * tick_s)
+    assert end_s == pytest.approx(until_s or 0.95, abs=1.1e-3)
+    for idx, frame in enumerate(read_frames(path)):
+        assert square_position(frame.image)[0] == pytest.approx(9.5 + 2 * idx, abs=0.6)
+
+
+def test_uneven_times_with_sound(tmp_path: Path) -> None:
+    write_wav(tmp_path / "speech.wav", click_wave(16000)[0])
+    path = tmp_path / "uneven.mp4"
+    with VideoWriter(path, 64, 48, 25.0, variable=True, speech=tmp_path / "speech.wav") as writer:
+        for idx, image in enumerate(flash_images()):
+            if idx % 3 != 1 or image.max() > 200:
+                writer.write(image, idx / CLIP_FPS)
+    assert_in_time(path)
+
+
+def test_times_that_do_not_rise_become_ones_that_do(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 64, 48, 25.0, variable=True) as writer:
+        for idx, time_s in enumerate((0.0, 0.1, 0.1, 0.05, 0.2)):
+            writer.write(square_image(idx), time_s)
+    times, _ = shown(tmp_path / "a.mp4")
+    np.testing.assert_allclose(times, (0.0, 0.1, 0.1, 0.1, 0.2), atol=1e-4)
+    with (
+        pytest.raises(ValueError, match="with its time"),
+        VideoWriter(tmp_path / "b.mp4", 64, 48, 25.0, variable=True) as writer,
+    ):
+        writer.write(square_image(0))
+
+
+def test_one_array_may_be_used_again_and_again(tmp_path: Path) -> None:
+    image = np.empty((48, 64, 3), np.uint8)
+    with VideoWriter(tmp_path / "a.mp4", 64, 48, 25.0) as writer:
+        for idx in range(20):
+            image[:] = square_image(idx)
+            writer.write(image)
+    for idx, frame in enumerate(read_frames(tmp_path / "a.mp4")):
+        assert square_position(frame.image)[0] == pytest.approx(9.5 + 2 * idx, abs=0.6)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
@@ -226,6 +313,7 @@ def test_refusals_come_before_work(tmp_path: Path) -> None:
     cases = [
         (tmp_path / "out.avi", None, "cannot write .avi"),
         (tmp_path / "out", None, "name without ending"),
+        (tmp_path / "out.webm", None, "hold no h264; choose the codec av1"),
         (tmp_path / "none" / "out.mp4", None, "cannot be written"),
         (tmp_path / "ok.wav" / "out.mp4", None, "cannot be written"),
         (tmp_path / "out.mp4", tmp_path / "missing.wav", "no such file"),
@@ -249,6 +337,9 @@ def test_wrong_pictures_are_refused(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer,
     ):
         writer.write(np.zeros((64, 48, 3), np.uint8))
+    picture = Picture.from_rgb(np.zeros((64, 48, 3), np.uint8))
+    with pytest.raises(ValueError, match="expected a picture"), VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
+        writer.write(picture)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,7 @@
-"""The sound of a video being written: copied packet by packet where the container takes its codec, else AAC."""
+"""The sound of a video being written: copied packet by packet where the container takes its codec, else encoded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,29 @@ from w2l.media.container import ReadStats, decode, open_input, packets
 MP4_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 """Sound that players expect in MP4 and QuickTime files."""
 MATROSKA_CODECS = MP4_CODECS | {"mp2", "flac", "opus", "vorbis", "dts", "pcm_s16le", "pcm_s24le", "pcm_f32le"}
-COPIED_CODECS = {"mp4": MP4_CODECS, "mov": MP4_CODECS, "matroska": MATROSKA_CODECS}
+WEBM_CODECS = frozenset({"opus", "vorbis"})
+COPIED_CODECS = {"mp4": MP4_CODECS, "mov": MP4_CODECS, "matroska": MATROSKA_CODECS, "webm": WEBM_CODECS}
 """What is copied unchanged, by the muxer's name."""
 FORMATS_WITH_CODEC_DELAY = frozenset({"matroska,webm", "ogg"})
 """Demuxers that hand on how many samples at the beginning are not to be heard."""
 AAC_RATES = (44100, 48000)
-"""Sample rates in Hz kept when encoding; any other becomes the last of them."""
-AAC_BIT_RATE = 192_000
-"""Bits per second."""
+"""Sample rates in Hz kept when encoding; any other becomes the last of them, which is Opus's only one."""
+BIT_RATES = {"aac": 192_000, "libopus": 160_000}
+"""Bits per second, by encoder."""
 PREROLL_S = 0.05
 """Sound kept before a cut in copied packets, in seconds: the decoder needs it to settle."""
+USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+"""Which speakers so many channels are for, where the file does not say."""
+HALF_POWER = 0.5**0.5
+"""How much of a centre speaker, or of one at the side or behind, is heard on its side of two."""
+TAGS = ("language", "title")
+"""What is said of a stream and goes with it into another file."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +55,47 @@ class Speech:
     first_s: float
     """Time of the first sample in the file's clock, after the codec's priming."""
     codec: str
-    n_channels: int
-    """1 or 2; sound with more channels is mixed to one."""
+    speakers: tuple[str, ...]
+    """What its channels are for, in FFmpeg's words: FL is front left."""
     rate: int
     """Samples per second."""
     timed: bool
     """Its packets carry timestamps."""
     primed: bool
     """It begins with samples that are not to be heard, which Matroska can say only of what came from such a file."""
+    stream_idx: int
+    """Which of the file's streams it is."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """Its language and title, where the file says."""
 
     @property
     def zero_s(self) -> float:
         """Time in the file's clock that falls on the first picture."""
         return self.first_s if self.origin_s is None else self.origin_s
 
+    @property
+    def n_channels(self) -> int:
+        """1 or 2: how many there are when the sound is encoded; more are mixed to two."""
+        return min(2, len(self.speakers))
 
-def inspect_speech(path: Path, origin_s: float | None, until_s: float | None) -> Speech:
-    """What a file's sound is; MediaError when it is missing, has none, or none of it can be decoded."""
+
+def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, stream_idx: int | None = None) -> Speech:
+    """What a file's sound is, by default the stream a player would choose.
+
+    Raises MediaError when it is missing, has none, or none of it can be decoded.
+    """
     with open_input(path) as container:
-        stream = sound_stream(container, path)
+        stream: Any = sound_stream(container, path) if stream_idx is None else container.streams[stream_idx]
         first = next(decode(container, stream, ReadStats()), None)
         if first is None:
             raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
+        stream_idx = stream.index
         codec = stream.codec_context.codec.canonical_name
-        n_channels = first.layout.nb_channels
+        names = tuple(channel.name for channel in first.layout.channels)
+        tags = stream_tags(stream)
         rate, first_s = first.sample_rate, first.time or 0.0
     with open_input(path) as container:
-        stream = sound_stream(container, path)
+        stream = container.streams[stream_idx]
         packet = next(packets(container, stream, ReadStats()))
         timed = packet is not None and packet.pts is not None
         primed = timed and first_s - float(packet.pts * stream.time_base) > 0.5 / rate
@@ -79,11 +106,18 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None) ->
         until_s=np.inf if until_s is None else until_s,
         first_s=first_s,
         codec=codec,
-        n_channels=n_channels if n_channels <= 2 else 1,
+        speakers=names if {"FL", "FC"} & set(names) else USUAL_CHANNELS.get(len(names), names),
         rate=rate,
         timed=timed,
         primed=primed and not marked,
+        stream_idx=stream_idx,
+        tags=tags,
     )
+
+
+def stream_tags(stream: Any) -> dict[str, str]:
+    """The language and title of a stream, where the file says."""
+    return {key: value for key in TAGS if (value := stream.metadata.get(key, "und")) != "und"}
 
 
 def sound_packets(speech: Speech, source: InputContainer, output: OutputContainer) -> Iterator[tuple[float, Any]]:
@@ -92,19 +126,42 @@ def sound_packets(speech: Speech, source: InputContainer, output: OutputContaine
     The stream is added by the first `next`, which is the time to call it: before `output` writes its header. Nothing
     but the packet at hand is kept in memory.
     """
-    stream = sound_stream(source, speech.path)
+    stream = source.streams[speech.stream_idx]
+    target: Any
     if _copyable(speech, output.format.name):
-        yield from _copied(speech, source, stream, output.add_stream_from_template(stream))
+        target = output.add_stream_from_template(stream)
+        target.metadata.update(speech.tags)
+        yield from _copied(speech, source, stream, target)
+        return
+    if output.format.name == "webm":
+        target = output.add_stream("libopus", rate=AAC_RATES[-1], format="flt")
     else:
         rate = speech.rate if speech.rate in AAC_RATES else AAC_RATES[-1]
-        layout = "mono" if speech.n_channels == 1 else "stereo"
-        encoder = output.add_stream("aac", rate=rate, layout=layout, format="fltp", bit_rate=AAC_BIT_RATE)
-        yield from _encoded(speech, source, stream, encoder)
+        target = output.add_stream("aac", rate=rate, format="fltp")
+    target.layout = "mono" if speech.n_channels == 1 else "stereo"
+    target.bit_rate = BIT_RATES[target.codec_context.codec.name]
+    target.metadata.update(speech.tags)
+    yield from _encoded(speech, source, stream, target)
+
+
+def stereo_weights(speakers: tuple[str, ...]) -> NDArray[np.float32]:
+    """(2, channels) How much of each speaker is heard left and right of two, never louder than the loudest allowed."""
+
+    def share(speaker: str, side: str, other: str) -> float:
+        if speaker.startswith("LFE") or other in speaker:
+            return 0.0
+        if speaker == f"F{side}":
+            return 1.0
+        return HALF_POWER if side in speaker or speaker == "FC" else 0.5
+
+    weights = np.array([[share(speaker, *sides) for speaker in speakers] for sides in (("L", "R"), ("R", "L"))])
+    return np.asarray(weights / max(1.0, weights.sum(axis=1).max()), dtype=np.float32)
 
 
 def _copyable(speech: Speech, muxer: str) -> bool:
     """Whether a file of that kind can hold the packets as they are and say where their sound begins."""
-    return speech.timed and speech.codec in COPIED_CODECS[muxer] and not (muxer == "matroska" and speech.primed)
+    is_matroska = muxer in ("matroska", "webm")
+    return speech.timed and speech.codec in COPIED_CODECS[muxer] and not (is_matroska and speech.primed)
 
 
 def _copied(speech: Speech, source: InputContainer, stream: Any, target: Any) -> Iterator[tuple[float, Any]]:
@@ -131,7 +188,7 @@ def _copied(speech: Speech, source: InputContainer, stream: Any, target: Any) ->
 
 
 def _encoded(speech: Speech, source: InputContainer, stream: Any, encoder: Any) -> Iterator[tuple[float, Any]]:
-    """The source's sound as AAC; its priming has negative times, which the muxer marks as not to be heard."""
+    """The source's sound encoded; its priming has negative times, which the muxer marks as not to be heard."""
     n_written = 0
     for samples in _from_zero(speech, source, stream, encoder.rate):
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", encoder.layout.name)
@@ -159,7 +216,7 @@ def _from_zero(speech: Speech, source: InputContainer, stream: Any, rate: int) -
     def pieces() -> Iterator[NDArray[np.float32]]:
         yield silence
         for block in sound_blocks(source, stream, ReadStats()):
-            yield resampler.push(_folded(block.samples, speech.n_channels), block.rate)
+            yield resampler.push(_folded(block.samples, speech.speakers), block.rate)
         yield resampler.flush()
 
     for piece in pieces():
@@ -174,8 +231,11 @@ def _from_zero(speech: Speech, source: InputContainer, stream: Any, rate: int) -
             return
 
 
-def _folded(samples: NDArray[np.float32], n_channels: int) -> NDArray[np.float32]:
-    """The same sound with that many channels: untouched, or the channels' average in each."""
+def _folded(samples: NDArray[np.float32], speakers: tuple[str, ...]) -> NDArray[np.float32]:
+    """The same sound with one or two channels: untouched, mixed as a listener between two speakers hears it."""
+    n_channels = min(2, len(speakers))
     if samples.shape[0] == n_channels:
         return samples
+    if samples.shape[0] == len(speakers):
+        return stereo_weights(speakers) @ samples
     return np.repeat(samples.mean(axis=0, keepdims=True), n_channels, axis=0)

@@ -1,0 +1,314 @@
+"""Pictures into packets: which encoder, with which settings, fed with the planes of a picture as they are."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from w2l.errors import ConfigError, MediaError
+from w2l.media.picture import HD_HEIGHT, LEFT_SITED, SPACE_OF, UNSAID, Colour, Matrix, Picture
+from w2l.media.video import CONVERSION
+
+log = logging.getLogger(__name__)
+
+Codec = Literal["h264", "hevc", "av1"]
+Hardware = Literal["auto", "off"]
+
+SOFTWARE: dict[str, str] = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+"""The encoder of each codec that needs no hardware."""
+HARDWARE = ("nvenc", "videotoolbox", "qsv")
+"""Kinds of hardware encoders, tried in this order."""
+DEFAULT_CRF: dict[str, int] = {"h264": 18, "hevc": 18, "av1": 24}
+"""The quality of each codec with which all three are equally close to the picture, by their squared error."""
+MAX_CRF: dict[str, int] = {"h264": 51, "hevc": 51, "av1": 63}
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+DEFAULT_PRESET = "fast"
+SVT_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 6, 4, 3, 2)))
+"""SVT-AV1 counts from slow (0) to fast (13)."""
+NVENC_PRESETS = dict(zip(PRESETS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
+SITINGS = {
+    (0.0, 0.0): "topleft",
+    (0.5, 0.0): "top",
+    (0.5, 0.5): "center",
+    (0.0, 1.0): "bottomleft",
+    (0.5, 1.0): "bottom",
+}
+"""Words for where chroma samples lie; what is not here is left unsaid, which means left."""
+HEVC_TAG = "hvc1"
+"""How QuickTime players want HEVC to be called."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures are encoded."""
+
+    codec: Codec = "h264"
+    """`h264` plays everywhere; `hevc` and `av1` are smaller and slower."""
+    crf: int | None = None
+    """Quality: 0 is lossless, 51 (av1: 63) the worst; without it, 18 for h264 and what looks alike for the others."""
+    preset: str | None = None
+    """Trade of time for size, `ultrafast` to `veryslow`; without it, `fast`."""
+    hardware: Hardware = "off"
+    """`auto`: encode on the graphics card where it can."""
+
+    def __post_init__(self) -> None:
+        """Refuses unknown words and numbers out of range."""
+        _check_word("codec", self.codec, get_args(Codec))
+        _check_word("hardware", self.hardware, get_args(Hardware))
+        if self.preset is not None:
+            _check_word("preset", self.preset, PRESETS)
+        if self.crf is not None and not 0 <= self.crf <= MAX_CRF[self.codec]:
+            raise ConfigError(f"crf {self.crf} must lie between 0 and {MAX_CRF[self.codec]} for {self.codec}")
+
+    @property
+    def quality(self) -> int:
+        """The `crf` in use."""
+        return DEFAULT_CRF[self.codec] if self.crf is None else self.crf
+
+
+def _check_word(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all pictures of a video have in common."""
+
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    rate: Fraction
+    """Pictures per second; at a variable rate, their average."""
+    time_base: Fraction
+    """Seconds per unit of a timestamp."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether pictures may come at any time."""
+        return self.time_base * self.rate != 1
+
+    @property
+    def coded_width(self) -> int:
+        """Pixels, made even."""
+        return self.width + self.width % 2
+
+    @property
+    def coded_height(self) -> int:
+        """Pixels, made even."""
+        return self.height + self.height % 2
+
+
+def rgb_colour(height: int) -> Colour:
+    """The colours, by convention, of a video of that height made from plain RGB pictures."""
+    matrix: Matrix = "bt709" if height >= HD_HEIGHT else "bt601"
+    tag = SPACE_OF[matrix]
+    return Colour(matrix, primaries=tag, transfer=tag, space=tag)
+
+
+def choose_encoder(encoding: Encoding, shape: Shape, colour: Colour) -> str:
+    """Name of the encoder to use: one in hardware where asked for and where it opens, else the codec's software."""
+    if encoding.hardware == "auto":
+        for kind in HARDWARE:
+            name = f"{encoding.codec}_{kind}"
+            if _opens(name, encoding, shape, colour):
+                return name
+        log.info("no hardware encodes %s here; %s does", encoding.codec, SOFTWARE[encoding.codec])
+    name = SOFTWARE[encoding.codec]
+    if name not in av.codecs_available:
+        raise MediaError(f"this build of PyAV has no {name}; choose another codec than {encoding.codec}")
+    return name
+
+
+class VideoEncoder:
+    """Encodes pictures as one new stream of `output`.
+
+    Parameters
+    ----------
+    path : Path
+        The file in the making, for errors to name.
+    output : OutputContainer
+        A container nothing was written to yet.
+    name : str
+        What `choose_encoder` gave.
+    colour : Colour
+        Of the pictures; 10 bits are encoded as such where the encoder can, with one line logged where it cannot.
+
+    Raises MediaError when the encoder refuses.
+    """
+
+    def __init__(
+        self, path: Path, output: OutputContainer, name: str, encoding: Encoding, shape: Shape, colour: Colour
+    ) -> None:
+        self._shape = shape
+        self._colour = colour
+        self._format = _pixel_format(name, colour.depth)
+        if colour.depth == 10 and "10" not in self._format:
+            log.warning("%s takes 8 bits a sample only; the picture's 10 are rounded", name)
+        self.stream: Any = output.add_stream(name, rate=shape.rate, options=_options(name, encoding, colour))
+        _configure(self.stream.codec_context, self._format, shape, colour)
+        if shape.pixel_aspect != 1 and encoding.codec == "av1" and output.format.name in ("matroska", "webm"):
+            log.warning("%s: its pixels will count as square: AV1 in such a file cannot say otherwise", path)
+        if encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
+            self.stream.codec_context.codec_tag = HEVC_TAG
+        try:
+            self.stream.codec_context.open()
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise MediaError(
+                f"{path}: {name} cannot encode {shape.width} x {shape.height} pixels ({reason}); try another codec"
+            ) from error
+        self._reformatter = VideoReformatter()
+        self._durations: dict[int, int] = {}
+
+    def frame(self, picture: Picture | NDArray[np.uint8]) -> av.VideoFrame:
+        """A picture, or an RGB image (height, width, 3), as the encoder takes it; shares no memory with it."""
+        if isinstance(picture, Picture):
+            frame = av.VideoFrame(self._shape.coded_width, self._shape.coded_height, self._format)
+            fill(frame, picture)
+            return frame
+        height, width = picture.shape[:2]
+        if height % 2 or width % 2:
+            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"),
+            format=self._format,
+            dst_colorspace=Colorspace.ITU709 if self._colour.matrix == "bt709" else Colorspace.ITU601,
+            dst_color_range=ColorRange.JPEG if self._colour.full_range else ColorRange.MPEG,
+            interpolation=CONVERSION,
+            threads=1,  # several have been seen to leave a few samples out
+        )
+
+    def encode(self, frame: av.VideoFrame, pts: int, duration: int) -> list[Any]:
+        """The packets that are ready after this frame, shown from `pts` on for `duration` units of time."""
+        frame.pts, frame.time_base, frame.duration = pts, self._shape.time_base, duration
+        self._durations[pts] = duration
+        return self._timed(self.stream.encode(frame))
+
+    def flush(self) -> list[Any]:
+        """The last packets."""
+        return self._timed(self.stream.encode(None))
+
+    def _timed(self, packets: list[Any]) -> list[Any]:
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, 0)
+        return packets
+
+
+def _opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
+    """Whether an encoder is there and takes such pictures."""
+    if name not in av.codecs_available:
+        return False
+    try:
+        context: Any = av.CodecContext.create(name, "w")
+        context.options = _options(name, encoding, colour)
+        context.framerate = shape.rate
+        _configure(context, _pixel_format(name, colour.depth), shape, colour)
+        context.open()
+    except (av.FFmpegError, OSError, ValueError) as error:
+        log.debug("%s: %s", name, error)
+        return False
+    return True
+
+
+def _configure(context: Any, pixel_format: str, shape: Shape, colour: Colour) -> None:
+    context.width, context.height = shape.coded_width, shape.coded_height
+    context.pix_fmt = pixel_format
+    context.time_base = shape.time_base
+    context.sample_aspect_ratio = shape.pixel_aspect
+    context.thread_type = "AUTO"  # PyAV's default is slices, which cost a third of the speed
+    if shape.is_variable:
+        context.max_b_frames = 0  # else MP4 cannot say how long the last picture lasts
+    context.color_range = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
+    by_convention = rgb_colour(shape.height).matrix == colour.matrix
+    context.colorspace = SPACE_OF[colour.matrix] if colour.space == UNSAID and not by_convention else colour.space
+    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+
+
+def _pixel_format(name: str, depth: int) -> str:
+    """The format an encoder is fed in: planar where it can, at that depth where it can."""
+    known = {form.name for form in av.Codec(name, "w").video_formats or ()}
+    deep = [form for form in ("yuv420p10le", "p010le") if form in known]
+    plain = [form for form in ("yuv420p", "nv12") if form in known]
+    return (deep + plain if depth == 10 else plain)[0]
+
+
+def _options(name: str, encoding: Encoding, colour: Colour) -> dict[str, str]:
+    """The encoder's own words for the settings; the libraries that talk on stderr are told not to."""
+    preset, crf = encoding.preset or DEFAULT_PRESET, str(encoding.quality)
+    lossless = encoding.quality == 0
+    siting = SITINGS.get(colour.siting) if colour.siting != LEFT_SITED else None
+    options: Mapping[str, str]
+    if name == "libx264":
+        options = {"preset": preset} | ({"qp": "0"} if lossless else {"crf": crf})
+    elif name == "libx265":
+        # Without the note on its settings in the stream, which differ between machines, parts fit together.
+        parameters = "log-level=none:info=0" + (":lossless=1" if lossless else "")
+        options = {"preset": preset, "crf": crf, "x265-params": parameters}
+    elif name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "0")
+        siting = siting if siting == "topleft" else None
+        options = {"preset": str(SVT_PRESETS[preset])}
+        options |= {"svtav1-params": "lossless=1"} if lossless else {"crf": crf}
+    elif name.endswith("_nvenc"):
+        quality = {"tune": "lossless"} if lossless else {"tune": "hq", "rc": "vbr", "cq": crf, "b": "0"}
+        options = {"preset": NVENC_PRESETS[preset]} | quality
+    elif name.endswith("_videotoolbox"):
+        options = {"flags": "+qscale", "global_quality": str(118 * max(1, 100 - 2 * encoding.quality))}
+    else:
+        options = {"preset": preset, "global_quality": str(max(1, encoding.quality))}
+    return dict(options) | ({"chroma_sample_location": siting} if siting else {})
+
+
+def fill(frame: av.VideoFrame, picture: Picture) -> None:
+    """Write a picture's planes into a frame, the last row and column again where the frame is larger."""
+    deep = "10" in frame.format.name
+    shift = (10 if deep else 8) - picture.colour.depth
+    u, v = (_shifted(plane, shift, deep) for plane in (picture.u, picture.v))
+    y = _shifted(picture.y, shift, deep)
+    if len(frame.planes) == 3:
+        for plane, samples in zip(frame.planes, (y, u, v)):
+            _spread(_samples(plane, samples.dtype), samples)
+        return
+    raised = 6 if deep else 0  # P010 keeps its ten bits on top
+    chroma = _samples(frame.planes[1], u.dtype)
+    _spread(_samples(frame.planes[0], y.dtype), y << raised)
+    _spread(chroma[:, 0::2], u << raised)
+    _spread(chroma[:, 1::2], v << raised)
+
+
+def _samples(plane: Any, dtype: Any) -> NDArray[Any]:
+    """(rows, line size) The memory of a plane, with what pads its lines."""
+    lines: NDArray[Any] = np.frombuffer(plane, dtype).reshape(plane.height, -1)
+    return lines
+
+
+def _shifted(plane: NDArray[Any], shift: int, deep: bool) -> NDArray[Any]:
+    """The same samples with `shift` more bits, rounded when there are fewer."""
+    if not shift:
+        return plane
+    if shift > 0:
+        return plane.astype(np.uint16) << shift
+    rounded = (plane.astype(np.uint16) + (1 << (-shift - 1))) >> -shift
+    narrowed: NDArray[Any] = np.minimum(rounded, 255).astype(np.uint16 if deep else np.uint8)
+    return narrowed
+
+
+def _spread(target: NDArray[Any], samples: NDArray[Any]) -> None:
+    """Copy (rows, columns) to the top left of `target`, and their last row and column to all that is left."""
+    rows, columns = samples.shape
+    target[:rows, :columns] = samples
+    target[:rows, columns:] = samples[:, -1:]
+    target[rows:] = target[rows - 1]

@@ -1,0 +1,295 @@
+"""A long output written in parts, each a finished file of its own, so that work that was stopped can go on."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from numpy.typing import NDArray
+
+from w2l.errors import CacheError, MediaError
+from w2l.files import fingerprint, write_text
+from w2l.locks import claim
+from w2l.media.container import ReadStats, packets
+from w2l.media.encoders import HEVC_TAG, SOFTWARE, Encoding, choose_encoder
+from w2l.media.picture import Colour, Picture
+from w2l.media.soundtrack import inspect_speech
+from w2l.media.streams import Beside, inspect_kept
+from w2l.media.unfinished import Unfinished
+from w2l.media.writer import VideoWriter, end_of, shape_of
+
+MARK = "mark"
+"""The file in a folder of parts that says what they are parts of."""
+
+
+def part_edges(n_pictures: int, n_per_part: int) -> tuple[int, ...]:
+    """First picture of each part, and the end: parts of `n_per_part` pictures and a last one that is not shorter."""
+    n_parts = max(1, n_pictures // n_per_part)
+    return (*(part * n_per_part for part in range(n_parts)), n_pictures)
+
+
+class Parts:
+    """A video in the making, part by part; use it as a context manager, which no second process can enter.
+
+    The parts are video-only files in a hidden folder beside the output, each there whole or not at all, and
+    `assemble` puts their packets together without encoding anew, with the sound. When the block ends in an error the
+    finished parts stay for a run with `resume`; the folder goes when the output is there. A video of one part has no
+    folder: it is written straight to the output.
+
+    Parameters
+    ----------
+    path, width, height, fps, pixel_aspect, speech, speech_origin_s, until_s, encoding, keep, variable
+        As for `VideoWriter`.
+    times : (pictures,) float64
+        When each picture is shown, seconds; at a constant rate only their number matters.
+    edges : sequence of int
+        First picture of each part, and the number of pictures; see `part_edges`.
+    colour : Colour
+        Of the pictures.
+    mark : str
+        Says all that the pictures depend on: parts made under another mark are thrown away.
+    resume : bool
+        Whether finished parts are used.
+
+    Raises MediaError as `VideoWriter` does, and on entry when another process writes the same output.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        fps: float,
+        times: NDArray[np.float64],
+        edges: Sequence[int],
+        *,
+        colour: Colour,
+        mark: str,
+        resume: bool = False,
+        pixel_aspect: Fraction = Fraction(1),
+        speech: Path | None = None,
+        speech_origin_s: float | None = None,
+        until_s: float | None = None,
+        encoding: Encoding | None = None,
+        keep: Path | None = None,
+        variable: bool = False,
+    ) -> None:
+        if list(edges) != sorted({0, *edges, len(times)}):
+            raise ValueError(f"{len(times)} pictures cannot be parted at {edges}")
+        self.path = path
+        self.n_parts = len(edges) - 1
+        self._edges = tuple(edges)
+        self._shape = shape_of(width, height, fps, pixel_aspect, variable)
+        self._until_s = until_s
+        self._variable = variable
+        self._pts = _timestamps(times, self._shape.time_base) if variable else np.arange(len(times))
+        self._colour = colour
+        self._mark, self._resume = mark, resume
+        self._encoding = encoding or Encoding()
+        self._folder = path.with_name(f".{path.name}.w2l-parts")
+        self._resources = contextlib.ExitStack()
+        self._whole: VideoWriter | None = None
+        self._file: Unfinished | None = None
+        if self.n_parts == 1:
+            self._whole = VideoWriter(
+                path, width, height, fps, colour=colour, pixel_aspect=pixel_aspect, speech=speech,
+                speech_origin_s=speech_origin_s, until_s=until_s, encoding=encoding, keep=keep, variable=variable,
+            )  # fmt: skip
+            return
+        sound = None if speech is None else inspect_speech(speech, speech_origin_s, until_s)
+        self._file = Unfinished(path, self._encoding.codec)
+        kept = None if keep is None else inspect_kept(keep, self._file.muxer, until_s, sound is not None)
+        self._beside = Beside(sound, kept)
+
+    def __enter__(self) -> "Parts":
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._resources.close)
+            lock = self.path.with_name(f".{self.path.name}.w2l-lock")
+            try:
+                is_ours = self._resources.enter_context(claim(lock))
+            except CacheError as error:
+                raise MediaError(f"{self.path}: cannot be written; {error}") from error
+            if not is_ours:
+                raise MediaError(f"{self.path}: another process is writing it; wait for it, or name another output")
+            if self._whole is None:
+                self._prepare()
+            else:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            on_failure.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._resources:
+            if self._whole is None and not any(map(self.finished, range(self.n_parts))):
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def pictures(self, part: int) -> range:
+        """Which pictures are in a part."""
+        return range(self._edges[part], self._edges[part + 1])
+
+    def finished(self, part: int) -> bool:
+        """Whether a part is there."""
+        return self._whole is None and self._part(part).exists()
+
+    def writer(self, part: int) -> "PartWriter":
+        """Writes one part; a context manager with `write`, as `VideoWriter`, which knows the times itself."""
+        shape, pts = self._shape, self._pts[self._edges[part] : self._edges[part + 1]]
+        if self._whole is not None:
+            return PartWriter(self._whole, pts * float(shape.time_base))
+        writer = VideoWriter(
+            self._part(part), shape.width, shape.height, float(shape.rate), colour=self._colour,
+            pixel_aspect=shape.pixel_aspect, encoding=self._encoding, variable=self._variable,
+        )  # fmt: skip
+        return PartWriter(writer, (pts - pts[0]) * float(shape.time_base))
+
+    def assemble(self) -> None:
+        """Put the finished parts together, add the sound, and give the output its name; the parts are removed."""
+        if self._file is None:
+            if not self.path.exists():
+                raise ValueError("assemble was called before the part was written")
+            return
+        ranks = [self._ranks(part) for part in range(self.n_parts)]
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._beside.close)
+            on_failure.callback(self._file.abandon)
+            with self._file.named_errors():
+                self._join(self._file.open(), np.concatenate(ranks))
+            self._file.finish()
+            on_failure.pop_all()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        """Make the folder ready: what is in it afterwards are parts of this very output."""
+        encoder = choose_encoder(self._encoding, self._shape, self._colour)
+        if encoder == SOFTWARE[self._encoding.codec]:
+            self._encoding = replace(self._encoding, hardware="off")
+        about = fingerprint(
+            self._mark, self._edges, self._pts.tolist(), self._shape, self._encoding, self._colour, encoder,
+            av.library_versions,
+        )  # fmt: skip
+        mark = self._folder / MARK
+        try:
+            if self._folder.exists() and not (self._resume and mark.is_file() and mark.read_text() == about):
+                shutil.rmtree(self._folder)
+            self._folder.mkdir(exist_ok=True)
+            write_text(mark, about)
+        except (OSError, CacheError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise MediaError(f"{self._folder}: cannot be written ({reason}); check space and permissions") from error
+
+    def _part(self, part: int) -> Path:
+        return self._folder / f"{part:05d}.mp4"
+
+    def _opened(self, part: int) -> InputContainer:
+        """A part for reading, its packets with the times they were given."""
+        path = self._part(part)
+        try:
+            return av.open(str(path.absolute()), options={"ignore_editlist": "1"})
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{path}: the part cannot be read; run again without resuming") from error
+
+    def _packets(self, part: int) -> Iterator[Any]:
+        """The packets of a part, in the order of decoding."""
+        with self._opened(part) as container:
+            for packet in packets(container, container.streams.video[0], ReadStats()):
+                if packet is not None and packet.size:
+                    yield packet
+
+    def _ranks(self, part: int) -> NDArray[np.int64]:
+        """(packets,) Which picture each packet of a part holds, counted through the whole video."""
+        if not self.finished(part):
+            raise ValueError(f"part {part} is not written yet")
+        pts = np.array([packet.pts for packet in self._packets(part)])
+        wanted = self.pictures(part)
+        if len(pts) != len(wanted):
+            raise MediaError(f"{self._part(part)}: the part is damaged; run again without resuming")
+        return pts.argsort().argsort() + wanted.start
+
+    def _join(self, output: OutputContainer, ranks: NDArray[np.int64]) -> None:
+        """Write all packets with the times of the whole, and what lies beside them.
+
+        A picture is decoded `depth` places before it is shown, the least that does for all parts: then times of
+        decoding rise, and none is after its picture's.
+        """
+        unit = self._shape.time_base
+        period = max(1, round(1 / (self._shape.rate * unit)))
+        depth = int((np.arange(len(ranks)) - ranks).max())
+        end = end_of(int(self._pts[-1]), self._shape, self._until_s if self._variable else None)
+        ends = np.append(self._pts[1:], end)
+        early = self._pts[0] - period * np.arange(depth, 0, -1)
+        dts = np.concatenate([early, self._pts])[: len(ranks)]
+        stream = self._stream(output)
+        self._beside.start(output)
+        all_packets = (packet for part in range(self.n_parts) for packet in self._packets(part))
+        for packet, rank, decoded in zip(all_packets, ranks.tolist(), dts.tolist()):
+            packet.time_base = unit
+            packet.pts, packet.dts = int(self._pts[rank]), decoded
+            packet.duration = int(ends[rank] - self._pts[rank])
+            packet.stream = stream
+            output.mux(packet)
+            self._beside.feed(output, float(decoded * unit))
+        self._beside.feed(output)
+        self._beside.close()
+
+    def _stream(self, output: OutputContainer) -> Any:
+        """The output's picture, as in the parts, which must all have been made alike."""
+        headers = []
+        for part in range(self.n_parts):
+            with self._opened(part) as container:
+                source = container.streams.video[0]
+                headers.append(source.codec_context.extradata)
+                if part == 0:
+                    stream: Any = output.add_stream_from_template(source, opaque=True)
+        if any(header != headers[0] for header in headers):
+            raise MediaError(f"{self.path}: its parts come from different encoders; run again without resuming")
+        if self._encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
+            stream.codec_context.codec_tag = HEVC_TAG
+        stream.time_base = self._shape.time_base
+        stream.codec_context.framerate = self._shape.rate
+        stream.codec_context.sample_aspect_ratio = self._shape.pixel_aspect
+        return stream
+
+
+class PartWriter:
+    """Writes the pictures of one part; a context manager, at whose end the part is there."""
+
+    def __init__(self, writer: VideoWriter, times: NDArray[np.floating[Any]]) -> None:
+        self._writer = writer
+        self._times = times
+        self._n_written = 0
+
+    def __enter__(self) -> "PartWriter":
+        self._writer.__enter__()
+        return self
+
+    def write(self, picture: Picture | NDArray[np.uint8]) -> None:
+        """Append the next picture of the part, or RGB image (height, width, 3)."""
+        if self._n_written == len(self._times):
+            raise ValueError(f"the part has {len(self._times)} pictures, and another came")
+        self._writer.write(picture, float(self._times[self._n_written]))
+        self._n_written += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        missing = len(self._times) - self._n_written
+        short = ValueError(f"the part lacks its last {missing} pictures") if kind is None and missing else None
+        self._writer.__exit__(kind or (ValueError if short else None), error or short, trace)
+        if short:
+            raise short
+
+
+def _timestamps(times: NDArray[np.float64], unit: Fraction) -> NDArray[np.int64]:
+    """Seconds in whole units that rise."""
+    count = np.arange(len(times))
+    rounded = np.rint(times / float(unit)).astype(np.int64)
+    return np.maximum.accumulate(rounded - count) + count

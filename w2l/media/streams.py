@@ -1,0 +1,228 @@
+"""What lies beside the picture in a written video: its sound, and what is kept of its source."""
+
+import contextlib
+import heapq
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+
+from w2l.errors import MediaError
+from w2l.media.container import ReadStats, open_input, packets
+from w2l.media.soundtrack import Speech, inspect_speech, sound_packets, stream_tags
+from w2l.media.video import probe
+
+log = logging.getLogger(__name__)
+
+TEXT_CODECS = frozenset({"subrip", "ass", "mov_text", "webvtt", "text"})
+"""Subtitles that are text, and can become any other of that kind."""
+SUBTITLE_CODECS = {
+    "mp4": ("mov_text",),
+    "mov": ("mov_text",),
+    "matroska": ("subrip", "ass", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"),
+    "webm": ("webvtt",),
+}
+"""Subtitles each kind of file holds, by the muxer's name; text becomes the first of them."""
+NOTHING = (b"", b"\0\0")
+"""Packets without words: MP4's fill the time between two others, and are made anew."""
+MILLISECOND = Fraction(1, 1000)
+FILE_TAGS = frozenset(
+    {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "handler_name", "vendor_id"}
+)
+"""What a file says of itself, not of what it holds."""
+STYLE = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 384
+PlayResY: 288
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+"""What an encoder of text subtitles wants to know: plain white letters at the bottom."""
+
+
+@dataclass(frozen=True)
+class Subtitle:
+    """A stream of subtitles that is kept."""
+
+    stream_idx: int
+    codec: str
+    """As in the source."""
+    target: str
+    """As in the output: the same when the packets are copied."""
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a video keeps of its source beside the picture."""
+
+    path: Path
+    origin_s: float
+    """Time in the source's clock that falls on the first picture."""
+    until_s: float
+    """Seconds after the first picture at which all ends."""
+    sounds: tuple[Speech, ...]
+    subtitles: tuple[Subtitle, ...]
+    chapters: tuple[dict[str, Any], ...]
+    tags: dict[str, str]
+    """Title, artist and the like."""
+
+
+def inspect_kept(path: Path, muxer: str, until_s: float | None, replaces_sound: bool) -> Kept:
+    """What of a source goes into a file of that kind; one line is logged that names what cannot.
+
+    `replaces_sound`: the stream a player would choose is left out, for another takes its place.
+    """
+    origin_s = probe(path).start_s
+    sounds, subtitles, dropped = [], [], []
+    with open_input(path) as container:
+        best = container.streams.best("audio") if replaces_sound else None
+        sound_idx = [stream.index for stream in container.streams.audio if stream is not best]
+        for stream in container.streams.subtitles:
+            codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+            target = _subtitle_target(codec, muxer)
+            if target is None:
+                dropped.append(f"subtitles {stream.index} ({codec})")
+            else:
+                subtitles.append(Subtitle(stream.index, codec, target, stream_tags(stream)))
+        tags = {key: value for key, value in container.metadata.items() if key.lower() not in FILE_TAGS}
+        chapters = _moved_chapters(container, origin_s, until_s)
+    for idx in sound_idx:
+        try:
+            sounds.append(inspect_speech(path, origin_s, until_s, idx))
+        except MediaError:
+            dropped.append(f"sound {idx} (cannot be decoded)")
+    if dropped:
+        log.warning("%s: not kept: %s", path, ", ".join(dropped))
+    limit_s = np.inf if until_s is None else until_s
+    return Kept(path, origin_s, limit_s, tuple(sounds), tuple(subtitles), chapters, tags)
+
+
+class Beside:
+    """The packets of all that lies beside the picture, in order of time; holds one of each stream.
+
+    Parameters
+    ----------
+    speech : Speech, optional
+        The sound.
+    kept : Kept, optional
+        What else is copied from a source.
+    """
+
+    def __init__(self, speech: Speech | None, kept: Kept | None) -> None:
+        self._speech = speech
+        self._kept = kept
+        self._resources = contextlib.ExitStack()
+        self._packets: Iterator[tuple[float, Any]] = iter(())
+        self._next: tuple[float, Any] | None = None
+
+    def start(self, output: OutputContainer) -> None:
+        """Add the streams to `output`, whose picture has its stream already."""
+        streams = [] if self._speech is None else [self._sound(self._speech, output)]
+        if self._kept is not None:
+            streams += [self._sound(sound, output) for sound in self._kept.sounds]
+            streams += [self._subtitles(self._kept, subtitle, output) for subtitle in self._kept.subtitles]
+            output.metadata.update(self._kept.tags)
+            if self._kept.chapters:
+                output.set_chapters(list(self._kept.chapters))  # type: ignore[arg-type]
+        self._packets = heapq.merge(*streams, key=lambda timed: timed[0])
+        self._next = next(self._packets, None)
+
+    def feed(self, output: OutputContainer, until_s: float = np.inf) -> None:
+        """Write what is due before `until_s`, so that sound and picture lie side by side in the file."""
+        while self._next is not None and self._next[0] < until_s:
+            output.mux(self._next[1])
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        """Close the sources."""
+        self._next = None
+        self._packets = iter(())
+        self._resources.close()
+
+    def _sound(self, speech: Speech, output: OutputContainer) -> Iterator[tuple[float, Any]]:
+        return sound_packets(speech, self._resources.enter_context(open_input(speech.path)), output)
+
+    def _subtitles(self, kept: Kept, subtitle: Subtitle, output: OutputContainer) -> Iterator[tuple[float, Any]]:
+        return _subtitle_packets(kept, subtitle, self._resources.enter_context(open_input(kept.path)), output)
+
+
+def _subtitle_target(codec: str, muxer: str) -> str | None:
+    """What subtitles of that codec become in a file of that kind; None: it cannot hold them."""
+    known = SUBTITLE_CODECS[muxer]
+    if codec in known:
+        return codec
+    return known[0] if codec in TEXT_CODECS else None
+
+
+def _moved_chapters(container: InputContainer, origin_s: float, until_s: float | None) -> tuple[dict[str, Any], ...]:
+    """The chapters in milliseconds from the first picture on, cut at `until_s`."""
+    chapters: list[dict[str, Any]] = []
+    for chapter in container.chapters():
+        times_s = [float(chapter[key] * chapter["time_base"]) - origin_s for key in ("start", "end")]  # type: ignore
+        start, end = (round(min(max(0.0, t), np.inf if until_s is None else until_s) * 1000) for t in times_s)
+        if end > start:
+            moved = {"id": len(chapters), "start": start, "end": end, "time_base": MILLISECOND}
+            chapters.append(moved | {"metadata": dict(chapter["metadata"])})
+    return tuple(chapters)
+
+
+def _subtitle_packets(
+    kept: Kept, subtitle: Subtitle, source: InputContainer, output: OutputContainer
+) -> Iterator[tuple[float, Any]]:
+    """Add a stream of subtitles to `output` and give its packets with their times, as `sound_packets` does."""
+    stream = source.streams[subtitle.stream_idx]
+    target: Any
+    if subtitle.codec == subtitle.target:
+        target = output.add_stream_from_template(stream)
+    else:
+        target = output.add_stream(subtitle.target)
+        target.codec_context.subtitle_header = STYLE.encode()
+        target.codec_context.time_base = target.time_base = MILLISECOND
+    target.metadata.update(subtitle.tags)
+    for packet in packets(source, stream, ReadStats()):
+        if packet is None or packet.pts is None or bytes(packet) in NOTHING:
+            continue
+        start_s = float(packet.pts * packet.time_base) - kept.origin_s
+        end_s = start_s + float((packet.duration or 0) * packet.time_base)
+        if end_s <= 0 or start_s >= kept.until_s:
+            continue
+        start, end = round(max(0.0, start_s) * 1000), round(min(end_s, kept.until_s) * 1000)
+        moved = packet if subtitle.codec == subtitle.target else _retold(bytes(packet), subtitle)
+        if moved is None:
+            continue
+        moved.time_base, moved.pts, moved.dts, moved.duration = MILLISECOND, start, start, end - start
+        moved.stream, moved.is_keyframe = target, True
+        yield start / 1000, moved
+
+
+def _retold(content: bytes, subtitle: Subtitle) -> Any:
+    """A packet with the same words in another format, or None where there are none."""
+    text = plain_text(content, subtitle.codec).encode()
+    if not text:
+        return None
+    return av.Packet(len(text).to_bytes(2, "big") + text if subtitle.target == "mov_text" else text)
+
+
+def plain_text(content: bytes, codec: str) -> str:
+    """The words of a packet of text subtitles, without its markup."""
+    if codec == "mov_text":
+        return content[2 : 2 + int.from_bytes(content[:2], "big")].decode(errors="replace").strip()
+    text = content.decode(errors="replace")
+    if codec == "ass":
+        words = text.split(",", 8)[-1]  # the eight fields before the text say where and how
+        return re.sub(r"\{[^}]*\}", "", words).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ").strip()
+    return re.sub(r"</?[A-Za-z][^>]*>|\{\\[^}]*\}", "", text).strip()

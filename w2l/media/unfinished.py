@@ -1,0 +1,99 @@
+"""A container that is written under a hidden name and gets its own when it is whole."""
+
+import contextlib
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+
+from w2l.errors import MediaError
+from w2l.locks import is_alive
+
+MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""Endings that can be written."""
+VIDEO_CODECS = {
+    "mp4": ("h264", "hevc", "av1"),
+    "mov": ("h264", "hevc"),
+    "matroska": ("h264", "hevc", "av1"),
+    "webm": ("av1",),
+}
+"""What players expect in each kind of file."""
+
+
+class Unfinished:
+    """The file `path` while it is being written; it appears by `finish` or not at all.
+
+    Raises MediaError at once for an ending, a codec in it, or a folder that cannot be written.
+    """
+
+    def __init__(self, path: Path, codec: str) -> None:
+        self.path = path
+        _check_name(path, codec)
+        self.muxer = MUXERS[path.suffix.lower()]
+        self._partial = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+        try:
+            self._partial.touch()
+            self._partial.unlink()
+        except OSError as error:
+            raise MediaError(
+                f"{path}: cannot be written ({error.strerror}); choose a folder that exists and is yours"
+            ) from error
+        _sweep(path)
+        self._container: OutputContainer | None = None
+
+    def open(self) -> OutputContainer:
+        """The empty container."""
+        options = {"movflags": "+faststart"} if self.muxer in ("mp4", "mov") else {}
+        with self.named_errors():
+            self._container = av.open(str(self._partial.absolute()), "w", format=self.muxer, container_options=options)
+        return self._container
+
+    def finish(self) -> None:
+        """Close the container, see to it that it is on the disk, and give it its name."""
+        with self.named_errors():
+            self._close()
+            with self._partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            self._partial.replace(self.path)
+
+    def abandon(self) -> None:
+        """Close what is open and leave no file behind; the error that led here is the one to report."""
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """Turn the library's errors into one that names the file."""
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise MediaError(f"{self.path}: writing failed ({reason}); check the disk's free space") from error
+
+    def _close(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+
+def _check_name(path: Path, codec: str) -> None:
+    if path.suffix.lower() not in MUXERS:
+        raise MediaError(f"{path}: cannot write {path.suffix or 'a name without ending'}; use {', '.join(MUXERS)}")
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; name a file in it")
+    known = VIDEO_CODECS[MUXERS[path.suffix.lower()]]
+    if codec not in known:
+        raise MediaError(f"{path}: {path.suffix} files hold no {codec}; choose the codec {' or '.join(known)}")
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed processes left half-written of the same output."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.tmp-*{path.suffix}"):
+        pid = left.stem.rpartition("-")[2]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            left.unlink(missing_ok=True)
