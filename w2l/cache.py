@@ -8,6 +8,7 @@
     index.npz                               one row a track; absent while stale
     checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/
     runs/<name>.json                        what `sync` made, for `score`
+    models/<name>.safetensors               imported models; models/<pack>/ fetched ones
 
 Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.
 """
@@ -139,7 +140,7 @@ class Cache:
         version = _format_of(marker)
         if version != FORMAT:
             raise CacheError(f"cache {root} has format {version}, this w2l reads {FORMAT}; use another --cache")
-        for folder in (root, root / "runs", *root.glob("checkpoints/**/")):
+        for folder in (root, root / "runs", *root.glob("checkpoints/**/"), *root.glob("models/**/")):
             remove_leftovers(folder)
         return cls(root)
 
@@ -168,6 +169,11 @@ class Cache:
     def runs(self) -> Path:
         """Where `sync` and `score` keep their records."""
         return self.root / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Where imported models and fetched packs are."""
+        return self.root / "models"
 
     def invalidate_index(self) -> None:
         """Marks the index stale, after a track has changed.

@@ -1,10 +1,8 @@
-"""Face detectors from a model file that the user has: SCRFD (through insightface) and YuNet (through OpenCV)."""
+"""Face detectors from a model file that the user has: SCRFD (through ONNX Runtime) and YuNet (through OpenCV)."""
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,39 +11,92 @@ from numpy.typing import NDArray
 from w2l.errors import CheckpointError, ConfigError
 from w2l.faces import boxes as bx
 from w2l.faces.detector import MIN_FACE, Detection, Image, best_first
+from w2l.faces.landmarks import Landmarks, agree, five_points, landmark_file, mouth_openness
+from w2l.faces.onnx_session import open_session, run_session
 
-log = logging.getLogger(__name__)
+Floats = NDArray[np.float64]
 
 INPUT_SIDE = 640
-"""Side in pixels of the square that SCRFD looks at, and the longest side that YuNet does; larger pictures shrink."""
+"""Longest side in pixels at which a picture is searched; larger ones shrink, unless small faces are asked for."""
+LARGEST_SIDE = 1280
+"""Longest side at which it is searched for the sake of small faces."""
+LEAST_FACE, YUNET_LEAST_FACE = 20, 28
+"""Longer side in pixels, as searched, of the smallest face that SCRFD and YuNet find surely (real ones: 16 and 24)."""
 LEAST_SCORE = 0.5
 """Least score of a SCRFD face."""
 YUNET_LEAST_SCORE = 0.6
 """Least score of a YuNet face."""
 OVERLAP = 0.4
 """Most overlap (intersection over union) of two faces."""
+STRIDES = (8, 16, 32)
+"""Pixels between the cells of SCRFD's three grids."""
+ANCHORS = 2
+"""Answers of SCRFD for each cell."""
+GRAY = 127.5
+CONTRAST = 128.0
+"""SCRFD sees (colour - GRAY) / CONTRAST."""
 FILE_PATTERNS = ("det_*.onnx", "scrfd*.onnx", "*.onnx")
 """Where a directory holds several models, the first that fits: detectors of the published packs, then any."""
 
 
 class ScrfdDetector:
-    """SCRFD (Guo et al., 2021) from an InsightFace model pack; finds five points as well."""
+    """SCRFD (Guo et al., 2021) from an InsightFace model pack; the pack's 106-point model places the five points.
+
+    A directory is searched for both models; a file stands for the detector alone.
+    """
 
     name = "insightface"
 
     def __init__(self, path: Path, device: str = "cpu", min_face: int = MIN_FACE) -> None:
-        file = _model_file(path, self.name)
-        self.fingerprint = _fingerprint(self.name, file, (INPUT_SIDE, LEAST_SCORE, OVERLAP, min_face))
+        self._file = _model_file(path, self.name)
+        points_file = landmark_file(path)
+        settings = (INPUT_SIDE, LARGEST_SIDE, LEAST_FACE, LEAST_SCORE, OVERLAP, min_face)
+        self.fingerprint = _fingerprint(self.name, [self._file, *([points_file] if points_file else [])], settings)
         self._min_face = min_face
-        self._model = _load_scrfd(file, device)
+        self._session, self._input = open_session(self._file, device)
+        self._landmarks = Landmarks(points_file, device) if points_file else None
+        side = self._input.shape[-1]
+        self._fixed = side if isinstance(side, int) else None
+        probe = self._answers(np.zeros((64, 64, 3), dtype=np.uint8))[0]
+        if [answer.shape[-1] for answer in probe] != [1] * 3 + [4] * 3 + [10] * 3:
+            raise CheckpointError(
+                f"{self._file}: not an SCRFD face detector with 5 points; name a det_*.onnx or scrfd_*_kps.onnx"
+            )
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         """The faces of each RGB picture (height, width, 3), best score first."""
         return [self._detect_one(image) for image in images]
 
     def _detect_one(self, image: Image) -> list[Detection]:
-        found, points = self._model.detect(np.ascontiguousarray(image[:, :, ::-1]))
-        return _detections(found[:, :4], found[:, 4], points, image, self._min_face)
+        answers, zoom, columns = self._answers(image)
+        found, scores, points = _decode(answers, columns)
+        order = bx.nms(found, scores, OVERLAP)
+        detections = _detections(
+            found[order] * np.tile(zoom, 2), scores[order], points[order] * zoom, image, self._min_face
+        )
+        return [self._refined(face, image) for face in detections]
+
+    def _answers(self, image: Image) -> tuple[list[NDArray[np.float32]], Floats, int]:
+        """SCRFD's nine outputs (cells, values), pixels of the picture per pixel searched (x, y), columns searched."""
+        height, width = image.shape[:2]
+        size, zoom = _searched_size(width, height, LEAST_FACE / self._min_face, self._fixed)
+        small = _resized(image, size)
+        # Whole cells, or the side that the model was exported with; what is added is black.
+        columns, rows = (self._fixed or _whole_cells(side) for side in size)
+        padded = cv2.copyMakeBorder(small, 0, rows - size[1], 0, columns - size[0], cv2.BORDER_CONSTANT)
+        blob = np.asarray(cv2.dnn.blobFromImage(padded, 1 / CONTRAST, mean=(GRAY, GRAY, GRAY)), dtype=np.float32)
+        answers = run_session(self._session, {self._input.name: blob}, self._file)
+        return [answer.reshape(-1, answer.shape[-1]) for answer in answers if answer.ndim], zoom, columns
+
+    def _refined(self, face: Detection, image: Image) -> Detection:
+        """The face with the points of the 106-point model, where there is one and it sees the same face."""
+        if self._landmarks is None:
+            return face
+        points = self._landmarks.place(image, face.box)
+        five = five_points(points)
+        if not agree(five, face.points, face.box):
+            return face
+        return Detection(face.box, face.score, five, mouth_openness(points))
 
 
 class YunetDetector:
@@ -55,7 +106,8 @@ class YunetDetector:
 
     def __init__(self, path: Path, min_face: int = MIN_FACE) -> None:
         file = _model_file(path, self.name)
-        self.fingerprint = _fingerprint(self.name, file, (INPUT_SIDE, YUNET_LEAST_SCORE, OVERLAP, min_face))
+        settings = (INPUT_SIDE, LARGEST_SIDE, YUNET_LEAST_FACE, YUNET_LEAST_SCORE, OVERLAP, min_face)
+        self.fingerprint = _fingerprint(self.name, [file], settings)
         self._min_face = min_face
         side = 64
         try:
@@ -70,60 +122,72 @@ class YunetDetector:
 
     def _detect_one(self, image: Image) -> list[Detection]:
         height, width = image.shape[:2]
-        scale = min(1.0, INPUT_SIDE / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        size, zoom = _searched_size(width, height, YUNET_LEAST_FACE / self._min_face)
+        small = _resized(image, size)
         self._model.setInputSize(size)
         _, rows = self._model.detect(np.ascontiguousarray(small[:, :, ::-1]))
         if rows is None:
             return []
         numbers = np.asarray(rows, dtype=np.float64)
         numbers = numbers[np.isfinite(numbers).all(axis=1)]  # pictures of a few pixels give infinities
-        zoom = np.array([width / size[0], height / size[1]])
         corner, side = numbers[:, 0:2], numbers[:, 2:4]
         found = np.concatenate([corner * zoom, (corner + side) * zoom], axis=1)
         return _detections(found, numbers[:, 14], numbers[:, 4:14].reshape(-1, 5, 2) * zoom, image, self._min_face)
 
 
-def _detections(
-    found: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    points: NDArray[np.floating],
-    image: Image,
-    min_face: int,
-) -> list[Detection]:
+def _searched_size(
+    width: int, height: int, needed: float, fixed: int | None = None
+) -> tuple[tuple[int, int], Floats]:
+    """Width and height at which a picture is searched, and how many of its pixels (x, y) one pixel then stands for.
+
+    A picture is not searched larger than it is or than `INPUT_SIDE`, unless the scale `needed` for the smallest face
+    asks for it; `fixed` is the side of a model that takes squares of one size alone.
+    """
+    longest = max(width, height)
+    scale = max(min(1.0, INPUT_SIDE / longest), needed)
+    scale = min(scale, (fixed or LARGEST_SIDE) / longest)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return size, np.array([width / size[0], height / size[1]])
+
+
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    smaller = size[0] < image.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
+
+
+def _whole_cells(side: int) -> int:
+    return -(-side // STRIDES[-1]) * STRIDES[-1]
+
+
+def _decode(answers: list[NDArray[np.float32]], n_columns: int) -> tuple[Floats, Floats, Floats]:
+    """Boxes (faces, 4), scores (faces,) and points (faces, 5, 2), in pixels searched, before suppression.
+
+    Each cell of a grid answers with the distances from itself to the four sides and the five points, in strides.
+    """
+    parts = []
+    for level, stride in enumerate(STRIDES):
+        scores = answers[level][:, 0].astype(np.float64)
+        sure = np.flatnonzero(scores >= LEAST_SCORE)
+        row, column = np.divmod(sure // ANCHORS, n_columns // stride)
+        cell = np.stack([column, row], axis=1) * float(stride)
+        reach = answers[3 + level][sure].astype(np.float64) * stride
+        found = np.concatenate([cell - reach[:, :2], cell + reach[:, 2:]], axis=1)
+        points = cell[:, None] + answers[6 + level][sure].reshape(-1, 5, 2).astype(np.float64) * stride
+        parts.append((found, scores[sure], points))
+    found, scores, points = (np.concatenate(part) for part in zip(*parts))
+    return found, scores, points
+
+
+def _detections(found: Floats, scores: Floats, points: Floats, image: Image, min_face: int) -> list[Detection]:
     """Boxes (n, 4), scores (n,) and points (n, 5, 2) of one picture as detections."""
     height, width = image.shape[:2]
-    inside = bx.clip(found.astype(np.float64), width, height)
+    inside = bx.clip(found, width, height)
     detections = [
-        Detection(box, float(score), five)
-        for box, score, five in zip(inside, scores, points.astype(np.float64), strict=True)
+        Detection(box, min(1.0, float(score)), five)
+        for box, score, five in zip(inside, scores, points, strict=True)
     ]
     return best_first(detections, min_face)
-
-
-def _load_scrfd(file: Path, device: str) -> Any:
-    """The insightface model of a file, refused unless it detects faces with five points."""
-    import onnxruntime
-    from insightface import model_zoo
-
-    providers = ["CPUExecutionProvider"]
-    if device.startswith("cuda"):
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            providers.insert(0, "CUDAExecutionProvider")
-        else:
-            log.info("this onnxruntime has no CUDA; faces are detected on the CPU")
-    states = onnxruntime.capi.onnxruntime_pybind11_state
-    try:
-        model = model_zoo.get_model(str(file), providers=providers)
-    except (states.InvalidProtobuf, states.InvalidGraph, states.InvalidArgument, states.Fail) as error:
-        raise CheckpointError(f"{file}: not a readable ONNX model ({_first_line(error)}); fetch it again") from error
-    if getattr(model, "taskname", None) != "detection" or not getattr(model, "use_kps", False):
-        raise CheckpointError(
-            f"{file}: not an SCRFD face detector with 5 points; name a det_*.onnx or scrfd_*_kps.onnx"
-        )
-    model.prepare(ctx_id=0, input_size=(INPUT_SIDE, INPUT_SIDE), det_thresh=LEAST_SCORE, nms_thresh=OVERLAP)
-    return model
 
 
 def _model_file(path: Path, name: str) -> Path:
@@ -140,12 +204,9 @@ def _model_file(path: Path, name: str) -> Path:
     raise ConfigError(f"detector '{name}:{path}': no such file or directory")
 
 
-def _fingerprint(name: str, file: Path, settings: tuple[float, ...]) -> str:
-    digest = hashlib.sha256(file.read_bytes())
+def _fingerprint(name: str, files: Sequence[Path], settings: tuple[float, ...]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
     digest.update(repr(settings).encode())
     return f"{name}-{digest.hexdigest()[:16]}"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -105,15 +105,15 @@ def save_model(path: Path, network: nn.Module, card: ModelCard) -> None:
     write_atomic(path, lambda file: file.write(content))
 
 
-def load_model(path: Path, kind: Kind, device: torch.device | str = "cpu") -> Model:
-    """The model at `path`, in eval mode; ours (.safetensors) or a public checkpoint.
+def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu") -> Model:
+    """The model at `path`, in eval mode; ours (.safetensors) or a public checkpoint. Of any kind where that is None.
 
     Raises CheckpointError when the file is missing, damaged or holds another kind of network.
     """
     if not path.is_file():
         raise CheckpointError(f"model {path} does not exist; check the path or train one")
     tensors, card = _read_ours(path) if path.suffix == ".safetensors" else _read_public(path)
-    if card.kind != kind:
+    if kind is not None and card.kind != kind:
         raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; name another file")
     network = build_network(card, path)
     counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
@@ -124,8 +124,8 @@ def load_model(path: Path, kind: Kind, device: torch.device | str = "cpu") -> Mo
         raise CheckpointError(f"model {path} does not fit its dimensions: {lines[-1].strip()}") from error
     missing = sorted(set(left.missing_keys) - counters)
     if missing or left.unexpected_keys:
-        odd = (missing or sorted(left.unexpected_keys))[0]
-        raise CheckpointError(f"model {path} is no complete {kind}: {odd} is {'missing' if missing else 'unknown'}")
+        odd = f"{missing[0]} is missing" if missing else f"{min(left.unexpected_keys)} is unknown"
+        raise CheckpointError(f"model {path} is no complete {card.kind}: {odd}")
     return Model(network.to(device).eval(), card, path)
 
 
@@ -176,6 +176,7 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise CheckpointError(f"model {path} holds no weights; name a Wav2Lip or SyncNet checkpoint")
     tensors = {str(key).removeprefix("module."): value for key, value in tensors.items()}
+    step = content.get("global_step", 0)
     kind = next((kind for kind, mark in PUBLIC_MARKS.items() if mark in tensors), None)
     if kind is None:
         raise CheckpointError(f"model {path} is none of the known public checkpoints ({', '.join(PUBLIC_MARKS)})")
@@ -186,6 +187,7 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
         crop=crops.get(kind, CropSpec("box", 96, PUBLIC_PADS)),
         colour="bgr",
         references="same",
+        step=step if isinstance(step, int) else 0,
         data=PUBLIC_DATA,
         licence=PUBLIC_LICENCE,
     )

@@ -1,0 +1,143 @@
+"""weights: which models have a name here; bringing in public ones, fetching face detectors."""
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from stages.options import Common, common_options
+from w2l import fetching, weights
+from w2l.cache import Cache, default_root
+from w2l.errors import ConfigError
+from w2l.log import progress
+from w2l.weights import Entry
+
+STAGE = "weights"
+DATA_WIDTH = 60
+"""Characters of the table for what a model was trained on; --json has it all."""
+
+
+@dataclass(frozen=True)
+class FetchSettings:
+    """How packs are fetched."""
+
+    timeout_s: float = fetching.TIMEOUT_S
+    """Longest wait in seconds for a connection, and for each next piece."""
+
+    def __post_init__(self) -> None:
+        """Refuses a wait that is none."""
+        if self.timeout_s <= 0:
+            raise ConfigError(f"timeout_s {self.timeout_s} must be positive")
+
+
+def run(cache: Cache | None) -> list[Entry]:
+    """All models that have a name: shipped, and in the cache where there is one."""
+    return weights.entries(cache)
+
+
+def run_fetch(settings: FetchSettings, pack: fetching.Pack, cache: Cache, source: Path | None = None) -> Entry:
+    """Brings `pack` into the cache, from the network or from what the user has at `source`; the user has agreed."""
+    if source is not None:
+        fetching.take(pack, source, cache.models)
+    else:
+        with progress(f"fetch {pack.name}", pack.size, "B") as advance:
+            fetching.fetch(pack, cache.models, settings.timeout_s, advance)
+    return next(entry for entry in weights.entries(cache) if entry.origin == "pack" and entry.name == pack.name)
+
+
+@click.group(STAGE, invoke_without_command=True)
+@click.pass_context
+@common_options
+def command(context: click.Context, common: Common) -> None:
+    """Lists the models that have a name here, for --model NAME: shipped, imported, of runs; and fetched detectors.
+
+    \b
+    w2l weights
+    w2l weights import wav2lip_gan.pth --as wav2lip-gan     then: w2l sync ... --model wav2lip-gan
+    w2l weights fetch buffalo_l                             then: detection uses it
+    """
+    if context.invoked_subcommand:  # what was given before its name counts for it, too
+        context.default_map = {context.invoked_subcommand: context.params}
+        return
+    common.settings(FetchSettings, STAGE)
+    root = common.cache or default_root()
+    found = run(Cache.open(common.cache) if common.cache or (root / "cache.json").exists() else None)
+    common.show([_plain(entry) for entry in found], _table(found))
+
+
+@command.command("import", short_help="Bring in a public checkpoint, or a model of w2l.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--as", "name", metavar="NAME", required=True, help="The name to find it by.")
+@click.option("--licence", metavar="TEXT", help="Its licence, where the file says none or less.")
+@click.option("-y", "--overwrite", is_flag=True, help="Replace a model that was imported under this name.")
+@common_options
+def import_command(file: Path, name: str, licence: str | None, overwrite: bool, common: Common) -> None:
+    """Brings a model into the cache: a public .pth of Wav2Lip or SyncNet, or a .safetensors of w2l.
+
+    Generators, experts, discriminators and judges are told apart by their keys; nothing in the file is executed.
+
+    \b
+    w2l weights import wav2lip_gan.pth --as wav2lip-gan
+    w2l weights import syncnet_v2.model --as syncnet
+    """
+    common.settings(FetchSettings, STAGE)
+    entry = weights.bring(file, name, Cache.open(common.cache, create=True), licence, overwrite)
+    common.show(_plain(entry), _table([entry]))
+
+
+@command.command("fetch", short_help="Fetch a pack of face models, after a yes to its licence.")
+@click.argument("name", metavar="PACK", type=click.Choice(list(fetching.PACKS)))
+@click.option("--yes", is_flag=True, help="I agree to its licence.")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Its archive, or a folder with its files.")
+@common_options
+def fetch_command(name: str, yes: bool, source: Path | None, common: Common) -> None:
+    """Fetches a pack of face models, once its licence was agreed to; only detector and face points are kept.
+
+    \b
+    buffalo_l   SCRFD-10GF and 106 face points: 289 MB to fetch, 22 MB kept
+    buffalo_s   SCRFD-500MF and 106 face points, quick on a CPU: 128 MB to fetch, 8 MB kept
+    """
+    settings = common.settings(FetchSettings, STAGE)
+    pack = fetching.PACKS[name]
+    if not yes:
+        _ask(pack, source)
+    entry = run_fetch(settings, pack, Cache.open(common.cache, create=True), source)
+    common.show(_plain(entry), _table([entry]))
+
+
+def _ask(pack: fetching.Pack, source: Path | None) -> None:
+    """Shows what is fetched and under which terms; goes on only after a yes."""
+    origin = source or f"{pack.url}, {_bytes(pack.size)}"
+    text = f"{pack.name}: {pack.summary}\nfrom {origin}; {_bytes(pack.kept)} are kept\n{pack.terms}"
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{pack.terms} To agree and fetch {pack.name}, say --yes")
+    click.echo(text, err=True)
+    click.confirm("Agree and fetch?", abort=True, err=True)
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    return asdict(entry) | {"path": str(entry.path)}
+
+
+def _table(found: Sequence[Entry]) -> str:
+    """The entries in columns."""
+    rows = [("name", "kind", "size", "licence", "from")]
+    for entry in found:
+        rows.append((entry.name, entry.kind, _bytes(entry.size), entry.licence or "not stated", _from(entry)))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def _from(entry: Entry) -> str:
+    if entry.problem:
+        return f"{entry.origin}: {entry.problem}"
+    steps = f", step {entry.step}" if entry.step else ""
+    data = textwrap.shorten(entry.data, DATA_WIDTH, placeholder=" …")
+    return f"{entry.origin}{steps}" + (f": {data}" if data else "")
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size < 1e8 else f"{size / 1e6:.0f} MB"
