@@ -16,6 +16,7 @@ COMMANDS = {
     "train": ("stages.train:command", "Train the generator that redraws mouths."),
     "sync": ("stages.sync:command", "Redraw the mouth of a video to fit a speech."),
     "score": ("stages.score:command", "Measure lip sync: LSE-D, LSE-C, offset."),
+    "export": ("stages.export:command", "Write a generator as an ONNX file for others."),
     "weights": ("stages.weights:command", "List models by name, import public ones, fetch face detectors."),
 }
 """Name -> where the command is, and its line in ``w2l --help``."""

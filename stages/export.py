@@ -1,0 +1,93 @@
+"""export: a generator -> an ONNX file that others can run without w2l."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from stages.options import Common, common_options
+from w2l import weights
+from w2l.cache import Cache
+from w2l.errors import ConfigError
+from w2l.export import export
+from w2l.weights import SHIPPED
+
+STAGE = "export"
+SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What is exported."""
+
+    model: str = SHIPPED
+    """The generator: `w2l` (the shipped one), an imported model, a run of the cache, or a file."""
+    first_row: int = 0
+    """First row of the face that the file generates, from its top; the lower, the less there is to compute."""
+
+    def __post_init__(self) -> None:
+        """Refuses rows above the face."""
+        if self.first_row < 0:
+            raise ConfigError(f"first_row {self.first_row} must be at least 0")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was written."""
+
+    output: Path
+    model: Path
+    first_row: int
+    """First row of the face that is generated; of a model of lower rows at least half the face's size."""
+    size: int
+    """Rows and columns of the face, in pixels."""
+    n_bytes: int
+    difference: float
+    """Largest difference from PyTorch, in [0, 1] as the pictures."""
+
+
+def run(settings: ExportSettings, output: Path, cache: Cache | None = None, overwrite: bool = False) -> Result:
+    """Writes the ONNX file `output`, once it agrees with PyTorch.
+
+    Raises CheckpointError for a model of another kind, ConfigError for an output that cannot be had.
+    """
+    if output.suffix.lower() != SUFFIX:
+        raise ConfigError(f"{output} must end in {SUFFIX}")
+    if output.exists() and not overwrite:
+        raise ConfigError(f"{output} exists; overwrite it with -y or name another file")
+    model = weights.load(settings.model, "generator", cache)
+    made = export(model, output, settings.first_row)
+    return Result(
+        output=output.resolve(),
+        model=model.path.resolve(),
+        first_row=made.first_row,
+        size=made.size,
+        n_bytes=output.stat().st_size,
+        difference=made.difference,
+    )
+
+
+@click.command(STAGE)
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--model", metavar="NAME|PATH", help="The generator: w2l (shipped), a run of the cache, or a file.")
+@click.option("--first-row", type=int, metavar="N", help="Generate only the face's rows from N on  [0]")
+@click.option("-y", "--overwrite", is_flag=True, help="Replace an existing file.")
+@common_options
+def command(output: Path, overwrite: bool, common: Common, **given: str | int) -> None:
+    """Writes a generator as the ONNX file OUTPUT, checks it against PyTorch and prints the difference.
+
+    The graph takes `mel` (batch, 1, 80, 16) in [-4, 4] and `faces` (batch, 3 * (1 + references), size, size) in [0, 1],
+    the face with its lower half zeroed first, and gives `generated` (batch, 3, rows, size) in [0, 1], for any batch.
+    Its metadata hold the model's card as JSON, under `w2l`: how faces are cut, the order of colours, the licence.
+
+    \b
+    w2l export generator.onnx
+    w2l export lower.onnx --model wav2lip_gan.pth --first-row 48
+    """
+    settings = common.settings(ExportSettings, STAGE, **given)
+    is_here = settings.model == SHIPPED or Path(settings.model).is_file()
+    cache = None if is_here and common.cache is None else Cache.open(common.cache)
+    result = run(settings, output, cache, overwrite)
+    rows = f"rows {result.first_row} to {result.size - 1} of {result.size}"
+    text = f"{output}: {rows}, {result.n_bytes / 1e6:.1f} MB, at most {result.difference:.1e} from PyTorch"
+    common.show(asdict(result), text)

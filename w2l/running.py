@@ -1,0 +1,199 @@
+"""A generator at work: batches of mel windows and faces as arrays in, redrawn rows as arrays out, as fast as may be."""
+
+import logging
+from typing import Any, Literal, Protocol, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2l.errors import ConfigError
+from w2l.nets.folded import FoldedGenerator, fold
+from w2l.nets.generator import Generator
+from w2l.training.checkpoint import Model
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "torch", "onnx"]
+Precision = Literal["auto", "float32", "half"]
+SMALL_BYTES = 64_000_000
+"""On the CPU `auto` takes ONNX Runtime for weights of at most so many bytes, else PyTorch.
+
+Measured on two AVX-512 cores, rows from 48 on, frames/s, PyTorch : ONNX Runtime. Shipped model: 146 : 206 at batch 1,
+260 : 307 at 4, 361 : 349 at 16, and 85 : 155 at 16 beside a thread that encodes 720p, because PyTorch's threads wait
+busily for each other and ONNX Runtime's are told not to. Public dimensions: 20 : 29 at 1, 27 : 31 at 4, 36 : 32 at 16,
+13 : 15 beside the encoder; but with 145 MB of weights ONNX Runtime starts 2 s later and peaks 580 MB higher.
+"""
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class _Engine(Protocol):
+    """Computes one batch; `finish` waits for what is under way, and is called before any result is read."""
+
+    def start(self, mels: Floats, faces: Pixels) -> Floats:
+        """(n, 80, 16), (n, size, size, channels) -> (n, rows, size, 3)."""
+
+    def finish(self) -> None:
+        """Waits for what was started."""
+
+
+class Runner:
+    """One generator, made ready for inference where its weights are: on the CPU, or on a GPU in half precision.
+
+    A batch that does not fit a GPU's memory is halved, and stays halved. The weights are copied: `model` may be
+    forgotten afterwards. On the CPU as many threads compute as `torch.get_num_threads()` says.
+
+    Parameters
+    ----------
+    model : Model
+        A generator in eval mode.
+    first_row : int
+        First row of the face that is wanted; less is computed the lower it lies. See `fold`.
+    backend : str
+        `torch`, `onnx` (ONNX Runtime, on the CPU) or `auto`: what was measured to be faster.
+    batch : int
+        Frames computed at once, at most.
+    precision : str
+        `float32`, `half` (on a GPU), or `auto`: half on a GPU.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        first_row: int = 0,
+        backend: Backend = "auto",
+        batch: int = 16,
+        precision: Precision = "auto",
+    ) -> None:
+        _check_word("backend", backend, get_args(Backend))
+        _check_word("precision", precision, get_args(Precision))
+        if batch < 1:
+            raise ConfigError(f"batch {batch} must be at least 1")
+        network = cast(Generator, model.network)
+        device = next(network.parameters()).device
+        dtype = _dtype(precision, device)
+        folded = fold(network, first_row)
+        self.backend: Literal["torch", "onnx"] = _chosen(backend, folded, device)
+        self.batch = batch
+        self.first_row = folded.first_row
+        self._shape = (network.dimensions.size - folded.first_row, network.dimensions.size, 3)
+        self._engine: _Engine
+        if self.backend == "onnx":
+            self._engine = _OnnxEngine(folded)
+        else:
+            self._engine = _TorchEngine(folded, device, dtype)
+
+    def __call__(self, mels: Floats, faces: Pixels) -> Floats:
+        """Redrawn rows (n, size - first_row, size, 3) in 0..255, colours in the network's order.
+
+        Parameters
+        ----------
+        mels : (n, 80, 16)
+            One mel window a frame.
+        faces : (n, size, size, 3 * (1 + n_references))
+            The face with its lower half zeroed, then the references, colours in the network's order.
+        """
+        pieces: list[Floats] = []
+        start = 0
+        while start < len(faces):
+            stop = start + self.batch
+            try:
+                pieces.append(self._engine.start(mels[start:stop], faces[start:stop]))
+            except torch.cuda.OutOfMemoryError as error:
+                self._shrink(min(self.batch, len(faces) - start), error)
+            else:
+                start = stop
+        self._engine.finish()
+        return np.concatenate(pieces) if pieces else np.zeros((0, *self._shape), dtype=np.float32)
+
+    def _shrink(self, tried: int, error: torch.cuda.OutOfMemoryError) -> None:
+        if tried == 1:
+            raise ConfigError(
+                "the GPU's memory does not hold the generator and one frame; close what else uses it, or --device cpu"
+            ) from error
+        self._engine.finish()
+        torch.cuda.empty_cache()
+        self.batch = tried // 2
+        logger.info("the GPU's memory is too small for %d frames at once; going on with %d", tried, self.batch)
+
+
+class _TorchEngine:
+    """The folded network in PyTorch; on a GPU copies run beside the computation, from and to pinned memory."""
+
+    def __init__(self, folded: FoldedGenerator, device: torch.device, dtype: torch.dtype) -> None:
+        self._network = folded.to(dtype=dtype)
+        self._device = device
+        self._dtype = dtype
+        self._under_way: list[Tensor] = []
+
+    def start(self, mels: Floats, faces: Pixels) -> Floats:
+        """(n, 80, 16), (n, size, size, channels) -> (n, rows, size, 3), to be read after `finish`."""
+        with torch.inference_mode():
+            seen = self._sent(faces).permute(0, 3, 1, 2).to(self._dtype) / 255
+            heard = self._sent(mels)[:, None].to(self._dtype)
+            generated = self._network(heard, seen).float() * 255
+            return cast(Floats, self._fetched(generated.permute(0, 2, 3, 1)).numpy())
+
+    def finish(self) -> None:
+        """Waits for the GPU."""
+        if self._device.type == "cuda":
+            torch.cuda.current_stream(self._device).synchronize()
+        self._under_way.clear()
+
+    def _sent(self, array: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self._device.type != "cuda":
+            return tensor
+        pinned = tensor.pin_memory()
+        self._under_way.append(pinned)
+        return pinned.to(self._device, non_blocking=True)
+
+    def _fetched(self, tensor: Tensor) -> Tensor:
+        if self._device.type != "cuda":
+            return tensor.contiguous()
+        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        self._under_way.append(pinned)
+        return pinned.copy_(tensor, non_blocking=True)
+
+
+class _OnnxEngine:
+    """The folded network in ONNX Runtime, on the CPU."""
+
+    def __init__(self, folded: FoldedGenerator) -> None:
+        from w2l.export import graph, session  # here, because ONNX and its runtime take half a second to import
+
+        self._session = session(graph(folded).SerializeToString(), torch.get_num_threads())
+
+    def start(self, mels: Floats, faces: Pixels) -> Floats:
+        """(n, 80, 16), (n, size, size, channels) -> (n, rows, size, 3)."""
+        seen = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32) / 255
+        inputs = {"mel": np.ascontiguousarray(mels[:, None], dtype=np.float32), "faces": seen}
+        generated = self._session.run(None, inputs)[0]
+        return np.ascontiguousarray((generated * 255).transpose(0, 2, 3, 1))
+
+    def finish(self) -> None:
+        """Nothing is ever under way."""
+
+
+def _chosen(backend: Backend, folded: FoldedGenerator, device: torch.device) -> Literal["torch", "onnx"]:
+    if backend == "onnx" and device.type != "cpu":
+        raise ConfigError(f"backend onnx runs on the CPU, not on {device}; use --device cpu or backend torch")
+    if backend != "auto":
+        return backend
+    n_bytes = sum(weight.numel() * weight.element_size() for weight in folded.parameters())
+    return "onnx" if device.type == "cpu" and n_bytes <= SMALL_BYTES else "torch"
+
+
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision == "half" and device.type == "cpu":
+        raise ConfigError("precision half is for a GPU; use float32 or --device cuda")
+    is_half = precision == "half" or (precision == "auto" and device.type == "cuda")
+    return torch.half if is_half else torch.float32
+
+
+def _check_word(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")
