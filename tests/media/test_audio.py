@@ -1,6 +1,8 @@
 """Reading sound: formats, channels, the picture's clock, damage; writing WAV."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from made_media import EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 
 from w2l.errors import MediaError
+from w2l.media import audio
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe
 
@@ -155,3 +158,53 @@ def test_unusable_sound_is_named_in_one_line(tmp_path: Path, make: object, says:
 def test_wav_into_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="cannot be written"):
         write_wav(tmp_path / "none" / "a.wav", np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize("rate", [1, 655_350_000])
+def test_a_damaged_packet_that_claims_an_impossible_rate_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    path = make_sound(tmp_path / "sound.wav", click_wave(16000), 16000, "pcm_s16le")
+    whole = read_audio(path)
+    decoded = audio.decode
+
+    def damaged(*given: Any) -> Iterator[Any]:
+        for frame in decoded(*given):
+            if frame.time <= EVENT_S[0] < frame.time + frame.samples / 16000:
+                frame.sample_rate = rate
+            yield frame
+
+    monkeypatch.setattr(audio, "decode", damaged)
+    heard = read_audio(path)
+    assert len(heard) == len(whole), "what is missing is silent, and what follows keeps its time"
+    assert 0 < np.count_nonzero(heard != whole) < len(whole) / 4
+
+
+def test_a_time_far_behind_the_end_of_the_file_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_sound(tmp_path / "sound.wav", click_wave(16000), 16000, "pcm_s16le")
+    decoded = audio.decode
+
+    def damaged(*given: Any) -> Iterator[Any]:
+        for number, frame in enumerate(decoded(*given)):
+            if number == 3:
+                frame.pts += 500 * 16000
+            yield frame
+
+    whole = read_audio(path)
+    monkeypatch.setattr(audio, "decode", damaged)
+    np.testing.assert_array_equal(read_audio(path), whole)
+
+
+def test_a_block_that_was_there_before_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_sound(tmp_path / "sound.wav", click_wave(48000), 48000, "pcm_s16le")
+    decoded = audio.decode
+
+    def twice(*given: Any) -> Iterator[Any]:
+        for number, frame in enumerate(decoded(*given)):
+            yield frame
+            if number == 3:
+                yield frame
+
+    whole = read_audio(path)
+    monkeypatch.setattr(audio, "decode", twice)
+    np.testing.assert_array_equal(read_audio(path), whole)

@@ -12,11 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.errors import MediaError
-from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, warn_of_damage
+from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, stated_length, warn_of_damage
 from w2l.timing import SAMPLE_RATE
 
 MIN_GAP_S = 0.015
 """Sound that is missing for longer than this, in seconds (a lost packet is), is replaced by silence; less is jitter."""
+
+
+MAX_BEYOND_S = 1.0
+"""Seconds behind the stated end of a file at which a timestamp is taken for damage."""
+RATES = (1000, 768_000)
+"""Lowest and highest sample rate, in Hz, that sound has."""
 
 
 @dataclass(frozen=True)
@@ -102,21 +108,32 @@ def sound_stream(container: Any, path: Path) -> Any:
 def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[SoundBlock]:
     """The decoded sound of a stream without holes: lost packets become silence, so that what follows keeps its time."""
     next_s: float | None = None
+    length_s = stated_length(container, stream)
     for frame in decode(container, stream, stats):
         samples, rate = _as_float(frame), int(frame.sample_rate)
+        if not RATES[0] <= rate <= RATES[1]:
+            stats.n_skipped += 1  # a damaged packet; at 1 Hz it would become hours of sound
+            continue
         if not samples.size:
             continue
-        time_s = frame.time
         if next_s is None:
-            next_s = time_s if time_s is not None else 0.0
-        gap_s = 0.0 if time_s is None else time_s - next_s
-        if abs(gap_s) > MAX_GAP_S or (gap_s < 0 and -gap_s > 10 * samples.shape[1] / rate):
-            gap_s = 0.0
+            next_s = frame.time or 0.0
+            last_s = next_s + (length_s + MAX_BEYOND_S if length_s else np.inf)
+        gap_s = _gap_s(frame.time, next_s, last_s, samples.shape[1] / rate)
         if abs(gap_s) > MIN_GAP_S:
             n_gap = round(gap_s * rate)
             samples = np.pad(samples, ((0, 0), (n_gap, 0))) if n_gap > 0 else samples[:, -n_gap:]
+        if not samples.size:
+            continue  # all of it was there before
         yield SoundBlock(next_s, rate, samples)
         next_s += samples.shape[1] / rate
+
+
+def _gap_s(time_s: float | None, next_s: float, last_s: float, lasts_s: float) -> float:
+    """Seconds missing before a block with this time that was due at `next_s`, 0 where the time cannot be right."""
+    gap_s = 0.0 if time_s is None else time_s - next_s
+    is_broken = next_s + gap_s > max(last_s, next_s) or abs(gap_s) > MAX_GAP_S or gap_s < -10 * lasts_s
+    return 0.0 if is_broken else gap_s
 
 
 def _as_float(frame: av.AudioFrame) -> NDArray[np.float32]:

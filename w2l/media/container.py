@@ -128,3 +128,12 @@ class Clock:
             elapsed_s = expected_s
         self._last_s = max(self._last_s, elapsed_s)
         return self._last_s
+
+
+def stated_length(container: Any, stream: Any) -> float:
+    """Seconds of a stream, or of its container where the stream does not say; 0 when unknown."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None:
+        return float(container.duration / av.time_base)
+    return 0.0

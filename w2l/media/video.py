@@ -15,7 +15,16 @@ from w2l.errors import MediaError
 from w2l.media.coded import CodedFrame as CodedFrame
 from w2l.media.coded import frame_times as frame_times
 from w2l.media.coded import read_coded as read_coded
-from w2l.media.container import Clock, ReadStats, decode, open_input, stated_rate, video_stream, warn_of_damage
+from w2l.media.container import (
+    Clock,
+    ReadStats,
+    decode,
+    open_input,
+    stated_length,
+    stated_rate,
+    video_stream,
+    warn_of_damage,
+)
 from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
 from w2l.media.planar import CONVERSION as CONVERSION
@@ -84,7 +93,7 @@ def probe(path: Path) -> VideoInfo:
         if swaps_axes(display_matrix(first, path)):
             width, height, aspect = height, width, 1 / aspect
         fps = stated_rate(stream)
-        duration_s = _duration_s(container, stream)
+        duration_s = stated_length(container, stream)
         return VideoInfo(
             path=path,
             width=width,
@@ -183,12 +192,3 @@ def _is_still(container: Any) -> bool:
     """Whether a container is a picture file's."""
     name = container.format.name
     return bool(name == "image2" or name.endswith("_pipe") or container.metadata.get("major_brand") in STILL_BRANDS)
-
-
-def _duration_s(container: Any, stream: Any) -> float:
-    """Seconds of a stream, or of its container where the stream does not say; 0 when unknown."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None:
-        return float(container.duration / av.time_base)
-    return 0.0
