@@ -24,9 +24,9 @@ from w2l.device import choose
 from w2l.errors import MediaError, NoFaceError, W2LError
 from w2l.faces.detector import make_detector
 from w2l.files import fingerprint, source_fingerprint
-from w2l.lipsync import SyncSettings
 from w2l.log import progress, set_up
 from w2l.scoring import ClipScore, FaceFinder
+from w2l.sync_settings import SyncSettings
 from w2l.training.checkpoint import Model
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def main(
     generator = weights.find(settings.model, "generator", cache)
     judge = weights.load(judge_name, "judge", cache, where)
     finder = FaceFinder(
-        make_detector(settings.detect.detector, where, settings.detect.min_face), cache, settings.detect
+        make_detector(settings.detect.detector, where, settings.detect.min_face, cache.models), cache, settings.detect
     )
     trials = pair_up(find_videos(folder, [filelist]).sources, seed)
     if len(trials) < 2:

@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         help_line = f" See {context.command_path} --help." if context else ""
         sys.exit(_complain(error.format_message() + help_line, error.exit_code))
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(_complain("interrupted; run the same command again to go on", 130))
+        sys.exit(_complain("interrupted; the same command goes on with what is finished (sync: with --resume)", 130))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -11,10 +11,11 @@ from stages.options import Common, common_options
 from w2l.cache import Cache
 from w2l.device import choose
 from w2l.errors import ConfigError, MediaError, NoFaceError
+from w2l.faces.choice import describe, steady_tracks
 from w2l.faces.detector import make_detector
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.scanning import DetectSettings, clip_for, scan_clip
-from w2l.faces.tracker import Scan, Track, link_tracks
+from w2l.faces.tracker import Scan, Track
 from w2l.files import write_atomic
 from w2l.log import progress
 from w2l.media.video import VideoInfo, probe, read_frames
@@ -23,6 +24,23 @@ from w2l.media.writer import VideoWriter
 STAGE = "detect"
 SHEET_FRAMES = 12
 """Most frames on a contact sheet."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One track; its place in the list is the N of `--face N`."""
+
+    start_s: float
+    end_s: float
+    """Exclusive."""
+    frames: int
+    """Frames in which it was seen, not interpolated."""
+    box: tuple[float, ...]
+    """Median box x1, y1, x2, y2 in pixels."""
+    score: float
+    """Median of how sure the detector is, 0..1."""
+    words: str
+    """The same in a few words."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,10 @@ class Result:
     detections: int
     """Faces found in the frames looked at."""
     tracks: int
+    seen: tuple[Seen, ...]
+    """The tracks, by number."""
+    cuts: tuple[float, ...]
+    """When a new shot begins, seconds."""
     frames_with_face: int
     """Frames that belong to a track."""
     fresh: bool
@@ -60,10 +82,10 @@ def run(
     if preview is not None:
         _check_preview(preview, video, info)
     clip = clip_for(cache, video)
-    detector = make_detector(settings.detector, device, settings.min_face)
+    detector = make_detector(settings.detector, device, settings.min_face, cache.models)
     with progress(STAGE, info.n_frames or None) as advance:
         scan, fresh = scan_clip(clip, video, detector, settings, force, lambda _total: advance())
-    tracks = link_tracks(scan)
+    tracks = steady_tracks(scan)
     if not tracks:
         raise NoFaceError(f"{video}: no face in {scan.n_frames} frames; try --set min_face=20 or another detector")
     if preview is not None:
@@ -77,10 +99,23 @@ def run(
         fps=round(scan.fps, 3),
         detections=len(scan.frame),
         tracks=len(tracks),
+        seen=tuple(_seen(track, scan) for track in tracks),
+        cuts=tuple(round(float(scan.times[cut]), 3) for cut in scan.cuts),
         frames_with_face=int(seen.sum()),
         fresh=fresh,
         faces=clip.faces,
         preview=preview,
+    )
+
+
+def _seen(track: Track, scan: Scan) -> Seen:
+    return Seen(
+        start_s=round(float(scan.times[track.start]), 3),
+        end_s=round(float(scan.times[track.stop - 1]) + 1 / scan.fps, 3),
+        frames=int(track.seen.sum()),
+        box=tuple(round(float(side), 1) for side in np.median(track.boxes, axis=0)),
+        score=round(float(np.median(track.scores)), 3),
+        words=describe(track, scan),
     )
 
 
@@ -97,19 +132,24 @@ def _draw(preview: Path, video: Path, info: VideoInfo, scan: Scan, tracks: list[
     if preview.suffix.lower() == ".png":
         _draw_sheet(preview, video, scan, tracks)
         return
-    sound = video if info.has_sound else None
+    sound, cuts = video if info.has_sound else None, set(scan.cuts.tolist())
     writer = VideoWriter(preview, scan.width, scan.height, scan.fps, speech=sound, speech_origin_s=info.start_s)
     with writer, progress("preview", scan.n_frames) as advance:
         for frame in read_frames(video):
-            writer.write(draw_tracks(frame.image, frame.idx, tracks))
+            writer.write(draw_tracks(frame.image, frame.idx, tracks, cuts))
             advance()
 
 
 def _draw_sheet(path: Path, video: Path, scan: Scan, tracks: list[Track]) -> None:
     chosen = set(np.linspace(0, scan.n_frames - 1, SHEET_FRAMES).round().astype(int).tolist())
     tiles = [
-        tile(draw_tracks(frame.image, frame.idx, tracks)) for frame in read_frames(video) if frame.idx in chosen
-    ]  # fmt: skip
+        tile(
+            draw_tracks(frame.image, frame.idx, tracks, scan.cuts.tolist()),
+            f"{frame.time_s:.1f} s, shot {int((scan.cuts <= frame.idx).sum())}",
+        )
+        for frame in read_frames(video)
+        if frame.idx in chosen
+    ]
     encoded = cv2.imencode(".png", contact_sheet(tiles)[..., ::-1])[1]
     write_atomic(path, lambda file: file.write(encoded.tobytes()))
 
@@ -122,9 +162,11 @@ def _draw_sheet(path: Path, video: Path, scan: Scan, tracks: list[Track]) -> Non
 def command(video: Path, preview: Path | None, force: bool, common: Common) -> None:
     """Finds the faces in VIDEO and keeps their boxes in the cache, where sync reads them.
 
+    Prints one line for each face of each shot; its number is the N of `w2l sync --face N`.
+
     \b
     w2l detect in.mp4 --preview faces.png
-    w2l detect in.mp4 --set stride=1 --set detector=yunet:yunet.onnx
+    w2l detect in.mp4 --set min_face=20 --set detector=yunet:yunet.onnx
     """
     settings = common.settings(DetectSettings, STAGE)
     cache = Cache.open(common.cache, create=True)
@@ -135,7 +177,9 @@ def command(video: Path, preview: Path | None, force: bool, common: Common) -> N
 def _summary(result: Result) -> str:
     known = "" if result.fresh else " (known from before)"
     lines = [
-        f"{result.video}: {result.tracks} face tracks in {result.frames_with_face} of {result.frames} frames{known}",
+        f"{result.video}: {result.tracks} face tracks in {result.frames_with_face} of {result.frames} frames, "
+        f"{len(result.cuts)} cuts{known}",
+        *(f"face {number}: {seen.words}, score {seen.score:.2f}" for number, seen in enumerate(result.seen)),
         f"boxes: {result.faces}",
     ]
     return "\n".join(lines + ([f"preview: {result.preview}"] if result.preview else []))

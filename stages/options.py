@@ -1,4 +1,4 @@
-"""The options that all commands share."""
+"""The options that all commands share, and how options are listed in a command's help."""
 
 import functools
 import json
@@ -13,6 +13,8 @@ from w2l import config
 from w2l.log import set_up
 
 T = TypeVar("T")
+COMMON = "Common"
+"""The heading of options that have no other."""
 Function = Callable[..., Any]
 
 
@@ -25,15 +27,60 @@ class Common:
     config: Path | None
     assignments: tuple[str, ...]
     json: bool
+    verbosity: int = 0
+    """As `w2l.log.set_up` takes it."""
 
     def settings(self, kind: type[T], stage: str, **given: Any) -> T:
-        """Settings of `stage`: defaults, then --config, then --set, then options that were given (not None)."""
-        chosen = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items() if value is not None]
+        """Settings of `stage`: defaults, then --config, then --set, then options that were given (not None).
+
+        A nested setting is given under its dotted name with ``__`` for the dots; see `setting`.
+        """
+        named = {key.replace("__", "."): value for key, value in given.items()}
+        chosen = [f"{key}={json.dumps(value, default=str)}" for key, value in named.items() if value is not None]
         return config.load(kind, stage, self.config, [*self.assignments, *chosen])
 
     def show(self, result: Any, text: str) -> None:
         """Prints a result on stdout: `text`, or with --json the `result`."""
         click.echo(json.dumps(result, indent=1, default=str) if self.json else text)
+
+
+class HeadedOption(click.Option):
+    """An option that the help lists under a heading."""
+
+    def __init__(self, *names: Any, heading: str, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.heading = heading
+
+
+class HeadedCommand(click.Command):
+    """A command whose help lists its options under headings; those without one come last."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes one section a heading."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "heading", COMMON), []).append(record)
+        for heading, records in sorted(sections.items(), key=lambda section: section[0] == COMMON):
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def setting(
+    kind: type[Any], field: str, *names: str, heading: str, **attributes: Any
+) -> Callable[[Function], Function]:
+    """An option for one field of the settings `kind` (dotted where nested), with the field's default in its help."""
+    default = default_of(kind, field)
+    shown = attributes.pop("default_text", "none" if default is None else str(default))
+    attributes["help"] = f"{attributes['help']}  [{shown}]"
+    return click.option(*names, field.replace(".", "__"), cls=HeadedOption, heading=heading, **attributes)
+
+
+def default_of(kind: type[Any], field: str) -> Any:
+    """The default of a field of a settings dataclass, dotted where nested."""
+    settings = kind()
+    return functools.reduce(getattr, field.split("."), settings)
 
 
 def common_options(function: Function) -> Function:
@@ -60,8 +107,9 @@ def common_options(function: Function) -> Function:
         debug: bool,
         **options: Any,
     ) -> Any:
-        set_up(-1 if quiet else verbose)
-        common = Common(cache, device, config_file, assignments, as_json)
+        verbosity = -1 if quiet else verbose
+        set_up(verbosity)
+        common = Common(cache, device, config_file, assignments, as_json, verbosity)
         return function(*arguments, common=common, **options)
 
     return with_common

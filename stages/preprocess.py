@@ -51,7 +51,7 @@ def run(
 ) -> Result:
     """Prepares every clip below `root` (or on the lists) that is not ready; several processes may do so at once."""
     listing = find_videos(root, filelists)
-    detector = make_detector(settings.detect.detector, device, settings.detect.min_face)
+    detector = make_detector(settings.detect.detector, device, settings.detect.min_face, cache.models)
     done, skipped = _work_through(listing, cache, detector, settings, force)
     tracks = len(cache.all_tracks())
     outcomes = {source.clip_id: cache.clip(source.clip_id).outcome(STAGE) for source in listing.sources}

@@ -72,7 +72,7 @@ def run(
     judge = weights.load(settings.judge, "judge", cache, device)
     finder = None
     if settings.crop == "face":
-        detector = make_detector(settings.detect.detector, device, settings.detect.min_face)
+        detector = make_detector(settings.detect.detector, device, settings.detect.min_face, cache.models)
         finder = FaceFinder(detector, cache, settings.detect)
     asked = _clips(files, reals, cache)
     rows: list[Row] = []

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PURE = {"timing", "spectral", "faces.boxes", "data.windows", "metrics.sync"}
 """Modules of w2l that take and return arrays and open nothing."""
-STAGE_GROUND = {"stages.cli", "stages.options"}
+STAGE_GROUND = {"stages.batch", "stages.cli", "stages.options"}
 """Modules of stages that are no stages."""
 MAX_LINES = 350
 MAX_FUNCTION = 80

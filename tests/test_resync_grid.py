@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stages import sync
 from w2l.config import plain
 from w2l.data.layouts import Source
+from w2l.data.puppets import draw_face
 from w2l.faces.crop import CropSpec
 from w2l.faces.detector import Detection
 from w2l.media.audio import write_wav
@@ -56,7 +57,9 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_wav(folder / "speech.wav", rng.normal(0, 0.1, SAMPLE_RATE * 14 // 25).astype(np.float32))
         with VideoWriter(folder / f"{name}.mp4", 80, 80, 25, speech=folder / "speech.wav") as writer:
             for _ in range(14):
-                writer.write(np.full((80, 80, 3), rng.integers(0, 256), np.uint8))
+                image = np.full((80, 80, 3), 90, np.uint8)
+                draw_face(image, 40.0, 40.0, 24.0, float(rng.random()))
+                writer.write(image)
     (folder / "test.txt").write_text("a\nb\nc\n")
     torch.manual_seed(0)
     to_judge = JudgeDimensions(size=112, width=8)

@@ -43,11 +43,19 @@ def window_start(frame_idx: int, fps: float = FPS) -> int:
 
 
 def generator_window_start(frame_idx: int, fps: float = FPS) -> int:
-    """First mel column for generating frame `frame_idx`: the window of one frame (40 ms) earlier, as in training.
+    """First mel column for generating frame `frame_idx`; see `generator_window_at`.
 
-    At 25 fps it equals ``window_start(frame_idx - 1)``. Negative for the first frames: before the beginning is silence.
+    At 25 fps it equals ``window_start(frame_idx - 1)``.
     """
-    return math.floor((frame_idx / fps - 1 / FPS) * MEL_RATE + 1e-6)
+    return generator_window_at(frame_idx / fps)
+
+
+def generator_window_at(time_s: float) -> int:
+    """First mel column for generating the frame shown at `time_s`: the window 40 ms earlier, as in training.
+
+    Negative for the first frames: before the beginning is silence.
+    """
+    return math.floor((time_s - 1 / FPS) * MEL_RATE + 1e-6)
 
 
 def reference_window_starts(n_columns: int, fps: float) -> list[int]:

@@ -1,15 +1,16 @@
 """Cutting faces out and placing them back: each undoes the other, exactly where the points say."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l.compose import blend
 from w2l.errors import ConfigError
-from w2l.faces.crop import JUDGE_BORDER, TEMPLATE, CropSpec, alignment, cut, padded_box, place
+from w2l.faces.crop import JUDGE_BORDER, TEMPLATE, CropSpec, alignment, cut, footprint, padded_box
+from w2l.media.picture import RgbPicture
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -30,6 +31,30 @@ def five_points(scale: float, angle: float, x: float, y: float) -> Floats:
     template = np.concatenate([TEMPLATE[:3], mouth])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return template @ turn.T * scale + np.array([x, y])
+
+
+class Placed(NamedTuple):
+    """A patch and its weight in the coordinates of their frame."""
+
+    rows: slice
+    columns: slice
+    patch: Floats
+    weight: Floats
+
+
+def place(
+    patch: Floats, weight: Floats, box: Floats, points: Floats, spec: CropSpec, width: int, height: int
+) -> Placed | None:
+    """The inverse of `cut`; None when nothing of the patch shows."""
+    found = footprint(weight, box, points, spec, width, height)
+    if found is None:
+        return None
+    return Placed(found.rows, found.columns, np.clip(found.moved(patch), 0, 255), found.moved_weight(weight))
+
+
+def blend(image: Image, placed: Placed) -> Image:
+    """The image with the patch in it."""
+    return RgbPicture(image).painted(*placed).image
 
 
 POINTS = five_points(120, 0.2, 90, 40)

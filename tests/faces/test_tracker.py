@@ -1,59 +1,35 @@
-"""Scanning and linking with a detector that knows the truth."""
+"""Linking detections whose truth is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from w2l.errors import MediaError
-from w2l.faces.detector import Detection
-from w2l.faces.tracker import Scan, Track, link_tracks, scan_faces, smooth_track
-from w2l.media.video import Frame
+from w2l.faces.appearance import NO_LOOK
+from w2l.faces.tracker import Scan, Track, link_tracks, smooth_track
 
-Floats = NDArray[np.float64]
 Path4 = dict[int, Sequence[float]]
 
 
-def detection(box: Sequence[float], score: float = 0.9) -> Detection:
-    corners = np.array(box, dtype=np.float64)
-    return Detection(corners, score, np.linspace(corners[:2], corners[2:], 5))
-
-
-class Oracle:
-    """Finds a face that moves by 2 pixels a frame; frames carry their index as grey value."""
-
-    name = "oracle"
-    fingerprint = "oracle-1"
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-        self.asked.extend(int(image[0, 0, 0]) for image in images)
-        return [[detection([2 * idx, 0, 2 * idx + 40, 40])] for idx in (int(image[0, 0, 0]) for image in images)]
-
-
-def frames(n_frames: int, fps: float = 25.0) -> list[Frame]:
-    return [Frame(idx, idx / fps, np.full((60, 80, 3), idx, dtype=np.uint8)) for idx in range(n_frames)]
-
-
-def scan_of(faces: Sequence[Path4], n_frames: int, stride: int = 5) -> Scan:
-    """A scan at 25 fps in which face k has the boxes `faces[k]`, by frame."""
-    rows = sorted((idx, tuple(box)) for path in faces for idx, box in path.items())
-    boxes = np.array([box for _, box in rows], dtype=np.float64).reshape(-1, 4)
+def scan_of(faces: Sequence[Path4], n_frames: int, stride: int = 5, looks: Sequence[int] = ()) -> Scan:
+    """A scan at 25 fps in which face k has the boxes `faces[k]`, by frame, and the pattern `looks[k]` as its look."""
+    rows = sorted((idx, tuple(box), which) for which, path in enumerate(faces) for idx, box in path.items())
+    boxes = np.array([box for _, box, _ in rows], dtype=np.float64).reshape(-1, 4)
+    patterns = [np.random.default_rng(look).integers(1, 255, NO_LOOK.shape, dtype=np.uint8) for look in looks]
     return Scan(
         n_frames=n_frames,
         fps=25.0,
         width=640,
         height=480,
         times=np.arange(n_frames) / 25,
-        frame=np.array([idx for idx, _ in rows], dtype=np.int64),
+        frame=np.array([idx for idx, _, _ in rows], dtype=np.int64),
         box=boxes,
         score=np.full(len(rows), 0.9),
         points=np.stack([boxes[:, [0, 1]]] * 5, axis=1),
         detector="none",
         stride=stride,
+        looks=np.array([patterns[row[2]] for row in rows] if looks else [], np.uint8).reshape(-1, *NO_LOOK.shape),
     )
 
 
@@ -64,45 +40,13 @@ def still(box: Sequence[float], indices: Sequence[int]) -> Path4:
 LEFT, RIGHT, SMALL = (100, 100, 200, 200), (400, 100, 500, 200), (300, 300, 330, 330)
 
 
-@pytest.mark.parametrize(
-    ("n_frames", "stride", "asked"),
-    [(1, 5, [0]), (6, 5, [0, 5]), (8, 5, [0, 5, 7]), (4, 1, [0, 1, 2, 3]), (3, 10, [0, 2])],
-)
-def test_scan_looks_at_every_stride_and_the_last(n_frames: int, stride: int, asked: list[int]) -> None:
-    oracle, progress = Oracle(), list[int]()
-    scan = scan_faces(iter(frames(n_frames)), oracle, stride, progress.append)
-    assert oracle.asked == asked
-    assert scan.frame.tolist() == asked
-    assert (scan.n_frames, scan.width, scan.height) == (n_frames, 80, 60)
-    assert (scan.detector, scan.stride) == ("oracle-1", stride)
-    assert scan.fps == pytest.approx(25.0)
-    assert scan.times.shape == (n_frames,)
-    assert progress == list(range(1, n_frames + 1))
-
-
-def test_scan_without_faces_keeps_its_shapes() -> None:
-    class Blind(Oracle):
-        def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-            return [[] for _ in images]
-
-    scan = scan_faces(frames(7), Blind())
-    assert (scan.box.shape, scan.points.shape, scan.score.shape) == ((0, 4), (0, 5, 2), (0,))
-    assert link_tracks(scan) == []
-
-
-def test_scan_of_nothing_is_an_error() -> None:
-    with pytest.raises(MediaError, match="no frames"):
-        scan_faces([], Oracle())
-    with pytest.raises(ValueError, match="stride"):
-        scan_faces(frames(2), Oracle(), stride=0)
-
-
 def test_one_face_gives_one_row_a_frame() -> None:
-    (track,) = link_tracks(scan_faces(frames(23), Oracle()))
+    path = {idx: (2 * idx, 0, 2 * idx + 40, 40) for idx in [*range(0, 23, 5), 22]}
+    (track,) = link_tracks(scan_of([path], 23))
     assert (track.start, track.stop, len(track)) == (0, 23, 23)
     np.testing.assert_allclose(track.boxes[:, 0], 2 * np.arange(23))
-    np.testing.assert_allclose(track.points[:, 4, 0], 2 * np.arange(23) + 40)
     np.testing.assert_allclose(track.scores, 0.9)
+    assert track.seen.all()
 
 
 def test_two_faces_stay_apart_and_the_larger_comes_first() -> None:
@@ -131,6 +75,41 @@ def test_a_cut_ends_every_track() -> None:
     tracks = sorted(link_tracks(scan, cuts=[23]), key=lambda track: track.start)
     assert [(track.start, track.stop) for track in tracks] == [(0, 23), (23, 51)]
     assert [len(track) for track in link_tracks(scan, cuts=[0, 51, 99])] == [51]
+
+
+def test_the_cuts_of_the_scan_count_unless_others_are_given() -> None:
+    scan = replace(scan_of([still(LEFT, range(51))], 51, stride=1), cuts=np.array([20, 40]))
+    assert sorted(track.start for track in link_tracks(scan)) == [0, 20, 40]
+    assert len(link_tracks(scan, cuts=[])) == 1
+    assert scan.shots == [(0, 20), (20, 40), (40, 51)]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_crossing_faces_keep_their_own_looks(stride: int) -> None:
+    """One passes before the other, which is not seen meanwhile; both go on as they came."""
+    near = {idx: (100 + 8 * idx, 100, 200 + 8 * idx, 200) for idx in range(0, 59, stride)}
+    far = {idx: (580 - 8 * idx, 110, 670 - 8 * idx, 200) for idx in range(0, 59, stride) if not 24 <= idx <= 36}
+    tracks = link_tracks(scan_of([near, far], 59, stride, looks=(1, 2)))
+    main = tracks[0]
+    assert (main.start, main.stop) == (0, 59)
+    np.testing.assert_allclose(main.boxes[:, 0], 100 + 8 * np.arange(59))
+    for track in tracks[1:]:
+        frames = np.flatnonzero(track.seen) + track.start
+        np.testing.assert_allclose(track.boxes[track.seen, 0], 580 - 8 * frames)
+        assert (track.look == tracks[1].look).all()
+        assert (track.look != main.look).any()
+
+
+def test_a_stranger_in_the_same_place_is_another_track() -> None:
+    first, second = still(LEFT, range(30)), still(LEFT, range(33, 60))
+    assert len(link_tracks(scan_of([first, second], 60, 1, looks=(1, 2)))) == 2
+    assert len(link_tracks(scan_of([first, second], 60, 1, looks=(1, 1)))) == 1
+
+
+def test_what_was_not_seen_is_marked() -> None:
+    seen = [idx for idx in range(0, 50) if not 20 <= idx < 30]
+    (track,) = link_tracks(scan_of([still(LEFT, seen)], 50, 1))
+    assert (np.flatnonzero(~track.seen) == np.arange(20, 30)).all()
 
 
 def test_a_face_that_appears_is_not_stretched_backwards() -> None:

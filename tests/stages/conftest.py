@@ -1,6 +1,60 @@
-"""Lets the tests of this folder import `training_runs`, beside them, and `tiny_cache` of the training tests."""
+"""What the tests of this folder share: their modules for media and runs, and the command line in an empty folder."""
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "training")]
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "training"), str(HERE.parent / "media")]
+
+from sync_runs import BOX_OPTION, Outcome, Run, make_media  # noqa: E402
+
+from stages import cli  # noqa: E402
+
+
+@pytest.fixture
+def w2l(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command line in an empty folder, with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("W2L_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        status = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        seen = capsys.readouterr()
+        return Outcome(status, seen.out, seen.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `sync_runs.make_media`."""
+    folder = tmp_path_factory.mktemp("media")
+    make_media(folder)
+    return folder
+
+
+@pytest.fixture
+def sync(w2l: Run, media: Path) -> Run:
+    """`w2l sync` of the clip, or of another, with a small model, losslessly, and a box by hand unless `faces`."""
+
+    def run(
+        *extra: object,
+        video: object = "clip.mp4",
+        speech: object = "speech.wav",
+        model: str = "aligned",
+        faces: bool = False,
+        crf: int = 0,
+    ) -> Outcome:
+        videos = video if isinstance(video, list) else [video]
+        given = [*(media / str(one) for one in videos), media / str(speech)]
+        quick = ("--device", "cpu", "--crf", crf, "--preset", "ultrafast", *(() if faces else ("--box", BOX_OPTION)))
+        return w2l("sync", *given, "--model", media / f"{model}.safetensors", *quick, *extra)
+
+    return run

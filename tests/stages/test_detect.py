@@ -65,11 +65,15 @@ def empty_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_boxes_are_kept_and_known_the_next_time(detect: Run, talking: Path, tmp_path: Path) -> None:
     status, out, _ = detect(talking)
     assert status == 0
-    assert "1 face tracks in 13 of 13 frames\n" in out
+    assert "1 face tracks in 13 of 13 frames, 0 cuts\n" in out
+    assert "\nface 0: 0.0-0.5 s, " in out
     status, out, _ = detect(talking, "--json")
     again = json.loads(out)
     assert (again["fresh"], again["frames"], again["tracks"], again["preview"]) == (False, 13, 1, None)
     assert Path(again["faces"]).is_relative_to(tmp_path / "cache")
+    assert (len(again["seen"]), again["cuts"]) == (1, [])
+    assert again["seen"][0]["frames"] == 13
+    assert again["seen"][0]["score"] > 0.9
     _, out, _ = detect(talking, "--json", "--force")
     assert json.loads(out)["fresh"] is True
 
@@ -125,6 +129,35 @@ def test_a_track_is_drawn_where_it_is_and_when() -> None:
     assert drawn[40, 30].any()
     assert (drawn[32:38, 40:58] == 0).all()
     assert (image == 0).all()
+
+
+def test_gaps_and_cuts_can_be_told_apart() -> None:
+    image = np.zeros((80, 100, 3), dtype=np.uint8)
+    boxes, points = np.array([[20.0, 30.0, 60.0, 70.0]] * 2), np.array([[[40.0, 50.0]] * 5] * 2)
+    track = Track(0, boxes, points, np.full(2, 0.9), np.array([True, False]))
+    seen, bridged = draw_tracks(image, 0, [track]), draw_tracks(image, 1, [track])
+    assert seen[30:70, 20].any(axis=-1).all()
+    assert not bridged[45:55, 20].any()
+    assert not seen[79].any()
+    assert draw_tracks(image, 1, [track], cuts=[1])[79].any(axis=-1).all()
+
+
+def test_faces_of_two_shots_are_listed(detect: Run, shared: Path, tmp_path: Path) -> None:
+    """Two people, one after the other, with a cut between them: two numbers, one line each."""
+    clips = [shared / "media" / "clips" / name for name in ("news-30fps.mp4", "address-512-b.mp4")]
+    if not all(clip.is_file() for clip in clips):
+        pytest.skip("no clips here")
+    with VideoWriter(tmp_path / "two.mp4", 256, 256, 25) as writer:
+        for clip in clips:
+            for frame, _ in zip(read_frames(clip), range(12)):
+                side = min(frame.image.shape[:2])
+                writer.write(cv2.resize(frame.image[:side, :side], (256, 256), interpolation=cv2.INTER_AREA))
+    status, out, _ = detect("two.mp4", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["cuts"] == [0.48]
+    assert sorted(seen["start_s"] for seen in found["seen"]) == [0.0, 0.48]
+    assert detect("two.mp4")[1].count("\nface ") == 2
 
 
 @pytest.mark.parametrize(("count", "shape"), [(1, (200, 400, 3)), (4, (200, 1600, 3)), (5, (400, 1600, 3))])

@@ -123,12 +123,14 @@ class YunetDetector:
     def _detect_one(self, image: Image) -> list[Detection]:
         height, width = image.shape[:2]
         size, zoom = _searched_size(width, height, YUNET_LEAST_FACE / self._min_face)
+        columns, rows = (_whole_cells(side) for side in size)
         small = _resized(image, size)
-        self._model.setInputSize(size)
-        _, rows = self._model.detect(np.ascontiguousarray(small[:, :, ::-1]))
-        if rows is None:
+        padded = cv2.copyMakeBorder(small, 0, rows - size[1], 0, columns - size[0], cv2.BORDER_CONSTANT)
+        self._model.setInputSize((columns, rows))
+        _, found_rows = self._model.detect(np.ascontiguousarray(padded[:, :, ::-1]))
+        if found_rows is None:
             return []
-        numbers = np.asarray(rows, dtype=np.float64)
+        numbers = np.asarray(found_rows, dtype=np.float64)
         numbers = numbers[np.isfinite(numbers).all(axis=1)]  # pictures of a few pixels give infinities
         corner, side = numbers[:, 0:2], numbers[:, 2:4]
         found = np.concatenate([corner * zoom, (corner + side) * zoom], axis=1)

@@ -51,6 +51,10 @@ class MtcnnSettings:
     """Size of each pyramid level relative to the one before: half the area."""
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8)
     """Least score that passes P-Net, R-Net and O-Net."""
+    least_known: float = 0.5
+    """Least score with which O-Net finds a face again where one is known to be."""
+    second_look: float = 0.8
+    """Overlap of a known face with where it was expected below which it is looked at again, at its new place."""
     level_overlap: float = 0.5
     """Most overlap (intersection over union) of P-Net's squares within one level."""
     overlap: float = 0.7
@@ -95,6 +99,21 @@ class MtcnnDetector:
             Detection(box, float(score), five) for box, score, five in zip(inside, scores[order], points, strict=True)
         ]
         return best_first(faces, self.settings.min_face)
+
+    def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
+        """The face at each box (boxes, 4) of an RGB picture (height, width, 3); None where there is none."""
+        squares = _whole_squares(boxes)
+        with torch.inference_mode():
+            found, scores, points = self._judge(self._onet, image, squares, OUTPUT_SIZE)
+            again = _whole_squares(found)
+            moved = np.diag(bx.iou(again, squares)) < self.settings.second_look
+            if moved.any():
+                better = self._judge(self._onet, image, again[moved], OUTPUT_SIZE)
+                found[moved], scores[moved], points[moved] = better
+        return [
+            Detection(box, float(score), five) if score > self.settings.least_known else None
+            for box, score, five in zip(found, scores, points, strict=True)
+        ]
 
     def _propose(self, image: Image, least_score: float) -> Floats:
         """P-Net's squares (n, 4) in whole pixels of `image`, over all levels of the pyramid."""

@@ -10,11 +10,12 @@ from w2l.cache import Cache, Clip
 from w2l.data.layouts import safe_id
 from w2l.errors import ConfigError
 from w2l.faces.detector import Detector
-from w2l.faces.tracker import Scan, scan_faces
+from w2l.faces.searching import scan_faces
+from w2l.faces.tracker import Scan
 from w2l.files import DAMAGED, fingerprint, source_fingerprint, write_arrays
-from w2l.media.video import read_frames
+from w2l.media.coded import read_coded
 
-VERSION = 2
+VERSION = 3
 """Rises whenever the same detector would give other boxes, so that old ones are made anew."""
 
 
@@ -24,8 +25,8 @@ class DetectSettings:
 
     detector: str = "auto"
     """`auto`, `mtcnn`, `insightface:PATH` or `yunet:PATH`."""
-    stride: int = 5
-    """Frames from one detection to the next; between them boxes are interpolated."""
+    stride: int = 1
+    """Frames from one look at a known face to the next; between them boxes are interpolated."""
     min_face: int = 40
     """Smallest face looked for, in pixels of the source."""
 
@@ -59,7 +60,7 @@ def scan_clip(
         kept = _load(clip.faces, mark)
         if kept is not None:
             return kept, False
-    scan = scan_faces(read_frames(path), detector, settings.stride, on_progress)
+    scan = scan_faces(read_coded(path), detector, settings.stride, on_progress, settings.min_face)
     write_arrays(
         clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": np.array(mark)}
     )

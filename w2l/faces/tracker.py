@@ -1,29 +1,37 @@
-"""From detections on some frames to tracks: one face, one box and five points on every frame of its stay in a shot."""
+"""From detections to tracks: one face, one box and five points on every frame of its stay in a shot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
 from w2l.faces import boxes as bx
-from w2l.faces.detector import Detection, Detector
-from w2l.timing import FPS
-
-if TYPE_CHECKING:
-    from w2l.media.video import Frame
+from w2l.faces.appearance import NO_LOOK, likenesses, typical
 
 Floats = NDArray[np.float64]
 
 MAX_GAP_S = 1.0
 """Longest time without a detection that a track survives; the frames between are interpolated."""
 MIN_OVERLAP = 0.2
-"""Least overlap (intersection over union) of successive detections of one face."""
+"""Least overlap (intersection over union) of a detection with where its track is expected."""
+PACE_FRAMES = 4
+"""Detections of a track whose movement tells where it goes on."""
+MAX_GROWTH = 1.8
+"""Most that a face's side may change, as a factor, from one detection to the next."""
+SURE_GAP_S = 0.16
+"""Gap in seconds up to which place says that it is the same face, unless it looks a stranger."""
+ALIKE = 0.6
+"""Least likeness of a face before and after a longer gap."""
+NOT_STRANGE = 0.25
+"""Least likeness of a face before and after a short one."""
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,20 @@ class Scan:
     detector: str
     """Fingerprint of the detector."""
     stride: int
-    """Every how many frames the detector looked."""
+    """Every how many frames a known face was looked at."""
+    cuts: NDArray[np.int64] = field(default_factory=_none)
+    """(cuts,): the first frame of each shot but the first."""
+    looks: NDArray[np.uint8] = field(default_factory=lambda: NO_LOOK[None][:0])
+    """(detections, side, side, 3): what each face looks like, small and aligned; no rows where it was not kept."""
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        """First frame of each shot, and the one after its last."""
+        return self.shots_between(self.cuts.tolist())
+
+    def shots_between(self, cuts: Sequence[int]) -> list[tuple[int, int]]:
+        """The same for other cuts."""
+        return list(pairwise(sorted({0, self.n_frames, *(cut for cut in cuts if 0 < cut < self.n_frames)})))
 
 
 @dataclass(frozen=True)
@@ -66,6 +87,18 @@ class Track:
     """(frames, 5, 2)"""
     scores: Floats
     """(frames,): 0..1, interpolated like the boxes."""
+    seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """(frames,): False in gaps, where boxes and points are interpolated; by default seen throughout."""
+    look: NDArray[np.uint8] = field(default_factory=NO_LOOK.copy)
+    """(side, side, 3): what it typically looks like; all 0 when not known."""
+    alike: Floats = field(default_factory=lambda: np.zeros(0))
+    """(frames,): how much it looks like that, see `w2l.faces.appearance.likeness`; by default 1 throughout."""
+
+    def __post_init__(self) -> None:
+        if not len(self.seen):
+            object.__setattr__(self, "seen", np.ones(len(self.boxes), dtype=np.bool_))
+        if not len(self.alike):
+            object.__setattr__(self, "alike", np.ones(len(self.boxes)))
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -76,67 +109,29 @@ class Track:
         """Index of the frame after the last."""
         return self.start + len(self.boxes)
 
+    @property
+    def side(self) -> float:
+        """Typical side of the box in pixels."""
+        return float(np.median(np.sqrt(bx.area(self.boxes))))
 
-def scan_faces(
-    frames: Iterable[Frame], detector: Detector, stride: int = 5, on_progress: Callable[[int], None] | None = None
-) -> Scan:
-    """Detections on every `stride`-th frame and on the last one; holds one frame at a time.
-
-    Parameters
-    ----------
-    frames : iterable of Frame
-        Of one size; their order counts, not their `idx`.
-    on_progress : callable
-        Called with the number of frames read so far.
-    """
-    if stride < 1:
-        raise ValueError(f"stride must be at least 1, got {stride}")
-    times: list[float] = []
-    found: list[tuple[int, Detection]] = []
-    last: Frame | None = None
-    for n_before, frame in enumerate(frames):
-        times.append(frame.time_s)
-        if n_before % stride == 0:
-            found.extend((n_before, detection) for detection in detector.detect([frame.image])[0])
-        last = frame
-        if on_progress is not None:
-            on_progress(n_before + 1)
-    if last is None:
-        raise MediaError("no frames to look for faces in; the video is empty")
-    if (len(times) - 1) % stride:
-        found.extend((len(times) - 1, detection) for detection in detector.detect([last.image])[0])
-    span_s = times[-1] - times[0]
-    return Scan(
-        n_frames=len(times),
-        fps=(len(times) - 1) / span_s if span_s > 0 else float(FPS),
-        width=last.image.shape[1],
-        height=last.image.shape[0],
-        times=np.asarray(times, dtype=np.float64),
-        frame=np.array([idx for idx, _ in found], dtype=np.int64),
-        box=np.array([detection.box for _, detection in found], dtype=np.float64).reshape(-1, 4),
-        score=np.array([detection.score for _, detection in found], dtype=np.float64),
-        points=np.array([detection.points for _, detection in found], dtype=np.float64).reshape(-1, 5, 2),
-        detector=detector.fingerprint,
-        stride=stride,
-    )
+    @property
+    def presence(self) -> float:
+        """Face area summed over the frames where it is seen: how much of the video the face is."""
+        return float(bx.area(self.boxes)[self.seen].sum())
 
 
-def link_tracks(scan: Scan, cuts: Sequence[int] = ()) -> list[Track]:
+def link_tracks(scan: Scan, cuts: Sequence[int] | None = None) -> list[Track]:
     """The tracks of a scan, the one with the most face area over time first.
 
     Parameters
     ----------
     scan : Scan
     cuts : sequence of int
-        Index of the first frame of each shot but the first; no track crosses one.
+        Index of the first frame of each shot but the first, by default as the scan found them; no track crosses one.
     """
-    edges = sorted({0, scan.n_frames, *(cut for cut in cuts if 0 < cut < scan.n_frames)})
-    tracks = [
-        _fill(scan, chain, first, stop)
-        for first, stop in pairwise(edges)
-        for chain in _chains(scan, first, stop)
-    ]  # fmt: skip
-    return sorted(tracks, key=lambda track: -float(bx.area(track.boxes).sum()))
+    shots = scan.shots if cuts is None else scan.shots_between(cuts)
+    tracks = [_fill(scan, chain, first, stop) for first, stop in shots for chain in _chains(scan, first, stop)]
+    return sorted(tracks, key=lambda track: -track.presence)
 
 
 def smooth_track(track: Track, sigma_frames: float) -> Track:
@@ -153,12 +148,14 @@ def _chains(scan: Scan, first: int, stop: int) -> list[list[int]]:
     max_gap = max(round(MAX_GAP_S * scan.fps), scan.stride)
     done: list[list[int]] = []
     live: list[list[int]] = []
-    for frame_idx in np.unique(scan.frame[(scan.frame >= first) & (scan.frame < stop)]):
-        fresh = np.flatnonzero(scan.frame == frame_idx)
-        ended = [chain for chain in live if frame_idx - scan.frame[chain[-1]] > max_gap]
-        done.extend(ended)
+    rows = np.flatnonzero((scan.frame >= first) & (scan.frame < stop))
+    for fresh in np.split(rows, np.flatnonzero(np.diff(scan.frame[rows])) + 1):
+        if not len(fresh):
+            continue
+        frame_idx = int(scan.frame[fresh[0]])
+        done.extend(chain for chain in live if frame_idx - scan.frame[chain[-1]] > max_gap)
         live = [chain for chain in live if frame_idx - scan.frame[chain[-1]] <= max_gap]
-        taken = _assign(scan.box[[chain[-1] for chain in live]], scan.box[fresh])
+        taken = best_pairs(_fitness(scan, live, fresh, frame_idx))
         for chain_idx, fresh_idx in taken.items():
             live[chain_idx].append(int(fresh[fresh_idx]))
         born = sorted(set(range(len(fresh))) - set(taken.values()))
@@ -166,15 +163,51 @@ def _chains(scan: Scan, first: int, stop: int) -> list[list[int]]:
     return done + live
 
 
-def _assign(known: Floats, fresh: Floats) -> dict[int, int]:
-    """For each known box (n, 4) that has one, its fresh box (m, 4): best overlaps first, each used once."""
+def _fitness(scan: Scan, live: list[list[int]], fresh: NDArray[np.intp], frame_idx: int) -> Floats:
+    """How well each fresh detection goes on each chain, (chains, fresh), 0..1 and 0 where it cannot."""
+    if not live:
+        return np.zeros((0, len(fresh)))
+    last = scan.box[[chain[-1] for chain in live]]
+    expected = np.stack([_expected(scan, chain, frame_idx) for chain in live])
+    overlap = np.maximum(bx.iou(last, scan.box[fresh]) * 0.9, bx.iou(expected, scan.box[fresh]))
+    sides = np.sqrt(bx.area(last))[:, None] / np.maximum(np.sqrt(bx.area(scan.box[fresh])), 1e-9)[None]
+    overlap[(sides > MAX_GROWTH) | (sides < 1 / MAX_GROWTH)] = 0.0
+    overlap[overlap < MIN_OVERLAP] = 0.0
+    for chain_idx, chain in enumerate(live) if len(scan.looks) else ():
+        n_missed = frame_idx - int(scan.frame[chain[-1]])
+        rivals = np.flatnonzero(overlap[chain_idx])
+        if not len(rivals) or (n_missed <= scan.stride and len(fresh) == 1 == len(live)):
+            continue  # nothing to tell apart
+        least = ALIKE if n_missed > max(SURE_GAP_S * scan.fps, scan.stride) else NOT_STRANGE
+        alike = likenesses(scan.looks[fresh[rivals]], typical(scan.looks[chain[-PACE_FRAMES:]]))
+        doubtful = (alike < least) & (n_missed > scan.stride)
+        overlap[chain_idx, rivals] *= np.where(doubtful, 0.0, 0.5 + 0.5 * np.clip(alike, 0.0, 1.0))
+    return overlap
+
+
+def _expected(scan: Scan, chain: list[int], frame_idx: int) -> Floats:
+    """Where the face of a chain would be at `frame_idx`, (4,), if it went on as it moved before."""
+    back = chain[-min(len(chain), PACE_FRAMES)]
+    last = chain[-1]
+    n_frames = int(scan.frame[last] - scan.frame[back])
+    if not n_frames:
+        return np.asarray(scan.box[last])
+    centre = (scan.box[last, :2] + scan.box[last, 2:]) / 2
+    before = (scan.box[back, :2] + scan.box[back, 2:]) / 2
+    ahead = min(frame_idx - int(scan.frame[last]), 2 * n_frames)
+    move = (centre - before) / n_frames * ahead
+    return np.asarray(scan.box[last] + np.tile(move, 2))
+
+
+def best_pairs(fitness: Floats) -> dict[int, int]:
+    """For each row of `fitness` (rows, columns) that has one its column: best fits first, each used once, 0 never."""
     taken: dict[int, int] = {}
-    overlap = bx.iou(known, fresh)
-    while overlap.size and overlap.max() >= MIN_OVERLAP:
-        known_idx, fresh_idx = np.unravel_index(overlap.argmax(), overlap.shape)
-        taken[int(known_idx)] = int(fresh_idx)
-        overlap[known_idx, :] = -1.0
-        overlap[:, fresh_idx] = -1.0
+    left = fitness.copy()
+    while left.size and left.max() > 0:
+        chain_idx, fresh_idx = np.unravel_index(left.argmax(), left.shape)
+        taken[int(chain_idx)] = int(fresh_idx)
+        left[chain_idx, :] = 0.0
+        left[:, fresh_idx] = 0.0
     return taken
 
 
@@ -184,9 +217,16 @@ def _fill(scan: Scan, chain: list[int], first: int, stop: int) -> Track:
     start = first if known[0] - first < scan.stride else int(known[0])
     end = stop if stop - known[-1] <= scan.stride else int(known[-1]) + 1
     wanted = np.arange(start, end, dtype=np.int64)
+    after = known[np.clip(np.searchsorted(known, wanted), 0, len(known) - 1)]
+    before = known[np.clip(np.searchsorted(known, wanted, side="right") - 1, 0, len(known) - 1)]
+    look = typical(scan.looks[chain]) if len(scan.looks) else NO_LOOK
+    alike = likenesses(scan.looks[chain], look) if len(scan.looks) else np.ones(len(chain))
     return Track(
         start=start,
         boxes=bx.interpolate(known, scan.box[chain], wanted),
         points=bx.interpolate(known, scan.points[chain], wanted),
         scores=bx.interpolate(known, scan.score[chain], wanted),
+        seen=after - before <= scan.stride,
+        look=look,
+        alike=bx.interpolate(known, alike, wanted),
     )

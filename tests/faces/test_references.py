@@ -1,0 +1,169 @@
+"""References: never the frame's own mouth, like pose first, the closed mouth of each pose."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+
+from w2l.faces.crop import CropSpec
+from w2l.faces.following import REDRAWN, Face, Faces, fixed_face
+from w2l.faces.references import (
+    Bank,
+    GivenLooks,
+    Look,
+    OwnFrame,
+    gather,
+    light_between,
+    mouth_contrast,
+    pose_of,
+    relit,
+)
+from w2l.media.picture import Canvas, RgbPicture
+
+SPEC = CropSpec("aligned", 96)
+FRONTAL = np.array([[40.0, 40], [80, 40], [60, 62], [44, 86], [76, 86]])
+
+
+def turned(by: float) -> np.ndarray:
+    """Five points of a face whose nose points `by` pixels to the side."""
+    points = FRONTAL.copy()
+    points[2, 0] += by
+    return points
+
+
+def faces_of(points: list[np.ndarray], track: int = 0) -> Faces:
+    """One face in every frame."""
+    count = len(points)
+    return Faces(
+        first=np.arange(count + 1),
+        track=np.full(count, track),
+        boxes=np.repeat([[20.0, 20, 100, 110]], count, axis=0),
+        points=np.stack(points),
+        strength=np.ones(count),
+        why=np.full(count, REDRAWN, dtype=np.int8),
+    )
+
+
+def face_image(mouth_open: float) -> np.ndarray:
+    """A flat face whose mouth is a dark gap of that height in pixels."""
+    image = np.full((130, 130, 3), 170, dtype=np.uint8)
+    half = round(mouth_open / 2)
+    image[86 - half : 86 + half, 48:72] = 20
+    return image
+
+
+def reader(images: list[np.ndarray], asked: list[int] | None = None):
+    """Reads from memory."""
+
+    def read(wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
+        for idx in wanted:
+            if asked is not None:
+                asked.append(idx)
+            yield idx, RgbPicture(images[idx])
+
+    return read
+
+
+def look(frame_idx: int, by: float = 0.0) -> Look:
+    """A look whose crop shows the number of its frame."""
+    return Look(frame_idx, np.full((4, 4, 3), frame_idx, dtype=np.uint8), pose_of(turned(by)))
+
+
+def shown(bank: Bank, faces: Faces, frame_idx: int) -> int:
+    """Which frame's look a frame gets."""
+    crop = np.zeros((4, 4, 3), dtype=np.uint8)
+    return int(bank.at(frame_idx, faces.at(frame_idx)[0], crop)[0, 0, 0])
+
+
+def test_pose_tells_sides_apart_and_nothing_else() -> None:
+    assert pose_of(turned(8))[0] > pose_of(FRONTAL)[0] > pose_of(turned(-8))[0]
+    angle = np.radians(20)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = 2.5 * turned(8) @ rotation.T + [30, 7]
+    np.testing.assert_allclose(pose_of(moved), pose_of(turned(8)), atol=1e-9)
+
+
+def test_contrast_rises_as_the_mouth_opens() -> None:
+    spec_faces = fixed_face((20.0, 20, 100, 110)).at(0)[0]
+    face = Face(0, spec_faces.box, FRONTAL)
+    images = reader([face_image(height) for height in (0, 4, 16)])
+    from w2l.faces.crop import cut_from
+
+    contrasts = [mouth_contrast(cut_from(canvas, face.box, face.points, SPEC)) for _, canvas in images(range(3))]
+    assert contrasts[0] < contrasts[2]
+
+
+@pytest.mark.parametrize("frame_idx", range(40))
+def test_no_frame_sees_its_own_mouth(frame_idx: int) -> None:
+    faces = faces_of([FRONTAL] * 40)
+    bank = Bank({0: [look(5), look(30)]}, faces, min_distance=5)
+    assert abs(shown(bank, faces, frame_idx) - frame_idx) >= 5
+
+
+def test_the_look_of_like_pose_is_taken_and_kept() -> None:
+    wobble = [turned(4 + 0.2 * (-1) ** idx) for idx in range(30)]
+    poses = [FRONTAL] * 30 + [turned(12)] * 30 + wobble
+    faces = faces_of(poses)
+    bank = Bank({0: [look(200), look(201, 12.0), look(202, 8.0)]}, faces)
+    chosen = [shown(bank, faces, idx) for idx in range(90)]
+    assert set(chosen[:30]) == {200}
+    assert set(chosen[31:60]) == {201}
+    assert len(set(chosen[61:])) == 1, "two looks that are equally near must not take turns"
+
+
+def test_several_references_are_the_nearest_ones() -> None:
+    faces = faces_of([FRONTAL] * 4)
+    bank = Bank({0: [look(100, 10.0), look(101), look(102, 4.0)]}, faces, n_references=2)
+    seen = bank.at(0, faces.at(0)[0], np.zeros((4, 4, 3), dtype=np.uint8))
+    assert seen.shape == (4, 4, 6)
+    assert seen[0, 0, [0, 3]].tolist() == [101, 102]
+
+
+def test_gathering_takes_the_closed_mouth_of_each_pose() -> None:
+    poses = [FRONTAL] * 60 + [turned(10)] * 60
+    opening = [0 if idx in (40, 100) else 14 for idx in range(120)]
+    asked: list[int] = []
+    bank = gather(reader([face_image(height) for height in opening], asked), faces_of(poses), SPEC, 25.0)
+    assert asked == sorted(set(asked))
+    assert len(asked) <= 24, "reading is what costs"
+    looks = bank._looks[0]
+    assert len({round(float(one.pose[0]), 3) for one in looks}) == 2
+
+
+def test_a_face_that_hardly_turns_still_has_looks_from_two_times() -> None:
+    faces = faces_of([FRONTAL] * 100)
+    bank = gather(reader([face_image(0)] * 100), faces, SPEC, 25.0)
+    frames = [one.frame_idx for one in bank._looks[0]]
+    assert max(frames) - min(frames) >= 5
+
+
+def test_a_single_picture_is_its_own_reference() -> None:
+    faces = fixed_face((20.0, 20, 100, 110))
+    bank = gather(reader([face_image(6)]), faces, SPEC, 25.0)
+    crop = np.zeros((96, 96, 3), dtype=np.uint8)
+    assert bank.at(0, faces.at(0)[0], crop).shape == (96, 96, 3)
+    assert bank.at(500, faces.at(500)[0], crop).any(), "frames behind the last known one use it, too"
+
+
+def test_a_face_without_looks_is_its_own_reference() -> None:
+    crop = np.full((4, 4, 3), 9, dtype=np.uint8)
+    faces = faces_of([FRONTAL] * 3, track=7)
+    assert (Bank({}, faces, n_references=2).at(1, faces.at(1)[0], crop) == np.tile(crop, (1, 1, 2))).all()
+
+
+def test_given_and_own_looks() -> None:
+    face = fixed_face((20.0, 20, 100, 110)).at(0)[0]
+    crop = np.full((4, 4, 3), 9, dtype=np.uint8)
+    assert GivenLooks(np.ones((4, 4, 3), dtype=np.uint8)).at(3, face, crop).max() == 1
+    assert OwnFrame(3).at(3, face, crop).shape == (4, 4, 9)
+
+
+def test_light_is_told_from_the_upper_half() -> None:
+    look_crop = np.random.default_rng(0).integers(60, 120, (96, 96, 3), dtype=np.uint8)
+    assert light_between(look_crop, look_crop) is None
+    for gain in (0.1, 0.6, 1.7):
+        lit = np.rint(look_crop * np.array([gain, gain, 1.1 * gain])).clip(0, 255).astype(np.uint8)
+        lit[48:] = 0  # what the mouth's half shows does not count
+        found = light_between(lit, look_crop)
+        assert found is not None
+        assert np.abs(relit(lit, found)[:48].astype(int) - look_crop[:48]).mean() < 0.6 / gain + 2

@@ -1,0 +1,159 @@
+"""From a plan to a file: the drawing of an output, in parts where it is long, and how long that will take."""
+
+import resource
+import sys
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from w2l.compose import Compositor
+from w2l.faces.detector import Detector
+from w2l.lipsync import Redrawer, pictures_ahead
+from w2l.log import progress
+from w2l.media.parts import Parts, part_edges
+from w2l.media.picture import Picture
+from w2l.media.soundtrack import inspect_speech
+from w2l.running import Runner
+from w2l.sync_looks import references_for
+from w2l.sync_plan import Plan
+from w2l.sync_settings import SyncSettings
+from w2l.training.checkpoint import Model
+
+PART_S = 20.0
+"""Seconds of one part of a long output; a resumed job loses no more."""
+LONG_S = 60.0
+"""An output that lasts longer is made in parts."""
+TRIAL_S = 2.0
+"""Seconds of output that an estimate draws."""
+
+
+class Watch:
+    """Seconds by step of the work."""
+
+    def __init__(self) -> None:
+        self.began = self._last = time.monotonic()
+        self.steps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        """The step that ends now."""
+        now = time.monotonic()
+        self.steps[step] = round(now - self._last, 3)
+        self._last = now
+
+    def first(self) -> None:
+        """Notes the first finished picture."""
+        self.steps.setdefault("first_frame", round(time.monotonic() - self.began, 3))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a `sync` would do."""
+
+    video: Path
+    frames: int
+    duration_s: float
+    fps: float
+    faces: str
+    frames_passed_through: dict[str, int]
+    model: Path
+    frames_per_s: float
+    """Measured on the first seconds of the output."""
+    expected_s: float
+    """Time that drawing will take."""
+    peak_mb: float
+    """Most memory used by this process; it does not grow with the length."""
+
+    def text(self) -> str:
+        """The estimate for a person."""
+        passed = ", ".join(f"{count} {reason}" for reason, count in sorted(self.frames_passed_through.items()))
+        return "\n".join(
+            (
+                f"{self.video}: {self.frames} frames, {self.duration_s:.2f} s at {self.fps:.3f} fps",
+                f"faces: {self.faces}",
+                f"frames that stay as they are: {passed or 'none'}",
+                f"model: {self.model}",
+                f"expected: {self.expected_s:.0f} s of work ({self.frames_per_s:.1f} frames/s), {self.peak_mb:.0f} MB",
+            )
+        )
+
+
+def make_redrawer(settings: SyncSettings, plan: Plan, model: Model, detector: Detector) -> Redrawer:
+    """All that draws, made ready."""
+    lower = model.card.dimensions.get("rows") == "lower"
+    compositor = Compositor(plan.spec, "lower" if lower else "full", settings.blend)
+    runner = Runner(model, compositor.first_row, settings.backend, settings.batch)
+    looks = references_for(settings.reference, plan, model.card, detector)
+    batch = min(settings.batch, 2 * pictures_ahead(plan.info.width, plan.info.height))
+    return Redrawer(runner, model.card, plan.spec, looks, compositor, batch)
+
+
+def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False) -> Parts:
+    """The output in the making, in parts where it is long; nothing is written yet."""
+    info, timeline = plan.info, plan.timeline
+    n_frames = len(timeline)
+    origin_s = plan.speech_origin_s
+    if plan.skipped_s:
+        origin_s = inspect_speech(plan.speech, origin_s, None).zero_s + plan.skipped_s
+    n_per_part = n_frames if timeline.end_s <= LONG_S else max(1, round(PART_S * timeline.fps))
+    return Parts(
+        output,
+        info.width,
+        info.height,
+        timeline.fps,
+        timeline.times,
+        part_edges(n_frames, n_per_part),
+        colour=info.colour,
+        mark=mark,
+        resume=resume,
+        pixel_aspect=info.pixel_aspect,
+        speech=plan.speech,
+        speech_origin_s=origin_s,
+        until_s=plan.sound_s,
+        encoding=settings.encoding,
+        keep=info.path if settings.keep_streams else None,
+        variable=not timeline.constant,
+    )
+
+
+def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
+    """Draws what is not there yet, part by part, and puts it together."""
+    n_ahead = pictures_ahead(plan.info.width, plan.info.height)
+    with parts, progress("sync", len(plan)) as advance:
+        for number in range(parts.n_parts):
+            frames = parts.pictures(number)
+            if parts.finished(number):
+                advance(len(frames))
+                continue
+            redrawn = redrawer.redraw(plan.cues(frames.start, frames.stop), n_ahead)
+            with closing(redrawn), parts.writer(number) as writer:
+                for picture in redrawn:
+                    writer.write(cast(Picture, picture))  # what comes of a Picture is one
+                    watch.first()
+                    advance()
+        parts.assemble()
+
+
+def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Model) -> Estimate:
+    """What a plan comes to: its first seconds are drawn and encoded, and thrown away."""
+    trial = plan.part(0.0, TRIAL_S)
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch()
+        draw(trial, redrawer, make_parts(settings, trial, Path(folder) / "trial.mkv", "trial"), watch)
+        watch.lap("draw")
+    rate = len(trial) / max(watch.steps["draw"], 1e-6)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return Estimate(
+        video=plan.info.path,
+        frames=len(plan),
+        duration_s=round(plan.timeline.end_s, 3),
+        fps=plan.timeline.fps,
+        faces=plan.chosen,
+        frames_passed_through=plan.passed_through(),
+        model=model.path,
+        frames_per_s=round(rate, 2),
+        expected_s=round(len(plan) / rate, 1),
+        peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
+    )

@@ -1,0 +1,290 @@
+"""What `sync` decides before it draws: which frames are shown when, which faces are redrawn in them, what they hear."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache import Cache
+from w2l.data.windows import mel_window
+from w2l.errors import ConfigError, NoFaceError
+from w2l.faces.appearance import look_of
+from w2l.faces.boxes import area
+from w2l.faces.choice import Choice, choose, parse_choice, steady_tracks
+from w2l.faces.crop import CropSpec, Image
+from w2l.faces.detector import Detector
+from w2l.faces.following import WHY, Face, Faces, fixed_face, follow
+from w2l.faces.scanning import clip_for, scan_clip
+from w2l.lipsync import Cue
+from w2l.log import progress
+from w2l.media.coded import frame_times
+from w2l.media.timeline import Timeline, end_of, lay_out, play
+from w2l.media.video import VideoInfo, read_frames
+from w2l.silence import gate_silence, pauses
+from w2l.speech import hear, mel_starts, quiet_frames, reference_starts
+from w2l.sync_settings import SyncSettings
+from w2l.timing import FPS, reference_window_starts
+
+FADE_FRAMES = 3
+"""Frames over which redrawing fades in and out where a part of the video passes through."""
+OUTSIDE = "outside --start/--end"
+"""The reason of frames outside the part that is to be redrawn."""
+PAUSE = "the speech pauses"
+"""The reason of frames that pass through because of `--silence source`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about an output but its pixels."""
+
+    info: VideoInfo
+    source_times: NDArray[np.float64]
+    """(source frames,) seconds."""
+    timeline: Timeline
+    """Which source frame is shown when."""
+    spec: CropSpec
+    faces: Faces
+    """Of the source, by frame."""
+    chosen: str
+    """Which face is redrawn and what else was seen, for a person."""
+    mel: NDArray[np.float32]
+    """(80, columns)"""
+    starts: NDArray[np.int64]
+    """(frames,) first mel column of each output frame."""
+    gain: NDArray[np.float32]
+    """(frames,) how much of the redrawn mouth shows, 0..1, faces aside."""
+    reasons: NDArray[np.str_]
+    """(frames,) why a frame of gain 0 is not redrawn."""
+    speech: Path
+    speech_origin_s: float | None
+    """Time in the clock of the speech that falls on time 0 of the whole output; None: its first sample."""
+    speech_s: float
+    """How long the speech lasts."""
+    skipped_s: float = 0.0
+    """Seconds of the whole output before this part of it."""
+    scan_fresh: bool = False
+    """Whether faces were looked for now, and not read from the cache."""
+
+    def __len__(self) -> int:
+        """Frames of the output."""
+        return len(self.timeline.source)
+
+    @property
+    def sound_s(self) -> float:
+        """Seconds of sound in the output."""
+        return max(0.0, min(self.speech_s - self.skipped_s, self.timeline.end_s))
+
+    def cues(self, start: int, stop: int) -> Iterator[Cue]:
+        """What the output frames `start` to `stop` (exclusive) are made of, in order."""
+        frames = play(self.info.path, self.source_times, self.timeline.source[start:stop])
+        for idx, frame in zip(range(start, stop), frames):
+            source = int(self.timeline.source[idx])
+            window = mel_window(self.mel, int(self.starts[idx]))
+            yield Cue(frame.picture, self._faces(idx, source), window, source)
+
+    def passed_through(self) -> dict[str, int]:
+        """How many frames of the output stay as they are, by reason."""
+        counts: Counter[str] = Counter()
+        for idx, source in enumerate(self.timeline.source):
+            if self.gain[idx] == 0.0:
+                counts[str(self.reasons[idx])] += 1
+            elif not self.faces.at(int(source)):
+                counts[why_not(self.faces, int(source))] += 1
+        return dict(counts)
+
+    def part(self, start_s: float, length_s: float) -> "Plan":
+        """The plan of a stretch of the output: the frames shown from `start_s` on, for `length_s`."""
+        times = self.timeline.times
+        first, last = (int(idx) for idx in np.searchsorted(times, [start_s - 1e-6, start_s + length_s - 1e-6]))
+        if first >= len(times):
+            raise ConfigError(f"there is nothing at {start_s} s: the result lasts {self.timeline.end_s:.2f} s")
+        last = max(last, first + 1)
+        stop_s = float(times[last]) if last < len(times) else self.timeline.end_s
+        begins_s = float(times[first])
+        timeline = replace(
+            self.timeline,
+            source=self.timeline.source[first:last],
+            times=times[first:last] - begins_s,
+            end_s=stop_s - begins_s,
+        )
+        return replace(
+            self,
+            timeline=timeline,
+            starts=self.starts[first:last],
+            gain=self.gain[first:last],
+            reasons=self.reasons[first:last],
+            skipped_s=self.skipped_s + begins_s,
+        )
+
+    def _faces(self, idx: int, source: int) -> tuple[Face, ...]:
+        gain = float(self.gain[idx])
+        faces = self.faces.at(source) if gain > 0.0 else ()
+        return faces if gain >= 1.0 else tuple(replace(face, strength=gain * face.strength) for face in faces)
+
+
+def why_not(faces: Faces, source: int) -> str:
+    """Why a source frame is not redrawn, in words; the last frame also counts for all after it."""
+    return WHY[int(faces.why[min(source, faces.n_frames - 1)])]
+
+
+def make_plan(
+    settings: SyncSettings, info: VideoInfo, speech: Path, spec: CropSpec, cache: Cache, detector: Detector
+) -> Plan:
+    """Looks and listens: all that is decided before drawing.
+
+    Raises MediaError for what cannot be read, NoFaceError where the wanted face is not there.
+    """
+    own = speech.resolve() == info.path.resolve()
+    origin_s = info.start_s if own else None
+    with ThreadPoolExecutor(1) as listener:
+        heard = listener.submit(hear, speech, origin_s)
+        if settings.box is not None:
+            spec = replace(spec, pads=(0, 0, 0, 0))
+            seen = _Seen(fixed_face(settings.box), frame_times(info.path), f"the box {_told(settings.box)}")
+        else:
+            seen = _look(settings, info, spec, cache, detector, heard)
+        mel, speech_s = heard.result()
+    faces, times = seen.faces, seen.times
+    timeline = _timeline(settings, info, times, speech_s, mel.shape[1])
+    gain, reasons = _gain(settings, timeline, mel)
+    if settings.alignment == "reference":
+        starts = reference_starts(timeline.times, mel.shape[1], timeline.fps)
+    else:
+        starts = mel_starts(timeline.times)
+    plan = Plan(
+        info=info,
+        source_times=times,
+        timeline=timeline,
+        spec=spec,
+        faces=faces,
+        chosen=seen.chosen,
+        mel=gate_silence(mel) if settings.silence == "close" else mel,
+        starts=np.asarray(starts, dtype=np.int64),
+        gain=gain,
+        reasons=reasons,
+        speech=speech,
+        speech_origin_s=origin_s,
+        speech_s=speech_s,
+        scan_fresh=seen.fresh,
+    )
+    _check_missing(settings, plan)
+    return plan
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What looking at a source gave."""
+
+    faces: Faces
+    times: NDArray[np.float64]
+    """(source frames,) seconds."""
+    chosen: str
+    fresh: bool = False
+
+
+def _look(
+    settings: SyncSettings,
+    info: VideoInfo,
+    spec: CropSpec,
+    cache: Cache,
+    detector: Detector,
+    heard: "Future[tuple[NDArray[np.float32], float]]",
+) -> _Seen:
+    """The chosen faces; stops as soon as there is nothing to hear."""
+    choice = parse_choice(settings.face)
+    portrait = _portrait(choice, detector)
+    with progress("faces", info.n_frames or None) as advance:
+
+        def on_progress(_total: int) -> None:
+            advance()
+            if heard.done():
+                heard.result()
+
+        clip = clip_for(cache, info.path)
+        scan, fresh = scan_clip(clip, info.path, detector, settings.detect, on_progress=on_progress)
+    hint = "look with 'w2l detect --preview', try --set detect.min_face=20, or give its --box"
+    try:
+        chosen = choose(steady_tracks(scan), scan, choice, portrait)
+    except NoFaceError as error:
+        raise NoFaceError(f"{info.path}: {error}; {hint}") from error
+    faces = follow(
+        scan,
+        spec.smooth_s,
+        chosen,
+        "hold" if settings.on_missing == "hold" else "keep",
+        smoothing="published" if settings.alignment == "reference" and spec.kind == "box" else "gaussian",
+    )
+    if not faces.tracks:
+        reasons = ", ".join(f"{count} frames {reason}" for reason, count in faces.passed().items())
+        raise NoFaceError(f"{info.path}: no face is sure enough to be redrawn ({reasons}); {hint}")
+    return _Seen(faces, scan.times, chosen.description, fresh)
+
+
+def _told(box: tuple[float, ...]) -> str:
+    return ",".join(f"{side:g}" for side in box)
+
+
+def _portrait(choice: Choice, detector: Detector) -> Image | None:
+    """The look of the face on the picture that a choice names, if it does."""
+    if choice.picture is None:
+        return None
+    image = next(read_frames(choice.picture)).image
+    found = detector.detect([image])[0]
+    if not found:
+        raise NoFaceError(f"{choice.picture}: no face in this picture; name another for --face")
+    largest = max(found, key=lambda face: float(area(face.box)))
+    return look_of(image, largest.points)
+
+
+def _timeline(
+    settings: SyncSettings, info: VideoInfo, times: NDArray[np.float64], speech_s: float, n_columns: int
+) -> Timeline:
+    if info.is_still and settings.fit != "speech":
+        raise ConfigError(f"{info.path}: a still picture has no length; leave out --fit {settings.fit}")
+    video_s = end_of(times, info.fps)
+    fps = settings.fps or (float(FPS) if info.is_still else None)
+    if settings.alignment == "reference":
+        rate = fps or info.fps
+        speech_s = len(reference_window_starts(n_columns, rate)) / rate
+    length_s = {"speech": speech_s, "video": video_s, "shortest": min(speech_s, video_s)}[settings.fit]
+    return lay_out(times, video_s, info.fps, length_s, forced_fps=fps, extend=settings.extend)
+
+
+def _gain(
+    settings: SyncSettings, timeline: Timeline, mel: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """How much of the mouth shows in each frame (frames,), and the reason where it is nothing."""
+    times = timeline.times
+    start_s, end_s = settings.start_s or 0.0, np.inf if settings.end_s is None else settings.end_s
+    if start_s >= timeline.end_s:
+        raise ConfigError(f"start {start_s} s lies behind the end of the result, {timeline.end_s:.2f} s")
+    inside = (times >= start_s - 1e-6) & (times < end_s - 1e-6)
+    gain = _ramp(inside)
+    reasons = np.where(inside, PAUSE, OUTSIDE)
+    if settings.silence == "source":
+        gain *= 1.0 - _ramp(quiet_frames(pauses(mel), times))
+    return gain, reasons
+
+
+def _ramp(flags: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(frames,) 0 where a flag is down, rising to 1 within `FADE_FRAMES` inside a run of raised ones, ends apart."""
+    idx = np.arange(len(flags))
+    before = np.maximum.accumulate(np.where(flags, -len(flags) - FADE_FRAMES, idx))
+    after = np.minimum.accumulate(np.where(flags, 2 * len(flags) + FADE_FRAMES, idx)[::-1])[::-1]
+    distance = np.minimum(idx - before, after - idx)
+    return np.clip(distance / (FADE_FRAMES + 1), 0.0, 1.0).astype(np.float32)
+
+
+def _check_missing(settings: SyncSettings, plan: Plan) -> None:
+    if settings.on_missing != "fail":
+        return
+    for idx, source in enumerate(plan.timeline.source):
+        if plan.gain[idx] > 0.0 and not plan.faces.at(int(source)):
+            raise NoFaceError(
+                f"{plan.info.path}: the face is missing at {plan.timeline.times[idx]:.2f} s"
+                f" ({why_not(plan.faces, int(source))}); --on-missing keep passes such frames through"
+            )
