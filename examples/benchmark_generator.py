@@ -1,0 +1,68 @@
+"""The part of benchmark.py that measures the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
+
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from w2l.compose import soft_weight
+from w2l.export import graph, session
+from w2l.nets.folded import fold
+from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.weights import load
+
+Work = Callable[[], object]
+
+
+def generator(batches: list[int], threads: list[int], rounds: int) -> None:
+    """Prints frames a second for each batch and number of threads, all ways in turn; each way's best round counts."""
+    torch.manual_seed(0)
+    shipped = load("w2l", "generator").network
+    for n_threads in threads:
+        n_cores = n_threads or len(os.sched_getaffinity(0))
+        torch.set_num_threads(n_cores)
+        for name, network in (("public", Generator(GeneratorDimensions()).eval()), ("shipped", shipped)):
+            first_row = int(np.flatnonzero(soft_weight(network.dimensions.size).any(axis=1))[0])
+            print(f"{name} dimensions, {n_cores} threads; rows from {first_row} on where limited")
+            for batch in batches:
+                _show(batch, _best(_ways(network, first_row, batch, n_cores), rounds))
+
+
+def _ways(network: Generator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
+    """Name -> one batch done in that way. Faces lie in memory as each way wants them."""
+    dims = network.dimensions
+    mel = torch.rand(batch, 1, 80, 16) * 8 - 4
+    faces = torch.rand(batch, 3 * (1 + dims.n_references), dims.size, dims.size)
+    last = faces.contiguous(memory_format=torch.channels_last)
+    given = {"mel": mel.numpy(), "faces": faces.numpy()}
+    folded, limited = fold(network), fold(network, first_row)
+    runtimes = [session(graph(made).SerializeToString(), n_threads) for made in (folded, limited)]
+    return {
+        "eager, contiguous": lambda: network(mel, faces),
+        "folded, channels last": lambda: folded(mel, last),
+        "the same, rows": lambda: limited(mel, last),
+        "ONNX Runtime": lambda: runtimes[0].run(None, given),
+        "the same, rows ": lambda: runtimes[1].run(None, given),
+    }
+
+
+def _best(ways: dict[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
+    """Name -> shortest seconds by the clock, and of all cores together, after a first round that does not count."""
+    clock, cores = {name: [] for name in ways}, {name: [] for name in ways}
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            for name, work in ways.items():
+                began, used = time.perf_counter(), time.process_time()
+                work()
+                clock[name].append(time.perf_counter() - began)
+                cores[name].append(time.process_time() - used)
+    return {name: (min(clock[name][1:]), min(cores[name][1:])) for name in ways}
+
+
+def _show(batch: int, best: dict[str, tuple[float, float]]) -> None:
+    plain = next(iter(best.values()))[0]
+    for name, (seconds, used) in best.items():
+        rate = f"{batch / seconds:7.1f} frames/s  x {plain / seconds:4.2f}"
+        print(f"  batch {batch:2d}  {name:22s} {rate}  {1000 * used / batch:6.1f} ms of CPU a frame", flush=True)

@@ -1,0 +1,107 @@
+"""Measures how visible the rim of the redrawn part is: gradients across it, after over before (see w2l.metrics.seam).
+
+    python examples/measure_seam.py clips/ speech.flac --seconds 2
+
+A folder's or a file's first seconds are redrawn with the model and, beside it, with crops that were spoilt on purpose:
+blurred, off in colour, or without their noise. Prints a markdown table of means over frames (and the largest); 1 cannot
+be told from the source, more is a line, less is fog. Nothing is encoded.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages import sync
+from w2l.cache import Cache
+from w2l.compose import Blend, Compositor, Rows
+from w2l.errors import W2LError
+from w2l.faces.crop import CropSpec, Floats, Image, footprint
+from w2l.faces.following import Face
+from w2l.lipsync import Redrawer
+from w2l.media.picture import Canvas
+from w2l.metrics.seam import seam_ratio
+from w2l.running import Runner
+from w2l.sync_looks import references_for
+from w2l.sync_settings import SyncSettings
+
+Patch = NDArray[np.float32]
+PATCHES: dict[str, Callable[[Patch, Patch], Patch]] = {
+    "model": lambda patch, crop: patch,
+    "crop itself": lambda patch, crop: crop,
+    "blurred": lambda patch, crop: np.asarray(cv2.GaussianBlur(crop, (0, 0), len(crop) / 48), dtype=np.float32),
+    "10 levels off": lambda patch, crop: crop + np.array([10, -10, 10], dtype=np.float32),
+    "no noise": lambda patch, crop: np.asarray(cv2.bilateralFilter(crop, 5, 20, 2), dtype=np.float32),
+}
+"""What is pasted, from the model's patch and the source's crop."""
+
+
+@dataclass
+class Measuring(Compositor):
+    """Pastes every kind of patch, measures it, and leaves the picture as it is."""
+
+    spec: CropSpec
+    rows: Rows
+    kind: Blend
+    ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        super().__init__(self.spec, self.rows, self.kind)
+        self._each = {name: Compositor(self.spec, self.rows, self.kind) for name in PATCHES}
+
+    def paste(self, canvas: Canvas, face: Face, patch: Floats, crop: Image, frame_idx: int) -> Canvas:
+        """The canvas, untouched."""
+        found = footprint(self.weight, face.box, face.points, self.spec, canvas.width, canvas.height)
+        if found is not None:
+            weight, before = found.moved_weight(self.weight), canvas.rgb(found.rows, found.columns)
+            whole = replace(face, strength=1.0)
+            for name, compositor in self._each.items():
+                pasted = PATCHES[name](np.asarray(patch, np.float32), crop.astype(np.float32))
+                made = compositor.paste(canvas, whole, pasted, crop, frame_idx)
+                self.ratios[name].append(seam_ratio(before, made.rgb(found.rows, found.columns), weight))
+        return canvas
+
+
+def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, seconds: float) -> dict[str, list[float]]:
+    """The seam ratio of every redrawn frame, by what was pasted."""
+    plan, model, detector = sync.look(settings, video, speech, cache, "cpu")
+    plan = plan.part(0.0, seconds)
+    rows: Rows = "lower" if model.card.dimensions.get("rows") == "lower" else "full"
+    measuring = Measuring(plan.spec, rows, settings.blend)
+    runner = Runner(model, measuring.first_row, settings.backend, settings.batch)
+    looks = references_for(settings.reference, plan, model.card, detector)
+    for _ in Redrawer(runner, model.card, plan.spec, looks, measuring, settings.batch).redraw(plan.cues(0, len(plan))):
+        pass
+    return measuring.ratios
+
+
+@click.command()
+@click.argument("videos", type=click.Path(path_type=Path, exists=True))
+@click.argument("speech", type=click.Path(path_type=Path, exists=True))
+@click.option("--model", default="w2l", show_default=True, help="The generator: a name or a file.")
+@click.option("--blend", type=click.Choice(["soft", "laplacian", "hard"]), default="soft", show_default=True)
+@click.option("--seconds", default=2.0, show_default=True, help="Length of each clip's part that is redrawn.")
+@click.option("--cache", type=click.Path(path_type=Path), help="The cache, for the boxes.")
+def main(videos: Path, speech: Path, model: str, blend: Blend, seconds: float, cache: Path | None) -> None:
+    """Prints one row a video."""
+    settings = SyncSettings(model=model, blend=blend)
+    opened = Cache.open(cache, create=True)
+    print("| clip |", " | ".join(PATCHES), "|")
+    print("|---|" + "---|" * len(PATCHES))
+    for video in sorted(path for path in videos.iterdir() if path.is_file()) if videos.is_dir() else [videos]:
+        try:
+            ratios = measure(video, speech, settings, opened, seconds)
+        except W2LError as error:
+            print(f"| {video.name} | {error} |")
+            continue
+        cells = (f"{np.mean(ratios[name]):.2f} ({max(ratios[name]):.2f})" if ratios[name] else "-" for name in PATCHES)
+        print(f"| {video.name} |", " | ".join(cells), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
