@@ -72,6 +72,13 @@ def test_golden_linear_spectrogram(
     np.testing.assert_allclose([linear.mean(), linear.std()], golden["linear_stats"], atol=1e-4)
 
 
+def test_mel_filters_are_those_of_librosa() -> None:
+    filters = pytest.importorskip("librosa.filters")
+    np.testing.assert_array_equal(
+        spectral.mel_filters(), filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55.0, fmax=7600.0)
+    )
+
+
 def test_golden_mel_filters(shared: Path) -> None:
     with np.load(shared / "reference" / "golden" / "audio_seed0.npz") as archive:
         np.testing.assert_allclose(spectral.mel_filters(), archive["mel_basis"], atol=1e-8)
