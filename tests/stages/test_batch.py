@@ -3,6 +3,9 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +53,7 @@ def test_a_failure_is_told_at_once_and_in_one_line(caplog: pytest.LogCaptureFixt
     told: list[list[str]] = []
 
     def work(text: str) -> int:
-        told.append([record.getMessage() for record in caplog.records if record.levelno == logging.ERROR])
+        told.append([record.getMessage() for record in caplog.records if record.levelno == logging.WARNING])
         return lengths(text)
 
     run_all(work, tasks("broken", "one"))
@@ -94,3 +97,31 @@ def test_two_tasks_of_one_name_keep_their_own_outcomes(jobs: int) -> None:
 def test_processes_say_as_much_as_was_asked_for(capfd: pytest.CaptureFixture[str], verbosity: int, told: bool) -> None:
     run_all(lengths, tasks("one", "three"), 2, verbosity)
     assert ("at work on three" in capfd.readouterr().err) == told
+
+
+def slow(folder: str, name: str) -> str:
+    """The work of the test below: says that it began, and is interrupted in its sleep."""
+    (Path(folder) / name).touch()
+    time.sleep(30)
+    return name
+
+
+def test_an_interrupt_reaches_all_processes_and_nothing_new_begins(tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from stages.batch import run_all; from test_batch import slow\n"
+        "if __name__ == '__main__':\n"
+        f"    run_all(slow, [(name, ({str(tmp_path)!r}, name)) for name in 'abcde'], 2)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not {"a", "b"} <= {path.name for path in tmp_path.iterdir()}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    assert process.wait(20) != 0
+    assert time.monotonic() - began < 15
+    assert {path.name for path in tmp_path.iterdir()} == {"script.py", "a", "b"}
