@@ -1,5 +1,6 @@
 """detect: where the faces of one video are, kept in the cache and drawn on request."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from w2l.faces.scanning import DetectSettings, clip_for, scan_clip
 from w2l.faces.tracker import Scan, Track
 from w2l.files import write_atomic
 from w2l.log import progress
+from w2l.media.timeline import end_of, lay_out, play
+from w2l.media.unfinished import Unfinished
 from w2l.media.video import VideoInfo, probe, read_frames
 from w2l.media.writer import VideoWriter
 
@@ -73,14 +76,15 @@ def run(
     preview: Path | None = None,
     force: bool = False,
     device: str = "cpu",
+    overwrite: bool = False,
 ) -> Result:
     """Finds the faces of `video`, or reads them from the cache; draws them into `preview` (.png, or a video's ending).
 
-    Raises NoFaceError when there are none.
+    Raises NoFaceError when there are none, ConfigError when `preview` exists and `overwrite` is not set.
     """
     info = probe(video)
     if preview is not None:
-        _check_preview(preview, video, info)
+        _check_preview(preview, video, overwrite)
     clip = clip_for(cache, video)
     detector = make_detector(settings.detector, device, settings.min_face, cache.models)
     with progress(STAGE, info.n_frames or None) as advance:
@@ -119,11 +123,13 @@ def _seen(track: Track, scan: Scan) -> Seen:
     )
 
 
-def _check_preview(preview: Path, video: Path, info: VideoInfo) -> None:
+def _check_preview(preview: Path, video: Path, overwrite: bool) -> None:
     if preview.resolve() == video.resolve():
         raise ConfigError(f"{preview} is the input; name another file for --preview")
+    if preview.is_file() and not overwrite:
+        raise ConfigError(f"{preview} exists; overwrite it with -y or name another file for --preview")
     if preview.suffix.lower() != ".png":
-        VideoWriter(preview, info.width, info.height, info.fps)  # looks at folder and ending
+        Unfinished(preview, "h264")  # looks at folder and ending
     elif not preview.absolute().parent.is_dir():
         raise MediaError(f"{preview}: there is no folder {preview.parent}; make it or name another")
 
@@ -132,11 +138,24 @@ def _draw(preview: Path, video: Path, info: VideoInfo, scan: Scan, tracks: list[
     if preview.suffix.lower() == ".png":
         _draw_sheet(preview, video, scan, tracks)
         return
-    sound, cuts = video if info.has_sound else None, set(scan.cuts.tolist())
-    writer = VideoWriter(preview, scan.width, scan.height, scan.fps, speech=sound, speech_origin_s=info.start_s)
-    with writer, progress("preview", scan.n_frames) as advance:
-        for frame in read_frames(video):
-            writer.write(draw_tracks(frame.image, frame.idx, tracks, cuts))
+    cuts = set(scan.cuts.tolist())
+    end_s = end_of(scan.times, info.fps, info.end_s)
+    timeline = lay_out(scan.times, end_s, info.fps, end_s)
+    writer = VideoWriter(
+        preview,
+        scan.width,
+        scan.height,
+        timeline.fps,
+        pixel_aspect=info.pixel_aspect,
+        speech=video if info.has_sound else None,
+        speech_origin_s=info.start_s,
+        until_s=timeline.end_s,
+        speech_until_s=math.inf,
+        variable=not timeline.constant,
+    )
+    with writer, progress("preview", len(timeline)) as advance:
+        for frame, time_s in zip(play(video, scan.times, timeline.source), timeline.times.tolist()):
+            writer.write(draw_tracks(frame.image, frame.idx, tracks, cuts), time_s)
             advance()
 
 
@@ -157,9 +176,10 @@ def _draw_sheet(path: Path, video: Path, scan: Scan, tracks: list[Track]) -> Non
 @click.command(STAGE)
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option("--preview", type=click.Path(path_type=Path), help="Draw the faces: .png (a sheet of frames) or .mp4.")
+@click.option("-y", "--overwrite", is_flag=True, help="Replace an existing preview.")
 @click.option("--force", is_flag=True, help="Look again, even where it is done.")
 @common_options
-def command(video: Path, preview: Path | None, force: bool, common: Common) -> None:
+def command(video: Path, preview: Path | None, overwrite: bool, force: bool, common: Common) -> None:
     """Finds the faces in VIDEO and keeps their boxes in the cache, where sync reads them.
 
     Prints one line for each face of each shot; its number is the N of `w2l sync --face N`.
@@ -170,7 +190,7 @@ def command(video: Path, preview: Path | None, force: bool, common: Common) -> N
     """
     settings = common.settings(DetectSettings, STAGE)
     cache = Cache.open(common.cache, create=True)
-    result = run(settings, video, cache, preview, force, str(choose(common.device)))
+    result = run(settings, video, cache, preview, force, str(choose(common.device)), overwrite)
     common.show(asdict(result), _summary(result))
 
 

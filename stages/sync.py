@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -16,10 +16,10 @@ from w2l import weights
 from w2l.cache import Cache
 from w2l.config import plain
 from w2l.device import choose
-from w2l.errors import ConfigError, MediaError
+from w2l.errors import CacheError, ConfigError, MediaError
 from w2l.faces.detector import Detector, make_detector
-from w2l.files import fingerprint, source_fingerprint, write_json
-from w2l.media.encoders import Codec, Hardware
+from w2l.files import fingerprint, read_json, source_fingerprint, write_json
+from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
 from w2l.media.unfinished import Unfinished
 from w2l.media.video import probe
 from w2l.sync_draw import Estimate, Watch, draw, estimate, make_parts, make_redrawer
@@ -52,6 +52,10 @@ class Result:
     """Those of them that stay as the source's, by reason."""
     faces: str
     """Which face was redrawn, and what else was seen."""
+    looked: bool
+    """Whether faces were looked for now; False: known from before, or the box was given."""
+    references: str
+    """What looks were copied from."""
     fps: float
     variable_rate: bool
     duration_s: float
@@ -90,8 +94,8 @@ def run(
     plan, model, detector = look(settings, video, speech, cache, device)
     logger.info("%s", plan.chosen)
     if preview_s is not None:
-        plan = plan.part(max(0.0, preview_s - PREVIEW_S / 2), PREVIEW_S)
-    parts = make_parts(settings, plan, output, _mark(settings, plan, model, preview_s), resume)
+        plan = _around(plan, preview_s)
+    parts = make_parts(settings, plan, output, _mark(settings, plan, model, device, preview_s), resume)
     watch.lap("look")
     redrawer = make_redrawer(settings, plan, model, detector)
     watch.lap("references")
@@ -109,6 +113,8 @@ def run(
         frames=len(plan),
         frames_passed_through=passed,
         faces=plan.chosen,
+        looked=plan.scan_fresh,
+        references=str(redrawer.references),
         fps=plan.timeline.fps,
         variable_rate=not plan.timeline.constant,
         duration_s=round(plan.timeline.end_s, 6),
@@ -140,10 +146,20 @@ def try_out(settings: SyncSettings, video: Path, speech: Path, cache: Cache, dev
     return estimate(settings, plan, make_redrawer(settings, plan, model, detector), model)
 
 
-def _mark(settings: SyncSettings, plan: Plan, model: Model, preview_s: float | None) -> str:
+def _around(plan: Plan, preview_s: float) -> Plan:
+    """The plan of the second around a time."""
+    end_s = plan.timeline.end_s
+    if preview_s > end_s:
+        raise ConfigError(f"preview {preview_s:g} s lies behind the end of the result, {end_s:.2f} s")
+    return plan.part(max(0.0, min(preview_s - PREVIEW_S / 2, end_s - PREVIEW_S)), PREVIEW_S)
+
+
+def _mark(settings: SyncSettings, plan: Plan, model: Model, device: str, preview_s: float | None) -> str:
     """Changes when a half-done output could not be gone on with."""
-    sources = [source_fingerprint(path) for path in (plan.info.path, plan.speech, model.path)]
-    return fingerprint(STAGE, VERSION, plain(settings), sources, preview_s)
+    named = [Path(text) for text in (settings.face, settings.reference) if Path(text).is_file()]
+    sources = [source_fingerprint(path) for path in (plan.info.path, plan.speech, model.path, *named)]
+    # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.
+    return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, device, preview_s)
 
 
 def _check(video: Path, speech: Path, output: Path, overwrite: bool, settings: SyncSettings) -> None:
@@ -153,6 +169,17 @@ def _check(video: Path, speech: Path, output: Path, overwrite: bool, settings: S
     if output.is_file() and not overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
     Unfinished(output, settings.encoding.codec)  # looks at folder and ending
+    sidecar = output.with_suffix(SIDECAR)
+    if sidecar.is_file() and not overwrite and (other := _output_in(sidecar)) not in (None, output.resolve()):
+        raise ConfigError(f"{sidecar} is the record of {other}; overwrite it with -y or name another output with -o")
+
+
+def _output_in(sidecar: Path) -> Path | None:
+    """Which output a record tells of; None where it is damaged or none of ours."""
+    try:
+        return Path(str(read_json(sidecar)["output"]))
+    except (CacheError, KeyError):
+        return None
 
 
 FACES, PICTURE, SOUND, OUTPUT, WORK = "Faces", "Picture", "Time and sound", "Output", "Work"
@@ -190,9 +217,9 @@ _set = partial(setting, SyncSettings)
 @click.option("-y", "--overwrite", is_flag=True, cls=HeadedOption, heading=OUTPUT, help="Replace an existing result.")
 @_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(Codec)), help="Of the picture.")
 @_set("encoding.crf", "--crf", heading=OUTPUT, type=int, help="Quality: 0 is best, lower is larger.",
-      default_text="18 for h264, alike for others")  # fmt: skip
+      default_text=f"{DEFAULT_CRF['h264']} for h264, alike for others")  # fmt: skip
 @_set("encoding.preset", "--preset", heading=OUTPUT, help="The encoder's trade of time for size.",
-      default_text="fast, alike for others")  # fmt: skip
+      default_text=f"{DEFAULT_PRESET}, alike for others")  # fmt: skip
 @_set("encoding.hardware", "--hardware", heading=OUTPUT, type=click.Choice(get_args(Hardware)),
       help="Encode on the graphics card where it can.")  # fmt: skip
 @click.option("--preview", "preview_s", type=float, metavar="SECONDS", cls=HeadedOption, heading=WORK,
@@ -229,6 +256,7 @@ def command(
     settings = common.settings(SyncSettings, STAGE, box=_parse_box(box), **given)
     videos, speech = _split(files)
     outputs = _outputs(videos, output, preview_s is not None)
+    _check_apart(files, outputs)
     cache = Cache.open(common.cache, create=True)
     device = str(choose(common.device))
     if dry_run and len(videos) == 1:
@@ -282,6 +310,14 @@ def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Pat
     if folder.suffix and not folder.is_dir():
         raise ConfigError(f"{len(videos)} videos need a folder, not {folder}; name one with -o")
     return [folder / name for name in names]
+
+
+def _check_apart(files: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Refuses to write over any input of the call."""
+    inputs = {path.resolve() for path in files}
+    for path in outputs:
+        if path.resolve() in inputs:
+            raise ConfigError(f"{path} is an input, too; name another output with -o")
 
 
 def _parse_box(text: str | None) -> tuple[float, ...] | None:

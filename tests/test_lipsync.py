@@ -190,7 +190,7 @@ class TestRedrawer:
         """The light of the looks is not pasted into a fade."""
         lit = clip(1)[0]
         dark = np.rint(lit * 0.25).astype(np.uint8)
-        looks = GivenLooks(cut(lit, FACES[0].box, FACES[0].points, CropSpec()))
+        looks = GivenLooks({0: cut(lit, FACES[0].box, FACES[0].points, CropSpec())})
         bright, dim = (
             redraw(model(), cues([image], FACES), references=looks, blend="hard")[0].astype(float)
             for image in (lit, dark)

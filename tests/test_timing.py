@@ -9,7 +9,6 @@ import pytest
 from w2l import timing
 from w2l.timing import (
     exact_div,
-    frames_for,
     generator_window_start,
     mel_columns,
     reference_window_starts,
@@ -85,10 +84,3 @@ def test_sound_shorter_than_a_window_is_refused() -> None:
 def test_frame_rate_must_be_positive(fps: float) -> None:
     with pytest.raises(ValueError, match="fps must be positive"):
         reference_window_starts(100, fps)
-
-
-@pytest.mark.parametrize(
-    ("duration_s", "fps", "n_frames"), [(10, 25, 250), (10, 29.97, 300), (0.001, 25, 1), (0.99, 25, 25), (1.01, 25, 25)]
-)
-def test_frames_cover_the_sound(duration_s: float, fps: float, n_frames: int) -> None:
-    assert frames_for(duration_s, fps) == n_frames

@@ -191,7 +191,7 @@ class Compositor:
     def _overwrite(self, canvas: Canvas, face: Face, patch: Floats) -> Canvas:
         """The published paste: whole grey levels, resized over the whole box."""
         x1, y1, x2, y2 = padded_box(face.box, self.spec.pads, canvas.width, canvas.height)
-        resized = cv2.resize(np.asarray(patch).astype(np.uint8), (x2 - x1, y2 - y1)).astype(np.float32)
+        resized = cv2.resize(np.clip(patch, 0, 255).astype(np.uint8), (x2 - x1, y2 - y1)).astype(np.float32)
         weight = np.full(resized.shape[:2], face.strength, dtype=np.float32)
         return canvas.painted(slice(y1, y2), slice(x1, x2), resized, weight)
 

@@ -87,7 +87,7 @@ class Redrawer:
         self._runner = runner
         self._bgr = card.colour == "bgr"
         self._spec = spec
-        self._references = references
+        self.references = references
         self._compositor = compositor
         self._batch = batch
 
@@ -124,7 +124,7 @@ class Redrawer:
             if len(batch.crops):
                 users = [(cue, face) for cue in batch.cues for face in cue.faces]
                 looks = [
-                    self._references.at(cue.frame_idx, face, crop) for (cue, face), crop in zip(users, batch.crops)
+                    self.references.at(cue.frame_idx, face, crop) for (cue, face), crop in zip(users, batch.crops)
                 ]
                 lights = [light_between(crop, look) for crop, look in zip(batch.crops, looks)]
                 masked = np.stack([
@@ -134,7 +134,7 @@ class Redrawer:
                 seen = np.concatenate([self._ordered(masked), self._ordered(np.stack(looks))], axis=-1)
                 rows = self._ordered(self._runner(np.stack([cue.mel for cue, _ in users]), seen))
                 for patch, row, light in zip(batch.patches, rows, lights):
-                    patch[len(patch) - len(row) :] = row if light is None else row / light
+                    patch[len(patch) - len(row) :] = row if light is None else np.clip(row / light, 0, 255)
             yield batch
 
     def _pasted(self, batches: Iterable[_Batch]) -> Generator[Canvas, None, None]:

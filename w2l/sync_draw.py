@@ -1,5 +1,6 @@
 """From a plan to a file: the drawing of an output, in parts where it is long, and how long that will take."""
 
+import logging
 import resource
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from w2l.sync_looks import references_for
 from w2l.sync_plan import Plan
 from w2l.sync_settings import SyncSettings
 from w2l.training.checkpoint import Model
+
+logger = logging.getLogger(__name__)
 
 PART_S = 20.0
 """Seconds of one part of a long output; a resumed job loses no more."""
@@ -58,9 +61,10 @@ class Estimate:
     fps: float
     faces: str
     frames_passed_through: dict[str, int]
+    references: str
     model: Path
     frames_per_s: float
-    """Measured on the first seconds of the output."""
+    """Measured on some seconds of the output, from the first frame that is redrawn."""
     expected_s: float
     """Time that drawing will take."""
     peak_mb: float
@@ -74,8 +78,10 @@ class Estimate:
                 f"{self.video}: {self.frames} frames, {self.duration_s:.2f} s at {self.fps:.3f} fps",
                 f"faces: {self.faces}",
                 f"frames that stay as they are: {passed or 'none'}",
+                f"references: {self.references}",
                 f"model: {self.model}",
-                f"expected: {self.expected_s:.0f} s of work ({self.frames_per_s:.1f} frames/s), {self.peak_mb:.0f} MB",
+                f"expected: at most {self.expected_s:.0f} s of work ({self.frames_per_s:.1f} frames/s),"
+                f" {self.peak_mb:.0f} MB of memory",
             )
         )
 
@@ -111,9 +117,11 @@ def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resu
         pixel_aspect=info.pixel_aspect,
         speech=plan.speech,
         speech_origin_s=origin_s,
-        until_s=plan.sound_s,
+        until_s=timeline.end_s,
+        speech_until_s=plan.sound_s,
         encoding=settings.encoding,
         keep=info.path if settings.keep_streams else None,
+        keep_origin_s=info.start_s + plan.skipped_s,
         variable=not timeline.constant,
     )
 
@@ -122,6 +130,8 @@ def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
     """Draws what is not there yet, part by part, and puts it together."""
     n_ahead = pictures_ahead(plan.info.width, plan.info.height)
     with parts, progress("sync", len(plan)) as advance:
+        if n_kept := sum(map(parts.finished, range(parts.n_parts))):
+            logger.info("%d of %d parts are there from before", n_kept, parts.n_parts)
         for number in range(parts.n_parts):
             frames = parts.pictures(number)
             if parts.finished(number):
@@ -137,8 +147,9 @@ def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
 
 
 def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Model) -> Estimate:
-    """What a plan comes to: its first seconds are drawn and encoded, and thrown away."""
-    trial = plan.part(0.0, TRIAL_S)
+    """What a plan comes to: some seconds of it are drawn and encoded, and thrown away."""
+    first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
+    trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
     with tempfile.TemporaryDirectory() as folder:
         watch = Watch()
         draw(trial, redrawer, make_parts(settings, trial, Path(folder) / "trial.mkv", "trial"), watch)
@@ -152,6 +163,7 @@ def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Mode
         fps=plan.timeline.fps,
         faces=plan.chosen,
         frames_passed_through=plan.passed_through(),
+        references=str(redrawer.references),
         model=model.path,
         frames_per_s=round(rate, 2),
         expected_s=round(len(plan) / rate, 1),

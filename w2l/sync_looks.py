@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from w2l.errors import ConfigError, NoFaceError
-from w2l.faces.crop import CropSpec, Image, cut, cut_from
+from w2l.faces.crop import Image, cut, cut_from
 from w2l.faces.detector import Detector
 from w2l.faces.references import GivenLooks, OwnFrame, References, gather
 from w2l.media.picture import Canvas
 from w2l.media.timeline import play
-from w2l.media.video import read_frames
-from w2l.sync_plan import Plan
+from w2l.sync_plan import Plan, face_on
 from w2l.training.checkpoint import ModelCard
 
 AUTO, SAME = "auto", "same"
@@ -27,11 +26,15 @@ def references_for(wanted: str, plan: Plan, card: ModelCard, detector: Detector)
     n_references = int(card.dimensions.get("n_references", 1))
     if wanted == SAME:
         return OwnFrame(n_references)
-    if wanted == AUTO:
-        return gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
     seconds = _seconds(wanted)
-    looks = _at(seconds, plan) if seconds is not None else [_portrait(Path(wanted), plan.spec, detector)]
-    return GivenLooks(np.concatenate([looks[idx % len(looks)] for idx in range(n_references)], axis=-1))
+    if wanted != AUTO and seconds is None:
+        look = _portrait(Path(wanted), plan, detector)
+        return GivenLooks({track: np.tile(look, (1, 1, n_references)) for track in plan.faces.tracks})
+    given = _at(seconds or [], plan, n_references)
+    if seconds and given.keys() >= set(plan.faces.tracks):
+        return GivenLooks(given)
+    bank = gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
+    return GivenLooks(given, bank) if given else bank
 
 
 def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
@@ -48,28 +51,31 @@ def _seconds(text: str) -> list[float] | None:
         return None
 
 
-def _at(seconds: list[float], plan: Plan) -> list[Image]:
-    """The crops of the first face at those times of the source."""
+def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]:
+    """By track, the crops (size, size, 3 * references) of the faces that are seen at those times of the source."""
     end_s = float(plan.source_times[-1])
-    looks = []
-    for time_s in seconds:
+    looks: dict[int, list[Image]] = {}
+    for time_s in sorted(seconds):
         if not 0.0 <= time_s <= end_s + 0.5:
-            raise ConfigError(f"--reference {time_s}: the video lasts {end_s:.2f} s; name a time within it")
+            raise ConfigError(f"--reference {time_s:g}: the video lasts {end_s:.2f} s; name a time within it")
         frame_idx = int(np.abs(plan.source_times - time_s).argmin())
         faces = plan.faces.at(frame_idx)
         if not faces:
-            raise NoFaceError(f"{plan.info.path}: no face at {time_s} s to serve as reference; name another time")
+            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s to serve as reference; name another time")
         _, canvas = next(pictures_of(plan, [frame_idx]))
-        looks.append(cut_from(canvas, faces[0].box, faces[0].points, plan.spec))
-    return looks
+        for face in faces:
+            looks.setdefault(face.track, []).append(cut_from(canvas, face.box, face.points, plan.spec))
+    return {
+        track: np.concatenate([crops[idx % len(crops)] for idx in range(n_references)], axis=-1)
+        for track, crops in looks.items()
+    }
 
 
-def _portrait(path: Path, spec: CropSpec, detector: Detector) -> Image:
-    """The crop of the surest face in a picture file."""
+def _portrait(path: Path, plan: Plan, detector: Detector) -> Image:
+    """The crop of the face on a picture file."""
     if not path.is_file():
         raise ConfigError(f"--reference {path}: neither auto, same, seconds such as 1.5,4 nor a file that is there")
-    image = next(read_frames(path)).image
-    found = detector.detect([image])[0]
-    if not found:
-        raise NoFaceError(f"{path}: no face in this reference picture; name another")
-    return cut(image, found[0].box, found[0].points, spec)
+    if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
+        raise ConfigError(f"--reference {path}: shows one person, and several are redrawn; choose one with --face")
+    image, face = face_on(path, detector)
+    return cut(image, face.box, face.points, plan.spec)

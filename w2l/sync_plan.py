@@ -16,7 +16,7 @@ from w2l.faces.appearance import look_of
 from w2l.faces.boxes import area
 from w2l.faces.choice import Choice, choose, parse_choice, steady_tracks
 from w2l.faces.crop import CropSpec, Image
-from w2l.faces.detector import Detector
+from w2l.faces.detector import Detection, Detector
 from w2l.faces.following import WHY, Face, Faces, fixed_face, follow
 from w2l.faces.scanning import clip_for, scan_clip
 from w2l.lipsync import Cue
@@ -86,6 +86,10 @@ class Plan:
             window = mel_window(self.mel, int(self.starts[idx]))
             yield Cue(frame.picture, self._faces(idx, source), window, source)
 
+    def is_redrawn(self, idx: int) -> bool:
+        """Whether anything is redrawn in an output frame."""
+        return self.gain[idx] > 0.0 and bool(self.faces.at(int(self.timeline.source[idx])))
+
     def passed_through(self) -> dict[str, int]:
         """How many frames of the output stay as they are, by reason."""
         counts: Counter[str] = Counter()
@@ -101,7 +105,7 @@ class Plan:
         times = self.timeline.times
         first, last = (int(idx) for idx in np.searchsorted(times, [start_s - 1e-6, start_s + length_s - 1e-6]))
         if first >= len(times):
-            raise ConfigError(f"there is nothing at {start_s} s: the result lasts {self.timeline.end_s:.2f} s")
+            raise ConfigError(f"there is nothing at {start_s:g} s: the result lasts {self.timeline.end_s:.2f} s")
         last = max(last, first + 1)
         stop_s = float(times[last]) if last < len(times) else self.timeline.end_s
         begins_s = float(times[first])
@@ -144,7 +148,8 @@ def make_plan(
         heard = listener.submit(hear, speech, origin_s)
         if settings.box is not None:
             spec = replace(spec, pads=(0, 0, 0, 0))
-            seen = _Seen(fixed_face(settings.box), frame_times(info.path), f"the box {_told(settings.box)}")
+            times = frame_times(info.path)
+            seen = _Seen(fixed_face(settings.box, len(times)), times, f"the box {_told(settings.box)}")
         else:
             seen = _look(settings, info, spec, cache, detector, heard)
         mel, speech_s = heard.result()
@@ -232,12 +237,17 @@ def _portrait(choice: Choice, detector: Detector) -> Image | None:
     """The look of the face on the picture that a choice names, if it does."""
     if choice.picture is None:
         return None
-    image = next(read_frames(choice.picture)).image
+    image, face = face_on(choice.picture, detector)
+    return look_of(image, face.points)
+
+
+def face_on(path: Path, detector: Detector) -> tuple[Image, Detection]:
+    """A picture file as RGB (height, width, 3), and the largest face on it; NoFaceError where there is none."""
+    image = next(read_frames(path)).image
     found = detector.detect([image])[0]
     if not found:
-        raise NoFaceError(f"{choice.picture}: no face in this picture; name another for --face")
-    largest = max(found, key=lambda face: float(area(face.box)))
-    return look_of(image, largest.points)
+        raise NoFaceError(f"{path}: no face in this picture; name another")
+    return image, max(found, key=lambda face: float(area(face.box)))
 
 
 def _timeline(
@@ -245,7 +255,7 @@ def _timeline(
 ) -> Timeline:
     if info.is_still and settings.fit != "speech":
         raise ConfigError(f"{info.path}: a still picture has no length; leave out --fit {settings.fit}")
-    video_s = end_of(times, info.fps)
+    video_s = end_of(times, info.fps, info.end_s)
     fps = settings.fps or (float(FPS) if info.is_still else None)
     if settings.alignment == "reference":
         rate = fps or info.fps

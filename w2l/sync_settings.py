@@ -74,8 +74,10 @@ class SyncSettings:
         if self.fps is not None and not MIN_FPS <= self.fps <= MAX_FPS:
             raise ConfigError(f"fps {self.fps} must lie between {MIN_FPS:.0f} and {MAX_FPS:.0f}")
         start_s = self.start_s or 0.0
-        if start_s < 0 or (self.end_s is not None and self.end_s <= start_s):
-            raise ConfigError(f"start {start_s} s and end {self.end_s} s leave nothing to redraw; end must come later")
+        if start_s < 0:
+            raise ConfigError(f"start {start_s:g} s must not be negative")
+        if self.end_s is not None and self.end_s <= start_s:
+            raise ConfigError(f"start {start_s:g} s and end {self.end_s:g} s leave nothing between them; end later")
 
 
 def _is_box(box: Any) -> bool:

@@ -71,8 +71,3 @@ def reference_window_starts(n_columns: int, fps: float) -> list[int]:
     while (start := window_start(len(starts), fps)) + WINDOW_COLUMNS <= n_columns:
         starts.append(start)
     return [*starts, n_columns - WINDOW_COLUMNS]
-
-
-def frames_for(duration_s: float, fps: float) -> int:
-    """Number of video frames that cover `duration_s` seconds: at least one, a rest of under half a frame dropped."""
-    return max(1, round(duration_s * fps))

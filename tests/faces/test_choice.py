@@ -185,7 +185,7 @@ def test_flickers_are_no_faces() -> None:
     assert [round(track.boxes[0, 0]) for track in steady_tracks(doubtful)] == [50]
     short_shot = scan_of((range(100, 103), LEFT, ANNA), n_frames=103, cuts=[100])
     assert len(steady_tracks(short_shot)) == 1
-    with pytest.raises(NoFaceError, match="no face .* in 50 frames"):
+    with pytest.raises(NoFaceError, match=r"no face .* in 50 frames"):
         choose([], replace(scan, n_frames=50), Choice())
 
 

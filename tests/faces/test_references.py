@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
-from w2l.faces.crop import CropSpec
+from w2l.faces.crop import TEMPLATE, CropSpec, alignment
 from w2l.faces.following import REDRAWN, Face, Faces, fixed_face
 from w2l.faces.references import (
     Bank,
@@ -15,7 +15,7 @@ from w2l.faces.references import (
     gather,
     light_between,
     mouth_contrast,
-    pose_of,
+    poses_of,
     relit,
 )
 from w2l.media.picture import Canvas, RgbPicture
@@ -66,21 +66,21 @@ def reader(images: list[np.ndarray], asked: list[int] | None = None):
 
 def look(frame_idx: int, by: float = 0.0) -> Look:
     """A look whose crop shows the number of its frame."""
-    return Look(frame_idx, np.full((4, 4, 3), frame_idx, dtype=np.uint8), pose_of(turned(by)))
+    return Look(frame_idx, np.full((4, 4, 3), frame_idx + 20, dtype=np.uint8), poses_of(turned(by)))
 
 
 def shown(bank: Bank, faces: Faces, frame_idx: int) -> int:
     """Which frame's look a frame gets."""
     crop = np.zeros((4, 4, 3), dtype=np.uint8)
-    return int(bank.at(frame_idx, faces.at(frame_idx)[0], crop)[0, 0, 0])
+    return int(bank.at(frame_idx, faces.at(frame_idx)[0], crop)[0, 0, 0]) - 20
 
 
 def test_pose_tells_sides_apart_and_nothing_else() -> None:
-    assert pose_of(turned(8))[0] > pose_of(FRONTAL)[0] > pose_of(turned(-8))[0]
+    assert poses_of(turned(8))[0] > poses_of(FRONTAL)[0] > poses_of(turned(-8))[0]
     angle = np.radians(20)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     moved = 2.5 * turned(8) @ rotation.T + [30, 7]
-    np.testing.assert_allclose(pose_of(moved), pose_of(turned(8)), atol=1e-9)
+    np.testing.assert_allclose(poses_of(moved), poses_of(turned(8)), atol=1e-9)
 
 
 def test_contrast_rises_as_the_mouth_opens() -> None:
@@ -116,7 +116,7 @@ def test_several_references_are_the_nearest_ones() -> None:
     bank = Bank({0: [look(100, 10.0), look(101), look(102, 4.0)]}, faces, n_references=2)
     seen = bank.at(0, faces.at(0)[0], np.zeros((4, 4, 3), dtype=np.uint8))
     assert seen.shape == (4, 4, 6)
-    assert seen[0, 0, [0, 3]].tolist() == [101, 102]
+    assert (seen[0, 0, [0, 3]] - 20).tolist() == [101, 102]
 
 
 def test_gathering_takes_the_closed_mouth_of_each_pose() -> None:
@@ -154,7 +154,8 @@ def test_a_face_without_looks_is_its_own_reference() -> None:
 def test_given_and_own_looks() -> None:
     face = fixed_face((20.0, 20, 100, 110)).at(0)[0]
     crop = np.full((4, 4, 3), 9, dtype=np.uint8)
-    assert GivenLooks(np.ones((4, 4, 3), dtype=np.uint8)).at(3, face, crop).max() == 1
+    assert GivenLooks({0: np.ones((4, 4, 3), dtype=np.uint8)}).at(3, face, crop).max() == 1
+    assert GivenLooks({1: np.ones((4, 4, 3), dtype=np.uint8)}).at(3, face, crop).max() == 9
     assert OwnFrame(3).at(3, face, crop).shape == (4, 4, 9)
 
 
@@ -167,3 +168,19 @@ def test_light_is_told_from_the_upper_half() -> None:
         found = light_between(lit, look_crop)
         assert found is not None
         assert np.abs(relit(lit, found)[:48].astype(int) - look_crop[:48]).mean() < 0.6 / gain + 2
+
+
+def test_dark_frames_are_not_copied_from() -> None:
+    images = [np.zeros((130, 130, 3), dtype=np.uint8)] * 40 + [face_image(8)] * 60
+    bank = gather(reader(images), faces_of([FRONTAL] * 100), SPEC, 25.0)
+    crop = np.zeros((96, 96, 3), dtype=np.uint8)
+    faces = faces_of([FRONTAL] * 100)
+    assert all(bank.at(idx, faces.at(idx)[0], crop).mean() > 100 for idx in range(100))
+
+
+def test_poses_of_many_are_those_of_each() -> None:
+    many = np.stack([turned(by) for by in range(-6, 7)])
+    np.testing.assert_allclose(poses_of(many), [poses_of(points) for points in many])
+    transform = alignment(many[3], 1)
+    by_hand = transform[:, :2] @ many[3][2] + transform[:, 2] - TEMPLATE[2]
+    np.testing.assert_allclose(poses_of(many[3]), by_hand, atol=1e-12)

@@ -130,3 +130,31 @@ def _write_sound(container: Any, stream: Any, wave: NDArray[np.float32], rate: i
         frame.sample_rate, frame.pts, frame.time_base = rate, start + round(start_s * rate), Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+def rising_wave(length_s: float, rate: int = 48000) -> NDArray[np.float32]:
+    """(1, samples) A tone that grows louder steadily, from nothing to 0.9 at the end."""
+    times = np.arange(round(length_s * rate)) / rate
+    return np.asarray(0.9 * times / length_s * np.sin(2 * np.pi * 440 * times), np.float32)[None]
+
+
+def risen_s(wave: NDArray[np.float32], length_s: float, at_s: float, rate: int = 16000) -> float:
+    """When in a `rising_wave` of that length it is as loud as a mono wave (samples,) is around `at_s`, seconds."""
+    around = wave[round((at_s - 0.05) * rate) : round((at_s + 0.05) * rate)].astype(np.float64)
+    return float(np.sqrt(2 * np.mean(around**2)) / 0.9 * length_s)
+
+
+def make_tracks(path: Path, images: Iterable[Image], waves: Sequence[NDArray[np.float32]], codec: str = "aac") -> Path:
+    """Write pictures at 25 fps with several streams of sound at 48 kHz, each (channels, samples)."""
+    pictures = list(images)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=CLIP_FPS, options={"crf": "12"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        sounds = [_sound_stream(container, wave, 48000, codec) for wave in waves]
+        for image in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+        for sound, wave in zip(sounds, waves):
+            _write_sound(container, sound, wave, 48000, 0.0)
+    return path

@@ -1,23 +1,28 @@
 """What is shown when, and the frames for it: any slice of a sequence gives what the sequence gives there."""
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from coded_media import SIZE, make_coded, number_of
+from coded_media import SIZE, make_coded, number_of, numbered_image
 from numpy.typing import NDArray
 
 from w2l.errors import MediaError
 from w2l.media import player
 from w2l.media.coded import CodedFrame, CodedReader
+from w2l.media.encoders import Encoding
 from w2l.media.timeline import Extend, end_of, lay_out, output_rate, play
 from w2l.media.video import frame_times, probe, read_coded
+from w2l.media.writer import VideoWriter
 
 Times = NDArray[np.float64]
 EXTENDS: tuple[Extend, ...] = ("bounce", "loop", "hold")
 N_FRAMES = 130
 LONG_GOP = {"g": "250", "bf": "3", "b_strategy": "0"}
+IN_ORDER = Encoding(preset="ultrafast")
+"""Without pictures that are decoded in another order than shown."""
 OPEN_GOP = {"bf": "3", "x264-params": "open-gop=1:keyint=40:b-adapt=0"}
 CASES = [
     pytest.param("a.mp4", "libx264", LONG_GOP, id="mp4"),
@@ -190,6 +195,75 @@ def test_uneven_times_are_kept() -> None:
     assert laid.fps == pytest.approx(40 / end_s)
 
 
+@pytest.mark.parametrize("fps", [24.0, 25.0, 30000 / 1001, 30.0, 60000 / 1001, 120.0])
+@pytest.mark.parametrize("n_frames", [7, 299, 300, 301])
+@pytest.mark.parametrize("rounding", [np.round, np.floor, np.ceil])
+def test_rounded_timestamps_add_no_frame(fps: float, n_frames: int, rounding: Callable[[Times], Times]) -> None:
+    times = rounding(np.arange(n_frames) / fps * 1000) / 1000
+    times -= times[0]
+    end_s = end_of(times, fps)
+    for length_s in (end_s, n_frames / fps, max(end_s, n_frames / fps), end_s - 1e-7):
+        for forced in (None, fps):
+            laid = lay_out(times, end_s, fps, length_s, forced_fps=forced, extend="loop")
+            assert laid.source.tolist() == list(range(n_frames))
+            assert laid.end_s == pytest.approx(n_frames / fps, abs=2.5e-3)
+    if n_frames < 200:  # else the rate is not known so well
+        return
+    longer = lay_out(times, end_s, fps, n_frames / fps + 0.0015, extend="loop")
+    assert longer.source.tolist() == [*range(n_frames), 0]
+
+
+@pytest.mark.parametrize("extend", EXTENDS)
+@pytest.mark.parametrize("forced", [24.0, 25.0, 23.976, 50.0, 7.0])
+@pytest.mark.parametrize("n_frames", [1, 99, 100, 101, 300])
+def test_another_rate_shows_nothing_twice_over(extend: Extend, forced: float, n_frames: int) -> None:
+    times = np.round(np.arange(n_frames) * 1001 / 30000, 3)
+    end_s = end_of(times, 29.97)
+    laid = lay_out(times, end_s, 29.97, end_s, forced_fps=forced, extend=extend)
+    assert (np.diff(laid.source) >= 0).all()
+    assert laid.source[-1] >= n_frames - 1 - 30 / forced
+    assert laid.end_s == pytest.approx(end_s, abs=1 / forced)
+
+
+def test_the_last_frame_lasts_as_the_file_says() -> None:
+    times = uneven(40)
+    mean_s = end_of(times, 25.0)
+    for stated_s in (times[-1] + 0.25, times[-1] + 0.001):
+        end_s = end_of(times, 25.0, stated_s)
+        assert end_s == stated_s
+        laid = lay_out(times, end_s, 25.0, end_s)
+        assert len(laid) == 40
+        assert laid.end_s == pytest.approx(end_s)
+    for broken_s in (0.0, times[-1] - 1.0, times[-1], times[-1] + 3600.0):
+        assert end_of(times, 25.0, broken_s) == mean_s
+    steady = np.round(np.arange(40) / 30, 3)
+    assert end_of(steady, 30.0, steady[-1] + 0.2) == end_of(steady, 30.0)
+
+
+def test_where_a_file_says_its_pictures_end(tmp_path: Path) -> None:
+    """Whatever its clock begins with."""
+    for starts_s in (0.0, 1.5):
+        given = np.round(uneven(40), 3) + starts_s
+        path = tmp_path / "a.mp4"
+        with VideoWriter(path, 64, 48, 25.0, variable=True, until_s=given[-1] + 0.33, encoding=IN_ORDER) as writer:
+            for time_s in given:
+                writer.write(numbered_image(0, (48, 64)), time_s)
+        assert frame_times(path)[-1] + given[0] == pytest.approx(given[-1], abs=1e-3)
+        assert probe(path).end_s == pytest.approx(given[-1] + 0.33 - given[0], abs=1e-3)
+    assert probe(make_coded(tmp_path / "a.mkv", 10)).end_s == 0.0
+    reordered = make_coded(tmp_path / "b.mp4", 40, options={"bf": "2"}, times_s=uneven(40).tolist())
+    assert probe(reordered).end_s == 0.0
+
+
+@pytest.mark.parametrize("fps", [30, 60])
+@pytest.mark.parametrize("extend", EXTENDS)
+def test_a_matroska_file_is_as_long_as_it_is(tmp_path: Path, fps: int, extend: Extend) -> None:
+    path = make_coded(tmp_path / "a.mkv", 100, fps=fps)
+    times, info = frame_times(path), probe(path)
+    end_s = end_of(times, info.fps, info.end_s)
+    assert lay_out(times, end_s, info.fps, end_s, extend=extend).source.tolist() == list(range(100))
+
+
 @pytest.mark.parametrize("times", [np.arange(40) / 25, uneven(40)])
 def test_a_bounce_runs_back_as_it_came(times: Times) -> None:
     end_s = end_of(times, 25.0)
@@ -240,6 +314,14 @@ def test_nothing_cannot_be_laid_out() -> None:
         lay_out(np.zeros(0), 0.0, 25.0, 1.0)
     with pytest.raises(ValueError, match="laid out"):
         lay_out(np.zeros(1), 1.0, 25.0, 1.0, forced_fps=0.0)
+
+
+def test_the_end_of_a_real_variable_rate(shared: Path) -> None:
+    path = shared / "media" / "clips" / "news-22fps-vfr.mp4"
+    if not path.is_file():
+        pytest.skip("the clip is not here")
+    info = probe(path)
+    assert end_of(frame_times(path), info.fps, info.end_s) == pytest.approx(6.1, abs=1e-3)
 
 
 def test_real_clips_play_backwards(shared: Path) -> None:

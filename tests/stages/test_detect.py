@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,8 @@ import pytest
 from stages import cli
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.tracker import Track
-from w2l.media.video import probe, read_frames
+from w2l.media.audio import read_audio, write_wav
+from w2l.media.video import frame_times, probe, read_frames
 from w2l.media.writer import VideoWriter
 
 Run = Callable[..., tuple[int, str, str]]
@@ -88,6 +90,42 @@ def test_previews(detect: Run, talking: Path, tmp_path: Path) -> None:
     drawn, real = (next(iter(read_frames(path))).image.astype(int) for path in (tmp_path / "faces.mp4", talking))
     assert sum(1 for _ in read_frames(tmp_path / "faces.mp4")) == 13
     assert (np.abs(drawn - real).max(axis=-1) > 60).sum() > 100
+
+
+@pytest.mark.parametrize("name", ["faces.png", "faces.mp4"])
+def test_a_preview_is_replaced_only_when_asked(detect: Run, talking: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    for extra in ((), ("--force",)):
+        status, out, err = detect(talking, "--preview", name, *extra)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "-y" in err
+        assert (tmp_path / name).read_bytes() == b"mine"
+    assert detect(talking, "--preview", name, "-y")[0] == 0
+    assert len((tmp_path / name).read_bytes()) > 4
+
+
+def test_a_preview_keeps_pixel_aspect_and_sound(detect: Run, talking: Path, tmp_path: Path) -> None:
+    """Also where the sound is longer than the picture."""
+    write_wav(tmp_path / "tone.wav", 0.1 * np.sin(np.arange(16000) / 5).astype(np.float32))
+    wide, info = Fraction(16, 15), probe(talking)
+    with VideoWriter(
+        tmp_path / "wide.mp4", info.width, info.height, 25, pixel_aspect=wide, speech=tmp_path / "tone.wav"
+    ) as writer:
+        for frame in read_frames(talking):
+            writer.write(frame.image)
+    assert detect("wide.mp4", "--preview", "faces.mp4")[0] == 0
+    made = probe(tmp_path / "faces.mp4")
+    assert (made.pixel_aspect, made.fps) == (wide, 25)
+    assert len(read_audio(tmp_path / "faces.mp4")) == len(read_audio(tmp_path / "wide.mp4"))
+
+
+def test_a_preview_of_a_variable_rate_keeps_its_times(detect: Run, shared: Path, tmp_path: Path) -> None:
+    source = shared / "media" / "clips" / "news-22fps-vfr.mp4"
+    if not source.is_file():
+        pytest.skip("no clips here")
+    assert detect(source, "--preview", "faces.mp4", "--set", "stride=10")[0] == 0
+    np.testing.assert_allclose(frame_times(tmp_path / "faces.mp4"), frame_times(source), atol=1e-4)
+    assert probe(tmp_path / "faces.mp4").duration_s == pytest.approx(probe(source).end_s, abs=2e-3)
 
 
 @pytest.mark.parametrize("preview", [None, "out.png", "out.mp4"])

@@ -139,7 +139,7 @@ class TestPartOfTheVideo:
         assert np.corrcoef(heard[:n_both], wanted[:n_both])[0, 1] > 0.95
 
     def test_preview_behind_the_end_is_one_line(self, sync: Run, tmp_path: Path) -> None:
-        one_line(sync("--preview", 7, "-o", "out.mp4"), 2, "lasts 1.00 s", n_logged=1)
+        one_line(sync("--preview", 7, "-o", "out.mp4"), 2, "behind the end of the result, 1.00 s", n_logged=1)
         assert listing(tmp_path) == {}
 
 
@@ -212,7 +212,7 @@ class TestReference:
 
     @pytest.mark.parametrize(("reference", "status", "said"), [
         ("9.5", 2, "the video lasts"), ("0.1,99", 2, "99"), ("-1", 2, "-1"), ("nobody.png", 2, "nobody.png"),
-        ("best", 2, "neither auto, same, seconds"), ("wall.png", 1, "no face in this reference"),
+        ("best", 2, "neither auto, same, seconds"), ("wall.png", 1, "no face in this picture"),
         ("junk.png", 1, "junk.png"), ("nan", 2, "nan"),
     ])  # fmt: skip
     def test_what_is_none_is_one_line(self, sync: Run, tmp_path: Path, reference: str, status: int, said: str) -> None:
@@ -503,7 +503,7 @@ class TestEncoding:
     (("--face", "left"), "--box and --face"), (("--blend", "none"), "--blend"), (("--preset", "warp"), "warp"),
     (("--no-such-option",), "--no-such-option"), (("--set", "detect.stride=0"), "stride"), (("--fps", "0"), "fps"),
     (("--fps", "nan"), "fps"), (("--fps", "1e9"), "fps"), (("--start", "-1"), "start"), (("--start", "nan"), "start"),
-    (("--end", "nan"), "end"), (("--start", "0.5", "--end", "0.5"), "end must come later"), (("--jobs", "0"), "--jobs"),
+    (("--end", "nan"), "end"), (("--start", "0.5", "--end", "0.5"), "end later"), (("--jobs", "0"), "--jobs"),
     (("--start", "30"), "behind the end"), (("--preview", "nan"), "nan"), (("--preview", "-3"), "-3"),
     (("--codec", "hevc", "--crf", "60"), "between 0 and 51"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.faces.crop import TEMPLATE, CropSpec, Floats, Image, alignment, cut_from
+from w2l.faces.crop import TEMPLATE, CropSpec, Floats, Image, cut_from
 from w2l.faces.following import Face, Faces
 from w2l.media.picture import Canvas
 
@@ -30,6 +30,11 @@ MAX_GAIN = 16.0
 """Most by which the light of a crop is changed, as a factor."""
 SAME_LIGHT = 0.1
 """A smaller difference of light, as a logarithm, is left to the generator."""
+DARK = 20.0
+"""Mean grey level of the eyes' half under which a look is too dark to copy from."""
+DARK_PENALTY = 1e3
+OWN_PENALTY = 1e2
+"""What a dark look, and a frame's own mouth, cost: more than any contrast or distance."""
 MAX_SAMPLES = 400
 """Most frames of a track whose poses are compared."""
 MOUTH_ROWS, MOUTH_COLUMNS = (0.57, 0.80), (0.30, 0.70)
@@ -47,6 +52,9 @@ class References(Protocol):
     def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
         """(size, size, 3 * references) for `face` in source frame `frame_idx`, whose own crop is `crop`."""
 
+    def __str__(self) -> str:
+        """What they are, in a few words."""
+
 
 @dataclass(frozen=True)
 class OwnFrame:
@@ -58,17 +66,25 @@ class OwnFrame:
         """The crop itself, repeated."""
         return np.tile(crop, (1, 1, self.n_references))
 
+    def __str__(self) -> str:
+        return "each frame itself"
+
 
 @dataclass(frozen=True)
 class GivenLooks:
-    """The same looks for every frame, given by the user."""
+    """The same looks for every frame of a track, given by the user."""
 
-    looks: Image
-    """(size, size, 3 * references)"""
+    looks: Mapping[int, Image]
+    """By track, (size, size, 3 * references)."""
+    others: References = OwnFrame()
+    """For tracks that none were given for."""
 
     def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
         """What was given."""
-        return self.looks
+        return self.looks[face.track] if face.track in self.looks else self.others.at(frame_idx, face, crop)
+
+    def __str__(self) -> str:
+        return "as given"
 
 
 @dataclass(frozen=True)
@@ -98,28 +114,42 @@ class Bank:
     def __init__(
         self, looks: Mapping[int, list[Look]], faces: Faces, n_references: int = 1, min_distance: int = 5
     ) -> None:
-        self._looks = looks
+        self._looks = {track: _well_lit(some) for track, some in looks.items() if some}
         self._n_references = n_references
-        self._chosen = {
-            track: _choose(rows, looks[track], min_distance)
-            for track, rows in _rows(faces).items()
-            if looks.get(track)
-        }
+        self._frames: dict[int, NDArray[np.int64]] = {}
+        self._orders: dict[int, NDArray[np.int16]] = {}
+        for track, some in self._looks.items():
+            frames, points = _track_rows(faces, track)
+            self._frames[track] = frames
+            self._orders[track] = _orders(frames, points, some, min_distance)
 
     def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
         """The looks nearest in pose; a face that has none (it was never seen well) is its own reference."""
-        chosen = self._chosen.get(face.track, {})
-        order = chosen.get(frame_idx, next(reversed(chosen.values()), None)) if chosen else None
-        if order is None:
+        looks = self._looks.get(face.track)
+        if looks is None:
             return np.tile(crop, (1, 1, self._n_references))
-        looks = self._looks[face.track]
-        return np.concatenate([looks[idx].crop for idx in np.resize(order, self._n_references)], axis=-1)
+        row = min(int(np.searchsorted(self._frames[face.track], frame_idx)), len(self._frames[face.track]) - 1)
+        order = np.resize(self._orders[face.track][row], self._n_references)
+        return np.concatenate([looks[idx].crop for idx in order], axis=-1)
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{len(looks)} of face {track}" for track, looks in sorted(self._looks.items()))
+        return f"frames of like pose ({counts})" if counts else "each frame itself"
 
 
-def pose_of(points: Floats) -> NDArray[np.float64]:
-    """Where a face looks, (2,): the nose's place in the aligned crop less its usual one; right and down count up."""
-    transform = alignment(points, 1)
-    return np.asarray(transform[:, :2] @ points[2] + transform[:, 2] - TEMPLATE[2], dtype=np.float64)
+def poses_of(points: Floats) -> NDArray[np.float64]:
+    """Where faces with five points (..., 5, 2) look, (..., 2): the nose's place in the aligned crop less its usual one.
+
+    Right and down count up; the alignment is that of `w2l.faces.crop.alignment`.
+    """
+    anchors = np.concatenate([points[..., :3, :], points[..., 3:, :].mean(axis=-2, keepdims=True)], axis=-2)
+    source = anchors[..., 0] + 1j * anchors[..., 1]
+    target = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
+    centred = source - source.mean(axis=-1, keepdims=True)
+    scale = np.maximum((np.abs(centred) ** 2).sum(axis=-1), 1e-9)
+    turn = (centred.conj() * (target - target.mean())).sum(axis=-1) / scale
+    nose = turn * centred[..., 2] + target.mean() - target[2]
+    return np.stack([nose.real, nose.imag], axis=-1)
 
 
 def mouth_contrast(crop: Image) -> float:
@@ -154,41 +184,54 @@ def gather(
     read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1
 ) -> Bank:
     """A bank with looks of every face of a video: its poses, and of each the frame with the most closed mouth."""
-    rows = _rows(faces)
-    wanted = {track: _candidates(seen) for track, seen in rows.items()}
     users: dict[int, list[tuple[int, int]]] = {}
-    for track, groups in wanted.items():
-        for group, candidates in enumerate(groups):
+    for track in faces.tracks:
+        for group, candidates in enumerate(_candidates(faces, track)):
             for frame_idx in candidates:
                 users.setdefault(frame_idx, []).append((track, group))
     best: dict[tuple[int, int], tuple[float, Look]] = {}
     for frame_idx, canvas in read(sorted(users)):
+        here = {face.track: face for face in faces.at(frame_idx)}
         for track, group in users.get(frame_idx, ()):
-            face = rows[track][frame_idx]
-            contrast = mouth_contrast(cut_from(canvas, face.box, face.points, MEASURED))
+            face = here[track]
+            measured = cut_from(canvas, face.box, face.points, MEASURED)
+            contrast = mouth_contrast(measured) + (DARK_PENALTY if _light(measured) < DARK else 0.0)
             if (track, group) not in best or contrast < best[track, group][0]:
                 crop = cut_from(canvas, face.box, face.points, spec)
-                best[track, group] = (contrast, Look(frame_idx, crop, pose_of(face.points)))
+                best[track, group] = (contrast, Look(frame_idx, crop, poses_of(face.points)))
     looks: dict[int, list[Look]] = {}
     for (track, _), (_, look) in sorted(best.items()):
         looks.setdefault(track, []).append(look)
     return Bank(looks, faces, n_references, round(OWN_MOUTH_S * fps))
 
 
-def _rows(faces: Faces) -> dict[int, dict[int, Face]]:
-    """By track, the faces by frame index that are fully redrawn, or all of a track that never is."""
-    rows: dict[int, dict[int, Face]] = {}
-    for frame_idx in range(faces.n_frames):
-        for face in faces.at(frame_idx):
-            rows.setdefault(face.track, {})[frame_idx] = face
-    return rows
+def _light(crop: Image) -> float:
+    """Mean level of the upper half of a crop (size, size, 3), grey levels."""
+    return float(crop[: len(crop) // 2].mean())
 
 
-def _candidates(seen: Mapping[int, Face]) -> list[list[int]]:
+def _well_lit(looks: list[Look]) -> list[Look]:
+    """Those looks that are not dark, or all where none is."""
+    return [look for look in looks if _light(look.crop) >= DARK] or looks
+
+
+def _track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The frames (rows,) in which a track is redrawn, rising, and its points (rows, 5, 2) there.
+
+    `fully`: only those in which all of it shows, if there are any.
+    """
+    rows = np.flatnonzero(faces.track == track)
+    if fully and (faces.strength[rows] >= 1.0).any():
+        rows = rows[faces.strength[rows] >= 1.0]
+    frame_of = np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
+    return frame_of[rows], faces.points[rows]
+
+
+def _candidates(faces: Faces, track: int) -> list[list[int]]:
     """For each pose worth keeping, the frames nearest to it, spread over time."""
-    sure = [idx for idx, face in seen.items() if face.strength >= 1.0] or list(seen)
-    sampled = np.array(sure)[np.unique(np.linspace(0, len(sure) - 1, min(len(sure), MAX_SAMPLES)).astype(int))]
-    poses = np.stack([pose_of(seen[int(idx)].points) for idx in sampled])
+    frames, points = _track_rows(faces, track, fully=True)
+    sample = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_SAMPLES)).astype(int))
+    sampled, poses = frames[sample], poses_of(points[sample])
     middle = np.median(poses, axis=0)
     centres = [int(np.linalg.norm(poses - middle, axis=1).argmin())]
     while len(centres) < MAX_POSES:
@@ -211,18 +254,22 @@ def _nearest(
     return [int(idx) for idx in sampled[spread]]
 
 
-def _choose(rows: Mapping[int, Face], looks: list[Look], min_distance: int) -> dict[int, NDArray[np.int64]]:
-    """For each frame of a track the looks, best first, that are not its own; changes only where it gains much."""
-    chosen: dict[int, NDArray[np.int64]] = {}
+def _orders(
+    frames: NDArray[np.int64], points: NDArray[np.float64], looks: list[Look], min_distance: int
+) -> NDArray[np.int16]:
+    """For each frame of a track the looks, best first, (frames, looks): those not its own before those that are.
+
+    The first changes only where that gains much, so that two that are equally near do not take turns.
+    """
     poses = np.stack([look.pose for look in looks])
     taken = np.array([look.frame_idx for look in looks])
-    last = -1
-    for frame_idx, face in rows.items():
-        distance = np.linalg.norm(poses - pose_of(face.points), axis=1)
-        if last >= 0:
-            distance[last] -= SWITCH_GAIN
-        distance = distance + 10.0 * (np.abs(taken - frame_idx) < min_distance)
-        order = np.argsort(distance, kind="stable")
-        last = int(order[0])
-        chosen[frame_idx] = order
-    return chosen
+    distance = np.linalg.norm(poses_of(points)[:, None] - poses[None], axis=-1)
+    distance += OWN_PENALTY * (np.abs(taken[None] - frames[:, None]) < min_distance)
+    orders = np.empty(distance.shape, dtype=np.int16)
+    last = 0
+    for row, away in enumerate(distance):
+        if row:
+            away[last] -= SWITCH_GAIN
+        orders[row] = np.argsort(away, kind="stable")
+        last = int(orders[row, 0])
+    return orders

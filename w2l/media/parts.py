@@ -45,7 +45,9 @@ class Parts:
 
     Parameters
     ----------
-    path, width, height, fps, pixel_aspect, speech, speech_origin_s, until_s, encoding, keep, variable
+    path, width, height, fps, pixel_aspect, encoding, variable
+        As for `VideoWriter`.
+    speech, speech_origin_s, until_s, speech_until_s, keep, keep_origin_s
         As for `VideoWriter`.
     times : (pictures,) float64
         When each picture is shown, seconds; at a constant rate only their number matters.
@@ -77,8 +79,10 @@ class Parts:
         speech: Path | None = None,
         speech_origin_s: float | None = None,
         until_s: float | None = None,
+        speech_until_s: float | None = None,
         encoding: Encoding | None = None,
         keep: Path | None = None,
+        keep_origin_s: float | None = None,
         variable: bool = False,
     ) -> None:
         if list(edges) != sorted({0, *edges, len(times)}):
@@ -100,12 +104,15 @@ class Parts:
         if self.n_parts == 1:
             self._whole = VideoWriter(
                 path, width, height, fps, colour=colour, pixel_aspect=pixel_aspect, speech=speech,
-                speech_origin_s=speech_origin_s, until_s=until_s, encoding=encoding, keep=keep, variable=variable,
+                speech_origin_s=speech_origin_s, until_s=until_s, speech_until_s=speech_until_s, encoding=encoding,
+                keep=keep, keep_origin_s=keep_origin_s, variable=variable,
             )  # fmt: skip
             return
-        sound = None if speech is None else inspect_speech(speech, speech_origin_s, until_s)
+        speech_until_s = until_s if speech_until_s is None else speech_until_s
+        sound = None if speech is None else inspect_speech(speech, speech_origin_s, speech_until_s)
         self._file = Unfinished(path, self._encoding.codec)
-        kept = None if keep is None else inspect_kept(keep, self._file.muxer, until_s, sound is not None)
+        muxer = self._file.muxer
+        kept = None if keep is None else inspect_kept(keep, muxer, keep_origin_s, until_s, sound is not None)
         self._beside = Beside(sound, kept)
 
     def __enter__(self) -> "Parts":

@@ -21,6 +21,8 @@ MATROSKA_CODECS = MP4_CODECS | {"mp2", "flac", "opus", "vorbis", "dts", "pcm_s16
 WEBM_CODECS = frozenset({"opus", "vorbis"})
 COPIED_CODECS = {"mp4": MP4_CODECS, "mov": MP4_CODECS, "matroska": MATROSKA_CODECS, "webm": WEBM_CODECS}
 """What is copied unchanged, by the muxer's name."""
+MATROSKA = ("matroska", "webm")
+"""Muxers without edit lists."""
 FORMATS_WITH_CODEC_DELAY = frozenset({"matroska,webm", "ogg"})
 """Demuxers that hand on how many samples at the beginning are not to be heard."""
 AAC_RATES = (44100, 48000)
@@ -29,6 +31,10 @@ BIT_RATES = {"aac": 192_000, "libopus": 160_000}
 """Bits per second, by encoder."""
 PREROLL_S = 0.05
 """Sound kept before a cut in copied packets, in seconds: the decoder needs it to settle."""
+MAX_HOLE_S = 0.05
+"""Most sound, in seconds, that may be lost behind a cut where a container cannot say that packets begin before it."""
+SAME_TIME_S = 0.0005
+"""Half a tick of Matroska's clock: what begins earlier than the picture by less does not."""
 USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
     3: ("FL", "FR", "FC"),
     4: ("FL", "FR", "BL", "BR"),
@@ -61,6 +67,8 @@ class Speech:
     """Samples per second."""
     timed: bool
     """Its packets carry timestamps."""
+    block_s: float
+    """How much of it there is in one packet, seconds."""
     primed: bool
     """It begins with samples that are not to be heard, which Matroska can say only of what came from such a file."""
     stream_idx: int
@@ -72,6 +80,11 @@ class Speech:
     def zero_s(self) -> float:
         """Time in the file's clock that falls on the first picture."""
         return self.first_s if self.origin_s is None else self.origin_s
+
+    @property
+    def cut_s(self) -> float:
+        """How much of its beginning comes before the first picture, in seconds."""
+        return max(0.0, self.zero_s - self.first_s)
 
     @property
     def n_channels(self) -> int:
@@ -94,6 +107,7 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
         names = tuple(channel.name for channel in first.layout.channels)
         tags = stream_tags(stream)
         rate, first_s = first.sample_rate, first.time or 0.0
+        block_s = first.samples / rate
     with open_input(path) as container:
         stream = container.streams[stream_idx]
         packet = next(packets(container, stream, ReadStats()))
@@ -109,6 +123,7 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
         speakers=names if {"FL", "FC"} & set(names) else USUAL_CHANNELS.get(len(names), names),
         rate=rate,
         timed=timed,
+        block_s=block_s,
         primed=primed and not marked,
         stream_idx=stream_idx,
         tags=tags,
@@ -131,7 +146,8 @@ def sound_packets(speech: Speech, source: InputContainer, output: OutputContaine
     if _copyable(speech, output.format.name):
         target = output.add_stream_from_template(stream)
         target.metadata.update(speech.tags)
-        yield from _copied(speech, source, stream, target)
+        is_cut = output.format.name in MATROSKA and speech.cut_s > SAME_TIME_S
+        yield from _copied(speech, source, stream, target, 0.0 if is_cut else PREROLL_S)
         return
     if output.format.name == "webm":
         target = output.add_stream("libopus", rate=AAC_RATES[-1], format="flt")
@@ -159,24 +175,37 @@ def stereo_weights(speakers: tuple[str, ...]) -> NDArray[np.float32]:
 
 
 def _copyable(speech: Speech, muxer: str) -> bool:
-    """Whether a file of that kind can hold the packets as they are and say where their sound begins."""
-    is_matroska = muxer in ("matroska", "webm")
-    return speech.timed and speech.codec in COPIED_CODECS[muxer] and not (is_matroska and speech.primed)
+    """Whether a file of that kind can hold the packets as they are and say where their sound begins.
+
+    Matroska moves all streams where one begins before time 0. So what begins a little earlier than the picture, as
+    muxers leave it, is copied from the first packet behind it on; a real cut is encoded.
+    """
+    if not speech.timed or speech.codec not in COPIED_CODECS[muxer]:
+        return False
+    if muxer not in MATROSKA:
+        return True
+    is_small = speech.cut_s <= MAX_HOLE_S and speech.block_s <= MAX_HOLE_S
+    return not speech.primed and (speech.cut_s <= SAME_TIME_S or is_small)
 
 
-def _copied(speech: Speech, source: InputContainer, stream: Any, target: Any) -> Iterator[tuple[float, Any]]:
-    """The source's packets, moved so that `speech.zero_s` becomes time 0; priming keeps its negative times."""
+def _copied(
+    speech: Speech, source: InputContainer, stream: Any, target: Any, preroll_s: float
+) -> Iterator[tuple[float, Any]]:
+    """The source's packets, moved so that `speech.zero_s` becomes time 0; priming keeps its negative times.
+
+    Of what is cut away at the beginning, packets are kept that reach beyond `preroll_s` before it; of no preroll, none.
+    """
     unit = Fraction(stream.time_base)
     shift = round(speech.zero_s / unit)
     until = speech.until_s / float(unit)
-    earliest = -np.inf if speech.origin_s is None else -PREROLL_S / float(unit)
+    earliest = -np.inf if speech.origin_s is None else -preroll_s / float(unit)
     following = 0
     for packet in packets(source, stream, ReadStats()):
         if packet is None or not packet.size:
             continue
         pts = following if packet.pts is None else packet.pts - shift
         following = pts + (packet.duration or 0)
-        if following <= earliest:
+        if following <= earliest or (preroll_s == 0.0 and pts * unit < -SAME_TIME_S):
             continue
         if pts >= until:
             return

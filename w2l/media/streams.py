@@ -81,12 +81,13 @@ class Kept:
     """Title, artist and the like."""
 
 
-def inspect_kept(path: Path, muxer: str, until_s: float | None, replaces_sound: bool) -> Kept:
+def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float | None, replaces_sound: bool) -> Kept:
     """What of a source goes into a file of that kind; one line is logged that names what cannot.
 
-    `replaces_sound`: the stream a player would choose is left out, for another takes its place.
+    `origin_s`: see `Kept`; without it, the time of the source's first picture. `replaces_sound`: the stream a player
+    would choose is left out, for another takes its place.
     """
-    origin_s = probe(path).start_s
+    origin_s = probe(path).start_s if origin_s is None else origin_s
     sounds, subtitles, dropped = [], [], []
     with open_input(path) as container:
         best = container.streams.best("audio") if replaces_sound else None

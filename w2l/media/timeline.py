@@ -18,6 +18,9 @@ JITTER = 0.2
 SHORTEST_S = 0.0005
 """Frames shown for less than this, in seconds, are left out of a variable rate: a container cannot tell them apart."""
 
+LONGEST_S = 10.0
+"""A last frame that is said to be shown for longer, in seconds, is a broken clock."""
+
 
 def output_rate(stated: float, measured: float | None = None) -> float:
     """The frame rate of an output: the one its source states, or the measured average where they differ.
@@ -48,9 +51,14 @@ class Timeline:
         return len(self.source)
 
 
-def end_of(times: NDArray[np.float64], fps: float) -> float:
-    """When a video whose frames appear at `times` (frames,) ends, in seconds: the last is shown for a mean period."""
-    return float(times[-1]) * len(times) / (len(times) - 1) if len(times) > 1 else 1.0 / fps
+def end_of(times: NDArray[np.float64], fps: float, stated_s: float = 0.0) -> float:
+    """When a video whose frames appear at `times` (frames,) ends, in seconds: the last is shown for a mean period.
+
+    At a variable rate it is shown till `stated_s`, seconds from the first, where that can be: `VideoInfo.end_s`.
+    """
+    mean_s = float(times[-1]) * len(times) / (len(times) - 1) if len(times) > 1 else 1.0 / fps
+    is_told = SHORTEST_S <= stated_s - times[-1] <= LONGEST_S
+    return stated_s if is_told and _constant_rate(times, mean_s, fps) is None else mean_s
 
 
 def lay_out(
@@ -66,7 +74,7 @@ def lay_out(
 
     A constant rate is kept exactly, frame k at k / fps; of a variable one, the timestamps. What is longer than the
     source runs backwards and forwards (`bounce`, end frames not doubled), from the beginning again (`loop`), or shows
-    the last frame (`hold`).
+    the last frame (`hold`). A length that only the rounding of timestamps makes longer than the source is the source's.
 
     Parameters
     ----------
@@ -84,11 +92,18 @@ def lay_out(
     rate = forced_fps or _constant_rate(times, end_s, fps)
     if rate is not None:
         once = np.arange(len(times)) if forced_fps is None else _nearest(times, end_s, rate)
-        n_frames = max(1, int(np.ceil(length_s * rate - 1e-6)))
+        n_frames = _n_frames(length_s, end_s, len(once), rate)
         again = _again(len(once), extend)
         order = np.concatenate([np.arange(len(once)), np.tile(again, -(-n_frames // len(again)))])[:n_frames]
         return Timeline(once[order].astype(np.int64), np.arange(n_frames) / rate, n_frames / rate, float(rate), True)
     return _lay_out_uneven(times, end_s, length_s, extend)
+
+
+def _n_frames(length_s: float, end_s: float, n_once: int, rate: float) -> int:
+    """How many frames cover a length, of a source of `n_once` at this rate that ends at `end_s` by its timestamps."""
+    n_frames = max(1, int(np.ceil(length_s * rate - 1e-6)))
+    as_source = length_s <= max(end_s, n_once / rate) + SHORTEST_S
+    return min(n_frames, n_once) if as_source else n_frames
 
 
 def _constant_rate(times: NDArray[np.float64], end_s: float, fps: float) -> float | None:
@@ -102,7 +117,7 @@ def _constant_rate(times: NDArray[np.float64], end_s: float, fps: float) -> floa
 
 def _nearest(times: NDArray[np.float64], end_s: float, fps: float) -> NDArray[np.int64]:
     """For each frame of a constant rate, till the source ends, the source frame nearest to its time; ties go back."""
-    grid = np.arange(max(1, round(end_s * fps))) / fps
+    grid = np.arange(max(1, int(np.ceil(end_s * fps - JITTER)))) / fps
     right = np.clip(np.searchsorted(times, grid), 1, max(len(times) - 1, 1))
     left, right = right - 1, np.minimum(right, len(times) - 1)
     return np.where(grid - times[left] <= times[right] - grid + SHORTEST_S / 100, left, right)
@@ -122,7 +137,9 @@ def _lay_out_uneven(times: NDArray[np.float64], end_s: float, length_s: float, e
     lasting_s = np.diff(times, append=max(end_s, float(times[-1]) + SHORTEST_S))
     once = np.flatnonzero(lasting_s >= SHORTEST_S)
     starts = times[once] - times[once[0]]
+    ends_as_source = length_s <= end_s
     end_s = float(times[-1] + lasting_s[-1] - times[once[0]])
+    length_s = min(length_s, end_s) if ends_as_source else length_s
     lasting_s = np.diff(starts, append=end_s)
     mean_s = end_s / len(once)
     again = _again(len(once), extend)

@@ -46,7 +46,9 @@ class Unfinished:
 
     def open(self) -> OutputContainer:
         """The empty container."""
-        options = {"movflags": "+faststart"} if self.muxer in ("mp4", "mov") else {}
+        is_mp4 = self.muxer in ("mp4", "mov")
+        # Else Matroska gives the file and its streams random numbers, and the same input other bytes every time.
+        options = {"movflags": "+faststart"} if is_mp4 else {"fflags": "+bitexact"}
         with self.named_errors():
             self._container = av.open(str(self._partial.absolute()), "w", format=self.muxer, container_options=options)
         return self._container

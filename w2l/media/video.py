@@ -52,6 +52,8 @@ class VideoInfo:
     """Seconds of picture; 0 when unknown."""
     start_s: float
     """Time of the first picture in the file's clock, seconds: the origin for the sound that belongs to it."""
+    end_s: float
+    """When the last picture ends, seconds from the first, as the stream of pictures says; 0 when it does not."""
     has_sound: bool
     pixel_aspect: Fraction
     """Width of a pixel over its height, as displayed (after rotation)."""
@@ -102,6 +104,7 @@ def probe(path: Path) -> VideoInfo:
             n_frames=stream.frames or round(duration_s * fps),
             duration_s=duration_s,
             start_s=first.time or 0.0,
+            end_s=_stated_end(stream, first.time or 0.0),
             has_sound=bool(container.streams.audio),
             pixel_aspect=aspect,
             colour=colour_of(first, codec),
@@ -186,6 +189,16 @@ class _Converter:
         )
         image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
         return upright(image, self._matrix)
+
+
+def _stated_end(stream: Any, start_s: float) -> float:
+    """When a stream says that it ends, seconds from its first picture; 0 where it does not say.
+
+    A container counts in the order of decoding, which says when the last picture ends only where it is that of showing.
+    """
+    if stream.duration is None or stream.time_base is None or stream.codec_context.has_b_frames:
+        return 0.0
+    return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - start_s)
 
 
 def _is_still(container: Any) -> bool:

@@ -46,14 +46,18 @@ class VideoWriter:
     speech_origin_s : float, optional
         Time in the clock of `speech` that falls on the first picture instead: `VideoInfo.start_s` for a video's own.
     until_s : float, optional
-        Sound and subtitles are cut there, in seconds, and with `variable` the last picture lasts till then. Copied
-        sound ends with the packet that holds that time (AAC: at most 23 ms later), of which the container says that
-        only the part before it counts. Without it, the sound goes on to its end.
+        When the video ends, in seconds: sound and subtitles are cut there, and with `variable` the last picture lasts
+        till then. Copied sound ends with the packet that holds that time (AAC: at most 23 ms later), of which the
+        container says that only the part before it counts. Without it, the sound goes on to its end.
+    speech_until_s : float, optional
+        When the speech alone is cut, if not at `until_s`; infinity for not at all.
     encoding : Encoding
         Codec, quality and speed.
     keep : Path, optional
         A source whose further sound, subtitles, chapters and metadata come along; with `speech`, that takes the place
         of the stream of sound a player would choose, else all sound is kept.
+    keep_origin_s : float, optional
+        Time in the clock of `keep` that falls on the first picture; without it, that of its own first picture.
     variable : bool
         Pictures come with times, which are kept to 1/90000 s (Matroska rounds them to milliseconds).
     crf : int, optional
@@ -74,8 +78,10 @@ class VideoWriter:
         speech: Path | None = None,
         speech_origin_s: float | None = None,
         until_s: float | None = None,
+        speech_until_s: float | None = None,
         encoding: Encoding | None = None,
         keep: Path | None = None,
+        keep_origin_s: float | None = None,
         variable: bool = False,
         crf: int | None = None,
     ) -> None:
@@ -87,9 +93,11 @@ class VideoWriter:
         self._variable = variable
         self._colour = colour
         self._until_s = until_s
-        sound = None if speech is None else inspect_speech(speech, speech_origin_s, until_s)
+        speech_until_s = until_s if speech_until_s is None else speech_until_s
+        sound = None if speech is None else inspect_speech(speech, speech_origin_s, speech_until_s)
         self._file = Unfinished(path, self._encoding.codec)
-        kept = None if keep is None else inspect_kept(keep, self._file.muxer, until_s, sound is not None)
+        muxer = self._file.muxer
+        kept = None if keep is None else inspect_kept(keep, muxer, keep_origin_s, until_s, sound is not None)
         self._beside = Beside(sound, kept)
         self._encoder: VideoEncoder | None = None
         self._output: Any = None
