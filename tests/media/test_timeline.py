@@ -1,6 +1,8 @@
 """What is shown when, and the frames for it: any slice of a sequence gives what the sequence gives there."""
 
+import gc
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -333,3 +335,18 @@ def test_real_clips_play_backwards(shared: Path) -> None:
         times = frame_times(path)
         for shown in play(path, times, np.arange(len(times) - 1, len(times) - 50, -1)):
             np.testing.assert_array_equal(shown.picture.y, frames[shown.idx])
+
+
+@pytest.mark.parametrize("count", [10, N_FRAMES])
+def test_nothing_stays_open_when_all_was_played(tmp_path: Path, count: int) -> None:
+    """A decoder in a cycle of references lives on, with its threads, until a collection that may never come."""
+    path = make_coded(tmp_path / "a.mp4", N_FRAMES)
+    times = frame_times(path)
+    gc.collect()
+    gc.disable()
+    try:
+        deque(play(path, times, [*range(count), *range(count - 2, 0, -1)]), maxlen=0)
+        left = [thing for thing in gc.get_objects() if type(thing) in (CodedReader, CodedFrame)]
+    finally:
+        gc.enable()
+    assert not left

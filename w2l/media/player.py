@@ -40,8 +40,11 @@ def play(path: Path, times: NDArray[np.float64], source: Sequence[int] | NDArray
     turns_back = bool((np.diff(order) < 0).any())
     with CodedReader(path) as reader:
         player = _Player(reader, np.asarray(times, dtype=np.float64), holds=turns_back)
-        for position, idx in enumerate(order):
-            yield player.frame(int(idx), partial(_lowest, order, position))
+        try:
+            for position, idx in enumerate(order):
+                yield player.frame(int(idx), partial(_lowest, order, position))
+        finally:
+            player.close()
 
 
 class _Player:
@@ -60,6 +63,12 @@ class _Player:
         self._before: tuple[int, Any] | None = None
         self._ahead: tuple[int, Any] | None = None
         self._rewind()
+
+    def close(self) -> None:
+        """Lets go of the decoder, which would live on in a cycle of references, threads and all."""
+        self._frames = iter(())
+        self._before = None
+        self._held.clear()
 
     def frame(self, idx: int, lowest: Callable[[], int]) -> CodedFrame:
         """The frame `idx`; `lowest` tells down to which one the sequence runs backwards from there."""
