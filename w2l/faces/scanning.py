@@ -25,7 +25,7 @@ class DetectSettings:
 
     detector: str = "auto"
     """`auto`, `mtcnn`, `insightface:PATH` or `yunet:PATH`."""
-    stride: int = 1
+    stride: int = 2
     """Frames from one look at a known face to the next; between them boxes are interpolated."""
     min_face: int = 40
     """Smallest face looked for, in pixels of the source."""

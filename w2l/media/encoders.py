@@ -31,7 +31,7 @@ DEFAULT_CRF: dict[str, int] = {"h264": 18, "hevc": 18, "av1": 24}
 """The quality of each codec with which all three are equally close to the picture, by their squared error."""
 MAX_CRF: dict[str, int] = {"h264": 51, "hevc": 51, "av1": 63}
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-DEFAULT_PRESET = "faster"
+DEFAULT_PRESET = "veryfast"
 SVT_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 6, 4, 3, 2)))
 """SVT-AV1 counts from slow (0) to fast (13)."""
 NVENC_PRESETS = dict(zip(PRESETS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
@@ -56,7 +56,7 @@ class Encoding:
     crf: int | None = None
     """Quality: 0 is lossless, 51 (av1: 63) the worst; without it, 18 for h264 and what looks alike for the others."""
     preset: str | None = None
-    """Trade of time for size, `ultrafast` to `veryslow`; without it, `faster`."""
+    """Trade of time for size, `ultrafast` to `veryslow`; without it, `veryfast`."""
     hardware: Hardware = "off"
     """`auto`: encode on the graphics card where it can."""
 
