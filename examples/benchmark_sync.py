@@ -59,8 +59,10 @@ def sync(long_s: float, video: Path | None) -> None:
 def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) -> tuple[float, float]:
     """Runs sync, prints its row; seconds of the whole command and peak MB."""
     code = (
-        "import resource, sys; from stages.cli import group; group.main(sys.argv[1:], standalone_mode=False);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "import resource, sys, time; from w2l.sync_draw import Watch; first, seen = Watch.first, [];"
+        "Watch.first = lambda watch: (seen or seen.append(time.monotonic()), first(watch))[1];"
+        "from stages.cli import group; group.main(sys.argv[1:], standalone_mode=False);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seen[0])"
     )
     arguments = ["sync", str(video), str(speech), "-o", str(folder / "out.mp4"), "-y", "-q", "--json"]
     began = time.monotonic()
@@ -70,8 +72,7 @@ def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) ->
     )  # fmt: skip
     took_s = time.monotonic() - began
     result, end = json.JSONDecoder().raw_decode(done.stdout)
-    peak = float(done.stdout[end:])
-    first_s = result["timing"]["first_frame"] + took_s - result["took_s"]
+    peak, first_s = float(done.stdout[end:].split()[0]), float(done.stdout[end:].split()[1]) - began
     n_frames = result["frames"]
     print(f"| {what} | {n_frames} | {took_s:.1f} | {n_frames / took_s:.1f} | {first_s:.1f} | {peak:.0f} |", flush=True)
     return took_s, peak
