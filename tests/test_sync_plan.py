@@ -16,6 +16,7 @@ from w2l.errors import ConfigError, MediaError, NoFaceError
 from w2l.faces.crop import CropSpec
 from w2l.faces.detector import Detection
 from w2l.faces.following import HAND_POINTS
+from w2l.faces.scanning import DetectSettings
 from w2l.media.audio import write_wav
 from w2l.media.video import VideoInfo, probe
 from w2l.media.writer import VideoWriter
@@ -86,14 +87,15 @@ Make = Callable[..., Plan]
 
 @pytest.fixture
 def make(media: Path, tmp_path: Path) -> Make:
-    """A plan of a video of `media` or of a path; settings by name."""
+    """A plan of a video of `media` or of a path, every frame looked at; settings by name."""
 
     def plan(
         video: str | Path = "steady.mp4", speech: str = "speech.wav", detector: Any = None, **settings: Any
     ) -> Plan:
         cache = Cache.open(tmp_path / "cache", create=True)
         info: VideoInfo = probe(media / video)
-        return make_plan(SyncSettings(**settings), info, media / speech, SPEC, cache, detector or Marked())
+        chosen = SyncSettings(**{"detect": DetectSettings(stride=1), **settings})
+        return make_plan(chosen, info, media / speech, SPEC, cache, detector or Marked())
 
     return plan
 

@@ -115,7 +115,7 @@ def test_quality_follows_crf(tmp_path: Path, codec: Any) -> None:
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_preset_is_known(tmp_path: Path, codec: Any) -> None:
     for preset in PRESETS:
-        write(tmp_path / "a.mp4", [noise_picture(64, 64, rgb_colour(64))], encoding=Encoding(codec, preset=preset))
+        write(tmp_path / "a.mp4", [noise_picture(320, 240, rgb_colour(240))], encoding=Encoding(codec, preset=preset))
 
 
 @pytest.mark.parametrize("settings", [

@@ -18,9 +18,9 @@ from w2l.media.picture import Canvas
 
 MAX_POSES = 4
 """Most poses of one face that a bank holds."""
-MIN_POSE_STEP = 0.05
+MIN_POSE_STEP = 0.08
 """Least distance between two poses of a bank, in sides of an aligned crop."""
-TAKES = 4
+TAKES = 6
 """Frames looked at for each pose; the one with the most closed mouth is kept."""
 OWN_MOUTH_S = 0.2
 """A look from less than this many seconds away shows the frame's own mouth and is not used for it."""
