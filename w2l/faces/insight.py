@@ -22,6 +22,8 @@ LARGEST_SIDE = 1280
 """Longest side at which it is searched for the sake of small faces."""
 LEAST_FACE, YUNET_LEAST_FACE = 20, 28
 """Longer side in pixels, as searched, of the smallest face that SCRFD and YuNet find surely (real ones: 16 and 24)."""
+LEAST_PICTURE = 12
+"""Side in pixels of a picture that holds no face; of narrower ones YuNet was seen to answer at random."""
 LEAST_SCORE = 0.5
 """Least score of a SCRFD face."""
 YUNET_LEAST_SCORE = 0.6
@@ -122,6 +124,8 @@ class YunetDetector:
 
     def _detect_one(self, image: Image) -> list[Detection]:
         height, width = image.shape[:2]
+        if min(height, width) < LEAST_PICTURE:
+            return []
         size, zoom = _searched_size(width, height, YUNET_LEAST_FACE / self._min_face)
         columns, rows = (_whole_cells(side) for side in size)
         small = _resized(image, size)
