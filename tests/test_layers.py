@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PURE = {"timing", "spectral", "faces.boxes", "data.windows", "metrics.sync"}
+PURE = {"timing", "spectral", "stretches", "faces.boxes", "data.windows", "metrics.sync"}
 """Modules of w2l that take and return arrays and open nothing."""
 STAGE_GROUND = {"stages.batch", "stages.cli", "stages.options"}
 """Modules of stages that are no stages."""

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l import sync_plan
 from w2l.cache import Cache
 from w2l.data.puppets import babble
 from w2l.errors import ConfigError, MediaError, NoFaceError
@@ -18,10 +17,12 @@ from w2l.faces.detector import Detection
 from w2l.faces.following import HAND_POINTS
 from w2l.faces.scanning import DetectSettings
 from w2l.media.audio import write_wav
+from w2l.media.encoders import Encoding
 from w2l.media.video import VideoInfo, probe
 from w2l.media.writer import VideoWriter
 from w2l.silence import pauses
 from w2l.speech import hear
+from w2l.stretches import fade
 from w2l.sync_plan import FADE_FRAMES, PAUSE, Plan, make_plan
 from w2l.sync_settings import SyncSettings
 
@@ -59,7 +60,7 @@ class Marked:
 
 def write_marked(path: Path, left: Sequence[float], right: Sequence[float] | None = None, fps: float = 25) -> Path:
     """A video whose faces have those scores, frame by frame; 0 where there is none."""
-    with VideoWriter(path, 168, 120, fps, crf=4) as writer:
+    with VideoWriter(path, 168, 120, fps, encoding=Encoding(crf=4)) as writer:
         for frame_idx, scores in enumerate(zip(left, right if right is not None else [0.0] * len(left))):
             image = np.full((120, 168, 3), 90, np.uint8)
             image[:20, 4 * (frame_idx % 40) :][:, :8] = 60
@@ -214,14 +215,14 @@ class TestGain:
     def test_a_short_stretch_never_reaches_full_strength_twice(self, count: int) -> None:
         flags = np.zeros(20, np.bool_)
         flags[6 : 6 + count] = True
-        ramp = sync_plan._ramp(flags)
+        ramp = fade(flags, FADE_FRAMES)
         assert ((ramp > 0) == flags).all()
         assert np.abs(np.diff(ramp)).max() <= 1 / (FADE_FRAMES + 1) + 1e-6
         assert np.array_equal(ramp[6 : 6 + count], ramp[6 : 6 + count][::-1])
 
     @pytest.mark.parametrize("flag", [True, False])
     def test_without_a_change_nothing_fades(self, flag: bool) -> None:
-        assert (sync_plan._ramp(np.full(9, flag)) == float(flag)).all()
+        assert (fade(np.full(9, flag), FADE_FRAMES) == float(flag)).all()
 
 
 class TestFaces:

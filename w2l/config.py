@@ -53,6 +53,12 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
         raise ConfigError(f"settings {prefix.rstrip('.')}: {error}") from error
 
 
+def check_word(name: str, value: str, known: tuple[str, ...]) -> None:
+    """ConfigError unless `value` is one of the `known` words."""
+    if value not in known:
+        raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")
+
+
 def plain(settings: Any) -> dict[str, Any]:
     """The settings as plain values that YAML and JSON can hold."""
     return {key: _plain(value) for key, value in dataclasses.asdict(settings).items()}

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from w2l.config import check_word
 from w2l.errors import ConfigError
 from w2l.nets.folded import FoldedGenerator, fold
 from w2l.nets.generator import Generator
@@ -68,8 +69,8 @@ class Runner:
         batch: int = 16,
         precision: Precision = "auto",
     ) -> None:
-        _check_word("backend", backend, get_args(Backend))
-        _check_word("precision", precision, get_args(Precision))
+        check_word("backend", backend, get_args(Backend))
+        check_word("precision", precision, get_args(Precision))
         if batch < 1:
             raise ConfigError(f"batch {batch} must be at least 1")
         network = cast(Generator, model.network)
@@ -192,8 +193,3 @@ def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
         raise ConfigError("precision half is for a GPU; use float32 or --device cuda")
     is_half = precision == "half" or (precision == "auto" and device.type == "cuda")
     return torch.half if is_half else torch.float32
-
-
-def _check_word(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.data.windows import SILENCE
+from w2l.stretches import runs
 from w2l.timing import MEL_RATE
 
 FLOOR_PERCENTILE = 5.0
@@ -37,7 +38,7 @@ def pauses(mel: NDArray[np.float32], min_pause_s: float = 0.2) -> NDArray[np.boo
     quiet = _hysteresis(level, floor + ENTER_SHARE * (speech - floor), floor + LEAVE_SHARE * (speech - floor))
     paused = np.zeros(len(level), dtype=np.bool_)
     edge = round(EDGE_S * MEL_RATE)
-    for start, stop in _runs(quiet):
+    for start, stop in runs(quiet):
         if stop - start >= min_pause_s * MEL_RATE:
             paused[start + edge * (start > 0) : stop - edge * (stop < len(level))] = True
     return paused
@@ -55,9 +56,3 @@ def _hysteresis(level: NDArray[np.float32], enter: float, leave: float) -> NDArr
     mark = np.where(level < enter, 1, np.where(level > leave, 0, -1))
     decided = np.maximum.accumulate(np.where(mark >= 0, np.arange(len(mark)), -1))
     return np.asarray((decided >= 0) & (mark[decided] == 1))
-
-
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Start and stop (exclusive) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2])]

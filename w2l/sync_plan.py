@@ -26,6 +26,7 @@ from w2l.media.timeline import Timeline, end_of, lay_out, play
 from w2l.media.video import VideoInfo, read_frames
 from w2l.silence import gate_silence, pauses
 from w2l.speech import hear, mel_starts, quiet_frames, reference_starts
+from w2l.stretches import fade
 from w2l.sync_settings import SyncSettings
 from w2l.timing import FPS, reference_window_starts
 
@@ -273,20 +274,11 @@ def _gain(
     if start_s >= timeline.end_s:
         raise ConfigError(f"start {start_s} s lies behind the end of the result, {timeline.end_s:.2f} s")
     inside = (times >= start_s - 1e-6) & (times < end_s - 1e-6)
-    gain = _ramp(inside)
+    gain = fade(inside, FADE_FRAMES).astype(np.float32)
     reasons = np.where(inside, PAUSE, OUTSIDE)
     if settings.silence == "source":
-        gain *= 1.0 - _ramp(quiet_frames(pauses(mel), times))
+        gain *= 1.0 - fade(quiet_frames(pauses(mel), times), FADE_FRAMES).astype(np.float32)
     return gain, reasons
-
-
-def _ramp(flags: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(frames,) 0 where a flag is down, rising to 1 within `FADE_FRAMES` inside a run of raised ones, ends apart."""
-    idx = np.arange(len(flags))
-    before = np.maximum.accumulate(np.where(flags, -len(flags) - FADE_FRAMES, idx))
-    after = np.minimum.accumulate(np.where(flags, 2 * len(flags) + FADE_FRAMES, idx)[::-1])[::-1]
-    distance = np.minimum(idx - before, after - idx)
-    return np.clip(distance / (FADE_FRAMES + 1), 0.0, 1.0).astype(np.float32)
 
 
 def _check_missing(settings: SyncSettings, plan: Plan) -> None:

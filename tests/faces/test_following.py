@@ -16,14 +16,13 @@ from w2l.faces.following import (
     TURNED,
     UNSURE,
     Face,
-    fade,
     fixed_face,
     follow,
     hysteresis,
-    runs,
     yaw_of,
 )
 from w2l.faces.tracker import Scan
+from w2l.stretches import fade, runs
 
 Floats = NDArray[np.float64]
 

@@ -242,7 +242,7 @@ def test_odd_sizes_are_padded_by_their_edge(tmp_path: Path, width: int, height: 
 @pytest.mark.parametrize(("size", "tag"), [((96, 128), 6), ((720, 64), 1)], ids=["sd-601", "hd-709"])
 def test_colours_are_tagged_and_come_back(tmp_path: Path, size: tuple[int, int], tag: int) -> None:
     colours = np.array([(200, 40, 40), (40, 180, 60), (50, 60, 200), (240, 240, 240), (10, 10, 10)], np.uint8)
-    with VideoWriter(tmp_path / "colour.mp4", size[1], size[0], 25.0, crf=5) as writer:
+    with VideoWriter(tmp_path / "colour.mp4", size[1], size[0], 25.0, encoding=Encoding(crf=5)) as writer:
         for colour in colours:
             writer.write(np.broadcast_to(colour, (*size, 3)).copy())
     with av.open(str(tmp_path / "colour.mp4")) as container:

@@ -19,6 +19,7 @@ from w2l.data.layouts import Listing, Source
 from w2l.data.windows import nearest_frames
 from w2l.faces.detector import Detection
 from w2l.media.audio import write_wav
+from w2l.media.encoders import Encoding
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 from w2l.timing import SAMPLE_RATE, mel_columns
@@ -51,7 +52,8 @@ def make_clip(
     height, width = still.shape[:2]
     n_frames = round(picture_s * fps)
     origin_s = -sound_starts_s if sound_starts_s else None
-    with VideoWriter(path, width, height, fps, speech=speech, speech_origin_s=origin_s, crf=8) as writer:
+    sharp = Encoding(crf=8)
+    with VideoWriter(path, width, height, fps, speech=speech, speech_origin_s=origin_s, encoding=sharp) as writer:
         for idx in range(n_frames):
             writer.write(np.clip(still.astype(int) + 60 * idx // n_frames, 0, 255).astype(np.uint8))
     if speech is not None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from w2l.faces import boxes as bx
 from w2l.faces.choice import Choice, Chosen, choose, steady_tracks
 from w2l.faces.tracker import Scan, Track, smooth_track
+from w2l.stretches import fade, runs
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -170,28 +171,6 @@ def hysteresis(enter: Mask, stay: Mask) -> Mask:
         for idx in order:
             on[idx] |= on[idx - step] and stay[idx]
     return on
-
-
-def runs(on: Mask) -> list[tuple[int, int]]:
-    """Start and end (exclusive) of each stretch of True in (frames,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def fade(on: Mask, n_fade: int) -> Floats:
-    """Strength (frames,) of a face that is drawn where `on`: ramps of `n_fade` frames inside, none at either end.
-
-    The ends of the array are those of the shot: there a face neither appears nor leaves, the picture does.
-    """
-    strength = on.astype(np.float64)
-    ramp = np.arange(1, n_fade + 1) / (n_fade + 1)
-    for start, stop in runs(on):
-        n_ramp = min(n_fade, stop - start)
-        if start > 0:
-            strength[start : start + n_ramp] = np.minimum(strength[start : start + n_ramp], ramp[:n_ramp])
-        if stop < len(on):
-            strength[stop - n_ramp : stop] = np.minimum(strength[stop - n_ramp : stop], ramp[:n_ramp][::-1])
-    return strength
 
 
 @dataclass(frozen=True)

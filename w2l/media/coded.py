@@ -21,6 +21,7 @@ from w2l.media.container import (
     decode,
     open_input,
     packets,
+    stated_length,
     stated_rate,
     video_stream,
     warn_of_damage,
@@ -103,10 +104,7 @@ class CodedReader:
     @property
     def length_s(self) -> float:
         """Seconds of picture that the file states; 0 when it does not."""
-        stream, container = self._stream, self._container
-        if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        return 0.0 if container.duration is None else float(container.duration / av.time_base)
+        return stated_length(self._container, self._stream)
 
     def rewind(self) -> None:
         """Back to the beginning: the file is opened anew."""

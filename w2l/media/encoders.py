@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
+from w2l.config import check_word
 from w2l.errors import ConfigError, MediaError
 from w2l.media.picture import HD_HEIGHT, LEFT_SITED, SPACE_OF, UNSAID, Colour, Matrix, Picture
 from w2l.media.video import CONVERSION
@@ -62,10 +63,10 @@ class Encoding:
 
     def __post_init__(self) -> None:
         """Refuses unknown words and numbers out of range."""
-        _check_word("codec", self.codec, get_args(Codec))
-        _check_word("hardware", self.hardware, get_args(Hardware))
+        check_word("codec", self.codec, get_args(Codec))
+        check_word("hardware", self.hardware, get_args(Hardware))
         if self.preset is not None:
-            _check_word("preset", self.preset, PRESETS)
+            check_word("preset", self.preset, PRESETS)
         if self.crf is not None and not 0 <= self.crf <= MAX_CRF[self.codec]:
             raise ConfigError(f"crf {self.crf} must lie between 0 and {MAX_CRF[self.codec]} for {self.codec}")
 
@@ -73,11 +74,6 @@ class Encoding:
     def quality(self) -> int:
         """The `crf` in use."""
         return DEFAULT_CRF[self.codec] if self.crf is None else self.crf
-
-
-def _check_word(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")
 
 
 @dataclass(frozen=True)

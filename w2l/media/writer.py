@@ -1,7 +1,6 @@
 """Video out: pictures, encoded, with their sound, in a file that appears whole or not at all."""
 
 import contextlib
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -60,8 +59,6 @@ class VideoWriter:
         Time in the clock of `keep` that falls on the first picture; without it, that of its own first picture.
     variable : bool
         Pictures come with times, which are kept to 1/90000 s (Matroska rounds them to milliseconds).
-    crf : int, optional
-        Short for `encoding.crf`.
 
     Raises MediaError before any work for an ending or a folder that cannot be written, and for unusable speech.
     """
@@ -83,12 +80,9 @@ class VideoWriter:
         keep: Path | None = None,
         keep_origin_s: float | None = None,
         variable: bool = False,
-        crf: int | None = None,
     ) -> None:
         self.path = path
         self._encoding = encoding or Encoding()
-        if crf is not None:
-            self._encoding = replace(self._encoding, crf=crf)
         self._shape = shape_of(width, height, fps, pixel_aspect, variable)
         self._variable = variable
         self._colour = colour

@@ -1,0 +1,26 @@
+"""Stretches of frames or columns in which something holds: where they are, and how it comes and goes; pure."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def runs(on: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of each stretch of True in (frames,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def fade(on: NDArray[np.bool_], n_fade: int) -> NDArray[np.float64]:
+    """Strength (frames,) of what is there where `on`: ramps of `n_fade` frames inside each stretch, 0 outside.
+
+    There is no ramp at the ends of the array: there nothing appears or leaves, the shot or the video does.
+    """
+    strength = on.astype(np.float64)
+    ramp = np.arange(1, n_fade + 1) / (n_fade + 1)
+    for start, stop in runs(on):
+        n_ramp = min(n_fade, stop - start)
+        if start > 0:
+            strength[start : start + n_ramp] = np.minimum(strength[start : start + n_ramp], ramp[:n_ramp])
+        if stop < len(on):
+            strength[stop - n_ramp : stop] = np.minimum(strength[stop - n_ramp : stop], ramp[:n_ramp][::-1])
+    return strength
