@@ -3,17 +3,31 @@
 Attribute names are those of the published Wav2Lip models, so that their state dicts load without renaming.
 """
 
+import math
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Pair = int | tuple[int, int]
+Norm = Literal["batch", "group"]
+"""`batch`: batch norm, as published; `group`: group norm (Wu & He, 2018), the same in training and evaluation."""
+GROUP_CHANNELS = 8
+"""Channels that group norm takes together."""
 
 SMALLEST_GRID = 4
 """Downsampling stops at a grid of this many rows and columns or fewer; one valid convolution turns that into 1 x 1."""
 
 
+def normalisation(norm: Norm, n_channels: int) -> nn.Module:
+    """A norm over `n_channels` channels."""
+    if norm == "batch":
+        return nn.BatchNorm2d(n_channels)
+    return nn.GroupNorm(max(1, math.gcd(n_channels, max(1, n_channels // GROUP_CHANNELS))), n_channels)
+
+
 class ConvBlock(nn.Module):
-    """Convolution, batch norm, ReLU; a residual block adds its input before the ReLU.
+    """Convolution, norm, ReLU; a residual block adds its input before the ReLU.
 
     ``activation=False`` leaves the ReLU out: the last layer of a signed embedding.
     """
@@ -28,9 +42,10 @@ class ConvBlock(nn.Module):
         *,
         residual: bool = False,
         activation: bool = True,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding), nn.BatchNorm2d(n_out))
+        self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding), normalisation(norm, n_out))
         self.residual = residual
         self.activation = activation
 
@@ -73,9 +88,9 @@ class PlainConvBlock(nn.Module):
         return F.leaky_relu_(self.conv_block(x), 0.01)
 
 
-def residual_blocks(n_channels: int, n_blocks: int) -> list[nn.Module]:
+def residual_blocks(n_channels: int, n_blocks: int, norm: Norm = "batch") -> list[nn.Module]:
     """`n_blocks` residual 3 x 3 blocks that keep their shape."""
-    return [ConvBlock(n_channels, n_channels, 3, 1, 1, residual=True) for _ in range(n_blocks)]
+    return [ConvBlock(n_channels, n_channels, 3, 1, 1, residual=True, norm=norm) for _ in range(n_blocks)]
 
 
 def audio_encoder(width: int, n_last_residuals: int, *, signed: bool = False) -> nn.Sequential:

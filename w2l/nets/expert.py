@@ -1,56 +1,92 @@
-"""The sync expert of Wav2Lip: how well 5 half faces and 16 mel columns belong together; it teaches the generator."""
+"""The sync expert: how well a few half faces and the mel columns of the same time belong together."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, audio_encoder, residual_blocks
+from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, Norm, audio_encoder, residual_blocks
+
+Layout = Literal["published", "strided"]
+N_BANDS = 80
+"""Rows of a mel."""
+PUBLISHED_FRAMES = 5
+COLUMNS_OF_FIVE = 16
+"""Mel columns of five frames: 80 a second at 25 fps."""
+STRIDED_GRID = 6
+"""The strided layout halves its grids until none is longer than this; one valid convolution takes what is left."""
+MAX_WIDENING = 8
+"""Most channels of the strided layout before its last layers, in units of `width`."""
 
 
 @dataclass(frozen=True)
 class ExpertDimensions:
     """Everything needed to rebuild an expert; the defaults are the published one.
 
-    Other sizes add or drop downsampling levels at the coarse end until the grid is at most 4 x 4.
+    Other sizes add or drop downsampling levels at the coarse end until the grid is small enough.
     """
 
     size: int = 96
     """Rows and columns of a whole face, in pixels; the expert sees the lower half of the rows."""
-    n_frames: int = 5
+    n_frames: int = PUBLISHED_FRAMES
     """Frames seen at once."""
     width: int = 32
     """Channels of the first layers; all others scale with it."""
     signed: bool = False
     """Whether embeddings may be negative, so that the cosine is in [-1, 1]; published: no, [0, 1]."""
+    layout: Layout = "published"
+    """`published`: Wav2Lip's, full resolution in the first layers; `strided` halves it at once: much faster."""
+    norm: Norm = "batch"
+    """`batch`, as published, or `group`: the same in training and evaluation, whatever the batch."""
+    embedding: int = 0
+    """Length of both embeddings; 0: 16 times the width, as published."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.n_frames < 1:
+        if min(self.width, self.n_frames) < 1 or self.embedding < 0:
             raise ValueError(f"width and n_frames must be at least 1, got {self.width} and {self.n_frames}")
         if self.size < 32 or self.size % 2:
             raise ValueError(f"size must be even and at least 32, got {self.size}")
+        for name, value, known in (("layout", self.layout, get_args(Layout)), ("norm", self.norm, get_args(Norm))):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {known}, got {value!r}")
+        is_odd = self.embedding or self.norm != "batch" or self.n_frames != PUBLISHED_FRAMES
+        if self.layout == "published" and is_odd:
+            raise ValueError("other embeddings, norms and numbers of frames need layout strided")
 
     @property
-    def embedding(self) -> int:
+    def n_features(self) -> int:
         """Length of both embeddings."""
-        return 16 * self.width
+        return self.embedding or 16 * self.width
+
+    @property
+    def columns(self) -> int:
+        """Mel columns heard with `n_frames` frames: 16 with five; see `w2l.data.windows.window_columns`."""
+        return -(-self.n_frames * COLUMNS_OF_FIVE // PUBLISHED_FRAMES)
 
 
 class Expert(nn.Module):
-    """Two encoders into one space: cosine 1 is in sync."""
+    """Two encoders into one space: cosine 1 is in sync.
+
+    The published layout is that of Wav2Lip (Prajwal et al., ACM Multimedia 2020).
+    """
 
     def __init__(self, dimensions: ExpertDimensions | None = None) -> None:
         super().__init__()
-        self.dimensions = dimensions or ExpertDimensions()
-        self.face_encoder = _face_encoder(self.dimensions)
-        self.audio_encoder = audio_encoder(self.dimensions.width, 2, signed=self.dimensions.signed)
+        dims = self.dimensions = dimensions or ExpertDimensions()
+        if dims.layout == "published":
+            self.face_encoder = _published_face_encoder(dims)
+            self.audio_encoder = audio_encoder(dims.width, 2, signed=dims.signed)
+        else:
+            self.face_encoder = _strided_encoder(dims, 3 * dims.n_frames, (dims.size // 2, dims.size), dims.width)
+            self.audio_encoder = _strided_encoder(dims, 1, (N_BANDS, dims.columns), dims.width)
 
     def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (audio, face) of matching batches; see `embed_audio` and `embed_faces`."""
         return self.embed_audio(mel), self.embed_faces(faces)
 
     def embed_audio(self, mel: Tensor) -> Tensor:
-        """Mel windows (batch, 1, 80, 16) in [-4, 4] -> unit vectors (batch, embedding)."""
+        """Mel windows (batch, 1, 80, columns) in [-4, 4] -> unit vectors (batch, embedding)."""
         return F.normalize(self.audio_encoder(mel).flatten(1), dim=1)
 
     def embed_faces(self, faces: Tensor) -> Tensor:
@@ -58,7 +94,7 @@ class Expert(nn.Module):
         return F.normalize(self.face_encoder(faces).flatten(1), dim=1)
 
 
-def _face_encoder(dims: ExpertDimensions) -> nn.Sequential:
+def _published_face_encoder(dims: ExpertDimensions) -> nn.Sequential:
     w = dims.width
     layers: list[nn.Module] = [
         ConvBlock(3 * dims.n_frames, w, 7, 1, 3),
@@ -70,10 +106,30 @@ def _face_encoder(dims: ExpertDimensions) -> nn.Sequential:
     n_in, level = 2 * w, 0
     while max(grid) > SMALLEST_GRID:
         grid = [-(-n // 2) for n in grid]
-        n_out = min(2 * n_in, dims.embedding)
+        n_out = min(2 * n_in, dims.n_features)
         n_residuals = 3 if level == 0 else 0 if max(grid) <= SMALLEST_GRID else 2
         layers += [ConvBlock(n_in, n_out, 3, 2, 1), *residual_blocks(n_out, n_residuals)]
         n_in, level = n_out, level + 1
-    layers.append(ConvBlock(n_in, dims.embedding, (grid[0], grid[1])))
-    layers.append(ConvBlock(dims.embedding, dims.embedding, 1, activation=not dims.signed))
+    layers.append(ConvBlock(n_in, dims.n_features, (grid[0], grid[1])))
+    layers.append(ConvBlock(dims.n_features, dims.n_features, 1, activation=not dims.signed))
+    return nn.Sequential(*layers)
+
+
+def _strided_encoder(dims: ExpertDimensions, n_in: int, grid: tuple[int, int], width: int) -> nn.Sequential:
+    """Encoder of pictures (batch, n_in, *grid) -> (batch, embedding, 1, 1); each axis is halved while it is long."""
+    layers: list[nn.Module] = []
+    rows, columns = grid
+    n_out = width
+    while max(rows, columns) > STRIDED_GRID:
+        # An axis that is much shorter than the other waits, so that the grid becomes about square.
+        stride = (2 if 2 * rows > columns else 1, 2 if 2 * columns > rows else 1)
+        kernel, padding = (5, 2) if not layers else (3, 1)
+        layers.append(ConvBlock(n_in, n_out, kernel, stride, padding, norm=dims.norm))
+        rows, columns = -(-rows // stride[0]), -(-columns // stride[1])
+        layers += residual_blocks(n_out, 1 if len(layers) == 1 else 2, dims.norm)
+        n_in, n_out = n_out, min(2 * n_out, MAX_WIDENING * width)
+    layers.append(ConvBlock(n_in, dims.n_features, (rows, columns), norm=dims.norm))
+    layers.append(nn.Conv2d(dims.n_features, dims.n_features, 1))
+    if not dims.signed:
+        layers.append(nn.ReLU())
     return nn.Sequential(*layers)
