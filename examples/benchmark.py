@@ -1,35 +1,22 @@
 """Measures speed and memory on this machine; ratios of one run are what counts, seconds depend on the machine.
 
-    python examples/benchmark.py sync [--long 600] [--video 720p.mp4]  speed, start-up and peak memory of sync
-    python examples/benchmark.py loader CACHE                         training windows a second
-    python examples/benchmark.py detect VIDEO                         milliseconds a frame of each detector
-    python examples/benchmark.py generator [--batches 16 8 4 1]       frames a second of the generator, plain and quick
+python examples/benchmark.py sync [--long 600] [--video 720p.mp4]  speed, start-up and peak memory of sync
+python examples/benchmark.py loader CACHE [--clips 200]           training windows a second, raw and as JPEG
+python examples/benchmark.py index [--rows 1000000]               seconds to open a large cache and to draw from it
+python examples/benchmark.py detect VIDEO                         milliseconds a frame of each detector
+python examples/benchmark.py generator [--batches 16 8 4 1]       frames a second of the generator, plain and quick
 """
 
 import argparse
-import resource
 import time
 from pathlib import Path
 
+from benchmark_data import index, loader
 from benchmark_generator import generator
 from benchmark_sync import sync
 
-from w2l.cache import Cache
-from w2l.data.augment import AugmentSettings
-from w2l.data.dataset import crop_spec, expert_batch, open_splits
 from w2l.faces.detector import make_detector
 from w2l.media.video import read_frames
-
-
-def loader(root: Path, batches: int = 30) -> None:
-    """Prints the windows a second that a training run gets from the cache, on one core."""
-    cache = Cache.open(root)
-    tracks, _ = open_splits(cache, crop_spec(cache))
-    began = time.process_time()
-    for step in range(batches):
-        expert_batch(tracks, 0, step, 16, 4, 5, AugmentSettings())
-    rate = batches * 64 / (time.process_time() - began)
-    print(f"{rate:.0f} windows/s, augmented; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 def detect(video: Path, specs: list[str], n_frames: int = 20) -> None:
@@ -51,7 +38,12 @@ def main() -> None:
     one = commands.add_parser("sync")
     one.add_argument("--long", type=float, default=600, help="seconds of the long video; 0: leave it out")
     one.add_argument("--video", type=Path, help="a real one, scaled to 512x512 and 720p  [a drawn face]")
-    commands.add_parser("loader").add_argument("cache", type=Path)
+    one = commands.add_parser("loader")
+    one.add_argument("cache", type=Path)
+    one.add_argument("--clips", type=int, default=200, help="tracks that are copied, once in each store")
+    one = commands.add_parser("index")
+    one.add_argument("--rows", type=int, default=1_000_000)
+    one.add_argument("--clips", type=int, default=10_000, help="records of which the index is built anew")
     one = commands.add_parser("detect")
     one.add_argument("video", type=Path)
     one.add_argument("detectors", nargs="*", default=["mtcnn"])
@@ -63,7 +55,9 @@ def main() -> None:
     if arguments.command == "sync":
         sync(arguments.long, arguments.video)
     elif arguments.command == "loader":
-        loader(arguments.cache)
+        loader(arguments.cache, arguments.clips)
+    elif arguments.command == "index":
+        index(arguments.rows, arguments.clips)
     elif arguments.command == "generator":
         generator(arguments.batches, arguments.threads, arguments.rounds)
     else:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from w2l.files import (
     write_text,
 )
 
+NOISE = np.random.default_rng(0).integers(0, 256, (9, 96, 96, 3), dtype=np.uint8)
 DEAD = 99999999
 """The number of no process."""
 
@@ -126,6 +128,9 @@ WRITES: dict[str, Callable[[Path], object]] = {
     "arrays": lambda path: write_arrays(path, {"a": np.ones(100000), "b": np.ones(100000)}),
     "track": lambda path: Clip("a", path).write_track(
         0, iter(np.zeros((9, 96, 96, 3), np.uint8)), (9, 96, 96, 3), {"mel": np.ones((80, 20), np.float32)}
+    ),
+    "pictures": lambda path: Clip("a", path).write_track(
+        0, iter(NOISE), NOISE.shape, {"mel": np.ones((80, 20), np.float32)}, "jpeg"
     ),
     "sound": lambda path: Clip("a", path).write_track(
         0, iter(np.zeros((1, 4, 4, 3), np.uint8)), (1, 4, 4, 3), {"mel": np.ones((80, 2000), np.float32)}
@@ -231,18 +236,95 @@ def test_a_damaged_index_is_built_anew(cache: Cache) -> None:
 
 def test_an_index_built_during_a_change_does_not_stay(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     add_track(cache, "a")
-    rows = cache_module._rows
+    rows_of = cache_module.rows_of
 
-    def add_meanwhile(clip: Clip) -> Any:
-        monkeypatch.setattr(cache_module, "_rows", rows)
-        found = list(rows(clip))
+    def add_meanwhile(clip_id: str, record: dict[str, Any]) -> Any:
+        monkeypatch.setattr(cache_module, "rows_of", rows_of)
+        found = list(rows_of(clip_id, record))
         add_track(cache, "b")  # as another process would, after the list of clips was read
         return found
 
-    monkeypatch.setattr(cache_module, "_rows", add_meanwhile)
+    monkeypatch.setattr(cache_module, "rows_of", add_meanwhile)
     cache.build_index()
     assert [row.clip for row in cache.tracks()] == ["a", "b"]
     assert not list(cache.root.glob(f"{TEMPORARY}*"))
+
+
+def age_records(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Makes the records that there are now old enough to be believed; gives a list of the clips read from now on."""
+    monkeypatch.setattr(cache_module, "UNSURE_NS", 0)
+    read: list[str] = []
+    record = Clip.record
+
+    def watch(clip: Clip) -> dict[str, Any]:
+        read.append(clip.id)
+        return record(clip)
+
+    monkeypatch.setattr(Clip, "record", watch)
+    time.sleep(0.02)  # more than a tick of the disk's clock
+    return read
+
+
+def test_only_clips_that_changed_are_read_again(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("s1/b", "s1/c", "s2/a", "s2/d"):
+        add_track(cache, name, split="train")
+    cache.clip("s1/empty").note("preprocess", {"fingerprint": "f", "reason": "no face"})
+    read = age_records(cache, monkeypatch)
+    cache.build_index()
+    add_track(cache, "s1/a", 9, "val")
+    add_track(cache, "s2/a", 7, "train")
+    shutil.rmtree(cache.clip("s1/c").folder)
+    time.sleep(0.02)
+    read.clear()
+    rows = list(cache.tracks())
+    assert sorted(read) == ["s1/a", "s2/a"]
+    assert [(row.clip, row.n_frames) for row in rows] == [("s1/a", 9), ("s1/b", 6), ("s2/a", 7), ("s2/d", 6)]
+    quick = (cache.root / "index.npz").read_bytes()
+    (cache.root / "index.npz").unlink()
+    assert list(cache.tracks()) == rows
+    assert (cache.root / "index.npz").read_bytes() == quick  # no trace of how it was made
+    assert names(cache.root) & {"index.npz", "index.old.npz"} == {"index.npz"}
+
+
+def test_a_record_that_changed_just_before_is_read_again(cache: Cache) -> None:
+    """A disk that rounds times cannot tell a change before the index was begun from one after it."""
+    add_track(cache, "a", 6)
+    cache.build_index()
+    add_track(cache, "a", 7)
+    assert cache.tracks()[0].n_frames == 7
+
+
+@pytest.mark.parametrize("damage", [b"", b"text", b"PK\x03\x04"])
+def test_a_damaged_old_index_is_not_used(cache: Cache, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
+    add_track(cache, "a")
+    age_records(cache, monkeypatch)
+    rows = list(cache.build_index())
+    cache.invalidate_index()
+    (cache.root / "index.old.npz").write_bytes(damage)
+    assert list(cache.tracks()) == rows
+
+
+def test_clips_are_found_below_clips_and_beside_leftovers(cache: Cache) -> None:
+    for name in ("a", "a/b", "a/z", "b c/d/e", "a-b", "tracks"):
+        add_track(cache, name)
+    (cache.root / "clips" / "file").write_text("")
+    (cache.root / "clips" / "begun" / "tracks").mkdir(parents=True)
+    assert [clip.id for clip in cache.clips()] == ["a", "a/b", "a/z", "a-b", "b c/d/e", "tracks"]
+    assert [row.clip for row in cache.tracks()] == [clip.id for clip in cache.clips()]
+
+
+def test_what_the_audit_set_aside_is_not_given(cache: Cache) -> None:
+    for name in ("a", "b"):
+        add_track(cache, name)
+    verdict = {"verdict": "set aside", "reason": "nobody speaks", "offset": 3}
+    cache.clip("a").note("audit", {"of": "f", "tracks": [verdict]})
+    cache.invalidate_index()
+    assert [row.clip for row in cache.tracks()] == ["b"]
+    assert [row.status for row in cache.all_tracks()] == ["nobody speaks", ""]
+    cache.clip("b").note("audit", {"of": "f", "tracks": [verdict]})
+    cache.invalidate_index()
+    with pytest.raises(CacheError, match=r"set all 2 tracks aside \(nobody speaks\)"):
+        cache.tracks()
 
 
 def test_reopening_forgets_before_it_removes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,10 @@
     cache.json                              format version
     clips/<clip-id>/clip.json               source, what is known of it, and per stage a fingerprint and an outcome
     clips/<clip-id>/faces.npz               detections of one detector
-    clips/<clip-id>/tracks/<k>/frames.npy   crops (frames, height, width, 3) uint8 RGB at 25 fps
+    clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG pictures, see `w2l.crops`
     clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; mfcc.npy (13, columns) beside it for a judge
-    index.npz                               one row a track; absent while stale
+    index.npz                               one row a track, see `w2l.index`; absent while stale
+    index.old.npz                           the last one, while stale: spares reading the clips that it knows again
     checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/
     runs/<name>.json                        what `sync` made, for `score`
     models/<name>.safetensors               imported models; models/<pack>/ fetched ones
@@ -13,25 +14,34 @@
 Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.
 """
 
+import contextlib
 import functools
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.crops import Crops, CropWriter, Store, damaged, open_crops, write_crops
 from w2l.errors import CacheError, ConfigError
 from w2l.files import DAMAGED, TEMPORARY, read_json, remove_leftovers, write_atomic, write_json
+from w2l.index import Builder, Rows, rows_of
+from w2l.index import TrackRow as TrackRow
 from w2l.locks import claim
 
 FORMAT = 1
 INDEX = "index.npz"
+OLD_INDEX = "index.old.npz"
+UNSURE_NS = 2_000_000_000
+"""A clip that changed so shortly before the index was begun, in nanoseconds, is read again: disks round times."""
+
+
 def default_root() -> Path:
     """``$W2L_CACHE``, else ``w2l-cache`` in the working directory."""
     return Path(os.environ.get("W2L_CACHE") or "w2l-cache")
@@ -98,26 +108,28 @@ class Clip:
         frames: Iterable[NDArray[np.uint8]],
         shape: tuple[int, ...],
         sounds: Mapping[str, NDArray[np.float32]],
+        store: Store = "raw",
     ) -> None:
-        """Writes the crops of track `number` as they come, `shape` (frames, height, width, 3), and `sounds`.
+        """Writes the crops of track `number` as they come; see `open_track`."""
+        with self.open_track(number, shape, store, sounds) as track:
+            for frame in frames:
+                track.write(frame)
 
-        `sounds`: mel (80, columns) and, for crops of a judge, mfcc (13, columns).
+    @contextmanager
+    def open_track(
+        self, number: int, shape: tuple[int, ...], store: Store, sounds: Mapping[str, NDArray[np.float32]]
+    ) -> Iterator[CropWriter]:
+        """Context manager that takes the crops of track `number`, one `write(frame)` each; several may be open at once.
+
+        `shape` is (frames, height, width, 3). When the context ends well, the crops are in their place, with `sounds`
+        beside them: mel (80, columns) and, for crops of a judge, mfcc (13, columns). What another store held is gone.
+        Raises CacheError when the number or the shape of the crops is wrong, or the disk is full.
         """
         folder = self.folder / "tracks" / str(number)
-        write_atomic(folder / "frames.npy", lambda file: _write_frames(file, frames, shape))
+        with write_crops(folder, shape, store) as writer:
+            yield writer
         for name, sound in sounds.items():
             write_atomic(folder / f"{name}.npy", functools.partial(np.save, arr=sound))
-
-
-@dataclass(frozen=True)
-class TrackRow:
-    """One track of the index."""
-
-    clip: str
-    track: int
-    n_frames: int
-    n_columns: int
-    split: str
 
 
 @dataclass(frozen=True)
@@ -149,10 +161,26 @@ class Cache:
         return Clip(clip_id, self.root / "clips" / clip_id)
 
     def clips(self) -> Iterator[Clip]:
-        """All clips with a record, sorted by id."""
-        base = self.root / "clips"
-        for path in sorted(base.rglob("clip.json")):
-            yield Clip(path.parent.relative_to(base).as_posix(), path.parent)
+        """All clips with a record, each folder's in the order of their names."""
+        return (clip for clip, _ in self._records())
+
+    def _records(self) -> Iterator[tuple[Clip, os.DirEntry[str]]]:
+        """All clips with the directory entry of their record; looks once into each folder, a million of them or not."""
+        waiting = [""]
+        while waiting:
+            clip_id = waiting.pop()
+            folder = self.root / "clips" / clip_id
+            try:
+                with os.scandir(folder) as entries:
+                    found = {entry.name: entry for entry in entries}
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            record = found.get("clip.json")
+            if record:
+                yield Clip(clip_id, folder), record
+                found.pop("tracks", None)
+            below = [name for name, entry in found.items() if entry.is_dir(follow_symlinks=False)]
+            waiting += [f"{clip_id}/{name}" if clip_id else name for name in sorted(below, reverse=True)]
 
     @property
     def checkpoints(self) -> Path:
@@ -180,54 +208,91 @@ class Cache:
 
         Takes the index that another process is building away from it, too, as that may not know of the change.
         """
-        for path in (*self.root.glob(f"{TEMPORARY}*-{INDEX}"), self.root / INDEX):
+        for path in self.root.glob(f"{TEMPORARY}*-{INDEX}"):
             path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / INDEX).replace(self.root / OLD_INDEX)
 
-    def tracks(self) -> list[TrackRow]:
-        """All tracks, from the index, which is rebuilt when stale; CacheError when there is none."""
+    def tracks(self) -> Rows:
+        """The usable tracks, from the index, which is rebuilt when stale; CacheError when there is none."""
         rows = self.all_tracks()
-        if not rows:
+        if not len(rows):
             raise CacheError(f"cache {self.root} holds no face track; run w2l preprocess on a folder of videos first")
-        return rows
+        usable = rows.select(rows.usable)
+        if not len(usable):
+            reason = next(iter(rows.counts("status")))
+            raise CacheError(
+                f"cache {self.root}: the audit set all {len(rows)} tracks aside ({reason}); audit with another model"
+            )
+        return usable
 
-    def all_tracks(self) -> list[TrackRow]:
-        """As `tracks`, but there may be none."""
+    def all_tracks(self) -> Rows:
+        """As `tracks`, with those that the audit set aside; there may be none."""
         try:
-            with np.load(self.root / INDEX) as index:
-                columns = [index[column.name].tolist() for column in fields(TrackRow)]
+            return Rows.read(self.root / INDEX)
         except DAMAGED:
             return self.build_index()
-        return [TrackRow(*row) for row in zip(*columns)]
 
-    def build_index(self) -> list[TrackRow]:
-        """Writes the index anew from the clips; gives its rows. It stays stale when a track changes meanwhile."""
-        rows: list[TrackRow] = []
+    def build_index(self) -> Rows:
+        """Writes the index anew from the clips; gives its rows. It stays stale when a track changes meanwhile.
+
+        The records of clips that did not change since the last index was begun are not read again.
+        """
+        rows: list[Rows] = []
 
         def write(file: BinaryIO) -> None:  # scans with the temporary file in place, see `invalidate_index`
-            rows.extend(row for clip in self.clips() for row in _rows(clip))
-            columns = {column.name: [getattr(row, column.name) for row in rows] for column in fields(TrackRow)}
-            text = {"clip", "split"}
-            arrays = {name: np.array(column, np.str_ if name in text else np.int64) for name, column in columns.items()}
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            began_ns = os.fstat(file.fileno()).st_ctime_ns  # by the clock of the disk that dates the records, too
+            rows.append(self._scan())
+            rows[0].write(file)
+            file.flush()
+            os.utime(file.fileno(), ns=(began_ns, began_ns))
 
         try:
             write_atomic(self.root / INDEX, write)
+            (self.root / OLD_INDEX).unlink(missing_ok=True)
         except CacheError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
-        return rows
+        return rows[0]
 
-    def load_track(self, row: TrackRow) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Crops (frames, height, width, 3), memory-mapped, and mel (80, columns) of one track."""
-        folder = self.clip(row.clip).folder / "tracks" / str(row.track)
+    def _scan(self) -> Rows:
+        """Rows of all clips, those of unchanged ones from the last index."""
+        known, known_ns = Builder().finish(), 0
+        with contextlib.suppress(*DAMAGED):
+            known_ns = (self.root / OLD_INDEX).stat().st_mtime_ns - UNSURE_NS
+            known = Rows.read(self.root / OLD_INDEX)
+        found, changed, order = Builder(), set[str](), dict[str, int]()
+        for clip, record in self._records():
+            order[clip.id] = len(order)
+            if len(known) and record.stat().st_ctime_ns < known_ns:  # the time of the last rename, or later
+                continue
+            changed.add(clip.id)
+            for row, crop in rows_of(clip.id, clip.record()):
+                found.add(row, crop)
+        unchanged = {clip_id: place for clip_id, place in order.items() if clip_id not in changed}
+        return (known.of_clips(unchanged) + found.finish()).of_clips(order)
+
+    def load_track(self, row: TrackRow) -> tuple[Crops, NDArray[np.float32]]:
+        """Crops (frames, height, width, 3), read as they are sliced, and mel (80, columns) of one track."""
+        return self.load_crops(row), self.load_mel(row)
+
+    def load_crops(self, row: TrackRow) -> Crops:
+        """Crops of one track, read as they are sliced; CacheError when damaged."""
+        return open_crops(self._track(row))
+
+    def load_mel(self, row: TrackRow) -> NDArray[np.float32]:
+        """Mel (80, columns) of one track; CacheError when damaged."""
         try:
-            return np.load(folder / "frames.npy", mmap_mode="r"), np.load(folder / "mel.npy")
+            return np.asarray(np.load(self._track(row) / "mel.npy"), dtype=np.float32)
         except DAMAGED as error:
-            raise CacheError(f"track {folder} cannot be read ({error}); run w2l preprocess --force") from error
+            raise damaged(self._track(row), error) from error
+
+    def _track(self, row: TrackRow) -> Path:
+        return self.clip(row.clip).folder / "tracks" / str(row.track)
 
     def load_mfcc(self, row: TrackRow) -> NDArray[np.float32]:
         """MFCC (13, columns) of one track that was cut for a judge."""
-        path = self.clip(row.clip).folder / "tracks" / str(row.track) / "mfcc.npy"
+        path = self._track(row) / "mfcc.npy"
         try:
             return np.asarray(np.load(path), dtype=np.float32)
         except DAMAGED as error:
@@ -247,23 +312,3 @@ def _holds_other_files(root: Path) -> bool:
         return root.is_dir() and any(entry.name[0] != "." for entry in root.iterdir())
     except OSError as error:
         raise CacheError(f"{root} cannot be read ({error.strerror}); name another folder with --cache") from error
-
-
-def _write_frames(file: BinaryIO, frames: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    written = 0
-    for frame in frames:
-        if frame.shape != shape[1:]:
-            raise CacheError(f"a crop has shape {frame.shape}, not {shape[1:]}")
-        file.write(np.ascontiguousarray(frame).tobytes())
-        written += 1
-    if written != shape[0]:
-        raise CacheError(f"{written} of {shape[0]} crops could be made")
-
-
-def _rows(clip: Clip) -> Iterator[TrackRow]:
-    record = clip.record()
-    outcome = record.get("stages", {}).get("preprocess", {})
-    for number, facts in enumerate(outcome.get("tracks", [])):
-        yield TrackRow(clip.id, number, facts["n_frames"], facts["n_columns"], str(record.get("split", "")))

@@ -1,12 +1,27 @@
 """Augmentation changes looks and sounds, never what is when."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels, draw_look, draw_sound
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
-STRONG = AugmentSettings(flip=0.5, colour=0.9, gain_db=60, tilt_db=40, noise=1)
+STRONG = AugmentSettings(
+    flip=0.5, colour=0.9, contrast=0.5, gamma=1, grey=1, blur=1.5, shift=0.1, scale=0.2, turn=15, gain_db=60,
+    tilt_db=40, noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
+)  # fmt: skip
+PLAIN = np.ones(3, np.float32)
+"""Gains that change nothing."""
+
+
+def picture(side: int = 48) -> NDArray[np.uint8]:
+    """Two equal frames (frames, side, side, 3) of smooth blobs, so that a small move changes values little."""
+    y, x = np.mgrid[:side, :side] / side
+    channels = [128 + 100 * np.sin(6 * x + k) * np.cos(5 * y - k) for k in range(3)]
+    return np.repeat(np.stack(channels, axis=-1)[None].astype(np.uint8), 2, axis=0)
 
 
 def test_nothing_changes_when_it_is_off() -> None:
@@ -32,6 +47,64 @@ def test_gains_are_per_channel_and_stay_in_range() -> None:
     np.testing.assert_array_equal(bright[0, 0, :, 2], [0, 5, 50, 128])
 
 
+def test_contrast_and_gamma_are_those_of_their_formulas() -> None:
+    frames = np.array([0, 64, 128, 255], np.uint8).reshape(1, 1, 4, 1).repeat(3, axis=-1)
+    assert augment_frames(frames, Look(False, PLAIN, contrast=0.5))[0, 0, :, 0].tolist() == [64, 96, 128, 191]
+    assert augment_frames(frames, Look(False, PLAIN, gamma=2.0))[0, 0, :, 0].tolist() == [0, 16, 64, 255]
+
+
+def test_grey_takes_the_colour_and_leaves_the_brightness() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    grey = augment_frames(frames, Look(False, PLAIN, grey=1.0)).astype(float)
+    assert np.ptp(grey, axis=-1).max() <= 1
+    np.testing.assert_allclose(grey[..., 0], frames @ [0.299, 0.587, 0.114], atol=1)
+    half = augment_frames(frames, Look(False, PLAIN, grey=0.5)).astype(float)
+    np.testing.assert_allclose(half, (frames + grey) / 2, atol=1)
+
+
+def test_a_shift_moves_by_a_share_of_the_side() -> None:
+    frames = picture()
+    moved = augment_frames(frames, Look(False, PLAIN, shift=(2 / 48, -3 / 48)))
+    np.testing.assert_array_equal(moved[:, :45, 2:], frames[:, 3:, :46])
+    np.testing.assert_array_equal(moved[:, -1], np.concatenate([moved[:, -1:, :2], frames[:, -1:, :46]], 2)[:, 0])
+
+
+@pytest.mark.parametrize("look", [
+    Look(False, PLAIN, turn=10.0), Look(False, PLAIN, scale=1.2), Look(True, PLAIN, turn=-7.0, scale=0.9),
+], ids=["turned", "larger", "all"])  # fmt: skip
+def test_a_face_turns_and_grows_about_its_middle(look: Look) -> None:
+    frames = picture(49)
+    moved = augment_frames(frames, look)
+    assert not np.array_equal(moved, frames)
+    np.testing.assert_array_equal(moved[:, 24, 24], frames[:, 24, 24])
+    down = np.array([np.sin(np.radians(look.turn)), np.cos(np.radians(look.turn))]) * 12 * look.scale
+    across, below = np.round(24 + down).astype(int)
+    assert np.abs(moved[0, below, across].astype(int) - frames[0, 36, 24]).max() <= 6  # 12 pixels under the middle
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turn", [0.0, 5.0])
+def test_lower_rows_are_those_of_the_whole_picture(mirrored: bool, turn: float) -> None:
+    look = Look(mirrored, np.array([1.1, 0.9, 1.0], np.float32), shift=(0.02, 0.03), turn=turn, scale=1.05, grey=0.3)
+    look = look if turn else replace(look, shift=(0.0, 0.0), scale=1.0)
+    frames = picture()
+    np.testing.assert_array_equal(augment_frames(frames, look, 24), augment_frames(frames, look)[:, 24:])
+
+
+def test_a_blur_takes_detail_not_brightness() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    spread = [float(augment_frames(frames, Look(False, PLAIN, blur=sigma)).std()) for sigma in (0, 0.3, 0.6, 1.0, 1.5)]
+    assert spread == sorted(spread, reverse=True)
+    assert spread[-1] < spread[0] / 3
+    assert abs(augment_frames(frames, Look(False, PLAIN, blur=1.5)).mean() - frames.mean()) < 1
+
+
+def test_frames_do_not_blur_into_each_other() -> None:
+    frames = np.zeros((2, 16, 16, 3), np.uint8)
+    frames[1] = 255
+    np.testing.assert_array_equal(augment_frames(frames, Look(False, PLAIN, blur=6.0)), frames)
+
+
 def test_all_frames_of_a_draw_change_alike() -> None:
     rng = np.random.default_rng(1)
     frames = np.repeat(rng.integers(0, 256, (1, 8, 8, 3), dtype=np.uint8), 5, axis=0)
@@ -49,6 +122,30 @@ def test_mels_stay_in_range(settings: AugmentSettings) -> None:
         assert changed.dtype == np.float32
         assert changed.min() >= -4
         assert changed.max() <= 4
+
+
+def test_stretches_of_bands_and_columns_are_silenced() -> None:
+    mels = np.zeros((3, 80, 16), np.float32)
+    settings = replace(OFF, mask_bands=10, mask_columns=3)
+    shares = []
+    for seed in range(200):
+        silenced = augment_mels(mels, draw_sound(np.random.default_rng(seed), settings)) == -4
+        assert (silenced == silenced[:1]).all()  # the same in all windows of a clip
+        bands, columns = silenced[0].all(axis=1), silenced[0].all(axis=0)
+        assert (silenced[0] == (bands[:, None] | columns[None])).all()
+        for stretch, most in ((bands, 10), (columns, 3)):
+            assert stretch.sum() <= most
+            assert np.diff(np.flatnonzero(stretch)).tolist() == [1] * max(0, int(stretch.sum()) - 1)
+        shares.append((bands, columns))
+    assert all(np.any([share[k] for share in shares], axis=0).all() for k in (0, 1))  # each has its turn
+
+
+def test_muffled_sounds_lose_their_upper_bands_only() -> None:
+    mels = np.full((1, 80, 16), 2, np.float32)
+    changed = augment_mels(mels, draw_sound(np.random.default_rng(3), replace(OFF, muffle=1)))[0, :, 0]
+    assert (np.diff(changed) <= 0).all()
+    assert (changed[:20] == 2).all()
+    assert changed[-1] < -0.4
 
 
 def test_digital_silence_stays_silent_without_a_noise_floor() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from w2l.data.windows import (
     SILENCE,
+    VOICED_LEVEL,
     expert_mel,
     generator_mels,
     is_silent,
@@ -12,6 +13,10 @@ from w2l.data.windows import (
     mel_window,
     n_windows,
     nearest_frames,
+    silent_windows,
+    voiced_windows,
+    window_columns,
+    window_counts,
 )
 from w2l.media.video import Frame, at_fps
 from w2l.timing import SAMPLES_PER_FRAME, WINDOW_COLUMNS, mel_columns, window_start
@@ -33,6 +38,27 @@ def test_windows_are_counted_while_their_mel_is_complete(n_columns: int) -> None
 def test_a_clip_with_its_sound_has_a_window_for_every_frame_but_the_last_four() -> None:
     for n_frames in range(5, 3000):
         assert n_windows(n_frames, mel_columns(n_frames * SAMPLES_PER_FRAME)) == n_frames - 4
+
+
+@pytest.mark.parametrize(("n_frames", "n_columns"), [(1, 4), (5, 16), (10, 32), (16, 52), (25, 80)])
+def test_windows_of_other_lengths_have_all_columns_of_their_frames(n_frames: int, n_columns: int) -> None:
+    assert window_columns(n_frames) == n_columns
+    assert n_columns - 1 < n_frames * 3.2 <= n_columns
+    mel = expert_mel(NUMBERED, 3, n_frames)
+    assert mel[0].tolist() == list(range(9, 9 + n_columns))
+
+
+@pytest.mark.parametrize("length", [1, 5, 7, 16])
+def test_windows_of_any_length_are_counted_while_their_mel_is_complete(length: int) -> None:
+    lengths = np.arange(0, 200)
+    complete = [0] * len(lengths)
+    for n_columns in lengths:
+        while window_start(complete[n_columns]) + window_columns(length) <= n_columns:
+            complete[n_columns] += 1
+    for n_frames in (0, 16, 40, 1000):
+        expected = [max(0, min(n_frames - length + 1, count)) for count in complete]
+        assert window_counts(np.full(len(lengths), n_frames), lengths, length).tolist() == expected
+        assert [n_windows(n_frames, int(n_columns), length) for n_columns in lengths] == expected
 
 
 @pytest.mark.parametrize(("start", "first", "last"), [
@@ -70,11 +96,28 @@ def test_the_judge_hears_two_tenths_of_a_second() -> None:
 
 
 def test_silence() -> None:
-    mels = np.full((3, 80, 16), SILENCE, np.float32)
-    mels[1] += 1.0
-    mels[2] = 0.0
-    assert is_silent(mels).tolist() == [True, True, False]
+    mels = np.full((4, 80, 16), SILENCE, np.float32)
+    mels[1] += 0.9
+    mels[2, :, 7] = 0.0  # one loud column is speech
+    mels[3] = 0.0
+    assert is_silent(mels).tolist() == [True, True, False, False]
     assert bool(is_silent(mels[2])) is False
+
+
+@pytest.mark.parametrize("length", [5, 16])
+def test_silence_of_all_windows_at_once(length: int) -> None:
+    rng = np.random.default_rng(0)
+    loudness = np.repeat(rng.choice([-3.6, -3.2, -1.0], 60), 40)
+    mel = np.maximum(SILENCE, loudness + rng.normal(0, 0.3, (80, 2400))).astype(np.float32)
+    count = n_windows(1000, 2400, length)
+    windows = [expert_mel(mel, start, length) for start in range(count)]
+    silent, voiced = silent_windows(mel, count, length), voiced_windows(mel, count, length)
+    assert silent.tolist() == [bool(is_silent(window)) for window in windows]
+    assert voiced.tolist() == [bool(window.mean() >= VOICED_LEVEL) for window in windows]
+    assert 0.1 < silent.mean() < 0.9
+    assert 0.1 < voiced.mean() < 0.9
+    assert not (silent & voiced).any()
+    assert (~silent & ~voiced).any()
 
 
 def jittered(rate: float, n_frames: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -1,7 +1,10 @@
-"""Changes of look and sound that leave the sync as it is; the same for all frames of a window."""
+"""Changes of look and sound that leave the sync as it is; the same for all frames of a window, and all of a clip's."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,10 @@ from w2l.data.windows import SILENCE
 
 MEL_PER_DB = 0.08
 """Mel units of one decibel: 8 units span 100 dB."""
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey (ITU-R BT.601)."""
+MUFFLING = 0.25
+"""Mel units by which each band above the edge of a muffled sound is lower than the one below it."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +26,32 @@ class AugmentSettings:
     """Probability of a mirrored face."""
     colour: float = 0.2
     """Largest relative change of brightness, and half as much of each channel."""
+    contrast: float = 0.0
+    """Largest relative change of contrast around middle grey, both ways."""
+    gamma: float = 0.0
+    """Largest change of the logarithm (to base 2) of gamma, both ways: 1 is from 0.5 to 2."""
+    grey: float = 0.0
+    """Largest share of grey in the colours: 1 goes to no colour at all."""
+    blur: float = 0.0
+    """Largest standard deviation of a Gaussian blur, in pixels of a crop of 96."""
+    shift: float = 0.0
+    """Largest shift of the face, across and down, as a share of the crop's side: 0.02 is 2 pixels of 96."""
+    scale: float = 0.0
+    """Largest relative change of the face's size, both ways."""
+    turn: float = 0.0
+    """Largest turn in the picture plane, in degrees, both ways."""
     gain_db: float = 10.0
     """Largest change of loudness, both ways."""
     tilt_db: float = 6.0
     """Largest change between the lowest and the highest band, both ways."""
     noise: float = 0.5
     """Probability of a noise floor under the sound."""
+    muffle: float = 0.0
+    """Probability of a sound that loses its upper bands, as through a wall or a telephone."""
+    mask_bands: int = 0
+    """Most neighbouring bands, of 80, that are silenced (SpecAugment, Park et al., 2019)."""
+    mask_columns: int = 0
+    """Most neighbouring columns of a window, of 16, that are silenced, at the same place in all windows of a clip."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +61,18 @@ class Look:
     mirrored: bool
     gains: NDArray[np.float32]
     """(3,)"""
+    contrast: float = 1.0
+    gamma: float = 1.0
+    grey: float = 0.0
+    blur: float = 0.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    turn: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels come from elsewhere than their own place or its mirror image."""
+        return self.shift != (0.0, 0.0) or self.scale != 1 or self.turn != 0
 
 
 @dataclass(frozen=True)
@@ -46,13 +85,24 @@ class Sound:
     """(80, 1): mel level of the noise floor."""
     seed: int
     """Of the noise floor's flutter."""
+    bands: tuple[int, int] = (0, 0)
+    """First silenced band, and the first one after them that is heard."""
+    columns: tuple[int, int] = (0, 0)
+    """So of the columns of each window."""
 
 
 def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
     """One draw for a clip."""
-    brightness = 1 + settings.colour * rng.uniform(-1, 1)
-    gains = brightness * (1 + settings.colour / 2 * rng.uniform(-1, 1, 3))
-    return Look(bool(rng.random() < settings.flip), gains.astype(np.float32))
+    s = settings
+    brightness = 1 + s.colour * rng.uniform(-1, 1)
+    gains = brightness * (1 + s.colour / 2 * rng.uniform(-1, 1, 3))
+    mirrored = bool(rng.random() < s.flip)
+    contrast, gamma, across, down, scale, turn = rng.uniform(-1, 1, 6).tolist()
+    grey, blur = rng.random(2).tolist()
+    return Look(
+        mirrored, gains.astype(np.float32), 1 + s.contrast * contrast, 2 ** (s.gamma * gamma), s.grey * grey,
+        s.blur * blur, (s.shift * across, s.shift * down), 1 + s.scale * scale, s.turn * turn,
+    )  # fmt: skip
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
@@ -64,23 +114,78 @@ def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
     floor = rng.uniform(-4.0, -1.6) + np.linspace(0.5, -0.5, 80) * rng.uniform(0, 1.5)
     seed = int(rng.integers(2**31))
     shaped = floor[:, None].astype(np.float32) if noisy else None
-    return Sound(offset[:, None].astype(np.float32), shaped, seed)
+    muffled, edge = rng.random() < settings.muffle, rng.uniform(20, 70)
+    if muffled:
+        offset = offset - MUFFLING * np.maximum(0, np.arange(80) - edge)
+    bands, columns = _stretch(rng, settings.mask_bands, 80), _stretch(rng, settings.mask_columns, 16)
+    return Sound(offset[:, None].astype(np.float32), shaped, seed, bands, columns)
 
 
-def augment_frames(frames: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
-    """The frames (frames, height, width, 3) with another look."""
+def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int]:
+    """Up to `most` neighbours of `length`, anywhere."""
+    size, place = int(rng.integers(0, most + 1)), rng.random()
+    first = int(place * (length - size + 1))
+    return first, first + size
+
+
+def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) -> NDArray[np.uint8]:
+    """The frames (frames, height, width, 3) with another look, from row `first_row` on."""
+    if look.moves:
+        frames = _moved(frames, look, first_row)
+    else:
+        frames = frames[:, first_row:]
+    shape = frames.shape
+    flat: NDArray[Any] = np.ascontiguousarray(frames).reshape(-1, *shape[2:])  # one tall picture
+    if look.mirrored and not look.moves:
+        flat = cv2.flip(flat, 1)
+    if look.grey:
+        flat = cv2.transform(flat, (1 - look.grey) * np.eye(3) + look.grey * np.array([LUMA] * 3))
+    if np.any(look.gains != 1) or look.contrast != 1 or look.gamma != 1:
+        flat = cv2.LUT(flat, _tables(look)[None])
+    changed: NDArray[np.uint8] = flat.reshape(shape)
+    return _blurred(changed, look.blur * shape[2] / 96) if look.blur else changed
+
+
+def _tables(look: Look) -> NDArray[np.uint8]:
+    """(256, 3): what becomes of each value of each channel."""
+    values: NDArray[Any] = np.arange(256)[:, None] * look.gains
+    if look.contrast != 1:
+        values = (values - 127.5) * look.contrast + 127.5
+    if look.gamma != 1:
+        values = 255 * (np.clip(values, 0, 255) / 255) ** look.gamma
+    return np.asarray(np.clip(values + 0.5, 0, 255), dtype=np.uint8)
+
+
+def _blurred(frames: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """The frames, each under a Gaussian of `sigma` pixels, out to two of it."""
+    side = 2 * math.ceil(2 * sigma) + 1
+    return np.stack([cv2.GaussianBlur(frame, (side, side), sigma) for frame in frames], dtype=np.uint8)
+
+
+def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.uint8]:
+    """The frames mirrored, then turned and scaled about their middle and shifted; outside is what the border shows."""
+    height, width = frames.shape[1:3]
+    cosine = look.scale * math.cos(math.radians(look.turn))
+    sine = look.scale * math.sin(math.radians(look.turn))
+    matrix = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0]])
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    matrix[:, 2] = middle - matrix[:, :2] @ middle + np.array(look.shift) * (width, height) - (0, first_row)
     if look.mirrored:
-        frames = frames[:, :, ::-1]
-    if np.all(look.gains == 1):
-        return frames
-    tables = np.clip(np.arange(256)[:, None] * look.gains + 0.5, 0, 255).astype(np.uint8)
-    return np.stack([tables[:, channel][frames[..., channel]] for channel in range(3)], axis=-1)
+        matrix[:, 2] += matrix[:, 0] * (width - 1)
+        matrix[:, 0] *= -1
+    size = (width, height - first_row)
+    moved = np.empty((len(frames), *size[::-1], 3), np.uint8)
+    for frame, out in zip(frames, moved):
+        cv2.warpAffine(frame, matrix, size, dst=out, borderMode=cv2.BORDER_REPLICATE)
+    return moved
 
 
 def augment_mels(mels: NDArray[np.float32], sound: Sound) -> NDArray[np.float32]:
-    """The mel windows (windows, 80, 16) with another loudness, tilt and noise floor."""
+    """The mel windows (windows, 80, columns) with another loudness, tilt and noise floor."""
     changed = np.where(mels > SILENCE, mels + sound.offset, SILENCE)
     if sound.floor is not None:
-        flutter = np.random.default_rng(sound.seed).normal(0, 0.25, mels.shape).astype(np.float32)
-        changed = np.maximum(changed, sound.floor + flutter)
+        flutter = np.random.default_rng(sound.seed).standard_normal(mels.shape, np.float32)
+        changed = np.maximum(changed, sound.floor + 0.25 * flutter)
+    changed[:, slice(*sound.bands)] = SILENCE
+    changed[:, :, slice(*sound.columns)] = SILENCE
     return np.clip(changed, SILENCE, -SILENCE).astype(np.float32)

@@ -1,161 +1,190 @@
-"""Training batches from the cache, each a pure function of (seed, step): resuming needs no loader state."""
+"""The tracks of a cache as training sees them, and batches for a generator: pure functions of (seed, step)."""
 
-import functools
+import json
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache import Cache, TrackRow
+from w2l.crops import Crops, skip
 from w2l.data.augment import AugmentSettings, augment_frames, augment_mels, draw_look, draw_sound
-from w2l.data.windows import expert_mel, generator_mels, is_silent, judge_mfcc, n_windows
+from w2l.data.recent import Recent, n_bytes, one
+from w2l.data.splits import plan_splits
+from w2l.data.windows import (
+    MFCC_PER_FRAME,
+    expert_mel,
+    generator_mels,
+    judge_mfcc,
+    silent_windows,
+    voiced_windows,
+    window_columns,
+    window_counts,
+)
 from w2l.errors import CacheError, TrainingError
 from w2l.faces.crop import CropSpec
-from w2l.files import fingerprint
+from w2l.index import Rows
 from w2l.timing import WINDOW_FRAMES
 
-VALIDATION_SHARE = 10
-"""Without a `val` list, one clip in so many validates."""
+logger = logging.getLogger(__name__)
 OPEN_FILES = 128
 """Crops kept open at once: each costs a file handle, of which a process may have only 1024."""
+SOUND_BYTES = 2**30
+"""Most memory for mels, and for MFCCs, that were used last: one minute of speech is 1.5 MB of mel."""
+SILENCE_BYTES = 2**27
+"""Most memory for which windows of a track are silent: a byte a window."""
 
 
 class Tracks:
-    """The tracks of one split: crops memory-mapped while in use, sounds in memory.
+    """The tracks of one split; nothing is opened before it is asked for, and memory stays bounded.
 
     Crops for a generator and its expert (`aligned`, `box`) are seen by their lower half and heard as mel; crops for a
-    judge are seen whole and heard as MFCC.
+    judge are seen whole and heard as MFCC. Where the audit found an offset, frames and sounds begin where both are
+    there: window w of a track is in sync, whatever the files hold.
     """
 
-    def __init__(self, cache: Cache, rows: list[TrackRow], crop: CropSpec) -> None:
-        """Opens `rows`; TrainingError when none has two complete windows."""
+    def __init__(self, cache: Cache, rows: Sequence[TrackRow], crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> None:
+        """Takes the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none."""
+        rows = Rows.of(rows)
+        seen_from, heard_from = first_frames(rows.numbers("offset"))
+        lost = window_columns(WINDOW_FRAMES) * (heard_from // WINDOW_FRAMES)
+        counts = window_counts(rows.numbers("n_frames") - seen_from, rows.numbers("n_columns") - lost, n_frames)
+        usable = rows.usable & (counts >= 2)
+        if not usable.any():
+            raise TrainingError(_why_none(rows, n_frames))
         self.for_judge = crop.kind == "judge"
-        usable = [row for row in rows if n_windows(row.n_frames, row.n_columns) >= 2]
-        if not usable:
-            raise TrainingError(
-                f"{len(rows)} tracks, none with two windows of {WINDOW_FRAMES} frames; add longer clips"
-            )
-        self.names = [row.clip for row in usable]
-        self.counts = np.array([n_windows(row.n_frames, row.n_columns) for row in usable], dtype=np.int64)
+        self.n_frames = n_frames
+        """Frames of a window."""
+        self.rows = rows.select(usable)
+        """The rows of the index."""
+        self.counts = counts[usable]
         """(tracks,): windows of each track."""
-        self.mels = [cache.load_track(row)[1] for row in usable]
-        self.mfccs = [cache.load_mfcc(row) for row in usable] if self.for_judge else []
-        self._open = functools.lru_cache(OPEN_FILES)(lambda track: cache.load_track(usable[track])[0])
+        self.first_row = 0 if self.for_judge else crop.size // 2
+        """First row of a crop that the network that compares faces with sounds sees."""
+        self._cache, self._seen_from, self._heard_from = cache, seen_from[usable], heard_from[usable]
+        self._crops = Recent(self._load_crops, OPEN_FILES, one)
+        self._mels = Recent(self._load_mel, SOUND_BYTES, n_bytes)
+        self._mfccs = Recent(self._load_mfcc, SOUND_BYTES, n_bytes)
+        self._silent = Recent(self._find_silent, SILENCE_BYTES, n_bytes)
 
     def __len__(self) -> int:
         """Number of tracks."""
-        return len(self.names)
+        return len(self.counts)
 
-    def frames(self, track: int) -> NDArray[np.uint8]:
-        """All crops of a track, (frames, height, width, 3), memory-mapped."""
-        return self._open(track)
+    @cached_property
+    def names(self) -> list[str]:
+        """The clip of each track."""
+        return self.rows.words("clip")
+
+    @cached_property
+    def speakers(self) -> list[str]:
+        """The speaker of each track; empty where unknown."""
+        return self.rows.words("speaker")
+
+    def frames(self, track: int) -> Crops:
+        """All crops of a track, (frames, height, width, 3), read as they are sliced."""
+        return self._crops[int(track)]
+
+    def mel(self, track: int) -> NDArray[np.float32]:
+        """Mel (80, columns) of a track; column 0 belongs to its frame 0."""
+        return self._mels[int(track)]
 
     def window(self, track: int, start: int) -> NDArray[np.uint8]:
-        """Five crops (frames, height, width, 3) from frame `start` on."""
-        return np.asarray(self.frames(track)[start : start + WINDOW_FRAMES])
+        """The crops (frames, height, width, 3) of the window that begins at frame `start`."""
+        return np.asarray(self.frames(track)[start : start + self.n_frames])
 
     def seen(self, track: int, start: int) -> NDArray[np.uint8]:
         """What the network that compares faces with sounds sees of `window`: (frames, rows, width, 3)."""
-        window = self.window(track, start)
-        return window if self.for_judge else window[:, window.shape[1] // 2 :]
+        return self.window(track, start)[:, self.first_row :]
 
     def heard(self, track: int, start: int) -> NDArray[np.float32]:
-        """What it hears: mel (80, 16), or MFCC (13, 20) for a judge."""
-        return judge_mfcc(self.mfccs[track], start) if self.for_judge else expert_mel(self.mels[track], start)
+        """What it hears: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
+        if self.for_judge:
+            return judge_mfcc(self._mfccs[int(track)], start, self.n_frames)
+        return expert_mel(self.mel(track), start, self.n_frames)
+
+    def silent(self, track: int) -> NDArray[np.bool_]:
+        """(windows,): which windows of a track hold no speech."""
+        return self._silent[int(track)]
+
+    def voiced(self, track: int) -> NDArray[np.bool_]:
+        """(windows,): in which windows of a track something is said most of the time."""
+        return voiced_windows(self.mel(track), int(self.counts[track]), self.n_frames)
 
     def is_silent(self, track: int, start: int) -> bool:
         """Whether the window at `start` holds no speech."""
-        return bool(is_silent(expert_mel(self.mels[track], start)))
+        return bool(self.silent(track)[start])
+
+    def _load_crops(self, track: int) -> Crops:
+        return skip(self._cache.load_crops(self.rows[track]), int(self._seen_from[track]))
+
+    def _load_mel(self, track: int) -> NDArray[np.float32]:
+        return expert_side(self._cache.load_mel(self.rows[track]), int(self._heard_from[track]))
+
+    def _load_mfcc(self, track: int) -> NDArray[np.float32]:
+        return self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * int(self._heard_from[track]) :]
+
+    def _find_silent(self, track: int) -> NDArray[np.bool_]:
+        return silent_windows(self.mel(track), int(self.counts[track]), self.n_frames)
 
 
-def open_splits(cache: Cache, crop: CropSpec) -> tuple[Tracks, Tracks]:
-    """Tracks to train on and to validate on.
+def first_frames(offsets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first frame that is seen, and the first one that is heard, of tracks with these offsets.
 
-    The lists `train` and `val` where the cache has both; otherwise a fixed tenth of the clips, chosen by their names,
-    validates (at least one clip, never a clip of `test` or `unseen`).
+    Face i has sound i - offset. The sound begins at a multiple of five frames, which is a whole number of mel columns:
+    so all that is true of the columns of a track without offset is true of these, for up to four frames less.
     """
-    rows = [row for row in cache.tracks() if row.split not in ("test", "unseen")]
-    train = [row for row in rows if row.split in ("train", "pretrain")]
-    val = [row for row in rows if row.split == "val"]
-    if not (train and val):
-        if len({row.clip for row in rows}) < 2:
-            raise CacheError(f"cache {cache.root} has {len(rows)} tracks to train on; preprocess two clips or more")
-        ranked = sorted({row.clip for row in rows}, key=fingerprint)
-        chosen = set(ranked[: max(1, len(ranked) // VALIDATION_SHARE)])
-        train = [row for row in rows if row.clip not in chosen]
-        val = [row for row in rows if row.clip in chosen]
-    return Tracks(cache, train, crop), Tracks(cache, val, crop)
+    behind = np.maximum(0, -offsets.astype(np.int64))
+    heard = -(-behind // WINDOW_FRAMES) * WINDOW_FRAMES
+    return heard + offsets, heard
+
+
+def expert_side(mel: NDArray[np.float32], heard_from: int) -> NDArray[np.float32]:
+    """The mel (80, columns) from frame `heard_from`, a multiple of five, on."""
+    return mel[:, window_columns(heard_from) :]
+
+
+def _why_none(rows: Rows, n_frames: int) -> str:
+    """Says why no row can be used, with the number of rows for each reason."""
+    usable = rows.select(rows.usable)
+    few = int((usable.numbers("n_frames") < n_frames + 1).sum())
+    aside = {reason: count for reason, count in rows.counts("status").items() if reason}
+    reasons = {
+        f"shorter than two windows of {n_frames} frames": few,
+        "with too little sound, or none left after its offset": len(usable) - few,
+        f"set aside by the audit (most often: {next(iter(aside), '')})": sum(aside.values()),
+    }
+    said = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    return f"{len(rows)} tracks, none usable{': ' if said else ''}{said}; add longer clips in which a face speaks"
+
+
+def open_splits(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> tuple[Tracks, Tracks]:
+    """Tracks to train on and to validate on: as the lists say, else by speaker; see `w2l.data.splits`."""
+    rows = cache.tracks()
+    division = plan_splits(zip(rows.words("clip"), rows.words("split"), rows.words("speaker")))
+    train, val = (rows.select(rows.has("clip", *division.members(split))) for split in ("train", "val"))
+    if not (len(train) and len(val)):
+        raise CacheError(
+            f"cache {cache.root} has {len(division.splits)} clips to train on; preprocess two clips or more"
+        )
+    for note in division.notes:
+        logger.warning("%s", note)
+    return Tracks(cache, train, crop, n_frames), Tracks(cache, val, crop, n_frames)
 
 
 def crop_spec(cache: Cache) -> CropSpec:
-    """How the cache's crops were cut; CacheError when they differ among each other."""
-    found: dict[str, Any] = {}
-    for clip in cache.clips():
-        outcome = clip.outcome("preprocess")
-        if outcome.get("tracks"):
-            found[fingerprint(outcome["crop"])] = outcome["crop"]
+    """How the cache's crops were cut, from the index; CacheError when they differ among each other."""
+    rows = cache.all_tracks()
+    found = rows.distinct("crop")
     if not found:
         raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
     if len(found) > 1:
         raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
-    return CropSpec(**next(iter(found.values())))
-
-
-@dataclass(frozen=True)
-class ExpertBatch:
-    """Windows for the expert, several of each clip."""
-
-    faces: NDArray[np.uint8]
-    """(batch, frames, rows, width, 3): lower halves, or whole crops for a judge."""
-    sounds: NDArray[np.float32]
-    """(batch, 80, 16) mel, or (batch, 13, 20) MFCC for a judge."""
-    partner: NDArray[np.int64]
-    """(batch,): for each window another one of the same clip, at least the gap away."""
-    in_sync: NDArray[np.bool_]
-    """(batch,): the paper's coin: pair the face with its own sound, or with its partner's."""
-    silent: NDArray[np.bool_]
-    """(batch,): windows without speech."""
-
-
-def _rng(seed: int, step: int) -> np.random.Generator:
-    return np.random.default_rng([seed, step])
-
-
-def _spread_starts(rng: np.random.Generator, count: int, n_starts: int, gap: int) -> NDArray[np.int64]:
-    """`count` window starts in [0, n_starts), any two at least `gap` apart; n_starts > gap * (count - 1)."""
-    free = n_starts - gap * (count - 1)
-    return np.asarray(rng.permutation(np.sort(rng.integers(0, free, count)) + gap * np.arange(count)))
-
-
-def expert_batch(
-    tracks: Tracks, seed: int, step: int, n_clips: int, per_clip: int, gap: int, augment: AugmentSettings
-) -> ExpertBatch:
-    """Batch `step` of an expert's training: `per_clip` windows, `gap` apart, of each of `n_clips` clips.
-
-    Tracks without room for these windows are left out, and no track comes twice: with fewer than `n_clips` of them the
-    batch is smaller. TrainingError when there is none.
-    """
-    rng = _rng(seed, step)
-    roomy = np.flatnonzero(tracks.counts > gap * (per_clip - 1))
-    if not len(roomy):
-        raise TrainingError(
-            f"none of {len(tracks)} tracks has room for {per_clip} windows {gap} frames apart; add longer clips, or "
-            "set per_clip or gap lower"
-        )
-    n_clips = min(n_clips, len(roomy))
-    faces, sounds, silent = [], [], []
-    for track in rng.choice(roomy, n_clips, replace=False):
-        look, sound = draw_look(rng, augment), draw_sound(rng, augment)
-        for start in map(int, _spread_starts(rng, per_clip, tracks.counts[track], gap)):
-            faces.append(augment_frames(tracks.seen(track, start), look))
-            heard = tracks.heard(track, start)
-            sounds.append(heard if tracks.for_judge else augment_mels(heard[None], sound)[0])
-            silent.append(tracks.is_silent(track, start))
-    within = (np.arange(per_clip) + rng.integers(1, max(per_clip, 2), (n_clips, per_clip))) % per_clip
-    partner = (within + per_clip * np.arange(n_clips)[:, None]).ravel()
-    in_sync = rng.random(len(faces)) < 0.5
-    return ExpertBatch(np.stack(faces), np.stack(sounds), partner, in_sync, np.array(silent))
+    return CropSpec(**json.loads(found[0]))
 
 
 @dataclass(frozen=True)
@@ -180,10 +209,10 @@ def generator_batch(
     `still` references are one frame repeated over the window, as `sync` uses them, so that they cannot leak the
     mouth's movement; otherwise five frames in a row, as published.
     """
-    rng = _rng(seed, step)
+    rng = np.random.default_rng([seed, step])
     parts: list[tuple[NDArray[Any], ...]] = []
-    for track in rng.integers(0, len(tracks), size):
-        frames, mel = tracks.frames(track), tracks.mels[track]
+    for track in rng.integers(0, len(tracks), size).tolist():
+        frames, mel = tracks.frames(track), tracks.mel(track)
         look, sound = draw_look(rng, augment), draw_sound(rng, augment)
         start = int(rng.integers(0, tracks.counts[track]))
         references = [_reference(rng, frames, start, still) for _ in range(n_references)]
@@ -199,10 +228,10 @@ def generator_batch(
     return GeneratorBatch(*(np.stack(column) for column in zip(*parts)))
 
 
-def _reference(rng: np.random.Generator, frames: NDArray[np.uint8], start: int, still: bool) -> NDArray[np.uint8]:
+def _reference(rng: np.random.Generator, frames: Crops, start: int, still: bool) -> NDArray[np.uint8]:
     """Five reference frames (frames, height, width, 3), where there is room outside the window at `start`."""
     length = 1 if still else WINDOW_FRAMES
     allowed = [idx for idx in range(len(frames) - length + 1) if idx + length <= start or idx >= start + WINDOW_FRAMES]
     first = int(rng.choice(allowed)) if allowed else int(rng.integers(0, len(frames) - length + 1))
-    chosen = frames[first : first + length]
-    return np.repeat(chosen, WINDOW_FRAMES, axis=0) if still else np.asarray(chosen)
+    chosen = np.asarray(frames[first : first + length])
+    return np.repeat(chosen, WINDOW_FRAMES, axis=0) if still else chosen

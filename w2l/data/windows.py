@@ -1,41 +1,57 @@
-"""What a sample is: five frames and their sixteen mel columns; pure."""
+"""What a sample is: five frames (or more) and their mel columns, 16 for 5 frames; pure."""
+
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from w2l.timing import FPS, MEL_RATE, WINDOW_COLUMNS, WINDOW_FRAMES, generator_window_start, window_start
+from w2l.timing import WINDOW_COLUMNS, WINDOW_FRAMES, generator_window_start, window_start
 
 MFCC_PER_FRAME = 4
 """Columns of the judge's sound per video frame: 100 a second."""
-MFCC_WINDOW = MFCC_PER_FRAME * WINDOW_FRAMES
-"""Columns of the judge's window: 20."""
 SILENCE = -4.0
 """The mel value of digital silence."""
-SILENT_LEVEL = -2.6
-"""Mean mel level, over the bands and columns of a window, under which a window counts as silent."""
+SILENT_LEVEL = -3.0
+"""Mel level of the loudest column, mean over its bands, under which a window is silent: nothing is said in it."""
+VOICED_LEVEL = -2.6
+"""Mel level, mean over bands and columns, from which a window counts as voiced: something is said in most of it."""
+
+
+def window_columns(n_frames: int) -> int:
+    """Mel columns that a window of `n_frames` frames touches: 16 for 5, 52 for 16."""
+    return -(-n_frames * WINDOW_COLUMNS // WINDOW_FRAMES)
 
 
 def n_windows(n_frames: int, n_columns: int, length: int = WINDOW_FRAMES) -> int:
     """Number of complete windows of `length` frames for which the mel is complete, too."""
-    by_sound = -(-(n_columns - WINDOW_COLUMNS + 1) * FPS // MEL_RATE)  # starts are rounded down, so this goes up
-    return max(0, min(n_frames - length + 1, by_sound))
+    return int(window_counts(np.array(n_frames), np.array(n_columns), length))
 
 
-def mel_window(mel: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-    """Columns ``start .. start + 16`` of `mel` (80, columns); outside the sound there is silence."""
-    end = start + WINDOW_COLUMNS
+def window_counts(
+    n_frames: NDArray[np.integer[Any]], n_columns: NDArray[np.integer[Any]], length: int = WINDOW_FRAMES
+) -> NDArray[np.int64]:
+    """As `n_windows`, for many tracks at once: (tracks,) each."""
+    free = n_columns.astype(np.int64) - window_columns(length) + 1
+    by_sound = -(-free * WINDOW_FRAMES // WINDOW_COLUMNS)  # starts are rounded down, so this goes up
+    return np.maximum(0, np.minimum(n_frames.astype(np.int64) - length + 1, by_sound))
+
+
+def mel_window(mel: NDArray[np.float32], start: int, n_columns: int = WINDOW_COLUMNS) -> NDArray[np.float32]:
+    """Columns ``start .. start + n_columns`` of `mel` (80, columns); outside the sound there is silence."""
+    end = start + n_columns
     if start >= 0 and end <= mel.shape[1]:
         return mel[:, start:end]
-    window = np.full((mel.shape[0], WINDOW_COLUMNS), SILENCE, dtype=np.float32)
+    window = np.full((mel.shape[0], n_columns), SILENCE, dtype=np.float32)
     inside = slice(max(start, 0), min(max(end, 0), mel.shape[1]))
     if inside.start < inside.stop:
         window[:, inside.start - start : inside.stop - start] = mel[:, inside]
     return window
 
 
-def expert_mel(mel: NDArray[np.float32], frame_idx: int) -> NDArray[np.float32]:
-    """Mel (80, 16) of the window that begins at frame `frame_idx`, as the expert hears it."""
-    return mel_window(mel, window_start(frame_idx))
+def expert_mel(mel: NDArray[np.float32], frame_idx: int, n_frames: int = WINDOW_FRAMES) -> NDArray[np.float32]:
+    """Mel (80, columns) of the window of `n_frames` frames that begins at frame `frame_idx`, as the expert hears it."""
+    return mel_window(mel, window_start(frame_idx), window_columns(n_frames))
 
 
 def generator_mels(mel: NDArray[np.float32], frame_idx: int, length: int = WINDOW_FRAMES) -> NDArray[np.float32]:
@@ -44,16 +60,32 @@ def generator_mels(mel: NDArray[np.float32], frame_idx: int, length: int = WINDO
     return np.stack([mel_window(mel, start) for start in starts])
 
 
-def judge_mfcc(mfcc: NDArray[np.float32], frame_idx: int) -> NDArray[np.float32]:
-    """MFCC (13, 20) of the window that begins at frame `frame_idx`, the last column repeated where the sound ends."""
-    start = frame_idx * MFCC_PER_FRAME
-    window = mfcc[:, start : start + MFCC_WINDOW]
-    return np.pad(window, ((0, 0), (0, MFCC_WINDOW - window.shape[1])), mode="edge")
+def judge_mfcc(mfcc: NDArray[np.float32], frame_idx: int, n_frames: int = WINDOW_FRAMES) -> NDArray[np.float32]:
+    """MFCC (13, 4 * frames) of the window that begins at frame `frame_idx`, the last column repeated where it ends."""
+    start, length = frame_idx * MFCC_PER_FRAME, n_frames * MFCC_PER_FRAME
+    window = mfcc[:, start : start + length]
+    return np.pad(window, ((0, 0), (0, length - window.shape[1])), mode="edge")
 
 
 def is_silent(mels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which mel windows (..., 80, 16) hold no speech: their mean level is under `SILENT_LEVEL`."""
-    return np.asarray(mels.mean(axis=(-2, -1)) < SILENT_LEVEL)
+    """Which mel windows (..., 80, columns) hold no speech: no column is as loud as `SILENT_LEVEL`."""
+    return np.asarray(mels.mean(axis=-2).max(axis=-1) < SILENT_LEVEL)
+
+
+def silent_windows(mel: NDArray[np.float32], count: int, n_frames: int = WINDOW_FRAMES) -> NDArray[np.bool_]:
+    """(count,): as `is_silent`, for the windows at frames 0, 1, ... of `mel` (80, columns), which must hold them."""
+    return np.asarray(_levels(mel, count, n_frames).max(axis=1) < SILENT_LEVEL)
+
+
+def voiced_windows(mel: NDArray[np.float32], count: int, n_frames: int = WINDOW_FRAMES) -> NDArray[np.bool_]:
+    """(count,): which windows are voiced, see `VOICED_LEVEL`; between silent and voiced ones speech sets in or ends."""
+    return np.asarray(_levels(mel, count, n_frames).mean(axis=1) >= VOICED_LEVEL)
+
+
+def _levels(mel: NDArray[np.float32], count: int, n_frames: int) -> NDArray[np.float64]:
+    """(windows, columns): level of each column of the windows at frames 0, 1, ..."""
+    columns = sliding_window_view(mel.mean(axis=0, dtype=np.float64), window_columns(n_frames))
+    return columns[np.arange(count) * WINDOW_COLUMNS // WINDOW_FRAMES]
 
 
 def nearest_frames(times: NDArray[np.float64], fps: float) -> NDArray[np.int64]:

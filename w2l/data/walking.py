@@ -1,0 +1,83 @@
+"""What lies below a folder: one look at each directory, links followed once, nothing unreadable passed over."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+VIDEO_SUFFIXES = frozenset(
+    [".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"]
+)
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file of this name counts as a video: a known suffix, and no leading dot."""
+    return name[:1] != "." and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+
+
+@dataclass
+class Walk:
+    """The videos below a folder."""
+
+    root: str
+    videos: list[str] = field(default_factory=list)
+    """Paths below the root, sorted."""
+    unreadable: list[str] = field(default_factory=list)
+    """Folders that cannot be looked into and links that lead nowhere, below the root, each with the reason."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Suffix -> how many files have it, of those that are no videos."""
+
+
+def walk_videos(root: str, limit: int | None = None) -> Walk:
+    """All videos below `root`, or about the first `limit` of them, whatever their order.
+
+    Hidden files and folders are left out. Links to folders are followed, after everything else; a folder that is
+    reached twice counts once, and a link to a folder that holds the root not at all: links cannot lead in circles.
+    """
+    walk = Walk(root)
+    seen: set[tuple[int, int]] = set()
+    above = os.path.realpath(root)
+    folders, links = [""], list[str]()
+    while folders or links:
+        if not folders:
+            links.sort(reverse=True)
+            link = links.pop()
+            if _holds(os.path.realpath(os.path.join(root, link)), above):
+                continue
+            folders.append(link)
+        folder = folders.pop()
+        try:
+            for entry in _entries(os.path.join(root, folder), seen):
+                _sort_in(entry, os.path.join(folder, entry.name), walk, folders, links)
+                if limit is not None and len(walk.videos) >= limit:
+                    return walk
+        except OSError as error:
+            walk.unreadable.append(f"{folder or root}: {error.strerror}")
+    walk.videos.sort()
+    return walk
+
+
+def _holds(folder: str, inner: str) -> bool:
+    return inner == folder or inner.startswith(os.path.join(folder, ""))
+
+
+def _entries(path: str, seen: set[tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds, unless it was `seen`."""
+    status = os.stat(path)
+    if (status.st_dev, status.st_ino) not in seen:
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as entries:
+            yield from entries
+
+
+def _sort_in(entry: os.DirEntry[str], path: str, walk: Walk, folders: list[str], links: list[str]) -> None:
+    if entry.name[0] == ".":
+        return
+    if entry.is_dir():
+        (links if entry.is_symlink() else folders).append(path)
+    elif not is_video_name(entry.name):
+        walk.others[os.path.splitext(entry.name)[1]] += 1
+    elif entry.is_file():
+        walk.videos.append(path)
+    elif entry.is_symlink():
+        walk.unreadable.append(f"{path}: a link to nothing")
