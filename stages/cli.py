@@ -12,6 +12,7 @@ from w2l.errors import W2LError
 COMMANDS = {
     "preprocess": ("stages.preprocess:command", "Folder of talking clips -> face crops and mels in the cache."),
     "detect": ("stages.detect:command", "Find the faces of one video."),
+    "audit": ("stages.audit:command", "Find tracks whose sound is out of step, and repair that."),
     "train-expert": ("stages.train_expert:command", "Train the network that tells sync from off sync."),
     "train": ("stages.train:command", "Train the generator that redraws mouths."),
     "sync": ("stages.sync:command", "Redraw the mouth of a video to fit a speech."),

@@ -273,7 +273,7 @@ def test_foreign_weights_are_never_opened(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_nothing_heavy_is_imported_and_nothing_is_said(spec: str) -> None:
     """Neither TensorFlow for MTCNN, nor all of insightface for one of its files."""
-    heavy = ("tensorflow", "keras", "mtcnn", "insightface", "scipy", "skimage", "onnx", "requests")
+    heavy = ("tensorflow", "keras", "mtcnn", "insightface", "scipy", "skimage", "requests")
     script = (
         f"import sys; from w2l.faces.detector import make_detector; make_detector({spec!r}); "
         f"sys.exit(','.join(name for name in sys.modules if name in {heavy!r}) or 0)"

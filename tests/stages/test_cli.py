@@ -62,13 +62,13 @@ def test_help_lists_every_command_and_each_has_one_of_its_own(run: Run) -> None:
 @pytest.mark.parametrize(("arguments", "said"), [
     (("nosuch",), "No such command 'nosuch'. See w2l --help."),
     (("--nosuch",), "No such option"),
-    (("preprocess",), "Missing argument 'FOLDER'."),
+    (("preprocess",), "Missing argument 'FOLDER'"),
     (("preprocess", ".", "--device", "tpu"), "'tpu' is not one of"),
     (("preprocess", ".", "--set", "crop.siz=64"), "unknown setting preprocess.crop.siz; did you mean size?"),
     (("preprocess", ".", "--set", "crop.size"), "write key=value"),
     (("preprocess", ".", "--set", "crop=7"), "preprocess.crop must hold"),
     (("preprocess", ".", "--set", "crop.pads=[1]"), "must be a list of 4 values"),
-    (("preprocess", ".", "--set", "min_track_s=0.1"), "at least 0.2"),
+    (("preprocess", ".", "--set", "gates.min_track_s=0.1"), "at least 0.2"),
     (("preprocess", ".", "--config", "none.yaml"), "none.yaml cannot be read"),
     (("preprocess", ".", "--device", "cuda"), "no CUDA GPU"),
 ])  # fmt: skip
@@ -78,6 +78,7 @@ def test_wrong_usage_is_one_line_and_status_two(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["w2l"])
     (tmp_path / "a.mp4").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
     status, out, err = run(*arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("error: ")
@@ -90,13 +91,15 @@ def test_wrong_usage_is_one_line_and_status_two(
     (KeyboardInterrupt(), 130, "error: interrupted"),
 ])  # fmt: skip
 def test_errors_are_one_line_but_for_debug(
-    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
+    (tmp_path / "a.mp4").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stages.preprocess, "run", fail)
-    ended, out, err = run("preprocess", ".")
+    ended, out, err = run("preprocess", ".", "-q")
     assert (ended, out) == (status, "")
     assert said in err
     assert err.strip().count("\n") == 0
@@ -107,8 +110,9 @@ def test_errors_are_one_line_but_for_debug(
 
 def test_bugs_are_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(stages.preprocess, "run", lambda *_: {}["bug"])
+    (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(KeyError):
-        cli.main(["preprocess", ".", "--cache", str(tmp_path / "cache")])
+        cli.main(["preprocess", str(tmp_path), "--cache", str(tmp_path / "cache")])
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import stages.preprocess
+import w2l.tasks
 from stages import cli
 from w2l.cache import Cache
 from w2l.data.layouts import Listing, Source
@@ -28,6 +30,8 @@ Image = NDArray[np.uint8]
 Run = Callable[..., tuple[int, str, str]]
 DrawFace = Callable[[Image, float, float, float], NDArray[np.float64]]
 HEIGHT, WIDTH = 80, 96
+TEXTURE = np.random.default_rng(0).integers(0, 160, (HEIGHT // 4, WIDTH // 4, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+"""A picture with edges, as a plain one counts as blurred."""
 
 
 def noise(duration_s: float) -> NDArray[np.float32]:
@@ -48,7 +52,7 @@ def make_clip(
     if sound_s is not None:
         speech = path.with_name("speech.wav")
         write_wav(speech, noise(sound_s))
-    still = np.full((HEIGHT, WIDTH, 3), 20, np.uint8) if image is None else image
+    still = TEXTURE if image is None else image
     height, width = still.shape[:2]
     n_frames = round(picture_s * fps)
     origin_s = -sound_starts_s if sound_starts_s else None
@@ -73,7 +77,7 @@ class OneFace:
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         self.n_shown += len(images)
         points = np.array([[38.0, 28], [58, 28], [48, 40], [40, 52], [56, 52]])
-        face = Detection(np.array([28.0, 12, 68, 66]), 0.99, points)
+        face = Detection(np.array([24.0, 8, 72, 70]), 0.99, points)
         return [[face] if self.n_shown <= self.n_seen else [] for _ in images]
 
 
@@ -90,7 +94,7 @@ def preprocess(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: 
     """Runs `w2l preprocess` in an empty folder; gives status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("W2L_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(stages.preprocess, "POLL_S", 0.02)
+    monkeypatch.setattr(w2l.tasks, "BUSY_S", 0.02)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -129,7 +133,7 @@ def test_crops_come_at_25_fps_from_a_drawn_face_at_30(
     assert crops.shape == (30, 96, 96, 3)
     assert mel.shape == (80, row.n_columns)
     times, looks = zip(*((frame.time_s, float(frame.image[60:120, 70:130].mean())) for frame in read_frames(video)))
-    inner = [float(crop[30:70, 30:70].mean()) for crop in crops]
+    inner = [float(crop[30:70, 30:70].mean()) for crop in crops[0 : len(crops)]]
     slope, offset = np.polyfit(inner, [looks[idx] for idx in nearest_frames(np.array(times), 25)], 1)
     found = [int(np.abs(np.array(looks) - (slope * value + offset)).argmin()) for value in inner]
     assert np.abs(np.array(found) - nearest_frames(np.array(times), 25)).max() <= 1
@@ -150,7 +154,7 @@ def test_the_second_run_does_nothing_and_says_so(
     before, n_shown = contents(cache.root), detector.n_shown
     stamps = {path: path.stat().st_mtime_ns for path in cache.root.rglob("*")}
     status, out, err = preprocess("in")
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, "in: layout folder, 2 videos (2 no split)\n")
     assert "0 clips prepared, 2 ready before; nothing to do; 2 tracks" in out
     assert detector.n_shown == n_shown
     assert contents(cache.root) == before
@@ -165,7 +169,7 @@ def test_a_changed_source_is_done_again(preprocess: Run, cache: Cache, tmp_path:
     make_clip(tmp_path / "in" / "a.mp4")
     preprocess("in")
     make_clip(tmp_path / "in" / "a.mp4", 0.8, fps=25)
-    assert "1 clips prepared, 0 ready" in preprocess("in", "--set", "min_track_s=0.5")[1]
+    assert "1 clips prepared, 0 ready" in preprocess("in", "--set", "gates.min_track_s=0.5")[1]
     assert cache.tracks()[0].n_frames == 20
 
 
@@ -195,7 +199,7 @@ def test_bad_clips_are_set_aside_and_the_others_go_on(
     folder = tmp_path / "in"
     good = make_clip(folder / "d good.mp4", image=image)
     make_clip(folder / "a-silent.mp4", 0.4, None, image=image)
-    make_clip(folder / "b-empty-room.mp4")
+    make_clip(folder / "b-empty-room.mp4", image=np.full((HEIGHT, WIDTH, 3), 20, np.uint8))
     make_clip(folder / "c-short-sound.mp4", 1.2, 0.1, image=image)
     (folder / "e-cut.mp4").write_bytes(good.read_bytes()[:600])
     (folder / "f-empty.mp4").write_bytes(b"")
@@ -204,8 +208,9 @@ def test_bad_clips_are_set_aside_and_the_others_go_on(
     (folder / "sound.wav").rename(folder / "h-sound.avi")
     shutil.copy(good, folder / "i-good.mp4")
     expected = {
-        "a-silent": "has no sound stream", "b-empty-room": "no face seen for 1 s on end",
-        "c-short-sound": "overlap for 0.", "e-cut": "e-cut.mp4", "f-empty": "the file is empty",
+        "a-silent": "has no sound stream", "b-empty-room": "no face seen for one window on end",
+        "c-short-sound": "no face is seen for one window on end while there is sound (0.1", "e-cut": "e-cut.mp4",
+        "f-empty": "the file is empty",
         "g-text": "not a readable video", "h-sound": "holds no video",
     }  # fmt: skip
     status, out, err = preprocess("in", "--json")
@@ -250,8 +255,8 @@ def test_sound_of_another_length_or_start(
     preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace, sound: dict[str, float], n_frames: int,
     silent_s: float,
 ) -> None:  # fmt: skip
-    make_clip(tmp_path / "in" / "a.mkv", **sound)
-    assert preprocess("in")[0] == 0
+    make_clip(tmp_path / "in" / "a.mkv", **sound)  # type: ignore[arg-type]
+    assert preprocess("in", "--set", "gates.min_track_s=0.5")[0] == 0
     row = cache.tracks()[0]
     assert abs(row.n_frames - n_frames) <= 1
     crops, mel = cache.load_track(row)
@@ -270,8 +275,9 @@ def test_a_face_must_be_seen_long_enough(
     detector.n_seen = 4  # frames 0, 5, 10 and 15
     status, _, err = preprocess("in")
     assert status == 1
-    assert "no face seen for 1 s on end (faces in 4 looked-at frames of 60)" in err
-    assert preprocess("in", "--set", "min_track_s=0.5")[0] == 0
+    said = r"set aside a: .*/a.mp4: too short: from 0.0 s on it is seen and heard for 0.\d+ s, less than 1 s"
+    assert re.search(said, err)
+    assert preprocess("in", "--set", "gates.min_track_s=0.5")[0] == 0
     assert cache.tracks()[0].n_frames in range(16, 22)
 
 
@@ -332,17 +338,22 @@ def test_bad_input_is_one_line(
     (tmp_path / "damaged" / "cache.json").write_text("{")
     (tmp_path / "wrong.txt").write_text("b\n")
     ended, out, err = preprocess(*arguments)
-    assert (ended, out, err.count("\n")) == (status, "", 1)
-    assert err.startswith("error: ")
-    assert said in err
+    said_of_layout, _, complaint = err.rpartition("error: ")
+    assert (ended, out) == (status, "")
+    assert complaint.count("\n") == 1
+    assert said in complaint
+    assert said_of_layout in ("", "in: layout folder, 1 videos (1 no split)\n")
 
 
-def test_a_damaged_record_is_one_line(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
+def test_a_damaged_record_is_named_and_the_others_go_on(
+    preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace
+) -> None:
     make_clip(tmp_path / "in" / "a.mp4")
     preprocess("in")
+    make_clip(tmp_path / "in" / "b.mp4")
     (cache.clip("a").folder / "clip.json").write_text("{")
-    status, out, err = preprocess("in")
-    assert (status, out, err.count("\n")) == (1, "", 1)
+    status, _, err = preprocess("in", "--json")
+    assert (status, err.count("Traceback")) == (1, 0)
     assert "delete it" in err
     (cache.clip("a").folder / "clip.json").unlink()
     cache.clip("a").faces.write_bytes(b"PK\x03\x04")
@@ -384,3 +395,116 @@ def test_clips_of_another_process_are_waited_for(
     assert status == 0
     assert "2 clips prepared" in out
     assert not list(cache.root.rglob(".lock"))
+
+
+def test_a_mistyped_folder_makes_no_cache(preprocess: Run, tmp_path: Path) -> None:
+    for arguments in (("clpis",), ("clpis", "--jobs", "2"), ("--report",), ()):
+        status, out, err = preprocess(*arguments)
+        assert status in (1, 2)
+        assert (out, err.count("\n")) == ("", 1)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_strict_stops_at_the_first_clip_that_cannot_be_used(
+    preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace
+) -> None:
+    make_clip(tmp_path / "in" / "a.mp4")
+    (tmp_path / "in" / "b.mp4").write_bytes(b"")
+    make_clip(tmp_path / "in" / "c.mp4")
+    status, out, err = preprocess("in", "--strict")
+    assert (status, out) == (1, "")
+    assert "error: b cannot be used: " in err
+    assert "the file is empty" in err
+    assert [clip.id for clip in cache.clips()] == ["a", "b"]
+    assert preprocess("in", "--strict")[0] == 1  # known by now, and still no clip to be used
+    (tmp_path / "list.txt").write_text("a\nnowhere\n")
+    status, _, err = preprocess("in", "--strict", "--filelist", "list.txt")
+    assert status == 1
+    assert "nowhere: not found" in err
+    assert preprocess("in")[0] == 1
+    assert cache.clip("c").outcome("preprocess")["outcome"] == "done"
+
+
+def test_the_summary_counts_reasons_and_names_some(
+    preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages.preprocess, "MOST_NAMED", 2)
+    for name in "abcd":
+        (tmp_path / "in" / f"{name}.mp4").parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.mp4").write_bytes(b"")
+    make_clip(tmp_path / "in" / "mute.mp4", 0.4, None)
+    make_clip(tmp_path / "in" / "short.mp4", 0.6, 0.6)
+    make_clip(tmp_path / "in" / "z.mp4")
+    status, out, _ = preprocess("in")
+    assert status == 1
+    assert "6 clips cannot be used: 1 no sound, 1 too short, 4 unreadable\n" in out
+    assert "1 face tracks rejected: 1 too short" in out
+    assert out.count("set aside ") == 4
+    assert "... and 2 more: unreadable; --json names all" in out
+    found = json.loads(preprocess("in", "--json")[1])
+    assert found["reasons"] == {"no sound": ["mute"], "too short": ["short"], "unreadable": list("abcd")}
+    assert (found["rejected"], len(found["set_aside"]), found["tracks"]) == ({"too short": 1}, 6, 1)
+
+
+def test_a_gate_alone_needs_no_new_detections_and_the_record_says_why(
+    preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace
+) -> None:
+    make_clip(tmp_path / "in" / "a.mp4")
+    preprocess("in")
+    n_shown = detector.n_shown
+    status, out, _ = preprocess("in", "--set", "gates.min_face_px=200")
+    assert (status, detector.n_shown) == (1, n_shown)
+    assert "1 clips cannot be used: 1 small face" in out
+    outcome = cache.clip("a").outcome("preprocess")
+    assert (outcome["gate"], outcome["rejected"][0]["gate"], outcome["tracks"]) == ("small face", "small face", [])
+    assert len(cache.all_tracks()) == 0
+    assert preprocess("in")[0] == 0
+    assert (detector.n_shown, len(cache.all_tracks())) == (n_shown, 1)
+
+
+def test_compressed_crops(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
+    make_clip(tmp_path / "in" / "a.mp4")
+    preprocess("in")
+    raw, mel = cache.load_track(cache.tracks()[0])
+    raw = np.asarray(raw[0 : len(raw)])
+    assert "1 clips prepared" in preprocess("in", "--set", "store=jpeg")[1]
+    crops, same_mel = cache.load_track(cache.tracks()[0])
+    assert np.abs(np.asarray(crops[0 : len(crops)]).astype(int) - raw).mean() < 6
+    assert np.array_equal(mel, same_mel)
+    assert preprocess("in", "--set", "store=zip")[0] == 2
+
+
+def test_speakers_of_the_folder_are_kept(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
+    make_clip(tmp_path / "in" / "s1" / "a.mp4")
+    make_clip(tmp_path / "in" / "s2" / "b.mp4")
+    preprocess("in")
+    assert [row.speaker for row in cache.tracks()] == ["s1", "s2"]
+
+
+def test_the_report_alone_and_behind_a_run(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
+    make_clip(tmp_path / "in" / "a.mp4")
+    (tmp_path / "in" / "b.mp4").write_bytes(b"")
+    status, out, err = preprocess("--report", "in")  # the folder is no file for the page
+    assert status == 1
+    assert "1 clips cannot be used: 1 unreadable" in err
+    assert "unreadable" in out
+    page = cache.root / "report.html"
+    assert out.endswith(f"{page}\n")
+    assert "<svg" in page.read_text() or "<img" in page.read_text()
+    n_shown = detector.n_shown
+    status, out, _ = preprocess("--report", tmp_path / "page.html")
+    assert (status, detector.n_shown) == (0, n_shown)
+    assert (tmp_path / "page.html").exists()
+
+
+@pytest.mark.slow
+def test_several_jobs_make_what_one_makes(preprocess: Run, tmp_path: Path, draw_face: DrawFace) -> None:
+    image = np.full((160, 200, 3), (40, 70, 90), np.uint8)
+    draw_face(image, 100, 85, 50)
+    for name in ("a", "b", "c"):
+        make_clip(tmp_path / "in" / f"{name}.mp4", image=image)
+    (tmp_path / "in" / "d.mp4").write_bytes(b"")
+    quick = ("--set", "detect.detector=mtcnn")
+    assert preprocess("in", *quick, "--cache", "one")[0] == 1
+    assert preprocess("in", *quick, "--cache", "two", "--jobs", 2)[0] == 1
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from w2l.cache import Cache
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
 
+N_KILLS = int(os.environ.get("W2L_KILLS", "6"))
+"""How often a run of several jobs is killed at a random moment."""
 Image = NDArray[np.uint8]
 DrawFace = Callable[[Image, float, float, float], NDArray[np.float64]]
 
@@ -25,7 +28,10 @@ import cv2
 import numpy as np
 import stages.preprocess
 import w2l.locks
+import w2l.tasks
 from w2l.cache import Cache
+from w2l.data.gates import GateSettings
+from w2l.data.layouts import find_videos
 from w2l.data.prepare import PrepareSettings
 from w2l.faces.crop import CropSpec
 from w2l.faces.detector import Detection
@@ -58,8 +64,9 @@ def count(event, arguments):
 
 
 def run(size=48, force=False):
-    settings = PrepareSettings(CropSpec(size=size), DetectSettings(stride=2), min_track_s=0.2)
-    stages.preprocess.run(settings, videos, Cache.open(root, create=True), force=force)
+    gates = GateSettings(min_track_s=0.2, min_face_px=20.0)
+    settings = PrepareSettings(CropSpec(size=size), DetectSettings(stride=2), gates)
+    stages.preprocess.run(settings, find_videos(videos), Cache.open(root, create=True), force=force)
 
 
 def fork(kill_at=None, **disturbed):
@@ -87,7 +94,7 @@ def contents():
 
 stages.preprocess.make_detector = lambda *_: OneFace()
 stages.preprocess.logger.disabled = True
-stages.preprocess.POLL_S = 0.02
+w2l.tasks.BUSY_S = 0.02
 w2l.locks.UNSIGNED_S = 0.1
 os.fsync = lambda _: None  # matters when the power fails, not here
 mel_filters()  # once, for all children
@@ -169,12 +176,12 @@ def talking(tmp_path_factory: pytest.TempPathFactory, draw_face: DrawFace) -> Pa
     return folder
 
 
-def start(videos: Path, cache: Path) -> "subprocess.Popen[str]":
+def start(videos: Path, cache: Path, *more: str) -> "subprocess.Popen[str]":
     """`w2l preprocess` in a process of its own."""
     command = [sys.executable, "-m", "stages.cli", "preprocess", str(videos), "--cache", str(cache), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [*command, "--json", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
@@ -201,4 +208,30 @@ def test_a_killed_run_and_then_two_at_once_equal_one_undisturbed(talking: Path, 
         assert (result["done"] + result["skipped"], result["tracks"], list(result["set_aside"])) == (4, 3, ["d"])
     assert results[0]["done"] == 4
     assert sum(result["done"] for result in results[1:]) in (2, 3)
+    assert contents(cache) == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_two_jobs_killed_at_random_moments_leave_a_readable_cache_and_the_same_end(
+    talking: Path, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    undisturbed = start(talking, tmp_path / "undisturbed", "--jobs", "2")
+    assert json.loads(undisturbed.communicate()[0])["tracks"] == 3
+    took_s = time.monotonic() - began
+    rng, cache = np.random.default_rng(4), tmp_path / "cache"
+    for number in range(N_KILLS):
+        # Another size each time, so that there is always something to do, and to remove.
+        killed = start(talking, cache, "--jobs", "2", "--set", f"crop.size={(96, 64)[number % 2]}")
+        time.sleep(took_s * rng.uniform(0.3, 1.1))
+        killed.kill()
+        killed.communicate()
+        if (cache / "cache.json").exists():
+            opened = Cache.open(cache)
+            for row in opened.all_tracks():
+                assert len(opened.load_track(row)[0]) == row.n_frames
+            assert all(clip.record()["id"] == clip.id for clip in opened.clips())
+    last = start(talking, cache, "--jobs", "2")
+    found = json.loads(last.communicate()[0])
+    assert (found["tracks"], list(found["set_aside"])) == (3, ["d"])
     assert contents(cache) == contents(tmp_path / "undisturbed")

@@ -39,6 +39,10 @@ CONTRAST = 128.0
 """SCRFD sees (colour - GRAY) / CONTRAST."""
 FILE_PATTERNS = ("det_*.onnx", "scrfd*.onnx", "*.onnx")
 """Where a directory holds several models, the first that fits: detectors of the published packs, then any."""
+VERSION = 2
+"""Rises whenever the same model would give other boxes."""
+_NOTHING: Image = np.zeros((64, 64, 3), dtype=np.uint8)
+"""A picture to try a model on."""
 
 
 class ScrfdDetector:
@@ -52,18 +56,32 @@ class ScrfdDetector:
     def __init__(self, path: Path, device: str = "cpu", min_face: int = MIN_FACE) -> None:
         self._file = _model_file(path, self.name)
         points_file = landmark_file(path)
-        settings = (INPUT_SIDE, LARGEST_SIDE, LEAST_FACE, LEAST_SCORE, OVERLAP, min_face)
+        settings = (VERSION, INPUT_SIDE, LARGEST_SIDE, LEAST_FACE, LEAST_SCORE, OVERLAP, min_face)
         self.fingerprint = _fingerprint(self.name, [self._file, *([points_file] if points_file else [])], settings)
         self._min_face = min_face
-        self._session, self._input = open_session(self._file, device)
         self._landmarks = Landmarks(points_file, device) if points_file else None
+        self._session, self._input = open_session(self._file, device)
         side = self._input.shape[-1]
         self._fixed = side if isinstance(side, int) else None
-        probe = self._answers(np.zeros((64, 64, 3), dtype=np.uint8))[0]
+        probe = self._answers(_NOTHING)[0]
+        if self._fixed is not None:
+            self._free_size(device)
         if [answer.shape[-1] for answer in probe] != [1] * 3 + [4] * 3 + [10] * 3:
             raise CheckpointError(
                 f"{self._file}: not an SCRFD face detector with 5 points; name a det_*.onnx or scrfd_*_kps.onnx"
             )
+
+    def _free_size(self, device: str) -> None:
+        """Searches pictures of any size, where a model that was exported for one size can: a look takes a tenth."""
+        fixed = self._session, self._input, self._fixed
+        self._session, self._input = open_session(self._file, device, any_size=True)
+        self._fixed = None
+        try:
+            cells = [len(answer) for answer in self._answers(_NOTHING)[0][: len(STRIDES)]]
+        except CheckpointError:
+            cells = []
+        if cells != [ANCHORS * (len(_NOTHING) // stride) ** 2 for stride in STRIDES]:
+            self._session, self._input, self._fixed = fixed
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         """The faces of each RGB picture (height, width, 3), best score first."""

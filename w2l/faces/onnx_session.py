@@ -13,10 +13,11 @@ from w2l.errors import CheckpointError
 log = logging.getLogger(__name__)
 
 
-def open_session(file: Path, device: str) -> tuple[Any, Any]:
+def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, Any]:
     """An ONNX Runtime session of `file`, and its only input (name, shape: numbers, or text where it may vary).
 
-    Raises CheckpointError for a file that is no ONNX model.
+    With `any_size` a model that was exported for pictures of one size is made to take others. That it can must be
+    tried out: weights behind a fixed number of pixels cannot. Raises CheckpointError for a file that is no ONNX model.
     """
     import onnxruntime
 
@@ -30,13 +31,33 @@ def open_session(file: Path, device: str) -> tuple[Any, Any]:
     options.log_severity_level = 3  # errors alone
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute meanwhile
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+        model = _with_free_sizes(file) if any_size else str(file)
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
     except _errors() as error:
         raise CheckpointError(f"{file}: not a readable ONNX model ({_first_line(error)}); fetch it again") from error
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise CheckpointError(f"{file}: not a model that looks at one picture; name a face model")
     return session, inputs[0]
+
+
+def _with_free_sizes(file: Path) -> bytes | str:
+    """The model with height and width of pictures, and the rows of its answers, left open; its name if not readable."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load(str(file))
+    except (DecodeError, ValueError, OSError):
+        return str(file)
+    for place, value in enumerate([*model.graph.input, *model.graph.output]):
+        sizes = value.type.tensor_type.shape.dim
+        # Pictures are (batch, channels, height, width), answers (rows, values) with or without a batch before them.
+        free = range(2, len(sizes)) if place == 0 else range(max(len(sizes) - 2, 0), len(sizes) - 1)
+        for axis in free:
+            sizes[axis].dim_param = f"free_{place}_{axis}"
+    del model.graph.value_info[:]
+    return bytes(model.SerializeToString())
 
 
 def run_session(session: Any, inputs: Mapping[str, NDArray[np.float32]], file: Path) -> list[NDArray[np.float32]]:
