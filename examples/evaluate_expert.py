@@ -1,47 +1,219 @@
-"""Measures an expert or a judge on a split of a cache, with the threshold chosen on the validation clips.
+"""Measures experts, or judges, on the splits of a cache: accuracies, also by gap, and offsets, beside random weights.
 
-python examples/evaluate_expert.py CACHE MODEL [expert|judge] [SPLIT ...]
+    python examples/evaluate_expert.py CACHE expert --beside old.safetensors --puppets 20 --out results/
+
+Threshold and calibration of each model are chosen on the validation clips and kept for all other splits. Prints
+markdown tables; the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG
+pictures. Unseen puppets are drawn and preprocessed in a temporary cache; no data set holds their looks and voices.
 """
 
 import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import click
+import numpy as np
 import torch
 
+from stages import preprocess
+from w2l import weights
 from w2l.cache import Cache
 from w2l.data.dataset import Tracks, crop_spec, open_splits
-from w2l.training import evaluate
-from w2l.training.expert_task import embed_windows, pairing_of, silent_windows
-from w2l.weights import load
+from w2l.data.layouts import find_videos
+from w2l.data.prepare import PrepareSettings
+from w2l.data.puppets import Puppet, babble, talk
+from w2l.device import choose
+from w2l.errors import ConfigError, W2LError
+from w2l.faces.crop import CropSpec
+from w2l.files import write_json, write_text
+from w2l.log import set_up
+from w2l.media.audio import write_wav
+from w2l.media.writer import VideoWriter
+from w2l.timing import WINDOW_FRAMES
+from w2l.training import scores
+from w2l.training.checkpoint import Kind, Model, build_network
+from w2l.training.curves import draw_gap_comparison, draw_similarities
+from w2l.training.evaluate import score_pairs
+from w2l.training.pairing import pairing_of
+from w2l.training.scores import GAPS, Pairs
+
+RANDOM = "random weights"
+VALIDATION = "val"
+PUPPETS = "unseen puppets"
+FIRST_PUPPET = 1_000_000
+"""Seed of the first unseen puppet; `make_puppets.py` counts from 0."""
+PUPPET_S = 3.0
+COLUMNS = {
+    "accuracy": "balanced accuracy", "in_sync": "in sync", "off_sync": "off sync", "half": "at p = 0.5",
+    "voiced": "voiced", "auc": "AUC", "offset_5": "offset, 5 windows", "offset_10": "10", "offset_20": "20",
+    "offset_within_1": "whole clip", "speaker_median": "speakers, median", "speaker_worst": "worst", "bce": "bce",
+}  # fmt: skip
+"""Scores that the table shows, in order, and what it calls them."""
+Open = Callable[[int], Tracks]
+"""The tracks of a split, given the frames of a window."""
 
 
-def main(root: Path, name: str, kind: str, splits: list[str]) -> None:
-    """Prints one markdown row a split."""
-    cache = Cache.open(root)
-    model = load(name, "judge" if kind == "judge" else "expert", cache)
-    pairing, crop = pairing_of(model.network), crop_spec(cache)
-    rows = cache.tracks()
-    tracks = {split: Tracks(cache, [row for row in rows if row.split == split], crop) for split in splits}
-    tracks = {"val": open_splits(cache, crop)[1], **tracks}
+@dataclass(frozen=True)
+class Row:
+    """One model on one split."""
 
-    def embed(of: Tracks, track: int, starts: evaluate.Starts) -> tuple[torch.Tensor, torch.Tensor]:
-        return embed_windows(pairing, of, track, starts, torch.device("cpu"))
+    split: str
+    model: str
+    n_clips: int
+    found: dict[str, float]
+    by_gap: dict[int, float]
+    by_speaker: dict[str, float]
 
-    print("| split | clips | balanced accuracy | in sync | off sync | voiced | AUC | offset within 1 | bce |")
-    print("|---|---|---|---|---|---|---|---|---|")
+
+def measure(name: str, model: Model, splits: Mapping[str, Open], device: torch.device) -> Iterator[tuple[Row, Pairs]]:
+    """Rows of one model, the validation first, where threshold and calibration are chosen."""
+    pairing = pairing_of(model.network)
+    n_frames = int(model.card.dimensions.get("n_frames", WINDOW_FRAMES))
     threshold, calibration = 0.0, (1.0, 0.0)
-    for split, chosen in tracks.items():
-        pairs = evaluate.score_pairs(chosen, embed, pairing.similarity, silent_windows)
-        if split == "val":
-            threshold, calibration = evaluate.best_threshold(pairs), evaluate.calibrate(pairs)
-        found = evaluate.summary(pairs, threshold, calibration)
-        shown = ("accuracy", "in_sync", "off_sync", "voiced", "auc", "offset_within_1", "bce")
-        print(
-            f"| {split} | {len(chosen)} | " + " | ".join(f"{found.get(key, float('nan')):.3f}" for key in shown) + " |",
-            flush=True,
-        )
+    for split, open_split in splits.items():
+        tracks = open_split(n_frames)
+        pairs = score_pairs(tracks, pairing, device)
+        if split == VALIDATION:
+            threshold, calibration = scores.best_threshold(pairs), scores.calibrate(pairs)
+        found = scores.summary(pairs, threshold, calibration)
+        gaps, speakers = scores.by_gap(pairs, threshold), scores.by_speaker(pairs, threshold)
+        yield Row(split, name, len(set(tracks.names)), found, gaps, speakers), pairs
+
+
+def untrained(model: Model, device: torch.device) -> Model:
+    """A network of the same dimensions that has learnt nothing."""
+    torch.manual_seed(0)
+    return Model(build_network(model.card).to(device).eval(), model.card, Path(RANDOM))
+
+
+def splits_of(cache: Cache, names: tuple[str, ...], crop: CropSpec) -> dict[str, Open]:
+    """The validation clips, then those of the named splits that the cache has."""
+    rows = cache.tracks()
+
+    def named(split: str) -> Open:
+        return lambda n_frames: Tracks(cache, rows.select(rows.has("split", split)), crop, n_frames)
+
+    missing = [name for name in names if not rows.has("split", name).any()]
+    if missing:
+        click.echo(f"not in the cache: {', '.join(missing)}", err=True)
+    there = [name for name in names if name not in (VALIDATION, *missing)]
+    return {VALIDATION: lambda n: open_splits(cache, crop, n)[1], **{name: named(name) for name in there}}
+
+
+@contextmanager
+def puppets(count: int, crop: CropSpec) -> Iterator[Open]:
+    """Tracks of `count` drawn faces, each of a look and a voice of its own, gone when the context ends."""
+    with tempfile.TemporaryDirectory(prefix="w2l-puppets-") as folder:
+        videos = Path(folder) / "videos"
+        for number in range(count):
+            _write_puppet(videos / f"p{number:04d}.mp4", FIRST_PUPPET + number)
+        cache = Cache.open(Path(folder) / "cache", create=True)
+        preprocess.run(PrepareSettings(crop=crop), find_videos(videos), cache)
+        rows = cache.tracks()
+        yield lambda n_frames: Tracks(cache, rows, crop, n_frames)
+
+
+def _write_puppet(path: Path, seed: int) -> None:
+    """A video of 320x240; looks vary as in `make_puppets.py`."""
+    rng = np.random.default_rng(seed)
+    tone = rng.uniform(0.35, 1.0)
+    skin = (int(235 * tone), int(190 * tone), int(160 * tone))
+    hair, lips, wall = (rng.integers(low, high, 3).tolist() for low, high in ((10, 120), (60, 110), (20, 230)))
+    look = Puppet(skin, tuple(hair), (lips[0] + 90, lips[1], lips[2]), tuple(wall))
+    wave, speech = babble(PUPPET_S, seed=seed), path.with_suffix(".wav")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(speech, wave)
+    with VideoWriter(path, 320, 240, 25.0, speech=speech) as writer:
+        for image in talk(wave, puppet=look):
+            writer.write(image)
+    speech.unlink()
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: the scores of each row, then its accuracy by gap."""
+    lines = [f"| split | model | clips | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 3) + "|"]
+    for row in rows:
+        values = [f"{row.found[key]:.3f}" if key in row.found else "" for key in COLUMNS]
+        lines.append(f"| {row.split} | {row.model} | {row.n_clips} | {' | '.join(values)} |")
+    lines += ["", f"| balanced accuracy by gap, frames | model | {' | '.join(map(str, GAPS))} |"]
+    lines.append("|---" * (len(GAPS) + 2) + "|")
+    for row in rows:
+        values = [f"{row.by_gap[gap]:.3f}" if gap in row.by_gap else "" for gap in GAPS]
+        lines.append(f"| {row.split} | {row.model} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def save(folder: Path, rows: list[Row], drawn: dict[str, Pairs]) -> None:
+    """Writes scores.md, scores.json and the pictures."""
+    write_text(folder / "scores.md", table(rows) + "\n")
+    write_json(folder / "scores.json", {"rows": [vars(row) for row in rows]})
+    for split in dict.fromkeys(row.split for row in rows):
+        gaps = {row.model: row.by_gap for row in rows if row.split == split}
+        word = split.replace(" ", "-")
+        draw_gap_comparison(gaps, folder / f"gaps-{word}.png", f"{split}: balanced accuracy by gap")
+        threshold = next(row.found["threshold"] for row in rows if row.split == split)
+        draw_similarities(drawn[split].in_sync, drawn[split].off_sync, threshold, folder / f"similarities-{word}.png")
+
+
+def evaluate(
+    cache: Cache, names: list[str], kind: Kind, split_names: tuple[str, ...], n_puppets: int, device: torch.device
+) -> tuple[list[Row], dict[str, Pairs]]:
+    """Rows of all models on all splits, and the pairs of the first model by split."""
+    crop = crop_spec(cache)
+    models = {name: weights.load(name, kind, cache, device) for name in names}
+    for name, model in models.items():
+        size = model.card.dimensions.get("size", crop.size)
+        if (model.card.crop.kind, size) != (crop.kind, crop.size):
+            raise ConfigError(
+                f"{name} looks at {model.card.crop.kind} crops of {size} px, the cache holds {crop.kind} crops of "
+                f"{crop.size} px; name a model or a cache that fits"
+            )
+    models[RANDOM] = untrained(models[names[0]], device)
+    splits = splits_of(cache, split_names, crop)
+    rows: list[Row] = []
+    drawn: dict[str, Pairs] = {}
+    with puppets(n_puppets, crop) if n_puppets else _nothing() as drawn_faces:
+        if drawn_faces:
+            splits[PUPPETS] = drawn_faces
+        for name, model in models.items():
+            for row, pairs in measure(name, model, splits, device):
+                rows.append(row)
+                drawn.setdefault(row.split, pairs)
+    order = list(splits)
+    return sorted(rows, key=lambda row: order.index(row.split)), drawn
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield None
+
+
+@click.command(help=__doc__)
+@click.argument("root", metavar="CACHE", type=click.Path(path_type=Path))
+@click.argument("model", default="expert")
+@click.option("--beside", multiple=True, help="Another model, such as the best one so far; may be given again.")
+@click.option("--kind", type=click.Choice(["expert", "judge"]), default="expert", show_default=True)
+@click.option("--split", "splits", multiple=True, default=("test", "unseen"), show_default=True)
+@click.option("--puppets", "n_puppets", default=0, metavar="N", help="Score N puppets that no data set holds, too.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for scores.md, scores.json and pictures.")
+@click.option("--device", default="auto", show_default=True)
+def main(
+    root: Path, model: str, beside: tuple[str, ...], kind: Kind, splits: tuple[str, ...], n_puppets: int,
+    out: Path | None, device: str,
+) -> None:  # fmt: skip
+    set_up(0)
+    try:
+        rows, drawn = evaluate(Cache.open(root), [model, *beside], kind, splits, n_puppets, choose(device))
+        click.echo(table(rows))
+        if out:
+            save(out, rows, drawn)
+    except W2LError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    main(Path(given[0]), given[1], given[2] if len(given) > 2 else "expert", given[3:] or ["test", "unseen"])
+    main()

@@ -10,17 +10,18 @@ import torch
 from tiny_cache import noise_clip
 from training_runs import content, kill_at_line, options, refused
 
-from stages import cli, train_expert
+from stages import cli
 from w2l.cache import Cache
 from w2l.config import load
 from w2l.faces.crop import CropSpec
 from w2l.locks import claim
 from w2l.training.checkpoint import read_card
-from w2l.training.expert_task import ExpertSettings
+from w2l.training.expert_run import train_expert
+from w2l.training.expert_settings import ExpertSettings
 
-TINY = ["width=2", "n_clips=3", "per_clip=3", "loop.steps=8", "loop.log_every=1", "loop.validate_every=4",
-        "loop.checkpoint_every=3"]  # fmt: skip
-FILES = {"config.yaml", "log.jsonl", "state.pt", "expert-best.safetensors", "expert-latest.safetensors"}
+TINY = ["width=2", "n_clips=3", "per_clip=3", "ema=0.5", "check=false", "loop.steps=8", "loop.log_every=1",
+        "loop.validate_every=4", "loop.checkpoint_every=3"]  # fmt: skip
+FILES = {"config.yaml", "log.jsonl", "curves.png", "state.pt", "expert-best.safetensors", "expert-latest.safetensors"}
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +128,7 @@ def test_bad_caches(tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixtur
     assert "run w2l preprocess first" in refused(capsys, missing, 1)
     assert "holds no face track" in refused(capsys, made("empty"), 1)
     assert "preprocess two clips or more" in refused(capsys, made("one", small), 1)
-    assert "none with two windows" in refused(capsys, made("short", small, small, n_frames=5), 1)
+    assert "none usable: 1 shorter than two windows" in refused(capsys, made("short", small, small, n_frames=5), 1)
     assert "2 kinds of crops" in refused(capsys, made("mixed", small, judge), 1)
     assert "does not fit the cache's crops (judge)" in refused(capsys, made("judge", judge, judge), 2)
 
@@ -145,13 +146,48 @@ def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str
     cli.main(arguments(cache, "--run", "killed", settings=longer))
     assert "goes on at step" in capsys.readouterr().err
     cli.main(arguments(cache, "--run", "whole", settings=longer))
-    assert content(killed) == content(whole)
+    one, other = content(killed), content(whole)
+    assert one.pop("curves.png")[:8] == other.pop("curves.png")[:8]  # the run's name is drawn into it
+    assert one == other
     assert "it/s" not in (whole / "log.jsonl").read_text()
+    assert "windows/s" not in (whole / "log.jsonl").read_text()
 
 
 def test_the_function_alone(cache: Cache) -> None:
-    settings = load(ExpertSettings, "train-expert", None, [*TINY, "loss=bce"])
-    result = train_expert.run(settings, cache, "papers", "cpu")
+    settings = load(ExpertSettings, "train-expert", None, [*TINY, "loss=bce", "layout=published", "ema=0"])
+    result = train_expert(settings, cache, "papers", "cpu")
     assert result.model.is_file()
     assert result.steps == 8
     assert 0 <= result.scores["accuracy"] <= 1
+
+
+def test_check_only_looks(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    """Noise can be learnt by heart, so nothing stands in the way."""
+    tiny = [*TINY, "lr=1e-2", "width=8"]
+    cli.main(arguments(cache, "--check", "-q", settings=tiny))
+    out = capsys.readouterr().out
+    assert "note: looked into all tracks" in out
+    assert "note: one small batch was learnt by heart" in out
+    cli.main(arguments(cache, "--check", "--json", settings=tiny))
+    found = json.loads(capsys.readouterr().out)
+    assert {"severity", "name", "figure", "advice"} == set(found[0])
+    assert not cache.run_folder("expert").exists()
+
+
+def test_a_fresh_run_is_checked_first(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    checked = [*TINY, "check=true", "lr=1e-9", "overfit_steps=3"]
+    said = refused(capsys, arguments(cache, settings=checked), 1)
+    assert "one small batch could not be learnt by heart" in said
+    assert "--set check=false" in said
+    assert not (cache.run_folder("expert") / "state.pt").exists()
+    begun = [*TINY, "lr=1e-9"]
+    cli.main(arguments(cache, settings=begun))
+    cli.main(arguments(cache, settings=[*begun, "check=true", "overfit_steps=3"]))  # it has begun: no check any more
+    assert "8 steps" in capsys.readouterr().out
+
+
+def test_bootstrap_runs_in_one_process(
+    cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "train expert-all, audit, train expert" in refused(capsys, arguments(cache, "--bootstrap"), 2)

@@ -1,4 +1,4 @@
-"""The numbers of a validation, on tables that can be checked by hand."""
+"""How the pairs of a validation are made, on embeddings that say which window they are."""
 
 import math
 from pathlib import Path
@@ -7,62 +7,27 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_cache import ALIGNED, numbered_cache
-from torch import Tensor
+from tiny_cache import ALIGNED, numbered_cache, talking_cache
+from torch import Tensor, nn
 
+from w2l.cache import Cache
 from w2l.data.dataset import Tracks
 from w2l.errors import TrainingError
 from w2l.metrics import sync
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.training import evaluate
 from w2l.training.evaluate import (
-    Pairs,
-    area_under_roc,
-    balanced_accuracy,
-    bce,
     best_offset,
-    best_threshold,
-    calibrate,
+    embed_windows,
+    off_sync_partners,
     score_pairs,
-    summary,
+    span_offsets,
+    validation_scores,
 )
+from w2l.training.pairing import CosinePairing
+from w2l.training.scores import GAPS, SPANS, Pairs
 
-
-def pairs(
-    in_sync: list[float], off_sync: list[float], silent: list[bool] | None = None, offsets: tuple[int, ...] = (0,)
-) -> Pairs:
-    quiet = silent or [False] * len(in_sync)
-    return Pairs(np.array(in_sync), np.array(off_sync), np.array(quiet), np.array(offsets))
-
-
-class TestAccuracy:
-    def test_balanced_accuracy(self) -> None:
-        some = pairs([0.9, 0.8, 0.3, 0.5], [0.1, 0.6, 0.2, 0.4])
-        assert balanced_accuracy(some, 0.5) == (3 / 4 + 3 / 4) / 2  # at the threshold counts as in sync
-        assert balanced_accuracy(some, 0.55) == (2 / 4 + 3 / 4) / 2
-        assert balanced_accuracy(some, -1) == balanced_accuracy(some, 2) == 0.5
-
-    def test_the_best_threshold_is_none_better(self) -> None:
-        rng = np.random.default_rng(0)
-        some = Pairs(rng.normal(0.5, 0.3, 80), rng.normal(0.2, 0.3, 80), np.zeros(80, bool), np.zeros(1, int))
-        best = balanced_accuracy(some, best_threshold(some))
-        every = np.concatenate([some.in_sync, some.off_sync])
-        assert best == max(balanced_accuracy(some, float(value)) for value in every)
-
-    def test_the_best_threshold_parts_what_can_be_parted(self) -> None:
-        apart = pairs([0.7, 0.8], [0.1, 0.6])
-        assert 0.6 < best_threshold(apart) <= 0.7
-        assert balanced_accuracy(apart, best_threshold(apart)) == 1
-
-    @pytest.mark.parametrize(
-        ("in_sync", "off_sync", "expected"),
-        [
-            ([2.0, 3.0], [0.0, 1.0], 1.0),
-            ([0.0], [1.0], 0.0),
-            ([1.0, 1.0], [1.0, 1.0], 0.5),
-            ([1.0, 3.0], [2.0, 0.0], 0.75),
-        ],
-    )
-    def test_area_under_the_curve(self, in_sync: list[float], off_sync: list[float], expected: float) -> None:
-        assert area_under_roc(pairs(in_sync, off_sync)) == expected
+CPU = torch.device("cpu")
 
 
 class TestOffset:
@@ -92,73 +57,71 @@ class TestOffset:
         assert best_offset(table, 15) == 0
 
 
-class TestCalibration:
-    def test_it_finds_the_curve_that_made_the_labels(self) -> None:
-        rng = np.random.default_rng(2)
-        x = rng.uniform(-1, 1, 40000)
-        label = rng.random(len(x)) < 1 / (1 + np.exp(-(5 * x - 1)))
-        scale, bias = calibrate(Pairs(x[label], x[~label], np.zeros(label.sum(), bool), np.zeros(1, int)))
-        assert scale == pytest.approx(5, rel=0.04)
-        assert bias == pytest.approx(-1, abs=0.06)
+class TestSpans:
+    @pytest.mark.parametrize("ahead", [0, 2, -7, 15, -15])
+    def test_every_run_of_a_shifted_clip_scores_its_shift(self, ahead: int) -> None:
+        found = span_offsets(TestOffset.table(ahead, 60), 5, 15)
+        assert found.tolist() == [ahead] * (60 - 30 - 5 + 1)
 
-    @pytest.mark.parametrize(
-        ("in_sync", "off_sync"),
-        [
-            ([0.8, 0.81], [0.1, 0.11]),
-            ([0.5] * 3, [0.5] * 3),
-            ([0.9], [0.1]),
-            ([0.1, 0.2], [0.8, 0.9]),
-            ([1e3, 0.0], [0.0, -1e3]),
-        ],
-        ids=["separable", "constant", "one", "reversed", "far"],
-    )
-    def test_it_ends_on_hard_cases(self, in_sync: list[float], off_sync: list[float]) -> None:
-        some = pairs(in_sync, off_sync)
-        scale, bias = calibrate(some)
-        assert math.isfinite(scale)
-        assert math.isfinite(bias)
-        assert bce(some, scale, bias) <= math.log(2) + 1e-9
+    def test_a_run_is_the_mean_of_its_windows(self) -> None:
+        table = np.random.default_rng(3).normal(size=(40, 40))
+        expected = []
+        for first in range(4, 40 - 4 - 10 + 1):
+            means = {o: np.mean([table[face - o, face] for face in range(first, first + 10)]) for o in range(-4, 5)}
+            expected.append(max(means, key=lambda o: means[o]))
+        assert span_offsets(table, 10, 4).tolist() == expected
 
-    def test_bce(self) -> None:
-        expected = -(math.log(1 / (1 + math.exp(-1.5))) + math.log(1 - 1 / (1 + math.exp(0.5)))) / 2
-        assert bce(pairs([1.0], [0.0]), 2.0, -0.5) == pytest.approx(expected)
-        assert bce(pairs([1.0], [0.0]), 0.0, 0.0) == pytest.approx(math.log(2))
+    @pytest.mark.parametrize(("length", "runs"), [(34, 0), (35, 1), (36, 2)])
+    def test_clips_that_lack_sounds_have_none(self, length: int, runs: int) -> None:
+        assert len(span_offsets(np.eye(length), 5, 15)) == runs
 
 
-class TestSummary:
-    def test_scores_by_name(self) -> None:
-        some = pairs([0.9, 0.2, 0.8], [0.1, 0.3, 0.95], [False, True, False], (0, -1, 2, 1))
-        scores = summary(some, 0.5, (4.0, -2.0))
-        assert scores["in_sync"] == scores["off_sync"] == scores["accuracy"] == pytest.approx(2 / 3)
-        assert scores["voiced"] == pytest.approx((1 + 1 / 2) / 2)
-        assert scores["offset_within_1"] == 3 / 4
-        assert (scores["threshold"], scores["scale"], scores["bias"]) == (0.5, 4.0, -2.0)
-        assert scores["bce"] == pytest.approx(bce(some, 4.0, -2.0))
+class TestPartners:
+    @pytest.mark.parametrize(("n_windows", "gap"), [(71, 5), (8, 5), (6, 5), (5, 5), (30, 1), (1, 1)])
+    def test_they_are_drawn_as_one_by_one(self, n_windows: int, gap: int) -> None:
+        """The same partners as a plain loop gives: what was measured with it stays comparable."""
+        rng, starts = np.random.default_rng(20), np.arange(n_windows)
+        expected = []
+        for start in starts:
+            others = np.flatnonzero(np.abs(starts - start) >= gap)
+            if len(others):
+                expected.append((start, rng.choice(others)))
+        faces, sounds = off_sync_partners(np.random.default_rng(20), n_windows, gap)
+        assert list(zip(faces.tolist(), sounds.tolist())) == expected
 
-    def test_every_score_is_a_number_when_all_is_silent(self) -> None:
-        scores = summary(pairs([0.9], [0.1], [True]), 0.5, (1.0, 0.0))
-        assert "voiced" not in scores
-        assert all(math.isfinite(value) for value in scores.values())
+    def test_all_that_are_far_enough_are_drawn_alike(self) -> None:
+        rng = np.random.default_rng(0)
+        drawn = [off_sync_partners(rng, 12, 4)[1][5] for _ in range(2000)]
+        sounds, counts = np.unique(drawn, return_counts=True)
+        assert sounds.tolist() == [0, 1, 9, 10, 11]
+        assert counts.min() > 340
+
+
+class Numbered:
+    """A pairing whose embeddings are the number of the frame and of the mel column a window begins with.
+
+    The similarity is 100 * sound + face, in windows.
+    """
+
+    network = nn.Identity()
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        self.batches.append(len(faces))
+        columns = torch.round(sounds[:, 0, 0] * 100)
+        return torch.ceil(columns / 3.2)[:, None], faces[:, 0, 0, 0, 0].double()[:, None]
+
+    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
+        return 100 * audio + face.T
 
 
 class TestPairs:
-    """Embeddings that say which window they are: similarity[sound, face] = 100 * sound + face."""
-
     @staticmethod
-    def embed(tracks: Tracks, track: int, starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        return torch.tensor(starts), torch.tensor(starts)
-
-    @staticmethod
-    def similarity(audio: Tensor, face: Tensor) -> Tensor:
-        return 100 * audio[:, None] + face[None]
-
-    @staticmethod
-    def quiet(tracks: Tracks, track: int, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return starts == 0
-
-    def score(self, folder: Path, lengths: tuple[int, ...], gap: int = 5) -> Pairs:
+    def score(folder: Path, lengths: tuple[int, ...], gap: int = 5, n_frames: int = 5) -> Pairs:
         cache = numbered_cache(folder / "cache", lengths)
-        return score_pairs(Tracks(cache, cache.tracks(), ALIGNED), self.embed, self.similarity, self.quiet, gap)
+        return score_pairs(Tracks(cache, cache.tracks(), ALIGNED, n_frames), Numbered(), CPU, gap)
 
     def test_each_window_once_in_sync_and_once_off(self, tmp_path: Path) -> None:
         found = self.score(tmp_path, (30,))
@@ -168,7 +131,32 @@ class TestPairs:
         assert np.abs(sound - face).min() >= 5
         assert sound.min() >= 0
         assert sound.max() < 26
-        np.testing.assert_array_equal(found.silent, np.arange(26) == 0)
+
+    def test_each_window_at_every_gap(self, tmp_path: Path) -> None:
+        found = self.score(tmp_path, (30,)).at_gap
+        assert found.shape == (26, len(GAPS))
+        for column, gap in enumerate(GAPS):
+            sound, face = np.divmod(found[:, column], 100)
+            there = ~np.isnan(sound)
+            np.testing.assert_array_equal(np.abs(sound - face)[there], gap)
+            assert there.tolist() == [start >= gap or start < 26 - gap for start in range(26)]
+            if gap <= 5:
+                assert (sound > face).sum() == pytest.approx((sound < face).sum(), abs=2)
+
+    def test_windows_of_sixteen_frames(self, tmp_path: Path) -> None:
+        found = self.score(tmp_path, (40,), n_frames=16)
+        np.testing.assert_array_equal(found.in_sync, 101 * np.arange(25))
+
+    def test_which_windows_are_whose_and_voiced(self, tmp_path: Path) -> None:
+        cache = talking_cache(tmp_path / "cache", 2, n_frames=20)
+        tracks = Tracks(cache, cache.tracks(), ALIGNED)
+        tracks.mel(1)[:, 20:] = -4
+        tracks.silent(0)
+        found = score_pairs(tracks, Numbered(), CPU)
+        np.testing.assert_array_equal(found.track, np.repeat([0, 1], 16))
+        np.testing.assert_array_equal(found.voiced, np.concatenate([tracks.voiced(0), tracks.voiced(1)]))
+        assert 0 < found.voiced[16:].sum() < 16
+        assert list(found.speakers) == tracks.speakers
 
     def test_windows_without_a_partner_are_left_out(self, tmp_path: Path) -> None:
         found = self.score(tmp_path, (12, 9))  # 8 windows: 3 and 4 have none 5 away; 5 windows: none at all
@@ -182,3 +170,51 @@ class TestPairs:
     def test_clips_too_short_for_a_pair(self, tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match="none of 2 validation tracks has two windows 5 frames apart"):
             self.score(tmp_path, (9, 8))
+
+    def test_windows_of_several_tracks_go_through_together(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evaluate, "BATCH", 60)
+        cache, pairing = numbered_cache(tmp_path / "cache", (30,) * 7), Numbered()
+        found = score_pairs(Tracks(cache, cache.tracks(), ALIGNED), pairing, CPU)
+        assert sum(pairing.batches) == 7 * 26
+        assert pairing.batches[0] == 60
+        assert len(pairing.batches) <= 5
+        np.testing.assert_array_equal(found.in_sync, np.tile(101 * np.arange(26), 7))
+
+    def test_a_long_track_counts_as_several_clips(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(evaluate, "LONGEST", 20)
+        found = self.score(tmp_path, (60,))  # 56 windows: 20, 20, 16
+        assert len(found.offsets) == 3
+        np.testing.assert_array_equal(found.in_sync, 101 * np.arange(56))
+        sound, face = np.divmod(found.off_sync, 100)
+        np.testing.assert_array_equal(sound // 20, face // 20)
+
+
+class TestNetwork:
+    @pytest.fixture
+    def pairing(self) -> CosinePairing:
+        torch.manual_seed(0)
+        return CosinePairing(Expert(ExpertDimensions(ALIGNED.size, 5, 2, True)).eval())
+
+    @pytest.fixture
+    def cache(self, tmp_path: Path) -> Cache:
+        return talking_cache(tmp_path / "cache", 3, n_frames=60)
+
+    def test_embeddings_do_not_depend_on_what_they_are_batched_with(
+        self, pairing: CosinePairing, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tracks = Tracks(cache, cache.tracks(), ALIGNED)
+        together = embed_windows(tracks, [(0, 0, 30), (2, 5, 25)], pairing, CPU)
+        monkeypatch.setattr(evaluate, "BATCH", 7)
+        for whole, parts in zip(together, embed_windows(tracks, [(2, 5, 25)], pairing, CPU)):
+            torch.testing.assert_close(whole[30:], parts, atol=1e-5, rtol=1e-4)
+            assert not whole.requires_grad
+
+    def test_a_random_network_is_at_chance(self, pairing: CosinePairing, cache: Cache) -> None:
+        scores = validation_scores(Tracks(cache, cache.tracks(), ALIGNED), pairing, CPU)
+        assert 0.35 < scores["auc"] < 0.65
+        assert scores["accuracy"] < 0.65
+        assert scores["bce"] <= math.log(2) + 1e-9
+        assert {f"gap_{gap}" for gap in GAPS} | {f"offset_{length}" for length in SPANS} <= set(scores)
+        assert all(math.isfinite(value) for value in scores.values())

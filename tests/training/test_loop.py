@@ -1,5 +1,6 @@
 """The loop on a network of one layer: steps, log, best model, exact resume after every kind of stop."""
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,8 @@ from w2l.locks import claim
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.training import loop
 from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state
-from w2l.training.loop import LoopSettings, Validation, fit
+from w2l.training.loop import LoopSettings, Surroundings, Validation, fit
+from w2l.training.parallel import Ranks
 
 SETTINGS = LoopSettings(steps=12, log_every=2, validate_every=4, checkpoint_every=3)
 IDENTITY = {"lr": 0.01}
@@ -101,6 +103,7 @@ def lines(folder: Path) -> list[dict[str, float]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a run that never stopped leaves."""
+    torch.set_num_threads(1)  # as in the tests: this comes before their fixture
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     train(FakeTask(), folder)
     return content(folder)
@@ -142,6 +145,61 @@ class TestOneRun:
         assert task.rates[9] == pytest.approx(0.01, rel=0.03)
         assert sorted(task.rates[9:], reverse=True) == task.rates[9:]
         assert 0.05 * 0.01 <= task.rates[-1] < 0.06 * 0.01
+
+
+class Counter:
+    """Something with a state that is neither a network nor an optimiser."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.count = state_dict["count"]
+
+
+class TestSurroundings:
+    def test_a_rate_that_stays(self, tmp_path: Path) -> None:
+        task = FakeTask({12: 0.0})
+        train(task, tmp_path, LoopSettings(12, 12, 12, 12), around=Surroundings(rate_end=1.0))
+        assert task.rates == [0.01] * 12
+
+    def test_speed_is_said_and_not_logged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        train(FakeTask(), tmp_path, around=Surroundings(windows=8))
+        assert "windows/s" in caplog.text
+        assert {key for line in lines(tmp_path) for key in line} == {"step", "loss", "val/quality"}
+
+    def test_other_states_are_kept(self, tmp_path: Path) -> None:
+        for stop in (7, 99):
+            counter, task = Counter(), FakeTask()
+
+            def count(step: int, counter: Counter = counter, stop: int = stop) -> None:
+                if step == stop:
+                    raise KeyboardInterrupt
+                counter.count += 1
+
+            task.before_step = count
+            with contextlib.suppress(KeyboardInterrupt):
+                train(task, tmp_path, around=Surroundings(others={"counter": counter}))
+        assert counter.count == 12
+
+    def test_scores_are_drawn_when_they_are_logged(self, tmp_path: Path) -> None:
+        seen: list[int] = []
+        around = Surroundings(after_validation=lambda folder: seen.append(len(lines(folder))))
+        train(FakeTask(), tmp_path, around=around)
+        assert seen == [n + 1 for n, line in enumerate(lines(tmp_path)) if "val/quality" in line]
+
+    def test_only_the_first_process_writes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Ranks, "agree", lambda *_: None)  # there is no other process here
+        drawn: list[Path] = []
+        around = Surroundings(ranks=Ranks(1, 2), after_validation=drawn.append)
+        progress = train(FakeTask(), tmp_path, around=around)
+        assert progress.step == 12
+        assert drawn == []
+        assert {path.name for path in tmp_path.iterdir()} == {"samples"}  # by the task itself
 
 
 class TestResume:

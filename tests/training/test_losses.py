@@ -11,13 +11,10 @@ from w2l.training.losses import (
     adversarial,
     bce_cosine,
     calibrated_bce,
-    contrastive,
     focused_l1,
     mouth_focus,
     ramp,
 )
-
-NOT_SILENT = torch.zeros(3, dtype=torch.bool)
 
 
 def test_the_cosine_is_the_probability() -> None:
@@ -39,46 +36,6 @@ def test_the_calibrated_probability() -> None:
     expected = -(math.log(p[0]) + math.log(1 - p[1])) / 2
     assert float(calibrated_bce(cosine, labels, 6.0, -2.0)) == pytest.approx(expected, rel=1e-5)
     assert math.isfinite(float(calibrated_bce(cosine, labels, 1e4, 0.0)))
-
-
-class TestContrastive:
-    def test_chance_is_the_logarithm_of_the_batch(self) -> None:
-        loss = contrastive(torch.full((7, 7), 0.4), torch.tensor(20.0), torch.zeros(7, dtype=torch.bool))
-        assert float(loss) == pytest.approx(math.log(7), rel=1e-5)
-
-    def test_both_directions_count(self) -> None:
-        table = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 3.0]])
-        rows = [math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(table.tolist())]
-        columns = [math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(table.T.tolist())]
-        expected = (sum(rows) + sum(columns)) / 6
-        assert float(contrastive(table, torch.tensor(1.0), NOT_SILENT)) == pytest.approx(expected, rel=1e-5)
-
-    def test_a_clear_diagonal_costs_nothing(self) -> None:
-        assert float(contrastive(torch.eye(3), torch.tensor(50.0), NOT_SILENT)) < 1e-6
-
-    def test_silent_windows_are_no_negatives_of_each_other(self) -> None:
-        table = torch.tensor([[1.0, 9.0, 0.0], [9.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-        silent = torch.tensor([True, True, False])
-        one_negative = math.log(math.exp(1) + 1) - 1
-        two_negatives = math.log(math.exp(1) + 2) - 1
-        expected = (2 * one_negative + two_negatives) / 3
-        assert float(contrastive(table, torch.tensor(1.0), silent)) == pytest.approx(expected, rel=1e-5)
-
-    def test_all_silent_gives_no_gradient_and_no_nan(self) -> None:
-        table = torch.randn(4, 4, requires_grad=True)
-        loss = contrastive(table, torch.tensor(5.0), torch.ones(4, dtype=torch.bool))
-        loss.backward()
-        assert float(loss.detach()) == 0
-        assert table.grad is not None
-        assert float(table.grad.abs().max()) == 0
-
-    def test_arguments_stay_as_they_are(self) -> None:
-        silent = torch.tensor([True, True, False])
-        table = torch.randn(3, 3)
-        before = table.clone()
-        contrastive(table, torch.tensor(2.0), silent)
-        assert torch.equal(table, before)
-        assert silent.tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("real", [True, False])

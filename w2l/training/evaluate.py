@@ -1,7 +1,6 @@
 """How well an expert tells in sync from off sync."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,61 +10,119 @@ from torch import Tensor
 from w2l.data.dataset import Tracks
 from w2l.errors import TrainingError
 from w2l.timing import WINDOW_FRAMES
+from w2l.training.pairing import Pairing
+from w2l.training.scores import GAPS, SPANS, Pairs, best_threshold, calibrate, summary
 
 PAIR_SEED = 20
 """Of the off-sync partners: the same in every validation."""
-Starts = NDArray[np.int64]
-Embed = Callable[[Tracks, int, Starts], tuple[Tensor, Tensor]]
-"""(tracks, track, window starts) -> (audio, face) embeddings, each (windows, features)."""
+MAX_SHIFT = 15
+"""Largest offset that is tried, in frames, both ways."""
+BATCH = 128
+"""Windows that go through the network at once, of as many tracks as it takes."""
+LONGEST = 1500
+"""Windows of which all pairs are compared: a track of more than a minute counts as several clips."""
+Piece = tuple[int, int, int]
+"""(track, first window, window after the last one)."""
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Similarities of pairs from the same clip, and which windows are silent."""
-
-    in_sync: NDArray[np.float64]
-    """(windows,)"""
-    off_sync: NDArray[np.float64]
-    """(windows,): the face with a sound of the same clip at least the gap away."""
-    silent: NDArray[np.bool_]
-    """(windows,)"""
-    offsets: NDArray[np.int64]
-    """(tracks,): the offset in frames at which each whole clip fits best; see `best_offset`."""
+def validation_scores(
+    tracks: Tracks, pairing: Pairing, device: torch.device, gap: int = WINDOW_FRAMES
+) -> dict[str, float]:
+    """Scores by name, see `w2l.training.scores.summary`, with threshold and calibration fitted on the same pairs."""
+    pairs = score_pairs(tracks, pairing, device, gap)
+    return summary(pairs, best_threshold(pairs), calibrate(pairs))
 
 
-def score_pairs(
-    tracks: Tracks,
-    embed: Embed,
-    similarity: Callable[[Tensor, Tensor], Tensor],
-    silent: Callable[[Tracks, int, NDArray[np.int64]], NDArray[np.bool_]],
-    gap: int = WINDOW_FRAMES,
-    max_shift: int = 15,
-) -> Pairs:
-    """All windows of all tracks, each once in sync and once off sync by at least `gap` frames.
+def score_pairs(tracks: Tracks, pairing: Pairing, device: torch.device, gap: int = WINDOW_FRAMES) -> Pairs:
+    """All windows of all tracks, each once in sync, once off sync by at least `gap` frames, and once at each of `GAPS`.
 
-    `similarity` gives (audio windows, face windows) from two sets of embeddings. Tracks too short for a pair are left
-    out; TrainingError when all are.
+    The network should be in eval mode. Tracks too short for a pair are left out; TrainingError when all are.
     """
     rng = np.random.default_rng(PAIR_SEED)
-    positive, negative, quiet, offsets = [], [], [], []
-    for track in range(len(tracks)):
-        starts = np.arange(tracks.counts[track])
-        if len(starts) < gap + 1:
-            continue
-        audio, face = embed(tracks, track, starts)
-        table = similarity(audio, face).double().cpu().numpy()
-        far = [np.flatnonzero(np.abs(starts - start) >= gap) for start in starts]
-        usable = np.array([len(others) > 0 for others in far])
-        partners = np.array([rng.choice(others) if len(others) else 0 for others in far])
-        positive.append(np.diagonal(table)[usable])
-        negative.append(table[partners, starts][usable])
-        quiet.append(silent(tracks, track, starts)[usable])
-        offsets.append(best_offset(table, max_shift))
-    if not offsets:
+    columns: list[tuple[NDArray[np.generic], ...]] = []
+    offsets: list[int] = []
+    spans: dict[int, list[NDArray[np.int64]]] = {length: [] for length in SPANS}
+    pieces = [piece for piece in _pieces(tracks) if piece[2] - piece[1] > gap]
+    for (track, first, end), table in similarity_tables(tracks, pieces, pairing, device):
+        faces, sounds = off_sync_partners(rng, len(table), gap)
+        at_gap = np.stack([_at_gap(table, each) for each in GAPS], axis=1)
+        voiced = tracks.voiced(track)[first:end]
+        own = np.diagonal(table)
+        columns.append((own[faces], table[sounds, faces], voiced[faces], at_gap[faces], np.full(len(faces), track)))
+        offsets.append(best_offset(table, MAX_SHIFT))
+        for length in SPANS:
+            spans[length].append(span_offsets(table, length, MAX_SHIFT))
+    if not columns:
         raise TrainingError(
             f"none of {len(tracks)} validation tracks has two windows {gap} frames apart; validate on longer clips"
         )
-    return Pairs(np.concatenate(positive), np.concatenate(negative), np.concatenate(quiet), np.array(offsets))
+    in_sync, off_sync, voiced, gaps, of_track = (np.concatenate(column) for column in zip(*columns))
+    found = {length: np.concatenate(parts) for length, parts in spans.items()}
+    return Pairs(in_sync, off_sync, voiced, gaps, of_track, tracks.speakers, np.array(offsets), found)
+
+
+def similarity_tables(
+    tracks: Tracks, pieces: Sequence[Piece], pairing: Pairing, device: torch.device
+) -> Iterator[tuple[Piece, NDArray[np.float64]]]:
+    """For each piece of a track the similarities (sounds, faces) of all its windows, in order."""
+    group: list[Piece] = []
+    for number, piece in enumerate(pieces):
+        group.append(piece)
+        if number + 1 < len(pieces) and sum(end - first for _, first, end in group) < BATCH:
+            continue
+        audio, face = embed_windows(tracks, group, pairing, device)
+        lengths = [end - first for _, first, end in group]
+        for done, sounds, faces in zip(group, torch.split(audio, lengths), torch.split(face, lengths)):
+            yield done, pairing.similarity(sounds, faces).double().cpu().numpy()
+        group = []
+
+
+@torch.no_grad()
+def embed_windows(
+    tracks: Tracks, pieces: Sequence[Piece], pairing: Pairing, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """(audio, face) embeddings of the windows of all `pieces` in a row, each (windows, features)."""
+    windows = [(track, start) for track, first, end in pieces for start in range(first, end)]
+    parts: list[tuple[Tensor, Tensor]] = []
+    for low in range(0, len(windows), BATCH):
+        chosen = windows[low : low + BATCH]
+        faces = np.stack([tracks.seen(track, start) for track, start in chosen])
+        sounds = np.stack([tracks.heard(track, start) for track, start in chosen])
+        parts.append(pairing.embed(to_device(faces, device), to_device(sounds, device)))
+    return torch.cat([audio for audio, _ in parts]), torch.cat([face for _, face in parts])
+
+
+def _pieces(tracks: Tracks) -> Iterator[Piece]:
+    for track, count in enumerate(tracks.counts.tolist()):
+        for first in range(0, count, LONGEST):
+            yield track, first, min(first + LONGEST, count)
+
+
+def off_sync_partners(
+    rng: np.random.Generator, n_windows: int, gap: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Faces, (pairs,), and for each a sound of the same clip at least `gap` frames away, drawn evenly from them all.
+
+    Faces without such a sound are left out.
+    """
+    faces = np.arange(n_windows)
+    before, after = np.clip(faces - gap + 1, 0, None), np.clip(n_windows - faces - gap, 0, None)
+    faces = np.flatnonzero(before + after)
+    drawn = rng.integers(0, (before + after)[faces])
+    return faces, np.where(drawn < before[faces], drawn, drawn - before[faces] + faces + gap)
+
+
+def _at_gap(table: NDArray[np.float64], gap: int) -> NDArray[np.float64]:
+    """(faces,): each with the sound `gap` frames later or, every second one, earlier; nan where there is neither."""
+    faces = np.arange(len(table))
+    side = np.where(faces % 2 == 0, gap, -gap)
+    side = np.where(_inside(faces + side, table), side, -side)
+    there = _inside(faces + side, table)
+    return np.where(there, table[np.where(there, faces + side, 0), faces], np.nan)
+
+
+def _inside(sounds: NDArray[np.int64], table: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (sounds >= 0) & (sounds < len(table))
 
 
 def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
@@ -78,69 +135,18 @@ def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
     return max(range(-reach, reach + 1), key=lambda offset: float(np.diagonal(table, offset).mean()))
 
 
-def balanced_accuracy(pairs: Pairs, threshold: float) -> float:
-    """Mean of the shares of in-sync pairs at or above the threshold and of off-sync pairs under it."""
-    return float(((pairs.in_sync >= threshold).mean() + (pairs.off_sync < threshold).mean()) / 2)
+def span_offsets(table: NDArray[np.float64], length: int, max_shift: int) -> NDArray[np.int64]:
+    """The best offset of each run of `length` consecutive faces for which the clip has all sounds within `max_shift`.
 
-
-def best_threshold(pairs: Pairs) -> float:
-    """The threshold with the highest balanced accuracy."""
-    values = np.unique(np.concatenate([pairs.in_sync, pairs.off_sync]))
-    above = 1 - np.searchsorted(np.sort(pairs.in_sync), values, side="left") / len(pairs.in_sync)
-    under = np.searchsorted(np.sort(pairs.off_sync), values, side="left") / len(pairs.off_sync)
-    return float(values[int(np.argmax(above + under))])
-
-
-def area_under_roc(pairs: Pairs) -> float:
-    """Probability that an in-sync pair is more similar than an off-sync one."""
-    ordered = np.sort(pairs.off_sync)
-    below = np.searchsorted(ordered, pairs.in_sync, side="left") + np.searchsorted(ordered, pairs.in_sync, side="right")
-    return float(below.mean() / 2 / len(ordered))
-
-
-def calibrate(pairs: Pairs, rounds: int = 50) -> tuple[float, float]:
-    """Scale and bias of the logistic curve from similarity to probability (Platt, 1999), by Newton steps."""
-    x = np.concatenate([pairs.in_sync, pairs.off_sync])
-    y = np.concatenate([np.ones(len(pairs.in_sync)), np.zeros(len(pairs.off_sync))])
-    centre, spread = x.mean(), max(float(x.std()), 1e-9)
-    design = np.stack([(x - centre) / spread, np.ones_like(x)], axis=1)
-    weights = np.zeros(2)
-    for _ in range(rounds):
-        p = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
-        gradient = design.T @ (p - y) + 1e-3 * weights
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-3 * np.eye(2)
-        weights = weights - np.linalg.solve(hessian, gradient)
-    scale = float(weights[0] / spread)
-    return scale, float(weights[1] - scale * centre)
-
-
-def bce(pairs: Pairs, scale: float, bias: float) -> float:
-    """Cross entropy of the calibrated probabilities, in sync and off sync in equal parts; ln 2 = 0.693 is chance."""
-    in_sync, off_sync = scale * pairs.in_sync + bias, scale * pairs.off_sync + bias
-    return float((np.logaddexp(0, -in_sync).mean() + np.logaddexp(0, off_sync).mean()) / 2)
-
-
-def summary(pairs: Pairs, threshold: float, calibration: tuple[float, float]) -> dict[str, float]:
-    """Scores by name: accuracies at `threshold` (`voiced`: without the silent windows, where others are), area under
-    the curve, share of clips placed within one frame.
-
-    `calibration`, (scale, bias) of the logistic curve, is handed on, with the cross entropy that it gives.
+    Sign as in `best_offset`; (runs,), which is empty for clips of fewer than ``length + 2 * max_shift`` windows.
     """
-    voiced = Pairs(
-        pairs.in_sync[~pairs.silent], pairs.off_sync[~pairs.silent], pairs.silent[~pairs.silent], pairs.offsets
-    )
-    return {
-        "accuracy": balanced_accuracy(pairs, threshold),
-        "in_sync": float((pairs.in_sync >= threshold).mean()),
-        "off_sync": float((pairs.off_sync < threshold).mean()),
-        **({"voiced": balanced_accuracy(voiced, threshold)} if len(voiced.in_sync) else {}),
-        "auc": area_under_roc(pairs),
-        "offset_within_1": float((np.abs(pairs.offsets) <= 1).mean()),
-        "threshold": threshold,
-        "scale": calibration[0],
-        "bias": calibration[1],
-        "bce": bce(pairs, *calibration),
-    }
+    faces = np.arange(max_shift, len(table) - max_shift)
+    if len(faces) < length:
+        return np.zeros(0, np.int64)
+    shifts = np.arange(-max_shift, max_shift + 1)
+    shifted = table[faces[None] - shifts[:, None], faces[None]]  # (shifts, faces)
+    sums = np.cumsum(np.pad(shifted, ((0, 0), (1, 0))), axis=1)
+    return np.asarray(shifts[np.argmax(sums[:, length:] - sums[:, :-length], axis=0)])
 
 
 def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:

@@ -1,208 +1,155 @@
 """What one step of an expert's training is, for the expert that teaches and for the judge that scores."""
 
-from dataclasses import dataclass, field, replace
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from w2l.data.augment import AugmentSettings
-from w2l.data.dataset import ExpertBatch, Tracks, expert_batch
+from w2l.data.dataset import Tracks
+from w2l.data.loaders import Drawing, Loader, OwnLoader, WindowBatch
 from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
-from w2l.nets.blocks import stack_frames
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.timing import WINDOW_FRAMES
-from w2l.training import evaluate
 from w2l.training.checkpoint import Kind, ModelCard, dimensions_of
-from w2l.training.loop import LoopSettings, Validation
-from w2l.training.losses import bce_cosine, contrastive
-from w2l.training.tensors import channels_last, in_order, pictures
+from w2l.training.ema import Average
+from w2l.training.evaluate import validation_scores
+from w2l.training.expert_settings import ExpertSettings
+from w2l.training.loop import Validation
+from w2l.training.objectives import make_objective
+from w2l.training.pairing import Pairing, pairing_of
+from w2l.training.parallel import ALONE, Ranks
+from w2l.training.watchdog import Plateau
 
-MAX_TEMPERATURE = 100.0
-"""Ceiling of the learnt temperature (Radford et al., CLIP, 2021)."""
-MINIMUM_GAP = WINDOW_FRAMES
-"""Frames between a window and its off-sync partner in validation."""
-
-
-@dataclass(frozen=True)
-class ExpertSettings:
-    """How an expert is trained."""
-
-    arch: Literal["expert", "judge"] = "expert"
-    """`expert` teaches a generator (half faces and mel); `judge` (SyncNet v2) scores (whole crops and MFCC)."""
-    width: int = 32
-    """Channels of the first layer; 32 is the published expert, 96 the published judge."""
-    loss: Literal["contrastive", "bce"] = "contrastive"
-    """In-batch contrastive, or the paper's cross entropy of the cosine."""
-    n_clips: int = 16
-    """Clips in a batch."""
-    per_clip: int = 4
-    """Windows of each clip in a batch."""
-    gap: int = WINDOW_FRAMES
-    """Least distance, in frames, between windows of one clip: off-sync pairs are so far apart."""
-    lr: float = 3e-4
-    """Learning rate of Adam after the warm-up; it falls to a twentieth along a cosine."""
-    warm_up: int = 100
-    """Steps over which the learning rate rises."""
-    clip_norm: float = 1.0
-    """Largest norm of the gradient."""
-    seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the convolutions."""
-    data: str = ""
-    """What the model's card says about the training data."""
-    licence: str = ""
-    """Licence of the training data, for the card."""
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-    """How looks and sounds vary: augment.flip, augment.colour, augment.gain_db, augment.tilt_db, augment.noise."""
-    loop: LoopSettings = field(default_factory=LoopSettings)
-    """How long: loop.steps, loop.log_every, loop.validate_every, loop.checkpoint_every."""
-
-    def __post_init__(self) -> None:
-        """Refuses what cannot be trained."""
-        for name, known in (
-            ("arch", ("expert", "judge")),
-            ("loss", ("contrastive", "bce")),
-            ("precision", ("fp32", "bf16")),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; choose {' or '.join(known)}")
-        if self.per_clip < 2 or min(self.n_clips, self.gap, self.width) < 1:
-            raise ConfigError(
-                "n_clips, gap and width must be at least 1 and per_clip at least 2: off-sync pairs come from one clip"
-            )
-        if self.lr <= 0 or self.clip_norm <= 0 or min(self.warm_up, self.seed) < 0:
-            raise ConfigError("lr and clip_norm must be above 0, warm_up and seed at least 0")
-        if self.arch == "judge" and self.loss == "bce":
-            raise ConfigError("the judge measures distances, not cosines: train it with loss=contrastive")
-
-
-class Pairing(Protocol):
-    """What differs between the two architectures: inputs, and how alike two embeddings are."""
-
-    @property
-    def network(self) -> nn.Module:
-        """What is trained."""
-
-    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 windows (batch, frames, rows, columns, 3) and sounds (batch, bands, columns) -> (audio, face)."""
-
-    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """(audio windows, face windows); the higher the more alike."""
-
-
-class CosinePairing:
-    """The expert: half faces, mel, cosine."""
-
-    def __init__(self, network: Expert) -> None:
-        self.network = network
-
-    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Pairing`."""
-        audio, face = self.network(sounds[:, None], channels_last(stack_frames(pictures(faces))))
-        return audio, face
-
-    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """Cosines."""
-        return audio.float() @ face.float().T
-
-
-class DistancePairing:
-    """The judge: whole crops, MFCC, Euclidean distance; its pictures are BGR in 0..255, as published."""
-
-    def __init__(self, network: Judge) -> None:
-        self.network = network
-
-    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Pairing`."""
-        frames = in_order(pictures(faces) * 255, "bgr")
-        return self.network.forward_aud(sounds[:, None]), self.network.forward_lip(frames)
-
-    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """Distances with a minus sign."""
-        return -torch.cdist(audio.float(), face.float())
+__all__ = ["ExpertSettings", "ExpertTask", "pairing_of"]
+logger = logging.getLogger(__name__)
+COSINE_SCALE, DISTANCE_SCALE = 10.0, 1.0
+"""Where the learnt factor on similarities begins."""
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class ExpertTask:
     """Training of an expert or a judge; see `w2l.training.loop.Task`."""
 
     def __init__(
-        self, settings: ExpertSettings, train: Tracks, val: Tracks, crop: CropSpec, device: torch.device, data: str = ""
-    ) -> None:
+        self, settings: ExpertSettings, train: Tracks, val: Tracks, crop: CropSpec, device: torch.device,
+        data: str = "", ranks: Ranks = ALONE, loader: Loader | None = None, plateau: Plateau | None = None,
+    ) -> None:  # fmt: skip
+        """`loader` gives the batches, else they are loaded from `train`; `plateau` ends a run that learns nothing."""
         torch.manual_seed(settings.seed)
-        self.settings, self.train, self.val, self.crop, self.device, self.data = (
-            settings,
-            train,
-            val,
-            crop,
-            device,
-            data,
-        )
-        self.pairing = _pairing(settings, crop)
-        network = self.pairing.network.to(device)
-        if settings.arch == "expert":
+        self.settings, self.val, self.crop, self.device, self.data, self.ranks = (
+            settings, val, crop, device, data, ranks,
+        )  # fmt: skip
+        drawing = Drawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
+        self.loader: Loader = loader or OwnLoader(train, drawing, device)
+        is_expert = settings.arch == "expert"
+        self.plateau = plateau
+        self.objective = make_objective(settings.objective, COSINE_SCALE if is_expert else DISTANCE_SCALE).to(device)
+        network = _network(settings, crop, self.objective.signed).to(device)
+        if is_expert:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        start = 10.0 if settings.arch == "expert" else 1.0
-        self.temperature = nn.ParameterDict({"log": nn.Parameter(torch.tensor(start, device=device).log())})
-        self.networks: dict[str, nn.Module] = {"network": network, "temperature": self.temperature}
-        parameters = [*network.parameters(), *self.temperature.parameters()]
-        self.optimisers: dict[str, torch.optim.Optimizer] = {"network": torch.optim.Adam(parameters, lr=settings.lr)}
+        self.pairing = pairing_of(network)
+        self.average = Average(network, settings.ema) if settings.ema else None
+        if ranks.size > 1 and device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.networks: dict[str, nn.Module] = {"network": network, "objective": self.objective}
+        if self.average:
+            self.networks["average"] = self.average.network
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"network": self._optimiser(network)}
         self.learning_rates = {"network": settings.lr}
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
 
-    def batch(self, step: int) -> ExpertBatch:
-        """The batch of `step`."""
-        s = self.settings
-        return expert_batch(self.train, s.seed, step, s.n_clips, s.per_clip, s.gap, s.augment)
+    def _optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        kind = torch.optim.AdamW if self.settings.optimiser == "adamw" else torch.optim.Adam
+        groups = [
+            {"params": list(network.parameters()), "weight_decay": self.settings.weight_decay},
+            {"params": list(self.objective.parameters()), "weight_decay": 0.0},
+        ]
+        # One kernel for all parameters in place of several for each.
+        fused = self.device.type in ("cpu", "cuda")
+        return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
 
-    def step(self, step: int, batch: ExpertBatch) -> dict[str, float]:
-        """One update of the network and the temperature."""
-        s = self.settings
-        faces, sounds = evaluate.to_device(batch.faces, self.device), evaluate.to_device(batch.sounds, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=s.precision == "bf16"):
-            audio, face = self.pairing.embed(faces, sounds)
-        table = self.pairing.similarity(audio, face)
-        terms = self._terms(table, batch)
-        optimiser = self.optimisers["network"]
+    def batch(self, step: int) -> WindowBatch:
+        """The batch of `step`, on the device."""
+        return self.loader.batch(step)
+
+    def step(self, step: int, batch: WindowBatch) -> dict[str, float]:
+        """One update of the network and of what the objective learns."""
+        network, optimiser = self.networks["network"], self.optimisers["network"]
         optimiser.zero_grad(set_to_none=True)
-        terms[s.loss].backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.networks["network"].parameters(), s.clip_norm)
-        optimiser.step()
-        return {**{name: float(term.detach()) for name, term in terms.items()}, "grad_norm": float(norm)}
+        terms = self._backward(batch)
+        self.ranks.add_gradients(network.parameters(), self.objective.parameters())
+        self.scaler.unscale_(optimiser)
+        largest = self.settings.clip_norm or float("inf")
+        terms["grad_norm"] = nn.utils.clip_grad_norm_(network.parameters(), largest)
+        self.scaler.step(optimiser)
+        self.scaler.update()
+        if self.average:
+            self.average.update(network, step)
+        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()  # one wait for the device
+        found = dict(zip(terms, values))
+        if self.scaler.is_enabled() and not np.isfinite(found["grad_norm"]):
+            found["grad_norm"] = 0.0  # too large for fp16: this step was left out, and the scale halved
+        if self.plateau:
+            self.plateau.push(step, found["pair"])
+        return found
 
-    def _terms(self, table: Tensor, batch: ExpertBatch) -> dict[str, Tensor]:
-        """The loss; with the contrastive one also the choice between own sound and partner's, whose chance is ln 2."""
-        own = torch.arange(len(table), device=self.device)
-        partner = evaluate.to_device(batch.partner, self.device)
-        if self.settings.loss == "bce":
-            in_sync = evaluate.to_device(batch.in_sync, self.device)
-            return {"bce": bce_cosine(table[torch.where(in_sync, own, partner), own], in_sync)}
-        factor = self.temperature["log"].exp().clamp(max=MAX_TEMPERATURE)
-        silent = evaluate.to_device(batch.silent, self.device)
-        choice = F.softplus(-factor * (table[own, own] - table[partner, own])).mean()
-        return {"contrastive": contrastive(table, factor, silent), "pair": choice}
+    def _backward(self, batch: WindowBatch) -> dict[str, Tensor]:
+        """The terms of the joint batch, and the gradient of the loss in the network's parameters.
+
+        The embeddings come from all processes and, with `accumulate`, from a first pass without gradient; the loss of
+        all gives the gradient in each embedding, and then part after part gives that in the parameters. Gao et al.,
+        "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021.
+        """
+        n_parts = self.settings.accumulate
+        inputs = list(zip(batch.faces.chunk(n_parts), batch.sounds.chunk(n_parts)))
+        if len(inputs) == 1:
+            parts = [self._embed(*inputs[0])]
+        else:
+            with torch.no_grad(), _buffers_kept(self.pairing.network):
+                parts = [self._embed(*each) for each in inputs]
+        own = [torch.cat([part[side].float() for part in parts]) for side in (0, 1)]
+        audio, face = (self.ranks.joint(side, batch.first, len(batch)).requires_grad_() for side in own)
+        terms: dict[str, Tensor] = self.objective(
+            self.pairing.similarity(audio, face), batch.partner, batch.in_sync, batch.silent
+        )
+        self.scaler.scale(next(iter(terms.values()))).backward()  # type: ignore[no-untyped-call]
+        first = batch.first
+        for each, done in zip(inputs, parts):
+            embedded = done if len(inputs) == 1 else self._embed(*each)
+            end = first + len(each[0])
+            gradients = [joint.grad[first:end] for joint in (audio, face) if joint.grad is not None]
+            torch.autograd.backward([part.float() for part in embedded], gradients)
+            first = end
+        return terms
+
+    def _embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        half = HALVES.get(self.settings.precision)
+        with torch.autocast(self.device.type, half, enabled=half is not None):
+            return self.pairing.embed(faces, sounds)
+
+    @property
+    def best_pairing(self) -> Pairing:
+        """What is validated and exported: the average where there is one."""
+        return pairing_of(self.average.network) if self.average else self.pairing
 
     def validate(self, step: int, folder: Path) -> Validation:
-        """Accuracies over all windows of the validation clips."""
-        pairs = evaluate.score_pairs(self.val, self.embed, self.pairing.similarity, silent_windows, MINIMUM_GAP)
-        scores = evaluate.summary(pairs, evaluate.best_threshold(pairs), evaluate.calibrate(pairs))
+        """Scores over all windows of the validation clips."""
+        scores = validation_scores(self.val, self.best_pairing, self.device)
         return Validation(scores, scores["auc"])
-
-    def embed(self, tracks: Tracks, track: int, starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Embeddings of the windows of one track, for `evaluate.score_pairs`."""
-        return embed_windows(self.pairing, tracks, track, starts, self.device)
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
         """The one model file."""
         kind: Kind = self.settings.arch
+        network = self.best_pairing.network
         card = ModelCard(
             kind,
-            dimensions_of(self.pairing.network),
+            dimensions_of(network),
             self.crop,
             "rgb" if kind == "expert" else "bgr",
             step=step,
@@ -210,44 +157,34 @@ class ExpertTask:
             licence=self.settings.licence,
             scores=scores,
         )
-        if self.settings.loss == "contrastive" and "scale" in scores:
+        if scores.get("scale", 0.0) > 0:
             card = replace(card, calibrated=True, scale=scores["scale"], bias=scores["bias"])
-        return {kind: (self.pairing.network, card)}
+        elif "scale" in scores:
+            logger.warning("step %d: off-sync pairs are the more alike ones: the model file is not calibrated", step)
+        return {kind: (network, card)}
+
+    def close(self) -> None:
+        """Ends what loads batches."""
+        self.loader.close()
 
 
-def silent_windows(tracks: Tracks, track: int, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which windows of a track hold no speech."""
-    return np.array([tracks.is_silent(track, int(start)) for start in starts])
+@contextmanager
+def _buffers_kept(network: nn.Module) -> Iterator[None]:
+    """Undoes what a first pass counts in batch norms: the second pass counts it."""
+    kept = [buffer.clone() for buffer in network.buffers()]
+    yield
+    for buffer, value in zip(network.buffers(), kept):
+        buffer.copy_(value)
 
 
-def pairing_of(network: nn.Module) -> Pairing:
-    """How windows are compared with this network."""
-    if isinstance(network, Expert):
-        return CosinePairing(network)
-    if isinstance(network, Judge):
-        return DistancePairing(network)
-    raise TypeError(f"{type(network).__name__} does not compare sounds with faces")
-
-
-@torch.no_grad()
-def embed_windows(
-    pairing: Pairing, tracks: Tracks, track: int, starts: NDArray[np.int64], device: torch.device, size: int = 64
-) -> tuple[Tensor, Tensor]:
-    """(audio, face) embeddings, each (windows, features), in batches of `size`."""
-    parts: list[tuple[Any, Any]] = []
-    for first in range(0, len(starts), size):
-        chosen = starts[first : first + size]
-        faces = np.stack([tracks.seen(track, int(start)) for start in chosen])
-        sounds = np.stack([tracks.heard(track, int(start)) for start in chosen])
-        parts.append(pairing.embed(evaluate.to_device(faces, device), evaluate.to_device(sounds, device)))
-    return torch.cat([audio for audio, _ in parts]), torch.cat([face for _, face in parts])
-
-
-def _pairing(settings: ExpertSettings, crop: CropSpec) -> Pairing:
-    signed = settings.loss == "contrastive"
+def _network(settings: ExpertSettings, crop: CropSpec, signed: bool) -> Expert | Judge:
     try:
         if settings.arch == "judge":
-            return DistancePairing(Judge(JudgeDimensions(crop.size, settings.width)))
-        return CosinePairing(Expert(ExpertDimensions(crop.size, WINDOW_FRAMES, settings.width, signed)))
+            return Judge(JudgeDimensions(crop.size, settings.width))
+        return Expert(
+            ExpertDimensions(
+                crop.size, settings.n_frames, settings.width, signed, settings.layout, settings.norm, settings.embedding
+            )
+        )
     except ValueError as error:
         raise ConfigError(f"no {settings.arch} fits these crops: {error}") from error

@@ -1,14 +1,11 @@
 """The one training loop: steps, log, validation, checkpoints and exact resume."""
 
-import json
 import logging
 import math
-import os
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +15,12 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from w2l.errors import CacheError, ConfigError, TrainingError
-from w2l.files import TEMPORARY, fingerprint, write_text
+from w2l.errors import ConfigError, TrainingError
+from w2l.files import write_text
 from w2l.locks import claim
-from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
+from w2l.training.checkpoint import ModelCard
+from w2l.training.parallel import ALONE, Ranks
+from w2l.training.run_folder import Progress, RunFolder, Stateful, clear_run, open_run
 
 logger = logging.getLogger(__name__)
 
@@ -75,18 +74,30 @@ class Task(Protocol):
         """The model files to write, by name."""
 
 
-@dataclass
-class Progress:
-    """Where a run stands."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run may have around its task."""
 
-    step: int = 0
-    best: float = -math.inf
-    scores: dict[str, float] = field(default_factory=dict)
+    rate_end: float = 0.05
+    """Share of the learning rate that is left at the last step; 1 keeps it all."""
+    windows: int = 0
+    """Samples a step, for the speed on the console; 0 gives steps a second alone."""
+    ranks: Ranks = ALONE
+    """The processes that train together; the first one writes."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where the processes meet."""
+    others: Mapping[str, Stateful] = field(default_factory=dict)
+    """What else has a state that is saved."""
+    after_validation: Callable[[Path], None] | None = None
+    """Called with the run's folder when the scores are in its log, such as for drawing them."""
+
+
+ALL_ALONE = Surroundings()
 
 
 def fit(
     task: Task, folder: Path, settings: LoopSettings, identity: dict[str, Any], warm_up: int = 0,
-    config: str = "", anew: bool = False,
+    config: str = "", anew: bool = False, around: Surroundings = ALL_ALONE,
 ) -> Progress:  # fmt: skip
     """Trains until `settings.steps` are done, from where the run in `folder` stands, or `anew`.
 
@@ -102,37 +113,33 @@ def fit(
     TrainingError
         When a loss is no number (the last saved state is kept), or another process trains this run.
     """
-    _make_folder(folder)
-    with claim(folder / ".lock") as mine:
+    run = open_run(folder, identity, writes=around.ranks.first)
+    with _held(run) as mine:
         if not mine:
             raise TrainingError(f"another process trains the run in {folder}; wait for it or choose another --run")
-        if anew:
-            _clear(folder)
-        progress = _resume(task, folder, identity)
-        write_text(folder / "config.yaml", config)
+        if run.writes and anew:
+            clear_run(folder)
+        around.ranks.agree(settings.steps, "loop.steps", around.device)  # the others read what the first one left
+        progress = run.resume(task, around.others)
+        around.ranks.agree(progress.step, f"the step at which the run in {folder} stands", around.device)
+        if run.writes:
+            write_text(folder / "config.yaml", config)
         if progress.step >= settings.steps:
             logger.info("run %s has done its %d steps", folder.name, progress.step)
             return progress
         with _steps_kept_whole() as interrupted:
-            _steps(task, folder, settings, identity, progress, warm_up, interrupted)
+            _Fitting(task, run, settings, progress, warm_up, around).go(interrupted)
     return progress
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CacheError(f"run folder {folder} cannot be made: {error.strerror}; choose another --run") from error
-    if not os.access(folder, os.W_OK):
-        raise CacheError(f"run folder {folder} cannot be written; check permissions or choose another --run")
-
-
-def _clear(folder: Path) -> None:
-    """Removes what an earlier run of this name left, and nothing else."""
-    for pattern in ("state.pt", "log.jsonl", "config.yaml", "*.safetensors"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
-    shutil.rmtree(folder / "samples", ignore_errors=True)
+@contextmanager
+def _held(run: RunFolder) -> Iterator[bool]:
+    """Holds the run for the process that writes."""
+    if not run.writes:
+        yield True
+        return
+    with claim(run.path / ".lock") as mine:
+        yield mine
 
 
 @contextmanager
@@ -155,39 +162,81 @@ def _steps_kept_whole() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _steps(
-    task: Task, folder: Path, settings: LoopSettings, identity: dict[str, Any], progress: Progress, warm_up: int,
-    interrupted: threading.Event,
-) -> None:  # fmt: skip
-    began, at = time.monotonic(), progress.step
-    with ThreadPoolExecutor(1) as loader:
-        ahead: Future[Any] = loader.submit(task.batch, progress.step)
-        while progress.step < settings.steps:
-            batch = ahead.result()
-            if progress.step + 1 < settings.steps:
-                ahead = loader.submit(task.batch, progress.step + 1)
-            _set_rates(task, progress.step, settings.steps, warm_up)
-            terms = task.step(progress.step, batch)
-            _check(terms, progress.step, folder)
-            progress.step += 1
-            if progress.step % settings.log_every == 0 or progress.step == 1:
-                _log(folder, progress.step, terms, (progress.step - at) / (time.monotonic() - began))
-            done = progress.step == settings.steps
-            if progress.step % settings.validate_every == 0 or done:
-                _validate(task, folder, progress)
-            if progress.step % settings.checkpoint_every == 0 or done or interrupted.is_set():
-                _save(task, folder, identity, progress)
-            if interrupted.is_set():
-                raise KeyboardInterrupt
+@dataclass(frozen=True)
+class _Fitting:
+    """One run while it trains."""
+
+    task: Task
+    run: RunFolder
+    settings: LoopSettings
+    progress: Progress
+    warm_up: int
+    around: Surroundings
+
+    def go(self, interrupted: threading.Event) -> None:
+        """All steps that are left; raises KeyboardInterrupt, after saving, once `interrupted` is set."""
+        task, progress, settings = self.task, self.progress, self.settings
+        began, at = time.monotonic(), progress.step
+        with ThreadPoolExecutor(1) as loader:
+            ahead: Future[Any] = loader.submit(task.batch, progress.step)
+            while progress.step < settings.steps:
+                batch = ahead.result()
+                if progress.step + 1 < settings.steps:
+                    ahead = loader.submit(task.batch, progress.step + 1)
+                share = rate_share(progress.step, settings.steps, self.warm_up, self.around.rate_end)
+                _set_rates(task, share)
+                terms = task.step(progress.step, batch)
+                _check(terms, progress.step, self.run.path)
+                progress.step += 1
+                if progress.step % settings.log_every == 0 or progress.step == 1:
+                    self._log(terms, (progress.step - at) / (time.monotonic() - began))
+                    began, at = time.monotonic(), progress.step
+                done = progress.step == settings.steps
+                if progress.step % settings.validate_every == 0 or done:
+                    self._validate()
+                    began, at = time.monotonic(), progress.step
+                if progress.step % settings.checkpoint_every == 0 or done or interrupted.is_set():
+                    self.run.save(task, progress, self.around.others)
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+
+    def _log(self, terms: dict[str, float], rate: float) -> None:
+        shown = " | ".join(f"{name} {value:.4f}" for name, value in terms.items())
+        if self.run.writes:
+            speed = f" | {rate * self.around.windows:.0f} windows/s" if self.around.windows else ""
+            logger.info("step %d | %s | %.2f it/s%s", self.progress.step, shown, rate, speed)
+        self.run.append({"step": self.progress.step, **{name: round(value, 6) for name, value in terms.items()}})
+
+    def _validate(self) -> None:
+        task, progress, run = self.task, self.progress, self.run
+        for network in task.networks.values():
+            network.eval()
+        with torch.no_grad():
+            found = task.validate(progress.step, run.path / "samples")
+        for network in task.networks.values():
+            network.train()
+        progress.scores = found.scores
+        run.append({"step": progress.step, **{f"val/{name}": round(v, 6) for name, v in found.scores.items()}})
+        if found.quality > progress.best:
+            progress.best = found.quality
+            run.export(task, progress, "best")
+        if run.writes:
+            shown = " | ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
+            logger.info("step %d | %s", progress.step, shown)
+            if self.around.after_validation:
+                self.around.after_validation(run.path)
 
 
-def _set_rates(task: Task, step: int, steps: int, warm_up: int) -> None:
-    """Linear warm-up, then a cosine down to a twentieth."""
-    share = min(1.0, (step + 1) / (warm_up + 1))
-    decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+def rate_share(step: int, steps: int, warm_up: int, rate_end: float) -> float:
+    """Share of the learning rate at `step` of `steps`: a linear warm-up, then a cosine down to `rate_end`."""
+    rise = min(1.0, (step + 1) / (warm_up + 1))
+    return rise * (rate_end + (1 - rate_end) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+
+
+def _set_rates(task: Task, share: float) -> None:
     for name, optimiser in task.optimisers.items():
         for group in optimiser.param_groups:
-            group["lr"] = task.learning_rates[name] * share * decay
+            group["lr"] = task.learning_rates[name] * share
 
 
 def _check(terms: dict[str, float], step: int, folder: Path) -> None:
@@ -197,99 +246,3 @@ def _check(terms: dict[str, float], step: int, folder: Path) -> None:
                 f"run {folder.name}: {name} is {value} at step {step}; what was saved before is kept: lower the "
                 "learning rate and choose another --run, or --force to start this one anew"
             )
-
-
-def _log(folder: Path, step: int, terms: dict[str, float], rate: float) -> None:
-    shown = " | ".join(f"{name} {value:.4f}" for name, value in terms.items())
-    logger.info("step %d | %s | %.2f it/s", step, shown, rate)
-    _append(folder, {"step": step, **{name: round(value, 6) for name, value in terms.items()}})
-
-
-def _append(folder: Path, line: dict[str, Any]) -> None:
-    path = folder / "log.jsonl"
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise CacheError(f"{path} cannot be written: {error.strerror}; check space and permissions") from error
-
-
-def _validate(task: Task, folder: Path, progress: Progress) -> None:
-    for network in task.networks.values():
-        network.eval()
-    with torch.no_grad():
-        found = task.validate(progress.step, folder / "samples")
-    for network in task.networks.values():
-        network.train()
-    progress.scores = found.scores
-    logger.info("step %d | %s", progress.step, " | ".join(f"{name} {v:.4f}" for name, v in found.scores.items()))
-    _append(folder, {"step": progress.step, **{f"val/{name}": round(v, 6) for name, v in found.scores.items()}})
-    if found.quality > progress.best:
-        progress.best = found.quality
-        _export(task, folder, progress, "best")
-
-
-def _export(task: Task, folder: Path, progress: Progress, tag: str) -> None:
-    for name, (network, card) in task.exports(progress.step, progress.scores).items():
-        save_model(folder / f"{name}-{tag}.safetensors", network, card)
-
-
-def _save(task: Task, folder: Path, identity: dict[str, Any], progress: Progress) -> None:
-    _export(task, folder, progress, "latest")
-    state = {
-        "identity": fingerprint(identity),
-        "step": progress.step,
-        "best": progress.best,
-        "scores": progress.scores,
-        "networks": {name: network.state_dict() for name, network in task.networks.items()},
-        "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},
-    }
-    save_state(folder / "state.pt", state)
-
-
-def _resume(task: Task, folder: Path, identity: dict[str, Any]) -> Progress:
-    for left in folder.rglob(f"{TEMPORARY}*"):  # by a process that was killed while it wrote
-        left.unlink(missing_ok=True)
-    path = folder / "state.pt"
-    if not path.exists():
-        write_text(folder / "log.jsonl", "")
-        return Progress()
-    state = load_state(path)
-    if state.get("identity") != fingerprint(identity):
-        raise ConfigError(
-            f"run {folder.name} was begun with other settings (see {folder / 'config.yaml'}); choose another --run, "
-            "or --force to start it anew"
-        )
-    _check_crops(task, folder, state)
-    for name, network in task.networks.items():
-        network.load_state_dict(state["networks"][name])
-    for name, optimiser in task.optimisers.items():
-        optimiser.load_state_dict(state["optimisers"][name])
-    _cut_log(folder, state["step"])
-    logger.info("run %s goes on at step %d", folder.name, state["step"])
-    return Progress(state["step"], state["best"], state["scores"])
-
-
-def _check_crops(task: Task, folder: Path, state: dict[str, Any]) -> None:
-    """Refuses to go on with other crops than those that the run began with."""
-    for name, (_, card) in task.exports(state["step"], state["scores"]).items():
-        path = folder / f"{name}-latest.safetensors"
-        if path.exists() and (begun := read_card(path)).crop != card.crop:
-            raise ConfigError(
-                f"run {folder.name} was begun on {begun.crop.kind} crops of {begun.crop.size} px, the cache now holds "
-                f"{card.crop}; choose another --run, or --force to start it anew"
-            )
-
-
-def _cut_log(folder: Path, step: int) -> None:
-    """Drops the lines of steps that a killed run logged but did not save."""
-    path = folder / "log.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = []
-    for line in lines:
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except ValueError:  # the line that a kill cut off
-            continue
-    write_text(path, "".join(f"{line}\n" for line in kept))

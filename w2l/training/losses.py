@@ -1,4 +1,4 @@
-"""The loss terms, pure on tensors."""
+"""The loss terms of a generator, and what an expert's cosine costs as a probability; pure on tensors."""
 
 import torch
 import torch.nn.functional as F
@@ -18,28 +18,6 @@ def bce_cosine(cosine: Tensor, in_sync: Tensor) -> Tensor:
 def calibrated_bce(cosine: Tensor, in_sync: Tensor, scale: float, bias: float) -> Tensor:
     """Cross entropy of the calibrated probability sigmoid(scale * cosine + bias); cosine and labels (batch,)."""
     return F.binary_cross_entropy_with_logits(scale * cosine.float() + bias, in_sync.float())
-
-
-def contrastive(similarity: Tensor, temperature: Tensor, silent: Tensor) -> Tensor:
-    """In-batch contrastive loss, both directions: each face finds its own sound among all, and each sound its face.
-
-    van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018. Two silent windows look
-    and sound alike, so they are no negatives of each other.
-
-    Parameters
-    ----------
-    similarity : (batch, batch)
-        Row: sound, column: face; the diagonal is in sync.
-    temperature : ()
-        Learnt factor on the similarities.
-    silent : (batch,)
-        Which windows hold no speech.
-    """
-    alike = silent[:, None] & silent[None, :]
-    alike.fill_diagonal_(False)
-    logits = (similarity.float() * temperature).masked_fill(alike, float("-inf"))
-    target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def adversarial(logits: Tensor, real: bool) -> Tensor:

@@ -1,0 +1,259 @@
+"""Shows what the sync audit is worth: shifts the sound of 30 % of a cache's training clips, and has them found again.
+
+    python examples/audit_grid.py make CACHE OUT              OUT/clean, OUT/dirty (hard links), OUT/truth.json
+    python examples/audit_grid.py audit OUT EXPERT            audits OUT/repaired; how many were found, by threshold
+    python examples/audit_grid.py train OUT --config examples/expert.yaml      one recipe on all three, tested on clean
+
+The source of a clip is read again and its sound moved by whole frames before the mel is made, silence filling the gap,
+as if the clip had been recorded so. Real clips have a lag of their own of up to a frame, which the audit finds and
+undoes with the rest; --own measures it on the clean copy, so that both can be told apart. Validation and test clips are
+left alone. All is a pure function of the seed.
+"""
+
+import functools
+import json
+import os
+import shutil
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l import config
+from w2l.audit import audit_cache
+from w2l.audit_table import as_table
+from w2l.audit_verdicts import AuditSettings, Measured, find_zero, judge_track
+from w2l.cache import Cache, Clip
+from w2l.data.dataset import Tracks, crop_spec
+from w2l.device import choose
+from w2l.errors import CacheError
+from w2l.files import fingerprint, read_json, write_atomic, write_json
+from w2l.log import progress, set_up
+from w2l.media.audio import read_audio
+from w2l.media.video import probe
+from w2l.spectral import mel_spectrogram
+from w2l.timing import SAMPLES_PER_FRAME
+from w2l.training.checkpoint import load_model
+from w2l.training.evaluate import score_pairs
+from w2l.training.expert_run import train_expert
+from w2l.training.expert_settings import ExpertSettings
+from w2l.training.pairing import pairing_of
+from w2l.training.scores import best_threshold, calibrate, summary
+
+SHIFTS = (2, 10)
+"""Smallest and largest shift, in frames."""
+SHIFT_ODDS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+"""Values of `min_shift_odds` that the sweep tries."""
+SHOWN = ("accuracy", "voiced", "auc", "offset_within_1", "bce")
+
+
+def shift_sound(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """The sound, (samples,), `frames` video frames earlier, or later where negative; silence fills the gap."""
+    moved = np.zeros_like(wave)
+    n = abs(frames) * SAMPLES_PER_FRAME
+    if frames > 0:
+        moved[: len(wave) - n] = wave[n:]
+    else:
+        moved[n:] = wave[: len(wave) - n]
+    return moved
+
+
+def draw_shifts(clips: list[str], share: float, seed: int) -> dict[str, int]:
+    """Clip -> frames by which its sound is to run ahead: a `share` of the clips, either sign, all sizes alike."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(sorted(clips), round(share * len(clips)), replace=False)
+    sizes = rng.integers(SHIFTS[0], SHIFTS[1] + 1, len(chosen)) * rng.choice([-1, 1], len(chosen))
+    return {str(clip): int(size) for clip, size in zip(chosen, sizes)}
+
+
+def copy_cache(source: Path, target: Path) -> Cache:
+    """A copy without runs, whose files are hard links where the disk allows: nobody writes into a cache's files."""
+    if not (target / "cache.json").exists():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source / "clips", target / "clips", copy_function=_link, ignore=shutil.ignore_patterns(".*"))
+        shutil.copy2(source / "cache.json", target / "cache.json")
+    return Cache.open(target)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def spoil(clip: Clip, frames: int) -> None:
+    """Shifts the sound of all tracks of a clip; its crops stay."""
+    record = clip.record()
+    path = Path(record["source"])
+    if not path.is_file():
+        raise CacheError(f"{path}, the source of clip {clip.id}, is gone; bring it back")
+    wave = shift_sound(read_audio(path, origin_s=probe(path).start_s), frames)
+    for number, facts in enumerate(record["stages"]["preprocess"]["tracks"]):
+        start = facts["first_frame"] * SAMPLES_PER_FRAME
+        mel = mel_spectrogram(wave[start : start + facts["n_frames"] * SAMPLES_PER_FRAME])
+        if mel.shape[1] != facts["n_columns"]:
+            raise CacheError(f"clip {clip.id} track {number}: {path} has changed since it was preprocessed")
+        write_atomic(clip.folder / "tracks" / str(number) / "mel.npy", functools.partial(np.save, arr=mel))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an audit made of clips whose shifts are known; shares of 1."""
+
+    shifted: int
+    exact: float
+    """Shifted by what they had been shifted."""
+    exact_own: float
+    """Shifted by that and by the lag that the clip had before; nan where that is not known."""
+    within_1: float
+    missed: float
+    """Kept as they were."""
+    aside: float
+    others: int
+    others_shifted: float
+    others_aside: float
+
+    def row(self) -> str:
+        """Cells of a markdown table."""
+        values = (getattr(self, one.name) for one in fields(self))
+        return " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values)
+
+
+def compare(
+    measured: dict[str, Measured], truth: dict[str, int], settings: AuditSettings, clean: dict[str, Measured]
+) -> Found:
+    """How the verdicts on these tracks, one a clip, agree with the truth; the zero is that of all of them.
+
+    `clean`: what was measured of the same clips before they were shifted; may be empty.
+    """
+    zero = find_zero(list(measured.values()), settings).lag
+    verdicts = {clip: judge_track(one, zero, settings) for clip, one in measured.items()}
+    own = {clip: round(one.lag.offset - zero) for clip, one in clean.items() if one.lag}
+    with_own = [(verdicts[clip], truth[clip] + own[clip]) for clip in verdicts if clip in truth and clip in own]
+    bad = [(verdicts[clip], truth[clip]) for clip in verdicts if clip in truth]
+    good = [verdicts[clip] for clip in verdicts if clip not in truth]
+
+    def share(which: list[bool]) -> float:
+        return float(np.mean(which)) if which else float("nan")
+
+    return Found(
+        len(bad),
+        share([verdict.verdict == "shifted" and verdict.offset == true for verdict, true in bad]),
+        share([verdict.verdict == "shifted" and verdict.offset == true for verdict, true in with_own]),
+        share([verdict.verdict == "shifted" and abs(verdict.offset - true) <= 1 for verdict, true in bad]),
+        share([verdict.verdict == "kept" for verdict, _ in bad]),
+        share([verdict.verdict == "set aside" for verdict, _ in bad]),
+        len(good),
+        share([verdict.verdict == "shifted" for verdict in good]),
+        share([verdict.verdict == "set aside" for verdict in good]),
+    )
+
+
+def measured_of(cache: Cache) -> dict[str, Measured]:
+    """What the audit measured of the first track of each training clip."""
+    found = {}
+    for clip in cache.clips():
+        tracks = clip.outcome("audit").get("measured", {}).get("tracks", [])
+        if tracks and clip.record().get("split") == "train":
+            found[clip.id] = config.build(Measured, tracks[0])
+    return found
+
+
+def sweep(measured: dict[str, Measured], truth: dict[str, int], clean: dict[str, Measured]) -> str:
+    """A markdown table: thresholds by halves of the clips (one to choose on, one to report)."""
+    names = [one.name for one in fields(Found)]
+    lines = ["| half | min_shift_odds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for odds in SHIFT_ODDS:
+        settings = replace(AuditSettings(), min_shift_odds=odds)
+        for parity, name in enumerate(("first", "second")):
+            half = {clip: one for clip, one in measured.items() if int(fingerprint(clip), 16) % 2 == parity}
+            lines.append(f"| {name} | {odds:g} | {compare(half, truth, settings, clean).row()} |")
+    return "\n".join(lines)
+
+
+def evaluate(model: Path, cache: Cache, device: str) -> dict[str, float]:
+    """Scores of an expert on the test clips of a cache, with the threshold and calibration of its validation clips."""
+    expert = load_model(model, "expert", choose(device))
+    pairing, crop, rows = pairing_of(expert.network), crop_spec(cache), cache.tracks()
+    n_frames = int(expert.card.dimensions["n_frames"])
+    val, test = (
+        score_pairs(Tracks(cache, rows.select(rows.has("split", split)), crop, n_frames), pairing, choose(device))
+        for split in ("val", "test")
+    )
+    return summary(test, best_threshold(val), calibrate(val))
+
+
+@click.group()
+def main() -> None:
+    """What the sync audit is worth."""
+    set_up(0)
+
+
+@main.command()
+@click.argument("cache", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--share", default=0.3, show_default=True, help="Share of the training clips to shift.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--leave-out", default="puppet*", show_default=True, help="Pattern of clips that are not copied.")
+def make(cache: Path, out: Path, share: float, seed: int, leave_out: str) -> None:
+    """Makes the clean and the dirty copy."""
+    clean = copy_cache(Cache.open(cache).root, out / "clean")
+    for unwanted in [clip.folder for clip in clean.clips() if fnmatchcase(clip.id, leave_out)]:
+        shutil.rmtree(unwanted)
+    dirty = copy_cache(clean.root, out / "dirty")
+    clips = [clip for clip in dirty.clips() if clip.record().get("split") == "train"]
+    shifts = draw_shifts([clip.id for clip in clips if clip.outcome("preprocess").get("tracks")], share, seed)
+    with progress("make", len(shifts), "clips") as advance:
+        for clip, frames in shifts.items():
+            spoil(dirty.clip(clip), frames)
+            advance()
+    write_json(out / "truth.json", {"share": share, "seed": seed, "shifts": shifts})
+    click.echo(f"{len(shifts)} of {len(clips)} training clips shifted")
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("expert")
+@click.option("--own", is_flag=True, help="Measure the clean clips, too: what lag they had of their own.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the audit.")
+def audit(out: Path, expert: str, own: bool, device: str, assignments: tuple[str, ...]) -> None:
+    """Audits a copy of the dirty cache and compares what was found with the truth."""
+    truth: dict[str, int] = read_json(out / "truth.json")["shifts"]
+    settings = config.load(AuditSettings, "audit", None, assignments)
+    repaired = copy_cache(out / "dirty", out / "repaired")
+    result = audit_cache(repaired, expert, settings, choose(device))
+    measured = measured_of(repaired)
+    clean: dict[str, Measured] = {}
+    if own:
+        reference = copy_cache(out / "clean", out / "reference")
+        audit_cache(reference, expert, settings, choose(device))
+        clean = measured_of(reference)
+    found = compare(measured, truth, settings, clean)
+    click.echo(f"{as_table(result)}\n\n{json.dumps(vars(found), indent=1)}\n\n{sweep(measured, truth, clean)}")
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--config", "recipe", type=click.Path(path_type=Path), help="The recipe.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the training.")
+@click.option("--run", default="audit-grid", show_default=True, help="Name of the runs.")
+@click.option("--device", default="auto", show_default=True)
+def train(out: Path, recipe: Path | None, assignments: tuple[str, ...], run: str, device: str) -> None:
+    """Trains on the clean, the dirty and the repaired cache; prints one row each, of the clean test clips."""
+    settings: Any = config.load(ExpertSettings, "train-expert", recipe, assignments)
+    clean = Cache.open(out / "clean")
+    click.echo("| trained on | " + " | ".join(SHOWN) + " |\n" + "|---" * (len(SHOWN) + 1) + "|")
+    for name in ("clean", "dirty", "repaired"):
+        model = train_expert(settings, Cache.open(out / name), run, device).model
+        scores = evaluate(model, clean, device)
+        click.echo(f"| {name} | " + " | ".join(f"{scores.get(key, float('nan')):.4f}" for key in SHOWN) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""`w2l audit` on drawn mouths: its text, its JSON, its refusals, and undoing it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from sync_runs import Run
+from tiny_cache import ALIGNED, talking_cache
+
+from w2l.cache import Cache
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.training.checkpoint import ModelCard, dimensions_of, save_model
+
+DOUBT_ALL = ("--set", "min_confidence=50")
+TRUST_MOST = ("--set", "audit.min_confidence=-9", "--set", "min_odds=-99", "--set", "tolerance=14")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """Four talking mouths, and an expert with random weights, which can be sure of nothing."""
+    made = talking_cache(tmp_path / "cache", 4)
+    torch.manual_seed(0)
+    network = Expert(ExpertDimensions(32, 5, 4, signed=True))
+    card = ModelCard("expert", dimensions_of(network), ALIGNED, calibrated=True, scale=8.0, bias=-4.0)
+    save_model(made.run_folder("mine") / "expert-best.safetensors", network, card)
+    return made
+
+
+def test_the_table_and_the_json(w2l: Run, cache: Cache) -> None:
+    text = w2l("audit", "--expert", "mine", "--device", "cpu")
+    assert text.status == 0, text.err
+    assert "kept" in text.out
+    assert "set aside" in text.out
+    shown = json.loads(w2l("audit", "--expert", "mine", "--device", "cpu", "--json").out)
+    assert sum(shown["counts"].values()) == len(shown["findings"]) == 4
+    assert shown["measured"] == 0
+    first = shown["findings"][0]
+    assert (first["clip"], first["track"]) == ("clip0", 0)
+    assert first["verdict"]["verdict"] in ("kept", "shifted", "set aside")
+
+
+def test_thresholds_decide(w2l: Run, cache: Cache) -> None:
+    assert w2l("audit", "--expert", "mine", *DOUBT_ALL).status == 0
+    assert not cache.all_tracks().usable.any()
+    assert w2l("audit", "--expert", "mine", *TRUST_MOST).status == 0
+    assert cache.all_tracks().usable.any()
+
+
+def test_undo(w2l: Run, cache: Cache) -> None:
+    w2l("audit", "--expert", "mine", *DOUBT_ALL)
+    undone = w2l("audit", "--undo")
+    assert (undone.status, undone.out) == (0, "the audit of 4 clips is undone\n")
+    assert cache.all_tracks().usable.all()
+    assert json.loads(w2l("audit", "--undo", "--json").out) == {"undone": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "says"),
+    [
+        (["--expert", "nobody"], 1, "mine"),
+        (["--expert", "mine", "--clips", "x*"], 2, "no clip"),
+        (["--expert", "mine", "--set", "max_shift=0"], 2, "max_shift"),
+        (["--expert", "w2l"], 2, "aligned crops of 96 px"),
+        (["--undo", "--expert", "mine"], 2, "--undo"),
+    ],
+)
+def test_refusals_are_one_line(w2l: Run, cache: Cache, given: list[str], status: int, says: str) -> None:
+    refused = w2l("audit", *given)
+    assert refused.status == status
+    assert refused.err.startswith("error: ")
+    assert refused.err.count("\n") == 1
+    assert says in refused.err
+
+
+def test_a_cache_without_tracks(w2l: Run, tmp_path: Path) -> None:
+    Cache.open(tmp_path / "cache", create=True)
+    assert "w2l preprocess" in w2l("audit").err

@@ -1,0 +1,117 @@
+"""preprocess and train-expert killed at random moments: always readable, and in the end as if nothing had happened."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from puppet_clips import make_clip
+from random_kills import Kills
+from tiny_cache import noise_clip
+from training_runs import content, options
+
+from w2l.cache import Cache
+from w2l.faces.crop import CropSpec
+from w2l.files import TEMPORARY
+from w2l.training.checkpoint import read_card
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+some_kills = pytest.mark.parametrize("n_kills", [1, pytest.param(50, marks=pytest.mark.slow)])
+SEED = 4
+TINY = ["width=2", "n_clips=3", "per_clip=3", "loop.steps=30", "loop.log_every=1", "loop.validate_every=10",
+        "loop.checkpoint_every=4"]  # fmt: skip
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def check_readable(root: Path) -> int:
+    """Opens the cache as a training does, and all that its index names; gives the number of tracks."""
+    cache = Cache.open(root)
+    rows = cache.all_tracks()
+    for row in rows:
+        crops, mel = cache.load_track(row)
+        assert len(crops) == row.n_frames
+        assert np.asarray(crops[0 : len(crops)]).shape[1:] == crops.shape[1:]
+        assert mel.shape == (80, row.n_columns)
+    for clip in cache.clips():
+        record = clip.record()
+        assert record["id"] == clip.id
+        for outcome in record["stages"].values():
+            assert outcome["outcome"] in ("done", "set aside")
+        if clip.faces.exists():
+            with np.load(clip.faces) as faces:
+                assert faces.files
+                assert all(faces[name] is not None for name in faces.files)
+    return len(rows)
+
+
+@some_kills
+def test_preprocess_killed_at_random_moments(tmp_path: Path, n_kills: int) -> None:
+    videos, cache, whole = (tmp_path / name for name in ("in", "cache", "whole"))
+    for number in range(6):
+        make_clip(videos / f"{number}.mp4", number, 1.2, sound=number != 3, face=number != 4)
+    (videos / "cut.mp4").write_bytes((videos / "0.mp4").read_bytes()[:600])
+    kills = Kills(SEED, tmp_path / "log.txt")
+    given = ("preprocess", videos, "--jobs", 2, "--device", "cpu")
+    assert kills.whole(*given, "--cache", whole) == 1
+    assert check_readable(whole) == 4
+    expected = contents(whole)
+    for _ in range(n_kills):
+        other = kills.one_of("", "--force", "--set=crop.size=64", "--set=gates.max_silent=0.5")
+        kills.once(*given, "--cache", cache, *filter(None, [other]))
+        if (cache / "cache.json").exists():
+            check_readable(cache)
+    assert kills.whole(*given, "--cache", cache) == 1
+    found = contents(cache)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert not [name for name in found if TEMPORARY in name or name.endswith(".lock")]
+    kills.check_log()
+    assert sum(how != "ended" for how in kills.how) >= 0.5 * n_kills
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two training states are equal, tensors bit for bit."""
+    if isinstance(left, torch.Tensor):
+        return isinstance(right, torch.Tensor) and left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return isinstance(right, dict) and left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    return dict(torch.load(folder / "state.pt", weights_only=True))
+
+
+@some_kills
+def test_train_expert_killed_at_random_moments(tmp_path: Path, n_kills: int) -> None:
+    caches = [Cache.open(tmp_path / name, create=True) for name in ("whole", "killed")]
+    for cache in caches:
+        for number in range(4):
+            noise_clip(cache, f"clip{number}", CropSpec("aligned", 32), 60)
+    whole, killed = (cache.run_folder("expert") for cache in caches)
+    kills = Kills(SEED, tmp_path / "log.txt")
+    given = ("train-expert", "--device", "cpu", *options(TINY), "--cache")
+    assert kills.whole(*given, caches[0].root) == 0
+    for _ in range(n_kills):
+        again = ["--force"] if "ended" in kills.how[-1:] else []
+        kills.once(*given, caches[1].root, *again)
+        for model in killed.glob("*.safetensors"):
+            assert read_card(model).kind == "expert"
+        if (killed / "state.pt").exists():
+            assert state_of(killed)
+        if (killed / "log.jsonl").exists():
+            lines = (killed / "log.jsonl").read_text().split("\n")
+            assert all(json.loads(line) for line in lines[:-1])
+    assert kills.whole(*given, caches[1].root) == 0
+    assert content(killed) == content(whole)
+    assert same(state_of(killed), state_of(whole))
+    kills.check_log()
+    assert sum(how != "ended" for how in kills.how) >= 0.5 * n_kills

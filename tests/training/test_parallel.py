@@ -1,0 +1,120 @@
+"""Several processes train as one with the joint batch; a killed one ends the others."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_cache import talking_cache
+from torch import nn
+
+from stages import cli
+from w2l.cache import Cache
+from w2l.errors import ConfigError
+from w2l.training.parallel import ALONE, is_first, joined, under_torchrun
+
+ROOT = Path(cli.__file__).parents[1]
+PATIENCE_S = 300
+SMALL = [
+    "layout=strided", "norm=group", "width=4", "n_clips=4", "per_clip=3", "lr=1e-3", "ema=0.9", "check=false",
+    "loop.log_every=1", "loop.checkpoint_every=5",
+]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def started(cache: Path, run: str, size: int, *settings: str) -> list["subprocess.Popen[str]"]:
+    """Processes as `torchrun` starts them: the same command, told apart by the environment."""
+    options = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
+    command = [sys.executable, "-m", "stages.cli", "train-expert", "--cache", str(cache), "--run", run, "-q"]
+    port = str(free_port())
+    processes = []
+    for rank in range(size):
+        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+        environment, pipe = {**os.environ, **places, **meeting}, subprocess.PIPE
+        arguments = [*command, "--device", "cpu", *options]
+        processes.append(subprocess.Popen(arguments, env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True))
+    return processes
+
+
+def finished(processes: list["subprocess.Popen[str]"]) -> list[tuple[int, str, str]]:
+    """(status, stdout, stderr) of each."""
+    spoken = [process.communicate(timeout=PATIENCE_S) for process in processes]
+    return [(process.returncode, *said) for process, said in zip(processes, spoken)]
+
+
+def steps(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "grad_norm" in line]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return talking_cache(tmp_path_factory.mktemp("parallel") / "cache", 6)
+
+
+def test_two_processes_are_one_with_the_joint_batch(cache: Cache) -> None:
+    brief = ("loop.steps=5", "loop.validate_every=5")
+    (alone,) = finished(started(cache.root, "alone", 1, *brief))
+    together = finished(started(cache.root, "together", 2, *brief))
+    for status, _, said in (alone, *together):
+        assert status == 0, said
+    assert together[0][1].startswith(str(cache.run_folder("together")))
+    assert together[1][1] == ""  # only the first process speaks
+    one, other = steps(cache.run_folder("alone")), steps(cache.run_folder("together"))
+    assert len(one) == len(other) == 5
+    for mine, theirs in zip(one, other):
+        assert mine == pytest.approx(theirs, rel=1e-3, abs=2e-6)
+    assert one[0]["contrastive"] != pytest.approx(one[4]["contrastive"], rel=1e-3)  # it moved, and both alike
+
+
+def test_a_killed_process_ends_the_others_with_an_error(cache: Cache) -> None:
+    processes = started(cache.root, "killed", 2, "loop.steps=100000", "loop.validate_every=100000")
+    log, deadline = cache.run_folder("killed") / "log.jsonl", time.monotonic() + PATIENCE_S
+    while not log.exists() or log.read_text().count("\n") < 6:
+        assert all(process.poll() is None for process in processes), finished(processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    processes[1].send_signal(signal.SIGKILL)
+    status, _, said = finished(processes)[0]
+    assert status == 1
+    assert "another of the 2 processes has ended or does not answer" in said
+    assert said.count("error: ") == 1
+    assert torch.load(cache.run_folder("killed") / "state.pt", weights_only=True)["step"] % 5 == 0
+
+
+class TestAlone:
+    def test_rows_and_gradients_stay_as_they_are(self) -> None:
+        rows = torch.arange(6.0).reshape(3, 2)
+        joint = ALONE.joint(rows, 0, 3)
+        assert torch.equal(joint, rows)
+        assert joint.data_ptr() != rows.data_ptr()  # it becomes a leaf of its own
+        weight = nn.Parameter(torch.ones(2))
+        weight.grad = torch.full((2,), 3.0)
+        ALONE.add_gradients([weight], [])
+        assert torch.equal(weight.grad, torch.full((2,), 3.0))
+        ALONE.agree(3, "steps", torch.device("cpu"))
+
+    def test_without_torchrun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("RANK", "WORLD_SIZE"):
+            monkeypatch.delenv(name, raising=False)
+        with joined(torch.device("cpu")) as ranks:
+            assert ranks is ALONE
+        assert is_first()
+        assert not under_torchrun()
+
+    def test_what_torchrun_sets_must_be_numbers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WORLD_SIZE", "two")
+        with pytest.raises(ConfigError, match=r"\$WORLD_SIZE is 'two'"):
+            under_torchrun()

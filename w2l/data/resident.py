@@ -1,0 +1,188 @@
+"""All crops of a split in the device's memory: batches are gathered and varied there, and no disk is read."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2l.data.augment import LUMA, AugmentSettings, Look, augment_frames, augment_mels
+from w2l.data.dataset import Tracks
+from w2l.data.loaders import Drawing, Loader, OwnLoader, WindowBatch, WorkerLoader
+from w2l.data.sampling import ExpertPlan, plan_expert_batch
+from w2l.device import free_memory
+
+logger = logging.getLogger(__name__)
+SHARE = 0.6
+"""Of a GPU's free memory that crops may take; the rest is for the network and its batches."""
+RAMP: NDArray[np.uint8] = np.tile(np.arange(256, dtype=np.uint8)[None, :, None, None], (1, 1, 1, 3))
+"""A picture with every value once: what a look makes of it is its table."""
+
+
+def choose_loader(
+    tracks: Tracks, reopen: Callable[[], Tracks], drawing: Drawing, device: torch.device, n_workers: int, resident: str
+) -> Loader:
+    """Where batches come from.
+
+    `resident` "always", or "auto" where the crops fit a GPU's free memory: the device; else `n_workers` processes that
+    `reopen` the tracks, or with 0 this one.
+    """
+    size = crop_bytes(tracks, drawing.sampling.augment)
+    if resident == "always" or (resident == "auto" and size <= SHARE * free_memory(device)):
+        logger.info("all crops, %.1f GB, are kept on %s", size / 1e9, device)
+        return ResidentLoader(tracks, drawing, device)
+    if n_workers:
+        return WorkerLoader(reopen, drawing, device, n_workers)
+    return OwnLoader(tracks, drawing, device)
+
+
+def crop_bytes(tracks: Tracks, augment: AugmentSettings) -> int:
+    """Bytes of all crops of `tracks`, as far as they are seen."""
+    _, height, width, channels = tracks.frames(0).shape
+    return int(_n_frames(tracks).sum()) * (height - _cut(tracks, augment)) * width * channels
+
+
+def _n_frames(tracks: Tracks) -> NDArray[np.int64]:
+    """(tracks,): frames that belong to a window."""
+    return np.asarray(tracks.counts + tracks.n_frames - 1)
+
+
+def _cut(tracks: Tracks, augment: AugmentSettings) -> int:
+    """First row that is kept: of crops that move, rows above those that are seen may come in."""
+    return 0 if augment.shift or augment.scale or augment.turn else tracks.first_row
+
+
+class ResidentLoader:
+    """Batches of the same windows, looks and sounds as loaded ones, from crops that are all on the device.
+
+    Sounds, which are small, are made as for loaded batches; faces differ from those by the rounding of their grey
+    levels, and where they are moved by that of the bilinear weights.
+    """
+
+    def __init__(self, tracks: Tracks, drawing: Drawing, device: torch.device) -> None:
+        self.tracks, self.drawing, self.device = tracks, drawing, device
+        self.cut = _cut(tracks, drawing.sampling.augment)
+        counts = _n_frames(tracks)
+        self.base = np.concatenate([[0], np.cumsum(counts)])
+        """(tracks + 1,): where the frames of each track begin."""
+        _, height, width, channels = tracks.frames(0).shape
+        self.frames = torch.empty(
+            (int(self.base[-1]), height - self.cut, width, channels), dtype=torch.uint8, device=device
+        )
+        for track, count in enumerate(counts.tolist()):
+            crops = np.array(tracks.frames(track)[0:count][:, self.cut :])  # a copy: files are read-only
+            self.frames[self.base[track] : self.base[track + 1]] = torch.from_numpy(crops).to(device)
+
+    def batch(self, step: int) -> WindowBatch:
+        """See `Loader`."""
+        drawing = self.drawing
+        plan = plan_expert_batch(self.tracks, drawing.sampling, drawing.seed, step)
+        clips = plan.clips_of(drawing.rank, drawing.n_ranks)
+        facts = (torch.from_numpy(each).to(self.device) for each in (plan.partner, plan.in_sync, plan.silent))
+        partner, in_sync, silent = facts
+        first = clips.start * plan.start.shape[1]
+        return WindowBatch(self._faces(plan, clips), self._sounds(plan, clips), first, partner, in_sync, silent)
+
+    def close(self) -> None:
+        """See `Loader`."""
+
+    def _sounds(self, plan: ExpertPlan, clips: range) -> Tensor:
+        parts = []
+        for clip in clips:
+            track = int(plan.track[clip])
+            heard = np.stack([self.tracks.heard(track, int(start)) for start in plan.start[clip]])
+            parts.append(heard if self.tracks.for_judge else augment_mels(heard, plan.sounds[clip]))
+        return torch.from_numpy(np.concatenate(parts)).to(self.device)
+
+    def _faces(self, plan: ExpertPlan, clips: range) -> Tensor:
+        """(windows, frames, rows, width, 3)"""
+        starts = self.base[plan.track[clips.start : clips.stop], None] + plan.start[clips.start : clips.stop]
+        places = starts.reshape(-1, 1) + np.arange(self.tracks.n_frames)
+        gathered = self.frames[torch.from_numpy(places).to(self.device)]
+        by_clip = gathered.reshape(len(clips), -1, *gathered.shape[2:])  # (clips, windows x frames, rows, width, 3)
+        varied = vary(by_clip, plan.looks[clips.start : clips.stop], self.tracks.first_row - self.cut)
+        return varied.reshape(*places.shape, *varied.shape[2:])
+
+
+def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:
+    """`augment_frames` for many clips at once: uint8 (clips, frames, rows, width, 3), a look each."""
+    device = frames.device
+    if any(look.moves for look in looks):
+        frames = _moved(frames, looks, first_row)
+    else:
+        mirrored = torch.tensor([look.mirrored for look in looks], device=device)
+        frames = torch.where(mirrored[:, None, None, None, None], frames.flip(3), frames)[:, :, first_row:]
+    if any(look.grey for look in looks):
+        share = torch.tensor([look.grey for look in looks], device=device)[:, None, None, None, None]
+        grey = (frames * torch.tensor(LUMA, device=device)).sum(-1, keepdim=True)
+        frames = _rounded(frames * (1 - share) + grey * share)
+    tables = np.stack([_table(look) for look in looks])
+    if np.any(tables != RAMP[0, :, 0]):
+        clip = torch.arange(len(looks), device=device)[:, None, None, None, None]
+        frames = torch.from_numpy(tables).to(device)[clip, frames.long(), torch.arange(3, device=device)]
+    if any(look.blur for look in looks):
+        frames = _blurred(frames, [look.blur * frames.shape[3] / 96 for look in looks])
+    return frames
+
+
+def _rounded(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+def _table(look: Look) -> NDArray[np.uint8]:
+    """(256, 3): what becomes of each value of each channel."""
+    still = replace(look, mirrored=False, grey=0.0, blur=0.0, shift=(0.0, 0.0), scale=1.0, turn=0.0)
+    return augment_frames(RAMP, still)[0, :, 0]
+
+
+def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
+    n_clips, n_frames, height, width, _ = frames.shape
+    back = torch.tensor(np.stack([_source_of(look, height, width) for look in looks]), dtype=torch.float32)
+    rows = torch.arange(first_row, height, dtype=torch.float32, device=frames.device)
+    columns = torch.arange(width, dtype=torch.float32, device=frames.device)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    places = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ back.to(frames.device)[:, None].transpose(-1, -2)
+    grid = places / torch.tensor([(width - 1) / 2, (height - 1) / 2], device=frames.device) - 1
+    flat = frames.permute(0, 1, 4, 2, 3).reshape(n_clips, -1, height, width).float()
+    moved = F.grid_sample(flat, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return _rounded(moved.reshape(n_clips, n_frames, 3, *grid.shape[1:3]).permute(0, 1, 3, 4, 2))
+
+
+def _source_of(look: Look, height: int, width: int) -> NDArray[np.float64]:
+    """(2, 3): from a place (x, y, 1) of the moved picture to that of the original: `augment_frames`, inverted."""
+    angle = math.radians(look.turn)
+    turned = look.scale * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    inverse = np.linalg.inv(turned)
+    beside = middle - inverse @ (middle + np.array(look.shift) * (width, height))
+    place = np.concatenate([inverse, beside[:, None]], axis=1)
+    if look.mirrored:  # the picture was mirrored before it moved
+        place[0] = [-place[0, 0], -place[0, 1], width - 1 - place[0, 2]]
+    return place
+
+
+def _blurred(frames: Tensor, sigmas: Sequence[float]) -> Tensor:
+    """A Gaussian of its own on each clip, out to two sigmas, one axis after the other."""
+    n_clips, n_frames, rows, width, channels = frames.shape
+    reach = math.ceil(2 * max(sigmas))
+    kernels = torch.tensor(np.stack([_kernel(sigma, reach) for sigma in sigmas]), dtype=torch.float32)
+    weights = kernels.to(frames.device).repeat_interleave(n_frames * channels, 0)[:, None]
+    planes = frames.permute(0, 1, 4, 2, 3).reshape(1, -1, rows, width).float()
+    padded = F.pad(planes, (reach, reach, reach, reach), mode="reflect")
+    across = F.conv2d(padded, weights[:, :, None], groups=len(weights))
+    down = F.conv2d(across, weights[:, :, :, None], groups=len(weights))
+    return _rounded(down.reshape(n_clips, n_frames, channels, rows, width).permute(0, 1, 3, 4, 2))
+
+
+def _kernel(sigma: float, reach: int) -> NDArray[np.float64]:
+    """(2 * reach + 1,): weights of a Gaussian, zero beyond two sigmas; all on the middle without blur."""
+    places = np.arange(-reach, reach + 1)
+    if not sigma:
+        return np.asarray(places == 0, dtype=np.float64)
+    weights = np.exp(-(places**2) / (2 * sigma**2)) * (np.abs(places) <= math.ceil(2 * sigma))
+    return np.asarray(weights / weights.sum())

@@ -1,0 +1,33 @@
+"""The moving average of a network's weights: steadier than the last step's, and what is validated and exported."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """A copy of a network whose weights, and statistics of batch norms, follow it slowly.
+
+    Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992, with exponential weights.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.network = copy.deepcopy(network).requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Moves the average towards `network`, as it is after `step` (from 0)."""
+        mine, theirs = _moving(self.network), _moving(network)
+        torch._foreach_lerp_(mine, theirs, 1 - decay_at(self.decay, step))
+
+
+def _moving(network: nn.Module) -> list[Tensor]:
+    """All weights and statistics; counters stay out."""
+    return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
+
+
+def decay_at(decay: float, step: int) -> float:
+    """The decay after `step`: short at first, so that the random weights of the beginning are soon forgotten."""
+    return min(decay, (1 + step) / (10 + step))

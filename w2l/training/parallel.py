@@ -1,0 +1,132 @@
+"""Several processes that train one network on one joint batch, as `torchrun` starts them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from w2l.errors import ConfigError, TrainingError
+
+PATIENCE_S = 600.0
+"""How long a process waits for the others before it gives up, in seconds."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of the processes this one is."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.rank == 0
+
+    def joint(self, part: Tensor, first: int, total: int) -> Tensor:
+        """The rows of all processes, (total, features), of which `part` are those from `first` on; without gradient.
+
+        Rows of others are added to zeros, which changes no bit, and needs no equal parts.
+        """
+        if self.size == 1:
+            return part.detach().clone()
+        rows = torch.zeros((total, *part.shape[1:]), dtype=part.dtype, device=part.device)
+        rows[first : first + len(part)] = part.detach()
+        _together(rows)
+        return rows
+
+    def add_gradients(self, parts: Iterable[nn.Parameter], same: Iterable[nn.Parameter]) -> None:
+        """Adds up the gradients of `parts`, of which each process has a summand, and averages those of `same`.
+
+        The loss of the joint batch is a function of all embeddings, and each process has followed it into its own: the
+        sum is the gradient that one process with the joint batch would have.
+        """
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in parts if parameter.grad is not None]
+        shared = [parameter.grad for parameter in same if parameter.grad is not None]
+        for gradient in shared:
+            gradient /= self.size
+        gradients += shared
+        if not gradients:
+            return
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        _together(flat)
+        for gradient, summed in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients])):
+            gradient.copy_(summed.view_as(gradient))
+
+    def agree(self, value: int, what: str, device: torch.device) -> None:
+        """TrainingError unless all processes have the same `value`; a meeting point, too."""
+        if self.size == 1:
+            return
+        values = torch.zeros(self.size, dtype=torch.int64, device=device)
+        values[self.rank] = value
+        _together(values)
+        if len(set(values.tolist())) > 1:
+            raise TrainingError(
+                f"the {self.size} processes differ in {what}: {values.tolist()}; all need the same settings, and the "
+                "same cache on a shared disk"
+            )
+
+
+ALONE = Ranks()
+"""One process that trains by itself."""
+
+
+@contextmanager
+def joined(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ranks]:
+    """Meets the other processes that `torchrun` has started, or is alone where it was not used.
+
+    Raises TrainingError when another process has ended or does not answer for `patience_s`.
+    """
+    size, rank = _number("WORLD_SIZE", 1), _number("RANK", 0)
+    if size == 1:
+        yield ALONE
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=timedelta(seconds=patience_s), rank=rank, world_size=size)
+    except (RuntimeError, ValueError) as error:
+        reason = f"process {rank} of {size} did not meet the others ({_line(error)})"
+        raise TrainingError(f"{reason}; run torchrun again") from error
+    try:
+        yield Ranks(rank, size)
+    finally:
+        dist.destroy_process_group()
+
+
+def under_torchrun() -> bool:
+    """Whether `torchrun` has started several processes."""
+    return _number("WORLD_SIZE", 1) > 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one of them that prints and writes."""
+    return _number("RANK", 0) == 0
+
+
+def _together(tensor: Tensor) -> None:
+    """Replaces `tensor` by its sum over all processes."""
+    try:
+        dist.all_reduce(tensor)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"another of the {dist.get_world_size()} processes has ended or does not answer ({_line(error)}); see its "
+            "own message, and start torchrun again: the run goes on from what was saved"
+        ) from error
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise ConfigError(f"${name} is {text!r}, must be a whole number; torchrun sets it")
+    return int(text)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

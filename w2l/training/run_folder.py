@@ -1,0 +1,169 @@
+"""The folder of one training run: its log, its models, its state, and how a killed run goes on from them."""
+
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from w2l.errors import CacheError, ConfigError
+from w2l.files import TEMPORARY, fingerprint, write_text
+from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
+
+logger = logging.getLogger(__name__)
+
+
+class Exporting(Protocol):
+    """What has models to write; see `w2l.training.loop.Task`."""
+
+    networks: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+
+    def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
+        """The model files to write, by name."""
+
+
+class Stateful(Protocol):
+    """Anything else with a state that a resumed run needs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, of numbers, text and tensors."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Takes such a state over."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    best: float = -math.inf
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run; a process that does not `write` leaves them alone."""
+
+    path: Path
+    identity: str
+    """Fingerprint of the settings that shape a step."""
+    writes: bool = True
+
+    @property
+    def log(self) -> Path:
+        """One JSON object a line: the terms of a step, or the scores of a validation."""
+        return self.path / "log.jsonl"
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Adds a line to the log."""
+        if not self.writes:
+            return
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise CacheError(f"{self.log} cannot be written: {error.strerror}; check space and permissions") from error
+
+    def export(self, task: Exporting, progress: Progress, tag: str) -> None:
+        """Writes the models under the `tag`."""
+        if self.writes:
+            for name, (network, card) in task.exports(progress.step, progress.scores).items():
+                save_model(self.path / f"{name}-{tag}.safetensors", network, card)
+
+    def save(self, task: Exporting, progress: Progress, others: Mapping[str, Stateful]) -> None:
+        """Writes the models and, last, the state from which the run goes on."""
+        self.export(task, progress, "latest")
+        state = {
+            "identity": self.identity,
+            "step": progress.step,
+            "best": progress.best,
+            "scores": progress.scores,
+            "networks": {name: network.state_dict() for name, network in task.networks.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},
+            "others": {name: other.state_dict() for name, other in others.items()},
+        }
+        if self.writes:
+            save_state(self.path / "state.pt", state)
+
+    def resume(self, task: Exporting, others: Mapping[str, Stateful]) -> Progress:
+        """Puts the saved state, where there is one, into the task; ConfigError when it was begun otherwise."""
+        if self.writes:
+            for left in self.path.rglob(f"{TEMPORARY}*"):  # by a process that was killed while it wrote
+                left.unlink(missing_ok=True)
+        path = self.path / "state.pt"
+        if not path.exists():
+            if self.writes:
+                write_text(self.log, "")
+            return Progress()
+        state = load_state(path)
+        if state.get("identity") != self.identity:
+            raise ConfigError(
+                f"run {self.path.name} was begun with other settings (see {self.path / 'config.yaml'}); choose another "
+                "--run, or --force to start it anew"
+            )
+        self._check_crops(task, state)
+        for name, network in task.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, optimiser in task.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        for name, other in others.items():
+            other.load_state_dict(state["others"][name])
+        if self.writes:
+            self._cut_log(state["step"])
+            logger.info("run %s goes on at step %d", self.path.name, state["step"])
+        return Progress(state["step"], state["best"], state["scores"])
+
+    def _check_crops(self, task: Exporting, state: dict[str, Any]) -> None:
+        """Refuses to go on with other crops than those that the run began with."""
+        for name, (_, card) in task.exports(state["step"], state["scores"]).items():
+            path = self.path / f"{name}-latest.safetensors"
+            if path.exists() and (begun := read_card(path)).crop != card.crop:
+                raise ConfigError(
+                    f"run {self.path.name} was begun on {begun.crop.kind} crops of {begun.crop.size} px, the cache now "
+                    f"holds {card.crop}; choose another --run, or --force to start it anew"
+                )
+
+    def _cut_log(self, step: int) -> None:
+        """Drops the lines of steps that a killed run logged but did not save."""
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+        kept = []
+        for line in lines:
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except ValueError:  # the line that a kill cut off
+                continue
+        write_text(self.log, "".join(f"{line}\n" for line in kept))
+
+
+def open_run(path: Path, identity: dict[str, Any], writes: bool) -> RunFolder:
+    """The folder of a run, made where it is missing; CacheError when it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(f"run folder {path} cannot be made: {error.strerror}; choose another --run") from error
+    if not os.access(path, os.W_OK):
+        raise CacheError(f"run folder {path} cannot be written; check permissions or choose another --run")
+    return RunFolder(path, fingerprint(identity), writes)
+
+
+def clear_run(path: Path) -> None:
+    """Removes what an earlier run of this name left, and nothing else."""
+    for pattern in ("state.pt", "log.jsonl", "config.yaml", "curves.png", "*.safetensors"):
+        for left in path.glob(pattern):
+            left.unlink(missing_ok=True)
+    shutil.rmtree(path / "samples", ignore_errors=True)
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a run has saved a state in `path`."""
+    return (path / "state.pt").exists()
