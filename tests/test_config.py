@@ -31,6 +31,7 @@ class Settings:
     init: Path | None = None
     box: tuple[float, ...] | None = None
     inner: Inner = field(default_factory=Inner)
+    wide: Inner = field(default_factory=lambda: Inner(512))
 
     def __post_init__(self) -> None:
         """Refuses what contradicts itself."""
@@ -50,6 +51,12 @@ def test_defaults_then_file_then_assignments(tmp_path: Path) -> None:
     found = load("steps=30", "train.name=two", "inner.pads=[1, 2]", path=file)
     assert found == Settings(rate=2e-4, steps=30, name="two", inner=Inner(128, (1, 2)))
     assert load("steps=30", "steps=40").steps == 40
+
+
+def test_what_a_nested_section_leaves_out_is_as_in_the_default_of_its_field() -> None:
+    assert load().wide == Inner(512)
+    assert load("wide.pads=[1, 2]").wide == Inner(512, (1, 2))
+    assert load("wide.size=64").wide == Inner(64)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "train:\n", "score: {batch: 3}\n"])

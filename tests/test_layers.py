@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PURE = {"timing", "spectral", "stretches", "faces.boxes", "data.windows", "metrics.sync"}
+PURE = {
+    "timing", "spectral", "stretches", "faces.boxes", "data.windows", "metrics.lag", "metrics.sync", "training.scores",
+}  # fmt: skip
 """Modules of w2l that take and return arrays and open nothing."""
 STAGE_GROUND = {"stages.batch", "stages.cli", "stages.options"}
 """Modules of stages that are no stages."""

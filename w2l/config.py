@@ -39,18 +39,31 @@ def load(kind: type[T], stage: str, path: Path | None = None, assignments: Itera
 
 
 def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
-    """An instance of the dataclass `kind` from plain values, nested mappings for nested dataclasses."""
+    """An instance of the dataclass `kind` from plain values, nested mappings for nested dataclasses.
+
+    What a mapping leaves out is as in the default of its field, which may differ from that of the nested dataclass.
+    """
     hints = get_type_hints(kind)
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(str(key), _names(kind))}")
-        arguments[key] = _convert(hints[key], value, f"{prefix}{key}")
+        arguments[key] = _convert(hints[key], _completed(known[key], value), f"{prefix}{key}")
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"settings {prefix.rstrip('.')}: {error}") from error
+
+
+def _completed(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    """`value`, where it is a mapping, with what it leaves out of the field's default settings."""
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if not isinstance(value, Mapping) or not dataclasses.is_dataclass(default):
+        return value
+    return {**plain(default), **value}
 
 
 def check_word(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -89,7 +102,7 @@ def _section(path: Path, stage: str) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"settings file {path} must hold sections named after stages, such as '{stage}:'")
-    stages = {"preprocess", "detect", "train-expert", "train", "sync", "score"}
+    stages = {"preprocess", "detect", "audit", "train-expert", "train", "sync", "score"}
     for name in content:
         if name not in stages:
             raise ConfigError(f"unknown section {name!r} in {path}; {_suggestion(str(name), stages)}")

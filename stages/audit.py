@@ -1,0 +1,64 @@
+"""audit: an expert measures the offset of every track; tracks out of step are shifted back or set aside."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages.options import Common, common_options
+from w2l import audit, weights
+from w2l.audit import AuditResult
+from w2l.audit_table import as_table
+from w2l.audit_verdicts import AuditSettings
+from w2l.cache import Cache
+from w2l.device import choose
+from w2l.errors import ConfigError
+
+STAGE = "audit"
+
+
+def run(
+    settings: AuditSettings,
+    cache: Cache,
+    expert: str = weights.SHIPPED,
+    clips: str = "*",
+    via: Cache | None = None,
+    device: str = "auto",
+) -> AuditResult:
+    """Audits the tracks of clips whose id fits the pattern `clips`, by the crops of the cache `via` if one is given."""
+    return audit.audit_cache(cache, expert, settings, choose(device), clips, via)
+
+
+@click.command(STAGE)
+@click.option("--expert", metavar="NAME|PATH", help="w2l (shipped, the default), a run of the cache, or a file.")
+@click.option("--clips", metavar="PATTERN", default="*", help="Only clips whose id fits, as in 's1/*'.")
+@click.option("--via", type=click.Path(path_type=Path), help="A cache with the same clips in crops for the expert.")
+@click.option("--undo", is_flag=True, help="Forget all verdicts: every track counts as it lies on disk.")
+@common_options
+def command(expert: str | None, clips: str, via: Path | None, undo: bool, common: Common) -> None:
+    """Finds sound that runs ahead of its picture, or behind: in each track of the cache, by an expert.
+
+    A track that is a few frames off is shifted back for all who read it, one that nobody can be sure about is set
+    aside; no file of it changes. Run it again to go on after a stop, after preprocess, or with other thresholds.
+
+    \b
+    w2l audit                                   by the shipped expert
+    w2l audit --expert my-expert                by one trained on this cache
+    w2l audit --expert syncnet_v2.model --via judge-cache
+    w2l audit --undo
+    """
+    settings = common.settings(AuditSettings, STAGE)
+    cache = Cache.open(common.cache)
+    if undo:
+        if via is not None or expert is not None:
+            raise ConfigError("--undo takes no --expert and no --via: it forgets what any audit found")
+        count = audit.undo_audit(cache, clips)
+        common.show({"undone": count}, f"the audit of {count} clips is undone")
+        return
+    result = run(settings, cache, expert or weights.SHIPPED, clips, Cache.open(via) if via else None, common.device)
+    common.show(_plain(result), as_table(result))
+
+
+def _plain(result: AuditResult) -> dict[str, Any]:
+    return {**asdict(result), "warning": result.zero.warning}
