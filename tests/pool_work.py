@@ -84,6 +84,16 @@ def threads(_: object, name: str) -> tuple[int, str, str]:
     return cv2.getNumThreads(), os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]
 
 
+def sees_interrupts(_: object, name: str) -> bool:
+    """Whether Ctrl-C would reach this process."""
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def niceness(_: object, name: str) -> int:
+    """How far this process steps back for others."""
+    return os.nice(0)
+
+
 def hold(_: object, folder: Path, name: str) -> str:
     """Holds a lock for a minute, and says so."""
     with claim(folder / f"{name}.lock"):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,14 @@ def test_leaving_the_loop_ends_the_workers(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.lock"))
     assert {path.stem for path in tmp_path.glob("*.done")} == {"a", "b"}
     assert not (tmp_path / "e.begun").exists()
+
+
+def test_no_worker_sees_interrupts_not_even_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource_tracker, "_resource_tracker", tracker := resource_tracker.ResourceTracker())
+    for name in ("ensure_running", "getfd"):
+        monkeypatch.setattr(resource_tracker, name, getattr(tracker, name))
+    assert not any(one.result for one in run_tasks(do.tasks("a", "b"), do.sees_interrupts, jobs=2))
+    tracker._stop()  # type: ignore[attr-defined]
 
 
 HOLDERS = f"""

@@ -145,4 +145,5 @@ def test_a_cluster_of_its_own(tmp_path: Path) -> None:
         done = list(run_tasks(do.tasks(*names), do.who, functools.partial(do.set_up, tmp_path), jobs=2, ray="local"))
     assert sorted(one.task.name for one in done) == names
     assert len({one.result for one in done}) <= 2
+    assert next(run_tasks(do.tasks("a"), do.niceness, jobs=2, ray="local")).result == os.nice(0)
     assert not ray.is_initialized()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -176,6 +177,7 @@ def _start(work: Callable[..., Any], set_up: Callable[[], Any]) -> _Worker:
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """A process that starts here never sees Ctrl-C, which reaches all processes of a terminal: its parent stops it."""
+    resource_tracker.ensure_running()  # now, as it lets interrupts through again when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -52,6 +52,7 @@ def listen(levels: dict[str, int], relay: Relay) -> None:
 
 def made(set_up: Callable[[], Any]) -> tuple[Any, Exception | None]:
     """The context, and why there is none: W2LError and OSError as they are, a mistake of ours with its traceback."""
+    compute_in_one_thread()  # before, as a context may go by it, and after, for what it has loaded
     try:
         context = set_up()
     except (W2LError, OSError) as error:

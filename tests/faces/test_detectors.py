@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -18,6 +19,7 @@ from w2l.faces import mtcnn
 from w2l.faces.detector import INSIGHTFACE_VARIABLE, Detection, Detector, best_first, make_detector
 from w2l.faces.insight import LARGEST_SIDE, _searched_size
 from w2l.faces.landmarks import Landmarks, five_points, mouth_openness
+from w2l.faces.onnx_session import open_session
 
 Image = NDArray[np.uint8]
 DrawFace = Callable[[Image, float, float, float], NDArray[np.float64]]
@@ -415,6 +417,19 @@ def pack(shared: Path, tmp_path: Path) -> Path:
     shutil.copyfile(file, folder / "det_500m.onnx")
     made_landmarks(folder / "2d106det.onnx", plausible(0.3))
     return folder
+
+
+def test_sessions_compute_in_as_many_threads_as_pytorch(tmp_path: Path) -> None:
+    file = tmp_path / "2d106det.onnx"
+    made_landmarks(file, plausible(0.3))
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            session, _ = open_session(file, "cpu")
+            assert session.get_session_options().intra_op_num_threads == count
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_106_points_of_a_pack_place_the_five(pack: Path, draw_face: DrawFace, wall: Image) -> None:

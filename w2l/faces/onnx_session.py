@@ -16,10 +16,13 @@ log = logging.getLogger(__name__)
 def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, Any]:
     """An ONNX Runtime session of `file`, and its only input (name, shape: numbers, or text where it may vary).
 
+    It computes in as many threads as PyTorch does.
+
     With `any_size` a model that was exported for pictures of one size is made to take others. That it can must be
     tried out: weights behind a fixed number of pixels cannot. Raises CheckpointError for a file that is no ONNX model.
     """
     import onnxruntime
+    import torch
 
     providers = ["CPUExecutionProvider"]
     if device.startswith("cuda"):
@@ -29,6 +32,7 @@ def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, 
             log.info("this onnxruntime has no CUDA; faces are detected on the CPU")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
+    options.intra_op_num_threads = torch.get_num_threads()  # which OMP_NUM_THREADS and a pool's workers limit
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute meanwhile
     try:
         model = _with_free_sizes(file) if any_size else str(file)
