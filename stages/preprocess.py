@@ -110,9 +110,9 @@ def _absolute(source: Source) -> Source:
 
 
 def _set_up(settings: PrepareSettings, root: Path, device: str) -> tuple[Cache, Detector]:
-    """What a worker makes once."""
-    cache = Cache.open(root)
-    return cache, make_detector(settings.detect.detector, device, settings.detect.min_face, cache.models)
+    """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
+    cache, detect = Cache.open(root), settings.detect
+    return cache, make_detector(detect.detector, str(choose(device)), detect.min_face, cache.models)
 
 
 def prepare_one(context: tuple[Cache, Detector], source: Source, settings: PrepareSettings, force: bool) -> ClipResult:
@@ -234,10 +234,9 @@ def command(
             raise click.UsageError("Missing argument 'FOLDER'; --report goes without one, for what is in the cache.")
         _show_report(Cache.open(common.cache), settings, report, common)
         return
-    device = str(choose(common.device))
     listing = find_videos(folder, filelists, layout)
     cache = Cache.open(common.cache, create=True)
-    result = run(settings, listing, cache, device, force, jobs, ray, strict)
+    result = run(settings, listing, cache, common.device, force, jobs, ray, strict)
     if report is None:
         common.show(asdict(result), "\n".join(_summary(result, cache)))
     else:
@@ -266,7 +265,7 @@ def _show_report(cache: Cache, settings: PrepareSettings, page: str, common: Com
 
 
 def _summary(result: Result, cache: Cache) -> Iterator[str]:
-    nothing = "; nothing to do" if not result.done else ""
+    nothing = "; nothing to do" if not (result.done or FAILED in result.reasons) else ""
     ready = f"{result.done} clips prepared, {result.skipped} ready before{nothing}"
     yield f"{ready}; {result.tracks} tracks in {cache.root}"
     if result.rejected:

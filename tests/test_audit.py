@@ -174,6 +174,29 @@ def test_tracks_that_were_cut_anew_are_measured_anew(tmp_path: Path) -> None:
     assert [row.offset for row in cache.tracks()] == [0, 3, 0]
 
 
+def test_other_gates_that_keep_the_tracks_keep_the_audit(tmp_path: Path) -> None:
+    cache = shifted_cache(tmp_path, [0, 3, 0])
+    for clip in cache.clips():
+        clip.note("preprocess", {**clip.outcome("preprocess"), "crops_mark": "as it was"})
+    audit_cache(cache, "openness")
+    clip = cache.clip("clip01")
+    clip.note("preprocess", {**clip.outcome("preprocess"), "fingerprint": "with other gates"})
+    cache.invalidate_index()
+    assert [row.offset for row in cache.tracks()] == [0, 3, 0]
+    assert audit_cache(cache, "openness").measured == 0
+    clip.note("preprocess", {**clip.outcome("preprocess"), "crops_mark": "of other crops"})
+    cache.invalidate_index()
+    assert [row.offset for row in cache.tracks()] == [0, 0, 0]
+    assert audit_cache(cache, "openness").measured == 1
+
+
+def test_undo_of_nothing_is_said(tmp_path: Path) -> None:
+    cache = shifted_cache(tmp_path, [0])
+    assert undo_audit(cache) == 0
+    with pytest.raises(ConfigError, match=r"no clip of cache .* fits 's1/"):
+        undo_audit(cache, "s1/*")
+
+
 def test_undo_leaves_every_track_as_it_lies_on_disk(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [0, 3, 14.6])
     before = cache.tracks()
@@ -339,6 +362,8 @@ def test_the_table_names_the_worst(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [0, 0, 0, 9, -3])
     text = as_table(audit_cache(cache, "openness"))
     assert "clip03 track 0: +9 frames" in text
+    assert "most tracks are set aside" not in text
+    assert "most tracks are set aside" in as_table(audit_cache(cache, "openness", AuditSettings(min_odds=99.0)))
     assert text.index("clip03") < text.index("clip04")
     lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert lines["+0"].count("█") == 3 * lines["+9"].count("█") - 2

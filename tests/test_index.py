@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from w2l.files import DAMAGED
-from w2l.index import Builder, Rows, TrackRow, Words, rows_of
+from w2l.index import Builder, Rows, TrackRow, Words, cut_of, rows_of
 
 
 def some_rows(n: int, seed: int = 0) -> list[TrackRow]:
@@ -110,6 +110,15 @@ def test_records_of_older_versions_have_no_speaker_and_no_audit() -> None:
     assert list(rows_of("a", {})) == list(rows_of("a", {"stages": {"preprocess": {"reason": "no face"}}})) == []
     found = list(rows_of("a", record(None, split="val", speaker="s1")))
     assert [(row.split, row.speaker, crop) for row, crop in found] == [("val", "s1", '{"size": 96}')] * 2
+
+
+def test_an_audit_outlives_other_gates_that_keep_the_same_tracks() -> None:
+    made = {"crops_mark": "c", "fingerprint": "p", "tracks": [{"first_frame": 0, "n_frames": 30, "quality": {}}]}
+    mark = cut_of(made)
+    assert cut_of({**made, "fingerprint": "other gates", "rejected": [{}]}) == mark
+    others = [{**made, "crops_mark": "other crops"}, {**made, "tracks": []}, {**made, "tracks": made["tracks"] * 2}]
+    others += [{**made, "tracks": [{"first_frame": 1, "n_frames": 30}]}, {"fingerprint": mark[:-1]}]
+    assert mark not in map(cut_of, others)
 
 
 SHIFTED, KEPT = {"verdict": "shifted", "offset": -3}, {"verdict": "kept", "offset": 1}

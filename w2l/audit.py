@@ -5,7 +5,7 @@ from the zero that all tracks share, come the verdicts. Both are kept in each cl
 where it was stopped, and other thresholds cost no second look:
 
     stages.audit.measured   {fingerprint, tracks: [Measured]}
-    stages.audit            fingerprint, of (the crops it was made for), expert, zero, tracks: [Verdict]
+    stages.audit            fingerprint, of (the tracks it is for: `w2l.index.cut_of`), expert, zero, tracks: [Verdict]
 
 The audit is virtual: crops and sounds stay as they are, and whoever reads a track that was shifted undoes its offset.
 What is measured is always the track as it lies on disk, so a second audit finds what the first one found.
@@ -26,6 +26,7 @@ from w2l.cache import Cache, Clip, TrackRow
 from w2l.config import build, plain
 from w2l.errors import CacheError, ConfigError
 from w2l.files import fingerprint
+from w2l.index import cut_of
 from w2l.log import progress
 
 __all__ = ["AuditResult", "AuditSettings", "Finding", "audit_cache", "undo_audit"]
@@ -131,8 +132,14 @@ def audit_cache(
 
 
 def undo_audit(cache: Cache, clips: str = "*") -> int:
-    """Forgets all verdicts, on clips whose id fits the pattern; gives the number of clips that had some."""
-    audited = [clip for clip in cache.clips() if fnmatchcase(clip.id, clips) and clip.outcome(STAGE)]
+    """Forgets all verdicts, on clips whose id fits the pattern; gives the number of clips that had some.
+
+    Raises ConfigError when no clip fits it.
+    """
+    fitting = [clip for clip in cache.clips() if fnmatchcase(clip.id, clips)]
+    if not fitting and clips != "*":
+        raise _nothing_fits(cache, clips)
+    audited = [clip for clip in fitting if clip.outcome(STAGE)]
 
     def forget(clip: Clip) -> bool:
         with clip.claim() as mine:
@@ -152,10 +159,14 @@ def _rows_by_clip(cache: Cache, pattern: str) -> dict[str, list[TrackRow]]:
         if fnmatchcase(row.clip, pattern):
             found.setdefault(row.clip, []).append(replace(row, offset=0, status=""))
     if not found and pattern != "*":
-        raise ConfigError(f"no clip of cache {cache.root} fits {pattern!r}; --clips takes a pattern such as 's1/*'")
+        raise _nothing_fits(cache, pattern)
     if not found:
         raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
     return found
+
+
+def _nothing_fits(cache: Cache, pattern: str) -> ConfigError:
+    return ConfigError(f"no clip of cache {cache.root} fits {pattern!r}; --clips takes a pattern such as 's1/*'")
 
 
 def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
@@ -177,24 +188,23 @@ def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
 def _measured(clip: Clip, mark: str) -> list[Measured] | None:
     """What was measured before, of the crops that are there now; None when that has to be done."""
     outcome = clip.outcome(STAGE).get("measured", {})
-    if outcome.get("fingerprint") != mark or outcome.get("of") != clip.outcome("preprocess").get("fingerprint"):
+    if outcome.get("fingerprint") != mark or outcome.get("of") != cut_of(clip.outcome("preprocess")):
         return None
     return [build(Measured, facts) for facts in outcome["tracks"]]
 
 
 def _note_measured(clip: Clip, mark: str, tracks: list[Measured]) -> None:
     """Keeps what was measured; verdicts of an earlier audit stay until there are new ones."""
-    of = clip.outcome("preprocess").get("fingerprint")
+    of = cut_of(clip.outcome("preprocess"))
     facts = {"fingerprint": mark, "of": of, "tracks": [asdict(measured) for measured in tracks]}
     clip.note(STAGE, {**clip.outcome(STAGE), "measured": facts})
 
 
 def _note_verdicts(cache: Cache, clip: Clip, facts: dict[str, Any], verdicts: list[Verdict]) -> bool:
     """Writes the verdicts on one clip, where they are new; False when another process holds it."""
-    if clip.outcome(STAGE).get("fingerprint") == facts["fingerprint"]:
-        of = clip.outcome("preprocess").get("fingerprint")
-        if clip.outcome(STAGE).get("of") == of:
-            return True
+    known, of = clip.outcome(STAGE), cut_of(clip.outcome("preprocess"))
+    if (known.get("fingerprint"), known.get("of")) == (facts["fingerprint"], of):
+        return True
     with clip.claim() as mine:
         if mine:
             measured = clip.outcome(STAGE).get("measured", {})

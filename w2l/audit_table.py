@@ -8,6 +8,8 @@ from w2l.audit_verdicts import WORDS
 
 BAR = 40
 """Characters of the longest bar of the histogram."""
+MOST_ASIDE = 0.5
+"""Share of tracks set aside above which the expert, too, is in doubt."""
 WORST = 10
 """Tracks that are named."""
 
@@ -29,6 +31,9 @@ def as_table(result: AuditResult) -> str:
         lines += ["", "set aside, by reason:", *(f"  {count:7}  {reason}" for reason, count in reasons.most_common())]
     if result.zero.warning:
         lines += ["", f"warning: {result.zero.warning}"]
+    if result.counts["set aside"] > MOST_ASIDE * len(result.findings):
+        lines += ["", "warning: most tracks are set aside, which training will not see; perhaps this expert does not "
+                      "know such faces: name another with --expert, or take it back with --undo"]  # fmt: skip
     return "\n".join(lines)
 
 

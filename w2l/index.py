@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.files import fingerprint
+
 FORMAT = 2
 """Version of the file; one of another version is built anew."""
 NUMBERS = ("track", "n_frames", "n_columns", "offset")
@@ -238,6 +240,17 @@ class Builder:
         return Rows(numbers, {name: Words.of(words) for name, words in self._words.items()})
 
 
+def cut_of(outcome: Mapping[str, Any]) -> Any:
+    """What the tracks of preprocess's `outcome` were cut from and where: an audit counts while it stays the same.
+
+    Other gates that keep the same tracks leave it alone; records of older versions tell by their fingerprint.
+    """
+    if "crops_mark" not in outcome:
+        return outcome.get("fingerprint")
+    tracks = outcome.get("tracks", [])
+    return fingerprint(outcome["crops_mark"], [(facts.get("first_frame"), facts.get("n_frames")) for facts in tracks])
+
+
 def rows_of(clip_id: str, record: Mapping[str, Any]) -> Iterator[tuple[TrackRow, str]]:
     """The rows of one clip's record, each with its crop as JSON; records of older versions lack some facts."""
     stages = record.get("stages", {})
@@ -245,7 +258,7 @@ def rows_of(clip_id: str, record: Mapping[str, Any]) -> Iterator[tuple[TrackRow,
     found = outcome.get("tracks", [])
     audit = stages.get("audit", {})
     audited = audit.get("tracks", [])
-    if len(audited) != len(found) or audit.get("of") != outcome.get("fingerprint"):
+    if len(audited) != len(found) or audit.get("of") != cut_of(outcome):
         audited = [{}] * len(found)  # none, or of tracks that were cut anew since
     crop = json.dumps(outcome.get("crop", {}), sort_keys=True)
     split, speaker = str(record.get("split") or ""), str(record.get("speaker") or "")

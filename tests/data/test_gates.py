@@ -56,6 +56,13 @@ def test_each_gate_refuses_its_measure_and_says_so(gate: str, measure: str, valu
     assert refusal({name: known for name, known in GOOD.items() if name != measure}, GateSettings()) is None
 
 
+def test_a_track_of_a_second_passes_and_one_of_a_frame_less_does_not() -> None:
+    assert refusal(GOOD | {"length_s": 25 / 25}, GateSettings()) is None
+    refused = refusal(GOOD | {"length_s": 24 / 25}, GateSettings())
+    assert refused is not None
+    assert "0.96 s, less than 1 s" in refused.reason
+
+
 def test_several_faces_are_refused_only_on_demand() -> None:
     two = GOOD | {"n_faces": 2.0}
     assert refusal(two, GateSettings()) is None
@@ -65,11 +72,9 @@ def test_several_faces_are_refused_only_on_demand() -> None:
     assert refusal(GOOD, GateSettings(one_face=True)) is None
 
 
-def test_the_limit_itself_passes_and_a_track_may_lack_a_frame() -> None:
+def test_the_limit_itself_passes() -> None:
     on_it = GOOD | {"face_px": 48.0, "yaw": 55.0, "silent_share": 0.9, "blur": 0.09, "mouth": 0.008, "score": 0.6}
     assert refusal(on_it, GateSettings()) is None
-    assert refusal(GOOD | {"length_s": 24 / 25}, GateSettings()) is None
-    assert refusal(GOOD | {"length_s": 23 / 25}, GateSettings()) is not None
 
 
 def test_gates_without_pixels_are_asked_first() -> None:

@@ -1,5 +1,6 @@
 """From a clip to samples: every face of every shot, cut exactly, with its own sound."""
 
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,13 @@ from w2l.data.gates import GateSettings
 from w2l.data.prepare import Prepared, PrepareSettings, prepare_clip, prepare_fingerprint
 from w2l.data.puppets import Puppet, babble, draw_face, openness
 from w2l.data.windows import nearest_frames
-from w2l.errors import ConfigError
+from w2l.errors import ConfigError, MediaError
 from w2l.faces.crop import CropSpec, cut_from
 from w2l.faces.detector import Detection
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.coded import read_coded
 from w2l.media.encoders import Encoding
-from w2l.media.video import probe
+from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
 from w2l.spectral import mel_spectrogram
 
@@ -237,6 +238,46 @@ def test_media_that_cannot_be_used_have_a_word_and_a_reason(clip: Clip, tmp_path
         assert name in outcome["reason"]
         assert "\n" not in outcome["reason"]
         assert not (clip.folder / "tracks").exists()
+
+
+def test_a_video_that_cannot_be_read_now_is_not_set_aside_for_ever(
+    clip: Clip, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        except PermissionError as error:
+            raise MediaError(f"{path}: not readable") from error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("w2l.data.prepare.probe", refuse)
+        with pytest.raises(MediaError, match="not readable"):
+            prepare_clip(clip, film, Usher(), PrepareSettings(SPEC))
+    assert clip.outcome("preprocess") == {}
+    assert prepare(clip, film, PrepareSettings(SPEC)).outcome["outcome"] == "done"
+
+
+@pytest.mark.parametrize("where", ["dev/aac/id00012/x", "dev/mp4/id00012/x"])
+def test_a_video_without_sound_has_that_of_the_file_beside_it(clip: Clip, tmp_path: Path, where: str) -> None:
+    video, sound = tmp_path / "dev/mp4/id00012/x/00001.mp4", tmp_path / where / "00001.wav"
+    for path in (video, sound):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    wave = make_video(tmp_path / "both.mkv", [(60, 35)])
+    with VideoWriter(video, 320, 180, 25, encoding=Encoding(crf=10)) as writer:
+        for frame in read_frames(tmp_path / "both.mkv"):
+            writer.write(frame.image)
+    settings = PrepareSettings(SPEC)
+    mute, mark = prepare(clip, video, settings).outcome, prepare_fingerprint(video, Usher(), settings)
+    assert (mute["outcome"], mute["gate"]) == ("set aside", "no sound")
+    write_wav(sound, wave)
+    assert prepare_fingerprint(video, Usher(), settings) != mark
+    found = prepare(clip, video, settings)
+    assert ([track["n_frames"] for track in found.outcome["tracks"]], found.facts["sound"]) == ([35], str(sound))
+    np.testing.assert_array_equal(stored(clip, 0, 35)[1], mel_spectrogram(read_audio(sound)[: 35 * 640]))
+    mark = prepare_fingerprint(video, Usher(), settings)
+    write_wav(sound, wave[:8000])
+    assert prepare_fingerprint(video, Usher(), settings) != mark
+    assert prepare(clip, tmp_path / "both.mkv", settings).facts["sound"] == ""
 
 
 def test_in_long_videos_a_fade_through_black_parts_two_people_at_one_place(tmp_path: Path, clip: Clip) -> None:

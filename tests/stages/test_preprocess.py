@@ -18,6 +18,7 @@ import w2l.tasks
 from stages import cli
 from w2l.cache import Cache
 from w2l.data.layouts import Listing, Source
+from w2l.data.prepare import PrepareSettings
 from w2l.data.windows import nearest_frames
 from w2l.faces.detector import Detection
 from w2l.media.audio import write_wav
@@ -355,6 +356,7 @@ def test_a_damaged_record_is_named_and_the_others_go_on(
     status, _, err = preprocess("in", "--json")
     assert (status, err.count("Traceback")) == (1, 0)
     assert "delete it" in err
+    assert "nothing to do" not in preprocess("in")[1]
     (cache.clip("a").folder / "clip.json").unlink()
     cache.clip("a").faces.write_bytes(b"PK\x03\x04")
     assert "1 clips prepared" in preprocess("in")[1]
@@ -498,6 +500,22 @@ def test_the_report_alone_and_behind_a_run(preprocess: Run, cache: Cache, tmp_pa
 
 
 @pytest.mark.slow
+def test_the_device_is_chosen_where_the_work_is_done(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr(stages.preprocess, "choose", lambda name: chosen.append(name) or "cuda")
+    monkeypatch.setattr(stages.preprocess, "make_detector", lambda _, device, *rest: device)
+    given: list[object] = []
+    monkeypatch.setattr(stages.preprocess, "run_tasks", lambda tasks, work, set_up, *_: given.append(set_up) or [])
+    stages.preprocess.run(PrepareSettings(), Listing(()), cache, "auto")
+    assert not chosen
+    set_up = given[0]
+    assert callable(set_up)
+    assert set_up()[1] == "cuda"
+    assert chosen == ["auto"]
+
+
 def test_several_jobs_make_what_one_makes(preprocess: Run, tmp_path: Path, draw_face: DrawFace) -> None:
     image = np.full((160, 200, 3), (40, 70, 90), np.uint8)
     draw_face(image, 100, 85, 50)

@@ -28,6 +28,8 @@ STILL = (slice(20, 50), slice(18, 78))
 """Rows and columns with eyes and cheeks, which move with the head and not with speech."""
 BUSY_SHARE = 75.0
 """Percentile of the motion between frames that counts: a talking mouth rests, too."""
+SLACK = 1e-6
+"""What a measure may be beyond a limit: it was rounded."""
 LEAST_CONTRAST = 2.0
 """Grey levels added to a face's contrast, so that a plain area does not count as sharp or busy for its noise."""
 
@@ -88,16 +90,13 @@ class _Gate:
     """The setting with the limit: ``min_...`` or ``max_...``."""
     sentence: str
     """With places for the value and the limit."""
-    slack: float = 1e-6
-    """What a value may be beyond the limit."""
 
     def refuses(self, value: float, limit: float) -> bool:
-        return value < limit - self.slack if self.limit.startswith("min") else value > limit + self.slack
+        return value < limit - SLACK if self.limit.startswith("min") else value > limit + SLACK
 
 
 _GATES = (
-    # A track is cut to the grid of 25 frames a second, which may cost it a frame.
-    _Gate("too short", "length_s", "min_track_s", "it is seen and heard for {:.2f} s, less than {:g} s", 1.01 / FPS),
+    _Gate("too short", "length_s", "min_track_s", "it is seen and heard for {:.2f} s, less than {:g} s"),
     _Gate("small face", "face_px", "min_face_px", "the face is {:.0f} px wide, less than {:g} px"),
     _Gate("unsure", "score", "min_score", "the detector's score is {:.2f}, less than {:g}"),
     _Gate("turned away", "yaw", "max_yaw", "the head is turned by {:.0f} degrees, more than {:g}"),

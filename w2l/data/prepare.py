@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from w2l.config import plain
 from w2l.crops import Store
 from w2l.data.cutting import cut_pieces
 from w2l.data.gates import OF_PIXELS, GateSettings, Refusal, commonest, refusal, silent_share
+from w2l.data.layouts import sound_beside
 from w2l.data.pieces import Piece, find_pieces
 from w2l.data.shots import SMALL_WIDTH, join_cuts, scene_cuts
 from w2l.errors import ConfigError, MediaError
@@ -36,6 +38,10 @@ DONE, SET_ASIDE = "done", "set aside"
 """The outcomes of a clip."""
 UNREADABLE, NO_SOUND, NO_FACE, NO_COMMON = "unreadable", "no sound", "no face", "no frames in common"
 """Words for clips that are set aside before any gate of `w2l.data.gates` is asked."""
+NOT_THE_FILE = frozenset([
+    errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN
+])  # fmt: skip
+"""What the system says when a file cannot be read now, which says nothing of the file."""
 DIGITS = 4
 """Decimals of a measure that the record keeps."""
 
@@ -75,19 +81,21 @@ class Prepared:
     outcome: dict[str, Any]
     """For the record under this stage: outcome, tracks, rejected; gate and reason of a clip that is set aside."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """For the top of the record: frames, fps, size."""
+    """For the top of the record: frames, fps, size, and sound: the file with the sound, where that is another one."""
 
 
 def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings) -> str:
-    """Changes when anything does that the crops, the mels or the choice of tracks depend on."""
+    """Changes when anything does that the crops, the mels or the choice of tracks depend on; reads no file."""
     return fingerprint(_crops_mark(path, detector, settings), plain(settings.gates))
 
 
 def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings) -> str:
     """The same for all but the gates."""
+    beside = sound_beside(path)
     return fingerprint(
         "preprocess", VERSION, source_fingerprint(path), scan_fingerprint(path, detector, settings.detect),
         plain(settings.crop), settings.store, settings.max_track_s, settings.long_s,
+        *([source_fingerprint(beside)] if beside else []),
     )  # fmt: skip
 
 
@@ -98,7 +106,10 @@ def prepare_clip(
 
     Detections that the cache has are used unless `force` asks for new ones, and a record that differs in its gates
     alone is judged anew without a look at the video, where the same tracks stay. The clip counts as unfinished
-    meanwhile. A clip that cannot be used is no error: its outcome says why.
+    meanwhile. A clip that cannot be used is no error: its outcome says why. A video without sound has that of the file
+    that `sound_beside` finds, from its first sample on.
+
+    Raises MediaError where the system keeps the video from being read, see `NOT_THE_FILE`: that may pass.
     """
     mark = _crops_mark(path, detector, settings)
     before = clip.outcome("preprocess")
@@ -110,6 +121,8 @@ def prepare_clip(
     try:
         prepared = _prepare(clip, path, detector, settings, force)
     except MediaError as error:
+        if getattr(error.__cause__, "errno", None) in NOT_THE_FILE:
+            raise
         prepared = Prepared(_set_aside(UNREADABLE, str(error)))
     if prepared.outcome["outcome"] == SET_ASIDE:
         clip.clear_tracks()
@@ -119,14 +132,16 @@ def prepare_clip(
 
 def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool) -> Prepared:
     info = probe(path)
-    if not info.has_sound:
-        return Prepared(_set_aside(NO_SOUND, f"{path} has no sound stream; training needs pictures and sound"))
-    wave = read_audio(path, origin_s=info.start_s)
+    beside = None if info.has_sound else sound_beside(path)
+    if not (info.has_sound or beside):
+        reason = f"{path} has no sound stream, and no file with its sound lies beside it; training needs both"
+        return Prepared(_set_aside(NO_SOUND, reason))
+    wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
     scan, _ = scan_clip(clip, path, detector, settings.detect, force)
     pieces, n_unheard = find_pieces(
         scan, _cuts(path, scan, settings), settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME
     )
-    facts = _facts(info, scan)
+    facts = _facts(info, scan, beside)
     if not pieces and n_unheard:
         sound_s, picture_s = len(wave) / (FPS * SAMPLES_PER_FRAME), float(scan.times[-1])
         lengths = f"{sound_s:.2f} s of sound, {picture_s:.2f} s of picture"
@@ -146,8 +161,9 @@ def _no_face(path: Path, scan: Scan) -> str:
     )
 
 
-def _facts(info: VideoInfo, scan: Scan) -> dict[str, Any]:
-    return {"frames": scan.n_frames, "fps": round(info.fps, 6), "size": [scan.width, scan.height]}
+def _facts(info: VideoInfo, scan: Scan, beside: Path | None) -> dict[str, Any]:
+    sound = str(beside) if beside else ""
+    return {"frames": scan.n_frames, "fps": round(info.fps, 6), "size": [scan.width, scan.height], "sound": sound}
 
 
 def _cuts(path: Path, scan: Scan, settings: PrepareSettings) -> list[int]:

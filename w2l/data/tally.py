@@ -14,6 +14,7 @@ from w2l.cache import Cache
 from w2l.data.filelists import SPLITS
 from w2l.data.gates import GateSettings
 from w2l.errors import CacheError
+from w2l.index import cut_of
 from w2l.timing import FPS
 
 Floats = NDArray[np.float64]
@@ -184,7 +185,7 @@ def _count_clip(tally: _Tally, clip: str, record: Mapping[str, Any]) -> None:
         return
     tracks, rejected = _rows(outcome.get("tracks")), _rows(outcome.get("rejected"))
     audited = _rows(audit.get("tracks"))
-    if len(audited) != len(tracks) or audit.get("of") != outcome.get("fingerprint"):
+    if len(audited) != len(tracks) or audit.get("of") != cut_of(outcome):
         audited = [{}] * len(tracks)  # none, or of tracks that were cut anew since, as in w2l.index
     n_kept, kept_s = 0, 0.0
     lost: list[str] = []
