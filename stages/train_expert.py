@@ -1,5 +1,6 @@
 """train-expert: crops and mels of the cache -> an expert that tells in sync from off sync."""
 
+import logging
 from dataclasses import asdict
 
 import click
@@ -28,16 +29,18 @@ def command(name: str | None, arch: str | None, check: bool, twice: bool, force:
     one that learns nothing ends with a diagnosis. The run's folder holds log.jsonl and curves.png.
 
     Several GPUs, on one machine or on several with a shared disk, train one batch together under torchrun; n_clips is
-    that of all of them, and must be at least their number.
+    that of all of them, and must be at least their number. Its -- keeps it from reading --run as an option of its own.
 
     \b
     w2l train-expert --config examples/expert.yaml
     w2l train-expert --set width=16 --set loop.steps=4000
     w2l train-expert --bootstrap --run repaired
-    torchrun --nproc-per-node 2 -m stages.cli train-expert --config examples/expert-large.yaml
+    torchrun --nproc-per-node 2 -m -- stages.cli train-expert --run large --config examples/expert-large.yaml
     """
     settings = common.settings(ExpertSettings, STAGE, arch=arch)
     cache, run = Cache.open(common.cache), name or settings.arch
+    if not is_first():
+        logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
     if check:
         return _check(settings, cache, common)
     train = bootstrap if twice else train_expert

@@ -272,3 +272,14 @@ def test_a_track_that_was_removed_is_named(tmp_path: Path) -> None:
     (cache.clip("clip1").folder / "tracks" / "0" / "mel.npy").write_bytes(b"short")
     with pytest.raises(CacheError, match=r"clip1.*cannot be read.*preprocess --force"):
         Tracks(cache, rows, ALIGNED).mel(1)
+
+
+@pytest.mark.parametrize(("file", "said"), [("mel.npy", "mel columns"), ("frames.npy", "frames")])
+def test_files_that_hold_less_than_the_index_says_are_named(tmp_path: Path, file: str, said: str) -> None:
+    cache = numbered_cache(tmp_path / "cache")
+    tracks = open_all(cache)
+    path = cache.root / "clips" / "clip001" / "tracks" / "0" / file
+    held = np.load(path)
+    np.save(path, held[:, :-20] if file == "mel.npy" else held[:-5])
+    with pytest.raises(CacheError, match=rf"clip clip001, track 0: \d+ {said} where the index has \d+; run w2l"):
+        tracks.heard(1, 0) if file == "mel.npy" else tracks.seen(1, 0)

@@ -28,7 +28,7 @@ from w2l.timing import window_start
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(contrast=0.3, gamma=0.5, grey=0.5, blur=1, shift=0.05, scale=0.1, turn=8, mask_bands=9)
-PLAIN = Sampling(2, augment=OFF)
+PLAIN = Sampling(2, 4, augment=OFF)
 SIZE = ALIGNED.size
 
 
@@ -146,10 +146,10 @@ class TestTracks:
             expert_batch(tracks, Sampling(8, 14, augment=OFF), 0, 0)
 
     def test_with_few_clips_the_batch_is_smaller(self, numbered: Tracks) -> None:
-        batch = expert_batch(numbered, Sampling(16, augment=OFF), 0, 0)
+        batch = expert_batch(numbered, Sampling(16, 4, augment=OFF), 0, 0)
         assert len(batch.faces) == len(batch.sounds) == len(batch.partner) == len(batch.silent) == 12
         assert sorted(set(where(batch.faces)[0].ravel())) == [0, 1, 2]
-        plan = plan_expert_batch(numbered, Sampling(16, augment=OFF), 0, 0)
+        plan = plan_expert_batch(numbered, Sampling(16, 4, augment=OFF), 0, 0)
         with pytest.raises(TrainingError, match="3 clips in a batch are too few for 4 processes"):
             load_expert_batch(numbered, plan, 0, 4)
 

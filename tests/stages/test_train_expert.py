@@ -57,7 +57,7 @@ def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture
     assert {path.name for path in folder.iterdir()} == FILES
     assert out.splitlines()[0] == str(folder / "expert-best.safetensors")
     assert "8 steps; accuracy" in out
-    assert "step 8 | contrastive" in err
+    assert "step 8 | sigmoid" in err
     assert load(ExpertSettings, "train-expert", folder / "config.yaml") == load(
         ExpertSettings, "train-expert", None, TINY
     )

@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 TINY = ExpertSettings(
     width=2, n_clips=4, per_clip=4, lr=3e-3, warm_up=5, augment=OFF, loop=LoopSettings(6, 1, 3, 2), data="drawn mouths",
-    ema=0.5,
+    ema=0.5, loss="contrastive",
 )  # fmt: skip
 PAPERS = replace(TINY, layout="published", loss="bce", ema=0.0)
 
@@ -182,10 +182,21 @@ class TestModelFile:
 
 class TestSettings:
     @pytest.mark.parametrize(
+        ("given", "meant"),
+        [({}, "sigmoid"), ({"arch": "judge"}, "contrastive"), ({"loss": "bce"}, "bce")],
+        ids=["expert", "judge", "named"],
+    )
+    def test_the_loss_that_is_meant(self, given: dict[str, Any], meant: str, cache: Cache) -> None:
+        settings = replace(TINY, **{"loss": "auto", **given})
+        assert settings.objective == meant
+        if settings.arch == "expert":
+            assert task_for(cache, settings).objective.name == meant
+
+    @pytest.mark.parametrize(
         ("given", "said"),
         [
             ({"arch": "poet"}, "choose expert or judge"),
-            ({"loss": "l2"}, "choose contrastive or bce or sigmoid"),
+            ({"loss": "l2"}, "choose auto or contrastive or bce or sigmoid"),
             ({"precision": "fp8"}, "choose fp32 or bf16 or fp16"),
             ({"layout": "poem"}, "choose strided or published"),
             ({"norm": "layer"}, "choose batch or group"),
@@ -195,7 +206,7 @@ class TestSettings:
             ({"max_silent": 1.5}, "between 0 and 1"),
             ({"lr_end": -0.1}, "between 0 and 1"),
             ({"accumulate": 0}, "at least 1"),
-            ({"accumulate": 65}, "more than the windows of a batch"),
+            ({"n_clips": 8, "per_clip": 8, "accumulate": 65}, "more than the windows of a batch"),
             ({"workers": -1}, "at least 0"),
             ({"gap_from": 2}, "gap_from 2 is less than gap 5"),
             ({"arch": "judge", "n_frames": 16}, "n_frames, norm and embedding are those of the expert"),

@@ -23,7 +23,7 @@ ROOT = Path(cli.__file__).parents[1]
 PATIENCE_S = 300
 SMALL = [
     "layout=strided", "norm=group", "width=4", "n_clips=4", "per_clip=3", "lr=1e-3", "ema=0.9", "check=false",
-    "loop.log_every=1", "loop.checkpoint_every=5",
+    "loss=contrastive", "loop.log_every=1", "loop.checkpoint_every=5",
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def free_port() -> int:
 def started(cache: Path, run: str, size: int, *settings: str) -> list["subprocess.Popen[str]"]:
     """Processes as `torchrun` starts them: the same command, told apart by the environment."""
     options = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
-    command = [sys.executable, "-m", "stages.cli", "train-expert", "--cache", str(cache), "--run", run, "-q"]
+    command = [sys.executable, "-m", "stages.cli", "train-expert", "--cache", str(cache), "--run", run]
     port = str(free_port())
     processes = []
     for rank in range(size):
@@ -72,6 +72,7 @@ def test_two_processes_are_one_with_the_joint_batch(cache: Cache) -> None:
         assert status == 0, said
     assert together[0][1].startswith(str(cache.run_folder("together")))
     assert together[1][1] == ""  # only the first process speaks
+    assert ["tracks to train on" in said for _, _, said in together] == [True, False]
     one, other = steps(cache.run_folder("alone")), steps(cache.run_folder("together"))
     assert len(one) == len(other) == 5
     for mine, theirs in zip(one, other):

@@ -120,16 +120,31 @@ class Tracks:
         return bool(self.silent(track)[start])
 
     def _load_crops(self, track: int) -> Crops:
-        return skip(self._cache.load_crops(self.rows[track]), int(self._seen_from[track]))
+        row = self.rows[track]
+        crops = self._cache.load_crops(row)
+        _check_length(row, "frames", len(crops), row.n_frames)
+        return skip(crops, int(self._seen_from[track]))
 
     def _load_mel(self, track: int) -> NDArray[np.float32]:
-        return expert_side(self._cache.load_mel(self.rows[track]), int(self._heard_from[track]))
+        row = self.rows[track]
+        mel = self._cache.load_mel(row)
+        _check_length(row, "mel columns", mel.shape[1], row.n_columns)
+        return expert_side(mel, int(self._heard_from[track]))
 
     def _load_mfcc(self, track: int) -> NDArray[np.float32]:
         return self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * int(self._heard_from[track]) :]
 
     def _find_silent(self, track: int) -> NDArray[np.bool_]:
         return silent_windows(self.mel(track), int(self.counts[track]), self.n_frames)
+
+
+def _check_length(row: TrackRow, what: str, found: int, promised: int) -> None:
+    """CacheError when a file holds less than the index says, such as after another preprocess during a training."""
+    if found < promised:
+        raise CacheError(
+            f"clip {row.clip}, track {row.track}: {found} {what} where the index has {promised}; run w2l preprocess "
+            "--force on this clip"
+        )
 
 
 def first_frames(offsets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -17,7 +17,7 @@ class Sampling:
 
     n_clips: int = 16
     """Clips in the joint batch of all processes."""
-    per_clip: int = 4
+    per_clip: int = 8
     """Windows of each clip."""
     gap: int = WINDOW_FRAMES
     """Least distance, in frames, between windows of one clip: off-sync pairs are so far apart."""

@@ -44,19 +44,19 @@ class ExpertSettings:
     loss: Literal["auto", "contrastive", "bce", "sigmoid"] = "auto"
     """In-batch contrastive, the paper's cross entropy of the cosine (`bce`), or pairwise `sigmoid`; `auto`: sigmoid for
     an expert, contrastive for a judge."""
-    n_clips: int = 16
+    n_clips: int = Sampling.n_clips
     """Clips in a batch."""
-    per_clip: int = 8
+    per_clip: int = Sampling.per_clip
     """Windows of each clip in a batch."""
-    gap: int = WINDOW_FRAMES
+    gap: int = Sampling.gap
     """Least distance, in frames, between windows of one clip: off-sync pairs are so far apart."""
-    gap_from: int = 0
+    gap_from: int = Sampling.gap_from
     """The gap at the first step, from which it falls to `gap`: easy negatives first; 0: `gap` from the start."""
-    curriculum_steps: int = 0
+    curriculum_steps: int = Sampling.curriculum_steps
     """Steps over which the gap falls."""
-    max_silent: float = 1.0
+    max_silent: float = Sampling.max_silent
     """Largest share of silent windows in a clip's draw, where the clip has enough others; 1 takes what comes."""
-    spread: bool = False
+    spread: bool = Sampling.spread
     """Draw speakers first, each as often as any other, then one of their clips; otherwise clips, all alike."""
     accumulate: int = 1
     """Parts in which a batch goes through the network, for less memory; the loss still sees all of it."""
@@ -92,7 +92,7 @@ class ExpertSettings:
     licence: str = ""
     """Licence of the training data, for the card."""
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(shift=0.02))
-    """How looks and sounds vary: augment.flip, augment.colour, augment.gain_db, augment.tilt_db, augment.noise."""
+    """How looks and sounds vary: augment.flip, augment.shift, augment.gain_db and others of `AugmentSettings`."""
     loop: LoopSettings = field(default_factory=LoopSettings)
     """How long: loop.steps, loop.log_every, loop.validate_every, loop.checkpoint_every."""
 

@@ -149,9 +149,7 @@ def _causes(findings: Sequence[Finding], facts: RunFacts) -> list[str]:
             f"off-sync sounds are only {facts.gap} frames away, which hardly anybody can tell: set gap={WINDOW_FRAMES}"
         )
     if facts.loss == "bce":
-        causes.append(
-            "the paper's loss compares one pair a face and is known to stay at ln 2 for long: set loss=auto"
-        )
+        causes.append("the paper's loss compares one pair a face and is known to stay at ln 2 for long: set loss=auto")
     if facts.lr > HIGH_RATE:
         causes.append(f"the learning rate {facts.lr:g} is high: set lr={HIGH_RATE / 3:.0e}")
     if facts.batch < SMALL_BATCH:
