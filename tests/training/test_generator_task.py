@@ -184,6 +184,11 @@ class TestTeacher:
             assert loss == Teacher(rgb, ALIGNED).sync_loss(mel, flipped)
         torch.testing.assert_close(loss, F.binary_cross_entropy(cosine, torch.ones(3)))
 
+    def test_an_expert_of_longer_windows_is_refused(self) -> None:
+        longer = Expert(ExpertDimensions(96, 16, 2, layout="strided"))
+        with pytest.raises(ConfigError, match=r"windows of 16 frames.*n_frames=5"):
+            Teacher(replace(make_expert(), network=longer), ALIGNED)
+
     @pytest.mark.parametrize(
         ("expert", "crop"),
         [(make_expert(64), ALIGNED), (make_expert(), CropSpec("box", SIZE)), (make_expert(), CropSpec("aligned", 64))],

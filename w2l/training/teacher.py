@@ -9,6 +9,7 @@ from torch import Tensor
 from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
 from w2l.nets.expert import Expert
+from w2l.timing import WINDOW_FRAMES
 from w2l.training.checkpoint import Model
 from w2l.training.losses import bce_cosine, calibrated_bce
 from w2l.training.tensors import channels_last, in_order
@@ -30,6 +31,11 @@ class Teacher:
             )
         if not isinstance(expert.network, Expert):
             raise ConfigError(f"{expert.path} is no expert")
+        if expert.network.dimensions.n_frames != WINDOW_FRAMES:
+            raise ConfigError(
+                f"expert {expert.path} sees windows of {expert.network.dimensions.n_frames} frames, a generator makes "
+                f"{WINDOW_FRAMES} at once; train an expert with n_frames={WINDOW_FRAMES}"
+            )
         self.card, self.precision = expert.card, precision
         self.expert = expert.network.eval().requires_grad_(False)
 
