@@ -234,6 +234,8 @@ def command(
             raise click.UsageError("Missing argument 'FOLDER'; --report goes without one, for what is in the cache.")
         _show_report(Cache.open(common.cache), settings, report, common)
         return
+    if ray is None:
+        choose(common.device)  # refuses one that is not there before any work
     listing = find_videos(folder, filelists, layout)
     cache = Cache.open(common.cache, create=True)
     result = run(settings, listing, cache, common.device, force, jobs, ray, strict)
