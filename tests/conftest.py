@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: media made on the spot, a drawn face, and the reference folder where there is one."""
 
 import importlib.util
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,13 @@ DrawFace = Callable[[Image, float, float, float], Floats]
 SKIN, HAIR, LIPS = (215, 170, 145), (55, 38, 28), (175, 80, 80)
 POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
 """Five points relative to the centre of the face, in half widths."""
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_nobody() -> None:
+    """What an earlier test's command line set up (-q, -v) does not decide what this one's log holds."""
+    for name in ("w2l", "stages"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
