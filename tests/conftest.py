@@ -25,6 +25,7 @@ POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36
 @pytest.fixture(autouse=True)
 def _levels_of_nobody() -> None:
     """What an earlier test's command line set up (-q, -v) does not decide what this one's log holds."""
+    logging.getLogger().setLevel(logging.WARNING)
     for name in ("w2l", "stages"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 

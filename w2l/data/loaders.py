@@ -1,6 +1,7 @@
 """How batches get to the device: loaded by this process, by worker processes, or gathered where all crops are kept."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -140,10 +141,11 @@ class WorkerLoader:
 
     def close(self) -> None:
         """See `Loader`."""
-        stop = getattr(self.batches, "_shutdown_workers", None)
-        if stop:
-            stop()
-        self.batches, self.next_step = iter(()), -1
+        with suppress(RuntimeError):  # PyTorch says once more, at any moment, that a worker was killed
+            stop = getattr(self.batches, "_shutdown_workers", None)
+            if stop:
+                stop()
+            self.batches, self.next_step = iter(()), -1
 
 
 class _Steps(Dataset[Any]):
