@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2l.errors import W2LError
+from w2l.tasks import MISTAKES
 
 LOGGERS = ("", "w2l", "stages")
 """The loggers whose levels a worker takes over from its parent."""
@@ -57,9 +58,7 @@ def made(set_up: Callable[[], Any]) -> tuple[Any, Exception | None]:
         context = set_up()
     except (W2LError, OSError) as error:
         return None, error
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            raise
+    except MISTAKES:
         return None, RuntimeError(f"a worker cannot be set up:\n{traceback.format_exc()}")
     compute_in_one_thread()
     return context, None

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+import cv2
+
 from w2l.errors import W2LError
 
 logger = logging.getLogger(__name__)
@@ -17,6 +19,11 @@ BUSY_S = 1.0
 """Seconds until a task that was busy is tried again."""
 TRIES = 2
 """How often a task is begun whose process dies."""
+MISTAKES = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError,
+    RuntimeError, TypeError, ValueError, cv2.error,
+)  # fmt: skip
+"""What a mistake of ours, or of a library, raises: one of them must not end a batch of ten thousand."""
 
 
 class Busy(Exception):
@@ -51,8 +58,7 @@ class Done(Generic[R]):
 def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
     """Does one task: its result or its error; None when it is busy.
 
-    Every Exception is an outcome, as one mistake of ours must not end a batch of ten thousand; KeyboardInterrupt and
-    SystemExit are not.
+    Errors of the input and `MISTAKES` are outcomes; KeyboardInterrupt and SystemExit are not.
     """
     try:
         return Done(task, work(context, *task.arguments))
@@ -62,9 +68,7 @@ def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
         return Done(task, error=_one_line(str(error)))
     except OSError as error:
         return Done(task, error=f"{error.filename or task.name}: {error.strerror or error}")
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            raise
+    except MISTAKES as error:
         line = _one_line(f"{task.name}: {type(error).__name__}: {error} (a mistake in w2l; its traceback is above)")
         return Done(task, error=line, trace=traceback.format_exc())
 
