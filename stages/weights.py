@@ -1,4 +1,4 @@
-"""weights: which models have a name here; bringing in public ones, fetching face detectors."""
+"""weights: which models have a name here; bringing in public ones, fetching face detectors and judges."""
 
 import sys
 import textwrap
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
-from w2l import fetching, weights
+from w2l import fetching, packs, weights
 from w2l.cache import Cache, default_root
 from w2l.errors import ConfigError
 from w2l.log import progress
@@ -38,7 +38,7 @@ def run(cache: Cache | None) -> list[Entry]:
     return weights.entries(cache)
 
 
-def run_fetch(settings: FetchSettings, pack: fetching.Pack, cache: Cache, source: Path | None = None) -> Entry:
+def run_fetch(settings: FetchSettings, pack: packs.Pack, cache: Cache, source: Path | None = None) -> Entry:
     """Brings `pack` into the cache, from the network or from what the user has at `source`; the user has agreed."""
     if source is not None:
         fetching.take(pack, source, cache.models)
@@ -52,7 +52,7 @@ def run_fetch(settings: FetchSettings, pack: fetching.Pack, cache: Cache, source
 @click.pass_context
 @common_options
 def command(context: click.Context, common: Common) -> None:
-    """Lists the models that have a name here, for --model NAME: shipped, imported, of runs; and fetched detectors.
+    """Lists the models that have a name here, for --model NAME: shipped, imported, of runs; and fetched packs.
 
     \b
     w2l weights
@@ -88,27 +88,29 @@ def import_command(file: Path, name: str, licence: str | None, overwrite: bool, 
     common.show(_plain(entry), _table([entry]))
 
 
-@command.command("fetch", short_help="Fetch a pack of face models, after a yes to its licence.")
-@click.argument("name", metavar="PACK", type=click.Choice(list(fetching.PACKS)))
+@command.command("fetch", short_help="Fetch face detectors, SyncNet v2 or the FID network, after a yes to the licence.")
+@click.argument("name", metavar="PACK", type=click.Choice(list(packs.PACKS)))
 @click.option("--yes", is_flag=True, help="I agree to its licence.")
 @click.option("--from", "source", type=click.Path(path_type=Path), help="Its archive, or a folder with its files.")
 @common_options
 def fetch_command(name: str, yes: bool, source: Path | None, common: Common) -> None:
-    """Fetches a pack of face models, once its licence was agreed to; only detector and face points are kept.
+    """Fetches a pack of models, once its licence was agreed to; of face packs only detector and points are kept.
 
     \b
     buffalo_l   SCRFD-10GF and 106 face points: 289 MB to fetch, 22 MB kept
     buffalo_s   SCRFD-500MF and 106 face points, quick on a CPU: 128 MB to fetch, 8 MB kept
+    syncnet-v2  SyncNet v2, the judge of published LSE: 55 MB; then: w2l score --judge syncnet-v2
+    fid-inception   the network of published FID: 96 MB; then: w2l score --fid --inception fid-inception
     """
     settings = common.settings(FetchSettings, STAGE)
-    pack = fetching.PACKS[name]
+    pack = packs.PACKS[name]
     if not yes:
         _ask(pack, source)
     entry = run_fetch(settings, pack, Cache.open(common.cache, create=True), source)
     common.show(_plain(entry), _table([entry]))
 
 
-def _ask(pack: fetching.Pack, source: Path | None) -> None:
+def _ask(pack: packs.Pack, source: Path | None) -> None:
     """Shows what is fetched and under which terms; goes on only after a yes."""
     origin = source or f"{pack.url}, {_bytes(pack.size)}"
     text = f"{pack.name}: {pack.summary}\nfrom {origin}; {_bytes(pack.kept)} are kept\n{pack.terms}"

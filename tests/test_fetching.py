@@ -14,10 +14,11 @@ from typing import IO
 import numpy as np
 import pytest
 
-from w2l import fetching
+from w2l import fetching, packs
 from w2l.cache import Cache
 from w2l.errors import CacheError, CheckpointError
-from w2l.fetching import MARKER, PACKS, Pack, PackFile, fetch, fetched, take
+from w2l.fetching import MARKER, fetch, fetched, file_of, take
+from w2l.packs import PACKS, Pack, PackFile
 
 DETECTOR = np.random.default_rng(1).bytes(300_000)
 POINTS = np.random.default_rng(2).bytes(50_000)
@@ -117,7 +118,7 @@ def test_a_right_pack_is_kept_and_nothing_else(
 ) -> None:
     server.answer = answer
     pack = pack_of(ARCHIVE, server.url)
-    monkeypatch.setattr(fetching, "PACKS", {"made": pack})
+    monkeypatch.setattr(packs, "PACKS", {"made": pack})
     assert fetched(models) == {}
     came: list[int] = []
     folder = fetch(pack, models, on_progress=came.append)
@@ -158,7 +159,7 @@ def test_a_failed_fetch_leaves_the_pack_that_was_there(
     server: Server, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = pack_of(ARCHIVE, server.url)
-    monkeypatch.setattr(fetching, "PACKS", {"made": pack})
+    monkeypatch.setattr(packs, "PACKS", {"made": pack})
     server.answer = sends(ARCHIVE)
     fetch(pack, models)
     server.answer = sends(ARCHIVE[:-1])
@@ -257,7 +258,7 @@ def test_an_archive_that_was_brought_is_checked_as_well(
 
 def test_archives_and_folders_can_be_brought(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pack = pack_of(ARCHIVE, "http://nowhere.invalid/made.zip")
-    monkeypatch.setattr(fetching, "PACKS", {"made": pack})
+    monkeypatch.setattr(packs, "PACKS", {"made": pack})
     (tmp_path / "repacked.zip").write_bytes(zipped({"det.onnx": DETECTOR, "points.onnx": POINTS}))
     folder = tmp_path / "unpacked"
     folder.mkdir()
@@ -281,7 +282,7 @@ def test_a_pack_that_is_not_whole_is_not_there(
     tmp_path: Path, models: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = pack_of(ARCHIVE, "http://nowhere.invalid/made.zip")
-    monkeypatch.setattr(fetching, "PACKS", {"made": pack})
+    monkeypatch.setattr(packs, "PACKS", {"made": pack})
     (tmp_path / "made.zip").write_bytes(ARCHIVE)
     folder = take(pack, tmp_path / "made.zip", models)
     assert list(fetched(models)) == ["made"]
@@ -294,7 +295,7 @@ def test_a_pack_that_is_not_whole_is_not_there(
     elif harm == "damaged marker":
         (folder / MARKER).write_text("{")
     else:
-        monkeypatch.setattr(fetching, "PACKS", {"made": dataclasses.replace(pack, sha256="0" * 64)})
+        monkeypatch.setattr(packs, "PACKS", {"made": dataclasses.replace(pack, sha256="0" * 64)})
     assert fetched(models) == {}
 
 
@@ -332,14 +333,36 @@ def test_a_full_disk_and_a_folder_that_cannot_be_made_are_one_line(
 def test_the_table_of_packs_is_sound() -> None:
     for name, pack in PACKS.items():
         assert pack.name == name
-        assert pack.url.startswith("https://github.com/deepinsight/insightface/")
-        assert pack.url.endswith(f"/{name}.zip")
-        assert "non-commercial" in pack.licence
-        assert "non-commercial" in pack.terms
-        assert pack.size > pack.kept
+        assert pack.url.startswith("https://")
+        assert pack.licence
+        assert pack.terms
+        assert pack.size > pack.kept or pack.is_plain
+        assert (pack.kind == "detector") == any(file.name.startswith("det_") for file in pack.files)
+        assert pack.is_plain == (pack.kind != "detector")
         for digest in (pack.sha256, *(file.sha256 for file in pack.files)):
             assert len(bytes.fromhex(digest)) == 32
-        assert any(file.name.startswith("det_") for file in pack.files)
+
+
+def test_a_pack_of_one_file_is_that_file(server: Server, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = hashlib.sha256(DETECTOR).hexdigest()
+    file = PackFile("made.model", len(DETECTOR), digest)
+    pack = Pack("made", "a judge", server.url, len(DETECTOR), digest, "none", "none", (file,), "judge")
+    monkeypatch.setattr(packs, "PACKS", {"made": pack})
+    with pytest.raises(CheckpointError, match="w2l weights fetch made"):
+        file_of("made", "judge", models)
+    server.answer = sends(DETECTOR[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="sha256"):
+        fetch(pack, models)
+    server.answer = sends(DETECTOR)
+    assert fetch(pack, models) == models / "made"
+    found = file_of("made", "judge", models)
+    assert found is not None
+    assert found.read_bytes() == DETECTOR
+    assert fetched(models, "detector") == {}
+    assert file_of("made", "inception", models) is None
+    (models.parent / "other.model").write_bytes(DETECTOR[::-1])
+    with pytest.raises(CheckpointError, match=r"not the made\.model"):
+        take(pack, models.parent / "other.model", models / "elsewhere")
 
 
 def test_what_a_killed_fetch_left_is_swept(tmp_path: Path) -> None:

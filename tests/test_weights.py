@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w2l import fetching, weights
+from w2l import packs, weights
 from w2l.cache import Cache
 from w2l.errors import CheckpointError, ConfigError
-from w2l.fetching import PACKS, PackFile, take
+from w2l.fetching import take
 from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.packs import PACKS, PackFile
 from w2l.training.checkpoint import (
     NETWORKS,
     PUBLIC_LICENCE,
@@ -215,7 +216,7 @@ def test_the_list_holds_what_can_be_named(
     content = b"a detector"
     file = PackFile("det_10g.onnx", len(content), hashlib.sha256(content).hexdigest())
     pack = dataclasses.replace(PACKS["buffalo_l"], files=(file,))
-    monkeypatch.setitem(fetching.PACKS, "buffalo_l", pack)
+    monkeypatch.setitem(packs.PACKS, "buffalo_l", pack)
     (tmp_path / "det_10g.onnx").write_bytes(content)
     take(pack, tmp_path, cache.models)
     found = weights.entries(cache)

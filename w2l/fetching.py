@@ -14,12 +14,13 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from w2l import packs
 from w2l.errors import CacheError, CheckpointError
 from w2l.files import read_json, write_atomic, write_json
+from w2l.packs import Pack, PackFile, PackKind
 
 TIMEOUT_S = 30.0
 """Longest wait in seconds for a connection, and for each next piece."""
@@ -28,85 +29,24 @@ LEAST_RATE = 20_000
 PIECE = 1 << 18
 """Bytes read at once."""
 MARKER = "pack.json"
-RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
-INSIGHTFACE_LICENCE = "InsightFace model zoo: non-commercial research only"
-INSIGHTFACE_TERMS = (
-    "The InsightFace authors publish these models for non-commercial research purposes only; any commercial use needs "
-    "a licence from them (see https://github.com/deepinsight/insightface, section License)."
-)
-
 Progress = Callable[[int], None]
 """Called with the number of bytes that came since the last call."""
 
 
-@dataclass(frozen=True)
-class PackFile:
-    """One file that is kept from a pack."""
-
-    name: str
-    size: int
-    """Bytes."""
-    sha256: str
+def fetched(models: Path, kind: PackKind | None = None) -> dict[str, Path]:
+    """The folders of the packs (of one kind) that are whole in `models`, by name, the better ones first."""
+    asked = {name: pack for name, pack in packs.PACKS.items() if kind in (None, pack.kind)}
+    return {name: models / name for name, pack in asked.items() if _is_whole(models / name, pack)}
 
 
-@dataclass(frozen=True)
-class Pack:
-    """An archive on the network and what is kept from it."""
-
-    name: str
-    summary: str
-    url: str
-    size: int
-    """Bytes of the archive."""
-    sha256: str
-    licence: str
-    """In a few words."""
-    terms: str
-    """What the user agrees to."""
-    files: tuple[PackFile, ...]
-
-    @property
-    def kept(self) -> int:
-        """Bytes that stay on the disk."""
-        return sum(file.size for file in self.files)
-
-
-_POINTS = PackFile("2d106det.onnx", 5_030_888, "f001b856447c413801ef5c42091ed0cd516fcd21f2d6b79635b1e733a7109dbf")
-# The sums were established from public records, each from several projects that pin the release files and agree.
-PACKS = {
-    "buffalo_l": Pack(
-        "buffalo_l",
-        "SCRFD-10GF face detector and 106 face points",
-        f"{RELEASE}/buffalo_l.zip",
-        288_621_354,
-        "80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f",
-        INSIGHTFACE_LICENCE,
-        INSIGHTFACE_TERMS,
-        (
-            PackFile("det_10g.onnx", 16_923_827, "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"),
-            _POINTS,
-        ),
-    ),
-    "buffalo_s": Pack(
-        "buffalo_s",
-        "SCRFD-500MF face detector, quick on a CPU, and 106 face points",
-        f"{RELEASE}/buffalo_s.zip",
-        127_607_557,
-        "d85a87f503f691807cd8bb97128bdf7a0660326cd9cd02657127fa978bab8b5e",
-        INSIGHTFACE_LICENCE,
-        INSIGHTFACE_TERMS,
-        (
-            PackFile("det_500m.onnx", 2_524_817, "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a"),
-            _POINTS,
-        ),
-    ),
-}
-"""The packs by name, the better ones first."""
-
-
-def fetched(models: Path) -> dict[str, Path]:
-    """The packs that are whole in the folder `models`, by name, the better ones first, and where they are."""
-    return {name: models / name for name, pack in PACKS.items() if _is_whole(models / name, pack)}
+def file_of(name: str, kind: PackKind, models: Path) -> Path | None:
+    """The file of a pack of one file; None where no such pack has the name. CheckpointError where it is not fetched."""
+    pack = packs.PACKS.get(name)
+    if pack is None or pack.kind != kind or not pack.is_plain:
+        return None
+    if name not in fetched(models):
+        raise CheckpointError(f"{name} is not here yet; fetch it with: w2l weights fetch {name}")
+    return models / name / pack.files[0].name
 
 
 def _is_whole(folder: Path, pack: Pack) -> bool:
@@ -231,6 +171,12 @@ def _write_all(file: IO[bytes], content: bytes) -> None:
 
 def _member(pack: Pack, archive: IO[bytes], wanted: PackFile) -> bytes:
     """The content of one file of the archive; CheckpointError unless it is what the table says."""
+    if pack.is_plain:
+        archive.seek(0)
+        content = archive.read()
+        if hashlib.sha256(content).hexdigest() == wanted.sha256:
+            return content
+        raise CheckpointError(f"the file is not the {wanted.name} of {pack.name}; fetch {pack.url}")
     try:
         with zipfile.ZipFile(archive) as zipped:
             for entry in zipped.infolist():

@@ -8,9 +8,10 @@ from typing import Literal
 
 import torch
 
+from w2l import packs
 from w2l.cache import Cache
 from w2l.errors import CacheError, CheckpointError, ConfigError
-from w2l.fetching import PACKS, fetched
+from w2l.fetching import fetched, file_of
 from w2l.training.checkpoint import NETWORKS, Kind, Model, load_model, read_card, save_model
 
 BUNDLED = Path(__file__).parent / "models"
@@ -28,7 +29,7 @@ class Entry:
 
     name: str
     kind: str
-    """Kind of the network; of a pack: detector."""
+    """Kind of the network; of a pack: detector, judge or inception."""
     path: Path
     size: int
     """Bytes on the disk."""
@@ -54,6 +55,8 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
         return path
     if Path(name).is_file():
         return Path(name)
+    if cache and kind == "judge" and (packed := file_of(name, "judge", cache.models)) is not None:
+        return packed
     if cache and _is_plain(name):
         if (path := _imported(cache, name)).is_file():
             return path
@@ -113,8 +116,8 @@ def _entry(name: str, path: Path, origin: Literal["shipped", "imported", "run"])
 
 
 def _pack_entry(name: str, folder: Path) -> Entry:
-    pack = PACKS[name]
-    return Entry(name, "detector", folder, pack.kept, pack.licence, "pack", data=pack.summary)
+    pack = packs.PACKS[name]
+    return Entry(name, pack.kind, folder, pack.kept, pack.licence, "pack", data=pack.summary)
 
 
 def _imported(cache: Cache, name: str) -> Path:
@@ -129,7 +132,7 @@ def _check_name(name: str, cache: Cache, overwrite: bool) -> None:
     """Refuses a name under which the model would not be found, or would hide another."""
     if not _is_plain(name):
         raise ConfigError(f"model name {name!r} must be plain, without / and without a leading dot or dash")
-    if name == SHIPPED or name in PACKS:
+    if name == SHIPPED or name in packs.PACKS:
         raise ConfigError(f"the name {name!r} is that of {_holder(name)}; choose another with --as")
     if Path(name).is_file():
         raise ConfigError(f"the name {name!r} is that of a file here, which would be taken instead; choose another")

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from stages import cli
-from w2l import fetching, weights
+from w2l import packs, weights
 from w2l.cache import Cache
 from w2l.faces.detector import make_detector
-from w2l.fetching import PACKS, Pack, PackFile
 from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.packs import PACKS, Pack, PackFile
 from w2l.training.checkpoint import ModelCard, dimensions_of, save_model
 
 Run = Callable[..., tuple[int, str, str]]
@@ -81,7 +81,7 @@ def pack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pack]:
         sha256=hashlib.sha256(content).hexdigest(),
         files=(PackFile("det_10g.onnx", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),),
     )
-    monkeypatch.setitem(fetching.PACKS, "buffalo_l", made)
+    monkeypatch.setitem(packs.PACKS, "buffalo_l", made)
     yield made
     server.shutdown()
     server.server_close()
@@ -199,7 +199,7 @@ def test_without_a_network_the_user_is_told_what_to_do(
     closed = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     url = f"http://127.0.0.1:{closed.server_address[1]}/buffalo_l.zip"
     closed.server_close()
-    monkeypatch.setitem(fetching.PACKS, "buffalo_l", dataclasses.replace(PACKS["buffalo_l"], url=url))
+    monkeypatch.setitem(packs.PACKS, "buffalo_l", dataclasses.replace(PACKS["buffalo_l"], url=url))
     status, out, err = run("fetch", "buffalo_l", "--yes")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert "w2l weights fetch buffalo_l --from buffalo_l.zip" in err
@@ -211,7 +211,7 @@ def test_a_pack_can_be_brought_by_hand_and_auto_then_takes_it(
     monkeypatch.delenv("W2L_INSIGHTFACE", raising=False)
     content = (shared / "models" / "scrfd_500m_kps.onnx").read_bytes()
     file = PackFile("det_10g.onnx", len(content), hashlib.sha256(content).hexdigest())
-    monkeypatch.setitem(fetching.PACKS, "buffalo_l", dataclasses.replace(PACKS["buffalo_l"], files=(file,)))
+    monkeypatch.setitem(packs.PACKS, "buffalo_l", dataclasses.replace(PACKS["buffalo_l"], files=(file,)))
     (tmp_path / "brought").mkdir()
     (tmp_path / "brought" / file.name).write_bytes(content)
     models = Cache.open(tmp_path / "cache", create=True).models

@@ -108,4 +108,4 @@ def _insightface_here(models: Path | None) -> str:
         return named
     from w2l.fetching import fetched
 
-    return next((str(folder) for folder in fetched(models).values()), "")
+    return next((str(folder) for folder in fetched(models, "detector").values()), "")
