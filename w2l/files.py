@@ -23,6 +23,8 @@ LEFTOVER_S = 86400.0
 """A temporary file that was not written to for so long, in seconds, has been given up, whoever made it."""
 DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 """What reading a damaged array file raises."""
+BLOCK = 1 << 20
+"""Bytes hashed at once."""
 
 
 def fingerprint(*parts: Any) -> str:
@@ -38,6 +40,15 @@ def source_fingerprint(path: Path) -> str:
     except OSError:
         return fingerprint("gone")
     return fingerprint(status.st_size, status.st_mtime_ns)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from w2l.compose import Compositor
+from w2l.compose import Compositor, Rows
 from w2l.faces.detector import Detector
 from w2l.lipsync import Redrawer, pictures_ahead
 from w2l.log import progress
@@ -86,14 +86,21 @@ class Estimate:
         )
 
 
-def make_redrawer(settings: SyncSettings, plan: Plan, model: Model, detector: Detector) -> Redrawer:
-    """All that draws, made ready."""
-    lower = model.card.dimensions.get("rows") == "lower"
-    compositor = Compositor(plan.spec, "lower" if lower else "full", settings.blend)
-    runner = Runner(model, compositor.first_row, settings.backend, settings.batch)
+def make_runner(settings: SyncSettings, model: Model) -> Runner:
+    """The generator made ready, for as many outputs as are wanted: this takes longer than its file takes to load."""
+    compositor = Compositor(model.card.crop, _rows(model), settings.blend)
+    return Runner(model, compositor.first_row, settings.backend, settings.batch)
+
+
+def make_redrawer(settings: SyncSettings, plan: Plan, model: Model, detector: Detector, runner: Runner) -> Redrawer:
+    """All that draws one output, made ready; `runner` is `make_runner`'s for the same settings and model."""
     looks = references_for(settings.reference, plan, model.card, detector)
     batch = min(settings.batch, 2 * pictures_ahead(plan.info.width, plan.info.height))
-    return Redrawer(runner, model.card, plan.spec, looks, compositor, batch)
+    return Redrawer(runner, model.card, plan.spec, looks, Compositor(plan.spec, _rows(model), settings.blend), batch)
+
+
+def _rows(model: Model) -> Rows:
+    return "lower" if model.card.dimensions.get("rows") == "lower" else "full"
 
 
 def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False) -> Parts:

@@ -31,6 +31,7 @@ from sync_runs import (
 )
 
 from stages import sync as stage
+from w2l import sync_making
 from w2l.cache import Cache
 from w2l.errors import MediaError
 from w2l.faces.detector import Detection, Detector, make_detector
@@ -233,7 +234,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
         made.append(Counting(make_detector(*given, **named)))
         return made[-1]
 
-    monkeypatch.setattr(stage, "make_detector", make)
+    monkeypatch.setattr(sync_making, "make_detector", make)
     return made
 
 

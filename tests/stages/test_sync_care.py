@@ -1,7 +1,6 @@
 """What a careless command must not cost: inputs, records, the looks of another face, a start in the dark."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from sync_runs import SIZE, Run, change, listing, one_line, pattern, pictures, s
 
 from w2l.faces.following import Faces
 from w2l.faces.references import GivenLooks
+from w2l.sync_record import half_done_mark, mark_of
 from w2l.sync_settings import SyncSettings
 
 MASK = support(SIZE[1], SIZE[0])
@@ -70,20 +70,18 @@ def test_given_looks_are_those_of_the_same_face(tmp_path: Path) -> None:
 
 def test_what_a_half_done_job_depends_on(media: Path, tmp_path: Path) -> None:
     """A picture that changed under the same name throws finished parts away; another batch does not."""
-    from stages.sync import _mark
-
     portrait = tmp_path / "ann.png"
     portrait.write_bytes(b"one")
-    plan = SimpleNamespace(info=SimpleNamespace(path=media / "clip.mp4"), speech=media / "speech.wav")
-    model = SimpleNamespace(path=media / "aligned.safetensors")
 
-    def mark(device: str = "cpu", **given: Any) -> str:
+    def mark(device: str = "cpu", preview_s: float | None = None, **given: Any) -> str:
         settings = SyncSettings(reference=str(portrait), **given)
-        return _mark(settings, plan, model, device, None)  # type: ignore[arg-type]
+        sources = media / "clip.mp4", media / "speech.wav", media / "aligned.safetensors"
+        return half_done_mark(mark_of(settings, *sources, preview_s), device)
 
     first = mark()
     assert mark(batch=3) == first
     assert mark(silence="model") != first
+    assert mark(preview_s=1.0) != first
     assert mark("cuda") != first
     portrait.write_bytes(b"another")
     assert mark() != first

@@ -527,9 +527,9 @@ def test_settings_file_with_an_unknown_key(sync: Run, tmp_path: Path) -> None:
 def test_help_is_grouped_and_shows_defaults_and_examples(w2l: Run) -> None:
     outcome = w2l("sync", "--help")
     assert outcome.status == 0
-    for heading in ("Faces", "Picture", "Time and sound", "Output", "Work"):
+    for heading in ("Pairs", "Faces", "Picture", "Time and sound", "Output", "Work"):
         assert f"{heading}:\n" in outcome.out
     for default in ("auto", "bounce", "soft", "close", "keep", "speech", "18 for h264, alike for others"):
         assert f"[{default}]" in " ".join(outcome.out.split())
-    assert outcome.out.count("\n  w2l sync ") == 3
+    assert outcome.out.count("\n  w2l sync ") == 4
     assert max(len(line) for line in outcome.out.splitlines()) <= 100

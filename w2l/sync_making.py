@@ -1,0 +1,156 @@
+"""The making of one output of `sync`, with tools that serve many outputs."""
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from w2l import weights
+from w2l.cache import Cache
+from w2l.device import choose
+from w2l.errors import ConfigError
+from w2l.faces.detector import Detector, make_detector
+from w2l.files import sha256
+from w2l.media.video import probe
+from w2l.running import Runner
+from w2l.sync_draw import Estimate, Watch, draw, estimate, make_parts, make_redrawer, make_runner
+from w2l.sync_jobs import Job
+from w2l.sync_plan import Plan, make_plan
+from w2l.sync_record import Result, check_output, half_done_mark, keep, made_before, mark_of, record_in
+from w2l.sync_settings import SyncSettings
+from w2l.training.checkpoint import Model
+
+logger = logging.getLogger(__name__)
+PREVIEW_S = 1.0
+"""Seconds that `preview_s` makes."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What makes outputs: each is loaded when it is first wanted, then kept for the next output."""
+
+    settings: SyncSettings
+    cache: Cache
+    device: str
+
+    @cached_property
+    def model_path(self) -> Path:
+        """The file of the generator."""
+        return weights.find(self.settings.model, "generator", self.cache)
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """Of that file, in hexadecimal digits."""
+        return sha256(self.model_path)
+
+    @cached_property
+    def model(self) -> Model:
+        """The generator."""
+        return weights.load(self.settings.model, "generator", self.cache, self.device)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The generator at work."""
+        return make_runner(self.settings, self.model)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What finds faces."""
+        detect = self.settings.detect
+        return make_detector(detect.detector, self.device, detect.min_face, self.cache.models)
+
+
+def set_up(settings: SyncSettings, root: Path, device: str) -> Tools:
+    """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
+    tools = Tools(settings, Cache.open(root, create=True), str(choose(device)))
+    _ = tools.model, tools.detector  # what cannot be used ends all, and is not told once for each output
+    return tools
+
+
+def make(
+    tools: Tools, job: Job, overwrite: bool = False, resume: bool = False, preview_s: float | None = None
+) -> Result:
+    """Writes `job.output`: the job's video with a mouth that fits its speech.
+
+    With `resume` a long job goes on behind its last finished part, and an output that is done is kept; with
+    `preview_s` one second around that time is made. All that is cheap is checked first. Raises MediaError,
+    NoFaceError, CheckpointError or ConfigError.
+    """
+    watch, settings, output = Watch(), tools.settings, job.output
+    if resume and (done := _from_before(tools, job, preview_s)):
+        return done
+    check_output(job.video, job.speech, output, overwrite, settings)
+    if preview_s is not None and not preview_s >= 0.0:
+        raise ConfigError(f"preview {preview_s} s is no time of the result; name one from 0 on")
+    plan = plan_of(tools, job)
+    logger.info("%s: %s", output, plan.chosen)
+    if preview_s is not None:
+        plan = _around(plan, preview_s)
+    mark = mark_of(settings, job.video, job.speech, tools.model_path, preview_s)
+    parts = make_parts(settings, plan, output, half_done_mark(mark, tools.device), resume)
+    watch.lap("look")
+    redrawer = make_redrawer(settings, plan, tools.model, tools.detector, tools.runner)
+    watch.lap("references")
+    hashes = {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256}
+    watch.lap("hashes")  # now, so that nothing slow lies between an output and its record
+    draw(plan, redrawer, parts, watch)
+    watch.lap("draw")
+    passed = plan.passed_through()
+    if passed:
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
+        logger.info("%s: %d of %d frames stay as they are: %s", output, sum(passed.values()), len(plan), told)
+    result = Result(
+        output=output.resolve(),
+        video=job.video.resolve(),
+        speech=job.speech.resolve(),
+        model=tools.model.path.resolve(),
+        frames=len(plan),
+        frames_passed_through=passed,
+        faces=plan.chosen,
+        looked=plan.scan_fresh,
+        references=str(redrawer.references),
+        fps=plan.timeline.fps,
+        variable_rate=not plan.timeline.constant,
+        duration_s=round(plan.timeline.end_s, 6),
+        took_s=round(time.monotonic() - watch.began, 2),
+        timing=watch.steps,
+        record=record_in(tools.cache, output),
+        settings=settings,
+        hashes=hashes,
+        mark=mark,
+    )
+    keep(result, tools.model.card.step)
+    return result
+
+
+def _from_before(tools: Tools, job: Job, preview_s: float | None) -> Result | None:
+    """The same output, where it was made before."""
+    mark = mark_of(tools.settings, job.video, job.speech, tools.model_path, preview_s)
+    done = made_before(job.output, mark, tools.settings)
+    if done:
+        logger.info("%s is there from before", job.output)
+    return done
+
+
+def plan_of(tools: Tools, job: Job) -> Plan:
+    """What is decided before drawing."""
+    settings, info = tools.settings, probe(job.video)
+    if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
+        raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
+    return make_plan(settings, info, job.speech, tools.model.card.crop, tools.cache, tools.detector)
+
+
+def try_out(tools: Tools, job: Job) -> Estimate:
+    """What `make` would do and how long it would take; writes nothing but the boxes in the cache."""
+    plan = plan_of(tools, job)
+    redrawer = make_redrawer(tools.settings, plan, tools.model, tools.detector, tools.runner)
+    return estimate(tools.settings, plan, redrawer, tools.model)
+
+
+def _around(plan: Plan, preview_s: float) -> Plan:
+    """The plan of the second around a time."""
+    end_s = plan.timeline.end_s
+    if preview_s > end_s:
+        raise ConfigError(f"preview {preview_s:g} s lies behind the end of the result, {end_s:.2f} s")
+    return plan.part(max(0.0, min(preview_s - PREVIEW_S / 2, end_s - PREVIEW_S)), PREVIEW_S)
