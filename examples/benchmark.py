@@ -5,6 +5,7 @@ python examples/benchmark.py loader CACHE [--clips 200]           training windo
 python examples/benchmark.py index [--rows 1000000]               seconds to open a large cache and to draw from it
 python examples/benchmark.py detect VIDEO                         milliseconds a frame of each detector
 python examples/benchmark.py generator [--batches 16 8 4 1]       frames a second of the generator, plain and quick
+python examples/benchmark.py score [--batches 4 20 80]            windows a second of the judge, published loop and ours
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from benchmark_data import index, loader
 from benchmark_generator import generator
+from benchmark_score import score
 from benchmark_sync import sync
 
 from w2l.faces.detector import make_detector
@@ -51,6 +53,10 @@ def main() -> None:
     one.add_argument("--batches", type=int, nargs="+", default=[16])
     one.add_argument("--threads", type=int, nargs="+", default=[0], help="0: as many as there are cores")
     one.add_argument("--rounds", type=int, default=6)
+    one = commands.add_parser("score")
+    one.add_argument("--frames", type=int, default=100, help="of the made clip")
+    one.add_argument("--batches", type=int, nargs="+", default=[4, 20, 80])
+    one.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     if arguments.command == "sync":
         sync(arguments.long, arguments.video)
@@ -60,6 +66,8 @@ def main() -> None:
         index(arguments.rows, arguments.clips)
     elif arguments.command == "generator":
         generator(arguments.batches, arguments.threads, arguments.rounds)
+    elif arguments.command == "score":
+        score(arguments.frames, arguments.batches, arguments.rounds)
     else:
         detect(arguments.video, arguments.detectors)
 

@@ -1,5 +1,6 @@
 """Clips through the judge: the published evaluation number for number, and what streaming must not change."""
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from w2l.errors import MediaError
-from w2l.metrics.embed import embed_clip
+from w2l.metrics.embed import LipEmbedder, embed_clip, embed_sound, ready_judge
 from w2l.metrics.sync import SyncScore, distances, score_curve
+from w2l.nets.folded_judge import FoldedJudge
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.timing import SAMPLES_PER_FRAME
+from w2l.weights import load
 
 Golden = dict[str, NDArray[Any]]
 TOLERANCE = 2e-3
@@ -46,6 +49,13 @@ def judge(shared: Path, golden_rule: ModuleType, seed: int) -> Judge:
 def tiny() -> Judge:
     torch.manual_seed(0)
     return Judge(JudgeDimensions(size=96, width=6)).eval()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Judge:
+    judge = load("w2l", "judge").network
+    assert isinstance(judge, Judge)
+    return judge
 
 
 def noise_clip(n_frames: int, size: int = 96) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -119,11 +129,11 @@ def test_colour_is_the_order_of_channels(tiny: Judge) -> None:
 
 
 def test_frames_are_read_as_they_are_needed(tiny: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the first batch is embedded, no more than its frames and the one after it have been read."""
+    """When a batch is embedded, no frame after its last one has been read."""
     frames, wave = noise_clip(40)
     n_read = 0
     read_at_call: list[int] = []
-    embed = tiny.forward_lip
+    embed = FoldedJudge.forward_lip
 
     def counted() -> Iterator[NDArray[np.uint8]]:
         nonlocal n_read
@@ -131,13 +141,81 @@ def test_frames_are_read_as_they_are_needed(tiny: Judge, monkeypatch: pytest.Mon
             n_read += 1
             yield image
 
-    def noted(windows: torch.Tensor) -> torch.Tensor:
+    def noted(judge: FoldedJudge, windows: torch.Tensor) -> torch.Tensor:
         read_at_call.append(n_read)
-        return embed(windows)
+        return embed(judge, windows)
 
-    monkeypatch.setattr(tiny, "forward_lip", noted)
+    monkeypatch.setattr(FoldedJudge, "forward_lip", noted)
     embed_clip(tiny, counted(), wave, batch=10)
-    assert read_at_call == [15, 25, 35, 40]
+    assert read_at_call == [14, 24, 34, 40]
+
+
+@pytest.mark.parametrize("n_frames", [0, 4, 5, 13, 14, 15, 23])
+def test_all_windows_of_one_clip_after_the_other(tiny: Judge, n_frames: int) -> None:
+    """The published evaluation takes all but the last; neither batches nor clips before leave a trace."""
+    frames, wave = noise_clip(n_frames)
+    lips = LipEmbedder(tiny, batch=10)
+    for image in frames[::-1]:
+        lips.add(image)
+    lips.finish()
+    for image in frames:
+        lips.add(image)
+    lip, audio = lips.finish(), embed_sound(tiny, wave)
+    assert lip.shape == audio.shape == (max(0, n_frames - 4), tiny.dimensions.embedding)
+    assert lip.dtype == audio.dtype == np.float32
+    if n_frames > 5:
+        published_lip, published_audio = embed_clip(tiny, frames, wave, batch=10)
+        np.testing.assert_array_equal(lip[:-1], published_lip)
+        np.testing.assert_array_equal(audio[:-1], published_audio)
+
+
+def test_the_last_window_hears_on_where_sound_goes_on(tiny: Judge) -> None:
+    """15 ms beyond the last frame: what sounds there, or zeros."""
+    _, wave = noise_clip(20)
+    whole = embed_sound(tiny, wave)
+    np.testing.assert_allclose(embed_sound(tiny, wave, 12), whole[:8], atol=1e-6)
+    np.testing.assert_array_equal(embed_sound(tiny, wave, 99), whole)
+    ending = wave[: 12 * SAMPLES_PER_FRAME]
+    silence = np.concatenate([ending, np.zeros(SAMPLES_PER_FRAME, np.float32)])
+    np.testing.assert_array_equal(embed_sound(tiny, ending), embed_sound(tiny, silence, 12))
+    assert np.abs(embed_sound(tiny, ending)[-1] - whole[7]).max() > 1e-4
+
+
+def test_two_runs_are_bitwise_equal(tiny: Judge) -> None:
+    first, second = (embed_clip(tiny, *noise_clip(40)) for _ in range(2))
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_a_judge_is_made_ready_once(tiny: Judge) -> None:
+    ready = ready_judge(tiny)
+    assert ready_judge(ready) is ready
+    assert not ready.is_half
+    for made, plain in zip(embed_clip(ready, *noise_clip(12)), embed_clip(tiny, *noise_clip(12))):
+        np.testing.assert_array_equal(made, plain)
+
+
+def test_half_precision_hardly_moves_the_curve(shipped: Judge) -> None:
+    """Under 0.01 with the shipped judge; here on the CPU, which rounds the same numbers to 16 bits as a GPU does."""
+    frames, wave = noise_clip(30, shipped.dimensions.size)
+    frames = (0.5 * frames + 60 + 60 * np.sin(np.arange(30))[:, None, None, None]).clip(0, 255).astype(np.uint8)
+    single, half = (
+        score_curve(distances(*embed_clip(ready_judge(shipped, half=half), frames, wave))).mean_distances
+        for half in (False, True)
+    )
+    assert 0 < np.abs(half - single).max() < 0.01
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_same_curve(shipped: Judge) -> None:
+    frames, wave = noise_clip(60, shipped.dimensions.size)
+    expected = score_curve(distances(*embed_clip(shipped, frames, wave))).mean_distances
+    there = copy.deepcopy(shipped).cuda()
+    for half in (None, False):
+        ready = ready_judge(there, half)
+        assert ready.is_half == (half is None)
+        made = score_curve(distances(*embed_clip(ready, frames, wave))).mean_distances
+        assert np.abs(made - expected).max() < 0.01
 
 
 def test_sound_after_the_picture_is_not_read(tiny: Judge) -> None:
@@ -157,3 +235,8 @@ def test_a_clip_too_short_is_refused(tiny: Judge, n_frames: int, n_sounding: int
 def test_a_judge_in_training_is_refused() -> None:
     with pytest.raises(ValueError, match="evaluation mode"):
         embed_clip(Judge(JudgeDimensions(size=96, width=6)), *noise_clip(8))
+
+
+def test_an_empty_batch_is_refused(tiny: Judge) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        LipEmbedder(tiny, batch=0)

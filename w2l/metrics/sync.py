@@ -17,6 +17,8 @@ CONFIDENCE_SPAN = 9
 """Windows that the median filter of the framewise confidence spans."""
 EPSILON = 1e-6
 """Added to every difference before the norm, as the published metric does."""
+MIN_PAIRS = 5
+"""Windows that must have a partner at a shift before the corrected curve tells its mean: fewer all share a frame."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,22 @@ def score_curve(window_distances: NDArray[np.floating[Any]]) -> SyncScore:
         mean_distances=curve.astype(np.float32),
         framewise_confidence=median_filter(median - window_distances[:, best], CONFIDENCE_SPAN).astype(np.float32),
     )
+
+
+def corrected_curve(window_distances: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Mean distance at each shift over the pairs that exist, (2 * max_shift + 1,); nan at shifts with too few.
+
+    The published curve (`score_curve`) counts windows that have no partner at a shift as if they were compared with
+    silence in the space of embeddings: it pulls all shifts but the middle to the length of the lip embeddings, the
+    more the shorter the clip. Give this one the distances of all windows.
+    """
+    n_windows, n_shifts = window_distances.shape
+    shifts = np.arange(n_shifts) - n_shifts // 2
+    partner = np.arange(n_windows)[:, None] + shifts
+    exists = (partner >= 0) & (partner < n_windows)
+    n_pairs = exists.sum(axis=0)
+    total = np.where(exists, window_distances, 0).sum(axis=0, dtype=np.float64)
+    return np.where(n_pairs >= MIN_PAIRS, total / np.maximum(n_pairs, 1), np.nan)
 
 
 def median_filter(values: NDArray[np.floating[Any]], span: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from w2l.nets.generator import Generator, GeneratorDimensions
 
 Value = TypeVar("Value")
 Activation = Literal["relu", "sigmoid", "none"]
+Foldable = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 DECODER_RESIDUALS = 2
 """Residual 3 x 3 blocks after each transposed convolution; each needs one more row above than it gives."""
@@ -181,10 +182,10 @@ def _folded(blocks: nn.Module) -> nn.Sequential:
 
 def _fold_block(block: nn.Module) -> FoldedConv:
     if isinstance(block, ConvBlock):
-        conv = _fold_norm(*block.conv_block)
+        conv = _fold_convolution(*block.conv_block)
         return FoldedConv(conv, residual=block.residual, activation="relu" if block.activation else "none")
     if isinstance(block, UpBlock):
-        return FoldedConv(_fold_norm(*block.conv_block))
+        return FoldedConv(_fold_convolution(*block.conv_block))
     raise TypeError(f"a {type(block).__name__} cannot be folded")
 
 
@@ -194,16 +195,29 @@ def _with_sigmoid(conv: nn.Module) -> FoldedConv:
     return FoldedConv(copy.deepcopy(conv), activation="sigmoid")
 
 
-def _fold_norm(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
-    """The convolution that does what `conv` and then the batch norm `norm` do."""
-    if not isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)) or not isinstance(norm, nn.BatchNorm2d):
-        raise TypeError(f"{type(conv).__name__} and {type(norm).__name__} cannot be folded")
+def _fold_convolution(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
+    folded = fold_norm(conv, norm)
+    if isinstance(folded, nn.Linear):
+        raise TypeError("a linear layer is no part of the generator's blocks")
+    return folded
+
+
+def fold_norm(layer: nn.Module, norm: nn.Module) -> Foldable:
+    """The layer, a convolution in two dimensions or a linear one, that does what `layer` and then `norm` do.
+
+    Raises TypeError for other layers and for norms that are no batch norms with running statistics.
+    """
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) or not isinstance(norm, norms):
+        raise TypeError(f"{type(layer).__name__} and {type(norm).__name__} cannot be folded")
     if norm.running_mean is None or norm.running_var is None:
         raise TypeError("a batch norm without running statistics cannot be folded")
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    along_outputs = scale[None, :, None, None] if conv.transposed else scale[:, None, None, None]
-    bias = 0.0 if conv.bias is None else conv.bias.double()
-    folded = copy.deepcopy(conv)
-    folded.weight = nn.Parameter((conv.weight.double() * along_outputs).to(conv.weight.dtype))
-    folded.bias = nn.Parameter(((bias - norm.running_mean.double()) * scale + norm.bias.double()).to(conv.weight.dtype))
+    along_outputs = [1] * layer.weight.dim()
+    along_outputs[1 if isinstance(layer, nn.ConvTranspose2d) else 0] = -1
+    bias = 0.0 if layer.bias is None else layer.bias.double()
+    folded = copy.deepcopy(layer)
+    folded.weight = nn.Parameter((layer.weight.double() * scale.reshape(along_outputs)).to(layer.weight.dtype))
+    shifted = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+    folded.bias = nn.Parameter(shifted.to(layer.weight.dtype))
     return folded

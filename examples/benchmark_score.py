@@ -1,0 +1,98 @@
+"""The part of benchmark.py that measures the judge: the published loop, and what `w2l score` does instead."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from w2l.metrics.embed import BATCH, LipEmbedder, embed_clip, ready_judge
+from w2l.metrics.sync import distances, score_curve
+from w2l.nets.folded_judge import FoldedJudge
+from w2l.nets.judge import Judge
+from w2l.spectral import mfcc, to_int16
+from w2l.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES
+
+Curve = NDArray[np.float32]
+Work = Callable[[], Curve | None]
+
+
+def score(n_frames: int, batches: list[int], rounds: int) -> None:
+    """Prints windows a second of each way, all in turn, with the published dimensions; each way's best round counts."""
+    torch.manual_seed(0)
+    judge = Judge().eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (n_frames, 224, 224, 3), dtype=np.uint8)
+    wave = rng.normal(0, 0.1, n_frames * SAMPLES_PER_FRAME).astype(np.float32)
+    n_windows = n_frames - WINDOW_FRAMES
+    print(f"{n_windows} windows, {torch.get_num_threads()} threads, {next(judge.parameters()).device}")
+    ways = _ways(judge, frames, wave, batches)
+    best = _best(ways, rounds)
+    plain = best["published, no gradients"]
+    curves = {name: work() for name, work in ways.items()}
+    published = curves["published, no gradients"]
+    for name, (seconds, used) in best.items():
+        moved = curves[name]
+        told = "" if moved is None or published is None else f"  curve within {abs(moved - published).max():.1e}"
+        rate = f"{n_windows / seconds:7.1f} windows/s  x {plain[0] / seconds:4.2f}"
+        print(f"  {name:26s} {rate}  {1000 * used / n_windows:6.1f} ms of CPU a window, x {plain[1] / used:4.2f}{told}")
+
+
+def _ways(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32], batches: list[int]) -> dict[str, Work]:
+    """Name -> one clip scored in that way; "lips" is the picture alone."""
+    ready = ready_judge(judge)
+    single = ready_judge(judge, half=False)
+    ways: dict[str, Work] = {
+        "published": lambda: _published(judge, frames, wave),
+        "published, no gradients": lambda: torch.no_grad()(_published)(judge, frames, wave),
+        "w2l, made ready anew": lambda: _ours(ready_judge(judge), frames, wave, BATCH),
+    }
+    for batch in batches:
+        ways[f"w2l, batch {batch}"] = partial(_ours, ready, frames, wave, batch)
+    if ready.is_half:
+        ways["w2l, float32"] = lambda: _ours(single, frames, wave, BATCH)
+    ways["w2l, lips"] = lambda: _lips(LipEmbedder(ready), frames)
+    return ways
+
+
+def _ours(judge: FoldedJudge, frames: NDArray[np.uint8], wave: NDArray[np.float32], batch: int) -> Curve:
+    lip, audio = embed_clip(judge, frames, wave, batch=batch)
+    return score_curve(distances(lip, audio)).mean_distances
+
+
+def _lips(embedder: LipEmbedder, frames: NDArray[np.uint8]) -> None:
+    for image in frames:
+        embedder.add(image)
+    embedder.finish()
+
+
+def _published(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32]) -> Curve:
+    """As the published evaluation goes: all frames at once, then windows in batches of 20, eagerly."""
+    device = next(judge.parameters()).device
+    # (1, 3, frames, rows, columns), and (1, 1, 13, MFCC columns)
+    pictures = torch.from_numpy(frames[..., ::-1].astype(np.float32).transpose(3, 0, 1, 2)[None].copy())
+    cepstra = torch.from_numpy(mfcc(to_int16(wave)))[None, None]
+    lips, sounds = [], []
+    n_windows = len(frames) - WINDOW_FRAMES
+    for start in range(0, n_windows, 20):
+        chosen = range(start, min(start + 20, n_windows))
+        seen = torch.cat([pictures[:, :, i : i + WINDOW_FRAMES] for i in chosen])
+        lips.append(judge.forward_lip(seen.to(device)).detach().cpu())
+        heard = torch.cat([cepstra[..., 4 * i : 4 * i + 20] for i in chosen])
+        sounds.append(judge.forward_aud(heard.to(device)).detach().cpu())
+    return score_curve(distances(torch.cat(lips).numpy(), torch.cat(sounds).numpy())).mean_distances
+
+
+def _best(ways: dict[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
+    """Name -> shortest seconds by the clock, and of all cores together, after a first round that does not count."""
+    clock: dict[str, list[float]] = {name: [] for name in ways}
+    cores: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, work in ways.items():
+            began, used = time.perf_counter(), time.process_time()
+            work()
+            clock[name].append(time.perf_counter() - began)
+            cores[name].append(time.process_time() - used)
+    return {name: (min(clock[name][1:]), min(cores[name][1:])) for name in ways}
