@@ -1,0 +1,88 @@
+"""The lip reader: where the lips are in an aligned face, and how far they are apart."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EYE_DISTANCE = 0.34
+"""Distance of the eyes in an aligned crop, in sides of the crop, see `w2l.faces.crop.TEMPLATE`."""
+REGION_ROWS, REGION_COLUMNS = (0.5, 1.0), (1 / 6, 5 / 6)
+"""The part of an aligned crop that is looked at, in sides."""
+GRID = (48, 64)
+"""Rows and columns of that part as the network sees it: one to one from a crop of 96 pixels."""
+SIDE = 96
+"""Side of the crop, in pixels of the grid."""
+N_POINTS = 6
+"""Left and right corner, upper rim of the upper lip, its lower rim, upper rim of the lower lip, its lower rim."""
+HOME = (32.0, 17.0)
+"""Column and row of the grid around which points are told, and where the mouth of an aligned face is about."""
+POINT_UNIT, GAP_UNIT = 10.0, 5.0
+"""Pixels of the grid to a unit of what the last layer says, for points and for the gap."""
+CONTRAST_FLOOR = 0.02
+"""Contrast, of 1, added to that of the picture: an even one is not blown up to noise."""
+
+
+@dataclass(frozen=True)
+class LipDimensions:
+    """Everything needed to rebuild a lip reader."""
+
+    width: int = 4
+    """Channels of the first layer are 3 times this; all others scale with it."""
+    features: int = 64
+    """Units of the layer before the last."""
+
+
+class Lips(nn.Module):
+    """Reads aligned faces; colour casts, light and contrast are taken off first."""
+
+    def __init__(self, dimensions: LipDimensions | None = None) -> None:
+        super().__init__()
+        self.dimensions = dimensions or LipDimensions()
+        width, features = self.dimensions.width, self.dimensions.features
+        channels = [3, 3 * width, 4 * width, 6 * width, 8 * width, 10 * width, 10 * width]
+        layers: list[nn.Module] = []
+        for number, (n_in, n_out) in enumerate(itertools.pairwise(channels)):
+            stride = 2 if number % 2 == 0 else 1
+            layers += [nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
+        last = 4 * width
+        self.trunk = nn.Sequential(*layers, nn.Conv2d(channels[-1], last, 1), nn.ReLU())
+        n_cells = GRID[0] // 8 * (GRID[1] // 8)
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(last * n_cells, features), nn.ReLU(), nn.Linear(features, 2 * N_POINTS + 1)
+        )
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Points (batch, 6, 2), x and y in sides of the crop, and gaps (batch,) between the lips in eye distances.
+
+        `crops`: (batch, 3, side, side) RGB in 0..1, aligned faces of any size; only the region of the mouth is read.
+        The gap is the mean over the middle third of the mouth; it may fall a little under 0 for a closed one.
+        """
+        return self.read(mouth_region(crops))
+
+    def read(self, region: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, from what `mouth_region` cut out of the crops."""
+        raw = self.raw(region)
+        pixels = raw[:, :-1].reshape(-1, N_POINTS, 2) * POINT_UNIT + raw.new_tensor(HOME)
+        corner = raw.new_tensor([REGION_COLUMNS[0], REGION_ROWS[0]])
+        points = (pixels + 0.5) / SIDE + corner
+        return points, raw[:, -1] * (GAP_UNIT / (SIDE * EYE_DISTANCE))
+
+    def raw(self, region: Tensor) -> Tensor:
+        """What the last layer says, (batch, 13), of regions (batch, 3, 48, 64) in 0..1: points, then the gap."""
+        centred = region - region.mean(dim=(2, 3), keepdim=True)
+        contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-8).sqrt()
+        out: Tensor = self.head(self.trunk(centred / (contrast + CONTRAST_FLOOR)))
+        return out
+
+
+def mouth_region(crops: Tensor) -> Tensor:
+    """The part (batch, 3, 48, 64) of aligned crops (batch, 3, side, side) that a lip reader sees."""
+    side = crops.shape[-1]
+    rows = slice(round(REGION_ROWS[0] * side), round(REGION_ROWS[1] * side))
+    columns = slice(round(REGION_COLUMNS[0] * side), round(REGION_COLUMNS[1] * side))
+    region = crops[:, :, rows, columns]
+    if tuple(region.shape[-2:]) == GRID:
+        return region
+    return F.interpolate(region, GRID, mode="bilinear", align_corners=False, antialias=True)
