@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
     subprocess.run(
         [*w2l, "sync", str(folder / "face.mp4"), str(folder / "speech.wav"), "-o", synced, "-y", *cache], check=True
     )
-    subprocess.run([*w2l, "score", synced, "--lse", *cache], check=True)
+    subprocess.run([*w2l, "score", synced, *cache], check=True)
     print("The judge has never seen drawn faces: look at the video, and score real ones.")
 
 

@@ -1,150 +1,174 @@
-"""score: how well mouths and voices agree, beside the real videos they were made from."""
+"""score: how well mouths and voices agree, and how good pictures are, beside the real videos they were made from."""
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from stages.options import Common, common_options
-from w2l import scoring, weights
+from stages.options import Common, HeadedCommand, HeadedOption, common_options, setting
+from w2l import scoring
 from w2l.cache import Cache
 from w2l.device import choose
-from w2l.errors import CacheError, ConfigError
-from w2l.faces.detector import make_detector
-from w2l.faces.scanning import DetectSettings
-from w2l.files import read_json, write_text
-from w2l.log import progress
-from w2l.metrics.embed import BATCH
-from w2l.metrics.sync import MAX_SHIFT
-from w2l.score_table import as_csv, as_table
-from w2l.scoring import Average, FaceFinder, Kind, Row
+from w2l.errors import ConfigError
+from w2l.files import write_text
+from w2l.metrics.columns import GROUPS, Group
+from w2l.pair_lists import Order
+from w2l.score_bench import ALL_COLUMNS
+from w2l.score_frames import frames_of
+from w2l.score_inputs import find_inputs
+from w2l.score_page import write_page
+from w2l.score_settings import VARIANTS, ScoreSettings
+from w2l.score_table import as_csv, as_plain, as_table, explain
+from w2l.scoring import Scored
 
 STAGE = "score"
-SIDECAR = ".w2l.json"  # the record that `sync` leaves beside its output
-NO_REAL = "no real video is known to compare with; name it with --real"
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """How clips are judged."""
-
-    judge: str = weights.SHIPPED
-    """`w2l` (the shipped one), a run of the cache, or a file."""
-    crop: str = "face"
-    """`face`: the main face of whole frames; `frame`: frames that are the crop of a face already, as in LRS2."""
-    detect: DetectSettings = field(default_factory=DetectSettings)
-    """How faces are found: detect.detector, detect.stride, detect.min_face."""
-    max_shift: int = MAX_SHIFT
-    """Largest shift tried, in frames at 25 fps, both ways."""
-    batch: int = BATCH
-    """Windows judged at once; changes speed alone."""
-
-    def __post_init__(self) -> None:
-        """Refuses unknown crops and empty ranges."""
-        if self.crop not in ("face", "frame"):
-            raise ConfigError(f"crop {self.crop!r} is unknown; choose face or frame")
-        if self.max_shift < 1 or self.batch < 1:
-            raise ConfigError(f"max_shift {self.max_shift} and batch {self.batch} must be at least 1")
-
-
-@dataclass(frozen=True)
-class Result:
-    """All clips, and the means of those that could be scored."""
-
-    title: str
-    """Names the judge, and says whether its numbers can be set beside published ones."""
-    judge: Path
-    crop: str
-    rows: tuple[Row, ...]
-    outputs: Average | None
-    real: Average | None
-    notes: tuple[str, ...] = ()
+MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY, WORK = "Measures", "Inputs", "Networks", "Output", "User study", "Work"
+HERE = "auto"
+"""The Ray cluster that is meant when none is named: the one that runs."""
+WHAT: dict[Group, str] = {
+    "lse": "LSE-D, LSE-C and offset: do mouth and voice agree? (default)",
+    "fid": "FID of the faces, or FD-judge without --inception.",
+    "quality": "PSNR, SSIM, LPIPS, sharpness, seam, flicker; needs real videos.",
+    "mouth": "Closure, silence, articulation, landmark distance.",
+    "identity": "Cosine of face embeddings; needs --recogniser.",
+}
 
 
 def run(
-    settings: ScoreSettings, files: Sequence[Path], reals: Sequence[Path], cache: Cache, device: str = "cpu"
-) -> Result:
+    settings: ScoreSettings,
+    files: tuple[Path, ...],
+    references: tuple[Path, ...],
+    cache: Cache,
+    device: str = "cpu",
+    root: Path | None = None,
+    order: Order = "auto",
+    jobs: int = 1,
+    ray: str | None = None,
+    force: bool = False,
+) -> Scored:
     """Scores `files`, or without them all that `sync` made with this cache, and the real videos beside them."""
-    judge = weights.load(settings.judge, "judge", cache, device)
-    finder = None
-    if settings.crop == "face":
-        detector = make_detector(settings.detect.detector, device, settings.detect.min_face, cache.models)
-        finder = FaceFinder(detector, cache, settings.detect)
-    asked = _clips(files, reals, cache)
-    rows: list[Row] = []
-    with progress(STAGE, len(asked), "clips") as advance:
-        for row in scoring.score_clips(asked, judge, finder, settings.batch, settings.max_shift):
-            rows.append(row)
-            advance()
-    title = scoring.describe(judge, settings.judge)
-    notes = () if any(kind == "real" for _, kind in asked) else (NO_REAL,)
-    outputs, real = (scoring.mean_of(rows, kind) for kind in scoring.KINDS)
-    return Result(title, judge.path, settings.crop, tuple(rows), outputs, real, notes)
+    inputs = find_inputs(files, references, cache, root, order)
+    return scoring.score(inputs, settings, cache, device, jobs, ray, force)
 
 
-def _clips(files: Sequence[Path], reals: Sequence[Path], cache: Cache) -> list[tuple[Path, Kind]]:
-    """What to score, each file once: the outputs, then the real videos."""
-    records = _records(cache)
-    if not files and not records:
-        raise CacheError(f"no run of w2l sync is recorded in {cache.root}; name files to score, or another --cache")
-    outputs = _once(files or [Path(record["output"]) for record in records])
-    found = list(reals) or [real for path in outputs if (real := _real_of(path, records)) is not None]
-    return [(path, "output") for path in outputs] + [(path, "real") for path in _once(found)]
+def option(*names: str, heading: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option that the help lists under a heading."""
+    return click.option(*names, cls=HeadedOption, heading=heading, **attributes)
 
 
-def _records(cache: Cache) -> list[dict[str, Any]]:
-    records = [read_json(path) for path in sorted(cache.runs.glob("*.json"))]
-    return [record for record in records if "output" in record]
+def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds a flag for each group of measures, and --all."""
+    function = option("--all", "everything", is_flag=True, heading=MEASURES, help="All that need no further file.")(
+        function
+    )
+    for group in reversed(GROUPS):
+        function = option(f"--{group}", group, is_flag=True, heading=MEASURES, help=WHAT[group])(function)
+    return function
 
 
-def _real_of(output: Path, records: Iterable[dict[str, Any]]) -> Path | None:
-    """The video that `output` was made from, if a record of the cache or the one beside the output tells."""
-    told = [record for record in records if Path(record["output"]).resolve() == output.resolve()]
-    if (beside := output.with_suffix(SIDECAR)).is_file():
-        told += [record for record in [read_json(beside)] if Path(record.get("output", "")).name == output.name]
-    return next((Path(record["video"]) for record in told if record.get("video")), None)
-
-
-def _once(paths: Iterable[Path]) -> list[Path]:
-    return list({path.resolve(): path for path in paths}.values())
-
-
-@click.command(STAGE)
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--lse", is_flag=True, default=True, help="LSE-D, LSE-C and offset (the only measure, so far).")
-@click.option("--judge", metavar="NAME|PATH", help="w2l (shipped), a run of the cache, or a file.")
-@click.option("--real", "reals", multiple=True, type=click.Path(path_type=Path), help="A real video to compare with.")
-@click.option("--crop", type=click.Choice(["face", "frame"]), help="Judge the main face (default), or whole frames.")
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the table there, too.")
+@click.command(STAGE, cls=HeadedCommand)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[OUTPUTS]...")
+@measure_options
+@option("--explain", "explains", is_flag=True, heading=MEASURES, help="Say what each column means, and stop.")
+@option("--reference", "--real", "references", multiple=True, type=click.Path(path_type=Path), heading=INPUTS,
+        help="Real video, folder or list: what the outputs were made from.  [what w2l sync recorded]")  # fmt: skip
+@option("--root", type=click.Path(path_type=Path), heading=INPUTS, help="Folder that names in lists begin from.")
+@option("--pairs-order", "order", type=click.Choice(get_args(Order)), default="auto", heading=INPUTS,
+        help="Which comes first in a list of pairs.  [auto: by the suffixes]")  # fmt: skip
+@setting(ScoreSettings, "judge", "--judge", heading=NETWORKS, metavar="NAME|PATH",
+         help="Whose eyes and ears: w2l (shipped), a run, or a file such as syncnet_v2.model.")  # fmt: skip
+@setting(ScoreSettings, "variant", "--variant", heading=NETWORKS, type=click.Choice(list(VARIANTS)),
+         help="What it sees: the main face; whole frames (lrs) or long face tracks (real), as published.")  # fmt: skip
+@option("--allow-teacher", is_flag=True, heading=NETWORKS, help="Let an expert judge a generator that it taught.")
+@setting(ScoreSettings, "inception", "--inception", heading=NETWORKS, metavar="FILE",
+         help="pt_inception-2015-12-05 weights, for FID.")  # fmt: skip
+@option("--lpips", multiple=True, metavar="FILE", heading=NETWORKS, help="LPIPS weights: AlexNet's, and the layers'.")
+@setting(ScoreSettings, "recogniser", "--recogniser", heading=NETWORKS, metavar="FILE",
+         help="insightface recogniser (.onnx), for --identity.")  # fmt: skip
+@setting(ScoreSettings, "landmarks", "--landmarks", heading=NETWORKS, metavar="FILE",
+         help="insightface 2d106det.onnx, for --mouth.")  # fmt: skip
+@setting(ScoreSettings, "words", "--words", heading=NETWORKS, metavar="FILE",
+         help="Word times, so that closure is asked of b, p and m.")  # fmt: skip
+@option("--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
+        help="Write a line for each clip there.")  # fmt: skip
+@option("--report", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
+        help="Write a page with plots and the worst clips there (.html).")  # fmt: skip
+@option("--clips", is_flag=True, heading=OUTPUT, help="List every clip in the table, however many there are.")
+@option("--study", type=click.Path(path_type=Path, file_okay=False), heading=STUDY,
+        help="Build a blind study there, of the folders OUTPUTS or else of its subfolders, one a system.")  # fmt: skip
+@option("--study-results", multiple=True, type=click.Path(path_type=Path, dir_okay=False), heading=STUDY,
+        help="Preference shares and mean opinions from the key and the answers of a study.")  # fmt: skip
+@option("--jobs", type=click.IntRange(1), default=1, heading=WORK, help="Clips scored at once.  [1]")
+@option("--ray", is_flag=False, flag_value=HERE, metavar="[ADDRESS]", heading=WORK,
+        help="Work on a Ray cluster with a shared disk: auto (the one that runs), local, host:port.")  # fmt: skip
+@option("--force", is_flag=True, heading=WORK, help="Measure again what is known from an earlier run.")
 @common_options
 def command(
-    files: tuple[Path, ...],
-    lse: bool,
-    judge: str | None,
-    reals: tuple[Path, ...],
-    crop: str | None,
-    csv_path: Path | None,
-    common: Common,
-) -> None:
-    """Measures how well mouth and voice agree in FILES; without FILES, in all that `w2l sync` made with this cache.
+    files: tuple[Path, ...], everything: bool, explains: bool, references: tuple[Path, ...], root: Path | None,
+    order: Order, lpips: tuple[str, ...], csv_path: Path | None, report: Path | None, clips: bool, study: Path | None,
+    study_results: tuple[Path, ...], jobs: int, ray: str | None, force: bool, common: Common, **named: Any,
+) -> None:  # fmt: skip
+    """Measures how well mouth and voice agree, and how good the pictures are, in OUTPUTS: videos, folders (each a
+    system, compared clip by clip) or lists. Without any: all that `w2l sync` made with this cache.
 
-    The real videos that the outputs were made from are scored beside them. A clip that cannot be scored is named with
-    its reason; the others go on.
+    Always beside them: the real videos, and the real pictures under other clips' speech, which is what chance scores.
+    A clip that cannot be scored is named with its reason; the others go on. Run it again to go on after a stop.
 
     \b
-    w2l score --lse
-    w2l score --lse out.mp4 --real in.mp4 --judge syncnet_v2.model
-    w2l score --lse lrs2-crops/*.mp4 --crop frame --csv scores.csv
+    w2l score out.mp4 --reference in.mp4
+    w2l score ours/ theirs/ --reference real/ --all --report page.html
+    w2l score lrs2-crops/ --variant lrs --judge syncnet_v2.model --csv scores.csv
+    w2l score --explain
+
+    Exit status: 0 all clips were scored; 1 some could not be; 2 wrong usage.
     """
-    settings = common.settings(ScoreSettings, STAGE, judge=judge, crop=crop)
-    result = run(settings, files, reals, Cache.open(common.cache, create=bool(files)), str(choose(common.device)))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    common.show(asdict(result), as_table(result.title, result.rows, result.notes, width))
-    if csv_path is not None:
-        write_text(csv_path, as_csv(result.rows))
-    if any(row.score is None for row in result.rows):
+    asked = [group for group in GROUPS if named.pop(group)]
+    if explains:
+        click.echo(explain(ALL_COLUMNS))
+        return
+    if study is not None or study_results:
+        _study(study, study_results, files, common)
+        return
+    if ray is not None and Path(ray).exists():
+        files, ray = (Path(ray), *files), HERE  # a file behind an option whose value may be left out is none of it
+    if everything:
+        asked = [group for group in GROUPS if group != "identity" or named["recogniser"]]
+    named["allow_teacher"] = named["allow_teacher"] or None
+    settings = common.settings(ScoreSettings, STAGE, measures=asked or None, lpips=list(lpips) or None, **named)
+    device = "auto" if ray is not None else str(choose(common.device))
+    cache = Cache.open(common.cache, create=bool(files))
+    scored = run(settings, files, references, cache, device, root, order, jobs, ray, force)
+    _show(scored, settings, clips, csv_path, report, common)
+    if any(not clip.scored for clip in scored.report.clips):
         sys.exit(1)
+
+
+def _show(
+    scored: Scored, settings: ScoreSettings, clips: bool, csv_path: Path | None, page: Path | None, common: Common
+) -> None:
+    found, columns = scored.report, scored.columns
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    common.show(as_plain(found) if common.json else None, as_table(found, columns, width, clips))
+    if csv_path is not None:
+        write_text(csv_path, as_csv(found, columns))
+    if page is not None:
+        write_page(page, found, columns, scoring.plain_settings(settings), frames_of)
+
+
+def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:
+    """Builds a study of the folders `others`, or sums up the files `results` and `others`."""
+    from w2l import study, study_results
+
+    if folder is not None and results:
+        raise ConfigError("--study builds one, --study-results sums one up: do one after the other")
+    if folder is not None:
+        settings = common.settings(study.StudySettings, "study")
+        built = study.build_study(study.find_systems(folder, others), folder, settings)
+        common.show(asdict(built), study.describe(built))
+        return
+    found = study_results.read_results([*results, *others])
+    common.show(study_results.as_dict(found), study_results.as_text(found))

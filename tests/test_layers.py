@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PURE = {
-    "timing", "spectral", "stretches", "faces.boxes", "data.windows", "metrics.lag", "metrics.sync", "training.scores",
+    "timing", "spectral", "stretches", "clip_names", "faces.boxes", "data.windows", "training.scores",
+    "metrics.aperture", "metrics.columns", "metrics.frechet", "metrics.lag", "metrics.lse", "metrics.parts",
+    "metrics.sync", "metrics.view", "study_means", "study_plan",
 }  # fmt: skip
 """Modules of w2l that take and return arrays and open nothing."""
 STAGE_GROUND = {"stages.batch", "stages.cli", "stages.options"}

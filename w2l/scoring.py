@@ -1,220 +1,176 @@
-"""How well the mouth and the voice of one video agree: decode, 25 fps, crop, the judge, LSE-D, LSE-C and offset.
+"""The story of `score`: every sample is measured once, kept, and summed up beside the real videos and beside chance."""
 
-With a `FaceFinder` the judge sees the main face, cut as the judge was trained; without one it sees whole frames, as the
-evaluation on LRS2 does, whose clips are crops of faces already.
-"""
-
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from w2l import weights
 from w2l.cache import Cache
-from w2l.data.windows import nearest_frames
-from w2l.errors import MediaError, NoFaceError
-from w2l.faces.crop import CropSpec, cut
-from w2l.faces.detector import Detector
-from w2l.faces.scanning import DetectSettings, clip_for, scan_clip
-from w2l.faces.tracker import Scan, link_tracks, smooth_track
-from w2l.media.audio import read_audio
-from w2l.media.video import at_fps, probe, read_frames
-from w2l.metrics.embed import BATCH, embed_clip
-from w2l.metrics.sync import MAX_SHIFT, distances, median_filter, score_curve
-from w2l.nets.judge import Judge
-from w2l.timing import FPS, SAMPLES_PER_FRAME, WINDOW_FRAMES
-from w2l.training.checkpoint import PUBLIC_DATA, Model
+from w2l.config import plain
+from w2l.errors import ConfigError
+from w2l.files import sha256
+from w2l.log import progress
+from w2l.metrics.columns import Column
+from w2l.metrics.fid import FrechetSets
+from w2l.metrics.lse import lse_values
+from w2l.pool import run_tasks
+from w2l.score_bench import Bench, find_judge, open_bench
+from w2l.score_clip import measure_clip
+from w2l.score_data import REAL, SHUFFLED, ClipScore, Sample, ScoreReport
+from w2l.score_inputs import Inputs
+from w2l.score_runs import Records
+from w2l.score_sets import summarise
+from w2l.score_settings import SHIPPED, ScoreSettings
+from w2l.score_store import Slot, slot_for
+from w2l.tasks import Task
+from w2l.training.checkpoint import PUBLIC_DATA, PUBLIC_JUDGE_DATA, Model, ModelCard, read_card
 
-STEADY_FRAMES = 13
-"""Frames over which the SyncNet pipeline takes the median of a face's place and size."""
-
-Kind = Literal["output", "real"]
-KINDS: tuple[Kind, ...] = ("output", "real")
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FaceFinder:
-    """Finds the faces of a video; what it finds is kept in the cache."""
-
-    detector: Detector
-    cache: Cache
-    settings: DetectSettings = field(default_factory=DetectSettings)
+logger = logging.getLogger(__name__)
+ONE_CLIP = "shuffled speech needs two clips: there is no row for chance"
+Slots = Mapping[Sample, Slot]
+"""Where each sample's numbers are kept; the samples as they were asked for."""
 
 
 @dataclass(frozen=True)
-class ClipScore:
-    """What the judge says of one clip."""
+class Scored:
+    """A report, and what its numbers mean."""
 
-    lse_d: float
-    """Distance of mouth and voice at the best shift; lower is better."""
-    lse_c: float
-    """Confidence: how far the other shifts are from the best; higher is better."""
-    offset: int
-    """Frames at 25 fps by which the sound runs ahead of the picture; negative: the sound is late."""
-    windows: int
-    """Windows of five frames that were judged."""
-    start_s: float
-    """Seconds before the first frame that was judged."""
-    curve: tuple[float, ...]
-    """Mean distance at each shift; the middle is no shift."""
+    report: ScoreReport
+    columns: tuple[Column, ...]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One clip of a table, with its score or the reason why it has none."""
+def score(
+    inputs: Inputs,
+    settings: ScoreSettings,
+    cache: Cache,
+    device: str = "cpu",
+    jobs: int = 1,
+    ray: str | None = None,
+    force: bool = False,
+) -> Scored:
+    """Scores all samples; one that cannot be scored is named with its reason, and the others go on.
 
-    clip: Path
-    kind: Kind
-    score: ClipScore | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Average:
-    """Plain means over clips, as the published evaluation takes them."""
-
-    clips: int
-    lse_d: float
-    lse_c: float
-    offset: float
-    windows: float
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which source frame and which face make each frame at 25 fps."""
-
-    source_idx: NDArray[np.int64]
-    boxes: Floats
-    points: Floats
-    first_frame: int
-    """Place of the first one on the clip's 25 fps grid."""
-
-
-def score_clip(
-    path: Path, judge: Model, finder: FaceFinder | None = None, batch: int = BATCH, max_shift: int = MAX_SHIFT
-) -> ClipScore:
-    """The scores of the video at `path` with its own sound.
-
-    Parameters
-    ----------
-    judge : Model
-        Its card says how a face is cut and in which order the colours come.
-    finder : FaceFinder, optional
-        Finds the face to be judged, the one with the most area over time; without it, whole frames are judged.
-    batch : int
-        Windows judged at once.
-    max_shift : int
-        Largest shift tried, in frames at 25 fps, both ways.
-
-    Raises
-    ------
-    MediaError
-        For a video that cannot be read, has no sound or is shorter than 6 frames.
-    NoFaceError
-        When no face is seen for 6 frames on end.
+    What the cache holds of an earlier run with the same files and settings is taken from there, unless `force` is
+    given: a run that was stopped goes on, and new clips cost their own time alone.
     """
-    info = probe(path)
-    wave = read_audio(path, origin_s=info.start_s)
-    if finder is None:
-        first_frame = 0
-        frames: Iterator[Image] = (frame.image for frame in at_fps(read_frames(path), FPS))
-    else:
-        scan, _ = scan_clip(clip_for(finder.cache, path), path, finder.detector, finder.settings)
-        plan = _plan(path, scan, judge.card.crop)
-        first_frame = plan.first_frame
-        frames = _faces(path, plan, judge.card.crop)
-    heard = wave[first_frame * SAMPLES_PER_FRAME :]
-    try:
-        lip, audio = embed_clip(cast(Judge, judge.network), frames, heard, judge.card.colour, batch)
-    except MediaError as error:
-        raise error if str(path) in str(error) else MediaError(f"{path}: {error}") from error
-    score = score_curve(distances(lip, audio, max_shift))
-    curve = tuple(round(float(value), 6) for value in score.mean_distances)
-    return ClipScore(score.min_distance, score.confidence, score.offset, len(lip), first_frame / FPS, curve)
+    judge = find_judge(settings.judge, cache)
+    if not settings.allow_teacher:
+        refuse_teacher(inputs.samples, judge, Records(cache))
+    slots = {sample: slot_for(cache, sample, settings, judge) for sample in inputs.samples}
+    bench = open_bench(settings, cache.root, device)
+    alone = jobs == 1 and ray is None
+    set_up = (lambda: bench) if alone else partial(open_bench, settings, cache.root, device)
+    clips = _measure_all(slots, set_up, jobs, ray, force)
+    notes = [*inputs.notes]
+    if "lse" in settings.measures:
+        shuffled = list(shuffled_speech(clips, slots, settings))
+        clips += shuffled
+        notes += [] if shuffled else [ONE_CLIP]
+    whole: dict[str, dict[str, float]] = {}
+    if bench.source is not None:
+        sets = _frechet_sets(clips, slots, bench)
+        whole = {system: sets.score(system) for system in inputs.systems}
+        notes += [f"{bench.source.title}, on the {settings.fid_region}", *sets.notes()]
+    summary = summarise(clips, bench.columns, whole, settings.seed)
+    title = describe(bench.judge, settings)
+    notes += summary.notes
+    return Scored(ScoreReport(title, tuple(clips), summary.systems, summary.comparisons, tuple(notes)), bench.columns)
 
 
-def score_clips(
-    clips: Iterable[tuple[Path, Kind]],
-    judge: Model,
-    finder: FaceFinder | None = None,
-    batch: int = BATCH,
-    max_shift: int = MAX_SHIFT,
-) -> Iterator[Row]:
-    """The scores of many videos, see `score_clip`; one that cannot be scored gives a row with its reason."""
-    for path, kind in clips:
-        try:
-            yield Row(path, kind, score_clip(path, judge, finder, batch, max_shift))
-        except (MediaError, NoFaceError) as error:
-            yield Row(path, kind, reason=str(error))
-
-
-def average(scores: Iterable[ClipScore]) -> Average | None:
-    """The means over clips; None when there are none."""
-    rows = [(score.lse_d, score.lse_c, score.offset, score.windows) for score in scores]
-    if not rows:
-        return None
-    return Average(len(rows), *(float(value) for value in np.mean(rows, axis=0)))
-
-
-def mean_of(rows: Iterable[Row], kind: Kind) -> Average | None:
-    """The means over the clips of one kind that have a score."""
-    return average(row.score for row in rows if row.kind == kind and row.score is not None)
-
-
-def is_public(judge: Model) -> bool:
-    """Whether scores by this judge can be set beside published ones."""
-    return judge.card.data == PUBLIC_DATA
-
-
-def describe(judge: Model, name: str) -> str:
-    """Whose scores these are: the title of a table."""
-    if is_public(judge):
-        return "LSE with SyncNet v2 (public weights)"
-    which = "the judge trained by w2l" if name == "w2l" else f"judge {Path(name).name}, trained by w2l"
-    return f"LSE with {which} (not comparable with published numbers)"
-
-
-def _plan(path: Path, scan: Scan, spec: CropSpec) -> _Plan:
-    nearest = nearest_frames(scan.times, FPS)
-    for track in link_tracks(scan):
-        inside = np.flatnonzero((nearest >= track.start) & (nearest < track.stop))
-        if len(inside) <= WINDOW_FRAMES:
+def refuse_teacher(samples: Sequence[Sample], judge: Path, records: Records) -> None:
+    """ConfigError where a sample was made by a generator that `judge` taught: it learnt to please this very network."""
+    taught: dict[Path, bool] = {}
+    mark = ""
+    for sample in samples:
+        model = records.model_of(sample.path) if sample.system != REAL else None
+        if model is None or model.suffix != weights.SUFFIX:
             continue
-        if spec.kind != "judge":
-            track = smooth_track(track, spec.smooth_s * scan.fps)
-        rows = nearest[inside] - track.start
-        boxes = steadied(track.boxes[rows]) if spec.kind == "judge" else track.boxes[rows]
-        return _Plan(nearest[inside], boxes, track.points[rows], int(inside[0]))
-    raise NoFaceError(
-        f"{path}: no face seen for {WINDOW_FRAMES + 1} frames on end; try a smaller detect.min_face, another detector, "
-        "or --crop frame when the picture is the face"
-    )
+        mark = mark or sha256(judge)
+        if taught.setdefault(model, read_card(model).teacher == mark):
+            raise ConfigError(
+                f"{judge} taught the generator {model}, which made {sample.path}: it is no fair judge of it; name "
+                "another --judge, or say --allow-teacher"
+            )
 
 
-def steadied(boxes: Floats) -> Floats:
-    """Squares around boxes (frames, 4), their centre and half side median-filtered as the SyncNet pipeline does.
+def _measure_all(slots: Slots, set_up: Callable[[], Bench], jobs: int, ray: str | None, force: bool) -> list[ClipScore]:
+    """The scores of all samples, in their order."""
+    found: dict[Sample, tuple[ClipScore, ...]] = {}
+    for sample, slot in slots.items():
+        kept = None if force else slot.load(sample)
+        if kept is not None:
+            found[sample] = kept
+    if found:
+        logger.info("%d of %d clips are known from an earlier run", len(found), len(slots))
+    waiting = [sample for sample in slots if sample not in found]
+    tasks = (Task(str(sample.path), (sample, slots[sample])) for sample in waiting)
+    with progress("score", len(waiting), "clips") as advance:
+        for done in run_tasks(tasks, _work, set_up, jobs, ray):
+            sample = done.task.arguments[0]
+            found[sample] = done.result or (ClipScore(sample, reason=done.error),)
+            advance()
+    return [score for sample in slots for score in found[sample]]
 
-    As published, zeros count beyond the ends; a track shorter than the filter takes a shorter filter, which leaves no
-    square empty.
+
+def _work(bench: Bench, sample: Sample, slot: Slot) -> tuple[ClipScore, ...]:
+    """Measures one sample and keeps it."""
+    measured = measure_clip(sample, bench)
+    slot.keep(measured)
+    return measured.scores
+
+
+def shuffled_speech(clips: Sequence[ClipScore], slots: Slots, settings: ScoreSettings) -> Iterator[ClipScore]:
+    """The pictures of the real clips, or of all where there are not two, each under another's sound: chance.
+
+    Every clip hears the one that a seeded shuffle puts before it, never itself; the longer of the two is cut.
     """
-    span = min(STEADY_FRAMES, len(boxes) - 1 + len(boxes) % 2)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    half = median_filter(sides.max(axis=1) / 2, span)
-    x, y = (median_filter(boxes[:, [axis, axis + 2]].mean(axis=1), span) for axis in (0, 1))
-    return np.stack([x - half, y - half, x + half, y + half], axis=1)
+    kept = [clip for clip in clips if clip.scored]
+    real = list({clip.sample.path: clip.sample for clip in kept if clip.sample.system == REAL}.values())
+    samples = real if len(real) > 1 else list({clip.sample.path: clip.sample for clip in kept}.values())
+    order = np.random.default_rng(settings.seed).permutation(len(samples)).tolist()
+    if len(samples) < 2:
+        return
+    for mine, other in zip(order, [*order[1:], order[0]]):
+        sample = replace(samples[mine], system=SHUFFLED, speech=samples[other].speech or samples[other].path)
+        seen, heard = slots[samples[mine]].heard_and_seen(), slots[samples[other]].heard_and_seen()
+        if seen is None or heard is None or min(len(seen[0]), len(heard[1])) < 2:
+            continue
+        told = lse_values(seen[0], heard[1], settings.max_shift)
+        yield ClipScore(sample, *told, windows=int(told.values["windows"]))
 
 
-def _faces(path: Path, plan: _Plan, spec: CropSpec) -> Iterator[Image]:
-    """The face of each frame at 25 fps, (size, size, 3) RGB."""
-    row = 0
-    for frame in read_frames(path):
-        while row < len(plan.source_idx) and plan.source_idx[row] == frame.idx:
-            yield cut(frame.image, plan.boxes[row], plan.points[row], spec)
-            row += 1
-        if row == len(plan.source_idx):
-            return
+def _frechet_sets(clips: Sequence[ClipScore], slots: Slots, bench: Bench) -> FrechetSets:
+    assert bench.source is not None
+    sets = FrechetSets(bench.source.columns, bench.settings.seed)
+    for sample in dict.fromkeys(clip.sample for clip in clips if clip.scored and clip.sample in slots):
+        slot = slots[sample]
+        if slot.features.is_file():
+            sets.add(sample.system, sample.name, slot.features, slot.real_features if sample.reference else None)
+    return sets
+
+
+def is_public(card: ModelCard) -> bool:
+    """Whether a judge is the published one, whose scores can be set beside published ones."""
+    return card.kind == "judge" and card.data in (PUBLIC_DATA, PUBLIC_JUDGE_DATA)
+
+
+def describe(judge: Model, settings: ScoreSettings) -> str:
+    """Whose scores these are: the title of a table."""
+    how = f"LSE, variant {settings.variant}, by"
+    if is_public(judge.card):
+        compares = "" if settings.variant in ("lrs", "real") else "; published numbers take the variants lrs or real"
+        return f"{how} SyncNet v2 (public weights{compares})"
+    if judge.card.kind == "expert":
+        return f"{how} the expert {judge.path} (half faces; not comparable with published numbers or with judges)"
+    name = settings.judge
+    which = "the judge trained by w2l" if name == SHIPPED else f"judge {judge.path.stem}, trained by w2l"
+    return f"{how} {which} (not comparable with published numbers)"
+
+
+def plain_settings(settings: ScoreSettings) -> dict[str, object]:
+    """The settings for a page or a file."""
+    return {name: value for name, value in plain(settings).items() if value not in ("", [], ())}

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,34 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from torch import nn
 
-from stages.score import NO_REAL, ScoreSettings, command, run
+from stages.score import command, run
+from w2l import score_bench, scoring
 from w2l.cache import Cache
+from w2l.config import plain
 from w2l.errors import CacheError, CheckpointError, ConfigError
-from w2l.files import write_json
+from w2l.faces.detector import Detection
+from w2l.files import sha256, write_json
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
+from w2l.metrics.columns import GROUPS
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
+from w2l.score_bench import ALL_COLUMNS
+from w2l.score_data import REAL, SHUFFLED, ScoreReport, SystemScore
+from w2l.score_inputs import NO_REAL
+from w2l.score_settings import ScoreSettings
 from w2l.timing import SAMPLE_RATE
-from w2l.training.checkpoint import ModelCard, save_model
+from w2l.training.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, save_model
+
+CLIPS = (
+    ("a", 14, 1), ("b", 14, 1), ("c", 14, 1), ("real", 14, 1), ("silent", 14, 0), ("short", 4, 1),
+    ("a mute", 14, 0), ("b mute", 14, 0),
+)  # fmt: skip
+"""Name, frames, whether there is sound; names that begin alike have the same pictures."""
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +52,12 @@ def judge_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a.mp4, b.mp4 and real.mp4 of 14 frames, and silent.mp4 and short.mp4."""
+    """A folder with a.mp4, b.mp4, c.mp4 and real.mp4 of 14 frames, and silent.mp4 and short.mp4."""
     folder = tmp_path_factory.mktemp("media")
-    rng = np.random.default_rng(3)
-    write_wav(folder / "speech.wav", rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32))
-    for name, n_frames, sound in (("a", 14, 1), ("b", 14, 1), ("real", 14, 1), ("silent", 14, 0), ("short", 4, 1)):
-        speech = folder / "speech.wav" if sound else None
+    for name, n_frames, sound in CLIPS:
+        rng = np.random.default_rng(list(name.split()[0].encode()))
+        write_wav(folder / f"{name}.wav", rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32))
+        speech = folder / f"{name}.wav" if sound else None
         with VideoWriter(folder / f"{name}.mp4", 64, 64, 25, speech=speech) as writer:
             for _ in range(n_frames):
                 writer.write(np.full((64, 64, 3), rng.integers(0, 256), np.uint8))
@@ -50,116 +70,283 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def record(cache: Cache, media: Path, name: str, real: str = "real.mp4") -> None:
-    paths = {"output": media / name, "video": media / real, "speech": media / "speech.wav", "model": "w2l"}
+    paths = {"output": media / name, "video": media / real, "speech": media / "a.wav", "model": "w2l"}
     write_json(cache.runs / f"{name}.json", {key: str(path) for key, path in paths.items()})
 
 
 def call(cache: Cache, judge_path: Path, *arguments: Any) -> Result:
-    fixed = ["--lse", "--crop", "frame", "--judge", judge_path, "--cache", cache.root, "--device", "cpu"]
+    fixed = ["--variant", "lrs", "--judge", judge_path, "--cache", cache.root, "--device", "cpu"]
     return CliRunner().invoke(command, [str(argument) for argument in [*fixed, *arguments]])
 
 
-def settings(judge_path: Path) -> ScoreSettings:
-    return ScoreSettings(judge=str(judge_path), crop="frame")
+def settings(judge_path: Path, **named: Any) -> ScoreSettings:
+    return ScoreSettings(judge=str(judge_path), variant="lrs", **named)
 
 
-def test_without_files_all_runs_and_their_real_video_are_scored(cache: Cache, media: Path, judge_path: Path) -> None:
+def system(report: ScoreReport, name: str) -> SystemScore:
+    return next(one for one in report.systems if one.system == name)
+
+
+def test_without_files_all_runs_their_real_video_and_chance_are_scored(
+    cache: Cache, media: Path, judge_path: Path
+) -> None:
     """Two outputs of one video have one anchor row."""
     record(cache, media, "a.mp4")
-    record(cache, media, "b.mp4")
+    record(cache, media, "b.mp4", real="c.mp4")
     shown = call(cache, judge_path)
     assert shown.exit_code == 0, shown.output
-    lines = shown.stdout.splitlines()
-    assert "not comparable with published numbers" in lines[0]
-    assert [line.split()[:2] for line in lines[2:7]] == [
-        ["output", "a.mp4"], ["output", "b.mp4"], ["output", "mean"], ["real", "real.mp4"], ["real", "mean"]
-    ]  # fmt: skip
-    assert max(map(len, lines[1:])) <= 80
+    assert "not comparable with published numbers" in shown.stdout.splitlines()[0]
+    for row in ("w2l", REAL, SHUFFLED):
+        assert any(line.startswith(row) and "±" in line for line in shown.stdout.splitlines()), row
     assert NO_REAL not in shown.stdout
 
 
-def test_the_result_holds_scores_and_means(cache: Cache, media: Path, judge_path: Path) -> None:
-    record(cache, media, "a.mp4")
-    result = run(settings(judge_path), [], [], cache)
-    scores = [row.score for row in result.rows]
-    assert [row.kind for row in result.rows] == ["output", "real"]
-    assert all(score is not None and score.windows == 9 and len(score.curve) == 31 for score in scores)
-    assert result.outputs is not None
-    assert scores[0] is not None
-    assert result.outputs.lse_d == scores[0].lse_d
-    assert run(settings(judge_path), [], [], cache) == result
+def test_the_report_holds_clips_and_means(cache: Cache, media: Path, judge_path: Path) -> None:
+    report = run(settings(judge_path), (media / "a.mp4", media / "b.mp4"), (media / "real.mp4",), cache).report
+    outputs = [clip for clip in report.clips if clip.sample.system == "outputs"]
+    assert [clip.sample.name for clip in outputs] == ["a", "b"]
+    assert all(clip.windows == 9 and len(clip.curve) == 31 for clip in outputs)
+    told = system(report, "outputs")
+    assert told.scored == 2
+    assert told.means["lse_d"].mean == pytest.approx(np.mean([clip.values["lse_d"] for clip in outputs]))
+    assert told.means["lse_d"].low <= told.means["lse_d"].mean <= told.means["lse_d"].high
+    assert system(report, REAL).scored == 1
+
+
+def test_shuffled_speech_is_another_clips(cache: Cache, media: Path, judge_path: Path) -> None:
+    """It equals scoring one picture with the other's sound, to half precision."""
+    report = run(settings(judge_path), (media / "a.mp4", media / "b.mp4"), (), cache).report
+    shuffled = [clip for clip in report.clips if clip.sample.system == SHUFFLED]
+    assert {(clip.sample.path.stem, clip.sample.speech.stem) for clip in shuffled if clip.sample.speech} == {
+        ("a", "b"), ("b", "a"),
+    }  # fmt: skip
+    pairs = media / "exchanged.csv"
+    pairs.write_text("output,speech\na mute.mp4,b.mp4\nb mute.mp4,a.mp4\n")
+    named = run(settings(judge_path), (pairs,), (), cache).report
+    expected = {
+        clip.sample.path.stem[0]: clip.values["lse_d"] for clip in named.clips if clip.sample.system != SHUFFLED
+    }
+    assert len(expected) == 2
+    for clip in shuffled:
+        assert clip.values["lse_d"] == pytest.approx(expected[clip.sample.path.stem], rel=2e-3)
+
+
+def test_what_is_known_is_not_measured_again(
+    cache: Cache, media: Path, judge_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run equals the first; another setting, --force or a damaged file asks the judge again."""
+    measured: list[str] = []
+    real_measure = scoring.measure_clip
+    monkeypatch.setattr(
+        scoring, "measure_clip", lambda sample, bench: measured.append(sample.name) or real_measure(sample, bench)
+    )
+    files = (media / "a.mp4", media / "b.mp4")
+    first = run(settings(judge_path), files, (), cache)
+    assert measured == ["a", "b"]
+    assert run(settings(judge_path), files, (), cache) == first
+    assert run(settings(judge_path, batch=3), files, (), cache).report.clips[0].windows == 9
+    assert len(measured) == 2
+    run(settings(judge_path, max_shift=7), files, (), cache)
+    assert len(measured) == 4
+    assert run(settings(judge_path), files, (), cache, force=True) == first
+    assert len(measured) == 6
+    for kept in cache.scores.rglob("*.json"):
+        kept.write_text("{")
+    assert run(settings(judge_path), files, (), cache) == first
+    assert len(measured) == 8
+
+
+def test_a_judge_of_the_same_name_is_another_judge(cache: Cache, media: Path, tmp_path: Path) -> None:
+    path, dimensions, found = tmp_path / "judge.safetensors", {"size": 112, "width": 8}, []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        save_model(path, Judge(JudgeDimensions(**dimensions)), ModelCard("judge", dimensions))
+        found.append(run(settings(path), (media / "a.mp4",), (), cache).report.clips[0].values["lse_d"])
+    assert found[0] != found[1]
+
+
+def test_several_processes_score_the_same(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
+    files = (media / "a.mp4", media / "silent.mp4", media / "b.mp4", media / "real.mp4")
+    one = run(settings(judge_path), files, (), cache)
+    two = run(settings(judge_path), files, (), Cache.open(tmp_path / "other", create=True), jobs=2)
+    assert [clip.scored for clip in two.report.clips] == [clip.scored for clip in one.report.clips]
+    for ours, theirs in zip(one.report.clips, two.report.clips):
+        assert ours.values == pytest.approx(theirs.values, abs=1e-4)
 
 
 def test_without_files_and_runs_it_says_so(cache: Cache, judge_path: Path) -> None:
     with pytest.raises(CacheError, match="no run of w2l sync"):
-        run(settings(judge_path), [], [], cache)
+        run(settings(judge_path), (), (), cache)
 
 
 def test_a_file_without_a_real_video_says_so(cache: Cache, media: Path, judge_path: Path) -> None:
     shown = call(cache, judge_path, media / "a.mp4")
     assert shown.exit_code == 0
-    assert NO_REAL in shown.stdout
-    assert "real.mp4" not in shown.stdout
-
-
-@pytest.mark.parametrize("where", ["runs", "a.w2l.json"])
-def test_the_real_video_of_a_file_is_found(cache: Cache, media: Path, judge_path: Path, where: str) -> None:
-    beside = media / where
-    if where == "runs":
-        record(cache, media, "a.mp4")
-    else:
-        write_json(beside, {"output": "a.mp4", "video": str(media / "real.mp4")})
-    try:
-        result = run(settings(judge_path), [media / "a.mp4"], [], cache)
-    finally:
-        beside.unlink(missing_ok=True)
-    assert [(row.clip.name, row.kind) for row in result.rows] == [("a.mp4", "output"), ("real.mp4", "real")]
-
-
-def test_given_real_videos_win(cache: Cache, media: Path, judge_path: Path) -> None:
-    record(cache, media, "a.mp4")
-    result = run(settings(judge_path), [media / "a.mp4"], [media / "b.mp4"], cache)
-    assert [(row.clip.name, row.kind) for row in result.rows] == [("a.mp4", "output"), ("b.mp4", "real")]
-    assert not result.notes
+    assert NO_REAL in " ".join(shown.stdout.split())
+    assert "needs two clips" in shown.stdout
 
 
 def test_what_cannot_be_scored_does_not_stop_the_others(cache: Cache, media: Path, judge_path: Path) -> None:
-    names = ("silent.mp4", "short.mp4", "none.mp4", "a.mp4")
+    (media / "broken.mp4").write_bytes((media / "b.mp4").read_bytes()[:300])
+    names = ("silent.mp4", "short.mp4", "broken.mp4", "a.mp4")
     shown = call(cache, judge_path, *(media / name for name in names))
+    (media / "broken.mp4").unlink()
     assert shown.exit_code == 1
-    left = [line for line in shown.stdout.splitlines() if line.startswith("not scored: ")]
-    assert [name for name in names if any(name in line for line in left)] == list(names[:3])
-    assert ["output", "a.mp4"] in [line.split()[:2] for line in shown.stdout.splitlines()]
+    report = " ".join(shown.stdout.split())
+    assert "no sound" in report
+    assert "too short" in report
+    assert all(name.removesuffix(".mp4") in report for name in names)
+    assert "outputs 1/4" in report
 
 
-def test_json_and_csv_hold_all(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
-    written = tmp_path / "new" / "scores.csv"
-    shown = call(cache, judge_path, media / "a.mp4", media / "silent.mp4", "--json", "--csv", written)
+def test_a_path_that_is_not_there_is_refused_at_once(cache: Cache, media: Path, judge_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.mp4 does not exist"):
+        run(settings(judge_path), (media / "a.mp4", media / "none.mp4"), (), cache)
+    assert not cache.scores.exists()
+
+
+def test_json_csv_and_page_hold_all(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
+    written, page = tmp_path / "new" / "scores.csv", tmp_path / "page.html"
+    files = (media / "a.mp4", media / "silent.mp4")
+    shown = call(cache, judge_path, *files, "--json", "--csv", written, "--report", page)
     assert shown.exit_code == 1
     content = json.loads(shown.stdout)
-    assert content["judge"] == str(judge_path)
-    assert content["rows"][0]["score"]["windows"] == 9
-    assert "no sound" in content["rows"][1]["reason"]
-    assert content["outputs"]["clips"] == 1
-    assert content["real"] is None
-    rows = list(csv.DictReader(written.open()))
-    assert [row["kind"] for row in rows] == ["output", "output"]
-    assert float(rows[0]["lse_d"]) == pytest.approx(content["rows"][0]["score"]["lse_d"])
+    clips = {clip["sample"]["name"]: clip for clip in content["clips"]}
+    assert clips["a"]["values"]["windows"] == 9
+    assert "no sound" in clips["silent"]["reason"]
+    rows = {Path(row["path"]).stem: row for row in csv.DictReader(written.open())}
+    assert float(rows["a"]["lse_d"]) == pytest.approx(clips["a"]["values"]["lse_d"])
+    assert "no sound" in rows["silent"]["reason"]
+    text = page.read_text()
+    assert "no sound" in text
+    assert "data:image/jpeg;base64," in text
+    assert "://" not in text.replace("http://www.w3.org", "")
 
 
-def test_without_a_face_the_crop_is_hinted_at(cache: Cache, media: Path, judge_path: Path) -> None:
-    """The default crop looks for faces; these pictures have none."""
+def test_all_measures_beside_a_reference(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
+    """Pictures without a face: every measure is asked, and says that there was nothing to see."""
+    shown = call(cache, judge_path, "--all", media / "a.mp4", "--reference", media / "real.mp4", "--json")
+    assert shown.exit_code == 0, shown.output
+    content = json.loads(shown.stdout)
+    assert any("no face was found" in note for note in content["clips"][0]["notes"])
+    assert content["clips"][0]["values"]["windows"] == 9
+
+
+def test_without_a_face_the_variant_is_hinted_at(cache: Cache, media: Path, judge_path: Path) -> None:
+    """The default variant looks for faces; these pictures have none."""
     arguments = [media / "a.mp4", "--judge", judge_path, "--cache", cache.root, "--device", "cpu"]
     shown = CliRunner().invoke(command, [str(argument) for argument in arguments])
     assert shown.exit_code == 1
     assert "no face" in shown.stdout
-    assert "--crop frame" in shown.stdout
+    assert "--variant lrs" in " ".join(shown.stdout.split())
 
 
-def test_bad_settings_are_refused(cache: Cache, media: Path) -> None:
-    with pytest.raises(ConfigError, match="choose face or frame"):
-        ScoreSettings(crop="mouth")
+def test_every_column_is_explained() -> None:
+    shown = CliRunner().invoke(command, ["--explain"])
+    assert shown.exit_code == 0
+    for group in GROUPS:
+        assert f"--{group}" in shown.stdout
+    names = [column.name for column in ALL_COLUMNS]
+    assert len(set(names)) == len(names)
+    text = " ".join(shown.stdout.split())
+    for column in ALL_COLUMNS:
+        assert column.heading in text
+        assert len(column.meaning) > 40
+        assert " ".join(column.meaning.split())[:60] in text
+
+
+def test_bad_settings_are_refused(cache: Cache, media: Path, judge_path: Path) -> None:
+    with pytest.raises(ConfigError, match="choose face, lrs, real"):
+        ScoreSettings(variant="mouth")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at least 1"):
         ScoreSettings(max_shift=0)
+    with pytest.raises(ConfigError, match="identity needs a recogniser"):
+        ScoreSettings(measures=("identity",))
+    with pytest.raises(ConfigError, match=r"lost\.pth does not exist"):
+        ScoreSettings(inception="lost.pth")
     with pytest.raises(CheckpointError, match="no judge named 'nobody'"):
-        run(ScoreSettings(judge="nobody"), [media / "a.mp4"], [], cache)
+        run(ScoreSettings(judge="nobody"), (media / "a.mp4",), (), cache)
+    with pytest.raises(CheckpointError, match="w2l weights fetch syncnet-v2"):
+        run(ScoreSettings(judge="syncnet-v2"), (media / "a.mp4",), (), cache)
+
+
+class OneFace:
+    """Sees one face at the same place in every picture."""
+
+    name = fingerprint = "one face"
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
+        points = np.array([[20.0, 18], [40, 18], [30, 30], [22, 42], [38, 42]])
+        return [[Detection(np.array([10.0, 5, 50, 55]), 0.99, points)] for _ in images]
+
+
+@pytest.fixture
+def expert_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(score_bench, "make_detector", lambda *_: OneFace())
+    torch.manual_seed(0)
+    dimensions = ExpertDimensions(width=4, layout="strided")
+    save_model(tmp_path / "expert.safetensors", Expert(dimensions).eval(), ModelCard("expert", plain(dimensions)))
+    return tmp_path / "expert.safetensors"
+
+
+@pytest.fixture
+def taught(cache: Cache, media: Path, expert_path: Path, tmp_path: Path) -> Path:
+    """An output whose record names a generator that the expert taught."""
+    dimensions = GeneratorDimensions(width=2, rows="lower")
+    card = ModelCard("generator", plain(dimensions), teacher=sha256(expert_path))
+    save_model(tmp_path / "generator.safetensors", Generator(dimensions), card)
+    paths = {"output": media / "a.mp4", "video": media / "real.mp4", "model": tmp_path / "generator.safetensors"}
+    write_json(cache.runs / "a.json", {key: str(path) for key, path in paths.items()})
+    return media / "a.mp4"
+
+
+def test_an_expert_is_no_judge_of_those_it_taught_unless_asked_for(
+    cache: Cache, media: Path, taught: Path, expert_path: Path
+) -> None:
+    shown = call(cache, expert_path, taught, "--variant", "face")
+    assert isinstance(shown.exception, ConfigError)
+    assert "no fair judge" in str(shown.exception)
+    allowed = call(cache, expert_path, taught, "--allow-teacher", "--variant", "face")
+    assert allowed.exit_code == 0, allowed.output
+    assert "not comparable with published numbers or with judges" in allowed.stdout
+    others = run(ScoreSettings(str(expert_path)), (media / "b.mp4",), (), cache).report.clips[0]
+    assert others.windows == 9
+    assert 0 < others.values["lse_d"] < 2
+
+
+def test_what_is_no_judge_is_refused(
+    cache: Cache, media: Path, taught: Path, expert_path: Path, tmp_path: Path
+) -> None:
+    dimensions = ExpertDimensions(width=4, layout="strided", n_frames=16)
+    save_model(tmp_path / "long.safetensors", Expert(dimensions), ModelCard("expert", plain(dimensions)))
+    with pytest.raises(ConfigError, match="windows of 16 frames"):
+        run(settings(tmp_path / "long.safetensors"), (media / "b.mp4",), (), cache)
+    with pytest.raises(ConfigError, match="aligned faces, not whole frames"):
+        run(settings(expert_path), (media / "b.mp4",), (), cache)
+    with pytest.raises(ConfigError, match="FD-judge needs a judge"):
+        run(ScoreSettings(str(expert_path), measures=("fid",)), (media / "b.mp4",), (), cache)
+    with pytest.raises(CheckpointError, match="of kind generator, not judge"):
+        run(settings(tmp_path / "generator.safetensors"), (taught,), (), cache)
+
+
+def test_a_public_judge_is_told_from_ours() -> None:
+    ours = Model(nn.Identity(), ModelCard("judge", {}, data="GRID"), Path("runs/mine.safetensors"))
+    public = Model(nn.Identity(), ModelCard("judge", {}, data=PUBLIC_JUDGE_DATA), Path("syncnet_v2.model"))
+    assert "the judge trained by w2l (not comparable" in scoring.describe(ours, ScoreSettings())
+    assert "judge mine, trained by w2l (not comparable" in scoring.describe(ours, ScoreSettings(judge="mine"))
+    for variant in ("lrs", "real"):
+        title = f"LSE, variant {variant}, by SyncNet v2 (public weights)"
+        assert scoring.describe(public, ScoreSettings(judge="x", variant=variant)) == title
+    assert "published numbers take the variants lrs or real" in scoring.describe(public, ScoreSettings(judge="x"))
+
+
+def test_a_study_is_built_and_summed_up(tmp_path: Path, media: Path) -> None:
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        shutil.copy(media / "a.mp4", tmp_path / name / "a.mp4")
+    arguments = ["--study", tmp_path / "study", tmp_path / "ours", tmp_path / "theirs"]
+    shown = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    assert shown.exit_code == 0, shown.output
+    assert (tmp_path / "study" / "for-raters" / "study.html").is_file()
+    both = CliRunner().invoke(command, ["--study", str(tmp_path / "study"), "--study-results", str(media / "a.mp4")])
+    assert isinstance(both.exception, ConfigError)

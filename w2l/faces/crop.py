@@ -51,6 +51,8 @@ class CropSpec:
     """Pixels added to a box at top, bottom, left and right; `box` only."""
     smooth_s: float = 0.12
     """Standard deviation, in seconds, of the centred Gaussian that steadies box and points."""
+    shrink: Literal["area", "linear"] = "area"
+    """`judge` only: how a larger square is brought to size. The SyncNet pipeline interpolates, which leaves aliases."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be cut."""
@@ -62,6 +64,8 @@ class CropSpec:
             raise ConfigError(f"crop pads {list(self.pads)} must be four numbers: top, bottom, left, right")
         if self.smooth_s < 0:
             raise ConfigError(f"crop smooth_s {self.smooth_s} must not be negative")
+        if self.shrink not in ("area", "linear"):
+            raise ConfigError(f"crop shrink {self.shrink!r} is unknown; choose area or linear")
         object.__setattr__(self, "pads", tuple(self.pads))
 
 
@@ -85,7 +89,7 @@ def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:
     if spec.kind == "aligned":
         return _warp(image, alignment(points, spec.size), spec.size)
     if spec.kind == "judge":
-        return _cut_judge(image, box, spec.size)
+        return _cut_judge(image, box, spec)
     x1, y1, x2, y2 = padded_box(box, spec.pads, image.shape[1], image.shape[0])
     return np.asarray(cv2.resize(image[y1:y2, x1:x2], (spec.size, spec.size)), dtype=np.uint8)
 
@@ -233,7 +237,7 @@ def _averaged_down(
     return np.asarray(small, dtype=np.uint8), transform @ to_large
 
 
-def _cut_judge(image: Image, box: Floats, size: int) -> Image:
+def _cut_judge(image: Image, box: Floats, spec: CropSpec) -> Image:
     """Rows from one half side above the centre to 1.8 below, columns 1.4 to both sides, grey outside the picture."""
     half = max(float(box[3] - box[1]), float(box[2] - box[0]), 2.0) / 2
     x, y = float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
@@ -244,7 +248,6 @@ def _cut_judge(image: Image, box: Floats, size: int) -> Image:
     grey = (JUDGE_BORDER,) * 3
     wide = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_CONSTANT, value=grey)
     face = wide[max(y1, 0) : y2, max(x1, 0) : x2]
-    shrinks = face.shape[0] > size
-    return np.asarray(
-        cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), dtype=np.uint8
-    )
+    averages = spec.shrink == "area" and face.shape[0] > spec.size
+    way = cv2.INTER_AREA if averages else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(face, (spec.size, spec.size), interpolation=way), dtype=np.uint8)

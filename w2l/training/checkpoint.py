@@ -46,6 +46,7 @@ PUBLIC_MARKS = {
 PUBLIC_PADS = (0, 10, 0, 0)
 """Pads (top, bottom, left, right) around the detected box that the public generators expect."""
 PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
+PUBLIC_JUDGE_DATA = "broadcasts, by the authors of SyncNet (Chung and Zisserman, 2016)"
 PUBLIC_LICENCE = "non-commercial, see the model's publisher"
 METADATA_KEY = "w2l"
 DAMAGE = (
@@ -87,6 +88,8 @@ class ModelCard:
     """Weights of the loss terms at `step`, by name."""
     calibrated: bool = False
     """False: the cosine itself is the probability, as in the paper."""
+    teacher: str = ""
+    """SHA-256 of the expert's file that taught a generator: it is no fair judge of it."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
     kind = next((kind for kind, mark in PUBLIC_MARKS.items() if mark in tensors), None)
     if kind is None:
         raise CheckpointError(f"model {path} is none of the known public checkpoints ({', '.join(PUBLIC_MARKS)})")
-    crops = {"judge": CropSpec("judge", 224, smooth_s=0.0)}
+    crops = {"judge": CropSpec("judge", 224, smooth_s=0.0, shrink="linear")}
     card = ModelCard(
         kind=kind,  # type: ignore[arg-type]
         dimensions=dataclasses.asdict(NETWORKS[kind][1]()),
@@ -188,7 +191,7 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
         colour="bgr",
         references="same",
         step=step if isinstance(step, int) else 0,
-        data=PUBLIC_DATA,
+        data=PUBLIC_JUDGE_DATA if kind == "judge" else PUBLIC_DATA,
         licence=PUBLIC_LICENCE,
     )
     return tensors, card

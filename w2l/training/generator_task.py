@@ -210,6 +210,7 @@ class GeneratorTask:
                 licence=self.settings.licence,
                 scores=scores,
                 schedule=self.weights(step),
+                teacher=self.teacher.sha256 if self.teacher else "",
             )
             files[name] = (network, card)
         return files

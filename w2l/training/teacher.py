@@ -8,6 +8,7 @@ from torch import Tensor
 
 from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
+from w2l.files import sha256
 from w2l.nets.expert import Expert
 from w2l.timing import WINDOW_FRAMES
 from w2l.training.checkpoint import Model
@@ -37,6 +38,7 @@ class Teacher:
                 f"{WINDOW_FRAMES} at once; train an expert with n_frames={WINDOW_FRAMES}"
             )
         self.card, self.precision = expert.card, precision
+        self.sha256 = sha256(expert.path) if expert.path.is_file() else ""
         self.expert = expert.network.eval().requires_grad_(False)
 
     def sync_loss(self, mel: Tensor, faces: Tensor) -> Tensor:
