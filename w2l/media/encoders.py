@@ -46,6 +46,8 @@ SITINGS = {
 """Words for where chroma samples lie; what is not here is left unsaid, which means left."""
 HEVC_TAG = "hvc1"
 """How QuickTime players want HEVC to be called."""
+UNTIMED_FRAMES = 2
+"""Of so few frames none is reordered, and x265 gives them times of decoding that it never set."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class VideoEncoder:
             ) from error
         self._reformatter = VideoReformatter()
         self._durations: dict[int, int] = {}
+        self._n_frames = 0
 
     def frame(self, picture: Picture | NDArray[np.uint8]) -> av.VideoFrame:
         """A picture, or an RGB image (height, width, 3), as the encoder takes it; shares no memory with it."""
@@ -191,11 +194,16 @@ class VideoEncoder:
         """The packets that are ready after this frame, shown from `pts` on for `duration` units of time."""
         frame.pts, frame.time_base, frame.duration = pts, self._shape.time_base, duration
         self._durations[pts] = duration
+        self._n_frames += 1
         return self._timed(self.stream.encode(frame))
 
     def flush(self) -> list[Any]:
         """The last packets."""
-        return self._timed(self.stream.encode(None))
+        packets = self._timed(self.stream.encode(None))
+        if self._n_frames <= UNTIMED_FRAMES:
+            for packet in packets:
+                packet.dts = packet.pts
+        return packets
 
     def _timed(self, packets: list[Any]) -> list[Any]:
         for packet in packets:
