@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from w2l.metrics.embed import BATCH, LipEmbedder, embed_clip, ready_judge
+from w2l.metrics.embed import BATCH, LipEmbedder, embed_sound, ready_judge
+from w2l.metrics.lse import lse_values
 from w2l.metrics.sync import distances, score_curve
 from w2l.nets.folded_judge import FoldedJudge
 from w2l.nets.judge import Judge
@@ -58,8 +59,10 @@ def _ways(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32], ba
 
 
 def _ours(judge: FoldedJudge, frames: NDArray[np.uint8], wave: NDArray[np.float32], batch: int) -> Curve:
-    lip, audio = embed_clip(judge, frames, wave, batch=batch)
-    return score_curve(distances(lip, audio)).mean_distances
+    lips = LipEmbedder(judge, batch=batch)
+    for image in frames:
+        lips.add(image)
+    return np.array(lse_values(lips.finish(), embed_sound(judge, wave, batch=batch)).curve, np.float32)
 
 
 def _lips(embedder: LipEmbedder, frames: NDArray[np.uint8]) -> None:

@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from stages import sync
-from w2l import config, scoring, weights
+from w2l import config, weights
 from w2l.cache import Cache
 from w2l.data.layouts import Source, find_videos
 from w2l.device import choose
@@ -26,12 +26,13 @@ from w2l.errors import MediaError, NoFaceError, W2LError
 from w2l.files import fingerprint, source_fingerprint
 from w2l.log import progress, set_up
 from w2l.metrics.columns import GROUPS
-from w2l.score_data import REAL, Sample
-from w2l.score_frames import frames_of
-from w2l.score_inputs import Inputs
-from w2l.score_page import write_page
-from w2l.score_settings import ScoreSettings
-from w2l.score_table import as_table
+from w2l.score import scoring
+from w2l.score.data import REAL, Sample
+from w2l.score.frames import frames_of
+from w2l.score.inputs import Inputs
+from w2l.score.page import write_page
+from w2l.score.settings import ScoreSettings
+from w2l.score.table import as_table
 from w2l.sync_settings import SyncSettings
 
 logger = logging.getLogger(__name__)

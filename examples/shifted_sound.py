@@ -23,9 +23,9 @@ from w2l.media.audio import read_audio
 from w2l.media.video import probe, read_frames
 from w2l.metrics.lse import NEAR, lse_values
 from w2l.metrics.sync import MAX_SHIFT
-from w2l.score_bench import Bench, open_bench
-from w2l.score_faces import main_face
-from w2l.score_settings import ScoreSettings
+from w2l.score.bench import Bench, open_bench
+from w2l.score.faces import main_face
+from w2l.score.settings import ScoreSettings
 from w2l.timing import SAMPLES_PER_FRAME
 
 

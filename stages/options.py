@@ -15,6 +15,10 @@ from w2l.log import set_up
 T = TypeVar("T")
 COMMON = "Common"
 """The heading of options that have no other."""
+WORK = "Work"
+"""The heading of options that say how the work is shared and taken up again."""
+HERE = "auto"
+"""The Ray cluster that is meant when none is named: the one that runs."""
 Function = Callable[..., Any]
 
 
@@ -75,6 +79,18 @@ def setting(
     shown = attributes.pop("default_text", "none" if default is None else str(default))
     attributes["help"] = f"{attributes['help']}  [{shown}]"
     return click.option(*names, field.replace(".", "__"), cls=HeadedOption, heading=heading, **attributes)
+
+
+def option(*names: str, heading: str, **attributes: Any) -> Callable[[Function], Function]:
+    """An option that the help lists under a heading."""
+    return click.option(*names, cls=HeadedOption, heading=heading, **attributes)
+
+
+def ray_option(function: Function) -> Function:
+    """Adds --ray, an address that may be left out."""
+    return option("--ray", is_flag=False, flag_value=HERE, metavar="[ADDRESS]", heading=WORK,
+                  help="Work on a Ray cluster with a shared disk: auto (the one that runs), local, host:port.",
+                  )(function)  # fmt: skip
 
 
 def default_of(kind: type[Any], field: str) -> Any:

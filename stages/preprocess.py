@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from stages.options import Common, HeadedCommand, HeadedOption, common_options
+from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option
 from w2l.cache import Cache, Clip
 from w2l.data.layouts import Listing, Source, find_videos
 from w2l.data.prepare import SET_ASIDE, PrepareSettings, prepare_clip, prepare_fingerprint
@@ -30,8 +30,6 @@ FAILED = "failed"
 """The word for clips at which the work broke off, which are tried again by the next run."""
 PAGE = "report.html"
 """Where in the cache the page of the report is written."""
-HERE = "auto"
-"""The Ray cluster that is meant when none is named: the one that runs."""
 
 
 @dataclass(frozen=True)
@@ -182,25 +180,24 @@ class _Tally:
         return Result(self._n[True], self._n[False], n_tracks, aside, reasons, rejected, missing)
 
 
-DATA, WORK = "Data", "Work"
+DATA = "Data"
 
 
 @click.command(STAGE, cls=HeadedCommand)
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--layout", type=click.Choice(LAYOUTS), default="auto", cls=HeadedOption, heading=DATA,
-              help="How the dataset names its clips, splits and speakers.  [auto: as the paths look]")  # fmt: skip
-@click.option("--filelist", "filelists", multiple=True, type=click.Path(path_type=Path), cls=HeadedOption, heading=DATA,
-              help="Only the clips listed; train.txt, val.txt, test.txt also say their split.")  # fmt: skip
-@click.option("--strict", is_flag=True, cls=HeadedOption, heading=DATA,
-              help="Stop at the first clip that cannot be used.")  # fmt: skip
-@click.option("--report", is_flag=False, flag_value="", metavar="[FILE]", cls=HeadedOption, heading=DATA,
-              help=f"Then show what was kept and why the rest was not; histograms go to FILE  [{PAGE} in the cache]."
-                   " Without FOLDER: of the cache as it is.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), default=1, cls=HeadedOption, heading=WORK,
-              help="Clips worked on at once.  [1]")  # fmt: skip
-@click.option("--ray", is_flag=False, flag_value=HERE, metavar="[ADDRESS]", cls=HeadedOption, heading=WORK,
-              help="Work on a Ray cluster with a shared disk: auto (the one that runs), local, host:port.")  # fmt: skip
-@click.option("--force", is_flag=True, cls=HeadedOption, heading=WORK, help="Do it again, even where it is done.")
+@option("--layout", type=click.Choice(LAYOUTS), default="auto", heading=DATA,
+        help="How the dataset names its clips, splits and speakers.  [auto: as the paths look]")  # fmt: skip
+@option("--filelist", "filelists", multiple=True, type=click.Path(path_type=Path), heading=DATA,
+        help="Only the clips listed; train.txt, val.txt, test.txt also say their split.")  # fmt: skip
+@option("--strict", is_flag=True, heading=DATA,
+        help="Stop at the first clip that cannot be used.")  # fmt: skip
+@option("--report", is_flag=False, flag_value="", metavar="[FILE]", heading=DATA,
+        help=f"Then show what was kept and why the rest was not; histograms go to FILE  [{PAGE} in the cache]."
+             " Without FOLDER: of the cache as it is.")  # fmt: skip
+@option("--jobs", type=click.IntRange(1), default=1, heading=WORK,
+        help="Clips worked on at once.  [1]")  # fmt: skip
+@ray_option
+@option("--force", is_flag=True, heading=WORK, help="Do it again, even where it is done.")
 @common_options
 def command(
     folder: Path | None,

@@ -9,26 +9,24 @@ from typing import Any, get_args
 
 import click
 
-from stages.options import Common, HeadedCommand, HeadedOption, common_options, setting
-from w2l import scoring
-from w2l.cache import Cache
+from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from w2l.cache import Cache, default_root
 from w2l.device import choose
 from w2l.errors import ConfigError
-from w2l.files import write_text
+from w2l.files import check_writable, write_text
 from w2l.metrics.columns import GROUPS, Group
 from w2l.pair_lists import Order
-from w2l.score_bench import ALL_COLUMNS
-from w2l.score_frames import frames_of
-from w2l.score_inputs import find_inputs
-from w2l.score_page import write_page
-from w2l.score_settings import VARIANTS, ScoreSettings
-from w2l.score_table import as_csv, as_plain, as_table, explain
-from w2l.scoring import Scored
+from w2l.score import scoring
+from w2l.score.bench import ALL_COLUMNS
+from w2l.score.frames import frames_of
+from w2l.score.inputs import find_inputs
+from w2l.score.page import write_page
+from w2l.score.scoring import Scored
+from w2l.score.settings import VARIANTS, ScoreSettings
+from w2l.score.table import as_csv, as_plain, as_table, explain
 
 STAGE = "score"
-MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY, WORK = "Measures", "Inputs", "Networks", "Output", "User study", "Work"
-HERE = "auto"
-"""The Ray cluster that is meant when none is named: the one that runs."""
+MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY = "Measures", "Inputs", "Networks", "Output", "User study"
 WHAT: dict[Group, str] = {
     "lse": "LSE-D, LSE-C and offset: do mouth and voice agree? (default)",
     "fid": "FID of the faces, or FD-judge without --inception.",
@@ -53,11 +51,6 @@ def run(
     """Scores `files`, or without them all that `sync` made with this cache, and the real videos beside them."""
     inputs = find_inputs(files, references, cache, root, order)
     return scoring.score(inputs, settings, cache, device, jobs, ray, force)
-
-
-def option(*names: str, heading: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option that the help lists under a heading."""
-    return click.option(*names, cls=HeadedOption, heading=heading, **attributes)
 
 
 def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,11 +93,10 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("--clips", is_flag=True, heading=OUTPUT, help="List every clip in the table, however many there are.")
 @option("--study", type=click.Path(path_type=Path, file_okay=False), heading=STUDY,
         help="Build a blind study there, of the folders OUTPUTS or else of its subfolders, one a system.")  # fmt: skip
-@option("--study-results", multiple=True, type=click.Path(path_type=Path, dir_okay=False), heading=STUDY,
+@option("--study-results", multiple=True, type=click.Path(exists=True, path_type=Path, dir_okay=False), heading=STUDY,
         help="Preference shares and mean opinions from the key and the answers of a study.")  # fmt: skip
 @option("--jobs", type=click.IntRange(1), default=1, heading=WORK, help="Clips scored at once.  [1]")
-@option("--ray", is_flag=False, flag_value=HERE, metavar="[ADDRESS]", heading=WORK,
-        help="Work on a Ray cluster with a shared disk: auto (the one that runs), local, host:port.")  # fmt: skip
+@ray_option
 @option("--force", is_flag=True, heading=WORK, help="Measure again what is known from an earlier run.")
 @common_options
 def command(
@@ -124,7 +116,7 @@ def command(
     w2l score lrs2-crops/ --variant lrs --judge syncnet_v2.model --csv scores.csv
     w2l score --explain
 
-    Exit status: 0 all clips were scored; 1 some could not be; 2 wrong usage.
+    Exit status: 0 all clips were scored; 1 some could not be, or a model cannot be used; 2 wrong usage.
     """
     asked = [group for group in GROUPS if named.pop(group)]
     if explains:
@@ -139,9 +131,16 @@ def command(
         asked = [group for group in GROUPS if group != "identity" or named["recogniser"]]
     named["allow_teacher"] = named["allow_teacher"] or None
     settings = common.settings(ScoreSettings, STAGE, measures=asked or None, lpips=list(lpips) or None, **named)
-    device = "auto" if ray is not None else str(choose(common.device))
-    cache = Cache.open(common.cache, create=bool(files))
-    scored = run(settings, files, references, cache, device, root, order, jobs, ray, force)
+    if ray is None:
+        choose(common.device)  # refuses one that is not there before any work
+    for path in filter(None, (csv_path, report)):
+        check_writable(path)
+    if ray is not None:  # other machines work elsewhere
+        files, references = (tuple(path.absolute() for path in paths) for paths in (files, references))
+        settings = settings.everywhere()
+    root_folder = common.cache.absolute() if common.cache is not None else default_root().absolute()
+    cache = Cache.open(root_folder, create=bool(files))
+    scored = run(settings, files, references, cache, common.device, root, order, jobs, ray, force)
     _show(scored, settings, clips, csv_path, report, common)
     if any(not clip.scored for clip in scored.report.clips):
         sys.exit(1)
@@ -152,7 +151,8 @@ def _show(
 ) -> None:
     found, columns = scored.report, scored.columns
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    common.show(as_plain(found) if common.json else None, as_table(found, columns, width, clips))
+    told = as_plain(found) | {"settings": scoring.plain_settings(settings)} if common.json else None
+    common.show(told, as_table(found, columns, width, clips))
     if csv_path is not None:
         write_text(csv_path, as_csv(found, columns))
     if page is not None:
@@ -161,14 +161,15 @@ def _show(
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:
     """Builds a study of the folders `others`, or sums up the files `results` and `others`."""
-    from w2l import study, study_results
+    from w2l.study import build
+    from w2l.study.results import as_dict, as_text, read_results
 
     if folder is not None and results:
         raise ConfigError("--study builds one, --study-results sums one up: do one after the other")
     if folder is not None:
-        settings = common.settings(study.StudySettings, "study")
-        built = study.build_study(study.find_systems(folder, others), folder, settings)
-        common.show(asdict(built), study.describe(built))
+        settings = common.settings(build.StudySettings, "study")
+        built = build.build_study(build.find_systems(folder, others), folder, settings)
+        common.show(asdict(built), build.describe(built))
         return
-    found = study_results.read_results([*results, *others])
-    common.show(study_results.as_dict(found), study_results.as_text(found))
+    found = read_results([*results, *others])
+    common.show(as_dict(found), as_text(found))

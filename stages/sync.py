@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from stages.batch import name_failures, run_all
-from stages.options import Common, HeadedCommand, HeadedOption, common_options, setting
+from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
 from w2l.cache import Cache
 from w2l.device import choose
 from w2l.errors import ConfigError
@@ -21,9 +21,6 @@ from w2l.sync_plan import Plan
 from w2l.sync_record import STAGE, Result
 from w2l.sync_settings import Alignment, Blend, Extend, Fit, OnMissing, Silence, SyncSettings
 from w2l.training.checkpoint import Model
-
-HERE = "auto"
-"""The Ray cluster that is meant when none is named: the one that runs."""
 
 
 def run(
@@ -47,20 +44,20 @@ def look(settings: SyncSettings, video: Path, speech: Path, cache: Cache, device
     return plan_of(tools, Job(video, speech, video)), tools.model, tools.detector
 
 
-PAIRS, FACES, PICTURE, SOUND, OUTPUT, WORK = "Pairs", "Faces", "Picture", "Time and sound", "Output", "Work"
+PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
 _set = functools.partial(setting, SyncSettings)
 
 
 @click.command(STAGE, cls=HeadedCommand)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="VIDEO... SPEECH")
-@click.option("--pairs", type=click.Path(path_type=Path), metavar="LIST", cls=HeadedOption, heading=PAIRS,
-              help="A file with one video and its speech a line, in place of VIDEO... SPEECH; -o names a folder, which"
-                   " gets LINE.mp4 for each, lines counted from 0.")  # fmt: skip
-@click.option("--pairs-order", type=click.Choice(get_args(Order)), default="auto", cls=HeadedOption, heading=PAIRS,
-              help="Which comes first in a line: audio in lists of LRS2, LRS3, LRW; video in ReSyncED's.  [auto: as the"
-                   " names look]")  # fmt: skip
-@click.option("--root", type=click.Path(path_type=Path), metavar="FOLDER", cls=HeadedOption, heading=PAIRS,
-              help="Where the names in the list begin.  [the list's folder]")  # fmt: skip
+@option("--pairs", type=click.Path(path_type=Path), metavar="LIST", heading=PAIRS,
+        help="A file with one video and its speech a line, in place of VIDEO... SPEECH; -o names a folder, which"
+             " gets LINE.mp4 for each, lines counted from 0.")  # fmt: skip
+@option("--pairs-order", type=click.Choice(get_args(Order)), default="auto", heading=PAIRS,
+        help="Which comes first in a line: audio in lists of LRS2, LRS3, LRW; video in ReSyncED's.  [auto: as the"
+             " names look]")  # fmt: skip
+@option("--root", type=click.Path(path_type=Path), metavar="FOLDER", heading=PAIRS,
+        help="Where the names in the list begin.  [the list's folder]")  # fmt: skip
 @_set("face", "--face", heading=FACES, metavar="WHOM",
       help="Whose mouth: auto, largest, left, right, all, a number that `w2l detect` shows, x,y[@seconds] (a point in"
            " the face), or a picture of the person.")  # fmt: skip
@@ -85,9 +82,9 @@ _set = functools.partial(setting, SyncSettings)
 @_set("fps", "--fps", heading=SOUND, type=float, help="Frame rate.", default_text="the source's; 25 for a still")
 @_set("keep_streams", "--keep-streams/--no-keep-streams", heading=SOUND, default=None,
       help="Copy the source's other sound and subtitle streams.", default_text="no")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), cls=HeadedOption, heading=OUTPUT,
-              help="A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder  [VIDEO-synced.mp4, here]")  # fmt: skip
-@click.option("-y", "--overwrite", is_flag=True, cls=HeadedOption, heading=OUTPUT, help="Replace an existing result.")
+@option("-o", "--output", type=click.Path(path_type=Path), heading=OUTPUT,
+        help="A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder  [VIDEO-synced.mp4, here]")  # fmt: skip
+@option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace an existing result.")
 @_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(Codec)), help="Of the picture.")
 @_set("encoding.crf", "--crf", heading=OUTPUT, type=int, help="Quality: 0 is best, lower is larger.",
       default_text=f"{DEFAULT_CRF['h264']} for h264, alike for others")  # fmt: skip
@@ -95,16 +92,15 @@ _set = functools.partial(setting, SyncSettings)
       default_text=f"{DEFAULT_PRESET}, alike for others")  # fmt: skip
 @_set("encoding.hardware", "--hardware", heading=OUTPUT, type=click.Choice(get_args(Hardware)),
       help="Encode on the graphics card where it can.")  # fmt: skip
-@click.option("--preview", "preview_s", type=float, metavar="SECONDS", cls=HeadedOption, heading=WORK,
-              help="Make only the second around this time, to look at settings.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, cls=HeadedOption, heading=WORK,
-              help="Look and plan, try one second, print what would be done; write nothing.")  # fmt: skip
-@click.option("--resume", is_flag=True, cls=HeadedOption, heading=WORK,
-              help="Go on with an interrupted job: behind its last finished part, past what is done.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), default=1, cls=HeadedOption, heading=WORK,
-              help="Videos worked on at once, each by one core (and the encoder).  [1, by all cores]")  # fmt: skip
-@click.option("--ray", is_flag=False, flag_value=HERE, metavar="[ADDRESS]", cls=HeadedOption, heading=WORK,
-              help="Work on a Ray cluster with a shared disk: auto (the one that runs), local, host:port.")  # fmt: skip
+@option("--preview", "preview_s", type=float, metavar="SECONDS", heading=WORK,
+        help="Make only the second around this time, to look at settings.")  # fmt: skip
+@option("--dry-run", is_flag=True, heading=WORK,
+        help="Look and plan, try one second, print what would be done; write nothing.")  # fmt: skip
+@option("--resume", is_flag=True, heading=WORK,
+        help="Go on with an interrupted job: behind its last finished part, past what is done.")  # fmt: skip
+@option("--jobs", type=click.IntRange(1), default=1, heading=WORK,
+        help="Videos worked on at once, each by one core (and the encoder).  [1, by all cores]")  # fmt: skip
+@ray_option
 @common_options
 def command(
     files: tuple[Path, ...],

@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PURE = {
-    "timing", "spectral", "stretches", "clip_names", "faces.boxes", "data.windows", "training.scores",
+    "timing", "spectral", "stretches", "faces.boxes", "data.windows", "training.scores",
     "metrics.aperture", "metrics.columns", "metrics.frechet", "metrics.lag", "metrics.lse", "metrics.parts",
-    "metrics.sync", "metrics.view", "study_means", "study_plan",
+    "metrics.sync", "metrics.view", "score.matching", "study.means", "study.plan",
 }  # fmt: skip
 """Modules of w2l that take and return arrays and open nothing."""
 STAGE_GROUND = {"stages.batch", "stages.cli", "stages.options"}
@@ -91,6 +91,11 @@ def test_dependencies_point_one_way(name: str) -> None:
     else:
         allowed = STAGE_GROUND | {name}
         assert not [module for module in found if within(module, "stages") and module not in allowed]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if within(name, "w2l.metrics")])
+def test_measures_know_nothing_of_the_scorer(name: str) -> None:
+    assert not [module for module in imports(TREES[name]) if within(module, "w2l.score", "w2l.study")]
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if within(name, "w2l.nets")])

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from w2l import score_bench, sync_making
+from w2l import sync_making
 from w2l.config import plain
 from w2l.data.layouts import Source
 from w2l.data.puppets import draw_face
@@ -21,6 +21,7 @@ from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
+from w2l.score import bench as score_bench
 from w2l.timing import SAMPLE_RATE
 from w2l.training.checkpoint import ModelCard, save_model
 

@@ -9,7 +9,7 @@
     index.old.npz                           the last one, while stale: spares reading the clips that it knows again
     checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/
     runs/<name>.json                        what `sync` made, for `score`
-    scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.score_store`
+    scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.score.store`
     models/<name>.safetensors               imported models; models/<pack>/ fetched ones
 
 Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.

@@ -89,6 +89,13 @@ def _is_leftover(path: Path) -> bool:
     return (is_ours and not is_alive(int(pid))) or time.time() - path.stat().st_mtime > LEFTOVER_S
 
 
+def check_writable(path: Path) -> None:
+    """Raises CacheError where no file can be written at `path`; for a result that comes after hours of work."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise CacheError(f"{path} cannot be written; name a file in a folder that you may write to")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes `content` as sorted, indented JSON, atomically."""
     text = json.dumps(content, indent=1, sort_keys=True, default=str) + "\n"

@@ -1,6 +1,7 @@
 """The command `w2l score` on clips made here, with a tiny judge of random weights."""
 
 import csv
+import itertools
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stages.score import command, run
-from w2l import score_bench, scoring
 from w2l.cache import Cache
 from w2l.config import plain
 from w2l.errors import CacheError, CheckpointError, ConfigError
@@ -27,10 +27,12 @@ from w2l.metrics.columns import GROUPS
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.score_bench import ALL_COLUMNS
-from w2l.score_data import REAL, SHUFFLED, ScoreReport, SystemScore
-from w2l.score_inputs import NO_REAL
-from w2l.score_settings import ScoreSettings
+from w2l.score import bench as score_bench
+from w2l.score import scoring
+from w2l.score.bench import ALL_COLUMNS
+from w2l.score.data import REAL, SHUFFLED, ScoreReport, SystemScore
+from w2l.score.inputs import NO_REAL
+from w2l.score.settings import ScoreSettings
 from w2l.timing import SAMPLE_RATE
 from w2l.training.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, save_model
 
@@ -131,6 +133,57 @@ def test_shuffled_speech_is_another_clips(cache: Cache, media: Path, judge_path:
         assert clip.values["lse_d"] == pytest.approx(expected[clip.sample.path.stem], rel=2e-3)
 
 
+def test_one_clip_makes_no_chance(cache: Cache, media: Path, judge_path: Path) -> None:
+    """A clip and its real video, or the outputs of two systems, say the same: one under the other is no chance."""
+    alone = run(settings(judge_path), (media / "a.mp4",), (media / "b.mp4",), cache).report
+    assert [one.system for one in alone.systems] == ["outputs", REAL]
+    assert scoring.ONE_CLIP in alone.notes
+    pairs = media / "systems.csv"
+    pairs.write_text("output,system,name\na.mp4,one,x\nb.mp4,two,x\nc.mp4,two,y\n")
+    told = run(settings(judge_path), (pairs,), (), cache).report
+    assert {clip.sample.path.stem for clip in told.clips if clip.sample.system == SHUFFLED} == {"a", "c"}
+    assert scoring.OWN_CHANCE in told.notes
+
+
+def test_files_that_nothing_asks_for_are_noted(cache: Cache, media: Path, judge_path: Path) -> None:
+    words = media / "words.tsv"
+    words.write_text("clip\tstart_s\tend_s\tword\na\t0\t0.2\tbin\n")
+    files = (media / "a.mp4", media / "b.mp4")
+    report = run(settings(judge_path, words=str(words)), files, (), cache).report
+    assert "--words is of no use without --mouth" in report.notes
+    report = run(settings(judge_path, words=str(words), measures=("mouth",)), files, (), cache).report
+    assert f"{words} has no words of 1 of 2 outputs: b" in report.notes
+
+
+def test_chance_is_the_mean_over_several_partners(cache: Cache, media: Path, judge_path: Path) -> None:
+    files = [media / f"{name}.mp4" for name in "abc"]
+    report = run(settings(judge_path), tuple(files), (), cache).report
+    shuffled = {clip.sample.name: clip for clip in report.clips if clip.sample.system == SHUFFLED}
+    pairs = [run(settings(judge_path), two, (), cache).report.clips for two in itertools.combinations(files, 2)]
+    for name, clip in shuffled.items():
+        found = [one.values["lse_d"] for clips in pairs for one in clips if one.sample.system == SHUFFLED]
+        names = [one.sample.name for clips in pairs for one in clips if one.sample.system == SHUFFLED]
+        expected = [value for value, other in zip(found, names) if other == name]
+        assert len(expected) == 2
+        assert clip.values["lse_d"] == pytest.approx(np.mean(expected))
+
+
+def test_a_reference_that_cannot_be_read_costs_the_comparison_alone(
+    cache: Cache, media: Path, judge_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "real.mp4").write_text("no video")
+    arguments = (settings(judge_path, measures=("lse", "quality")), (media / "a.mp4",), (tmp_path / "real.mp4",), cache)
+    clip = run(*arguments).report.clips[0]
+    assert clip.values["windows"] == 9
+    assert any("its reference cannot be read" in note for note in clip.notes)
+
+
+def test_a_result_that_could_not_be_written_is_refused_at_once(cache: Cache, media: Path, judge_path: Path) -> None:
+    shown = call(cache, judge_path, media / "a.mp4", "--csv", media / "a.mp4" / "scores.csv")
+    assert isinstance(shown.exception, CacheError)
+    assert not cache.scores.exists()
+
+
 def test_what_is_known_is_not_measured_again(
     cache: Cache, media: Path, judge_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +266,7 @@ def test_json_csv_and_page_hold_all(cache: Cache, media: Path, judge_path: Path,
     content = json.loads(shown.stdout)
     clips = {clip["sample"]["name"]: clip for clip in content["clips"]}
     assert clips["a"]["values"]["windows"] == 9
+    assert content["settings"]["judge"] == str(judge_path)
     assert "no sound" in clips["silent"]["reason"]
     rows = {Path(row["path"]).stem: row for row in csv.DictReader(written.open())}
     assert float(rows["a"]["lse_d"]) == pytest.approx(clips["a"]["values"]["lse_d"])
@@ -350,3 +404,10 @@ def test_a_study_is_built_and_summed_up(tmp_path: Path, media: Path) -> None:
     assert (tmp_path / "study" / "for-raters" / "study.html").is_file()
     both = CliRunner().invoke(command, ["--study", str(tmp_path / "study"), "--study-results", str(media / "a.mp4")])
     assert isinstance(both.exception, ConfigError)
+
+
+def test_other_machines_get_whole_names(media: Path, judge_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(judge_path.parent)
+    told = ScoreSettings(judge=judge_path.name, measures=("lse",)).everywhere()
+    assert told.judge == str(judge_path)
+    assert ScoreSettings(judge="w2l").everywhere() == ScoreSettings(judge="w2l")

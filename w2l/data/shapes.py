@@ -17,7 +17,7 @@ Sources: the datasets' pages at www.robots.ox.ac.uk/~vgg/data (lip_reading, voxc
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from w2l.data.filelists import SPLITS
@@ -215,3 +215,10 @@ def _part(parts: Sequence[str], level: int | None) -> str:
 def readable(name: str) -> str:
     """A file name as one printable line: line breaks, control characters and bytes that are no text are escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first of many names, as `readable` lines, and how many more there are."""
+    shown = [readable(name) for name in names]
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more

@@ -1,7 +1,5 @@
 """A clip as the judge sees and hears it: one embedding of lips and one of sound for each window of five frames."""
 
-from collections.abc import Iterable
-from itertools import islice
 from typing import Any, Literal
 
 import cv2
@@ -10,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2l.errors import MediaError
 from w2l.nets.folded_judge import FoldedJudge, fold_judge
 from w2l.nets.judge import Judge
 from w2l.spectral import MFCC_FRAME, MFCC_HOP, mfcc, to_int16
@@ -23,62 +20,15 @@ MFCC_WINDOW = WINDOW_FRAMES * MFCC_PER_FRAME
 BATCH = 20
 """Windows embedded at once, as the published evaluation does; it does not change the result.
 
-On a CPU more gains nothing (measured: 36 ms a window in batches of 20, 37 in 80), so clips need not share batches.
+On a CPU more gains nothing (80 at once: 3 % more time a window), so clips need not share batches.
 """
+SOUND_BLOCK = 1500
+"""Windows of sound that are turned into MFCC at once: a minute, so that memory does not grow with the clip."""
 
 Colour = Literal["bgr", "rgb"]
 Image = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
 AnyJudge = Judge | FoldedJudge
-
-
-def embed_clip(
-    judge: AnyJudge,
-    frames: Iterable[Image],
-    wave: NDArray[np.floating[Any]],
-    colour: Colour = "bgr",
-    batch: int = BATCH,
-) -> tuple[Embeddings, Embeddings]:
-    """The judge's embeddings of a clip, window by window, as the published evaluation takes them.
-
-    Frames are read once and only those of one batch are held. Picture or sound that outlasts the other is left out,
-    and so is, as published, the last window that would fit.
-
-    Parameters
-    ----------
-    judge : Judge
-        In evaluation mode; runs on the device that its weights are on. See `ready_judge`.
-    frames : images (height, width, 3)
-        RGB uint8 at 25 fps, of any size; resized to the judge's.
-    wave : (samples,)
-        Mono at 16 kHz in [-1, 1]; sample 0 belongs to the beginning of the first frame.
-    colour : "bgr" or "rgb"
-        Channel order that the judge was trained on: the published one on BGR.
-    batch : int
-        Windows embedded at once.
-
-    Returns
-    -------
-    lip, audio : (windows, features) each
-        windows = min(frames, whole frames of sound) - 5.
-
-    Raises
-    ------
-    MediaError
-        Where picture or sound is shorter than 6 frames.
-    """
-    judge = ready_judge(judge)
-    lips = LipEmbedder(judge, colour, batch)
-    n_sounding = len(wave) // SAMPLES_PER_FRAME
-    for image in islice(frames, n_sounding):
-        lips.add(image)
-    lip = lips.finish()
-    if len(lip) < 2:
-        raise MediaError(
-            f"the clip is too short to score: picture and sound must both last {WINDOW_FRAMES + 1} frames at 25 fps "
-            f"(the sound lasts {n_sounding}); take a longer clip"
-        )
-    return lip[:-1], embed_sound(judge, wave, len(lip) + WINDOW_FRAMES - 1, batch)[:-1]
 
 
 def ready_judge(judge: AnyJudge, half: bool | None = None) -> FoldedJudge:
@@ -181,10 +131,22 @@ def embed_sound(
     n_windows = n_frames - WINDOW_FRAMES + 1
     if n_windows < 1:
         return np.empty((0, judge.dimensions.embedding), np.float32)
-    n_samples = n_frames * SAMPLES_PER_FRAME + MFCC_FRAME - MFCC_HOP
-    columns = torch.from_numpy(mfcc(to_int16(np.pad(wave[:n_samples], (0, max(0, n_samples - len(wave)))))))
+    blocks = [
+        _embed_block(judge, wave, first, min(SOUND_BLOCK, n_windows - first), batch)
+        for first in range(0, n_windows, SOUND_BLOCK)
+    ]
+    return np.concatenate(blocks)
+
+
+def _embed_block(judge: FoldedJudge, wave: NDArray[np.floating[Any]], first: int, count: int, batch: int) -> Embeddings:
+    """Embeddings of `count` windows of sound from window `first` on, (count, features)."""
+    lead = min(first, 1)  # the frame before: the pre-emphasis looks back by a sample
+    start = (first - lead) * SAMPLES_PER_FRAME
+    stop = (first + count + WINDOW_FRAMES - 1) * SAMPLES_PER_FRAME + MFCC_FRAME - MFCC_HOP
+    heard = to_int16(np.pad(wave[start:stop], (0, max(0, stop - len(wave)))))
+    columns = torch.from_numpy(mfcc(heard)[:, lead * MFCC_PER_FRAME :])
     # (rows, windows, columns) -> (windows, 1, rows, columns)
-    windows = columns.unfold(1, MFCC_WINDOW, MFCC_PER_FRAME).permute(1, 0, 2)[:n_windows, None]
+    windows = columns.unfold(1, MFCC_WINDOW, MFCC_PER_FRAME).permute(1, 0, 2)[:count, None]
     device = next(judge.parameters()).device
     features = [judge.forward_aud(part.to(device)) for part in torch.split(windows, batch)]
     embeddings: Embeddings = torch.cat(features).cpu().numpy()

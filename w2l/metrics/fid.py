@@ -1,32 +1,23 @@
-"""FID: features of the faces of each clip, and the Fréchet distance of the sets that many clips make.
+"""FID: the features of the faces of each clip, with the published network or in the judge's eyes (Heusel et al., 2017).
 
-Heusel et al., 2017. A clip has no FID: `FaceFeatures` takes its features, which are kept in a file of their own, and
-`FrechetSets` reads the files of all clips, one after the other.
+A clip has no FID: the distance is between the sets that many clips make, see `w2l.score.fid_sets`.
 """
 
-import functools
-import hashlib
 from collections import deque
-from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from w2l.errors import CacheError
 from w2l.faces.boxes import clip
 from w2l.faces.crop import cut, padded_box
-from w2l.files import DAMAGED, write_atomic
 from w2l.inception_weights import InceptionWeights
 from w2l.metrics.columns import Column
-from w2l.metrics.fid_columns import ENOUGH_CLIPS, FD_JUDGE_COLUMNS, FID_COLUMNS, LEAST_CLIPS
-from w2l.metrics.frechet import Moments, extrapolate, frechet_distance
 from w2l.metrics.view import Hearing, Image, View
 from w2l.nets.inception import FEATURES, fitted
 from w2l.nets.judge import Judge
-from w2l.score_data import REAL
 from w2l.timing import WINDOW_FRAMES
 from w2l.training.checkpoint import Model
 
@@ -36,6 +27,46 @@ Region = Literal["face", "frame"]
 
 BATCH = 25
 """Pictures embedded at once; it does not change the result beyond rounding."""
+
+
+LEAST_CLIPS = 8
+"""Clips without which no distance is extrapolated: a half needs four of them."""
+ENOUGH_CLIPS = 100
+"""Clips below which even the extrapolated distance is far too high, see `w2l.score.fid_sets`."""
+
+_BIAS = (
+    f"The distance at infinitely many clips: a line in 1 / clips through that of all clips and of two random halves "
+    f"(Chong and Forsyth 2020, clips in place of frames, as neighbouring frames tell the same). Needs {LEAST_CLIPS} "
+    f"clips, is still too high below about {ENOUGH_CLIPS}, and may fall just below 0."
+)
+_FRAMES = "{} that each of the two sets holds. Distances compare at equal numbers alone."
+
+FID_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "fid",
+        "FID",
+        "fid",
+        "lower",
+        "Fréchet distance of the pictures' Inception features from those of the real pictures (Heusel 2017); 0: alike. "
+        "Sees looks, not sync; too high with few clips; other crops, codecs or weights give other numbers.",
+        2,
+    ),
+    Column("fid_unbiased", "FID inf", "fid", "lower", _BIAS, 2),
+    Column("fid_frames", "FID frames", "fid", "", _FRAMES.format("Frames"), 0, minor=True),
+)
+FD_JUDGE_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "fd_judge",
+        "FD-judge",
+        "fid",
+        "lower",
+        f"As FID, in the features of the judge's eyes for {WINDOW_FRAMES} frames on end: for want of the FID weights. "
+        "Sees lips and their motion; no published number compares, nor does one by another judge.",
+    ),
+    Column("fd_judge_unbiased", "FD-judge inf", "fid", "lower", _BIAS),
+    Column("fd_judge_frames", "FD-judge windows", "fid", "", _FRAMES.format("Windows of frames"), 0, minor=True),
+)
+"""Distance, extrapolated distance and count, in this order, as in `FID_COLUMNS`."""
 
 
 class FeatureSource(Protocol):
@@ -84,7 +115,8 @@ class InceptionSource:
         """Pictures of any sizes -> (pictures, 2048)."""
         pictures = [fitted(torch.from_numpy(image)[None].to(self._device)) for (image,) in windows]
         batch = torch.cat(pictures).contiguous(memory_format=torch.channels_last)
-        with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):  # rounded products would move features
+        # Rounded products would move features. `enabled` must be said: flags() would switch cuDNN off.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             features: Features = self._network(batch).cpu().numpy()
         return features
 
@@ -127,7 +159,7 @@ class JudgeSource:
 
 
 class FaceFeatures:
-    """A `Measure` that gives no numbers of a clip but `features`, which are kept for `FrechetSets`.
+    """A `Measure` that gives no numbers of a clip but `features`, which many clips make a set of.
 
     Parameters
     ----------
@@ -219,120 +251,3 @@ class _Embedded:
     def features(self) -> Features:
         """(windows, dims)"""
         return np.concatenate([np.empty((0, self._source.dims), np.float32), *self._features])
-
-
-def write_features(path: Path, features: Features) -> None:
-    """One clip's features (windows, dims) as a .npy file, atomically.
-
-    In half precision, at half the space, which moved no distance measured by more than 2e-5 of its value (43 GRID
-    clips in the judge's features, simulated ones of 2048 dimensions). In single precision where a number is too large.
-    """
-    with np.errstate(over="ignore"):
-        half = features.astype(np.float16)
-    kept = half if np.isfinite(half).all() else features
-    write_atomic(path, functools.partial(np.save, arr=kept))
-
-
-def read_features(path: Path) -> NDArray[np.floating[Any]]:
-    """What `write_features` wrote; CacheError when it is missing or damaged."""
-    try:
-        features: NDArray[np.floating[Any]] = np.load(path)
-    except DAMAGED as error:
-        raise CacheError(f"{path} cannot be read ({error}); run score with --force") from error
-    if features.ndim != 2 or features.dtype.kind != "f":
-        raise CacheError(f"{path} holds no features of a clip; run score with --force")
-    return features
-
-
-class FrechetSets:
-    """The distance of each system's pictures from the real ones, from files of features; one clip is held at a time.
-
-    Half the clips are drawn by a hash of their names: the same ones in every system, whatever the order.
-
-    A system whose clips have references of their own is compared with those, clip by clip the same real pictures;
-    clips without are left out and counted in `notes`. One that has none at all is compared with all clips of `REAL`.
-
-    Simulated clips of ten frames each, 128 dimensions, outputs and real ones drawn apart, true distance 0.020: 64 clips
-    give 0.233, extrapolated 0.093; 128 clips 0.138 and 0.039. Frames drawn in place of clips, as published, leave 0.197
-    and 0.119.
-    """
-
-    def __init__(self, columns: tuple[Column, ...] = FID_COLUMNS, seed: int = 0) -> None:
-        """`columns`: those of the source of the features; `seed`: draws the halves."""
-        self._names = [column.name for column in columns]
-        self._seed = seed
-        self._clips: dict[str, dict[str, tuple[Path, Path | None]]] = {}
-        self._notes: list[str] = []
-
-    def add(self, system: str, clip: str, output: Path, reference: Path | None) -> None:
-        """Two files of `write_features`; they are read by `score`. The order of the calls decides nothing."""
-        self._clips.setdefault(system, {})[clip] = (output, reference)
-
-    def score(self, system: str) -> dict[str, float]:
-        """By column name, for `SystemScore.whole`; empty where there is nothing to compare with.
-
-        Raises CacheError for a file that is missing, damaged or of another network.
-        """
-        clips = self._clips.get(system, {})
-        paired = {name: (output, real) for name, (output, real) in clips.items() if real is not None}
-        outputs = {name: output for name, (output, _) in clips.items()}
-        reals = {name: output for name, (output, _) in self._clips.get(REAL, {}).items()} if system != REAL else {}
-        if paired:
-            if len(paired) < len(clips):
-                self._note(system, f"{len(clips) - len(paired)} of {len(clips)} clips left out: no real video is known")
-            outputs, reals = ({name: pair[side] for name, pair in paired.items()} for side in (0, 1))
-        elif outputs and reals:
-            self._note(system, f"compared with all {len(reals)} real clips, as none has a real video of its own")
-        if not outputs or not reals:
-            return {}
-        return self._measured(system, outputs, reals)
-
-    def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the systems scored so far: clips left out, too few of them."""
-        return tuple(dict.fromkeys(self._notes))
-
-    def _measured(self, system: str, outputs: dict[str, Path], reals: dict[str, Path]) -> dict[str, float]:
-        sides = [self._halves(outputs), self._halves(reals)]
-        first, second = ([_gathered(side[half]) for side in sides] for half in (0, 1))
-        if len({part.dims for part in (*first, *second) if part.n_rows}) > 1:
-            raise CacheError(f"the features kept of {system} are of several networks; run score with --force")
-        n_clips = min(len(outputs), len(reals))
-        is_enough = n_clips >= LEAST_CLIPS and all(part.n_rows > 1 for part in (*first, *second))
-        halves = [frechet_distance(*half) for half in (first, second)] if is_enough else []
-        for whole, more in zip(first, second):
-            whole.merge(more)
-        n_rows = min(whole.n_rows for whole in first)
-        if n_rows < 2:
-            self._note(system, "too short for a covariance: two frames are needed")
-            return {}
-        distance = max(frechet_distance(*first), 0.0)  # of equal sets, rounding may leave less
-        found = {self._names[0]: distance, self._names[2]: float(n_rows)}
-        if halves:
-            found[self._names[1]] = extrapolate([n_clips, n_clips / 2, n_clips / 2], [distance, *halves])
-        dims = first[0].dims
-        if n_clips < ENOUGH_CLIPS or n_rows <= dims:
-            few = f"{n_clips} clips, {n_rows} rows of {dims} features"
-            self._note(system, f"{few}: higher than more clips would give; compare sets of equal size alone")
-        return found
-
-    def _halves(self, files: dict[str, Path]) -> tuple[list[Path], list[Path]]:
-        """The files in two parts, as a hash of the clips' names draws them."""
-        order = sorted(files, key=lambda name: hashlib.sha256(f"{self._seed}:{name}".encode()).digest())
-        middle = (len(order) + 1) // 2
-        return [files[name] for name in order[:middle]], [files[name] for name in order[middle:]]
-
-    def _note(self, system: str, what: str) -> None:
-        self._notes.append(f"{self._names[0]} of {system}: {what}")
-
-
-def _gathered(files: list[Path]) -> Moments:
-    """The moments of all that the files hold; without files, of nothing."""
-    moments: Moments | None = None
-    for path in files:
-        rows = read_features(path)
-        moments = moments or Moments(rows.shape[1])
-        try:
-            moments.add(rows)
-        except ValueError as error:
-            raise CacheError(f"{path}: {error}; run score with --force") from error
-    return moments or Moments(1)

@@ -49,7 +49,6 @@ APERTURE_CORR, CLOSURE_RECALL, CLOSURE_PRECISION, LEAK, ARTICULATION, LMD = COLU
         "closure_precision", "closure prec.", "mouth", "higher",
         "Share, 0 to 1, of the frames in speech with closed lips at which the real ones are closed as well, or a frame "
         "earlier or later.",
-        minor=True,
     ),
     Column(
         "leak", "leak", "mouth", "zero",

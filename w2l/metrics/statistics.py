@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.metrics.columns import Column
-from w2l.score_data import Comparison, Interval
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -33,6 +32,31 @@ SAME = 1e-12
 MANY_DEGREES = 200
 NORMAL = NormalDist()
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval."""
+
+    mean: float
+    low: float
+    high: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the clips that both have, for one column."""
+
+    column: str
+    first: str
+    second: str
+    difference: Interval
+    """First minus second, clip by clip; for columns that are best near a number, of the distances from it."""
+    wins: float
+    """Share of clips on which the first is better; ties count half."""
+    p_value: float
+    """Two-sided, by sign flips of the differences."""
 
 
 @dataclass(frozen=True)
