@@ -61,7 +61,7 @@ def test_preprocess_killed_at_random_moments(tmp_path: Path, n_kills: int) -> No
     assert kills.whole(*given, "--cache", whole) == 1
     assert check_readable(whole) == 4
     expected = contents(whole)
-    for _ in range(n_kills):
+    while not kills.enough(n_kills):
         other = kills.one_of("", "--force", "--set=crop.size=64", "--set=gates.max_silent=0.5")
         kills.once(*given, "--cache", cache, *filter(None, [other]))
         if (cache / "cache.json").exists():
@@ -72,7 +72,6 @@ def test_preprocess_killed_at_random_moments(tmp_path: Path, n_kills: int) -> No
     assert [name for name in found if found[name] != expected[name]] == []
     assert not [name for name in found if TEMPORARY in name or name.endswith(".lock")]
     kills.check_log()
-    assert sum(how != "ended" for how in kills.how) >= 0.5 * n_kills
 
 
 def same(left: Any, right: Any) -> bool:
@@ -100,7 +99,7 @@ def test_train_expert_killed_at_random_moments(tmp_path: Path, n_kills: int) -> 
     kills = Kills(SEED, tmp_path / "log.txt")
     given = ("train-expert", "--device", "cpu", *options(TINY), "--cache")
     assert kills.whole(*given, caches[0].root) == 0
-    for _ in range(n_kills):
+    while not kills.enough(n_kills):
         again = ["--force"] if "ended" in kills.how[-1:] else []
         kills.once(*given, caches[1].root, *again)
         for model in killed.glob("*.safetensors"):
@@ -114,4 +113,3 @@ def test_train_expert_killed_at_random_moments(tmp_path: Path, n_kills: int) -> 
     assert content(killed) == content(whole)
     assert same(state_of(killed), state_of(whole))
     kills.check_log()
-    assert sum(how != "ended" for how in kills.how) >= 0.5 * n_kills
