@@ -227,6 +227,18 @@ def test_several_processes_score_the_same(cache: Cache, media: Path, judge_path:
         assert ours.values == pytest.approx(theirs.values, abs=1e-4)
 
 
+@pytest.mark.slow
+def test_ray_scores_the_same(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    files = (media / "a.mp4", media / "silent.mp4", media / "b.mp4")
+    one = run(settings(judge_path), files, (), cache)
+    other = Cache.open(tmp_path / "other", create=True)
+    two = run(settings(judge_path), files, (), other, jobs=2, ray="local")
+    assert [clip.scored for clip in two.report.clips] == [clip.scored for clip in one.report.clips]
+    for ours, theirs in zip(one.report.clips, two.report.clips):
+        assert ours.values == pytest.approx(theirs.values, abs=1e-4)
+
+
 def test_without_files_and_runs_it_says_so(cache: Cache, judge_path: Path) -> None:
     with pytest.raises(CacheError, match="no run of w2l sync"):
         run(settings(judge_path), (), (), cache)
