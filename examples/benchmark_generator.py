@@ -1,19 +1,16 @@
 """The part of benchmark.py that measures the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
 
 import os
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
+from benchmark_timing import Work, best_of
 
 from w2l.compose import soft_weight
 from w2l.export import graph, session
 from w2l.nets.folded import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.weights import load
-
-Work = Callable[[], object]
 
 
 def generator(batches: list[int], threads: list[int], rounds: int) -> None:
@@ -27,7 +24,9 @@ def generator(batches: list[int], threads: list[int], rounds: int) -> None:
             first_row = int(np.flatnonzero(soft_weight(network.dimensions.size).any(axis=1))[0])
             print(f"{name} dimensions, {n_cores} threads; rows from {first_row} on where limited")
             for batch in batches:
-                _show(batch, _best(_ways(network, first_row, batch, n_cores), rounds))
+                with torch.inference_mode():
+                    best = best_of(_ways(network, first_row, batch, n_cores), rounds)
+                _show(batch, best)
 
 
 def _ways(network: Generator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
@@ -46,19 +45,6 @@ def _ways(network: Generator, first_row: int, batch: int, n_threads: int) -> dic
         "ONNX Runtime": lambda: runtimes[0].run(None, given),
         "the same, rows ": lambda: runtimes[1].run(None, given),
     }
-
-
-def _best(ways: dict[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
-    """Name -> shortest seconds by the clock, and of all cores together, after a first round that does not count."""
-    clock, cores = {name: [] for name in ways}, {name: [] for name in ways}
-    with torch.inference_mode():
-        for _ in range(rounds + 1):
-            for name, work in ways.items():
-                began, used = time.perf_counter(), time.process_time()
-                work()
-                clock[name].append(time.perf_counter() - began)
-                cores[name].append(time.process_time() - used)
-    return {name: (min(clock[name][1:]), min(cores[name][1:])) for name in ways}
 
 
 def _show(batch: int, best: dict[str, tuple[float, float]]) -> None:

@@ -1,11 +1,11 @@
 """The part of benchmark.py that measures the judge: the published loop, and what `w2l score` does instead."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
+from benchmark_timing import best_of
 from numpy.typing import NDArray
 
 from w2l.metrics.embed import BATCH, LipEmbedder, embed_sound, ready_judge
@@ -30,7 +30,7 @@ def score(n_frames: int, batches: list[int], rounds: int) -> None:
     n_windows = n_frames - WINDOW_FRAMES
     print(f"{n_windows} windows, {torch.get_num_threads()} threads, {next(judge.parameters()).device}")
     ways = _ways(judge, frames, wave, batches)
-    best = _best(ways, rounds)
+    best = best_of(ways, rounds)
     plain = best["published, no gradients"]
     curves = {name: work() for name, work in ways.items()}
     published = curves["published, no gradients"]
@@ -86,16 +86,3 @@ def _published(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32
         heard = torch.cat([cepstra[..., 4 * i : 4 * i + 20] for i in chosen])
         sounds.append(judge.forward_aud(heard.to(device)).detach().cpu())
     return score_curve(distances(torch.cat(lips).numpy(), torch.cat(sounds).numpy())).mean_distances
-
-
-def _best(ways: dict[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
-    """Name -> shortest seconds by the clock, and of all cores together, after a first round that does not count."""
-    clock: dict[str, list[float]] = {name: [] for name in ways}
-    cores: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, work in ways.items():
-            began, used = time.perf_counter(), time.process_time()
-            work()
-            clock[name].append(time.perf_counter() - began)
-            cores[name].append(time.process_time() - used)
-    return {name: (min(clock[name][1:]), min(cores[name][1:])) for name in ways}

@@ -23,7 +23,7 @@ from w2l.metrics.lip_reader import LipReader
 from w2l.metrics.view import Hearing, Image, View
 from w2l.nets.lips import EYE_DISTANCE
 from w2l.silence import pauses
-from w2l.spectral import mel_spectrogram
+from w2l.speech import speech_mel
 from w2l.timing import MEL_RATE
 
 Floats = NDArray[np.float64]
@@ -125,7 +125,7 @@ class Mouth:
         gaps, points = self._output.finish()
         if not len(gaps):
             return {}
-        paused = pauses(mel_spectrogram(hearing.wave)) if len(hearing.wave) else np.zeros(0, np.bool_)
+        paused = pauses(speech_mel(hearing.wave)) if len(hearing.wave) else np.zeros(0, np.bool_)
         speech, rest = speech_and_rest(paused, MEL_RATE, hearing.fps, len(gaps))
         found: dict[Column, float | None] = {LEAK: leak(gaps, speech, rest)}
         if self._has_reference:

@@ -18,7 +18,7 @@ from w2l.metrics.view import Hearing, Image, Measure, View
 from w2l.score.bench import Bench, Embedder, Embeddings, features_measure
 from w2l.score.data import ClipScore, Sample
 from w2l.score.faces import MeasuredFace, Shown, face_tracks, main_face, whole_frames
-from w2l.spectral import mel_spectrogram
+from w2l.speech import speech_mel
 from w2l.timing import FPS, SAMPLES_PER_FRAME, WINDOW_FRAMES
 
 SAME_SHAPE = 0.01
@@ -229,7 +229,7 @@ class _Gallery:
         count = min(len(wave), len(real))
         if count < SAMPLES_PER_FRAME * WINDOW_FRAMES:
             return False
-        ours, theirs = (mel_spectrogram(sound[:count]).ravel() for sound in (wave, real))
+        ours, theirs = (speech_mel(sound[:count]).ravel() for sound in (wave, real))
         if not (ours.std() and theirs.std()):
             return bool(np.array_equal(ours, theirs))
         return float(np.corrcoef(ours, theirs)[0, 1]) >= SAME_SPEECH

@@ -12,7 +12,7 @@ from w2l.data.windows import expert_mel
 from w2l.errors import ConfigError
 from w2l.nets.blocks import stack_frames
 from w2l.nets.expert import Expert
-from w2l.spectral import mel_spectrogram
+from w2l.speech import speech_mel
 from w2l.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES
 from w2l.training.checkpoint import Model
 from w2l.training.tensors import channels_last, in_order, pictures
@@ -74,7 +74,7 @@ def expert_hears(expert: Model, wave: NDArray[np.floating[Any]], n_frames: int, 
     n_windows = max(0, n_frames - WINDOW_FRAMES + 1)
     if not n_windows:
         return np.empty((0, 0), np.float32)
-    mel = mel_spectrogram(wave)
+    mel = speech_mel(wave)
     found: list[Tensor] = []
     for start in range(0, n_windows, batch):
         mels = np.stack([expert_mel(mel, idx) for idx in range(start, min(start + batch, n_windows))])

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +63,10 @@ def score(
     given: a run that was stopped goes on, and new clips cost their own time alone.
     """
     judge = find_judge(settings.judge, cache)
-    if not settings.allow_teacher:
-        refuse_teacher(inputs.samples, judge, Records(cache))
     slots = {sample: slot_for(cache, sample, settings, judge) for sample in inputs.samples}
     bench = open_bench(settings, cache.root, device)
+    if bench.judge.card.kind == "expert" and not settings.allow_teacher:  # nothing else teaches
+        refuse_teacher(inputs.samples, judge, Records(cache))
     alone = jobs == 1 and ray is None
     set_up = (lambda: bench) if alone else partial(open_bench, settings, cache.root, device)
     clips = _measure_all(slots, set_up, jobs, ray, force)
@@ -89,17 +89,17 @@ def score(
 
 def refuse_teacher(samples: Sequence[Sample], judge: Path, records: Records) -> None:
     """ConfigError where a sample was made by a generator that `judge` taught: it learnt to please this very network."""
-    taught: dict[Path, bool] = {}
-    mark = ""
+    made: dict[Path, Path] = {}
     for sample in samples:
         model = records.model_of(sample.path) if sample.system != REAL else None
-        if model is None or model.suffix != weights.SUFFIX:
-            continue
-        mark = mark or sha256(judge)
-        if taught.setdefault(model, read_card(model).teacher == mark):
+        if model is not None and model.suffix == weights.SUFFIX:
+            made.setdefault(model, sample.path)
+    mark = sha256(judge)
+    for model, output in made.items():
+        if read_card(model).teacher == mark:
             raise ConfigError(
-                f"{judge} taught the generator {model}, which made {sample.path}: it is no fair judge of it; name "
-                "another --judge, or say --allow-teacher"
+                f"{judge} taught the generator {model}, which made {output}: it is no fair judge of it; name another "
+                "--judge, or say --allow-teacher"
             )
 
 
@@ -151,16 +151,19 @@ def shuffled_speech(clips: Sequence[ClipScore], slots: Slots, settings: ScoreSet
     order = np.random.default_rng(settings.seed).permutation(len(samples)).tolist()
     if len(samples) < 2:
         return
+    # Neighbours of the shuffle share their partners: each clip is read once, and few are held.
+    load = lru_cache(PARTNERS + 1)(lambda idx: slots[samples[idx]].heard_and_seen())
     for place, mine in enumerate(order):
         others = [order[(place + step) % len(order)] for step in range(1, min(PARTNERS, len(order) - 1) + 1)]
-        seen = slots[samples[mine]].heard_and_seen()
-        heard = [found for other in others if (found := slots[samples[other]].heard_and_seen()) is not None]
+        seen = load(mine)
+        heard = [found for other in others if (found := load(other)) is not None]
         pairs = [(seen[0], sound) for _, sound in heard if seen is not None and min(len(seen[0]), len(sound)) > 1]
         if pairs:
             told = [lse_values(*pair, settings.max_shift) for pair in pairs]
             partner = samples[others[0]]
             sample = replace(samples[mine], system=SHUFFLED, speech=partner.speech or partner.path)
-            values = {name: float(np.mean([one.values.get(name, np.nan) for one in told])) for name in told[0].values}
+            names = [name for name in told[0].values if all(name in one.values for one in told)]
+            values = {name: float(np.mean([one.values[name] for one in told])) for name in names}
             curve = tuple(np.mean([one.curve for one in told], axis=0).round(6).tolist())
             yield ClipScore(sample, values, curve, *told[0][2:], windows=round(values["windows"]))
 
