@@ -166,6 +166,7 @@ def test_chance_is_the_mean_over_several_partners(cache: Cache, media: Path, jud
         expected = [value for value, other in zip(found, names) if other == name]
         assert len(expected) == 2
         assert clip.values["lse_d"] == pytest.approx(np.mean(expected))
+        assert clip.values["offset"] == round(clip.values["offset"])
 
 
 def test_a_reference_that_cannot_be_read_costs_the_comparison_alone(

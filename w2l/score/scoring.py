@@ -142,7 +142,8 @@ def shuffled_speech(clips: Sequence[ClipScore], slots: Slots, settings: ScoreSet
     """The pictures of the real clips, or of the outputs where there are not two, each under another's sound: chance.
 
     Every clip hears the next `PARTNERS` of a seeded shuffle, never itself, and gets the mean of what they score; the
-    longer of two is cut. Of one clip only one output takes part: the others, and the real video, say the same.
+    longer of two is cut. The offset is that of the first, as a mean of offsets would be nearer to 0 than chance is. Of
+    one clip only one output takes part: the others, and the real video, say the same.
     """
     kept = [clip.sample for clip in clips if clip.scored]
     real = list({sample.path: sample for sample in kept if sample.system == REAL}.values())
@@ -164,6 +165,7 @@ def shuffled_speech(clips: Sequence[ClipScore], slots: Slots, settings: ScoreSet
             sample = replace(samples[mine], system=SHUFFLED, speech=partner.speech or partner.path)
             names = [name for name in told[0].values if all(name in one.values for one in told)]
             values = {name: float(np.mean([one.values[name] for one in told])) for name in names}
+            values |= {name: told[0].values[name] for name in names if name.startswith("offset")}
             curve = tuple(np.mean([one.curve for one in told], axis=0).round(6).tolist())
             yield ClipScore(sample, values, curve, *told[0][2:], windows=round(values["windows"]))
 
