@@ -140,3 +140,17 @@ def correlation(output: Floats, real: Floats) -> float | None:
     if len(real) < MIN_STEPS or min(float(output.std()), float(real.std())) < 1e-9:
         return None
     return float(np.corrcoef(output, real)[0, 1])
+
+
+def beside(output: Floats, real: Floats, speech: Mask, fps: float, words: Sequence[Word] = ()) -> dict[str, float]:
+    """What tells a mouth from the real one that says the same, frame by frame: (frames,) each.
+
+    `articulation`, `aperture_corr`, `closure_recall` and `closure_precision` as in `w2l.metrics.mouth`; those that
+    cannot be told are left out. `words` in seconds from the first frame.
+    """
+    found = {"articulation": articulation(output, real, speech), "aperture_corr": correlation(output, real)}
+    if (level := closed_level(real)) is not None:
+        events = closures(real, level, speech, fps, words)
+        found["closure_recall"] = closure_recall(output, level, events, fps)
+        found["closure_precision"] = closure_precision(output, real, level, speech, fps)
+    return {name: value for name, value in found.items() if value is not None}

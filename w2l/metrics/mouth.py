@@ -8,16 +8,7 @@ from numpy.typing import NDArray
 
 from w2l.faces.crop import CropSpec, alignment, cut
 from w2l.faces.landmarks import INNER_LOWER, INNER_UPPER, Landmarks
-from w2l.metrics.aperture import (
-    articulation,
-    closed_level,
-    closure_precision,
-    closure_recall,
-    closures,
-    correlation,
-    leak,
-    speech_and_rest,
-)
+from w2l.metrics.aperture import articulation, beside, leak, speech_and_rest
 from w2l.metrics.columns import Column
 from w2l.metrics.lip_reader import LipReader
 from w2l.metrics.view import Hearing, Image, View
@@ -127,17 +118,15 @@ class Mouth:
             return {}
         paused = pauses(speech_mel(hearing.wave)) if len(hearing.wave) else np.zeros(0, np.bool_)
         speech, rest = speech_and_rest(paused, MEL_RATE, hearing.fps, len(gaps))
-        found: dict[Column, float | None] = {LEAK: leak(gaps, speech, rest)}
-        if self._has_reference:
-            real, real_points = self._real.finish()
-            everywhere = np.ones(len(gaps), np.bool_)
-            where = speech if hearing.own_speech else everywhere
-            found[ARTICULATION] = articulation(gaps, real, where)
-            if hearing.own_speech:
-                found[APERTURE_CORR] = correlation(gaps, real)
-                found[LMD] = 100 * float(np.linalg.norm(points - real_points, axis=-1).mean()) / EYE_DISTANCE
-                if (level := closed_level(real)) is not None:
-                    events = closures(real, level, speech, hearing.fps, hearing.words)
-                    found[CLOSURE_RECALL] = closure_recall(gaps, level, events, hearing.fps)
-                    found[CLOSURE_PRECISION] = closure_precision(gaps, real, level, speech, hearing.fps)
-        return {column.name: value for column, value in found.items() if value is not None}
+        found: dict[str, float] = {}
+        if (leaking := leak(gaps, speech, rest)) is not None:
+            found[LEAK.name] = leaking
+        if not self._has_reference:
+            return found
+        real, real_points = self._real.finish()
+        if hearing.own_speech:
+            found |= beside(gaps, real, speech, hearing.fps, hearing.words)
+            found[LMD.name] = 100 * float(np.linalg.norm(points - real_points, axis=-1).mean()) / EYE_DISTANCE
+        elif (lively := articulation(gaps, real, np.ones(len(gaps), np.bool_))) is not None:
+            found[ARTICULATION.name] = lively
+        return found
