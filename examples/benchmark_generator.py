@@ -10,6 +10,7 @@ from w2l.compose import soft_weight
 from w2l.export import graph, session
 from w2l.nets.folded import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.warping import WarpingGenerator
 from w2l.weights import load
 
 
@@ -29,7 +30,7 @@ def generator(batches: list[int], threads: list[int], rounds: int) -> None:
                 _show(batch, best)
 
 
-def _ways(network: Generator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
+def _ways(network: Generator | WarpingGenerator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
     """Name -> one batch done in that way. Faces lie in memory as each way wants them."""
     dims = network.dimensions
     mel = torch.rand(batch, 1, 80, 16) * 8 - 4

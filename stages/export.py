@@ -77,7 +77,8 @@ def command(output: Path, overwrite: bool, common: Common, **given: str | int) -
     """Writes a generator as the ONNX file OUTPUT, checks it against PyTorch and prints the difference.
 
     The graph takes `mel` (batch, 1, 80, 16) in [-4, 4] and `faces` (batch, 3 * (1 + references), size, size) in [0, 1],
-    the face with its lower half zeroed first, and gives `generated` (batch, 3, rows, size) in [0, 1], for any batch.
+    the face first, black where the model's card says that it is hidden, and gives `generated` (batch, 3, rows, size) in
+    [0, 1], for any batch.
     Its metadata hold the model's card as JSON, under `w2l`: how faces are cut, the order of colours, the licence.
 
     \b

@@ -19,6 +19,7 @@ from w2l.faces.crop import CropSpec
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.folded import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.warping import WarpingGenerator, make_generator
 from w2l.training.checkpoint import Model, ModelCard
 
 
@@ -26,15 +27,18 @@ def model(**dimensions: Any) -> Model:
     torch.manual_seed(0)
     dims = GeneratorDimensions(**{"size": 64, "width": 2, **dimensions})
     card = ModelCard("generator", asdict(dims), CropSpec("box", dims.size), "bgr", step=7, licence="mine: “quoted” ü")
-    return Model(Generator(dims).eval(), card, Path("made.safetensors"))
+    network = make_generator(dims)
+    if isinstance(network, WarpingGenerator):
+        torch.nn.init.normal_(network.flow.weight, 0, 0.3)  # untrained, it would move nothing
+    return Model(network.eval(), card, Path("made.safetensors"))
 
 
-@pytest.mark.parametrize("rows", ["full", "lower"])
+@pytest.mark.parametrize(("rows", "layout"), [("full", "published"), ("lower", "published"), ("lower", "warping")])
 @pytest.mark.parametrize(("size", "n_references", "first_row"), [(64, 1, 0), (112, 2, 71), (128, 3, 64), (192, 1, 5)])
 def test_the_file_gives_the_network_s_rows_for_any_batch(
-    tmp_path: Path, size: int, n_references: int, first_row: int, rows: str
+    tmp_path: Path, size: int, n_references: int, first_row: int, rows: str, layout: str
 ) -> None:
-    made = model(size=size, n_references=n_references, rows=rows, width=1)
+    made = model(size=size, n_references=n_references, rows=rows, layout=layout, width=1)
     written = export(made, tmp_path / "g.onnx", first_row)
     assert written.size == size
     assert written.first_row == max(first_row, size // 2 if rows == "lower" else 0)
@@ -64,6 +68,15 @@ def test_the_file_describes_itself(tmp_path: Path) -> None:
     assert shapes == {
         "mel": ["batch", 1, 80, 16], "faces": ["batch", 6, 64, 64], "generated": ["batch", 3, 24, 64]
     }  # fmt: skip
+
+
+def test_a_file_of_the_warping_layout_is_valid(tmp_path: Path) -> None:
+    made = model(rows="lower", layout="warping", n_references=4)
+    export(made, tmp_path / "g.onnx")
+    kept = onnx.load(tmp_path / "g.onnx")
+    onnx.checker.check_model(kept, full_check=True)
+    assert [axis.dim_value for axis in kept.graph.output[0].type.tensor_type.shape.dim] == [0, 3, 32, 64]
+    assert sum(node.op_type == "GridSample" for node in kept.graph.node) == 4
 
 
 def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:

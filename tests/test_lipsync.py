@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from w2l.compose import Compositor
+from w2l.compose import Compositor, soft_weight
 from w2l.data.windows import mel_window
 from w2l.faces.crop import CropSpec, cut
 from w2l.faces.following import Face, fixed_face
+from w2l.faces.masks import MASKS, hidden
 from w2l.faces.references import GivenLooks, OwnFrame, References
 from w2l.lipsync import Cue, Redrawer, pictures_ahead
 from w2l.media.picture import RgbPicture
@@ -186,6 +187,27 @@ class TestRedrawer:
         turned = redraw(bgr, cues(flipped, FACES), blend="hard")
         np.testing.assert_array_equal(np.stack(straight), np.stack(turned)[..., ::-1])
 
+    @pytest.mark.parametrize("mask", MASKS)
+    def test_the_generator_sees_what_its_card_leaves(self, mask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hidden are the pixels that training hides, and no other, whatever lies there."""
+        made = model(mask=mask)
+        at_work = redrawer(made)
+        seen: list[np.ndarray] = []
+
+        def watched(mels: np.ndarray, faces: np.ndarray) -> np.ndarray:
+            seen.append(faces)
+            return np.zeros((len(faces), 48, 96, 3), dtype=np.float32)
+
+        monkeypatch.setattr(at_work, "_runner", watched)
+        images = clip(3)
+        list(at_work.redraw(cues(images, FACES)))
+        inside = hidden(96, mask)
+        for face, image in zip(np.concatenate(seen), images, strict=True):
+            crop = cut(image, FACES[0].box, FACES[0].points, made.card.crop)
+            assert not face[inside, :3].any()
+            np.testing.assert_array_equal(face[~inside, :3], crop[~inside])
+            np.testing.assert_array_equal(face[..., 3:], crop)
+
     def test_a_dark_frame_gets_a_dark_mouth(self) -> None:
         """The light of the looks is not pasted into a fade."""
         lit = clip(1)[0]
@@ -230,3 +252,13 @@ def test_large_pictures_wait_in_small_numbers() -> None:
     assert pictures_ahead(320, 240) == 32
     assert pictures_ahead(1280, 720) * 1280 * 720 * 3 <= 48 * 2**20
     assert pictures_ahead(7680, 4320) == 2
+
+
+@pytest.mark.parametrize("size", [96, 128, 192])
+def test_what_is_pasted_was_hidden(size: int) -> None:
+    """All of it by the lower half; by the jaw all but a faint rim at the sides, where the generator copies."""
+    weight = soft_weight(size)
+    assert not weight[~hidden(size, "lower-half")].any()
+    outside = np.where(hidden(size, "jaw"), 0.0, weight)
+    assert outside.sum() < 0.004 * weight.sum()
+    assert outside.max() < 0.2

@@ -13,8 +13,10 @@ from torch import nn
 from w2l.config import plain
 from w2l.errors import CheckpointError, ConfigError
 from w2l.files import write_atomic
-from w2l.nets.folded import FoldedConv, FoldedGenerator, fold
-from w2l.nets.generator import Generator
+from w2l.nets.folded import Folded, fold
+from w2l.nets.folded_layers import FoldedConv
+from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.warping import REACH, WarpingGenerator, places
 from w2l.training.checkpoint import METADATA_KEY, Model
 
 if TYPE_CHECKING:
@@ -25,14 +27,16 @@ OPSET = 17
 IR_VERSION = 8
 """Of 2022, like the opset: read by ONNX Runtime from 1.13 on."""
 TO_THE_END = np.iinfo(np.int64).max
-ROWS_AXIS = 2
+CHANNELS_AXIS, ROWS_AXIS = 1, 2
+TWICE = (1.0, 1.0, 2.0, 2.0)
+"""By how much enlarging multiplies each axis."""
 CHECKED_BATCHES = (1, 3)
 """Frames at once with which a file is checked before it is kept."""
 TOLERANCE = 1e-3
 """Largest difference from PyTorch that is taken for rounding: a quarter of a grey level."""
 
 
-def graph(folded: FoldedGenerator, metadata: dict[str, str] | None = None) -> "onnx.ModelProto":
+def graph(folded: Folded, metadata: dict[str, str] | None = None) -> "onnx.ModelProto":
     """The ONNX graph of a folded generator, its batch left open.
 
     Inputs ``mel`` (batch, 1, 80, 16) in [-4, 4] and ``faces`` (batch, 3 * (1 + n_references), size, size) in [0, 1];
@@ -91,7 +95,7 @@ def export(model: Model, path: Path, first_row: int = 0) -> Exported:
     The graph is run and compared with the network of `model` before the file is written.
     """
     network = model.network
-    if model.card.kind != "generator" or not isinstance(network, Generator):
+    if model.card.kind != "generator" or not isinstance(network, (Generator, WarpingGenerator)):
         raise CheckpointError(f"model {model.path} is of kind {model.card.kind}; only a generator can be exported")
     size = network.dimensions.size
     if not 0 <= first_row < size:
@@ -138,12 +142,53 @@ class _Builder:
 
     def lowest_rows(self, x: str, n_rows: int) -> str:
         """The last `n_rows` rows."""
-        bounds = [self._constant(np.array([value])) for value in (-n_rows, TO_THE_END, ROWS_AXIS)]
+        return self._slice(x, -n_rows, TO_THE_END, ROWS_AXIS)
+
+    def add_relu(self, x: str, y: str) -> str:
+        """ReLU of the sum."""
+        return self.add("Relu", [self.add("Add", [x, y])])
+
+    def repeat(self, x: str) -> str:
+        """Each pixel as two by two."""
+        return self._resize(x, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+    def smooth(self, x: str) -> str:
+        """Twice the rows and columns, by bilinear interpolation."""
+        return self._resize(x, mode="linear", coordinate_transformation_mode="half_pixel")
+
+    def shuffle(self, x: str) -> str:
+        """Four channels to two by two pixels of one."""
+        return self.add("DepthToSpace", [x], blocksize=2, mode="CRD")
+
+    def mixture(self, faces: str, flow: str, drawn: str, dimensions: GeneratorDimensions) -> str:
+        """`w2l.nets.warping.mixture`, as nodes."""
+        shares = self.add("Softmax", [self._channels(drawn, 3, TO_THE_END)], axis=1)
+        colours = self.add("Sigmoid", [self._channels(drawn, 0, 3)])
+        picture = self.add("Mul", [self._channels(shares, 0, 1), colours])
+        home = self._constant(places(dimensions.size).numpy()[None])
+        moved = self.add("Mul", [self.add("Tanh", [flow]), self._constant(np.float32(2 * REACH))])
+        for number in range(dimensions.n_references):
+            pair = self.add("Transpose", [self._channels(moved, 2 * number, 2 * number + 2)], perm=[0, 2, 3, 1])
+            grid = self.add("Add", [pair, home])
+            reference = self._channels(faces, 3 * (number + 1), 3 * (number + 2))
+            warped = self.add("GridSample", [reference, grid], mode="bilinear", padding_mode="border", align_corners=0)
+            share = self._channels(shares, number + 1, number + 2)
+            picture = self.add("Add", [picture, self.add("Mul", [share, warped])])
+        return picture
+
+    def _channels(self, x: str, start: int, stop: int) -> str:
+        return self._slice(x, start, stop, CHANNELS_AXIS)
+
+    def _slice(self, x: str, start: int, stop: int, axis: int) -> str:
+        bounds = [self._constant(np.array([value])) for value in (start, stop, axis)]
         return self.add("Slice", [x, *bounds])
+
+    def _resize(self, x: str, **attributes: str) -> str:
+        return self.add("Resize", [x, "", self._constant(np.array(TWICE, dtype=np.float32))], **attributes)
 
     def _convolve(self, block: FoldedConv, x: str) -> str:
         conv = block.conv
-        inputs = [x, self._constant(_array(conv.weight)), self._constant(_array(conv.bias))]
+        inputs = [x, *(self._constant(_array(weight)) for weight in (conv.weight, conv.bias) if weight is not None)]
         attributes: dict[str, Any] = {"strides": list(conv.stride), "pads": [*conv.padding, *conv.padding]}
         if conv.transposed:
             out = self.add("ConvTranspose", inputs, output_padding=list(conv.output_padding), **attributes)
@@ -153,21 +198,19 @@ class _Builder:
             out = self.add("Add", [out, x])
         return out if block.activation == "none" else self.add(block.activation.capitalize(), [out])
 
-    def _constant(self, array: NDArray[Any]) -> str:
+    def _constant(self, array: NDArray[Any] | np.float32) -> str:
         from onnx import numpy_helper
 
         name = f"weight_{len(self.initializers)}"
-        self.initializers.append(numpy_helper.from_array(array, name))
+        self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
 
-def _array(weight: torch.Tensor | None) -> NDArray[np.float32]:
-    if weight is None:
-        raise TypeError("a folded convolution has a bias")
+def _array(weight: torch.Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(weight.detach().float().cpu().numpy())
 
 
-def _difference(content: bytes, network: Generator) -> float:
+def _difference(content: bytes, network: Generator | WarpingGenerator) -> float:
     """Largest difference between the graph in `content` and the network, on random faces and sounds."""
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from w2l.compose import Compositor
 from w2l.faces.crop import CropSpec, cut_from
 from w2l.faces.following import Face
+from w2l.faces.masks import hidden
 from w2l.faces.references import References, light_between, relit
 from w2l.media.picture import Canvas
 from w2l.pipeline import ahead
@@ -86,6 +87,7 @@ class Redrawer:
             raise ValueError(f"the model wants crops of {card.crop.size} px, not {spec.size}")
         self._runner = runner
         self._bgr = card.colour == "bgr"
+        self._hidden = hidden(spec.size, card.mask)
         self._spec = spec
         self.references = references
         self._compositor = compositor
@@ -119,18 +121,15 @@ class Redrawer:
             yield _Batch(batch, stacked, stacked.astype(np.float32))
 
     def _generated(self, batches: Iterable[_Batch]) -> Generator[_Batch, None, None]:
-        half = self._spec.size // 2
         for batch in batches:
             if len(batch.crops):
                 users = [(cue, face) for cue in batch.cues for face in cue.faces]
-                looks = [
-                    self.references.at(cue.frame_idx, face, crop) for (cue, face), crop in zip(users, batch.crops)
-                ]
+                looks = [self.references.at(cue.frame_idx, face, crop) for (cue, face), crop in zip(users, batch.crops)]
                 lights = [light_between(crop, look) for crop, look in zip(batch.crops, looks)]
                 masked = np.stack([
                     crop if light is None else relit(crop, light) for crop, light in zip(batch.crops, lights)
                 ])  # fmt: skip
-                masked[:, half:] = 0
+                masked[:, self._hidden] = 0
                 seen = np.concatenate([self._ordered(masked), self._ordered(np.stack(looks))], axis=-1)
                 rows = self._ordered(self._runner(np.stack([cue.mel for cue, _ in users]), seen))
                 for patch, row, light in zip(batch.patches, rows, lights):
@@ -158,5 +157,3 @@ class Redrawer:
 def pictures_ahead(width: int, height: int) -> int:
     """How many pictures of that size may wait between two steps: all of them take about as much memory."""
     return int(np.clip(AHEAD_BYTES // (width * height * RGB_BYTES), 2, MAX_AHEAD))
-
-

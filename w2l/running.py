@@ -10,8 +10,9 @@ from torch import Tensor
 
 from w2l.config import check_word
 from w2l.errors import ConfigError
-from w2l.nets.folded import FoldedGenerator, fold
+from w2l.nets.folded import Folded, fold
 from w2l.nets.generator import Generator
+from w2l.nets.warping import WarpingGenerator
 from w2l.training.checkpoint import Model
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ Measured on two AVX-512 cores, rows from 48 on, frames/s, PyTorch : ONNX Runtime
 260 : 307 at 4, 361 : 349 at 16, and 85 : 155 at 16 beside a thread that encodes 720p, because PyTorch's threads wait
 busily for each other and ONNX Runtime's are told not to. Public dimensions: 20 : 29 at 1, 27 : 31 at 4, 36 : 32 at 16,
 13 : 15 beside the encoder; but with 145 MB of weights ONNX Runtime starts 2 s later and peaks 580 MB higher.
+
+Warping layout with two references, one core, frames a second of its time: nano 174 : 298 at batch 1, 292 : 338 at 4,
+382 : 344 at 16; small 106 : 149, 153 : 163, 182 : 164; base 58 : 92, 85 : 103, 104 : 104; small of 192 px 67 : 76,
+92 : 81, 102 : 77.
 """
 
 Pixels = NDArray[np.uint8]
@@ -73,7 +78,7 @@ class Runner:
         check_word("precision", precision, get_args(Precision))
         if batch < 1:
             raise ConfigError(f"batch {batch} must be at least 1")
-        network = cast(Generator, model.network)
+        network = cast(Generator | WarpingGenerator, model.network)
         device = next(network.parameters()).device
         dtype = _dtype(precision, device)
         folded = fold(network, first_row)
@@ -95,7 +100,7 @@ class Runner:
         mels : (n, 80, 16)
             One mel window a frame.
         faces : (n, size, size, 3 * (1 + n_references))
-            The face with its lower half zeroed, then the references, colours in the network's order.
+            The face, black where `w2l.faces.masks` hides it, then the references, colours in the network's order.
         """
         pieces: list[Floats] = []
         start = 0
@@ -124,7 +129,7 @@ class Runner:
 class _TorchEngine:
     """The folded network in PyTorch; on a GPU copies run beside the computation, from and to pinned memory."""
 
-    def __init__(self, folded: FoldedGenerator, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, folded: Folded, device: torch.device, dtype: torch.dtype) -> None:
         self._network = folded.to(dtype=dtype)
         self._device = device
         self._dtype = dtype
@@ -163,7 +168,7 @@ class _TorchEngine:
 class _OnnxEngine:
     """The folded network in ONNX Runtime, on the CPU."""
 
-    def __init__(self, folded: FoldedGenerator) -> None:
+    def __init__(self, folded: Folded) -> None:
         from w2l.export import graph, session  # here, because ONNX and its runtime take half a second to import
 
         self._session = session(graph(folded).SerializeToString(), torch.get_num_threads())
@@ -179,7 +184,7 @@ class _OnnxEngine:
         """Nothing is ever under way."""
 
 
-def _chosen(backend: Backend, folded: FoldedGenerator, device: torch.device) -> Literal["torch", "onnx"]:
+def _chosen(backend: Backend, folded: Folded, device: torch.device) -> Literal["torch", "onnx"]:
     if backend == "onnx" and device.type != "cpu":
         raise ConfigError(f"backend onnx runs on the CPU, not on {device}; use --device cpu or backend torch")
     if backend != "auto":

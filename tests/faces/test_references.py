@@ -64,15 +64,23 @@ def reader(images: list[np.ndarray], asked: list[int] | None = None):
     return read
 
 
-def look(frame_idx: int, by: float = 0.0) -> Look:
-    """A look whose crop shows the number of its frame."""
-    return Look(frame_idx, np.full((4, 4, 3), frame_idx + 20, dtype=np.uint8), poses_of(turned(by)))
+def look(frame_idx: int, by: float = 0.0, parted: bool = False) -> Look:
+    """A look whose lower half shows the number of its frame."""
+    crop = np.full((4, 4, 3), 90, dtype=np.uint8)
+    crop[2:] = frame_idx + 20
+    return Look(frame_idx, crop, poses_of(turned(by)), parted)
+
+
+def all_shown(bank: Bank, faces: Faces, frame_idx: int) -> list[int]:
+    """Which frames' looks a frame gets, in order."""
+    seen = bank.at(frame_idx, faces.at(frame_idx)[0], np.zeros((4, 4, 3), dtype=np.uint8))
+    return [int(value) - 20 for value in seen[-1, 0, ::3]]
 
 
 def shown(bank: Bank, faces: Faces, frame_idx: int) -> int:
     """Which frame's look a frame gets."""
     crop = np.zeros((4, 4, 3), dtype=np.uint8)
-    return int(bank.at(frame_idx, faces.at(frame_idx)[0], crop)[0, 0, 0]) - 20
+    return int(bank.at(frame_idx, faces.at(frame_idx)[0], crop)[-1, 0, 0]) - 20
 
 
 def test_pose_tells_sides_apart_and_nothing_else() -> None:
@@ -116,7 +124,73 @@ def test_several_references_are_the_nearest_ones() -> None:
     bank = Bank({0: [look(100, 10.0), look(101), look(102, 4.0)]}, faces, n_references=2)
     seen = bank.at(0, faces.at(0)[0], np.zeros((4, 4, 3), dtype=np.uint8))
     assert seen.shape == (4, 4, 6)
-    assert (seen[0, 0, [0, 3]] - 20).tolist() == [101, 102]
+    assert (seen[-1, 0, [0, 3]] - 20).tolist() == [101, 102]
+
+
+SOME = [look(100), look(120, 9.0), look(140, parted=True), look(160, 9.0, parted=True)]
+
+
+@pytest.mark.parametrize(("n_references", "expected"), [
+    (1, [100]), (2, [100, 140]), (3, [100, 140, 120]), (4, [100, 140, 120, 160]), (6, [100, 140, 120, 160, 100, 140]),
+])  # fmt: skip
+def test_closed_and_open_mouths_take_turns_the_likest_first(n_references: int, expected: list[int]) -> None:
+    faces = faces_of([FRONTAL] * 3)
+    made = all_shown(Bank({0: SOME}, faces, n_references), faces, 1)
+    assert made[:4] == expected[:4]
+    assert set(made) == set(expected)
+
+
+@pytest.mark.parametrize("n_references", [2, 3, 4])
+def test_no_further_reference_shows_the_frame_s_own_mouth(n_references: int) -> None:
+    faces = faces_of([FRONTAL] * 60)
+    bank = Bank({0: [look(10), look(30, parted=True), look(50, 2.0)]}, faces, n_references, min_distance=5)
+    for frame_idx in range(60):
+        seen = all_shown(bank, faces, frame_idx)
+        assert min(abs(taken - frame_idx) for taken in seen) >= 5
+        assert (30 in seen) == (abs(30 - frame_idx) >= 5), "teeth are shown wherever they may be"
+
+
+def test_further_references_are_steady() -> None:
+    """A pose that trembles between two equally near looks makes none of the places flicker."""
+    wobble = [turned(4 + 0.2 * (-1) ** idx) for idx in range(40)]
+    some = [look(200), look(210, 8.0), look(220, parted=True), look(230, 8.0, parted=True)]
+    faces = faces_of(wobble)
+    bank = Bank({0: some}, faces, n_references=4)
+    assert len({tuple(all_shown(bank, faces, idx)) for idx in range(40)}) == 1
+
+
+def test_all_references_are_in_one_light() -> None:
+    image = np.random.default_rng(0).integers(60, 160, (96, 96, 3), dtype=np.uint8)
+    dim = np.rint(image * 0.6).astype(np.uint8)
+    some = [Look(100, image, poses_of(FRONTAL)), Look(120, dim, poses_of(FRONTAL), True)]
+    faces = faces_of([FRONTAL] * 3)
+    first, second = np.split(Bank({0: some}, faces, 2).at(1, faces.at(1)[0], image), 2, axis=-1)
+    np.testing.assert_array_equal(first, image)
+    assert np.abs(second.astype(int) - image).mean() < 1.5
+
+
+def test_gathering_for_several_references_takes_the_open_mouths_too() -> None:
+    opening = [2.0 * (idx % 10) for idx in range(120)]
+    read = reader([face_image(height) for height in opening])
+    faces = faces_of([FRONTAL] * 120)
+    several, one = gather(read, faces, SPEC, 25.0, 2)._looks[0], gather(read, faces, SPEC, 25.0)._looks[0]
+    closed = [other for other in several if not other.parted]
+    parted = [other for other in several if other.parted]
+    assert [other.frame_idx for other in closed] == [other.frame_idx for other in one]
+    assert not any(other.parted for other in one)
+    assert len(parted) == len(closed) == 2
+    assert min(opening[other.frame_idx] for other in parted) > max(opening[other.frame_idx] for other in closed)
+
+
+def test_dark_frames_are_no_open_mouths() -> None:
+    """A black picture has no contrast, but a nearly black one with a bright spot has the most of all."""
+    flash = np.zeros((130, 130, 3), dtype=np.uint8)
+    flash[80:90, 55:60] = 255
+    images = [flash] * 40 + [face_image(8)] * 60
+    faces = faces_of([FRONTAL] * 100)
+    bank = gather(reader(images), faces, SPEC, 25.0, 2)
+    crop = np.zeros((96, 96, 3), dtype=np.uint8)
+    assert all(bank.at(idx, faces.at(idx)[0], crop)[:48].mean() > 100 for idx in range(100))
 
 
 def test_gathering_takes_the_closed_mouth_of_each_pose() -> None:

@@ -1,8 +1,9 @@
-"""What the generator copies a face's looks from: other frames of like pose with the mouth closed, or what a user gives.
+"""What the generator copies a face's looks from: other frames of like pose, or what a user gives.
 
 The published inference shows the generator the very frame that it redraws, whose mouth then leaks into the result. Here
 a small bank of looks is gathered for each face before anything is drawn; every frame takes from it the looks whose pose
-is nearest to its own and that were seen at another time.
+is nearest to its own and that were seen at another time. The first shows a closed mouth; a generator that sees more of
+them is shown an open one next, for teeth and tongue are best copied.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,8 +34,10 @@ SAME_LIGHT = 0.1
 DARK = 20.0
 """Mean grey level of the eyes' half under which a look is too dark to copy from."""
 DARK_PENALTY = 1e3
-OWN_PENALTY = 1e2
-"""What a dark look, and a frame's own mouth, cost: more than any contrast or distance."""
+"""What a dark look costs: more than any contrast."""
+OWN_PENALTY, TWICE_PENALTY, OTHER_PENALTY = 100.0, 30.0, 10.0
+"""What a frame's own mouth costs, a look that is shown already, and a closed mouth in the place of an open one, or an
+open in that of a closed: each more than the next and than any distance between poses."""
 MAX_SAMPLES = 400
 """Most frames of a track whose poses are compared."""
 MOUTH_ROWS, MOUTH_COLUMNS = (0.57, 0.80), (0.30, 0.70)
@@ -95,7 +98,9 @@ class Look:
     crop: Image
     """(size, size, 3)"""
     pose: NDArray[np.float64]
-    """(2,); see `pose_of`."""
+    """(2,); see `poses_of`."""
+    parted: bool = False
+    """Whether it was taken for its open mouth, not for its closed one."""
 
 
 class Bank:
@@ -117,11 +122,11 @@ class Bank:
         self._looks = {track: _well_lit(some) for track, some in looks.items() if some}
         self._n_references = n_references
         self._frames: dict[int, NDArray[np.int64]] = {}
-        self._orders: dict[int, NDArray[np.int16]] = {}
+        self._chosen: dict[int, NDArray[np.int16]] = {}
         for track, some in self._looks.items():
             frames, points = _track_rows(faces, track)
             self._frames[track] = frames
-            self._orders[track] = _orders(frames, points, some, min_distance)
+            self._chosen[track] = _chosen(frames, points, some, min_distance, n_references)
 
     def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
         """The looks nearest in pose; a face that has none (it was never seen well) is its own reference."""
@@ -129,8 +134,8 @@ class Bank:
         if looks is None:
             return np.tile(crop, (1, 1, self._n_references))
         row = min(int(np.searchsorted(self._frames[face.track], frame_idx)), len(self._frames[face.track]) - 1)
-        order = np.resize(self._orders[face.track][row], self._n_references)
-        return np.concatenate([looks[idx].crop for idx in order], axis=-1)
+        first, *others = (looks[idx].crop for idx in self._chosen[face.track][row])
+        return np.concatenate([first, *(_lit_as(first, other) for other in others)], axis=-1)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(looks)} of face {track}" for track, looks in sorted(self._looks.items()))
@@ -180,27 +185,37 @@ def relit(crop: Image, gain: NDArray[np.float64]) -> Image:
     return np.asarray(np.clip(np.rint(crop * gain), 0, 255), dtype=np.uint8)
 
 
-def gather(
-    read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1
-) -> Bank:
-    """A bank with looks of every face of a video: its poses, and of each the frame with the most closed mouth."""
+def _lit_as(first: Image, other: Image) -> Image:
+    """Another look of a face in the light of the first: what is copied from both must fit together."""
+    light = light_between(other, first)
+    return other if light is None else relit(other, light)
+
+
+def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1) -> Bank:
+    """A bank with looks of every face of a video: its poses, and of each the frame with the most closed mouth.
+
+    For more than one reference also that with the most open one.
+    """
     users: dict[int, list[tuple[int, int]]] = {}
     for track in faces.tracks:
         for group, candidates in enumerate(_candidates(faces, track)):
             for frame_idx in candidates:
                 users.setdefault(frame_idx, []).append((track, group))
-    best: dict[tuple[int, int], tuple[float, Look]] = {}
+    states = (False, True) if n_references > 1 else (False,)
+    best: dict[tuple[int, int, bool], tuple[float, Look]] = {}
     for frame_idx, canvas in read(sorted(users)):
         here = {face.track: face for face in faces.at(frame_idx)}
         for track, group in users.get(frame_idx, ()):
             face = here[track]
             measured = cut_from(canvas, face.box, face.points, MEASURED)
-            contrast = mouth_contrast(measured) + (DARK_PENALTY if _light(measured) < DARK else 0.0)
-            if (track, group) not in best or contrast < best[track, group][0]:
-                crop = cut_from(canvas, face.box, face.points, spec)
-                best[track, group] = (contrast, Look(frame_idx, crop, poses_of(face.points)))
+            contrast, penalty = mouth_contrast(measured), DARK_PENALTY if _light(measured) < DARK else 0.0
+            for parted in states:
+                cost = penalty + (-contrast if parted else contrast)
+                if (track, group, parted) not in best or cost < best[track, group, parted][0]:
+                    crop = cut_from(canvas, face.box, face.points, spec)
+                    best[track, group, parted] = (cost, Look(frame_idx, crop, poses_of(face.points), parted))
     looks: dict[int, list[Look]] = {}
-    for (track, _), (_, look) in sorted(best.items()):
+    for (track, _, _), (_, look) in sorted(best.items(), key=lambda item: item[0]):
         looks.setdefault(track, []).append(look)
     return Bank(looks, faces, n_references, round(OWN_MOUTH_S * fps))
 
@@ -254,22 +269,25 @@ def _nearest(
     return [int(idx) for idx in sampled[spread]]
 
 
-def _orders(
-    frames: NDArray[np.int64], points: NDArray[np.float64], looks: list[Look], min_distance: int
+def _chosen(
+    frames: NDArray[np.int64], points: NDArray[np.float64], looks: list[Look], min_distance: int, n_references: int
 ) -> NDArray[np.int16]:
-    """For each frame of a track the looks, best first, (frames, looks): those not its own before those that are.
+    """For each frame of a track its looks, (frames, n_references): a closed mouth, an open one, and so on in turn.
 
-    The first changes only where that gains much, so that two that are equally near do not take turns.
+    Of each kind those of the nearest pose, no look twice; where there are too few, those that there are come again. A
+    frame's own mouth is shown only where there is nothing else. A look changes only where that gains much, so that two
+    that are equally near do not take turns.
     """
-    poses = np.stack([look.pose for look in looks])
-    taken = np.array([look.frame_idx for look in looks])
+    poses, taken = np.stack([look.pose for look in looks]), np.array([look.frame_idx for look in looks])
+    parted = np.array([look.parted for look in looks])
     distance = np.linalg.norm(poses_of(points)[:, None] - poses[None], axis=-1)
     distance += OWN_PENALTY * (np.abs(taken[None] - frames[:, None]) < min_distance)
-    orders = np.empty(distance.shape, dtype=np.int16)
-    last = 0
+    chosen = np.empty((len(frames), n_references), dtype=np.int16)
     for row, away in enumerate(distance):
-        if row:
-            away[last] -= SWITCH_GAIN
-        orders[row] = np.argsort(away, kind="stable")
-        last = int(orders[row, 0])
-    return orders
+        for place in range(n_references):
+            cost = away + OTHER_PENALTY * (parted != place % 2)
+            cost[chosen[row, :place]] += TWICE_PENALTY
+            if row:
+                cost[chosen[row - 1, place]] -= SWITCH_GAIN
+            chosen[row, place] = cost.argmin()
+    return chosen

@@ -1,42 +1,16 @@
 """A trained generator made quick: batch norms folded into the convolutions, channels last, only the rows that show."""
 
-import copy
-from typing import Literal, Protocol, TypeVar
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from w2l.nets.blocks import ConvBlock, UpBlock, fold_time, unfold_time
+from w2l.nets.blocks import fold_time, unfold_time
+from w2l.nets.folded_layers import Operations, TorchOperations, Value, fold_block, fold_blocks, fold_plain
+from w2l.nets.folded_warping import FoldedWarping
 from w2l.nets.generator import Generator, GeneratorDimensions
-
-Value = TypeVar("Value")
-Activation = Literal["relu", "sigmoid", "none"]
-Foldable = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+from w2l.nets.warping import WarpingGenerator
 
 DECODER_RESIDUALS = 2
 """Residual 3 x 3 blocks after each transposed convolution; each needs one more row above than it gives."""
-
-
-class FoldedConv(nn.Module):
-    """Convolution or transposed convolution with a bias, then what follows it: the input added, ReLU or sigmoid."""
-
-    def __init__(
-        self, conv: nn.Conv2d | nn.ConvTranspose2d, *, residual: bool = False, activation: Activation = "relu"
-    ) -> None:
-        super().__init__()
-        self.conv = conv
-        self.residual = residual
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
-        out: Tensor = self.conv(x)
-        if self.residual:
-            out = out.add_(x)
-        if self.activation == "relu":
-            return F.relu_(out)
-        return out.sigmoid_() if self.activation == "sigmoid" else out
 
 
 class FoldedGenerator(nn.Module):
@@ -49,11 +23,11 @@ class FoldedGenerator(nn.Module):
         self.first_row = max(first_row, dims.size // 2 if dims.rows == "lower" else 0)
         self.tops = needed_tops(dims, first_row)
         self.own_tops = own_tops(dims)
-        self.face_encoder_blocks = nn.ModuleList(_folded(block) for block in generator.face_encoder_blocks)
-        self.audio_encoder = _folded(generator.audio_encoder)
-        self.face_decoder_blocks = nn.ModuleList(_folded(block) for block in generator.face_decoder_blocks)
+        self.face_encoder_blocks = nn.ModuleList(fold_blocks(block) for block in generator.face_encoder_blocks)
+        self.audio_encoder = fold_blocks(generator.audio_encoder)
+        self.face_decoder_blocks = nn.ModuleList(fold_blocks(block) for block in generator.face_decoder_blocks)
         last, to_rgb, _ = generator.output_block
-        self.output_block = nn.Sequential(_fold_block(last), _with_sigmoid(to_rgb))
+        self.output_block = nn.Sequential(fold_block(last), fold_plain(to_rgb, "sigmoid"))
 
     def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
         """As `Generator.forward`, but only the rows from `first_row` on: (batch, 3, size - first_row, size)."""
@@ -65,7 +39,7 @@ class FoldedGenerator(nn.Module):
     def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
         return self.walk(TorchOperations(), mel, faces.contiguous(memory_format=torch.channels_last))
 
-    def walk(self, do: "Operations[Value]", mel: Value, faces: Value) -> Value:
+    def walk(self, do: Operations[Value], mel: Value, faces: Value) -> Value:
         """The way from inputs to output, told once for all that can `do` it: PyTorch here, a graph elsewhere."""
         sizes = self.dimensions.level_sizes
         skips = []
@@ -88,34 +62,8 @@ class FoldedGenerator(nn.Module):
         return _cut(do, do.convolve(self.output_block, x), n_rows, sizes[0] - self.first_row)[0]
 
 
-class Operations(Protocol[Value]):
-    """What the way through a folded generator needs done."""
-
-    def convolve(self, blocks: nn.Module, x: Value) -> Value:
-        """A row of folded convolutions, one after the other."""
-
-    def join(self, x: Value, y: Value) -> Value:
-        """The channels of `x`, then those of `y`."""
-
-    def lowest_rows(self, x: Value, n_rows: int) -> Value:
-        """The last `n_rows` rows; there are more."""
-
-
-class TorchOperations:
-    """The operations, done by PyTorch."""
-
-    def convolve(self, blocks: nn.Module, x: Tensor) -> Tensor:
-        """A row of folded convolutions, one after the other."""
-        result: Tensor = blocks(x)
-        return result
-
-    def join(self, x: Tensor, y: Tensor) -> Tensor:
-        """The channels of `x`, then those of `y`."""
-        return torch.cat([x, y], dim=1)
-
-    def lowest_rows(self, x: Tensor, n_rows: int) -> Tensor:
-        """The last `n_rows` rows."""
-        return x[..., -n_rows:, :]
+Folded = FoldedGenerator | FoldedWarping
+"""A generator of any layout, made quick."""
 
 
 def _split(block: nn.Module) -> tuple[nn.Module, nn.Module]:
@@ -129,15 +77,16 @@ def _cut(do: Operations[Value], x: Value, n_rows: int, wanted: int) -> tuple[Val
     return (x, n_rows) if n_rows <= wanted else (do.lowest_rows(x, wanted), wanted)
 
 
-def fold(generator: Generator, first_row: int = 0) -> FoldedGenerator:
+def fold(generator: Generator | WarpingGenerator, first_row: int = 0) -> Folded:
     """A copy of `generator` that gives the same pictures sooner, and only their rows from `first_row` on.
 
-    Batch norms become part of the convolutions, weights are laid out channels last, and every level of the decoder
-    computes no more rows than those that are asked for see. Agrees with `generator` to the rounding of its numbers.
+    Batch norms become part of the convolutions, weights are laid out channels last, and every level of a published
+    decoder computes no more rows than those that are asked for see. Agrees with `generator` to the rounding of
+    its numbers.
 
     Parameters
     ----------
-    generator : Generator
+    generator : Generator or WarpingGenerator
         In eval mode, of any dimensions; it is not changed.
     first_row : int
         Row of the face, counted from its top, from 0 to size - 1. A generator of lower rows gives its half at most.
@@ -146,7 +95,12 @@ def fold(generator: Generator, first_row: int = 0) -> FoldedGenerator:
         raise ValueError("only a generator in eval mode can be folded; call eval() first")
     if not 0 <= first_row < generator.dimensions.size:
         raise ValueError(f"first_row {first_row} must lie between 0 and {generator.dimensions.size - 1}")
-    folded = FoldedGenerator(generator, first_row).eval().requires_grad_(False)
+    folded: Folded
+    if isinstance(generator, WarpingGenerator):
+        folded = FoldedWarping(generator, first_row)
+    else:
+        folded = FoldedGenerator(generator, first_row)
+    folded.eval().requires_grad_(False)
     for weight in folded.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
@@ -174,50 +128,3 @@ def needed_tops(dims: GeneratorDimensions, first_row: int) -> list[int]:
         tops.append(max(top, own))
         top = (tops[-1] - DECODER_RESIDUALS) // 2
     return tops
-
-
-def _folded(blocks: nn.Module) -> nn.Sequential:
-    return nn.Sequential(*(_fold_block(block) for block in blocks.children()))
-
-
-def _fold_block(block: nn.Module) -> FoldedConv:
-    if isinstance(block, ConvBlock):
-        conv = _fold_convolution(*block.conv_block)
-        return FoldedConv(conv, residual=block.residual, activation="relu" if block.activation else "none")
-    if isinstance(block, UpBlock):
-        return FoldedConv(_fold_convolution(*block.conv_block))
-    raise TypeError(f"a {type(block).__name__} cannot be folded")
-
-
-def _with_sigmoid(conv: nn.Module) -> FoldedConv:
-    if not isinstance(conv, nn.Conv2d):
-        raise TypeError(f"a {type(conv).__name__} cannot be folded")
-    return FoldedConv(copy.deepcopy(conv), activation="sigmoid")
-
-
-def _fold_convolution(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
-    folded = fold_norm(conv, norm)
-    if isinstance(folded, nn.Linear):
-        raise TypeError("a linear layer is no part of the generator's blocks")
-    return folded
-
-
-def fold_norm(layer: nn.Module, norm: nn.Module) -> Foldable:
-    """The layer, a convolution in two dimensions or a linear one, that does what `layer` and then `norm` do.
-
-    Raises TypeError for other layers and for norms that are no batch norms with running statistics.
-    """
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) or not isinstance(norm, norms):
-        raise TypeError(f"{type(layer).__name__} and {type(norm).__name__} cannot be folded")
-    if norm.running_mean is None or norm.running_var is None:
-        raise TypeError("a batch norm without running statistics cannot be folded")
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    along_outputs = [1] * layer.weight.dim()
-    along_outputs[1 if isinstance(layer, nn.ConvTranspose2d) else 0] = -1
-    bias = 0.0 if layer.bias is None else layer.bias.double()
-    folded = copy.deepcopy(layer)
-    folded.weight = nn.Parameter((layer.weight.double() * scale.reshape(along_outputs)).to(layer.weight.dtype))
-    shifted = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-    folded.bias = nn.Parameter(shifted.to(layer.weight.dtype))
-    return folded

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from w2l.nets.folded import fold_norm
+from w2l.nets.folded_layers import fold_norm
 from w2l.nets.judge import Judge
 
 STEM_WINDOWS = 4

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, UpBlock, audio_encoder, fold_time, residual_blocks, unfold_time
 
 Rows = Literal["full", "lower"]
+Layout = Literal["published", "warping"]
 
 _LARGEST_GRID = 7
 _DECODER_WIDTHS = (4, 8, 16, 24)
@@ -32,12 +33,18 @@ class GeneratorDimensions:
     """Complete faces given beside the masked one."""
     rows: Rows = "full"
     """Rows that are generated: all, or the lower half only, at half the decoder's cost."""
+    layout: Layout = "published"
+    """`published`: that of Wav2Lip; `warping`: our own, see `w2l.nets.warping`."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.n_references < 1:
             raise ValueError(f"width and n_references must be at least 1, got {self.width} and {self.n_references}")
         if self.rows not in get_args(Rows):
             raise ValueError(f"rows must be one of {get_args(Rows)}, got {self.rows!r}")
+        if self.layout not in get_args(Layout):
+            raise ValueError(f"layout must be one of {get_args(Layout)}, got {self.layout!r}")
+        if self.layout == "warping" and self.rows != "lower":
+            raise ValueError("the warping layout generates the lower rows only; set rows=lower")
         if self.size < 16 or self.level_sizes[-1] > _LARGEST_GRID:
             raise ValueError(
                 f"size must be at least 16 and halve down to {_LARGEST_GRID} or less, as 96, 128, 192 and 256 do;"
@@ -81,7 +88,7 @@ class Generator(nn.Module):
         mel : (batch, 1, 80, 16) or (batch, frames, 1, 80, 16)
             One mel window a frame, in [-4, 4].
         faces : (batch, 3 * (1 + n_references), size, size) or (batch, channels, frames, size, size)
-            The face with its lower half zeroed, then the references, in [0, 1].
+            The masked face, then the references, in [0, 1].
 
         Returns
         -------

@@ -79,10 +79,14 @@ class Lips(nn.Module):
 
 def mouth_region(crops: Tensor) -> Tensor:
     """The part (batch, 3, 48, 64) of aligned crops (batch, 3, side, side) that a lip reader sees."""
-    side = crops.shape[-1]
-    rows = slice(round(REGION_ROWS[0] * side), round(REGION_ROWS[1] * side))
+    return mouth_of_lower(crops[:, :, round(REGION_ROWS[0] * crops.shape[-1]) :])
+
+
+def mouth_of_lower(lower: Tensor) -> Tensor:
+    """As `mouth_region`, from the lower halves (batch, 3, side / 2, side)."""
+    side = lower.shape[-1]
     columns = slice(round(REGION_COLUMNS[0] * side), round(REGION_COLUMNS[1] * side))
-    region = crops[:, :, rows, columns]
+    region = lower[..., columns]
     if tuple(region.shape[-2:]) == GRID:
         return region
     return F.interpolate(region, GRID, mode="bilinear", align_corners=False, antialias=True)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -21,20 +22,26 @@ from torch import Tensor, nn
 from w2l.config import build, plain
 from w2l.errors import CheckpointError, ConfigError
 from w2l.faces.crop import CropSpec
+from w2l.faces.masks import Mask
 from w2l.files import write_atomic
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
+from w2l.nets.pairs import PairDimensions, Pairs
+from w2l.nets.patches import PatchDimensions, Patches
+from w2l.nets.warping import make_generator
 
-Kind = Literal["generator", "expert", "discriminator", "judge"]
+Kind = Literal["generator", "expert", "discriminator", "judge", "patches", "pairs"]
 Network = TypeVar("Network", bound=nn.Module)
 
-NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
-    "generator": (Generator, GeneratorDimensions),
+NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], type[Any]]] = {
+    "generator": (make_generator, GeneratorDimensions),
     "expert": (Expert, ExpertDimensions),
     "discriminator": (Discriminator, DiscriminatorDimensions),
     "judge": (Judge, JudgeDimensions),
+    "patches": (Patches, PatchDimensions),
+    "pairs": (Pairs, PairDimensions),
 }
 PUBLIC_MARKS = {
     "generator": "face_decoder_blocks.0.0.conv_block.0.weight",
@@ -49,6 +56,8 @@ PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
 PUBLIC_JUDGE_DATA = "broadcasts, by the authors of SyncNet (Chung and Zisserman, 2016)"
 PUBLIC_LICENCE = "non-commercial, see the model's publisher"
 METADATA_KEY = "w2l"
+MEL = "wav2lip-80x16"
+"""Mel settings: 80 bands, 16 kHz, hop 200, windows of 16 columns, see `w2l.spectral`."""
 DAMAGE = (
     OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
     MemoryError, struct.error,
@@ -67,12 +76,12 @@ class ModelCard:
     """How faces are cut for it."""
     colour: Literal["rgb", "bgr"] = "rgb"
     """Order of the colour channels that the network sees."""
-    mask: str = "lower-half"
-    """What of the face is hidden from the generator."""
+    mask: Mask = "lower-half"
+    """What of the face is hidden from the generator; see `w2l.faces.masks`."""
     references: Literal["still", "same"] = "still"
     """Reference at inference: one `still` frame of the clip, or the `same` frame that is redrawn (published)."""
-    mel: str = "wav2lip-80x16"
-    """The mel settings: 80 bands, 16 kHz, hop 200, windows of 16 columns, see `w2l.spectral`."""
+    mel: str = MEL
+    """The mel settings."""
     fps: float = 25.0
     step: int = 0
     """Training steps."""
@@ -136,7 +145,7 @@ def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:
     """A network with the dimensions of `card` and random weights."""
     network, dimensions = NETWORKS[card.kind]
     try:
-        built: nn.Module = network(build(dimensions, card.dimensions))
+        built = network(build(dimensions, card.dimensions))
     except (ConfigError, ValueError) as error:
         raise CheckpointError(f"model {path or card.kind} has dimensions that cannot be built: {error}") from error
     return built

@@ -1,0 +1,174 @@
+"""The warping generator: what it gives at its start, how far and where pixels move, and that all of it learns."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from w2l.nets.generator import GeneratorDimensions
+from w2l.nets.warping import REACH, WarpingGenerator, level_width, make_generator, mixture, n_halvings
+
+ALL = 20.0
+"""Before a softmax: a share that leaves the others nothing."""
+
+
+def warping(size: int = 64, width: int = 2, n_references: int = 1) -> GeneratorDimensions:
+    return GeneratorDimensions(size, width, n_references, "lower", "warping")
+
+
+def inputs(dims: GeneratorDimensions, batch: int = 2) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(1)
+    faces = torch.rand(batch, 3 * (1 + dims.n_references), dims.size, dims.size, generator=random)
+    return torch.rand(batch, 1, 80, 16, generator=random) * 8 - 4, faces
+
+
+def shares(n_references: int, which: int, size: int) -> Tensor:
+    """What says that all is taken from `which`: 0 the drawn colours, here grey, else a reference."""
+    drawn = torch.zeros(1, 4 + n_references, size // 2, size)
+    drawn[:, 3 + which] = ALL
+    return drawn
+
+
+@pytest.mark.parametrize("n_references", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [16, 96, 112, 128, 192, 256])
+def test_it_gives_the_lower_half_at_any_size(size: int, n_references: int) -> None:
+    dims = warping(size, 1, n_references)
+    with torch.inference_mode():
+        generated = WarpingGenerator(dims).eval()(*inputs(dims))
+    assert generated.shape == (2, 3, size // 2, size)
+    assert generated.min() >= 0
+    assert generated.max() <= 1
+
+
+def test_a_clip_equals_its_frames() -> None:
+    dims = warping(n_references=2)
+    network = WarpingGenerator(dims).eval()
+    mel, faces = inputs(dims, 6)
+    clips = mel.unflatten(0, (2, 3)), faces.unflatten(0, (2, 3)).transpose(1, 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(*clips).transpose(1, 2).flatten(0, 1), network(mel, faces))
+
+
+@pytest.mark.parametrize("n_references", [1, 3])
+def test_without_a_flow_a_reference_stays_as_it_is(n_references: int) -> None:
+    dims = warping(96, 1, n_references)
+    faces = inputs(dims, 1)[1]
+    still = torch.zeros(1, 2 * n_references, 48, 96)
+    for which in range(1, n_references + 1):
+        made = mixture(faces, still, shares(n_references, which, 96))
+        torch.testing.assert_close(made, faces[:, 3 * which : 3 * which + 3, 48:], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("right", "down"), [(5, 0), (0, 7), (-4, -9), (11, -3)])
+def test_pixels_come_from_where_the_flow_says(right: int, down: int) -> None:
+    """The flow is `tanh` of what is given, times the reach, in sides of the face; first across, then down."""
+    size = 96
+    faces = inputs(warping(size), 1)[1]
+    wanted = torch.tensor([right, down]) / (REACH * size)
+    flow = torch.atanh(wanted).reshape(1, 2, 1, 1).expand(1, 2, size // 2, size)
+    made = mixture(faces, flow, shares(1, 1, size))
+    rows = np.arange(size // 2, size)
+    columns = np.arange(size)
+    expected = faces[:, 3:, (rows + down).clip(0, size - 1)][..., (columns + right).clip(0, size - 1)]
+    torch.testing.assert_close(made, expected, atol=1e-3, rtol=0)
+
+
+def test_no_flow_reaches_farther_than_it_may() -> None:
+    size = 64
+    column = torch.arange(size).float().div(size - 1).expand(1, 6, size, size)
+    made = mixture(column, torch.full((1, 2, size // 2, size), 1e3), shares(1, 1, size))
+    moved = (made[0, 0, 0, : size // 2] - column[0, 0, 0, : size // 2]) * (size - 1)
+    torch.testing.assert_close(moved, torch.full_like(moved, REACH * size), atol=1e-3, rtol=0)
+
+
+def test_drawn_colours_take_their_share() -> None:
+    faces = torch.zeros(1, 6, 32, 32)
+    drawn = torch.zeros(1, 5, 16, 32)  # grey colours, half and half with a black reference
+    made = mixture(faces, torch.zeros(1, 2, 16, 32), drawn)
+    torch.testing.assert_close(made, torch.full_like(made, 0.25))
+
+
+@pytest.mark.parametrize("n_references", [1, 4])
+def test_every_weight_and_input_gets_a_gradient(n_references: int) -> None:
+    dims = warping(64, 4, n_references)
+    network = WarpingGenerator(dims)
+    mel, faces = (tensor.requires_grad_() for tensor in inputs(dims, 4))
+    with torch.no_grad():
+        network.flow.weight.normal_(0, 0.1)  # at 0 it would let nothing through to what is before it
+    network(mel, faces).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        if not name.endswith(".conv_block.0.bias"):  # a norm takes the mean off again
+            assert parameter.grad.abs().sum() > 0, name
+    for tensor in (mel, faces):
+        assert tensor.grad is not None
+        assert tensor.grad.abs().flatten(1).sum(dim=1).min() > 0
+
+
+def test_at_the_start_nothing_moves_and_the_flow_still_learns() -> None:
+    dims = warping()
+    network = WarpingGenerator(dims)
+    mel, faces = inputs(dims)
+    network(mel, faces).square().mean().backward()
+    assert not network.flow.weight.any()
+    assert network.flow.weight.grad is not None
+    assert network.flow.weight.grad.abs().sum() > 0
+
+
+def test_at_the_start_there_is_no_checkerboard() -> None:
+    """The four pixels that one coarser place gives are drawn alike; a plain start would make them differ."""
+    network = WarpingGenerator(warping(64, 4))
+    seen: list[Tensor] = []
+    network.finest.register_forward_pre_hook(lambda _m, given: seen.append(given[0]))
+
+    def unevenness() -> float:
+        with torch.inference_mode():
+            network(*inputs(network.dimensions))
+        blocks = nn.functional.pixel_unshuffle(seen.pop(), 2).unflatten(1, (-1, 4))
+        return float(blocks.std(dim=2).mean() / blocks.std())
+
+    assert unevenness() == 0
+    network.to_pixels.reset_parameters()
+    assert unevenness() > 0.1
+
+
+def test_the_sound_and_every_reference_are_seen() -> None:
+    dims = warping(64, 4, 2)
+    network = WarpingGenerator(dims)  # in training mode: norms that have seen nothing would hardly let anything through
+    mel, faces = inputs(dims)
+    with torch.inference_mode():
+        before = network(mel, faces)
+        assert (network(-mel, faces) - before).abs().max() > 1e-3
+        for number in range(3):
+            other = faces.clone()
+            other[:, 3 * number : 3 * number + 3] = 1 - other[:, 3 * number : 3 * number + 3]
+            assert (network(mel, other) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("size", "halvings"), [(96, 4), (128, 4), (112, 4), (192, 5), (256, 5), (16, 1)])
+def test_levels(size: int, halvings: int) -> None:
+    assert n_halvings(size) == halvings
+    network = WarpingGenerator(warping(size, 3))
+    assert len(network.encoder) == halvings
+    assert [level_width(3, level) for level in range(6)] == [36, 24, 12, 6, 3, 3]
+
+
+def test_weights_of_the_coarse_levels_fit_a_larger_face() -> None:
+    small, large = WarpingGenerator(warping(96)), WarpingGenerator(warping(192))
+    fitting = {name for name, value in large.state_dict().items() if _fits(small.state_dict().get(name), value)}
+    assert {name for name in fitting if name.startswith("encoder.")}
+    assert all(name in fitting for name in large.state_dict() if name.startswith(("decoder.1.", "decoder.2.")))
+    assert all(name in fitting for name in large.state_dict() if name.startswith(("sound.", "bottom.", "audio_")))
+
+
+def _fits(ours: Tensor | None, theirs: Tensor) -> bool:
+    return ours is not None and ours.shape == theirs.shape
+
+
+@pytest.mark.parametrize("wrong", [{"rows": "full"}, {"size": 100}, {"n_references": 0}], ids=str)
+def test_impossible_dimensions_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        make_generator(GeneratorDimensions(**{"rows": "lower", "layout": "warping", **wrong}))

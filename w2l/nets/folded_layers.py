@@ -1,0 +1,173 @@
+"""The parts of a network made quick: batch norms folded into convolutions, and what is done between those."""
+
+import copy
+from typing import Literal, Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from w2l.nets.blocks import ConvBlock, UpBlock
+from w2l.nets.generator import GeneratorDimensions
+from w2l.nets.warping import lowest_rows, mixture
+
+Value = TypeVar("Value")
+Activation = Literal["relu", "sigmoid", "none"]
+Foldable = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+
+
+class FoldedConv(nn.Module):
+    """Convolution or transposed convolution with a bias, then what follows it: the input added, ReLU or sigmoid."""
+
+    def __init__(
+        self, conv: nn.Conv2d | nn.ConvTranspose2d, *, residual: bool = False, activation: Activation = "relu"
+    ) -> None:
+        super().__init__()
+        self.conv = conv
+        self.residual = residual
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        out: Tensor = self.conv(x)
+        if self.residual:
+            out = out.add_(x)
+        if self.activation == "relu":
+            return F.relu_(out)
+        return out.sigmoid_() if self.activation == "sigmoid" else out
+
+
+class FoldedJoin(nn.Module):
+    """A 1 x 1 block over features and, at each of their places, one sound; each has its own part of the weights.
+
+    What the sound adds is then computed once and not at each place.
+    """
+
+    def __init__(self, block: ConvBlock, n_features: int) -> None:
+        super().__init__()
+        conv = _fold_convolution(*block.conv_block)
+        if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or block.residual:
+            raise TypeError("only a plain 1 x 1 convolution can be taken apart")
+        features = nn.Conv2d(n_features, conv.out_channels, 1)
+        sound = nn.Conv2d(conv.in_channels - n_features, conv.out_channels, 1, bias=False)
+        assert features.bias is not None
+        assert conv.bias is not None
+        features.weight.data, sound.weight.data = conv.weight[:, :n_features].data, conv.weight[:, n_features:].data
+        features.bias.data = conv.bias.data
+        self.features = nn.Sequential(FoldedConv(features, activation="none"))
+        self.sound = nn.Sequential(FoldedConv(sound, activation="none"))
+
+
+class Operations(Protocol[Value]):
+    """What the way through a folded generator needs done."""
+
+    def convolve(self, blocks: nn.Module, x: Value) -> Value:
+        """A row of folded convolutions, one after the other."""
+
+    def join(self, x: Value, y: Value) -> Value:
+        """The channels of `x`, then those of `y`."""
+
+    def lowest_rows(self, x: Value, n_rows: int) -> Value:
+        """The last `n_rows` rows; there are more."""
+
+    def add_relu(self, x: Value, y: Value) -> Value:
+        """ReLU of the sum; `y` has one place, which counts for all of `x`."""
+
+    def repeat(self, x: Value) -> Value:
+        """Each pixel as two by two."""
+
+    def smooth(self, x: Value) -> Value:
+        """Twice the rows and columns, by bilinear interpolation."""
+
+    def shuffle(self, x: Value) -> Value:
+        """Four channels to two by two pixels of one."""
+
+    def mixture(self, faces: Value, flow: Value, drawn: Value, dimensions: GeneratorDimensions) -> Value:
+        """As `w2l.nets.warping.mixture`."""
+
+
+class TorchOperations:
+    """The operations, done by PyTorch."""
+
+    def convolve(self, blocks: nn.Module, x: Tensor) -> Tensor:
+        """A row of folded convolutions, one after the other."""
+        result: Tensor = blocks(x)
+        return result
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        """The channels of `x`, then those of `y`."""
+        return torch.cat([x, y], dim=1)
+
+    def lowest_rows(self, x: Tensor, n_rows: int) -> Tensor:
+        """The last `n_rows` rows."""
+        return lowest_rows(x, n_rows)
+
+    def add_relu(self, x: Tensor, y: Tensor) -> Tensor:
+        """ReLU of the sum."""
+        return F.relu_(x.add_(y))
+
+    def repeat(self, x: Tensor) -> Tensor:
+        """Each pixel as two by two."""
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+    def smooth(self, x: Tensor) -> Tensor:
+        """Twice the rows and columns, by bilinear interpolation, in float32: a flow needs it."""
+        return F.interpolate(x.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def shuffle(self, x: Tensor) -> Tensor:
+        """Four channels to two by two pixels of one."""
+        return F.pixel_shuffle(x, 2)
+
+    def mixture(self, faces: Tensor, flow: Tensor, drawn: Tensor, dimensions: GeneratorDimensions) -> Tensor:
+        """The references moved, and drawn colours, each with its share; in float32."""
+        return mixture(faces.float(), flow, drawn.float())
+
+
+def fold_blocks(blocks: nn.Module) -> nn.Sequential:
+    """A row of blocks, each folded."""
+    return nn.Sequential(*(fold_block(block) for block in blocks.children()))
+
+
+def fold_block(block: nn.Module) -> FoldedConv:
+    """A block with its norm folded into its convolution."""
+    if isinstance(block, ConvBlock):
+        conv = _fold_convolution(*block.conv_block)
+        return FoldedConv(conv, residual=block.residual, activation="relu" if block.activation else "none")
+    if isinstance(block, UpBlock):
+        return FoldedConv(_fold_convolution(*block.conv_block))
+    raise TypeError(f"a {type(block).__name__} cannot be folded")
+
+
+def _fold_convolution(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
+    folded = fold_norm(conv, norm)
+    if isinstance(folded, nn.Linear):
+        raise TypeError("a linear layer is no part of the generator's blocks")
+    return folded
+
+
+def fold_norm(layer: nn.Module, norm: nn.Module) -> Foldable:
+    """The layer, a convolution in two dimensions or a linear one, that does what `layer` and then `norm` do.
+
+    Raises TypeError for other layers and for norms that are no batch norms with running statistics.
+    """
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) or not isinstance(norm, norms):
+        raise TypeError(f"{type(layer).__name__} and {type(norm).__name__} cannot be folded")
+    if norm.running_mean is None or norm.running_var is None:
+        raise TypeError("a batch norm without running statistics cannot be folded")
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    along_outputs = [1] * layer.weight.dim()
+    along_outputs[1 if isinstance(layer, nn.ConvTranspose2d) else 0] = -1
+    bias = 0.0 if layer.bias is None else layer.bias.double()
+    folded = copy.deepcopy(layer)
+    folded.weight = nn.Parameter((layer.weight.double() * scale.reshape(along_outputs)).to(layer.weight.dtype))
+    shifted = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+    folded.bias = nn.Parameter(shifted.to(layer.weight.dtype))
+    return folded
+
+
+def fold_plain(conv: nn.Module, activation: Activation) -> FoldedConv:
+    """A convolution that no norm follows."""
+    if not isinstance(conv, nn.Conv2d):
+        raise TypeError(f"a {type(conv).__name__} cannot be folded")
+    return FoldedConv(copy.deepcopy(conv), activation=activation)

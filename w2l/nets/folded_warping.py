@@ -1,0 +1,83 @@
+"""The warping generator made quick, told as the way that `w2l.nets.folded` walks: PyTorch here, a graph elsewhere."""
+
+import torch
+from torch import Tensor, nn
+
+from w2l.nets.blocks import ConvBlock, fold_time, unfold_time
+from w2l.nets.folded_layers import (
+    FoldedJoin,
+    Operations,
+    TorchOperations,
+    Value,
+    fold_blocks,
+    fold_plain,
+)
+from w2l.nets.warping import MARGIN, WarpingGenerator, level_width, n_halvings
+
+
+class FoldedWarping(nn.Module):
+    """What `w2l.nets.folded.fold` gives of a warping generator; `first_row` is the first row that it generates.
+
+    All of the lower half is computed, and the rows above `first_row` are cut off at the end: what is pasted of an
+    aligned face begins at the half.
+    """
+
+    def __init__(self, generator: WarpingGenerator, first_row: int) -> None:
+        super().__init__()
+        dims = generator.dimensions
+        self.dimensions = dims
+        self.first_row = max(first_row, dims.size // 2)
+        self.encoder = nn.ModuleList(fold_blocks(block) for block in generator.encoder.values())
+        self.audio_encoder = fold_blocks(generator.audio_encoder)
+        self.sound = nn.ModuleList(_join(block, level_width(dims.width, n)) for n, block in enumerate(generator.sound))
+        self.bottom = fold_blocks(generator.bottom)
+        self.decoder = nn.ModuleList(fold_blocks(block) for block in generator.decoder.values())
+        self.flow = nn.Sequential(fold_plain(generator.flow, "none"))
+        # A ReLU before the pixels are shuffled does what one after does.
+        self.to_pixels = nn.Sequential(fold_plain(generator.to_pixels, "relu"))
+        self.output = nn.Sequential(*fold_blocks(generator.finest), fold_plain(generator.output, "none"))
+
+    def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
+        """As `WarpingGenerator.forward`, but the rows from `first_row` on: (batch, 3, size - first_row, size)."""
+        if faces.dim() == 5:
+            generated = self._generate(mel.transpose(0, 1).flatten(0, 1), fold_time(faces))
+            return unfold_time(generated, faces.shape[2])
+        return self._generate(mel, faces)
+
+    def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
+        return self.walk(TorchOperations(), mel, faces.contiguous(memory_format=torch.channels_last))
+
+    def walk(self, do: Operations[Value], mel: Value, faces: Value) -> Value:
+        """The way from inputs to output, told once for all that can `do` it."""
+        features, skips = faces, []
+        for block in self.encoder:
+            features = do.convolve(block, features)
+            skips.append(features)
+        heard = do.convolve(self.audio_encoder, mel)
+        half = self.dimensions.size // 2
+        n_rows = self.dimensions.size >> n_halvings(self.dimensions.size)
+        x = do.convolve(self.bottom, self._joined(do, 0, skips.pop(), heard))
+        x = do.lowest_rows(x, n_rows // 2 + MARGIN)
+        for level, block in enumerate(self.decoder, 1):
+            n_rows *= 2
+            kept = n_rows // 2 + MARGIN
+            x = do.lowest_rows(do.repeat(x), kept)
+            x = do.convolve(block, do.join(x, do.lowest_rows(skips.pop(), kept)))
+            if level < len(self.sound):
+                x = self._joined(do, level, x, heard)
+        flow = do.lowest_rows(do.smooth(do.convolve(self.flow, x)), half)
+        drawn = do.lowest_rows(do.convolve(self.output, do.shuffle(do.convolve(self.to_pixels, x))), half)
+        picture = do.mixture(faces, flow, drawn, self.dimensions)
+        n_shown = self.dimensions.size - self.first_row
+        return picture if n_shown == half else do.lowest_rows(picture, n_shown)
+
+    def _joined(self, do: Operations[Value], level: int, x: Value, heard: Value) -> Value:
+        join = self.sound[level]
+        assert isinstance(join, FoldedJoin)
+        return do.add_relu(do.convolve(join.features, x), do.convolve(join.sound, heard))
+
+
+def _join(block: nn.Module, n_features: int) -> FoldedJoin:
+    if not isinstance(block, ConvBlock):
+        raise TypeError(f"a {type(block).__name__} cannot be folded")
+    return FoldedJoin(block, n_features)

@@ -1,0 +1,174 @@
+"""A generator that moves the references' pixels to where the mouth needs them, and draws only what they do not show.
+
+What is drawn anew from few training faces turns soft and takes on their colours; what is moved stays sharp and stays
+the person's own. Flow and mixture are predicted as in Siarohin et al., "First Order Motion Model for Image Animation"
+(2019), from sound and faces as in Wav2Lip (Prajwal et al., 2020). Upsampling repeats pixels before a convolution, and
+the last step begins as one that does (Aitken et al., 2017), so that no checkerboard appears.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from w2l.nets.blocks import ConvBlock, audio_encoder, fold_time, residual_blocks, unfold_time
+from w2l.nets.generator import Generator, GeneratorDimensions
+
+COARSEST = 8
+"""Faces are halved until their grid has at most so many rows and columns."""
+WIDTHS = (12, 8, 4, 2)
+"""Channels of the levels in units of ``width``, coarsest first; finer ones than these have 1."""
+SOUND_LEVELS = 3
+"""Levels, from the coarsest, that the sound enters."""
+REACH = 0.25
+"""Farthest that a pixel is moved, across and down, in sides of the face."""
+MARGIN = 1
+"""Rows above the lower half that every level of the decoder computes, so that the half's first row has a neighbour."""
+
+
+class WarpingGenerator(nn.Module):
+    """Encoder over all faces, sound joined in at its coarsest levels, decoder over the lower half.
+
+    All levels are named by their distance from the coarsest, so that weights for 96 pixels fit those of 192 but for
+    the finest level.
+    """
+
+    def __init__(self, dimensions: GeneratorDimensions) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        n_levels = n_halvings(dimensions.size)
+        widths = [level_width(dimensions.width, level) for level in range(n_levels)]
+        self.encoder = nn.ModuleDict()
+        n_in = 3 * (1 + dimensions.n_references)
+        for level in reversed(range(n_levels)):
+            first = level == n_levels - 1
+            down = ConvBlock(n_in, widths[level], 5 if first else 3, 2, 2 if first else 1)
+            self.encoder[str(level)] = nn.Sequential(down, *residual_blocks(widths[level], 1 if first else 2))
+            n_in = widths[level]
+        self.audio_encoder = audio_encoder(dimensions.width, 1)
+        embedding = 16 * dimensions.width
+        self.sound = nn.ModuleList(
+            ConvBlock(width + embedding, width, 1) for width in widths[: min(SOUND_LEVELS, n_levels)]
+        )
+        self.bottom = nn.Sequential(*residual_blocks(widths[0], 2))
+        self.decoder = nn.ModuleDict()
+        for level in range(1, n_levels):
+            up = ConvBlock(widths[level - 1] + widths[level], widths[level], 3, 1, 1)
+            self.decoder[str(level)] = nn.Sequential(up, *residual_blocks(widths[level], 2))
+        finest, n_references = widths[-1], dimensions.n_references
+        self.flow = nn.Conv2d(finest, 2 * n_references, 3, 1, 1)
+        self.to_pixels = nn.Conv2d(finest, 4 * dimensions.width, 3, 1, 1)
+        self.finest = nn.Sequential(*residual_blocks(dimensions.width, 1))
+        self.output = nn.Conv2d(dimensions.width, 3 + 1 + n_references, 3, 1, 1)
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Begins with references that stay where they are and finer pixels that repeat the coarse ones."""
+        for tensor in self.flow.parameters():
+            nn.init.zeros_(tensor)
+        for tensor in self.to_pixels.parameters():
+            tensor.copy_(tensor[::4].repeat_interleave(4, dim=0))
+
+    def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
+        """The lower half of faces that say what is in the mel windows.
+
+        Parameters
+        ----------
+        mel : (batch, 1, 80, 16) or (batch, frames, 1, 80, 16)
+            One mel window a frame, in [-4, 4].
+        faces : (batch, 3 * (1 + n_references), size, size) or (batch, channels, frames, size, size)
+            The masked face, then the references, in [0, 1].
+
+        Returns
+        -------
+        generated : (batch, 3, size / 2, size) or (batch, 3, frames, size / 2, size)
+            In [0, 1].
+        """
+        if faces.dim() == 5:
+            generated = self._generate(mel.transpose(0, 1).flatten(0, 1), fold_time(faces))
+            return unfold_time(generated, faces.shape[2])
+        return self._generate(mel, faces)
+
+    def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
+        size = self.dimensions.size
+        features, skips = faces, []
+        for block in self.encoder.values():
+            features = block(features)
+            skips.append(features)
+        heard = self.audio_encoder(mel)
+        x = self.bottom(self._joined(0, skips.pop(), heard))
+        x = lowest_rows(x, x.shape[-2] // 2 + MARGIN)
+        for level, block in enumerate(self.decoder.values(), 1):
+            skip = skips.pop()
+            n_rows = skip.shape[-2] // 2 + MARGIN
+            x = lowest_rows(F.interpolate(x, scale_factor=2.0, mode="nearest"), n_rows)
+            x = block(torch.cat([x, lowest_rows(skip, n_rows)], dim=1))
+            if level < len(self.sound):
+                x = self._joined(level, x, heard)
+        flow = F.interpolate(self.flow(x).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+        pixels = F.relu(F.pixel_shuffle(self.to_pixels(x), 2))
+        drawn = self.output(self.finest(pixels)).float()
+        return mixture(faces.float(), lowest_rows(flow, size // 2), lowest_rows(drawn, size // 2))
+
+    def _joined(self, level: int, x: Tensor, heard: Tensor) -> Tensor:
+        out: Tensor = self.sound[level](torch.cat([x, heard.expand(-1, -1, *x.shape[-2:])], dim=1))
+        return out
+
+
+def make_generator(dimensions: GeneratorDimensions) -> Generator | WarpingGenerator:
+    """A generator of any layout, with random weights."""
+    return WarpingGenerator(dimensions) if dimensions.layout == "warping" else Generator(dimensions)
+
+
+def n_halvings(size: int) -> int:
+    """How often a face of `size` pixels is halved: 4 times for 96 and 128, 5 for 192 and 256."""
+    count = 0
+    while size > COARSEST and size % 2 == 0:
+        size, count = size // 2, count + 1
+    return count
+
+
+def level_width(width: int, level: int) -> int:
+    """Channels of a level, 0 the coarsest."""
+    return width * (WIDTHS[level] if level < len(WIDTHS) else 1)
+
+
+def lowest_rows(x: Tensor, n_rows: int) -> Tensor:
+    """The last `n_rows` rows."""
+    return x[..., -n_rows:, :]
+
+
+def places(size: int) -> Tensor:
+    """Where the pixels of the lower half lie, across and down, from -1 to 1 over the face: (size / 2, size, 2)."""
+    x = (torch.arange(size) * 2 + 1) / size - 1
+    y = x[size // 2 :, None]
+    return torch.stack([x[None, :].expand(len(y), -1), y.expand(-1, size)], dim=-1)
+
+
+def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
+    """The lower half: references moved along a flow, and drawn colours, each with its share.
+
+    Parameters
+    ----------
+    faces : (batch, 3 * (1 + references), size, size)
+        The masked face, then the references.
+    flow : (batch, 2 * references, size / 2, size)
+        Where each pixel comes from, across and down; its tanh times `REACH`, in sides of the face.
+    drawn : (batch, 4 + references, size / 2, size)
+        Colours before the sigmoid, then the shares of the drawn colours and of each reference before the softmax.
+
+    Returns
+    -------
+    picture : (batch, 3, size / 2, size)
+    """
+    size, n_references = faces.shape[-1], flow.shape[1] // 2
+    shares = drawn[:, 3:].softmax(dim=1)
+    picture = shares[:, :1] * drawn[:, :3].sigmoid()
+    moved = 2 * REACH * torch.tanh(flow)  # grid_sample counts from -1 to 1
+    home = places(size).to(flow.device)
+    for number in range(n_references):
+        grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)
+        reference = faces[:, 3 * (number + 1) : 3 * (number + 2)]
+        warped = F.grid_sample(reference, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        picture = picture + shares[:, number + 1 : number + 2] * warped
+    return picture
