@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from w2l.cache import Cache
+from w2l.data.words import read_words
 from w2l.errors import ConfigError, MediaError, NoFaceError
 from w2l.faces.crop import CropSpec
 from w2l.faces.detector import Detection
@@ -21,7 +22,7 @@ from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 from w2l.metrics.columns import Column
 from w2l.metrics.view import Hearing, View
-from w2l.score.bench import Bench, Embedder, Embeddings, read_words
+from w2l.score.bench import Bench, Embedder, Embeddings
 from w2l.score.clip import Measured, measure_clip
 from w2l.score.data import Sample
 from w2l.score.settings import ScoreSettings, Variant

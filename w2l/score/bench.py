@@ -1,6 +1,5 @@
 """The scorer's tools, made once a process: the judge, the face detector, and the networks behind the measures."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from w2l import weights
 from w2l.cache import Cache
+from w2l.data.words import Words, read_words
 from w2l.device import choose
 from w2l.errors import CheckpointError, ConfigError
 from w2l.faces.crop import CropSpec
@@ -43,7 +43,6 @@ ALL_COLUMNS = (
 )  # fmt: skip
 """All that can be measured, for ``--explain``."""
 Embeddings = NDArray[np.float32]
-Words = dict[str, tuple[tuple[float, float, str], ...]]
 
 
 class Embedder(Protocol):
@@ -190,25 +189,3 @@ def features_measure(bench: Bench, with_reference: bool) -> FaceFeatures | None:
         return None
     settings = bench.settings
     return FaceFeatures(bench.source, settings.fid_region, settings.fid_every, with_reference)
-
-
-def read_words(path: Path) -> Words:
-    """The words of each clip, from a table with the columns clip, start_s, end_s, word, between tabs.
-
-    Raises ConfigError, with the line, for what is no such table.
-    """
-    found: dict[str, list[tuple[float, float, str]]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        try:
-            for row in reader:
-                words = found.setdefault(row["clip"], [])
-                words.append((float(row["start_s"]), float(row["end_s"]), row["word"]))
-        except (KeyError, TypeError, ValueError, csv.Error) as error:  # a text of another encoding is a ValueError
-            raise ConfigError(
-                f"{path}, line {reader.line_num + isinstance(error, UnicodeError)}: expected clip, start_s, end_s and "
-                "word between tabs"
-            ) from error
-    if not found:
-        raise ConfigError(f"{path} holds no words; a heading clip, start_s, end_s, word and a line a word belong there")
-    return {clip: tuple(words) for clip, words in found.items()}

@@ -1,0 +1,31 @@
+"""What is said in each clip and when: the words of a corpus, from a table."""
+
+import csv
+from pathlib import Path
+
+from w2l.errors import ConfigError
+
+Words = dict[str, tuple[tuple[float, float, str], ...]]
+"""Clip -> its words: start and end in seconds, and the word."""
+
+
+def read_words(path: Path) -> Words:
+    """The words of each clip, from a table with the columns clip, start_s, end_s, word, between tabs.
+
+    Raises ConfigError, with the line, for what is no such table.
+    """
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        try:
+            for row in reader:
+                words = found.setdefault(row["clip"], [])
+                words.append((float(row["start_s"]), float(row["end_s"]), row["word"]))
+        except (KeyError, TypeError, ValueError, csv.Error) as error:  # a text of another encoding is a ValueError
+            raise ConfigError(
+                f"{path}, line {reader.line_num + isinstance(error, UnicodeError)}: expected clip, start_s, end_s and "
+                "word between tabs"
+            ) from error
+    if not found:
+        raise ConfigError(f"{path} holds no words; a heading clip, start_s, end_s, word and a line a word belong there")
+    return {clip: tuple(words) for clip, words in found.items()}
