@@ -1,74 +1,53 @@
-"""train: crops and mels of the cache, and an expert -> a generator."""
+"""train: the cache and an expert -> a generator; clips of one person -> a generator tuned to them."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from stages.options import Common, common_options
-from w2l import config, weights
 from w2l.cache import Cache
-from w2l.data.dataset import crop_spec, open_splits
-from w2l.device import choose
-from w2l.files import fingerprint
-from w2l.training.generator_task import GeneratorSettings, GeneratorTask
-from w2l.training.loop import fit
-
-logger = logging.getLogger(__name__)
-STAGE = "train"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the training ended with."""
-
-    model: Path
-    """The best model file."""
-    steps: int
-    scores: dict[str, float]
-    """Of the last validation."""
-    samples: Path
-    """Folder of the sample sheets."""
-
-
-def run(
-    settings: GeneratorSettings, cache: Cache, name: str = "generator", device: str = "auto", force: bool = False
-) -> Result:
-    """Trains the run `name`, or goes on with it, until its steps are done."""
-    crop = crop_spec(cache)
-    where = choose(device)
-    expert = weights.load(settings.expert, "expert", cache, where) if settings.sync else None
-    init = weights.load(settings.init, "generator", cache, where) if settings.init else None
-    train, val = open_splits(cache, crop)
-    taught = f"taught by {expert.path}" if expert else "reconstruction only"
-    logger.info("%d tracks to train on, %d to validate on; %s", len(train), len(val), taught)
-    folder = cache.run_folder(name)
-    identity = config.plain(settings)
-    identity["loop"] = {"steps": settings.loop.steps}
-    identity["models"] = [fingerprint(config.plain(model.card)) for model in (expert, init) if model]
-    task = GeneratorTask(settings, train, val, crop, expert, where, f"{len(train)} tracks", init)
-    text = config.dump(settings, STAGE)
-    progress = fit(task, folder, settings.loop, identity, settings.warm_up, text, anew=force)
-    return Result(folder / "generator-best.safetensors", progress.step, progress.scores, folder / "samples")
+from w2l.training.generator_run import PERSON, STAGE, PersonSettings, train_generator, tune_to_person
+from w2l.training.generator_settings import GeneratorSettings
+from w2l.training.parallel import is_first
 
 
 @click.command(STAGE)
-@click.option("--run", "name", default="generator", show_default=True, help="Name of the run in the cache.")
-@click.option("--expert", help="Run, file or `w2l` (shipped) that teaches sync  [expert]")
+@click.option("--run", "name", help=f"Name of the run in the cache  [generator, or {PERSON} with --person]")
+@click.option("--expert", help="Run, file or `w2l` (shipped) that teaches sync  [expert, or w2l with --person]")
+@click.option("--init", help="Run, file or `w2l` (shipped) whose weights are the start  [none, or w2l with --person]")
+@click.option("--person", "clips", multiple=True, type=click.Path(path_type=Path),
+              help="A clip of the person to tune to; may be repeated. The cache's own clips are not used.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Start the run anew.")
 @common_options
-def command(name: str, expert: str | None, force: bool, common: Common) -> None:
-    """Trains the generator: L1 + sync from the frozen expert + an adversarial term.
+def command(
+    name: str | None, expert: str | None, init: str | None, clips: tuple[Path, ...], force: bool, common: Common
+) -> None:
+    """Trains the generator: L1, sync from the frozen expert, and what else the recipe weighs.
 
-    Run it again to go on after a stop; the result is the same as without the stop. Look at the sheets in the run's
-    samples folder: reference, masked, generated, real.
+    Run it again to go on after a stop; the result is the same as without the stop. Look at report.html in the run's
+    folder: curves, and sheets of reference, masked, generated and real faces.
+
+    With --person a trained generator is tuned to one face: seconds at the end of each clip are held out, and the run
+    ends when they get no better. Ten seconds are little, a few minutes are good.
+
+    Several GPUs train one batch together under torchrun, as with train-expert.
 
     \b
     w2l train --config examples/wav2lip-gan.yaml
-    w2l train --expert w2l --set width=8 --set loop.steps=5000
+    w2l train --expert w2l --set scale=small --set loop.steps=5000
+    w2l train --init w2l --person interview.mp4 --person statement.mp4
     """
-    settings = common.settings(GeneratorSettings, STAGE, expert=expert)
-    result = run(settings, Cache.open(common.cache), name, common.device, force)
-    scores = ", ".join(f"{key} {value:.4f}" for key, value in result.scores.items())
-    common.show(asdict(result), f"{result.model}\n{result.steps} steps; {scores}; samples in {result.samples}")
+    if not is_first():
+        logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
+    if clips:
+        tuning = common.settings(PersonSettings, STAGE, expert=expert, init=init)
+        cache = Cache.open(common.cache, create=True)
+        result = tune_to_person(tuning, clips, cache, name or PERSON, common.device, force)
+    else:
+        settings = common.settings(GeneratorSettings, STAGE, expert=expert, init=init)
+        result = train_generator(settings, Cache.open(common.cache), name or "generator", common.device, force)
+    if is_first():
+        scores = ", ".join(f"{key} {value:.4f}" for key, value in result.scores.items())
+        common.show(asdict(result), f"{result.model}\n{result.steps} steps; {scores}; samples in {result.samples}")

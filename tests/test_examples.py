@@ -12,7 +12,7 @@ from w2l.media.audio import read_audio
 from w2l.media.video import probe
 from w2l.timing import SAMPLE_RATE
 from w2l.training.expert_task import ExpertSettings
-from w2l.training.generator_task import GeneratorSettings
+from w2l.training.generator_settings import GeneratorSettings
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

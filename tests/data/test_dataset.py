@@ -15,8 +15,8 @@ from tiny_cache import ALIGNED, JUDGE, add_track, numbered_cache, talking_cache
 from w2l.cache import Cache
 from w2l.data import dataset
 from w2l.data.augment import AugmentSettings
-from w2l.data.dataset import Tracks, crop_spec, generator_batch, open_splits
-from w2l.data.windows import generator_mels, is_silent, window_columns
+from w2l.data.dataset import Tracks, crop_spec, open_splits
+from w2l.data.windows import is_silent, window_columns
 from w2l.errors import CacheError, TrainingError
 from w2l.faces.crop import CropSpec
 from w2l.timing import window_start
@@ -45,55 +45,6 @@ def same(one: object, two: object) -> bool:
         np.array_equal(getattr(one, field.name), getattr(two, field.name))
         for field in dataclasses.fields(one)  # type: ignore[arg-type]
     )
-
-
-class TestGeneratorBatch:
-    def test_it_depends_on_seed_and_step_alone(self, numbered: Tracks) -> None:
-        def batch(seed: int, step: int) -> dataset.GeneratorBatch:
-            return generator_batch(numbered, seed, step, 3, 2, True, AugmentSettings())
-
-        assert same(batch(1, 5), batch(1, 5))
-        assert not same(batch(1, 5), batch(1, 6))
-        assert not same(batch(1, 5), batch(2, 5))
-
-    def test_each_frame_hears_the_window_one_frame_early(self, numbered: Tracks) -> None:
-        batch = generator_batch(numbered, 0, 0, 20, 1, True, OFF)
-        for faces, mels, heard in zip(batch.target, batch.mels, batch.expert_mels):
-            track, frame = where(faces)
-            np.testing.assert_array_equal(frame, frame[0] + np.arange(5))
-            np.testing.assert_allclose(mels, generator_mels(numbered.mel(track[0]), int(frame[0])), atol=1e-6)
-            np.testing.assert_allclose(heard[0], (window_start(int(frame[0])) + np.arange(16)) / 100, atol=1e-6)
-
-    @pytest.mark.parametrize("still", [True, False], ids=["still", "consecutive"])
-    def test_references_lie_outside_the_target(self, numbered: Tracks, still: bool) -> None:
-        seen = set()
-        for step in range(40):
-            batch = generator_batch(numbered, 0, step, 6, 2, still, OFF)
-            track, frame = where(batch.target)
-            for channels in (slice(0, 3), slice(3, 6)):
-                of_track, of_frame = where(batch.reference[..., channels])
-                np.testing.assert_array_equal(of_track, track)
-                assert not (of_frame[:, :, None] == frame[:, None, :]).any()
-                np.testing.assert_array_equal(of_frame, of_frame[:, :1] + np.arange(5) * (not still))
-                seen |= set(of_frame.ravel().tolist())
-        assert seen == set(range(60))  # every frame may be a reference
-
-    def test_short_clips_take_what_there_is(self, tmp_path: Path) -> None:
-        tracks = open_all(numbered_cache(tmp_path / "cache", (6,)))
-        frame = where(generator_batch(tracks, 0, 0, 8, 1, True, OFF).target)[1]
-        reference = where(generator_batch(tracks, 0, 0, 8, 1, True, OFF).reference)[1]
-        assert not (reference[:, :1] == frame).any()
-        assert generator_batch(tracks, 0, 0, 8, 1, False, OFF).reference.shape == (8, 5, SIZE, SIZE, 3)
-
-    def test_target_and_reference_look_alike(self, tmp_path: Path) -> None:
-        """They are mirrored and tinted together: the reference tells the generator how the face looks."""
-        rng = np.random.default_rng(0)
-        image = np.repeat(rng.integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8), 30, axis=0)
-        cache = Cache.open(tmp_path / "cache", create=True)
-        add_track(cache, "still", image, {"mel": np.zeros((80, 97), np.float32)}, ALIGNED)
-        batch = generator_batch(open_all(cache), 0, 0, 8, 1, True, AugmentSettings())
-        np.testing.assert_array_equal(batch.target, batch.reference)
-        assert not (batch.target == image[0]).all(axis=(1, 2, 3, 4)).any()
 
 
 class TestSplits:
@@ -182,16 +133,6 @@ def test_a_shifted_track_is_in_sync_as_seen(tmp_path: Path, offset: int, crop: C
             columns = window_start(sound) + np.arange(window_columns(n_frames))
             np.testing.assert_allclose(heard[0], columns / 100, atol=1e-6)
     assert len(tracks.frames(0)) >= tracks.counts[0] + n_frames - 1
-
-
-def test_a_shifted_track_in_a_generators_batch(tmp_path: Path) -> None:
-    cache = numbered_cache(tmp_path / "cache", (60,))
-    tracks = Tracks(cache, [replace(row, offset=-7) for row in cache.tracks()], ALIGNED)
-    batch = generator_batch(tracks, 0, 0, 16, 1, True, OFF)
-    for faces, heard in zip(batch.target, batch.expert_mels):
-        np.testing.assert_allclose(
-            heard[0], (window_start(int(where(faces)[1][0]) + 7) + np.arange(16)) / 100, atol=1e-6
-        )
 
 
 @pytest.mark.parametrize("n_frames", [5, 16])

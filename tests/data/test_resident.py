@@ -77,10 +77,10 @@ class TestSameBatches:
     def test_only_what_can_be_seen_is_kept(self, tracks: Tracks) -> None:
         seen = ResidentLoader(tracks, Drawing(replace(SMALL, augment=STILL), 0), CPU)
         whole = ResidentLoader(tracks, Drawing(replace(SMALL, augment=MOVING), 0), CPU)
-        assert seen.frames.shape[1] == ALIGNED.size // 2
-        assert whole.frames.shape[1] == ALIGNED.size
-        assert seen.frames.numel() == crop_bytes(tracks, STILL)
-        assert whole.frames.numel() == crop_bytes(tracks, MOVING)
+        assert seen.crops.frames.shape[1] == ALIGNED.size // 2
+        assert whole.crops.frames.shape[1] == ALIGNED.size
+        assert seen.crops.frames.numel() == crop_bytes(tracks, STILL)
+        assert whole.crops.frames.numel() == crop_bytes(tracks, MOVING)
 
 
 @pytest.mark.parametrize("first_row", [0, 24])

@@ -1,9 +1,11 @@
 """train from the command line: results, what it refuses in one line, and SIGKILL without a trace."""
 
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,13 +19,15 @@ from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
-from w2l.training.generator_task import GeneratorSettings
+from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state, read_card, save_model
+from w2l.training.generator_settings import GeneratorSettings
+from w2l.training.generator_task import GeneratorTask
 
 CROP = CropSpec("aligned", 32)
-TINY = ["width=2", "batch_size=2", "validation_batches=1", "sync=0.1", "sync_ramp=4", "discriminator_width=2",
-        "loop.steps=6", "loop.log_every=1", "loop.validate_every=3", "loop.checkpoint_every=2"]  # fmt: skip
-GAN = [*TINY, "adversarial=0.05", "adversarial_start=1"]
+TINY = ["width=2", "sampling.batch_size=2", "validation_batches=1", "validation_tracks=0", "l1=0.85", "sync=0.1",
+        "schedule.sync=[0, 4]", "discriminator.width=2", "loop.steps=6", "loop.log_every=1", "loop.validate_every=3",
+        "loop.checkpoint_every=2"]  # fmt: skip
+GAN = [*TINY, "adversarial=0.05", "schedule.adversarial=[1, 0]"]
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +68,9 @@ def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture
     cli.main(arguments(cache, settings=GAN))
     out, err = capsys.readouterr()
     folder = cache.run_folder("generator")
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.iterdir()} - {"tensorboard"} == {
         "config.yaml", "log.jsonl", "state.pt", "samples", "generator-best.safetensors", "generator-latest.safetensors",
-        "discriminator-best.safetensors", "discriminator-latest.safetensors",
+        "discriminator-best.safetensors", "discriminator-latest.safetensors", "report.html", "curves.png",
     }  # fmt: skip
     assert {path.name for path in (folder / "samples").iterdir()} == {"step000000003.png", "step000000006.png"}
     assert out.splitlines()[0] == str(folder / "generator-best.safetensors")
@@ -89,7 +93,7 @@ def test_without_sync_no_expert_is_needed(cache: Cache, capsys: pytest.CaptureFi
 
 def test_from_the_weights_of_another_run(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(arguments(cache))
-    cli.main(arguments(cache, "--run", "second", "--set", "init=generator", "--set", "lr=1e-9"))
+    cli.main(arguments(cache, "--run", "second", "--init", "generator", "--set", "lr=1e-9"))
     capsys.readouterr()
     first, second = (cache.run_folder(run) for run in ("generator", "second"))
     begun = load_model(first / "generator-best.safetensors", "generator").network.state_dict()
@@ -111,11 +115,13 @@ def test_a_changed_expert_is_another_run(cache: Cache, capsys: pytest.CaptureFix
     ("more", "status", "said"),
     [
         (["--set", "sinc=1"], 2, "unknown setting train.sinc; did you mean sync?"),
-        (["--set", "sync=0.6", "--set", "adversarial=0.5"], 2, "together less than 1"),
-        (["--set", "batch_size=0"], 2, "at least 1"),
-        (["--set", "discriminator_frames=2"], 2, "must be 1 or 5"),
+        (["--set", "sync=-1"], 2, "at least 0"),
+        (["--set", "sampling.batch_size=0"], 2, "at least 1"),
+        (["--set", "discriminator.frames=2"], 2, "must be 1 or 5"),
+        (["--set", "words=nowhere.tsv"], 2, "words nowhere.tsv is no file"),
+        (["--set", "loop.patience=-1"], 2, "patience must be at least 0"),
         (["--expert", "nobody"], 1, "no expert named 'nobody': no such file, and the experts here are"),
-        (["--set", "init=nobody"], 1, "no generator named 'nobody'"),
+        (["--init", "nobody"], 1, "no generator named 'nobody'"),
         (["--device", "cuda"], 2, "no CUDA GPU"),
     ],
 )
@@ -132,7 +138,6 @@ def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture
         return refused(capsys, arguments(cache, "--expert", str(path)), status)
 
     other = put_expert(tmp_path / "other.safetensors", CropSpec("aligned", 64))
-    assert "trained on aligned crops of 64 px" in trained_by(other, 2)
     box = put_expert(tmp_path / "box.safetensors", CropSpec("box", 32))
     assert "trained on box crops" in trained_by(box, 2)
     judge = Judge(JudgeDimensions(64, 2))
@@ -166,20 +171,54 @@ def test_crops_made_anew_want_another_run(cache: Cache, capsys: pytest.CaptureFi
 
 
 def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
-    longer = [
-        *GAN[:6],
-        *GAN[-2:],
-        "loop.steps=14",
-        "loop.log_every=1",
-        "loop.validate_every=6",
-        "loop.checkpoint_every=4",
-    ]
+    longer = [*GAN, "loop.steps=14", "loop.validate_every=6", "loop.checkpoint_every=4"]
     killed, whole = cache.run_folder("killed"), cache.run_folder("whole")
     kill_at_line(arguments(cache, "--run", "killed", settings=longer), killed / "log.jsonl", 7)
     cli.main(arguments(cache, "--run", "killed", settings=longer))
     assert "goes on at step" in capsys.readouterr().err
     cli.main(arguments(cache, "--run", "whole", settings=longer))
     assert content(killed) == content(whole)
+
+
+@pytest.mark.parametrize("settings", [["sync=0"], ["sync=0.1"]], ids=["alone", "taught"])
+def test_a_loss_that_is_no_number(settings: list[str], cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    """A learning rate that turns all weights into infinities: the first update is made, the second finds no number."""
+    ruined = [*TINY, *settings, "lr=1e38", "clip_norm=1e30", "warm_up=0", "loop.checkpoint_every=1"]
+    said = refused(capsys, arguments(cache, settings=ruined), 1)
+    assert "l1 is nan at step 1, in a batch of clip" in said
+    assert f"what was saved at step 1 is kept in {cache.run_folder('generator')}" in said
+    assert "lower the learning rate" in said
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system itself refuses to write more of the state, as it would on a full disk, when half of it is written."""
+    cli.main(arguments(cache, "--run", "whole", settings=GAN))
+    capsys.readouterr()
+    full, whole = cache.run_folder("full"), cache.run_folder("whole")
+    models = max(path.stat().st_size for path in whole.glob("*.safetensors"))
+    limit = (models + (whole / "state.pt").stat().st_size) // 2
+    assert models < limit < (whole / "state.pt").stat().st_size
+    step, before = GeneratorTask.step, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def until_full(task: GeneratorTask, number: int, batch: Any) -> dict[str, float]:
+        if number == 3:  # the checkpoint after the second step is there, the one after the fourth is next
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        return step(task, number, batch)
+
+    monkeypatch.setattr(GeneratorTask, "step", until_full)
+    try:
+        said = refused(capsys, arguments(cache, "--run", "full", settings=GAN), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    monkeypatch.undo()
+    assert "state.pt cannot be written" in said
+    assert load_state(full / "state.pt")["step"] == 2
+    assert not list(full.rglob(".tmp-*"))
+    cli.main(arguments(cache, "--run", "full", settings=GAN))
+    assert "goes on at step 2" in capsys.readouterr().err
+    assert content(full) == content(whole)
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "a/b", ".hidden"])

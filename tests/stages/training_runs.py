@@ -46,5 +46,11 @@ def kill_at_line(given: list[str], log: Path, n_lines: int) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files of a run but its state, which may store the same strings once or twice."""
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "state.pt"}
+    """All files of a run that two equal runs share byte for byte.
+
+    Its state may store the same strings once or twice, its page and its curves name the run, and TensorBoard's files
+    hold the time.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "tensorboard"]
+    odd = ("state.pt", "report.html", "curves.png")
+    return {path.name: path.read_bytes() for path in files if path.name not in odd}

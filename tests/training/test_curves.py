@@ -15,9 +15,9 @@ from w2l.training.curves import (
     draw_curves,
     draw_gap_comparison,
     draw_similarities,
-    read_log,
     write_curves,
 )
+from w2l.training.run_log import read_log, smooth
 from w2l.training.scores import GAPS
 
 
@@ -106,9 +106,9 @@ class TestPictures:
 
     def test_smoothing_keeps_straight_lines(self) -> None:
         line = np.linspace(3, 7, 50)
-        np.testing.assert_allclose(curves._smooth(line), line)
+        np.testing.assert_allclose(smooth(line), line)
         rough = line + np.random.default_rng(0).normal(0, 1, 50)
-        assert np.std(curves._smooth(rough) - line) < 0.7 * np.std(rough - line)
+        assert np.std(smooth(rough) - line) < 0.7 * np.std(rough - line)
 
     def test_by_gap_and_similarities(self, tmp_path: Path) -> None:
         draw_gap_comparison({"a": dict.fromkeys(GAPS, 0.9), "b": {1: 0.5, 5: 0.7}}, tmp_path / "gap.png")

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from w2l.files import write_text
 from w2l.locks import claim
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.training import loop
-from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state
+from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state, save_state
 from w2l.training.loop import LoopSettings, Surroundings, Validation, fit
 from w2l.training.parallel import Ranks
 
 SETTINGS = LoopSettings(steps=12, log_every=2, validate_every=4, checkpoint_every=3)
 IDENTITY = {"lr": 0.01}
 QUALITIES = {4: 0.2, 8: 0.9, 12: 0.5}
+PATIENT = LoopSettings(steps=12, log_every=2, validate_every=2, checkpoint_every=5, patience=2)
+FALLING = {2: 0.2, 4: 0.5, 6: 0.9, 8: 0.8, 10: 0.7, 12: 1.0}
+"""Qualities that get no better for twice `validate_every` after step 6, but once more at the end."""
 
 
 class FakeTask:
@@ -291,6 +295,95 @@ class TestResume:
         assert all(torch.equal(a, b) for a, b in zip(often.net.state_dict().values(), seldom.net.state_dict().values()))
 
 
+class TestPatience:
+    def test_the_run_ends_with_its_best_model(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        task = FakeTask(FALLING)
+        progress = train(task, tmp_path, PATIENT)
+        assert task.done == list(range(10))
+        assert (progress.step, progress.best, progress.scores) == (10, 0.9, {"quality": 0.7})
+        assert load_model(tmp_path / "expert-best.safetensors", "expert").card.step == 6
+        assert load_state(tmp_path / "state.pt")["step"] == 10
+        assert "no better model in the last 2 validations" in caplog.text
+
+    def test_once_it_has_ended_it_stays_so(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        train(FakeTask(FALLING), tmp_path, PATIENT)
+        before, again = content(tmp_path), FakeTask(FALLING)
+        assert train(again, tmp_path, PATIENT).step == 10
+        assert again.done == []
+        assert content(tmp_path) == before
+        assert "ended early, at step 10" in caplog.text
+
+    def test_with_more_patience_it_goes_on(self, tmp_path: Path) -> None:
+        train(FakeTask(FALLING), tmp_path, PATIENT)
+        again = FakeTask(FALLING)
+        assert train(again, tmp_path, replace(PATIENT, patience=3)).best == 1.0
+        assert again.done == [10, 11]
+
+    @pytest.mark.parametrize("stop", range(1, 10))
+    def test_a_stop_leaves_no_trace(self, stop: int, tmp_path: Path) -> None:
+        def stop_here(step: int) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        train(FakeTask(FALLING), tmp_path / "whole", PATIENT)
+        stopped = FakeTask(FALLING)
+        stopped.before_step = stop_here
+        with pytest.raises(KeyboardInterrupt):
+            train(stopped, tmp_path / "stopped", PATIENT)
+        train(FakeTask(FALLING), tmp_path / "stopped", PATIENT)
+        assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+    def test_equal_is_no_better(self, tmp_path: Path) -> None:
+        task = FakeTask(dict.fromkeys(range(13), 0.5))
+        assert train(task, tmp_path, PATIENT).step == 6
+
+    def test_states_of_before_have_none(self, tmp_path: Path) -> None:
+        train(FakeTask(FALLING), tmp_path, replace(PATIENT, steps=10))
+        state = load_state(tmp_path / "state.pt")
+        del state["stale"]
+        save_state(tmp_path / "state.pt", state)
+        assert train(FakeTask(FALLING), tmp_path, PATIENT).step == 12
+
+    def test_less_than_none(self) -> None:
+        with pytest.raises(ConfigError, match="patience"):
+            LoopSettings(patience=-1)
+
+
+class TestTheFirstValidation:
+    def test_a_model_that_only_gets_worse_is_the_one_it_began_as(self, tmp_path: Path) -> None:
+        task = FakeTask({0: 0.9, 4: 0.5, 8: 0.4, 12: 0.3})
+        progress = train(task, tmp_path, around=Surroundings(validate_first=True))
+        assert progress.best == 0.9
+        assert load_model(tmp_path / "expert-best.safetensors", "expert").card.step == 0
+        assert lines(tmp_path)[0] == {"step": 0, "val/quality": 0.9}
+
+    def test_it_is_not_made_again_by_a_run_that_goes_on(self, tmp_path: Path) -> None:
+        around = Surroundings(validate_first=True)
+        qualities = {0: 0.1, **QUALITIES}
+        train(FakeTask(qualities), tmp_path / "whole", around=around)
+        for stop in (2, 7, 99):  # before anything was saved, and after
+
+            def stop_here(step: int, stop: int = stop) -> None:
+                if step == stop:
+                    raise KeyboardInterrupt
+
+            task = FakeTask(qualities)
+            task.before_step = stop_here
+            with contextlib.suppress(KeyboardInterrupt):
+                train(task, tmp_path / "stopped", around=around)
+        assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+
+def test_warnings_are_said_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = FakeTask()
+    task.validate = lambda step, folder: Validation({}, 0.0, ("it stands still",) if step == 8 else ())  # type: ignore[method-assign]
+    train(task, tmp_path)
+    assert [line for line in lines(tmp_path) if "warning" in line] == [{"step": 8, "warning": ["it stands still"]}]
+    assert [record.message for record in caplog.records] == ["step 8: it stands still"]
+
+
 class TestInterrupt:
     @pytest.fixture(autouse=True)
     def _ctrl_c_counts(self) -> Iterator[None]:
@@ -341,9 +434,38 @@ class TestRefusals:
         with pytest.raises(TrainingError, match=rf"loss is {value} at step 7.*lower the learning rate") as caught:
             train(task, tmp_path)
         assert "\n" not in str(caught.value)
+        assert f"what was saved at step 6 is kept in {tmp_path}" in str(caught.value)
         again = FakeTask()
         train(again, tmp_path)
         assert again.done[0] == 6
+
+    def test_the_clips_of_a_batch_that_gives_no_number(self, tmp_path: Path) -> None:
+        class Telling(FakeTask):
+            def describe(self, batch: torch.Tensor) -> str:
+                return f"{len(batch)} windows of clip a, b" + " and so on" * 100
+
+        task = Telling()
+        task.value = lambda step, loss: float("nan") if step == 1 else loss
+        with pytest.raises(TrainingError, match="at step 1, in a batch of 8 windows of clip a, b and so on") as caught:
+            train(task, tmp_path)
+        assert "no state was saved before" in str(caught.value)
+        assert len(str(caught.value)) < 800
+
+    @pytest.mark.parametrize("at", ["step", "batch", "validate"])
+    def test_memory_that_is_used_up(self, at: str, tmp_path: Path) -> None:
+        task = FakeTask()
+        usual = getattr(task, at)
+
+        def greedy(step: int, *more: Any) -> Any:
+            return torch.empty(10**15) if step == 4 else usual(step, *more)
+
+        setattr(task, at, greedy)
+        with pytest.raises(
+            TrainingError, match=r"step [34], what was saved at step 3 is kept .* lower x or y"
+        ) as caught:
+            train(task, tmp_path, around=Surroundings(thrift="x or y"))
+        assert "\n" not in str(caught.value)
+        train(FakeTask(), tmp_path)
 
     def test_other_settings(self, tmp_path: Path) -> None:
         train(FakeTask(), tmp_path)

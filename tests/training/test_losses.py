@@ -9,8 +9,10 @@ from torch import Tensor
 
 from w2l.training.losses import (
     adversarial,
+    around_mouth,
     bce_cosine,
     calibrated_bce,
+    edge_l1,
     focused_l1,
     mouth_focus,
     ramp,
@@ -28,6 +30,18 @@ def test_cosines_outside_the_range_of_a_probability_are_clamped(cosine: float) -
         loss = bce_cosine(torch.tensor([cosine]), torch.tensor([in_sync]))
         right = in_sync == (cosine > 0.5)
         assert float(loss) == (0 if right else 100)  # PyTorch's logarithm ends at -100
+
+
+def test_a_cosine_that_is_no_number_is_seen_in_the_loss() -> None:
+    assert math.isnan(float(bce_cosine(torch.tensor([0.5, math.nan]), torch.tensor([True, False]))))
+
+
+def test_its_gradient_is_that_of_pytorchs_cross_entropy() -> None:
+    mine, theirs = (torch.tensor([0.9, 0.2, 0.5], requires_grad=True) for _ in range(2))
+    labels = torch.tensor([True, False, False])
+    bce_cosine(mine, labels).backward()  # type: ignore[no-untyped-call]
+    F.binary_cross_entropy(theirs, labels.float()).backward()
+    torch.testing.assert_close(mine.grad, theirs.grad)
 
 
 def test_the_calibrated_probability() -> None:
@@ -48,6 +62,26 @@ def test_adversarial_is_the_cross_entropy_of_the_probability(real: bool) -> None
 @pytest.mark.parametrize("values", [torch.tensor([300.0, -300.0])])
 def test_adversarial_stays_finite(values: Tensor) -> None:
     assert math.isfinite(float(adversarial(values, True)))
+
+
+class TestEdges:
+    def test_by_hand(self) -> None:
+        """One step up across, of 0.5, in two rows of three pixels: one of two differences across, none down."""
+        generated, target = torch.zeros(1, 1, 1, 2, 3), torch.zeros(1, 1, 1, 2, 3)
+        generated[..., 1:] = 0.5
+        assert float(edge_l1(generated, target, torch.ones(2, 3))) == pytest.approx(0.25)
+        assert float(edge_l1(generated, target, torch.zeros(2, 3))) == 0
+
+    def test_another_brightness_costs_nothing(self) -> None:
+        target = torch.rand(2, 3, 5, 16, 32)
+        assert float(edge_l1(target + 0.1, target, torch.ones(16, 32))) == pytest.approx(0, abs=1e-6)
+
+
+def test_around_the_mouth_its_pixels_are_free() -> None:
+    around, inside = around_mouth(96, 48), mouth_focus(96, 48, 4.0)
+    assert float(around.mean()) == pytest.approx(1, rel=1e-5)
+    assert float(around.flatten()[inside.argmax()]) < 1e-3
+    assert float(around[0, 0]) > 1
 
 
 class TestFocus:

@@ -1,9 +1,8 @@
-"""The tracks of a cache as training sees them, and batches for a generator: pure functions of (seed, step)."""
+"""The tracks of a cache as training sees them."""
 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +11,11 @@ from numpy.typing import NDArray
 
 from w2l.cache import Cache, TrackRow
 from w2l.crops import Crops, skip
-from w2l.data.augment import AugmentSettings, augment_frames, augment_mels, draw_look, draw_sound
 from w2l.data.recent import Recent, n_bytes, one
 from w2l.data.splits import plan_splits
 from w2l.data.windows import (
     MFCC_PER_FRAME,
     expert_mel,
-    generator_mels,
     judge_mfcc,
     silent_windows,
     voiced_windows,
@@ -28,7 +25,7 @@ from w2l.data.windows import (
 from w2l.errors import CacheError, TrainingError
 from w2l.faces.crop import CropSpec
 from w2l.index import Rows
-from w2l.timing import WINDOW_FRAMES
+from w2l.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
 
 logger = logging.getLogger(__name__)
 OPEN_FILES = 128
@@ -47,12 +44,24 @@ class Tracks:
     there: window w of a track is in sync, whatever the files hold.
     """
 
-    def __init__(self, cache: Cache, rows: Sequence[TrackRow], crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> None:
-        """Takes the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none."""
+    def __init__(
+        self, cache: Cache, rows: Sequence[TrackRow], crop: CropSpec, n_frames: int = WINDOW_FRAMES,
+        spans: Sequence[tuple[int, int]] = (),
+    ) -> None:  # fmt: skip
+        """Takes the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none.
+
+        `spans`, where given, are the frames (first, last) of each row that count, see `part`.
+        """
         rows = Rows.of(rows)
         seen_from, heard_from = first_frames(rows.numbers("offset"))
+        lengths = rows.numbers("n_frames") - seen_from
+        begins = np.zeros(len(rows), np.int64)
+        if spans:
+            begins, ends = np.array(spans, np.int64).T
+            lengths = np.minimum(lengths, ends) - begins
+            seen_from, heard_from = seen_from + begins, heard_from + begins
         lost = window_columns(WINDOW_FRAMES) * (heard_from // WINDOW_FRAMES)
-        counts = window_counts(rows.numbers("n_frames") - seen_from, rows.numbers("n_columns") - lost, n_frames)
+        counts = window_counts(lengths, rows.numbers("n_columns") - lost, n_frames)
         usable = rows.usable & (counts >= 2)
         if not usable.any():
             raise TrainingError(_why_none(rows, n_frames))
@@ -65,15 +74,32 @@ class Tracks:
         """(tracks,): windows of each track."""
         self.first_row = 0 if self.for_judge else crop.size // 2
         """First row of a crop that the network that compares faces with sounds sees."""
-        self._cache, self._seen_from, self._heard_from = cache, seen_from[usable], heard_from[usable]
+        self.begins = begins[usable]
+        """(tracks,): frame at which each begins of the track that it is a part of; 0 for whole ones."""
+        self.lengths = lengths[usable]
+        """(tracks,): frames of each track."""
+        self._cache, self._crop, self._is_part = cache, crop, bool(spans)
+        self._seen_from, self._heard_from = seen_from[usable], heard_from[usable]
         self._crops = Recent(self._load_crops, OPEN_FILES, one)
         self._mels = Recent(self._load_mel, SOUND_BYTES, n_bytes)
         self._mfccs = Recent(self._load_mfcc, SOUND_BYTES, n_bytes)
         self._silent = Recent(self._find_silent, SILENCE_BYTES, n_bytes)
+        self._spoken_from: dict[int, int] = {}
 
     def __len__(self) -> int:
         """Number of tracks."""
         return len(self.counts)
+
+    def part(self, spans: Sequence[tuple[int, int, int]]) -> "Tracks":
+        """Stretches of these tracks as tracks of their own: (track, first, last) in frames, last exclusive.
+
+        Nothing outside a stretch is seen or heard through the result. A stretch begins at a multiple of five frames,
+        which is a whole number of mel columns; ValueError otherwise. A track may come more than once, or not at all.
+        """
+        if self._is_part or any(first % WINDOW_FRAMES or first < 0 for _, first, _ in spans):
+            raise ValueError(f"stretches are of whole tracks and begin at multiples of {WINDOW_FRAMES}: {spans}")
+        rows = self.rows.select(np.array([track for track, _, _ in spans], np.int64))
+        return Tracks(self._cache, rows, self._crop, self.n_frames, [(first, last) for _, first, last in spans])
 
     @cached_property
     def names(self) -> list[str]:
@@ -85,6 +111,12 @@ class Tracks:
         """The speaker of each track; empty where unknown."""
         return self.rows.words("speaker")
 
+    @cached_property
+    def of_speakers(self) -> list[NDArray[np.int64]]:
+        """The tracks of each speaker, those of unknown ones together, in the order of their names."""
+        _, number = np.unique(np.array(self.speakers), return_inverse=True)
+        return [np.flatnonzero(number == speaker) for speaker in range(int(number.max()) + 1)]
+
     def frames(self, track: int) -> Crops:
         """All crops of a track, (frames, height, width, 3), read as they are sliced."""
         return self._crops[int(track)]
@@ -92,6 +124,19 @@ class Tracks:
     def mel(self, track: int) -> NDArray[np.float32]:
         """Mel (80, columns) of a track; column 0 belongs to its frame 0."""
         return self._mels[int(track)]
+
+    def spoken_from(self, track: int) -> int:
+        """The frame of the clip whose sound belongs to frame 0 of a track: what words, told in seconds of the clip, need.
+
+        Above 0 where the face comes late or the clip was cut into pieces, where the audit found an offset, and in a part.
+        """
+        track = int(track)
+        if track not in self._spoken_from:
+            row = self.rows[track]
+            facts = self._cache.clip(row.clip).outcome("preprocess").get("tracks", [])
+            begun = int(facts[row.track].get("first_frame", 0)) if row.track < len(facts) else 0
+            self._spoken_from[track] = begun + int(self._heard_from[track])
+        return self._spoken_from[track]
 
     def window(self, track: int, start: int) -> NDArray[np.uint8]:
         """The crops (frames, height, width, 3) of the window that begins at frame `start`."""
@@ -123,19 +168,48 @@ class Tracks:
         row = self.rows[track]
         crops = self._cache.load_crops(row)
         _check_length(row, "frames", len(crops), row.n_frames)
-        return skip(crops, int(self._seen_from[track]))
+        crops = skip(crops, int(self._seen_from[track]))
+        return First(crops, int(self.lengths[track])) if self._is_part else crops
 
     def _load_mel(self, track: int) -> NDArray[np.float32]:
         row = self.rows[track]
         mel = self._cache.load_mel(row)
         _check_length(row, "mel columns", mel.shape[1], row.n_columns)
-        return expert_side(mel, int(self._heard_from[track]))
+        mel = expert_side(mel, int(self._heard_from[track]))
+        return mel[:, : mel_columns(int(self.lengths[track]) * SAMPLES_PER_FRAME)] if self._is_part else mel
 
     def _load_mfcc(self, track: int) -> NDArray[np.float32]:
-        return self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * int(self._heard_from[track]) :]
+        first, length = int(self._heard_from[track]), int(self.lengths[track])
+        mfcc = self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * first :]
+        return mfcc[:, : MFCC_PER_FRAME * length] if self._is_part else mfcc
 
     def _find_silent(self, track: int) -> NDArray[np.bool_]:
         return silent_windows(self.mel(track), int(self.counts[track]), self.n_frames)
+
+
+class First:
+    """The first crops of a track; reads nothing by itself. See `w2l.crops.Crops`."""
+
+    def __init__(self, crops: Crops, n_frames: int) -> None:
+        """Takes at most the first `n_frames`."""
+        self._crops, self._n_frames = crops, min(n_frames, len(crops))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, height, width, 3)"""
+        return (self._n_frames, *self._crops.shape[1:])
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self._n_frames
+
+    def __getitem__(self, where: slice, /) -> NDArray[np.uint8]:
+        """Frames ``[first:end]``; no steps backwards."""
+        return self._crops[slice(*where.indices(self._n_frames))]
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        """All frames."""
+        return np.asarray(self[:])
 
 
 def _check_length(row: TrackRow, what: str, found: int, promised: int) -> None:
@@ -200,53 +274,3 @@ def crop_spec(cache: Cache) -> CropSpec:
     if len(found) > 1:
         raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
     return CropSpec(**json.loads(found[0]))
-
-
-@dataclass(frozen=True)
-class GeneratorBatch:
-    """Windows for the generator."""
-
-    target: NDArray[np.uint8]
-    """(batch, frames, height, width, 3): the real faces."""
-    reference: NDArray[np.uint8]
-    """(batch, frames, height, width, 3 * references): other frames of the same clips."""
-    mels: NDArray[np.float32]
-    """(batch, frames, 80, 16): one window a frame."""
-    expert_mels: NDArray[np.float32]
-    """(batch, 80, 16): what the expert hears with the five frames."""
-
-
-def generator_batch(
-    tracks: Tracks, seed: int, step: int, size: int, n_references: int, still: bool, augment: AugmentSettings
-) -> GeneratorBatch:
-    """Batch `step` of a generator's training.
-
-    `still` references are one frame repeated over the window, as `sync` uses them, so that they cannot leak the
-    mouth's movement; otherwise five frames in a row, as published.
-    """
-    rng = np.random.default_rng([seed, step])
-    parts: list[tuple[NDArray[Any], ...]] = []
-    for track in rng.integers(0, len(tracks), size).tolist():
-        frames, mel = tracks.frames(track), tracks.mel(track)
-        look, sound = draw_look(rng, augment), draw_sound(rng, augment)
-        start = int(rng.integers(0, tracks.counts[track]))
-        references = [_reference(rng, frames, start, still) for _ in range(n_references)]
-        heard = augment_mels(np.concatenate([generator_mels(mel, start), expert_mel(mel, start)[None]]), sound)
-        parts.append(
-            (
-                augment_frames(tracks.window(track, start), look),
-                np.concatenate([augment_frames(reference, look) for reference in references], axis=-1),
-                heard[:-1],
-                heard[-1],
-            )
-        )
-    return GeneratorBatch(*(np.stack(column) for column in zip(*parts)))
-
-
-def _reference(rng: np.random.Generator, frames: Crops, start: int, still: bool) -> NDArray[np.uint8]:
-    """Five reference frames (frames, height, width, 3), where there is room outside the window at `start`."""
-    length = 1 if still else WINDOW_FRAMES
-    allowed = [idx for idx in range(len(frames) - length + 1) if idx + length <= start or idx >= start + WINDOW_FRAMES]
-    first = int(rng.choice(allowed)) if allowed else int(rng.integers(0, len(frames) - length + 1))
-    chosen = np.asarray(frames[first : first + length])
-    return np.repeat(chosen, WINDOW_FRAMES, axis=0) if still else chosen

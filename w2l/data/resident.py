@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,13 +33,19 @@ def choose_loader(
     `resident` "always", or "auto" where the crops fit a GPU's free memory: the device; else `n_workers` processes that
     `reopen` the tracks, or with 0 this one.
     """
-    size = crop_bytes(tracks, drawing.sampling.augment)
-    if resident == "always" or (resident == "auto" and size <= SHARE * free_memory(device)):
-        logger.info("all crops, %.1f GB, are kept on %s", size / 1e9, device)
+    if is_kept(crop_bytes(tracks, drawing.sampling.augment), device, resident):
         return ResidentLoader(tracks, drawing, device)
     if n_workers:
         return WorkerLoader(reopen, drawing, device, n_workers)
     return OwnLoader(tracks, drawing, device)
+
+
+def is_kept(n_bytes: int, device: torch.device, resident: str) -> bool:
+    """Whether crops of `n_bytes` are to be kept on the device: `resident` "always", or "auto" where they fit a GPU."""
+    kept = resident == "always" or (resident == "auto" and n_bytes <= SHARE * free_memory(device))
+    if kept:
+        logger.info("all crops, %.1f GB, are kept on %s", n_bytes / 1e9, device)
+    return kept
 
 
 def crop_bytes(tracks: Tracks, augment: AugmentSettings) -> int:
@@ -57,6 +64,25 @@ def _cut(tracks: Tracks, augment: AugmentSettings) -> int:
     return 0 if augment.shift or augment.scale or augment.turn else tracks.first_row
 
 
+class KeptCrops:
+    """The crops of all tracks in one tensor on the device."""
+
+    def __init__(self, tracks: Tracks, counts: NDArray[np.int64], cut: int, device: torch.device) -> None:
+        """Takes the first `counts` (tracks,) frames of each track, from row `cut` on."""
+        self.base = np.concatenate([[0], np.cumsum(counts)])
+        """(tracks + 1,): where the frames of each track begin."""
+        _, height, width, channels = tracks.frames(0).shape
+        shape = (int(self.base[-1]), height - cut, width, channels)
+        self.frames = torch.empty(shape, dtype=torch.uint8, device=device)
+        for track, count in enumerate(counts.tolist()):
+            crops = np.array(tracks.frames(track)[0:count][:, cut:])  # a copy: files are read-only
+            self.frames[self.base[track] : self.base[track + 1]] = torch.from_numpy(crops).to(device)
+
+    def gather(self, tracks: NDArray[np.integer[Any]], frames: NDArray[np.integer[Any]]) -> Tensor:
+        """For each of `tracks` (n,) its `frames` (n, frames): (n, frames, rows, width, 3)."""
+        return self.frames[torch.from_numpy(self.base[tracks, None] + frames).to(self.frames.device)]
+
+
 class ResidentLoader:
     """Batches of the same windows, looks and sounds as loaded ones, from crops that are all on the device.
 
@@ -67,16 +93,7 @@ class ResidentLoader:
     def __init__(self, tracks: Tracks, drawing: Drawing, device: torch.device) -> None:
         self.tracks, self.drawing, self.device = tracks, drawing, device
         self.cut = _cut(tracks, drawing.sampling.augment)
-        counts = _n_frames(tracks)
-        self.base = np.concatenate([[0], np.cumsum(counts)])
-        """(tracks + 1,): where the frames of each track begin."""
-        _, height, width, channels = tracks.frames(0).shape
-        self.frames = torch.empty(
-            (int(self.base[-1]), height - self.cut, width, channels), dtype=torch.uint8, device=device
-        )
-        for track, count in enumerate(counts.tolist()):
-            crops = np.array(tracks.frames(track)[0:count][:, self.cut :])  # a copy: files are read-only
-            self.frames[self.base[track] : self.base[track + 1]] = torch.from_numpy(crops).to(device)
+        self.crops = KeptCrops(tracks, _n_frames(tracks), self.cut, device)
 
     def batch(self, step: int) -> WindowBatch:
         """See `Loader`."""
@@ -101,12 +118,11 @@ class ResidentLoader:
 
     def _faces(self, plan: ExpertPlan, clips: range) -> Tensor:
         """(windows, frames, rows, width, 3)"""
-        starts = self.base[plan.track[clips.start : clips.stop], None] + plan.start[clips.start : clips.stop]
-        places = starts.reshape(-1, 1) + np.arange(self.tracks.n_frames)
-        gathered = self.frames[torch.from_numpy(places).to(self.device)]
-        by_clip = gathered.reshape(len(clips), -1, *gathered.shape[2:])  # (clips, windows x frames, rows, width, 3)
-        varied = vary(by_clip, plan.looks[clips.start : clips.stop], self.tracks.first_row - self.cut)
-        return varied.reshape(*places.shape, *varied.shape[2:])
+        own = slice(clips.start, clips.stop)
+        places = plan.start[own, :, None] + np.arange(self.tracks.n_frames)  # (clips, windows, frames)
+        by_clip = self.crops.gather(plan.track[own], places.reshape(len(clips), -1))
+        varied = vary(by_clip, plan.looks[own], self.tracks.first_row - self.cut)
+        return varied.reshape(-1, self.tracks.n_frames, *varied.shape[2:])
 
 
 def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:

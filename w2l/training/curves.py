@@ -1,10 +1,9 @@
 """Curves of a run, drawn from its log: has it left ln 2, what does it tell apart, how do several runs compare."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from w2l.errors import TrainingError
 from w2l.files import write_atomic
 from w2l.training.objectives import CHANCE, OBJECTIVES
+from w2l.training.run_log import VALIDATION, Curve, read_log, smooth
+from w2l.training.run_panels import ACCURACIES, Panel, is_rate, panels_of, spans_decades
 from w2l.training.scores import GAPS, SPANS
 
 if TYPE_CHECKING:
@@ -19,46 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Steps and values, each (points,)."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Told apart by colour-blind people, too (Okabe & Ito, 2008)."""
-VALIDATION = "val/"
-"""How the names of validation scores begin in a log."""
-ACCURACIES = ("accuracy", "voiced", "half", "in_sync", "off_sync", "auc")
 LEAST_LOSS = 0.01
 """Where the axis of losses ends."""
 DPI = 110
-SMOOTHED = 15
-"""Points of a noisy curve that are averaged for its bold line."""
-
-
-def read_log(log: Path) -> dict[str, Curve]:
-    """The curves of a run's log.jsonl by name, those of validations with "val/" before it.
-
-    Raises TrainingError when there is nothing to draw. A line that a kill cut off is left out.
-    """
-    points: dict[str, list[tuple[float, float]]] = {}
-    try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise TrainingError(f"log {log} cannot be read ({error.strerror}); name the log.jsonl of a run") from error
-    for line in lines:
-        try:
-            entry: dict[str, Any] = json.loads(line)
-        except ValueError:
-            continue
-        step = entry.pop("step")
-        for name, value in entry.items():
-            points.setdefault(name, []).append((step, value))
-    if not points:
-        raise TrainingError(f"log {log} holds no step yet; train first")
-    return {name: _curve(found) for name, found in points.items()}
-
-
-def _curve(points: list[tuple[float, float]]) -> Curve:
-    array = np.array(sorted(points), dtype=np.float64)
-    return array[:, 0], array[:, 1]
+PANELS_A_ROW = 3
 
 
 def write_curves(folder: Path) -> None:
@@ -70,17 +37,56 @@ def write_curves(folder: Path) -> None:
 
 
 def draw_curves(log: Path, out: Path) -> None:
-    """A PNG of one run: loss with ln 2, accuracies, accuracy by gap, and how often offsets are found."""
+    """A PNG of one run: of an expert's what `_draw_expert` shows, of any other one panel a term and score."""
     curves = read_log(log)
+    figure = _draw_expert(curves) if "pair" in curves else _draw_panels(curves)
+    figure.suptitle(log.parent.name or log.stem)
+    _save(figure, out)
+
+
+def _draw_expert(curves: Mapping[str, Curve]) -> "Figure":
+    """Loss with ln 2, accuracies, accuracy by gap, and how often offsets are found."""
     figure = _figure(11, 8)
     (loss, accuracies), (gaps, offsets) = figure.subplots(2, 2)
-    figure.suptitle(log.parent.name or log.stem)
     _draw_losses(loss, curves)
     _draw_scores(accuracies, curves, {name: name.replace("_", " ") for name in ACCURACIES}, "validation")
     _draw_gap_history(gaps, curves)
     lengths = {f"offset_{length}": f"{length} windows" for length in SPANS} | {"offset_within_1": "whole clip"}
     _draw_scores(offsets, curves, lengths, "share of offsets found within 1 frame")
-    _save(figure, out)
+    return figure
+
+
+def _draw_panels(curves: Mapping[str, Curve]) -> "Figure":
+    """One panel a term and score: training thin and, smoothed, bold; validation with dots."""
+    panels = panels_of(curves)
+    n_rows = -(-len(panels) // PANELS_A_ROW)
+    figure = _figure(4.2 * PANELS_A_ROW, 2.9 * n_rows)
+    places = figure.subplots(n_rows, PANELS_A_ROW, squeeze=False).ravel()
+    for axes, panel in zip(places, panels):
+        _draw_panel(axes, panel, curves)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def _draw_panel(axes: "Axes", panel: Panel, curves: Mapping[str, Curve]) -> None:
+    for colour, name in zip(_colours(len(panel.names)), panel.names):
+        steps, values = curves[name]
+        if name.startswith(VALIDATION):
+            axes.plot(steps, values, ".-", color=colour, linewidth=1.5, label=name.replace(VALIDATION, "validation: "))
+        elif is_rate(name):
+            axes.plot(steps, values, color=colour, linewidth=1.8, label=name)
+        else:
+            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
+            axes.plot(steps, smooth(values), color=colour, linewidth=1.8, label=name)
+    for value, label in panel.marks:
+        _draw_chance(axes, value, label or "_")
+    every = np.concatenate([curves[name][1] for name in panel.names])
+    if spans_decades(every):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    _draw_steps(axes, log_scale=False)
+    _finish(axes, panel.title)
 
 
 def draw_comparison(runs: Mapping[str, Sequence[Path]], key: str, out: Path, title: str = "") -> None:
@@ -102,7 +108,7 @@ def draw_comparison(runs: Mapping[str, Sequence[Path]], key: str, out: Path, tit
         if not curves:
             raise TrainingError(f"no log of {name} holds {key!r}; choose a name that stands in its log.jsonl")
         for steps, values in curves:
-            axes.plot(steps, _smooth(values), color=colour, alpha=0.4, linewidth=0.9)
+            axes.plot(steps, smooth(values), color=colour, alpha=0.4, linewidth=0.9)
         label = f"{name}, mean of {len(curves)}" if len(curves) > 1 else name
         axes.plot(*_mean_curve(curves), color=colour, linewidth=2.4, label=label)
     _draw_steps(axes, log_scale=True)
@@ -145,7 +151,7 @@ def _draw_losses(axes: "Axes", curves: Mapping[str, Curve]) -> None:
             noisy = not name.startswith(VALIDATION)
             if noisy:
                 axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-            axes.plot(steps, _smooth(values) if noisy else values, color=colour, linewidth=1.8, label=label)
+            axes.plot(steps, smooth(values) if noisy else values, color=colour, linewidth=1.8, label=label)
     _draw_chance(axes, CHANCE, "ln 2, chance")
     _draw_steps(axes, log_scale=True)
     axes.set_yscale("log")
@@ -205,22 +211,12 @@ def _finish(axes: "Axes", title: str) -> None:
         axes.legend(fontsize=8, framealpha=0.85)
 
 
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the `SMOOTHED` points around each, fewer at the ends; (points,)."""
-    half = min(SMOOTHED // 2, (len(values) - 1) // 4)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    points = np.arange(len(values))
-    reach = np.minimum(np.minimum(points, points[::-1]), half)  # even on both sides: no drift at the ends
-    low, high = points - reach, points + reach + 1
-    return np.asarray((sums[high] - sums[low]) / (high - low))
-
-
 def _mean_curve(curves: Sequence[Curve]) -> Curve:
     """Mean of several curves over the steps that any of them has, as far as all of them go."""
     end = min(steps[-1] for steps, _ in curves)
     steps = np.unique(np.concatenate([one for one, _ in curves]))
     steps = steps[steps <= end]
-    return steps, np.mean([np.interp(steps, one, _smooth(values)) for one, values in curves], axis=0)
+    return steps, np.mean([np.interp(steps, one, smooth(values)) for one, values in curves], axis=0)
 
 
 def _colours(count: int) -> list[str]:

@@ -24,13 +24,13 @@ from w2l.training.loop import Validation
 from w2l.training.objectives import make_objective
 from w2l.training.pairing import Pairing, pairing_of
 from w2l.training.parallel import ALONE, Ranks
+from w2l.training.tensors import cast
 from w2l.training.watchdog import Plateau
 
 __all__ = ["ExpertSettings", "ExpertTask", "pairing_of"]
 logger = logging.getLogger(__name__)
 COSINE_SCALE, DISTANCE_SCALE = 10.0, 1.0
 """Where the learnt factor on similarities begins."""
-HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class ExpertTask:
@@ -129,8 +129,7 @@ class ExpertTask:
         return terms
 
     def _embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        half = HALVES.get(self.settings.precision)
-        with torch.autocast(self.device.type, half, enabled=half is not None):
+        with cast(self.device, self.settings.precision):
             return self.pairing.embed(faces, sounds)
 
     @property

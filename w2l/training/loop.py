@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -19,10 +19,14 @@ from w2l.errors import ConfigError, TrainingError
 from w2l.files import write_text
 from w2l.locks import claim
 from w2l.training.checkpoint import ModelCard
+from w2l.training.guards import memory_told
 from w2l.training.parallel import ALONE, Ranks
 from w2l.training.run_folder import Progress, RunFolder, Stateful, clear_run, open_run
+from w2l.training.run_log import WARNING
 
 logger = logging.getLogger(__name__)
+LONGEST_DESCRIPTION = 400
+"""Characters of a batch's description that an error quotes."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,15 @@ class LoopSettings:
     """Steps from one validation to the next; the best model is kept."""
     checkpoint_every: int = 500
     """Steps from one saved state to the next: a killed run loses at most these."""
+    patience: int = 0
+    """Validations in a row without a better model after which the run is done before its steps are; 0: never."""
 
     def __post_init__(self) -> None:
         """Refuses intervals of zero."""
         if min(self.steps, self.log_every, self.validate_every, self.checkpoint_every) < 1:
             raise ConfigError("steps, log_every, validate_every and checkpoint_every must be at least 1")
+        if self.patience < 0:
+            raise ConfigError(f"patience must be at least 0, got {self.patience}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class Validation:
     """By name."""
     quality: float
     """The higher the better: decides which model is kept as best."""
+    warnings: tuple[str, ...] = ()
+    """What looks wrong, in words."""
 
 
 class Task(Protocol):
@@ -74,6 +84,14 @@ class Task(Protocol):
         """The model files to write, by name."""
 
 
+@runtime_checkable
+class Describing(Protocol):
+    """A task that can say what a batch is made of."""
+
+    def describe(self, batch: Any) -> str:
+        """The clips of a batch, in a few words, for the error that ends a run on it."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a run may have around its task."""
@@ -90,6 +108,10 @@ class Surroundings:
     """What else has a state that is saved."""
     after_validation: Callable[[Path], None] | None = None
     """Called with the run's folder when the scores are in its log, such as for drawing them."""
+    validate_first: bool = False
+    """Whether to validate before the first step, so that a model that only becomes worse is the one it began as."""
+    thrift: str = "the batch (batch_size or n_clips), the width or crop.size"
+    """Which settings to lower where memory does not suffice."""
 
 
 ALL_ALONE = Surroundings()
@@ -111,7 +133,7 @@ def fit(
     CacheError
         When the folder cannot be written or the disk is full; what was saved before is kept.
     TrainingError
-        When a loss is no number (the last saved state is kept), or another process trains this run.
+        When a loss is no number or memory runs out (the last saved state is kept), or another process trains this run.
     """
     run = open_run(folder, identity, writes=around.ranks.first)
     with _held(run) as mine:
@@ -126,6 +148,9 @@ def fit(
             write_text(folder / "config.yaml", config)
         if progress.step >= settings.steps:
             logger.info("run %s has done its %d steps", folder.name, progress.step)
+            return progress
+        if _out_of_patience(progress, settings):
+            logger.info("run %s has ended early, at step %d; see loop.patience", folder.name, progress.step)
             return progress
         with _steps_kept_whole() as interrupted:
             _Fitting(task, run, settings, progress, warm_up, around).go(interrupted)
@@ -175,30 +200,60 @@ class _Fitting:
 
     def go(self, interrupted: threading.Event) -> None:
         """All steps that are left; raises KeyboardInterrupt, after saving, once `interrupted` is set."""
+        with memory_told(self._where, self.around.thrift), ThreadPoolExecutor(1) as loader:
+            self._go(loader, interrupted)
+
+    def _go(self, loader: ThreadPoolExecutor, interrupted: threading.Event) -> None:
         task, progress, settings = self.task, self.progress, self.settings
-        began, at = time.monotonic(), progress.step
-        with ThreadPoolExecutor(1) as loader:
-            ahead: Future[Any] = loader.submit(task.batch, progress.step)
-            while progress.step < settings.steps:
-                batch = ahead.result()
-                if progress.step + 1 < settings.steps:
-                    ahead = loader.submit(task.batch, progress.step + 1)
-                share = rate_share(progress.step, settings.steps, self.warm_up, self.around.rate_end)
-                _set_rates(task, share)
-                terms = task.step(progress.step, batch)
-                _check(terms, progress.step, self.run.path)
-                progress.step += 1
-                if progress.step % settings.log_every == 0 or progress.step == 1:
-                    self._log(terms, (progress.step - at) / (time.monotonic() - began))
-                    began, at = time.monotonic(), progress.step
-                done = progress.step == settings.steps
-                if progress.step % settings.validate_every == 0 or done:
-                    self._validate()
-                    began, at = time.monotonic(), progress.step
-                if progress.step % settings.checkpoint_every == 0 or done or interrupted.is_set():
-                    self.run.save(task, progress, self.around.others)
-                if interrupted.is_set():
-                    raise KeyboardInterrupt
+        ahead: Future[Any] = loader.submit(task.batch, progress.step)
+        if progress.step == 0 and self.around.validate_first:
+            self._validate()
+        began, at, done = time.monotonic(), progress.step, False
+        while not done:
+            batch = ahead.result()
+            if progress.step + 1 < settings.steps:
+                ahead = loader.submit(task.batch, progress.step + 1)
+            share = rate_share(progress.step, settings.steps, self.warm_up, self.around.rate_end)
+            _set_rates(task, share)
+            terms = task.step(progress.step, batch)
+            self._check(terms, batch)
+            progress.step += 1
+            if progress.step % settings.log_every == 0 or progress.step == 1:
+                self._log(terms, (progress.step - at) / (time.monotonic() - began))
+                began, at = time.monotonic(), progress.step
+            done = progress.step == settings.steps
+            if progress.step % settings.validate_every == 0 or done:
+                self._validate()
+                done = done or self._ends_early()
+                began, at = time.monotonic(), progress.step
+            if progress.step % settings.checkpoint_every == 0 or done or interrupted.is_set():
+                self.run.save(task, progress, self.around.others)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+
+    def _where(self) -> str:
+        return f"run {self.run.path.name}, step {self.progress.step}, {self.run.kept(self.progress)}"
+
+    def _check(self, terms: dict[str, float], batch: Any) -> None:
+        """TrainingError when a term is no number."""
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"run {self.run.path.name}: {name} is {value} at step {self.progress.step}{self._clips(batch)}; "
+                    f"{self.run.kept(self.progress)}: lower the learning rate and choose another --run, or --force to "
+                    "start this one anew"
+                )
+
+    def _clips(self, batch: Any) -> str:
+        said = self.task.describe(batch) if isinstance(self.task, Describing) else ""
+        return f", in a batch of {said[:LONGEST_DESCRIPTION]}" if said else ""
+
+    def _ends_early(self) -> bool:
+        early = _out_of_patience(self.progress, self.settings)
+        if early and self.run.writes:
+            logger.info("step %d: no better model in the last %d validations: the run is done", self.progress.step,
+                        self.progress.stale)  # fmt: skip
+        return early
 
     def _log(self, terms: dict[str, float], rate: float) -> None:
         shown = " | ".join(f"{name} {value:.4f}" for name, value in terms.items())
@@ -217,14 +272,24 @@ class _Fitting:
             network.train()
         progress.scores = found.scores
         run.append({"step": progress.step, **{f"val/{name}": round(v, 6) for name, v in found.scores.items()}})
+        if found.warnings:
+            run.append({"step": progress.step, WARNING: list(found.warnings)})
         if found.quality > progress.best:
-            progress.best = found.quality
+            progress.best, progress.stale = found.quality, 0
             run.export(task, progress, "best")
+        else:
+            progress.stale += 1
         if run.writes:
             shown = " | ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
             logger.info("step %d | %s", progress.step, shown)
+            for warning in found.warnings:
+                logger.warning("step %d: %s", progress.step, warning)
             if self.around.after_validation:
                 self.around.after_validation(run.path)
+
+
+def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
+    return 0 < settings.patience <= progress.stale
 
 
 def rate_share(step: int, steps: int, warm_up: int, rate_end: float) -> float:
@@ -237,12 +302,3 @@ def _set_rates(task: Task, share: float) -> None:
     for name, optimiser in task.optimisers.items():
         for group in optimiser.param_groups:
             group["lr"] = task.learning_rates[name] * share
-
-
-def _check(terms: dict[str, float], step: int, folder: Path) -> None:
-    for name, value in terms.items():
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"run {folder.name}: {name} is {value} at step {step}; what was saved before is kept: lower the "
-                "learning rate and choose another --run, or --force to start this one anew"
-            )

@@ -9,10 +9,13 @@ def bce_cosine(cosine: Tensor, in_sync: Tensor) -> Tensor:
     """The paper's loss: the cosine, clamped to [0, 1], as the probability of being in sync; both (batch,).
 
     Prajwal et al., "A Lip Sync Expert Is All You Need", 2020, section 3.1; the clamp keeps rounding from leaving the
-    range in which binary cross entropy is defined.
+    range in which binary cross entropy is defined. A cosine that is no number gives a loss that is none, which the
+    loop reports, where PyTorch's own function would raise.
     """
+    probability = cosine.float().clamp(0, 1)
     with torch.autocast(cosine.device.type, enabled=False):
-        return F.binary_cross_entropy(cosine.float().clamp(0, 1), in_sync.float())
+        loss = F.binary_cross_entropy(probability.nan_to_num(0.5), in_sync.float())
+    return loss + 0.0 * probability.sum()
 
 
 def calibrated_bce(cosine: Tensor, in_sync: Tensor, scale: float, bias: float) -> Tensor:
@@ -26,19 +29,44 @@ def adversarial(logits: Tensor, real: bool) -> Tensor:
 
 
 def focused_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
-    """Mean absolute error with a weight for each pixel; pictures (..., rows, width), `focus` (rows, width), mean 1."""
+    """Mean absolute error with a weight for each pixel.
+
+    Pictures (batch, 3, frames, rows, width); `focus` (rows, width) or (batch, 1, 1, rows, width), of mean 1.
+    """
     return ((generated - target).abs() * focus).mean()
 
 
-def mouth_focus(size: int, rows: int, strength: float) -> Tensor:
-    """Weights (rows, width) of the bottom `rows` of an aligned crop: 1 + `strength` at the mouth, scaled to mean 1.
+def edge_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
+    """As `focused_l1`, of the differences between neighbouring pixels, across and down.
+
+    A picture may be near in its colours and yet be soft; then it is far in these. Mathieu et al., "Deep multi-scale
+    video prediction beyond mean square error", 2016 (gradient difference loss, with exponent 1).
+    """
+    error = generated - target
+    across = (error[..., 1:] - error[..., :-1]).abs() * focus[..., 1:]
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs() * focus[..., 1:, :]
+    return across.mean() + down.mean()
+
+
+def mouth_hill(size: int, rows: int) -> Tensor:
+    """How much a pixel belongs to the mouth, 0..1, (rows, width): of the bottom `rows` of an aligned crop.
 
     The mouth is where `w2l.faces.crop.TEMPLATE` puts it; the hill is a Gaussian as wide as an open mouth with the chin.
     """
     y = (torch.arange(size - rows, size) + 0.5) / size
     x = (torch.arange(size) + 0.5) / size
-    hill = torch.exp(-(((x[None] - 0.5) / 0.18) ** 2) - ((y[:, None] - 0.72) / 0.16) ** 2)
-    weights = 1 + strength * hill
+    return torch.exp(-(((x[None] - 0.5) / 0.18) ** 2) - ((y[:, None] - 0.72) / 0.16) ** 2)
+
+
+def mouth_focus(size: int, rows: int, strength: float) -> Tensor:
+    """Weights (rows, width) for L1: 1 + `strength` at the mouth, scaled to mean 1."""
+    weights = 1 + strength * mouth_hill(size, rows)
+    return weights / weights.mean()
+
+
+def around_mouth(size: int, rows: int) -> Tensor:
+    """Weights (rows, width) for L1 where the mouth must not be as it was: 0 there, 1 around it, scaled to mean 1."""
+    weights = (1 - mouth_hill(size, rows)) ** 2
     return weights / weights.mean()
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from w2l.errors import CacheError, ConfigError
 from w2l.files import TEMPORARY, fingerprint, write_text
+from w2l.training.board import FOLDER as BOARD
 from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ class Progress:
     step: int = 0
     best: float = -math.inf
     scores: dict[str, float] = field(default_factory=dict)
+    stale: int = 0
+    """Validations since the best one."""
+    saved: int | None = None
+    """Step of the state on disk; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,20 @@ class RunFolder:
             "step": progress.step,
             "best": progress.best,
             "scores": progress.scores,
+            "stale": progress.stale,
             "networks": {name: network.state_dict() for name, network in task.networks.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},
             "others": {name: other.state_dict() for name, other in others.items()},
         }
         if self.writes:
             save_state(self.path / "state.pt", state)
+        progress.saved = progress.step
+
+    def kept(self, progress: Progress) -> str:
+        """What is on disk of the run, as a clause for an error that ends it."""
+        if progress.saved is None:
+            return "no state was saved before"
+        return f"what was saved at step {progress.saved} is kept in {self.path}"
 
     def resume(self, task: Exporting, others: Mapping[str, Stateful]) -> Progress:
         """Puts the saved state, where there is one, into the task; ConfigError when it was begun otherwise."""
@@ -120,7 +133,7 @@ class RunFolder:
         if self.writes:
             self._cut_log(state["step"])
             logger.info("run %s goes on at step %d", self.path.name, state["step"])
-        return Progress(state["step"], state["best"], state["scores"])
+        return Progress(state["step"], state["best"], state["scores"], state.get("stale", 0), state["step"])
 
     def _check_crops(self, task: Exporting, state: dict[str, Any]) -> None:
         """Refuses to go on with other crops than those that the run began with."""
@@ -158,10 +171,11 @@ def open_run(path: Path, identity: dict[str, Any], writes: bool) -> RunFolder:
 
 def clear_run(path: Path) -> None:
     """Removes what an earlier run of this name left, and nothing else."""
-    for pattern in ("state.pt", "log.jsonl", "config.yaml", "curves.png", "*.safetensors"):
+    for pattern in ("state.pt", "log.jsonl", "config.yaml", "curves.png", "report.html", "*.safetensors"):
         for left in path.glob(pattern):
             left.unlink(missing_ok=True)
-    shutil.rmtree(path / "samples", ignore_errors=True)
+    for folder in ("samples", BOARD):
+        shutil.rmtree(path / folder, ignore_errors=True)
 
 
 def has_begun(path: Path) -> bool:

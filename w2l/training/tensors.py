@@ -6,6 +6,15 @@ import torch
 from torch import Tensor
 
 Colour = Literal["rgb", "bgr"]
+Precision = Literal["fp32", "bf16", "fp16"]
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Arithmetic of convolutions that is not float32."""
+
+
+def cast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which convolutions on `device` are done in `precision`."""
+    half = HALVES.get(precision)
+    return torch.autocast(device.type, half, enabled=half is not None)
 
 
 def pictures(frames: Tensor, colour: Colour = "rgb") -> Tensor:
@@ -21,11 +30,9 @@ def in_order(frames: Tensor, colour: Colour) -> Tensor:
     return triples.flip(2).flatten(1, 2)
 
 
-def masked(faces: Tensor) -> Tensor:
-    """The faces (..., height, width) with their lower half black: what the generator must redraw."""
-    hidden = faces.clone()
-    hidden[..., faces.shape[-2] // 2 :, :] = 0
-    return hidden
+def masked(faces: Tensor, hidden: Tensor) -> Tensor:
+    """The faces (..., height, width), black where `hidden` (height, width): what the generator must redraw."""
+    return faces.masked_fill(hidden, 0.0)
 
 
 def channels_last(tensor: Tensor) -> Tensor:

@@ -1,0 +1,103 @@
+"""What saves or ends a run when numbers or memory give out: gradients that are no numbers, memory used up."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from w2l.errors import ConfigError, TrainingError
+
+logger = logging.getLogger(__name__)
+MOST_IN_A_ROW = 20
+"""Updates of one network that may be left out one after the other; then the run ends."""
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What PyTorch says when there is none left: its CPU allocator on Linux, on Windows, and libraries of a GPU."""
+
+
+class GradientGuard:
+    """Leaves out updates whose gradient is no number: one such would turn every weight into none.
+
+    Larger gradients than `clip_norm` are scaled down to it. Its counts are kept in the checkpoint, so that a run that
+    was stopped gives up, or not, exactly where it would have without the stop.
+    """
+
+    def __init__(self, clip_norm: float, most_in_a_row: int = MOST_IN_A_ROW) -> None:
+        """`clip_norm`: largest norm of a network's gradient; infinite for no limit."""
+        if not clip_norm > 0 or most_in_a_row < 1:
+            raise ConfigError(f"clip_norm must be above 0 and most_in_a_row at least 1: {clip_norm}, {most_in_a_row}")
+        self.clip_norm, self.most_in_a_row = clip_norm, most_in_a_row
+        self.skipped = 0
+        """Updates left out since the run began, of all networks."""
+        self._in_a_row: Counter[str] = Counter()
+
+    def update(
+        self, name: str, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter],
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> Tensor:  # fmt: skip
+        """One update of the network `name` from the gradients that its parameters have; gives their norm before it.
+
+        Where that is no number, weights and optimiser stay as they are, and the norm counts as 0. Gradients for fp16
+        must have been unscaled by their `scaler`, which itself leaves such updates out while it looks for its scale.
+        Under `torchrun` they must be those of all processes already, so that all decide alike.
+
+        Raises TrainingError when so many updates in a row were left out that the run will not recover.
+        """
+        found = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        norm = float(found)
+        scales = scaler is not None and scaler.is_enabled()
+        if scaler is not None and scales:
+            scaler.step(optimiser)
+        elif math.isfinite(norm):
+            optimiser.step()
+        if math.isfinite(norm):
+            self._in_a_row[name] = 0
+            return found
+        self.skipped += 1
+        self._in_a_row[name] += 1
+        if self._in_a_row[name] >= self.most_in_a_row:
+            raise TrainingError(
+                f"the gradient of the {name} was no number in {self.most_in_a_row} steps in a row; what was saved "
+                "before is kept: lower the learning rate, or set precision=fp32, and choose another --run"
+            )
+        logger.log(logging.DEBUG if scales else logging.WARNING, "the gradient of the %s is %s: left out", name, norm)
+        return torch.zeros_like(found)
+
+    def terms(self) -> dict[str, float]:
+        """For the log: `skipped`, once there is one."""
+        return {"skipped": float(self.skipped)} if self.skipped else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"skipped": self.skipped, "in_a_row": dict(self._in_a_row)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up what `state_dict` gave."""
+        self.skipped = int(state_dict["skipped"])
+        self._in_a_row = Counter({str(name): int(count) for name, count in state_dict["in_a_row"].items()})
+
+
+@contextmanager
+def memory_told(where: Callable[[], str], thrift: str) -> Iterator[None]:
+    """Turns the many ways of running out of memory into one TrainingError.
+
+    `where`, asked only then, says what was being done; `thrift` names the settings to lower. Other errors pass.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        kind = "GPU memory" if isinstance(error, torch.cuda.OutOfMemoryError) else "memory"
+        raise TrainingError(f"{where()}: out of {kind}; lower {thrift}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is how PyTorch, NumPy or Python say that memory is used up."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error).lower() for said in OUT_OF_MEMORY)

@@ -1,0 +1,66 @@
+"""The weights that a generator's training begins with: those of another generator, of the same or of a smaller size."""
+
+import logging
+import re
+
+from torch import Tensor
+
+from w2l.errors import ConfigError
+from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.warping import WarpingGenerator
+from w2l.training.checkpoint import Model
+from w2l.training.tensors import in_order
+
+logger = logging.getLogger(__name__)
+FIRST_LAYER = "face_encoder_blocks.0.0.conv_block.0.weight"
+LAST_LAYER = ("output_block.1.weight", "output_block.1.bias")
+"""Where a published generator's colours come in and go out."""
+DECODER = re.compile(r"^face_decoder_blocks\.(\d+)\.")
+MUST_AGREE = ("layout", "width", "n_references")
+
+
+def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
+    """Gives the generator the weights of another one of the same layout and width.
+
+    One that sees and draws BGR, such as the published ones, becomes one that sees and draws RGB. Of a generator for
+    another size the levels that both have are taken (coarse to fine); the others stay as they are.
+    """
+    begun, wanted = init.network, generator.dimensions
+    if not isinstance(begun, (Generator, WarpingGenerator)):
+        raise ConfigError(f"init {init.path} is no generator")
+    for name in MUST_AGREE:
+        if getattr(begun.dimensions, name) != getattr(wanted, name):
+            raise ConfigError(
+                f"init {init.path} has {name}={getattr(begun.dimensions, name)}, the settings "
+                f"{getattr(wanted, name)}; set {name} alike"
+            )
+    weights = begun.state_dict()
+    if init.card.colour == "bgr" and isinstance(begun, Generator):
+        weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
+        weights |= {name: weights[name].flip(0) for name in LAST_LAYER}
+    if begun.dimensions.size != wanted.size:
+        weights = _of_other_size(weights, begun.dimensions, generator)
+    generator.load_state_dict(weights)
+
+
+def _of_other_size(
+    weights: dict[str, Tensor], begun: GeneratorDimensions, generator: Generator | WarpingGenerator
+) -> dict[str, Tensor]:
+    """The generator's own weights, those replaced that the other one has at the same level."""
+    own = generator.state_dict()
+    if begun.layout == "published":  # its decoder counts from the coarsest level, and sizes differ there
+        more = len(generator.dimensions.level_sizes) - len(begun.level_sizes)
+        weights = {_moved(name, more): tensor for name, tensor in weights.items()}
+    taken = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    if not taken:
+        raise ConfigError(f"init for {begun.size} px has no level in common with one for {generator.dimensions.size}")
+    share = sum(tensor.numel() for tensor in taken.values()) / sum(tensor.numel() for tensor in own.values())
+    logger.info("%.0f %% of the weights are those of the generator for %d px", 100 * share, begun.size)
+    return {**own, **taken}
+
+
+def _moved(name: str, more: int) -> str:
+    found = DECODER.match(name)
+    if not found or int(found[1]) == 0:
+        return name
+    return f"face_decoder_blocks.{int(found[1]) + more}.{name[found.end() :]}"
