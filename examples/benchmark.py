@@ -5,6 +5,7 @@ python examples/benchmark.py loader CACHE [--clips 200]           training windo
 python examples/benchmark.py index [--rows 1000000]               seconds to open a large cache and to draw from it
 python examples/benchmark.py detect VIDEO                         milliseconds a frame of each detector
 python examples/benchmark.py generator [--batches 16 8 4 1]       frames a second of the generator, plain and quick
+python examples/benchmark.py train [--scales small base]          frames a second of training, published loop and ours
 python examples/benchmark.py score [--batches 4 20 80]            windows a second of the judge, published loop and ours
 """
 
@@ -16,6 +17,7 @@ from benchmark_data import index, loader
 from benchmark_generator import generator
 from benchmark_score import score
 from benchmark_sync import sync
+from benchmark_train import train
 
 from w2l.faces.detector import make_detector
 from w2l.media.video import read_frames
@@ -53,6 +55,13 @@ def main() -> None:
     one.add_argument("--batches", type=int, nargs="+", default=[16])
     one.add_argument("--threads", type=int, nargs="+", default=[0], help="0: as many as there are cores")
     one.add_argument("--rounds", type=int, default=6)
+    one = commands.add_parser("train")
+    one.add_argument("--layouts", nargs="+", default=["published", "warping"])
+    one.add_argument("--scales", nargs="+", default=["nano", "small", "base"])
+    one.add_argument("--batch", type=int, default=4, help="windows of five frames; 128 or more on a GPU")
+    one.add_argument("--size", type=int, default=96)
+    one.add_argument("--rounds", type=int, default=4)
+    one.add_argument("--compile", action="store_true", help="also what PyTorch compiles: minutes more")
     one = commands.add_parser("score")
     one.add_argument("--frames", type=int, default=100, help="of the made clip")
     one.add_argument("--batches", type=int, nargs="+", default=[4, 20, 80])
@@ -66,6 +75,9 @@ def main() -> None:
         index(arguments.rows, arguments.clips)
     elif arguments.command == "generator":
         generator(arguments.batches, arguments.threads, arguments.rounds)
+    elif arguments.command == "train":
+        a = arguments
+        train(a.layouts, a.scales, a.batch, a.size, a.rounds, a.compile)
     elif arguments.command == "score":
         score(arguments.frames, arguments.batches, arguments.rounds)
     else:

@@ -1,0 +1,203 @@
+"""The part of benchmark.py that measures training: the published loop, and what `w2l train` does instead."""
+
+import copy
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from benchmark_timing import best_of
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from w2l.cache import Cache
+from w2l.config import plain
+from w2l.data.dataset import Tracks, open_splits
+from w2l.data.generator_loading import GeneratorTensors
+from w2l.data.generator_sampling import GeneratorSampling
+from w2l.faces.crop import CropSpec
+from w2l.nets.blocks import lower_half, stack_frames
+from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.nets.generator import GeneratorDimensions
+from w2l.nets.warping import make_generator
+from w2l.running import Runner
+from w2l.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
+from w2l.training.checkpoint import Model, ModelCard, dimensions_of
+from w2l.training.generator_settings import DiscriminatorSettings, GeneratorSettings, Schedule
+from w2l.training.generator_task import GENERATOR, GeneratorTask
+from w2l.training.losses import adversarial, bce_cosine
+from w2l.training.tensors import pictures
+from w2l.weights import load
+
+SYNC, ADVERSARIAL, L1 = 0.03, 0.07, 0.9
+"""Weights of the published loss."""
+DISCRIMINATORS = {"nano": 8, "small": 16, "base": 32}
+"""Widths of the discriminator beside generators of each scale; 32 is the published one."""
+PEAK_SIDE = 8192
+"""Side of the matrices whose product tells what the device can do."""
+
+
+def train(layouts: list[str], scales: list[str], batch: int, size: int, rounds: int, compiled: bool) -> None:
+    """Prints frames a second of each way to do one step, all in turn; each way's best round counts.
+
+    A step is an update of the generator with L1, expert and discriminator, then one of the discriminator. Public
+    dimensions, `published` at `base`, are taught by an expert of public dimensions, others by the shipped one.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    peak = _peak(device) if device.type == "cuda" else 0.0
+    told = f"; measured bf16 matrix peak {peak / 1e12:.0f} TFLOP/s" if peak else ""
+    print(f"{batch} windows of {WINDOW_FRAMES} frames, {size} px, {torch.get_num_threads()} threads, {device}{told}")
+    with tempfile.TemporaryDirectory() as folder:
+        tracks = _noise(Path(folder), size)
+        for layout in layouts:
+            for scale in scales:
+                _compare(_settings(layout, scale, batch), tracks, size, device, rounds, compiled, peak)
+
+
+def _compare(
+    settings: GeneratorSettings,
+    tracks: Tracks,
+    size: int,
+    device: torch.device,
+    rounds: int,
+    compiled: bool,
+    peak: float,
+) -> None:
+    """Prints the speeds for one shape of the generator."""
+    crop = CropSpec("aligned", size)
+    public = settings.layout == "published" and settings.scale == "base"
+    expert = _public_expert(crop, device) if public else load("w2l", "expert", device=device)
+
+    def task(**options: object) -> GeneratorTask:
+        return GeneratorTask(replace(settings, **options), tracks, tracks, crop, copy.deepcopy(expert), device)  # type: ignore[arg-type]
+
+    halved = task(precision="bf16")
+    given = halved.batch(0)
+    ways: dict[str, Callable[[], object]] = {
+        "published loop": _Published(settings, expert, size, device).on(given),
+        "w2l, float32": _step(task(), given),
+        "w2l, bf16": _step(halved, given),
+    }
+    if compiled:
+        ways["w2l, bf16, compiled"] = _step(task(precision="bf16", compile=True), given)
+    best = best_of(ways, rounds)
+    n_frames = len(given) * WINDOW_FRAMES
+    with FlopCounterMode(display=False) as counter:
+        halved.step(0, given)
+    flops = counter.get_total_flops()
+    print(f"{settings.layout}, {settings.scale}: {flops / n_frames / 1e9:.2f} GFLOP a frame")
+    first = best["published loop"][0]
+    for name, (seconds, used) in best.items():
+        share = f"  {flops / seconds / peak:5.1%} of the bf16 peak" if peak else ""
+        rate = f"{n_frames / seconds:8.1f} frames/s  x {first / seconds:4.2f}"
+        print(f"  {name:20s} {rate}  {1000 * used / n_frames:6.1f} ms of CPU a frame{share}", flush=True)
+    _infer(halved, size, rounds)
+
+
+def _infer(task: GeneratorTask, size: int, rounds: int, n_faces: int = 0) -> None:
+    """Prints faces a second of the folded generator, arrays in and arrays out."""
+    n = n_faces or (2048 if task.device.type == "cuda" else 32)
+    network = task.networks[GENERATOR].eval()
+    card = ModelCard("generator", dimensions_of(network), task.crop)
+    runner = Runner(Model(network, card, Path("made")), size // 2, batch=256 if task.device.type == "cuda" else 16)
+    rng = np.random.default_rng(0)
+    channels = 3 * (1 + task.settings.sampling.n_references)
+    faces = rng.integers(0, 256, (n, size, size, channels), dtype=np.uint8)
+    mels = rng.uniform(-4, 4, (n, 80, 16)).astype(np.float32)
+    seconds, _ = best_of({"inference": lambda: runner(mels, faces)}, rounds)["inference"]
+    print(f"  inference            {n / seconds:8.1f} faces/s ({runner.backend})", flush=True)
+
+
+class _Published:
+    """One step as the published training goes: float32, contiguous, eager, all rows where the layout has them."""
+
+    def __init__(self, settings: GeneratorSettings, expert: Model, size: int, device: torch.device) -> None:
+        rows = "full" if settings.layout == "published" else "lower"
+        dimensions = GeneratorDimensions(size, settings.channels, settings.sampling.n_references, rows, settings.layout)
+        chosen = settings.discriminator
+        self.generator = make_generator(dimensions).to(device)
+        self.discriminator = Discriminator(DiscriminatorDimensions(size, chosen.width, chosen.frames)).to(device)
+        self.expert = copy.deepcopy(expert.network).to(memory_format=torch.contiguous_format).requires_grad_(False)  # type: ignore[call-overload]
+        networks: tuple[nn.Module, ...] = (self.generator, self.discriminator)
+        self.optimisers = [torch.optim.Adam(network.parameters(), foreach=False) for network in networks]
+
+    def on(self, batch: GeneratorTensors) -> Callable[[], object]:
+        """The step on a batch."""
+        target, reference = pictures(batch.target).contiguous(), pictures(batch.reference).contiguous()
+        return lambda: self._step(target, reference, batch)
+
+    def _step(self, target: Tensor, reference: Tensor, batch: GeneratorTensors) -> float:
+        masked = target.clone()
+        lower_half(masked).zero_()
+        generated = self.generator(batch.mels[:, :, None], torch.cat([masked, reference], dim=1))
+        lower = generated if generated.shape[-2] < generated.shape[-1] else lower_half(generated)
+        real = target if generated.shape == target.shape else lower_half(target)
+        sound, face = self.expert(batch.expert_mels[:, None], stack_frames(lower))
+        in_sync = torch.ones(len(target), device=target.device)
+        sync = bce_cosine(F.cosine_similarity(sound, face), in_sync)
+        fooled = adversarial(self.discriminator.logits(stack_frames(lower)), real=True)
+        loss = L1 * F.l1_loss(generated, real) + SYNC * sync + ADVERSARIAL * fooled
+        self._update(0, loss)
+        told_real = self.discriminator.logits(stack_frames(lower_half(target)))
+        told_fake = self.discriminator.logits(stack_frames(lower.detach()))
+        self._update(1, adversarial(told_real, real=True) + adversarial(told_fake, real=False))
+        return float(loss.detach())
+
+    def _update(self, number: int, loss: Tensor) -> None:
+        self.optimisers[number].zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimisers[number].step()
+
+
+def _step(task: GeneratorTask, batch: GeneratorTensors) -> Callable[[], object]:
+    return lambda: task.step(0, batch)
+
+
+def _settings(layout: str, scale: str, batch: int) -> GeneratorSettings:
+    return GeneratorSettings(
+        layout=layout,  # type: ignore[arg-type]
+        scale=scale,  # type: ignore[arg-type]
+        sampling=GeneratorSampling(batch_size=batch),
+        l1=L1,
+        sync=SYNC,
+        adversarial=ADVERSARIAL,
+        schedule=Schedule(sync=(0, 0)),
+        discriminator=DiscriminatorSettings(width=DISCRIMINATORS[scale]),
+        validation_tracks=0,
+    )
+
+
+def _public_expert(crop: CropSpec, device: torch.device) -> Model:
+    """An expert of public dimensions with random weights."""
+    network = Expert(ExpertDimensions(crop.size)).to(device).eval()
+    return Model(network, ModelCard("expert", dimensions_of(network), crop), Path("made"))
+
+
+def _noise(folder: Path, size: int, n_frames: int = 60) -> Tracks:
+    """Tracks of noise: what is in them changes no speed."""
+    cache, crop, rng = Cache.open(folder, create=True), CropSpec("aligned", size), np.random.default_rng(0)
+    columns = mel_columns(n_frames * SAMPLES_PER_FRAME)
+    for name in ("one", "two"):
+        frames = rng.integers(0, 256, (n_frames, size, size, 3), dtype=np.uint8)
+        mel = rng.uniform(-4, 4, (80, columns)).astype(np.float32)
+        clip = cache.clip(name)
+        clip.write_track(0, iter(frames), frames.shape, {"mel": mel})
+        facts = {"n_frames": n_frames, "n_columns": columns, "first_frame": 0}
+        clip.note("preprocess", {"fingerprint": "made", "outcome": "done", "crop": plain(crop), "tracks": [facts]})
+    return open_splits(cache, crop)[0]
+
+
+def _peak(device: torch.device, repeats: int = 20) -> float:
+    """Floating point operations a second of large bf16 matrix products."""
+    one, other = (torch.randn(PEAK_SIDE, PEAK_SIDE, device=device, dtype=torch.bfloat16) for _ in range(2))
+
+    def work() -> None:
+        for _ in range(repeats):
+            torch.mm(one, other)
+        torch.cuda.synchronize()
+
+    return 2 * PEAK_SIDE**3 * repeats / best_of({"product": work}, 5)["product"][0]

@@ -1,0 +1,292 @@
+"""Trains several recipes on one cache for the same steps, judges each by videos that it re-syncs, writes one table.
+
+    python examples/compare_recipes.py cache/ grid/ grid/test.txt results/ --words grid/words.tsv --limit 20 \\
+        --set loop.steps=20000 examples/l1.yaml examples/wav2lip.yaml "no swap: examples/w2l.yaml sampling.swap=0"
+
+A row of the table is a recipe's file, with changes behind it and a name before it, if need be. All rows see the same
+batches of the same seeds for the same steps, unless their recipes say otherwise; the model of the last step is judged,
+not the best one, as what counts as best differs between recipes. `--set init=...` gives all of them the same start.
+
+Each model then redraws the clips of the list with their own speech and with another clip's (see resync_grid.py), and
+`w2l score` measures the videos. What a pause does is left to the model (silence=model), or sync would hide leaks.
+
+OUTPUT/table.md and OUTPUT/table.json are written after each model. What is done is not done again: call it with more
+seeds, rows or clips and only these are made.
+"""
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from resync_grid import OTHER, OWN, Trial, make_samples, pair_up
+
+from w2l import config, weights
+from w2l.cache import Cache
+from w2l.data.layouts import find_videos
+from w2l.device import choose
+from w2l.errors import ConfigError, MediaError, W2LError
+from w2l.files import fingerprint, source_fingerprint, write_json, write_text
+from w2l.log import set_up
+from w2l.metrics.columns import GROUPS, Column
+from w2l.score import scoring
+from w2l.score.data import REAL, SHUFFLED
+from w2l.score.inputs import Inputs
+from w2l.score.settings import ScoreSettings
+from w2l.sync_settings import SyncSettings
+from w2l.training.generator_run import STAGE, train_generator
+from w2l.training.generator_settings import GeneratorSettings
+
+logger = logging.getLogger(__name__)
+SHOWN = (
+    "lse_d", "lse_c", "fd_judge", "fid", "psnr_lower", "psnr_mouth", "ssim_mouth", "closure_recall",
+    "closure_precision", "leak", "articulation", "sharpness", "flicker",
+)  # fmt: skip
+"""The columns of the table, in its order; table.json has all."""
+OF_OWN_SPEECH = ("psnr_lower", "psnr_mouth", "ssim_mouth")
+"""Columns that say nothing where the real mouth said something else."""
+SPEECHES = (OWN, OTHER)
+CHANCE = "chance"
+"""The row of real pictures under the speech of other clips."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe, and what is changed in it."""
+
+    name: str
+    recipe: Path
+    changes: tuple[str, ...] = ()
+    """KEY=VALUE of `w2l train`."""
+
+    def settings(self, common: Sequence[str], seed: int) -> GeneratorSettings:
+        """What is trained: the recipe, then what all rows have in `common`, then the row's own changes."""
+        return config.load(GeneratorSettings, STAGE, self.recipe, [*common, *self.changes, f"seed={seed}"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one model scored."""
+
+    row: str
+    seed: int
+    model: str
+    scores: dict[str, dict[str, float]]
+    """Speech, or `REAL` or `SHUFFLED`, -> column -> mean over the clips."""
+    intervals: dict[str, dict[str, tuple[float, float]]]
+    """Likewise, the 95 % interval of the mean over clips, where there is one."""
+    clips: dict[str, int]
+    """Likewise, how many clips were scored."""
+    steps: int
+
+
+def parse_rows(texts: Sequence[str]) -> list[Row]:
+    """The rows that texts ``[NAME:] FILE [KEY=VALUE ...]`` describe; ConfigError for what cannot be read, or twice."""
+    rows = [_row(text) for text in texts]
+    names = [row.name for row in rows]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two rows are called {name!r}; write 'NAME: FILE KEY=VALUE ...' for one of them")
+        if name in (REAL, CHANCE):
+            raise ConfigError(
+                f"a row cannot be called {name!r}, as another one of the table is; write 'NAME: FILE ...'"
+            )
+    return rows
+
+
+def _row(text: str) -> Row:
+    before, colon, after = text.partition(": ")
+    name, rest = (before.strip(), after) if colon and "=" not in before else ("", text)
+    try:
+        words = shlex.split(rest)
+    except ValueError as error:
+        raise ConfigError(f"row {text!r} cannot be read: {error}; write '[NAME:] FILE [KEY=VALUE ...]'") from error
+    if not words:
+        raise ConfigError(f"row {text!r} names no recipe; write '[NAME:] FILE [KEY=VALUE ...]'")
+    return Row(name or Path(words[0]).stem, Path(words[0]), tuple(words[1:]))
+
+
+def run_name(row: Row, settings: GeneratorSettings) -> str:
+    """The run of a row's model in the cache: another one as soon as a setting changes."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_+" else "-" for letter in row.name)
+    return f"compare-{plain}-seed{settings.seed}-{fingerprint(config.plain(settings))[:6]}"
+
+
+def combined(outcomes: Sequence[Outcome], key: str, column: str) -> tuple[float, float | None] | None:
+    """Mean over models, and their standard deviation where there are several; None where none has the number."""
+    values = [outcome.scores[key][column] for outcome in outcomes if column in outcome.scores.get(key, {})]
+    if not values:
+        return None
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def as_markdown(outcomes: Sequence[Outcome], columns: Sequence[Column], common: Sequence[str] = ()) -> str:
+    """One table a speech: the rows in their order, then real video and chance."""
+    rows = list(dict.fromkeys(outcome.row for outcome in outcomes))
+    by_row = {row: [outcome for outcome in outcomes if outcome.row == row] for row in rows}
+    known = {column.name: column for column in columns}
+    parts = []
+    for speech in SPEECHES:
+        lines = (
+            {row: (by_row[row], speech) for row in rows}
+            | {
+                REAL: (list(outcomes[:1]), REAL),  # the same beside every model
+                CHANCE: (list(outcomes[:1]), SHUFFLED),
+            }
+        )
+        found = {
+            (name, column): combined(of_it, key, column) for name, (of_it, key) in lines.items() for column in SHOWN
+        }
+        left_out = OF_OWN_SPEECH if speech == OTHER else ()
+        shown = [name for name in SHOWN if name not in left_out and any(found[row, name] for row in rows)]
+        head = ["recipe", "seeds", *(known[column].heading for column in shown)]
+        text = [f"### {speech}", "", _line(head), _line(["---"] * len(head))]
+        for name in lines:
+            seeds = str(len(by_row[name])) if name in by_row else ""
+            cells = [_cell(found[name, column], known[column].digits) for column in shown]
+            text.append(_line([name, seeds, *cells]))
+        parts.append("\n".join(text))
+    steps = sorted({outcome.steps for outcome in outcomes})
+    clips = sorted({outcome.clips[speech] for outcome in outcomes for speech in SPEECHES if speech in outcome.clips})
+    told = f"Means over {_span(clips)} clips of models after {_span(steps)} steps; ±: standard deviation over seeds."
+    if common:
+        told += f" All rows: `{' '.join(common)}`."
+    return "\n\n".join([told, *parts]) + "\n"
+
+
+def _span(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}" if numbers else "no"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(found: tuple[float, float | None] | None, digits: int) -> str:
+    if found is None:
+        return ""
+    mean, spread = found
+    return f"{mean:.{digits}f}" if spread is None else f"{mean:.{digits}f} ± {spread:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What all rows have in common."""
+
+    cache: Cache
+    trials: tuple[Trial, ...]
+    output: Path
+    common: tuple[str, ...]
+    sync: tuple[str, ...]
+    judging: ScoreSettings
+    device: str
+    jobs: int = 1
+
+    def train(self, row: Row, seed: int) -> tuple[Path, int]:
+        """The model of the last step, trained now or before, and how many steps it has."""
+        settings = row.settings(self.common, seed)
+        name = run_name(row, settings)
+        result = train_generator(settings, self.cache, name, self.device)
+        return self.cache.run_folder(name) / "generator-latest.safetensors", result.steps
+
+    def judge(self, row: Row, seed: int, model: Path, steps: int) -> tuple[Outcome, tuple[Column, ...]]:
+        """Re-syncs the clips, where that was not done before, and scores them."""
+        settings = config.load(SyncSettings, "sync", None, ["silence=model", *self.sync, f"model={model}"])
+        mark = fingerprint(source_fingerprint(model), config.plain(settings))[:8]
+        folder = self.output / "videos" / f"{model.parent.name}-{mark}"
+        made = list(make_samples(self.trials, folder, settings, self.cache, self.device))
+        samples = sorted(made, key=lambda sample: [*SPEECHES, REAL].index(sample.system))
+        if not samples:
+            raise MediaError(f"none of the {len(self.trials)} clips could be re-synced by {model}; see the warnings")
+        scored = scoring.score(Inputs(tuple(samples)), self.judging, self.cache, self.device, self.jobs)
+        systems = scored.report.systems
+        means = {one.system: {name: each.mean for name, each in one.means.items()} | one.whole for one in systems}
+        intervals = {one.system: {name: (each.low, each.high) for name, each in one.means.items()} for one in systems}
+        clips = {one.system: one.scored for one in systems}
+        return Outcome(row.name, seed, str(model), means, intervals, clips, steps), scored.columns
+
+    def write(self, outcomes: Sequence[Outcome], columns: Sequence[Column]) -> str:
+        """Writes table.md and table.json; gives the text of the first."""
+        text = as_markdown(outcomes, columns, self.common)
+        write_text(self.output / "table.md", text)
+        kept = {
+            "common": list(self.common),
+            "judging": scoring.plain_settings(self.judging),
+            "clips": [[trial.video.clip_id, trial.speech.clip_id] for trial in self.trials],
+            "columns": {column.name: column.heading for column in columns},
+            "outcomes": [asdict(outcome) for outcome in outcomes],
+        }
+        write_json(self.output / "table.json", kept)
+        return text
+
+
+def compare(comparison: Comparison, rows: Sequence[Row], n_seeds: int) -> tuple[list[Outcome], list[str]]:
+    """Trains and judges all rows, seed by seed; gives the outcomes, and what became of the rows that failed."""
+    for row in rows:  # what cannot be read ends all before hours of training
+        row.settings(comparison.common, 0)
+    outcomes: list[Outcome] = []
+    failed = []
+    for seed in range(n_seeds):
+        for row in rows:
+            logger.info("%s, seed %d", row.name, seed)
+            try:
+                model, steps = comparison.train(row, seed)
+                outcome, columns = comparison.judge(row, seed, model, steps)
+            except W2LError as error:
+                failed.append(f"{row.name}, seed {seed}: {error}")
+                logger.warning("%s", failed[-1])
+                continue
+            outcomes.append(outcome)
+            order = [row.name for row in rows]
+            comparison.write(sorted(outcomes, key=lambda each: order.index(each.row)), columns)
+    return outcomes, failed
+
+
+@click.command(help=__doc__)
+@click.argument("cache_root", metavar="CACHE", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="VIDEOS", type=click.Path(path_type=Path))
+@click.argument("filelist", metavar="LIST", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("texts", metavar="ROW...", nargs=-1, required=True)
+@click.option("--set", "common", multiple=True, metavar="KEY=VALUE", help="A setting of w2l train, for all rows.")
+@click.option("--sync-set", "sync", multiple=True, metavar="KEY=VALUE", help="A setting of w2l sync.")
+@click.option("--seeds", "n_seeds", default=1, show_default=True, help="Models a row: seeds 0, 1, ...")
+@click.option("--limit", type=int, help="Judge on so many clips; which, is the same for all.")
+@click.option("--order", "order_seed", default=0, show_default=True, help="Seed of which clips, and who says what.")
+@click.option("--judge", default=weights.SHIPPED, show_default=True, help="The judge: w2l, a run, or a file.")
+@click.option("--measure", "measures", multiple=True, type=click.Choice(GROUPS), show_default=True,
+              default=["lse", "fid", "quality", "mouth"])  # fmt: skip
+@click.option("--words", default="", help="Times of words, for the closure of lips.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--jobs", default=1, show_default=True, help="Clips scored at once.")
+def main(
+    cache_root: Path, folder: Path, filelist: Path, output: Path, texts: tuple[str, ...], common: tuple[str, ...],
+    sync: tuple[str, ...], n_seeds: int, limit: int | None, order_seed: int, judge: str, measures: tuple[str, ...],
+    words: str, device: str, jobs: int,
+) -> None:  # fmt: skip
+    set_up(0)
+    rows = parse_rows(texts)
+    trials = pair_up(find_videos(folder, [filelist]).sources, order_seed)
+    if len(trials) < 2:
+        raise MediaError(f"{filelist} names {len(trials)} clip; at least 2 are needed to exchange speech")
+    settings = config.load(SyncSettings, "sync", None, sync)
+    judging = ScoreSettings(judge=judge, measures=measures, detect=settings.detect, words=words)  # type: ignore[arg-type]
+    comparison = Comparison(
+        Cache.open(cache_root), tuple(trials[:limit]), output, common, sync, judging, str(choose(device)), jobs
+    )
+    outcomes, failed = compare(comparison, rows, n_seeds)
+    if outcomes:
+        print((output / "table.md").read_text(encoding="utf-8"))
+    if failed:
+        raise W2LError(f"{len(failed)} of {len(rows) * n_seeds} models are missing: {'; '.join(failed)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except W2LError as error:
+        sys.exit(f"error: {error}")
