@@ -162,7 +162,7 @@ class TestSounds:
             assert len({draw.start for draw in plan if draw.track != 1}) > 30  # others as ever
 
     def test_bilabials_of_a_track_that_begins_late(self, tmp_path: Path) -> None:
-        """Words are told in the clip's sound: face i has sound i + 7 here, and the face comes in at the clip's frame 20."""
+        """Words are told in the clip's sound: face i has sound i + 7 here, and the face comes in at frame 20."""
         cache = numbered_cache(tmp_path / "cache", (60,))
         tracks = Tracks(cache, [replace(row, offset=-7) for row in cache.tracks()], ALIGNED)
         clip = cache.clip("clip000")

@@ -15,11 +15,14 @@ from training_runs import content, kill_at_line, options, refused
 from stages import cli
 from w2l.cache import Cache
 from w2l.config import load
+from w2l.data.dataset import crop_spec, open_splits
+from w2l.data.generator_sampling import GeneratorSampling
 from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state, read_card, save_model
+from w2l.training.generator_run import _words
 from w2l.training.generator_settings import GeneratorSettings
 from w2l.training.generator_task import GeneratorTask
 
@@ -131,6 +134,22 @@ def test_bad_settings(
     if "cuda" in more and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert said in refused(capsys, arguments(cache, *more), status)
+
+
+def test_words_that_name_no_clip_are_told_of(
+    cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracks = open_splits(cache, crop_spec(cache))[0]
+    table = tmp_path / "words.tsv"
+    for clip, said in ((tracks.names[0], ""), ("nobody", f"names none of the clips, such as {tracks.names[0]}")):
+        table.write_text(f"clip\tstart_s\tend_s\tword\n{clip}\t0.1\t0.3\tbin\n")
+        caplog.clear()
+        assert _words(GeneratorSettings(words=str(table)), tracks) == {clip: ((0.1, 0.3, "bin"),)}
+        assert said in caplog.text
+        assert bool(caplog.records) == bool(said)
+    with caplog.at_level("INFO"):
+        assert _words(GeneratorSettings(sampling=GeneratorSampling(bilabials=0.2)), tracks) is None
+    assert "changes nothing without words" in caplog.text
 
 
 def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,12 +208,13 @@ class TestFormulas:
         assert adversary.generator_terms(same)["features"].item() == 0
         assert adversary.generator_terms(given)["features"].item() > 0
 
-    def test_the_norm_follows_the_weights_in_its_own_terms_only(self) -> None:
+    def test_the_norm_follows_the_weights_once_an_update(self) -> None:
         adversary, given = made("patches5"), seen()
         before = {key: value.clone() for key, value in adversary.network.state_dict().items()}
         adversary.generator_terms(given)
-        assert all(torch.equal(before[key], value) for key, value in adversary.network.state_dict().items())
         adversary.own_terms(given)
+        assert all(torch.equal(before[key], value) for key, value in adversary.network.state_dict().items())
+        adversary.settle()
         moved = {key for key, value in adversary.network.state_dict().items() if not torch.equal(before[key], value)}
         assert moved
         assert all(key.endswith("along") for key in moved)

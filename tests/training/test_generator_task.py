@@ -24,6 +24,7 @@ from w2l.training.generator_settings import DiscriminatorSettings, GeneratorSett
 from w2l.training.generator_task import GeneratorTask
 from w2l.training.generator_validation import ends_of
 from w2l.training.loop import Surroundings, fit
+from w2l.training.sample_video import SourceSound
 from w2l.training.tensors import in_order, masked, pictures
 
 L1 = replace(TINY, sync=0.0)
@@ -254,6 +255,16 @@ class TestValidation:
         assert set(self.validate(task, 3, tmp_path).scores) == {"l1"}
         assert (tmp_path / "step000000003.mp4").stat().st_size > 0
 
+    def test_a_source_that_broke_since_makes_the_video_silent(
+        self, cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "broken.mp4").write_text("no video\n")
+        task = task_for(cache, replace(L1, validation_tracks=1))
+        task.validation.sound = lambda *_: SourceSound(tmp_path / "broken.mp4", 0.0)
+        self.validate(task, 3, tmp_path)
+        assert (tmp_path / "step000000003.mp4").stat().st_size > 0
+        assert "the sample video is silent: " in caplog.text
+
     @pytest.mark.parametrize("n_references", [1, 2, 4])
     def test_references_of_a_stretch_keep_away_from_its_windows(self, n_references: int) -> None:
         for start in range(71):
@@ -266,11 +277,12 @@ class TestValidation:
         assert ends_of(6, 0, n_references, distance=5) == ((5,) * 5,) * n_references  # the farthest there is
 
     def test_words_count_from_where_a_track_begins(self, cache: Cache) -> None:
-        task = task_for(cache, L1, words={name: ((1.0, 1.2, "b"),) for name in ("clip0", "clip5")})
+        task = task_for(cache, L1, words={"clip0": ((1.0, 1.2, "b"),), "clip5": ((1.0, 1.2, "b"),)})
         check = task.validation
         track = next(number for number, name in enumerate(check.tracks.names) if name in check.words)
         check.tracks._spoken_from[track] = 10
-        assert check._words_of(track) == ((pytest.approx(0.6), pytest.approx(0.8), "b"),)
+        ((start_s, end_s, word),) = check._words_of(track)
+        assert (start_s, end_s, word) == (pytest.approx(0.6), pytest.approx(0.8), "b")
 
 
 class TestInit:

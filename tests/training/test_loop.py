@@ -281,6 +281,17 @@ class TestResume:
         train(FakeTask(), tmp_path)
         assert content(tmp_path) == undisturbed
 
+    @pytest.mark.parametrize("rubbish", [b"\xff\xfe\n", b"\0\0\0\n", b"[1]\n", b'"step"\n', b'{"loss": 1.0}\n'])
+    def test_a_damaged_log_ends_no_run(self, rubbish: bytes, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+        task = FakeTask()
+        task.before_step = lambda step: signal.raise_signal(signal.SIGINT) if step == 5 else None
+        with pytest.raises(KeyboardInterrupt):
+            train(task, tmp_path)
+        log = tmp_path / "log.jsonl"
+        log.write_bytes(rubbish + log.read_bytes() + rubbish)
+        train(FakeTask(), tmp_path)
+        assert content(tmp_path) == undisturbed
+
     def test_a_run_that_is_done_does_nothing(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
         train(FakeTask(), tmp_path)
         task = FakeTask()

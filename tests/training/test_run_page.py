@@ -222,8 +222,11 @@ def test_the_newest_video_is_on_the_page_unless_it_is_large(tmp_path: Path) -> N
 
 def test_tracks_are_described(tmp_path: Path) -> None:
     cache = talking_cache(tmp_path / "cache", n_clips=6, n_frames=50)
-    told = describe_tracks(*open_splits(cache, crop_spec(cache)))
+    train, val = open_splits(cache, crop_spec(cache))
+    told = describe_tracks(train, val)
     counts = [re.match(r"(\d+) tracks of (\d+) clips, (\d\.\d) minutes$", text) for text in told.values()]
     assert list(told) == ["training", "validation"]
     assert all(counts)
     assert sum(int(count[1]) for count in counts if count) == 6
+    pieces = train.part([(0, 0, 50)] * 60), train.part([(0, 40, 50)] * 60)
+    assert [text.split(", ")[-1] for text in describe_tracks(*pieces).values()] == ["2.0 minutes", "0.4 minutes"]

@@ -12,13 +12,12 @@ EXPERT = [
 ]  # fmt: skip
 GENERATOR = [
     "l1", "edges", "sync", "adversarial", "features", "contrast", "lips", "rest", "grad_norm", "disc_real", "disc_fake",
-    "disc_off", "disc_grad_norm", "skipped", "lr", "lr/discriminator", "weight/l1", "weight/sync", "val/l1", "val/sync",
-    "val/articulation", "val/closure", "val/leak", "val/aperture_r", "val/psnr",
+    "disc_off", "disc_grad_norm", "skipped", "lr", "lr/discriminator", "val/l1", "val/sync",
+    "val/articulation", "val/closure", "val/leak", "val/aperture_r",
 ]  # fmt: skip
 ODD = [
     "val/grad_norm",
     "val/disc_real",
-    "val/weight/x",
     "val/",
     "",
     "gap_1",

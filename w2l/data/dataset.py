@@ -126,9 +126,9 @@ class Tracks:
         return self._mels[int(track)]
 
     def spoken_from(self, track: int) -> int:
-        """The frame of the clip whose sound belongs to frame 0 of a track: what words, told in seconds of the clip, need.
+        """The frame of the clip whose sound belongs to frame 0 of a track, for words told in seconds of the clip.
 
-        Above 0 where the face comes late or the clip was cut into pieces, where the audit found an offset, and in a part.
+        Above 0 where the face comes late or the clip was cut, where an audit found an offset, and in a part.
         """
         track = int(track)
         if track not in self._spoken_from:

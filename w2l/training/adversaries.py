@@ -68,6 +68,9 @@ class Adversary(Protocol):
         """Terms whose sum the network minimises, by name (`disc_...`); the generator gets no gradient from them."""
         ...
 
+    def settle(self) -> None:
+        """What the network needs once before each of its updates, in however many parts its batch comes."""
+
 
 class StackedAdversary:
     """The published discriminator: the probability that frames are real, one by one or all of a window stacked."""
@@ -88,6 +91,9 @@ class StackedAdversary:
         """`disc_real` and `disc_fake`: cross entropy of each kind of frames against what it is."""
         real, fake = self._logits(seen.real), self._logits(seen.generated.detach())
         return {"disc_real": adversarial(real, real=True), "disc_fake": adversarial(fake, real=False)}
+
+    def settle(self) -> None:
+        """Nothing: it has no norm."""
 
     def _logits(self, frames: Tensor) -> Tensor:
         faces = _arranged(frames, self.network.dimensions.n_frames)
@@ -131,9 +137,12 @@ class PatchAdversary:
 
     def own_terms(self, seen: Seen) -> dict[str, Tensor]:
         """`disc_real` and `disc_fake`: squared distance of the logits from 1 and from 0."""
-        self.network.steady()
         real, fake = self._look(seen.real)[0], self._look(seen.generated.detach())[0]
         return {"disc_real": least_squares(real, 1.0), "disc_fake": least_squares(fake, 0.0)}
+
+    def settle(self) -> None:
+        """One more step towards the largest singular values of its weights."""
+        self.network.steady()
 
     def _look(self, frames: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         faces = _arranged(frames, self.network.dimensions.n_frames)
@@ -178,6 +187,9 @@ class PairAdversary:
             "disc_fake": fake.mean() / 2,
             "disc_off": _mean_where(off, differ) / 2,
         }
+
+    def settle(self) -> None:
+        """Nothing: its norms keep no state."""
 
     def _sounds(self, mels: Tensor) -> Tensor:
         """Embeddings (batch, frames, features) of mels (batch, frames, 80, 16)."""

@@ -168,7 +168,7 @@ def _read_ours(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], Mod
             tensors = {key: file.get_tensor(key) for key in file.keys()} if weights else {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"model {path} is damaged or cut off ({_first_line(error)}); copy or make it anew"
+            f"model {path} is damaged or cut off ({_first_sentence(error)}); copy or make it anew"
         ) from error
     if METADATA_KEY not in metadata:
         raise CheckpointError(f"model {path} says nothing about itself; it was not written by w2l")
@@ -206,13 +206,13 @@ def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
     return tensors, card
 
 
-def _torch_load(path: Path) -> dict[str, Any]:
+def _torch_load(path: Path, remedy: str = "copy or make it anew") -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles that are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
-        raise CheckpointError(f"{path} is damaged or cut off ({_first_line(error)}); copy or make it anew") from error
+        raise CheckpointError(f"{path} is damaged or cut off ({_first_sentence(error)}); {remedy}") from error
     except UnpicklingError as error:
         raise CheckpointError(
             f"{path} is damaged or holds more than weights; it was not loaded, name another file"
@@ -229,8 +229,9 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """A training state; CheckpointError when it is damaged."""
-    return _torch_load(path)
+    return _torch_load(path, "choose another --run, or --force to start this one anew")
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _first_sentence(error: BaseException) -> str:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.split(". ")[0][:200]

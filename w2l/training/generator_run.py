@@ -227,4 +227,5 @@ def _facts(settings: GeneratorSettings, task: GeneratorTask, data: GeneratorData
         return {name: rate * share for name, rate in task.learning_rates.items()}
 
     described = {**describe_tracks(data.train, data.val), "crops": data.crop, "trained on": data.about}
-    return PageFacts(taught, described, weights=settings.weights, rates=rates)
+    chance = {"disc_real": task.adversary.undecided} if task.adversary else {}
+    return PageFacts(taught, described, weights=settings.weights, rates=rates, chance=chance)

@@ -1,5 +1,6 @@
 """What a generator is worth: errors on validation windows, mouths over whole stretches, a sheet and a short video."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from w2l.data.dataset import Tracks
 from w2l.data.generator_sampling import Draw, GeneratorBatch, generator_batch, load_generator_batch
 from w2l.data.windows import generator_mels
 from w2l.data.words import Words
+from w2l.errors import MediaError
 from w2l.faces.crop import CropSpec
 from w2l.faces.masks import hidden
 from w2l.metrics.aperture import Word
@@ -27,6 +29,7 @@ from w2l.training.mouth_check import MouthCheck, Stretch
 from w2l.training.sample_video import SourceSound, write_sample_video
 from w2l.training.samples import write_sheet
 
+logger = logging.getLogger(__name__)
 VALIDATION_SEED = 20
 """Of the validation batches: the same in every validation."""
 UNSETTLED = 1000.0
@@ -70,7 +73,7 @@ class GeneratorValidation:
         if s.validation_tracks:
             scores |= self._mouths(step, folder, make)
         warnings = self.watch.check(step, scores, float(np.mean(copied)))
-        return Validation(scores, -cost - UNSETTLED * (not self._settled(step)), tuple(warnings))
+        return Validation(scores, -cost - UNSETTLED * (not self._settled(step)), tuple(warnings), self._settled(step))
 
     def _settled(self, step: int) -> bool:
         """Whether all terms have their full weight."""
@@ -94,7 +97,7 @@ class GeneratorValidation:
         for shown, frames in made.items():
             real = np.asarray(self.tracks.frames(shown.track)[shown.first : shown.stop])
             sound = self.sound(shown.track, shown.first) if self.sound else None
-            write_sample_video(folder / f"step{step:09d}.mp4", real, np.rint(frames).astype(np.uint8), sound)
+            _write_video(folder / f"step{step:09d}.mp4", real, np.rint(frames).astype(np.uint8), sound)
         return scores
 
     def _words_of(self, track: int) -> tuple[Word, ...]:
@@ -126,6 +129,17 @@ class GeneratorValidation:
             parts.append(pixels(made.lower(made.generated)))
         frames = np.concatenate(parts)
         return np.concatenate([frames[: len(frames) - WINDOW_FRAMES], frames[-left:]]) if left else frames
+
+
+def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None) -> None:
+    """The sample video; silent, with a warning, where its sound cannot be read: no run ends for it."""
+    try:
+        write_sample_video(path, real, generated, sound)
+    except MediaError as error:
+        if sound is None:
+            raise
+        logger.warning("the sample video is silent: %s", error)
+        write_sample_video(path, real, generated)
 
 
 def ends_of(n_frames: int, start: int, n_references: int, distance: int) -> tuple[tuple[int, ...], ...]:

@@ -62,6 +62,8 @@ class Validation:
     """The higher the better: decides which model is kept as best."""
     warnings: tuple[str, ...] = ()
     """What looks wrong, in words."""
+    settled: bool = True
+    """Whether the loss is what it will be from now on: before that no patience is lost."""
 
 
 class Task(Protocol):
@@ -278,7 +280,7 @@ class _Fitting:
             progress.best, progress.stale = found.quality, 0
             run.export(task, progress, "best")
         else:
-            progress.stale += 1
+            progress.stale += found.settled
         if run.writes:
             shown = " | ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
             logger.info("step %d | %s", progress.step, shown)

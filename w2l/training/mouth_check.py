@@ -21,8 +21,6 @@ from w2l.timing import FPS, MEL_RATE
 logger = logging.getLogger(__name__)
 Floats = NDArray[np.floating]
 
-N_TRACKS = 8
-"""Tracks that are looked at."""
 MAX_FRAMES = 150
 """Longest stretch of a track: 6 s."""
 FIGURES = {
@@ -66,7 +64,7 @@ class MouthCheck:
     """Compares generated mouths with the real ones of the same few stretches, each time it is asked."""
 
     def __init__(
-        self, tracks: Tracks, crop: CropSpec, n_tracks: int = N_TRACKS, words: WordsOf | None = None,
+        self, tracks: Tracks, crop: CropSpec, n_tracks: int, words: WordsOf | None = None,
         max_frames: int = MAX_FRAMES,
     ) -> None:  # fmt: skip
         """Chooses the stretches, the same ones for the same tracks; real mouths are read when they are first needed.

@@ -132,7 +132,8 @@ def hold_out(lengths: Sequence[int]) -> tuple[list[Span], list[Span]]:
 def _prepare(cache: Cache, path: Path, detector: Detector, settings: PrepareSettings) -> Clip:
     """The clip in the cache, prepared where it is not."""
     if not path.is_file():
-        raise MediaError(f"clip {path} of the person does not exist; check the path")
+        missing = "is no file" if path.exists() else "does not exist"
+        raise MediaError(f"clip {path} of the person {missing}; check the path")
     clip = clip_for(cache, path)
     mark = prepare_fingerprint(path, detector, settings)
     with clip.claim() as mine:

@@ -17,6 +17,7 @@ from w2l.errors import CacheError, ConfigError
 from w2l.files import TEMPORARY, fingerprint, write_text
 from w2l.training.board import FOLDER as BOARD
 from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
+from w2l.training.run_log import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -146,15 +147,9 @@ class RunFolder:
                 )
 
     def _cut_log(self, step: int) -> None:
-        """Drops the lines of steps that a killed run logged but did not save."""
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
-        kept = []
-        for line in lines:
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except ValueError:  # the line that a kill cut off
-                continue
+        """Drops the lines of steps that a killed run logged but did not save, and what is no line of a log."""
+        lines = read_lines(self.log) if self.log.exists() else []
+        kept = [json.dumps(line) for line in lines if line["step"] <= step]
         write_text(self.log, "".join(f"{line}\n" for line in kept))
 
 

@@ -36,7 +36,7 @@ class PageFacts:
     warnings: Sequence[str] = ()
     """In words; those in the log ("warning") are shown, too."""
     weights: Callable[[int], Mapping[str, float]] | None = None
-    """Weight of each loss term at a step, such as `GeneratorTask.weights`."""
+    """Weight of each loss term at a step, such as `GeneratorSettings.weights`."""
     rates: Callable[[int], Mapping[str, float]] | None = None
     """Learning rate of each network at a step; without it those that the log holds (names that begin with "lr")."""
     chance: Mapping[str, float] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
     found = {}
     for name, tracks in (("training", train), ("validation", val)):
         speakers = {speaker for speaker in tracks.speakers if speaker}
-        minutes = float(tracks.rows.numbers("n_frames").sum()) / FPS / 60
+        minutes = float(tracks.lengths.sum()) / FPS / 60
         told = f", {len(speakers)} speakers" if speakers else ""
         found[name] = f"{len(tracks)} tracks of {len(set(tracks.names))} clips, {minutes:.1f} minutes{told}"
     return found

@@ -14,20 +14,23 @@ DECADES = 20.0
 TERMS, ADVERSARY, SCORES, RUN = "Loss terms", "Adversary", "Validation", "The run itself"
 SECTIONS = (TERMS, ADVERSARY, SCORES, RUN)
 """Headings, in their order."""
-WEIGHT = "weight/"
-"""How the names of logged weights begin."""
 ACCURACIES = ("accuracy", "voiced", "half", "in_sync", "off_sync", "auc", "auc_voiced")
 CALIBRATION = ("threshold", "scale", "bias")
 FAMILIES = {"gap_": "accuracy by gap in frames", "offset_": "share of offsets found", "speaker_": "speakers"}
 """Scores whose names begin alike."""
 MEANINGS = {
     "l1": "mean absolute error of what is generated, on a scale of 0 to 1; lower is better",
+    "edges": "the same of differences between neighbouring pixels: sharpness; lower is better",
+    "lips": "distance of the lips from where the real ones are, in eye distances; lower is better",
+    "rest": "gap between the lips where silence was put in, in eye distances; 0 is right",
+    "adversarial": "how far the discriminator is from taking what is generated for real; lower is better",
+    "features": "distance from real faces in what the discriminator looks at; lower is better",
+    "contrast": "distance between face and sound as the discriminator that is trained along sees it; lower is better",
     "sync": "what the frozen expert makes of mouth and sound; lower is better",
     "articulation": "movement of the lips over that of the real ones; 0.85 to 1.15 is right, 0.3 nearly still",
     "closure": "share of the real closures of the lips that are closed here, too; higher is better",
-    "leak": "movement of the lips in digital silence over that in speech; 0 is right",
+    "leak": "movement of the lips in pauses over that in speech; 0 is right",
     "aperture_r": "correlation of how far the lips are open with the real ones; 1 is right",
-    "psnr": "closeness to the real picture in dB; higher is better",
     "accuracy": "share of pairs told apart, in sync or not; 0.5 is a guess",
     "auc": "share of pairs of pairs in the right order; 0.5 is a guess",
     "bce": "calibrated cross entropy; ln 2 = 0.693 is a guess",
@@ -99,8 +102,6 @@ def _training_panel(name: str, left: tuple[str, ...], chance: Mapping[str, float
     if name.endswith("grad_norm"):
         norms = tuple(one for one in left if one.endswith("grad_norm") and not one.startswith(VALIDATION))
         return Panel(RUN, "gradient norms", norms, about="before they are cut; spikes are the first sign of trouble")
-    if name.startswith(WEIGHT):
-        return Panel(RUN, "weights", tuple(one for one in left if one.startswith(WEIGHT)))
     if is_rate(name):
         return Panel(RUN, "learning rates", tuple(one for one in left if is_rate(one)))
     if name.startswith("disc_"):

@@ -17,7 +17,7 @@ MAX_ITEMS = 6
 def write_sheet(path: Path, batch: GeneratorBatch, generated: Tensor, hidden: NDArray[np.bool_]) -> None:
     """A PNG with one row a window: the reference, then for each of its frames what was masked, made and real.
 
-    `generated` is (batch, 3, frames, rows, width) in [0, 1], RGB; `hidden` (height, width) what the generator did not see.
+    `generated` is (batch, 3, frames, rows, width) in [0, 1], RGB; `hidden` (height, width) is what was masked.
     """
     made = (generated.permute(0, 2, 3, 4, 1).clamp(0, 1) * 255).round().byte().cpu().numpy()
     rows = [_row(batch, made, item, hidden) for item in range(min(MAX_ITEMS, len(made)))]
