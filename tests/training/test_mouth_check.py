@@ -90,20 +90,20 @@ def drawn(stretch: Stretch, mouths: Floats) -> Floats:
 
 
 def test_real_mouths_are_as_good_as_can_be(tracks: Tracks) -> None:
-    found = MouthCheck(tracks, CROP).measure(lambda stretch: lower(tracks, stretch))
+    found = MouthCheck(tracks, CROP, 8).measure(lambda stretch: lower(tracks, stretch))
     assert found["articulation"] == found["closure"] == 1
     assert found["aperture_r"] == pytest.approx(1)
     assert found["leak"] < 0.05
 
 
 def test_a_lazy_mouth_moves_less(tracks: Tracks) -> None:
-    found = MouthCheck(tracks, CROP).measure(lambda stretch: drawn(stretch, 0.5 * MOUTHS[stretch.track]))
+    found = MouthCheck(tracks, CROP, 8).measure(lambda stretch: drawn(stretch, 0.5 * MOUTHS[stretch.track]))
     assert 0.35 < found["articulation"] < 0.65
     assert found["aperture_r"] > 0.95
 
 
 def test_a_frozen_mouth_does_not(tracks: Tracks) -> None:
-    found = MouthCheck(tracks, CROP).measure(lambda stretch: drawn(stretch, np.full(200, 0.5)))
+    found = MouthCheck(tracks, CROP, 8).measure(lambda stretch: drawn(stretch, np.full(200, 0.5)))
     assert found["articulation"] < 0.05
     assert found["closure"] == 0
     assert "leak" not in found  # nothing moves in speech either
@@ -115,7 +115,7 @@ def test_a_mouth_that_chews_in_silence_leaks(tracks: Tracks) -> None:
         mouths = MOUTHS[stretch.track]
         return drawn(stretch, np.where(mouths > 0.02, mouths, 0.25 + 0.25 * np.sin(np.arange(len(mouths)))))
 
-    assert MouthCheck(tracks, CROP).measure(chewing)["leak"] > 0.3
+    assert MouthCheck(tracks, CROP, 8).measure(chewing)["leak"] > 0.3
 
 
 def test_validation_says_what_score_says(tracks: Tracks) -> None:
@@ -140,7 +140,7 @@ def test_real_mouths_are_read_once(tracks: Tracks, monkeypatch: pytest.MonkeyPat
         return read_lips(faces)
 
     monkeypatch.setattr(mouth_check, "read_lips", counting)
-    check = MouthCheck(tracks, CROP)
+    check = MouthCheck(tracks, CROP, 8)
     first, second = (check.measure(lambda stretch: lower(tracks, stretch)) for _ in range(2))
     assert first == second
     assert len(read) == 3 * len(tracks)  # real and generated, then generated
@@ -158,7 +158,7 @@ def test_words_name_the_closures(tracks: Tracks) -> None:
         return [(moment + 0.02, moment + 0.3, "red")]
 
     def measured(words: mouth_check.WordsOf | None) -> dict[str, float]:
-        return MouthCheck(tracks, CROP, words=words).measure(lambda stretch: lower(tracks, stretch))
+        return MouthCheck(tracks, CROP, 8, words=words).measure(lambda stretch: lower(tracks, stretch))
 
     assert "closure" in measured(None)
     assert "closure" not in measured(wide_open)  # no b, p or m that could be missed
@@ -175,14 +175,14 @@ def test_boxes_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         raise AssertionError(stretch)
 
     with caplog.at_level(logging.INFO):
-        check = MouthCheck(boxes, crop)
+        check = MouthCheck(boxes, crop, 8)
     assert check.measure(never) == {}
     assert "aligned" in caplog.text
 
 
 def test_pictures_of_another_size_are_refused(tracks: Tracks) -> None:
     with pytest.raises(ValueError, match=r"lower halves .* must be \(\d+, 48, 96, 3\), got \(5, 48, 96, 3\)"):
-        MouthCheck(tracks, CROP).measure(lambda stretch: np.zeros((5, 48, 96, 3)))
+        MouthCheck(tracks, CROP, 8).measure(lambda stretch: np.zeros((5, 48, 96, 3)))
 
 
 class TestChoice:
@@ -224,7 +224,7 @@ def test_of_a_long_track_the_part_with_speech_and_rest_is_looked_at(tmp_path: Pa
     crop = CropSpec("aligned", 48)
     tracks = tracks_of(Cache.open(tmp_path / "cache", create=True), {"clip": (faces, wave)}, crop)
     # A word that begins with b at each moment at which the mouth is shut in the rest, which lasts from 6 to 7.5 s.
-    check = MouthCheck(tracks, crop, max_frames=100, words=lambda track: [(6.7, 6.9, "b")])
+    check = MouthCheck(tracks, crop, 8, max_frames=100, words=lambda track: [(6.7, 6.9, "b")])
     (stretch,) = check.stretches
     assert stretch.stop - stretch.first == 100
     assert stretch.first / FPS < 6.7 < stretch.stop / FPS
