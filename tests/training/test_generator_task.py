@@ -17,6 +17,7 @@ from w2l.data.generator_sampling import GeneratorSampling
 from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
 from w2l.faces.masks import hidden
+from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 from w2l.training.checkpoint import Model, ModelCard, dimensions_of, load_model
@@ -283,6 +284,19 @@ class TestValidation:
         check.tracks._spoken_from[track] = 10
         ((start_s, end_s, word),) = check._words_of(track)
         assert (start_s, end_s, word) == (pytest.approx(0.6), pytest.approx(0.8), "b")
+
+
+class TestHearing:
+    def test_a_run_begins_with_the_experts_ears(self, cache: Cache) -> None:
+        torch.manual_seed(8)
+        network = Expert(ExpertDimensions(SIZE, 5, 2, signed=True, layout="strided")).eval()
+        card = ModelCard("expert", dimensions_of(network), CropSpec("aligned", SIZE))
+        expert = Model(network, card, Path("expert.safetensors"))
+        task = task_for(cache, replace(TINY, layout="warping", hearing="expert"), expert)
+        ears = task.networks["generator"].audio_encoder.state_dict()  # type: ignore[union-attr]
+        assert all(torch.equal(ears[key], value) for key, value in network.audio_encoder.state_dict().items())
+        task.step(0, task.batch(0))
+        assert not all(torch.equal(ears[key], value) for key, value in network.audio_encoder.state_dict().items())
 
 
 class TestInit:

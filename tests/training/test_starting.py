@@ -12,7 +12,7 @@ from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import GeneratorDimensions, Layout
 from w2l.nets.warping import make_generator
 from w2l.training.checkpoint import Model, ModelCard, dimensions_of
-from w2l.training.starting import start_from
+from w2l.training.starting import hear_like, start_from
 from w2l.training.tensors import in_order
 
 SIZE = 32
@@ -82,6 +82,26 @@ def test_other_dimensions_are_refused(other: dict[str, Any], name: str) -> None:
     with pytest.raises(ConfigError, match=rf"init init\.pth has {name}=.*set {name} alike") as caught:
         start_from(generator(), model(generator(**other)))
     assert "\n" not in str(caught.value)
+
+
+class TestHearing:
+    def expert(self, width: int = 2, layout: Any = "strided") -> Model:
+        torch.manual_seed(6)
+        network = Expert(ExpertDimensions(SIZE, 5, width, signed=True, layout=layout)).eval()
+        return Model(network, ModelCard("expert", dimensions_of(network)), Path("expert.safetensors"))
+
+    def test_a_generator_hears_as_the_expert_does(self) -> None:
+        expert, mine = self.expert(), generator("warping")
+        hear_like(mine, expert)
+        mel = torch.randn(3, 1, 80, 16)
+        with torch.no_grad():
+            heard = torch.nn.functional.normalize(mine.audio_encoder(mel).flatten(1), dim=1)
+            torch.testing.assert_close(heard, expert.network.embed_audio(mel))  # type: ignore[operator]
+
+    @pytest.mark.parametrize("other", [{"width": 3}, {"layout": "published"}])
+    def test_ears_of_another_shape_are_refused(self, other: dict[str, Any]) -> None:
+        with pytest.raises(ConfigError, match=r"hearing=expert: .*expert\.safetensors.*set width to the expert's"):
+            hear_like(generator("warping"), self.expert(**other))
 
 
 def test_an_expert_is_no_start() -> None:

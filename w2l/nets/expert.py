@@ -6,18 +6,19 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, Norm, audio_encoder, residual_blocks
+from w2l.nets.blocks import (
+    COLUMNS_OF_FIVE,
+    N_BANDS,
+    SMALLEST_GRID,
+    ConvBlock,
+    Norm,
+    audio_encoder,
+    residual_blocks,
+    strided_encoder,
+)
 
 Layout = Literal["published", "strided"]
-N_BANDS = 80
-"""Rows of a mel."""
 PUBLISHED_FRAMES = 5
-COLUMNS_OF_FIVE = 16
-"""Mel columns of five frames: 80 a second at 25 fps."""
-STRIDED_GRID = 6
-"""The strided layout halves its grids until none is longer than this; one valid convolution takes what is left."""
-MAX_WIDENING = 8
-"""Most channels of the strided layout before its last layers, in units of `width`."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ class Expert(nn.Module):
             self.face_encoder = _published_face_encoder(dims)
             self.audio_encoder = audio_encoder(dims.width, 2, signed=dims.signed)
         else:
-            self.face_encoder = _strided_encoder(dims, 3 * dims.n_frames, (dims.size // 2, dims.size), dims.width)
-            self.audio_encoder = _strided_encoder(dims, 1, (N_BANDS, dims.columns), dims.width)
+            options = (dims.width, dims.n_features, dims.signed, dims.norm)
+            self.face_encoder = strided_encoder(3 * dims.n_frames, (dims.size // 2, dims.size), *options)
+            self.audio_encoder = strided_encoder(1, (N_BANDS, dims.columns), *options)
 
     def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (audio, face) of matching batches; see `embed_audio` and `embed_faces`."""
@@ -112,24 +114,4 @@ def _published_face_encoder(dims: ExpertDimensions) -> nn.Sequential:
         n_in, level = n_out, level + 1
     layers.append(ConvBlock(n_in, dims.n_features, (grid[0], grid[1])))
     layers.append(ConvBlock(dims.n_features, dims.n_features, 1, activation=not dims.signed))
-    return nn.Sequential(*layers)
-
-
-def _strided_encoder(dims: ExpertDimensions, n_in: int, grid: tuple[int, int], width: int) -> nn.Sequential:
-    """Encoder of pictures (batch, n_in, *grid) -> (batch, embedding, 1, 1); each axis is halved while it is long."""
-    layers: list[nn.Module] = []
-    rows, columns = grid
-    n_out = width
-    while max(rows, columns) > STRIDED_GRID:
-        # An axis that is much shorter than the other waits, so that the grid becomes about square.
-        stride = (2 if 2 * rows > columns else 1, 2 if 2 * columns > rows else 1)
-        kernel, padding = (5, 2) if not layers else (3, 1)
-        layers.append(ConvBlock(n_in, n_out, kernel, stride, padding, norm=dims.norm))
-        rows, columns = -(-rows // stride[0]), -(-columns // stride[1])
-        layers += residual_blocks(n_out, 1 if len(layers) == 1 else 2, dims.norm)
-        n_in, n_out = n_out, min(2 * n_out, MAX_WIDENING * width)
-    layers.append(ConvBlock(n_in, dims.n_features, (rows, columns), norm=dims.norm))
-    layers.append(nn.Conv2d(dims.n_features, dims.n_features, 1))
-    if not dims.signed:
-        layers.append(nn.ReLU())
     return nn.Sequential(*layers)

@@ -28,7 +28,8 @@ class FoldedWarping(nn.Module):
         self.dimensions = dims
         self.first_row = max(first_row, dims.size // 2)
         self.encoder = nn.ModuleList(fold_blocks(block) for block in generator.encoder.values())
-        self.audio_encoder = fold_blocks(generator.audio_encoder)
+        *tower, last = generator.audio_encoder
+        self.audio_encoder = nn.Sequential(*fold_blocks(nn.Sequential(*tower)), fold_plain(last, "none"))
         self.sound = nn.ModuleList(_join(block, level_width(dims.width, n)) for n, block in enumerate(generator.sound))
         self.bottom = fold_blocks(generator.bottom)
         self.decoder = nn.ModuleList(fold_blocks(block) for block in generator.decoder.values())

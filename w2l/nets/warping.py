@@ -10,13 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from w2l.nets.blocks import ConvBlock, audio_encoder, fold_time, residual_blocks, unfold_time
+from w2l.nets.blocks import (
+    COLUMNS_OF_FIVE,
+    N_BANDS,
+    ConvBlock,
+    fold_time,
+    residual_blocks,
+    strided_encoder,
+    unfold_time,
+)
 from w2l.nets.generator import Generator, GeneratorDimensions
 
 COARSEST = 8
 """Faces are halved until their grid has at most so many rows and columns."""
 WIDTHS = (12, 8, 4, 2)
 """Channels of the levels in units of ``width``, coarsest first; finer ones than these have 1."""
+EMBEDDING = 16
+"""Length of the sound's embedding in units of ``width``: as an expert of the strided layout and that width has it, so
+that a generator may begin with the expert's ears."""
 SOUND_LEVELS = 3
 """Levels, from the coarsest, that the sound enters."""
 REACH = 0.25
@@ -44,8 +55,8 @@ class WarpingGenerator(nn.Module):
             down = ConvBlock(n_in, widths[level], 5 if first else 3, 2, 2 if first else 1)
             self.encoder[str(level)] = nn.Sequential(down, *residual_blocks(widths[level], 1 if first else 2))
             n_in = widths[level]
-        self.audio_encoder = audio_encoder(dimensions.width, 1)
-        embedding = 16 * dimensions.width
+        embedding = EMBEDDING * dimensions.width
+        self.audio_encoder = strided_encoder(1, (N_BANDS, COLUMNS_OF_FIVE), dimensions.width, embedding, signed=True)
         self.sound = nn.ModuleList(
             ConvBlock(width + embedding, width, 1) for width in widths[: min(SOUND_LEVELS, n_levels)]
         )

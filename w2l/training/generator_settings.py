@@ -79,6 +79,9 @@ class GeneratorSettings:
     """Run, file or shipped generator (`w2l`) whose weights are the start; empty: random weights."""
     layout: Layout = "published"
     """`published`: Wav2Lip's network; `warping`: our own, which moves the references' pixels."""
+    hearing: Literal["own", "expert"] = "own"
+    """What the sound's encoder begins with: random weights, or the `expert`'s, which know already which sounds look
+    alike; for the warping layout of the expert's width."""
     scale: Literal["", "nano", "small", "base"] = ""
     """A width by its name; empty: `width` counts."""
     width: int = 16
@@ -149,6 +152,7 @@ class GeneratorSettings:
         """Refuses what cannot be trained."""
         check_word("layout", self.layout, tuple(WIDTHS))
         check_word("scale", self.scale, ("", *WIDTHS["warping"]))
+        check_word("hearing", self.hearing, ("own", "expert"))
         check_word("rows", self.rows, get_args(Rows))
         check_word("mask", self.mask, MASKS)
         check_word("precision", self.precision, get_args(Precision))
@@ -169,6 +173,8 @@ class GeneratorSettings:
         for term, needed in JUDGED_BY.items():
             if weights[term] and kind not in needed:
                 raise ConfigError(f"{term} is above 0, which needs discriminator.kind={needed[0]}, not {kind}")
+        if self.hearing == "expert" and (self.layout != "warping" or not self.sync):
+            raise ConfigError("hearing=expert needs layout=warping and an expert that teaches: sync above 0")
         if self.layout == "warping" and self.rows != "lower":
             raise ConfigError("layout=warping generates the lower rows only; set rows=lower")
         if self.rest and not self.sampling.silence:

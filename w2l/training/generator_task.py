@@ -26,7 +26,7 @@ from w2l.training.guards import GradientGuard
 from w2l.training.loop import Validation
 from w2l.training.parallel import ALONE, Ranks
 from w2l.training.run_folder import Stateful
-from w2l.training.starting import start_from
+from w2l.training.starting import hear_like, start_from
 from w2l.training.teacher import Teacher
 from w2l.training.tensors import cast, masked, pictures
 
@@ -53,7 +53,7 @@ class GeneratorTask:
         teacher = Teacher(expert, crop, settings.precision) if expert else None
         if settings.sync and not teacher:
             raise ConfigError("sync is above 0, so an expert is needed; name one with --expert, or set sync=0")
-        generator = _generator(settings, crop, init).to(device)
+        generator = _generator(settings, crop, init, expert).to(device)
         generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(generator, settings.ema) if settings.ema else None
         self.networks: dict[str, nn.Module] = {GENERATOR: generator}
@@ -241,7 +241,7 @@ def _check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
         )
 
 
-def _generator(settings: GeneratorSettings, crop: CropSpec, init: Model | None) -> nn.Module:
+def _generator(settings: GeneratorSettings, crop: CropSpec, init: Model | None, expert: Model | None) -> nn.Module:
     try:
         dimensions = GeneratorDimensions(
             crop.size, settings.channels, settings.sampling.n_references, settings.rows, settings.layout
@@ -251,4 +251,6 @@ def _generator(settings: GeneratorSettings, crop: CropSpec, init: Model | None) 
         raise ConfigError(f"no generator fits these crops: {error}") from error
     if init:
         start_from(generator, init)
+    elif settings.hearing == "expert" and expert:
+        hear_like(generator, expert)
     return generator

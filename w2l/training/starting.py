@@ -6,6 +6,7 @@ import re
 from torch import Tensor
 
 from w2l.errors import ConfigError
+from w2l.nets.expert import Expert
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 from w2l.training.checkpoint import Model
@@ -41,6 +42,20 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
     if begun.dimensions.size != wanted.size:
         weights = _of_other_size(weights, begun.dimensions, generator)
     generator.load_state_dict(weights)
+
+
+def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
+    """Gives a generator the ears of an expert; ConfigError where these have another shape."""
+    if not isinstance(expert.network, Expert):
+        raise ConfigError(f"{expert.path} is no expert")
+    try:
+        generator.audio_encoder.load_state_dict(expert.network.audio_encoder.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"hearing=expert: the sound's encoder of {expert.path} ({expert.card.dimensions}) has another shape than "
+            f"that of a generator of width {generator.dimensions.width}; set width to the expert's, whose layout must "
+            "be strided, or hearing=own"
+        ) from error
 
 
 def _of_other_size(
