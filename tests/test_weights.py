@@ -79,10 +79,10 @@ def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> Non
     put(cache.run_folder("one") / "expert-best.safetensors")
     put(cache.run_folder("two") / "expert-latest.safetensors")
     (cache.run_folder("empty")).mkdir()
-    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*the experts here are one, two$"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*the experts here are one, two; name one of them, or train one$"):
         weights.find("expert", "expert", cache)
     put(bundled / "expert.safetensors")
-    with pytest.raises(CheckpointError, match=r"the experts here are w2l, one, two$"):
+    with pytest.raises(CheckpointError, match=r"the experts here are w2l, one, two; name one of them, or train one$"):
         weights.find("expert", "expert", cache)
     with pytest.raises(CheckpointError, match="no judge named 'one'"):
         weights.find("one", "judge", cache)

@@ -174,7 +174,8 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
 
 def _choice(allowed: tuple[Any, ...], value: Any, name: str) -> Any:
     if value not in allowed:
-        raise ConfigError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+        known = ", ".join(str(each) if each != "" else "''" for each in allowed)
+        raise ConfigError(f"{name} must be one of {known}, got {value!r}")
     return value
 
 

@@ -154,7 +154,7 @@ def _what_there_is(kind: Kind, cache: Cache | None) -> str:
         names += sorted({path.parent.name for path in cache.checkpoints.glob(f"*/{kind}-*{SUFFIX}")})
     if not names:
         return f"no run here has made one; train one or give a file ({kind}-best{SUFFIX}, or a public checkpoint)"
-    return f"the {kind}s here are {', '.join(names)}"
+    return f"the {kind}s here are {', '.join(names)}; name one of them, or train one"
 
 
 def _kind_of(path: Path) -> str:
