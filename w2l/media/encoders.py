@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from w2l.config import check_word
 from w2l.errors import ConfigError, MediaError
 from w2l.media.picture import HD_HEIGHT, LEFT_SITED, SPACE_OF, UNSAID, Colour, Matrix, Picture
+from w2l.media.priority import ordinary_threads
 from w2l.media.video import CONVERSION
 
 log = logging.getLogger(__name__)
@@ -162,7 +163,8 @@ class VideoEncoder:
         if encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
             self.stream.codec_context.codec_tag = HEVC_TAG
         try:
-            self.stream.codec_context.open()
+            with ordinary_threads():
+                self.stream.codec_context.open()
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise MediaError(
@@ -220,7 +222,8 @@ def _opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
         context.options = _options(name, encoding, colour)
         context.framerate = shape.rate
         _configure(context, _pixel_format(name, colour.depth), shape, colour)
-        context.open()
+        with ordinary_threads():
+            context.open()
     except (av.FFmpegError, OSError, ValueError) as error:
         log.debug("%s: %s", name, error)
         return False
