@@ -37,7 +37,8 @@ def put(path: Path, step: int = 0, licence: str = "") -> Path:
 def published(kind: str) -> dict[str, Tensor]:
     """What a public checkpoint of `kind` holds, all numbers alike, so that its file is small."""
     with torch.device("meta"):
-        network: nn.Module = NETWORKS[kind][0]()
+        build, dimensions = NETWORKS[kind]
+        network: nn.Module = build(dimensions())
     state = network.state_dict()
     return {key: torch.full((), 0.5).to(value.dtype).expand(value.shape) for key, value in state.items()}
 
@@ -79,7 +80,7 @@ def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> Non
     put(cache.run_folder("one") / "expert-best.safetensors")
     put(cache.run_folder("two") / "expert-latest.safetensors")
     (cache.run_folder("empty")).mkdir()
-    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*the experts here are one, two; name one of them, or train one$"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*are one, two; name one of them, or train one$"):
         weights.find("expert", "expert", cache)
     put(bundled / "expert.safetensors")
     with pytest.raises(CheckpointError, match=r"the experts here are w2l, one, two; name one of them, or train one$"):

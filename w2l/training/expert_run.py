@@ -25,10 +25,14 @@ from w2l.training.expert_task import ExpertTask
 from w2l.training.loop import Surroundings, fit
 from w2l.training.parallel import Ranks, joined, under_torchrun
 from w2l.training.run_folder import Stateful, has_begun
+from w2l.training.run_page import PageFacts, describe_tracks
+from w2l.training.run_reports import Reports
 from w2l.training.watchdog import Plateau, RunFacts, overfit_test
 
 logger = logging.getLogger(__name__)
 STAGE = "train-expert"
+THRIFT = "n_clips (or raise accumulate), width or crop.size"
+"""Which settings to lower where memory does not suffice."""
 ALL = "-all"
 """What the name of the run on unaudited data ends in."""
 SMALL_CLIPS, SMALL_PER_CLIP = 4, 2
@@ -92,10 +96,11 @@ def train_expert(
         folder = cache.run_folder(name)
         if settings.check and ranks.first and (force or not has_begun(folder)):
             _refuse(_say(check_expert(settings, data, where)))
-        with closing(_task(settings, data, where, ranks)) as task:
+        facts = PageFacts(data=describe_tracks(data.train, data.val))
+        with closing(_task(settings, data, where, ranks)) as task, closing(Reports(facts)) as reports:
             others: dict[str, Stateful] = {"scaler": task.scaler, **({"plateau": task.plateau} if task.plateau else {})}
             around = Surroundings(
-                settings.lr_end, settings.n_clips * settings.per_clip, ranks, where, others, _draw_curves
+                settings.lr_end, settings.n_clips * settings.per_clip, ranks, where, others, reports, thrift=THRIFT,
             )  # fmt: skip
             text = config.dump(settings, STAGE)
             progress = fit(task, folder, settings.loop, identity, settings.warm_up, text, force, around)
@@ -162,9 +167,3 @@ def _refuse(findings: Sequence[Finding]) -> None:
     errors = [str(finding).removeprefix("error: ") for finding in findings if finding.severity == "error"]
     if errors:
         raise TrainingError(f"{'; '.join(errors)} (--set check=false trains all the same)")
-
-
-def _draw_curves(folder: Path) -> None:
-    from w2l.training.curves import write_curves  # matplotlib takes a second
-
-    write_curves(folder)
