@@ -1,6 +1,5 @@
 """Tracks: what is seen and heard of them, also where the audit found an offset; batches for a generator; splits."""
 
-import dataclasses
 import os
 import pickle
 import shutil
@@ -9,42 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from tiny_cache import ALIGNED, JUDGE, add_track, numbered_cache, talking_cache
+from tiny_cache import ALIGNED, JUDGE, add_track, numbered_cache, talking_cache, where
 
 from w2l.cache import Cache
 from w2l.data import dataset
-from w2l.data.augment import AugmentSettings
 from w2l.data.dataset import Tracks, crop_spec, open_splits
 from w2l.data.windows import is_silent, window_columns
 from w2l.errors import CacheError, TrainingError
 from w2l.faces.crop import CropSpec
 from w2l.timing import window_start
 
-OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 SIZE = ALIGNED.size
 
 
 def open_all(cache: Cache, crop: CropSpec = ALIGNED) -> Tracks:
     return Tracks(cache, cache.tracks(), crop)
-
-
-@pytest.fixture(scope="module")
-def numbered(tmp_path_factory: pytest.TempPathFactory) -> Tracks:
-    return open_all(numbered_cache(tmp_path_factory.mktemp("numbered") / "cache"))
-
-
-def where(faces: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(track, frame) that the pictures (..., rows, width, 3) of a numbered cache show."""
-    return faces[..., 0, 0, 1].astype(np.int64), faces[..., 0, 0, 0].astype(np.int64)
-
-
-def same(one: object, two: object) -> bool:
-    """Whether two batches are equal, bit for bit."""
-    return all(
-        np.array_equal(getattr(one, field.name), getattr(two, field.name))
-        for field in dataclasses.fields(one)  # type: ignore[arg-type]
-    )
 
 
 class TestSplits:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_cache import ALIGNED, add_track, numbered_cache
+from tiny_cache import ALIGNED, add_track, numbered_cache, where
 
 from w2l.cache import Cache
 from w2l.crops import Crops
 from w2l.data.augment import AugmentSettings
 from w2l.data.dataset import Tracks
+from w2l.data.generator_loading import GeneratorDrawing
 from w2l.data.generator_sampling import (
     GeneratorBatch,
     GeneratorSampling,
@@ -38,11 +39,6 @@ def open_all(cache: Cache) -> Tracks:
 @pytest.fixture(scope="module")
 def numbered(tmp_path_factory: pytest.TempPathFactory) -> Tracks:
     return open_all(numbered_cache(tmp_path_factory.mktemp("numbered") / "cache"))
-
-
-def where(faces: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(track, frame) that the pictures (..., rows, width, 3) of a numbered cache show."""
-    return faces[..., 0, 0, 1].astype(np.int64), faces[..., 0, 0, 0].astype(np.int64)
 
 
 def same(one: object, two: object) -> bool:
@@ -72,7 +68,8 @@ def test_it_depends_on_seed_and_step_alone(numbered: Tracks) -> None:
 @pytest.mark.parametrize("n_ranks", [2, 3])
 def test_processes_share_one_joint_batch(n_ranks: int, numbered: Tracks) -> None:
     whole = generator_batch(numbered, PLAIN, 3, 4)
-    shares = [generator_batch(numbered, PLAIN, 3, 4, rank=rank, n_ranks=n_ranks) for rank in range(n_ranks)]
+    plans = [GeneratorDrawing(PLAIN, 3, {}, rank, n_ranks).plan(numbered, 4) for rank in range(n_ranks)]
+    shares = [load_generator_batch(numbered, plan) for plan in plans]
     for name, array in joined(shares).items():
         np.testing.assert_array_equal(array, getattr(whole, name))
 

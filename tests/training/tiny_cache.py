@@ -59,6 +59,11 @@ def numbered_cache(root: Path, lengths: tuple[int, ...] = (60, 60, 60), crop: Cr
     return cache
 
 
+def where(faces: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(track, frame) that the pictures (..., rows, width, 3) of a numbered cache show."""
+    return faces[..., 0, 0, 1].astype(np.int64), faces[..., 0, 0, 0].astype(np.int64)
+
+
 def noise_clip(cache: Cache, name: str, crop: CropSpec, n_frames: int = 30) -> None:
     """Puts a clip of noise into the cache."""
     rng = np.random.default_rng(len(list(cache.clips())))

@@ -108,12 +108,10 @@ class GeneratorBatch:
 
 
 def generator_batch(
-    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None,
-    rank: int = 0, n_ranks: int = 1,
-) -> GeneratorBatch:  # fmt: skip
-    """What process `rank` of `n_ranks` trains on in batch `step`; `spans`: where bilabials are, by clip."""
-    plan = plan_generator_batch(tracks, sampling, seed, step, spans)
-    return load_generator_batch(tracks, plan[len(plan) * rank // n_ranks : len(plan) * (rank + 1) // n_ranks])
+    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
+) -> GeneratorBatch:
+    """Batch `step`, drawn and loaded; `spans`: where bilabials are, by clip."""
+    return load_generator_batch(tracks, plan_generator_batch(tracks, sampling, seed, step, spans))
 
 
 def plan_generator_batch(

@@ -4,7 +4,7 @@ Attribute names are those of the published Wav2Lip models, so that their state d
 """
 
 import math
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -162,6 +162,24 @@ def stack_frames(frames: Tensor) -> Tensor:
     (batch, channels, frames, rows, columns) -> (batch, frames * channels, rows, columns).
     """
     return frames.transpose(1, 2).flatten(1, 2)
+
+
+class FrameMaker(Protocol):
+    """Makes pictures of single frames."""
+
+    def __call__(self, mel: Tensor, faces: Tensor, /) -> Tensor:
+        """(batch, 1, 80, 16) and (batch, channels, rows, columns) -> (batch, channels', rows', columns')."""
+
+
+def frame_by_frame(make: FrameMaker, mel: Tensor, faces: Tensor) -> Tensor:
+    """What `make` makes of single frames, also where they come as windows.
+
+    `mel` (batch, ...) with `faces` (batch, channels, rows, columns) gives what `make` gives; (batch, frames, ...) with
+    (batch, channels, frames, rows, columns) gives it as (batch, channels, frames, rows, columns).
+    """
+    if faces.dim() == 4:
+        return make(mel, faces)
+    return unfold_time(make(mel.transpose(0, 1).flatten(0, 1), fold_time(faces)), faces.shape[2])
 
 
 def fold_time(frames: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from w2l.nets.blocks import fold_time, unfold_time
+from w2l.nets.blocks import frame_by_frame
 from w2l.nets.folded_layers import Operations, TorchOperations, Value, fold_block, fold_blocks, fold_plain
 from w2l.nets.folded_warping import FoldedWarping
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -31,10 +31,7 @@ class FoldedGenerator(nn.Module):
 
     def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
         """As `Generator.forward`, but only the rows from `first_row` on: (batch, 3, size - first_row, size)."""
-        if faces.dim() == 5:
-            generated = self._generate(mel.transpose(0, 1).flatten(0, 1), fold_time(faces))
-            return unfold_time(generated, faces.shape[2])
-        return self._generate(mel, faces)
+        return frame_by_frame(self._generate, mel, faces)
 
     def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
         return self.walk(TorchOperations(), mel, faces.contiguous(memory_format=torch.channels_last))

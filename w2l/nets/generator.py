@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, UpBlock, audio_encoder, fold_time, residual_blocks, unfold_time
+from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, UpBlock, audio_encoder, frame_by_frame, residual_blocks
 
 Rows = Literal["full", "lower"]
 Layout = Literal["published", "warping"]
@@ -95,10 +95,7 @@ class Generator(nn.Module):
         generated : (batch, 3, rows, size) or (batch, 3, frames, rows, size)
             In [0, 1]; ``rows`` is size, or size / 2 when only the lower half is generated.
         """
-        if faces.dim() == 5:
-            generated = self._generate(mel.transpose(0, 1).flatten(0, 1), fold_time(faces))
-            return unfold_time(generated, faces.shape[2])
-        return self._generate(mel, faces)
+        return frame_by_frame(self._generate, mel, faces)
 
     def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
         skips = []

@@ -14,10 +14,9 @@ from w2l.nets.blocks import (
     COLUMNS_OF_FIVE,
     N_BANDS,
     ConvBlock,
-    fold_time,
+    frame_by_frame,
     residual_blocks,
     strided_encoder,
-    unfold_time,
 )
 from w2l.nets.generator import Generator, GeneratorDimensions
 
@@ -95,10 +94,7 @@ class WarpingGenerator(nn.Module):
         generated : (batch, 3, size / 2, size) or (batch, 3, frames, size / 2, size)
             In [0, 1].
         """
-        if faces.dim() == 5:
-            generated = self._generate(mel.transpose(0, 1).flatten(0, 1), fold_time(faces))
-            return unfold_time(generated, faces.shape[2])
-        return self._generate(mel, faces)
+        return frame_by_frame(self._generate, mel, faces)
 
     def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
         size = self.dimensions.size

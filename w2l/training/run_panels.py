@@ -83,11 +83,7 @@ def _panel(name: str, left: tuple[str, ...], chance: Mapping[str, float]) -> Pan
     score = name.removeprefix(VALIDATION)
     if name == score:
         return _training_panel(name, left, chance)
-    for prefix, title in (
-        ("gap_", "accuracy by gap in frames"),
-        ("offset_", "offsets found"),
-        ("speaker_", "speakers"),
-    ):
+    for prefix, title in FAMILIES.items():
         if score.startswith(prefix):
             return Panel(SCORES, title, tuple(one for one in left if one.startswith(f"{VALIDATION}{prefix}")))
     if score in ACCURACIES:
