@@ -23,7 +23,8 @@ SMALL_BYTES = 64_000_000
 """On the CPU `auto` takes ONNX Runtime for weights of at most so many bytes, else PyTorch.
 
 Measured on two AVX-512 cores, rows from 48 on, frames/s, PyTorch : ONNX Runtime. Published layout of width 4:
-146 : 206 at batch 1, 260 : 307 at 4, 361 : 349 at 16, and 85 : 155 at 16 beside a thread that encodes 720p, because PyTorch's threads wait
+146 : 206 at batch 1, 260 : 307 at 4, 361 : 349 at 16, and 85 : 155 at 16 beside a thread that encodes 720p,
+because PyTorch's threads wait
 busily for each other and ONNX Runtime's are told not to. Public dimensions: 20 : 29 at 1, 27 : 31 at 4, 36 : 32 at 16,
 13 : 15 beside the encoder; but with 145 MB of weights ONNX Runtime starts 2 s later and peaks 580 MB higher.
 
