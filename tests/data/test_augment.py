@@ -10,8 +10,8 @@ from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(
-    flip=0.5, colour=0.9, contrast=0.5, gamma=1, grey=1, blur=1.5, shift=0.1, scale=0.2, turn=15, gain_db=60,
-    tilt_db=40, noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
+    flip=0.5, colour=0.9, contrast=0.5, gamma=1, grey=1, blur=1.5, shift=0.1, scale=0.2, turn=15, stretch=0.1,
+    slant=0.1, gain_db=60, tilt_db=40, noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
 )  # fmt: skip
 PLAIN = np.ones(3, np.float32)
 """Gains that change nothing."""
@@ -82,11 +82,39 @@ def test_a_face_turns_and_grows_about_its_middle(look: Look) -> None:
     assert np.abs(moved[0, below, across].astype(int) - frames[0, 36, 24]).max() <= 6  # 12 pixels under the middle
 
 
+def test_a_face_is_stretched_downwards_and_slanted_below_its_middle() -> None:
+    frames = picture(49)
+    taller = augment_frames(frames, Look(False, PLAIN, stretch=1.5))
+    assert np.abs(taller[0, 24 + 18].astype(int) - frames[0, 24 + 12]).max() <= 6
+    slanted = augment_frames(frames, Look(False, PLAIN, slant=0.25))
+    np.testing.assert_array_equal(slanted[0, 24], frames[0, 24])
+    assert np.abs(slanted[0, 24 + 12, 3:].astype(int) - frames[0, 24 + 12, :-3]).max() <= 6
+    assert np.abs(slanted[0, 24 - 12, :-3].astype(int) - frames[0, 24 - 12, 3:]).max() <= 6
+
+
+def test_a_look_beside_another_differs_in_place_alone() -> None:
+    rng = np.random.default_rng(0)
+    looks = [draw_look(rng, STRONG) for _ in range(40)]
+    for share in (0.0, 0.5):
+        beside = [look.beside(rng, STRONG, share) for look in looks]
+        for look, other in zip(looks, beside):
+            names = ("mirrored", "gains", "contrast", "gamma", "grey", "blur")
+            assert all(np.array_equal(getattr(look, name), getattr(other, name)) for name in names)
+        moves = np.array([
+            [*np.subtract(other.shift, look.shift), other.scale / look.scale - 1, other.turn - look.turn,
+             other.stretch / look.stretch - 1, other.slant - look.slant] for look, other in zip(looks, beside)
+        ])  # fmt: skip
+        s = STRONG
+        most = share * np.array([s.shift, s.shift, s.scale, s.turn, s.stretch, s.slant])
+        assert (np.abs(moves) <= most + 1e-9).all()
+        assert (np.abs(moves).max(axis=0) >= 0.8 * most).all()
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turn", [0.0, 5.0])
 def test_lower_rows_are_those_of_the_whole_picture(mirrored: bool, turn: float) -> None:
     look = Look(mirrored, np.array([1.1, 0.9, 1.0], np.float32), shift=(0.02, 0.03), turn=turn, scale=1.05, grey=0.3)
-    look = look if turn else replace(look, shift=(0.0, 0.0), scale=1.0)
+    look = replace(look, stretch=1.05, slant=0.04) if turn else replace(look, shift=(0.0, 0.0), scale=1.0)
     frames = picture()
     np.testing.assert_array_equal(augment_frames(frames, look, 24), augment_frames(frames, look)[:, 24:])
 

@@ -23,7 +23,7 @@ from w2l.data.generator_sampling import GeneratorSampling, generator_batch
 
 CPU = torch.device("cpu")
 STILL = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
-MOVING = AugmentSettings(shift=0.05, scale=0.1, turn=8, contrast=0.3, gamma=0.3, grey=0.5)
+MOVING = AugmentSettings(shift=0.05, scale=0.1, turn=8, stretch=0.05, slant=0.05, contrast=0.3, gamma=0.3, grey=0.5)
 SAMPLING = GeneratorSampling(batch_size=7, n_references=2, distance=5, swap=0.3, silence=0.2, augment=STILL)
 
 
@@ -53,7 +53,7 @@ def assert_same(one: GeneratorTensors, other: GeneratorTensors, grey_levels: flo
     ids=["still", "usual", "grey", "blur", "moving"],
 )  # fmt: skip
 def test_as_loaded(augment: AugmentSettings, grey_levels: float, references: str, tracks: Tracks) -> None:
-    sampling = replace(SAMPLING, augment=augment, references=references)
+    sampling = replace(SAMPLING, augment=augment, references=references, apart=1.0)
     drawing = GeneratorDrawing(sampling, 3)
     loaded, kept = OwnGeneratorLoader(tracks, drawing, CPU), ResidentGeneratorLoader(tracks, drawing, CPU)
     for step in (0, 7):

@@ -133,9 +133,12 @@ class TestSounds:
         batch = generator_batch(numbered, replace(PLAIN, batch_size=60, swap=0.5), 0, 0)
         assert 15 < (~batch.own).sum() < 45
         assert not batch.silent.any()
-        for own, faces, heard in zip(batch.own, batch.target, batch.expert_mels):
+        at_its_time = []
+        for faces, heard in zip(batch.target, batch.expert_mels):
             here = (window_start(int(where(faces)[1][0])) + np.arange(16)) / 100
-            assert np.allclose(heard[0], here, atol=1e-6) == own
+            at_its_time.append(np.allclose(heard[0], here, atol=1e-6))
+        assert np.all(np.array(at_its_time)[batch.own])
+        assert np.mean(np.array(at_its_time)[~batch.own]) < 0.15  # another clip's at the same time, by chance
 
     def test_silence_is_digital_or_a_rooms(self, numbered: Tracks) -> None:
         batch = generator_batch(numbered, replace(PLAIN, batch_size=60, silence=0.5), 0, 0)
@@ -194,6 +197,25 @@ def test_target_and_reference_look_alike(tmp_path: Path) -> None:
     assert not (batch.target == image[0]).all(axis=(1, 2, 3, 4)).any()
 
 
+def test_references_may_stand_apart(tmp_path: Path) -> None:
+    """Moved against the window and each other, all frames of one alike, with the window's colours."""
+    image = np.full((30, SIZE, SIZE, 3), 40, np.uint8)
+    image[:, SIZE // 2 - 4 : SIZE // 2 + 4, SIZE // 2 - 4 : SIZE // 2 + 4] = 200
+    cache = Cache.open(tmp_path / "cache", create=True)
+    add_track(cache, "still", image, {"mel": np.zeros((80, 97), np.float32)}, ALIGNED)
+    sampling = replace(PLAIN, n_references=2, apart=1.0, augment=AugmentSettings(shift=0.2))
+    batch = generator_batch(open_all(cache), sampling, 0, 0)
+    faces = [batch.target, batch.reference[..., :3], batch.reference[..., 3:]]
+    bright = np.stack([face.max(axis=(2, 3)) for face in faces])
+    assert np.abs(np.diff(bright.astype(int), axis=0)).max() <= 2
+    rows = np.stack([np.argmax(face.max(axis=(3, 4)), axis=2) for face in faces])  # (faces, batch, frames)
+    assert (rows == rows[..., :1]).all()
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        moved = rows[one, :, 0] - rows[other, :, 0]
+        assert 1 <= np.abs(moved).max() <= 0.4 * SIZE + 1
+        assert len(np.unique(moved)) > 2
+
+
 def test_a_still_reference_is_read_once(numbered: Tracks, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame of a compressed store costs a decoding."""
     read: list[int] = []
@@ -230,6 +252,7 @@ def test_a_shifted_track(tmp_path: Path) -> None:
     [
         ({"batch_size": 0}, "at least 1"),
         ({"distance": 0}, "at least 1"),
+        ({"apart": -0.1}, "apart must be at least 0"),
         ({"n_references": 0}, "must be 1 to 4"),
         ({"n_references": 5}, "must be 1 to 4"),
         ({"references": "none"}, "choose still or consecutive"),

@@ -1,7 +1,7 @@
 """Changes of look and sound that leave the sync as it is; the same for all frames of a window, and all of a clip's."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -40,6 +40,10 @@ class AugmentSettings:
     """Largest relative change of the face's size, both ways."""
     turn: float = 0.0
     """Largest turn in the picture plane, in degrees, both ways."""
+    stretch: float = 0.0
+    """Largest relative change of the face's height alone, both ways: of a head that nods, or of another face."""
+    slant: float = 0.0
+    """Largest move across for each pixel down from the middle, both ways: of a head that turns, with its eyes held."""
     gain_db: float = 10.0
     """Largest change of loudness, both ways."""
     tilt_db: float = 6.0
@@ -52,6 +56,11 @@ class AugmentSettings:
     """Most neighbouring bands, of 80, that are silenced (SpecAugment, Park et al., 2019)."""
     mask_columns: int = 0
     """Most neighbouring columns of a window, of 16, that are silenced, at the same place in all windows of a clip."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether a look may move pixels other than by a mirror."""
+        return any((self.shift, self.scale, self.turn, self.stretch, self.slant))
 
 
 @dataclass(frozen=True)
@@ -68,11 +77,30 @@ class Look:
     shift: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     turn: float = 0.0
+    stretch: float = 1.0
+    slant: float = 0.0
 
     @property
     def moves(self) -> bool:
         """Whether pixels come from elsewhere than their own place or its mirror image."""
-        return self.shift != (0.0, 0.0) or self.scale != 1 or self.turn != 0
+        changed = self.scale != 1 or self.stretch != 1 or self.turn != 0 or self.slant != 0
+        return changed or self.shift != (0.0, 0.0)
+
+    def turned(self) -> NDArray[np.float64]:
+        """(2, 2): where a step across and down from the middle leads: turned, stretched, slanted and scaled."""
+        cosine, sine = math.cos(math.radians(self.turn)), math.sin(math.radians(self.turn))
+        shaped = np.array([[1.0, self.slant], [0.0, self.stretch]])
+        return np.asarray(self.scale * np.array([[cosine, sine], [-sine, cosine]]) @ shaped)
+
+    def beside(self, rng: np.random.Generator, settings: AugmentSettings, share: float) -> "Look":
+        """The same colours and mirror, moved against this look by a draw of `share` of what the settings allow."""
+        s = settings
+        across, down, scale, turn, stretch, slant = (share * rng.uniform(-1, 1, 6)).tolist()
+        shift = (self.shift[0] + s.shift * across, self.shift[1] + s.shift * down)
+        return replace(
+            self, shift=shift, scale=self.scale * (1 + s.scale * scale), turn=self.turn + s.turn * turn,
+            stretch=self.stretch * (1 + s.stretch * stretch), slant=self.slant + s.slant * slant,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,10 +126,12 @@ def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
     gains = brightness * (1 + s.colour / 2 * rng.uniform(-1, 1, 3))
     mirrored = bool(rng.random() < s.flip)
     contrast, gamma, across, down, scale, turn = rng.uniform(-1, 1, 6).tolist()
+    stretch, slant = rng.uniform(-1, 1, 2).tolist() if s.stretch or s.slant else (0.0, 0.0)
     grey, blur = rng.random(2).tolist()
     return Look(
         mirrored, gains.astype(np.float32), 1 + s.contrast * contrast, 2 ** (s.gamma * gamma), s.grey * grey,
         s.blur * blur, (s.shift * across, s.shift * down), 1 + s.scale * scale, s.turn * turn,
+        1 + s.stretch * stretch, s.slant * slant,
     )  # fmt: skip
 
 
@@ -163,11 +193,9 @@ def _blurred(frames: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
 
 
 def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.uint8]:
-    """The frames mirrored, then turned and scaled about their middle and shifted; outside is what the border shows."""
+    """The frames mirrored, then turned about their middle (see `Look.turned`) and shifted; the border is repeated."""
     height, width = frames.shape[1:3]
-    cosine = look.scale * math.cos(math.radians(look.turn))
-    sine = look.scale * math.sin(math.radians(look.turn))
-    matrix = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0]])
+    matrix = np.concatenate([look.turned(), np.zeros((2, 1))], axis=1)
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     matrix[:, 2] = middle - matrix[:, :2] @ middle + np.array(look.shift) * (width, height) - (0, first_row)
     if look.mirrored:

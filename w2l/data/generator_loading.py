@@ -148,7 +148,8 @@ class ResidentGeneratorLoader:
             for draw in plan
         ])  # fmt: skip
         gathered = self.crops.gather(np.array([draw.track for draw in plan]), frames)
-        varied = vary(gathered, [draw.look for draw in plan])
-        references = varied[:, n_frames:].reshape(len(plan), n_references, shown, *varied.shape[2:])
-        references = references.expand(-1, -1, n_frames, -1, -1, -1)
-        return varied[:, :n_frames], references.permute(0, 2, 3, 4, 1, 5).flatten(4)
+        target = vary(gathered[:, :n_frames], [draw.look for draw in plan])
+        each = gathered[:, n_frames:].reshape(len(plan) * n_references, shown, *gathered.shape[2:])
+        varied = vary(each, [look for draw in plan for look in draw.reference_looks])
+        references = varied.reshape(len(plan), n_references, *varied.shape[1:]).expand(-1, -1, n_frames, -1, -1, -1)
+        return target, references.permute(0, 2, 3, 4, 1, 5).flatten(4)

@@ -36,6 +36,9 @@ class GeneratorSampling:
     """Probability that all references are one and the same."""
     shuffle: float = 0.0
     """Probability that frames of consecutive references change places, so that their order tells nothing."""
+    apart: float = 0.0
+    """How far each reference is moved against the window: a share of the shift, scale, turn, stretch and slant of
+    `augment`, or a multiple, so that a reference in another pose is learnt to be fitted."""
     swap: float = 0.0
     """Share of windows that are given the speech of another window, mostly of another clip."""
     silence: float = 0.0
@@ -51,6 +54,8 @@ class GeneratorSampling:
         """Refuses what gives no batch."""
         if self.batch_size < 1 or self.distance < 1:
             raise ConfigError("batch_size and distance must be at least 1")
+        if self.apart < 0:
+            raise ConfigError(f"apart must be at least 0, got {self.apart:g}")
         if not 1 <= self.n_references <= MAX_REFERENCES:
             raise ConfigError(f"n_references must be 1 to {MAX_REFERENCES}, got {self.n_references}")
         if self.references not in ("still", "consecutive"):
@@ -75,6 +80,8 @@ class Draw:
     silent: bool
     """Whether silence takes its place."""
     look: Look
+    reference_looks: tuple[Look, ...]
+    """Of each reference: that of the window, but for its place."""
     sound: Sound
 
     @property
@@ -129,8 +136,8 @@ def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch
         frames = tracks.frames(draw.track)
         targets.append(augment_frames(tracks.window(draw.track, draw.start), draw.look))
         shown = np.empty((*targets[-1].shape[:-1], len(draw.references), 3), np.uint8)
-        for slot, places in enumerate(draw.references):
-            shown[..., slot, :] = augment_frames(_frames(frames, places), draw.look)
+        for slot, (places, look) in enumerate(zip(draw.references, draw.reference_looks)):
+            shown[..., slot, :] = augment_frames(_frames(frames, places), look)
         references.append(shown.reshape(*shown.shape[:-2], -1))
     heard = np.stack([sounds_of(tracks, draw) for draw in plan])
     own, silent = (np.array([getattr(draw, name) for draw in plan]) for name in ("own", "silent"))
@@ -165,7 +172,9 @@ def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans:
     if lot < s.swap:
         spoken = (other, other_start)
     silent = s.swap <= lot < s.swap + s.silence
-    return Draw(track, start, _references(rng, s, int(tracks.lengths[track]), start), *spoken, silent, look, sound)
+    references = _references(rng, s, int(tracks.lengths[track]), start)
+    looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
+    return Draw(track, start, references, *spoken, silent, look, looks, sound)
 
 
 def _track(rng: np.random.Generator, tracks: Tracks, spread: float) -> int:

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,7 @@ def _n_frames(tracks: Tracks) -> NDArray[np.int64]:
 
 def _cut(tracks: Tracks, augment: AugmentSettings) -> int:
     """First row that is kept: of crops that move, rows above those that are seen may come in."""
-    return 0 if augment.shift or augment.scale or augment.turn else tracks.first_row
+    return 0 if augment.moves else tracks.first_row
 
 
 class KeptCrops:
@@ -152,8 +151,7 @@ def _rounded(values: Tensor) -> Tensor:
 
 def _table(look: Look) -> NDArray[np.uint8]:
     """(256, 3): what becomes of each value of each channel."""
-    still = replace(look, mirrored=False, grey=0.0, blur=0.0, shift=(0.0, 0.0), scale=1.0, turn=0.0)
-    return augment_frames(RAMP, still)[0, :, 0]
+    return augment_frames(RAMP, Look(False, look.gains, look.contrast, look.gamma))[0, :, 0]
 
 
 def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
@@ -171,10 +169,8 @@ def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
 
 def _source_of(look: Look, height: int, width: int) -> NDArray[np.float64]:
     """(2, 3): from a place (x, y, 1) of the moved picture to that of the original: `augment_frames`, inverted."""
-    angle = math.radians(look.turn)
-    turned = look.scale * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    inverse = np.linalg.inv(turned)
+    inverse = np.linalg.inv(look.turned())
     beside = middle - inverse @ (middle + np.array(look.shift) * (width, height))
     place = np.concatenate([inverse, beside[:, None]], axis=1)
     if look.mirrored:  # the picture was mirrored before it moved

@@ -116,7 +116,8 @@ class GeneratorValidation:
         draws = [
             Draw(
                 stretch.track, start, ends_of(n_frames, start, s.sampling.n_references, s.sampling.distance),
-                stretch.track, start, silent=False, look=look, sound=sound,
+                stretch.track, start, silent=False,
+                look=look, reference_looks=(look,) * s.sampling.n_references, sound=sound,
             )
             for start in starts
         ]  # fmt: skip
