@@ -1,12 +1,14 @@
 """What is said in each clip and when: the words of a corpus, from a table."""
 
 import csv
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from w2l.errors import ConfigError
 
-Words = dict[str, tuple[tuple[float, float, str], ...]]
-"""Clip -> its words: start and end in seconds, and the word."""
+Spoken = tuple[tuple[float, float, str], ...]
+"""Words of one clip: start and end in seconds, and the word."""
+Words = dict[str, Spoken]
+"""Clip -> its words."""
 
 
 def read_words(path: Path) -> Words:
@@ -29,3 +31,12 @@ def read_words(path: Path) -> Words:
     if not found:
         raise ConfigError(f"{path} holds no words; a heading clip, start_s, end_s, word and a line a word belong there")
     return {clip: tuple(words) for clip, words in found.items()}
+
+
+def words_of(words: Words, clip: str | PurePath) -> Spoken:
+    """The words of a clip, a path without suffix, by as many of its last parts as the table gives; none: empty."""
+    parts = PurePath(clip).parts
+    for count in range(1, len(parts) + 1):
+        if (found := words.get("/".join(parts[-count:]))) is not None:
+            return found
+    return ()

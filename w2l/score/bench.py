@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from w2l import weights
 from w2l.cache import Cache
-from w2l.data.words import Words, read_words
+from w2l.data.words import Spoken, Words, read_words, words_of
 from w2l.device import choose
 from w2l.errors import CheckpointError, ConfigError
 from w2l.faces.crop import CropSpec
@@ -108,14 +108,9 @@ class Bench:
         every = self.settings.variant == "real"
         return replace(self.settings.detect, stride=1) if every else self.settings.detect
 
-    def words_of(self, *paths: Path | None) -> tuple[tuple[float, float, str], ...]:
-        """The words of the first path that the table names, by as many of its last parts as the table gives."""
-        for path in paths:
-            parts = path.with_suffix("").parts if path is not None else ()
-            for count in range(1, len(parts) + 1):
-                if (found := self.words.get("/".join(parts[-count:]))) is not None:
-                    return found
-        return ()
+    def words_of(self, *paths: Path | None) -> Spoken:
+        """The words of the first path that the table names."""
+        return next((found for path in paths if path and (found := words_of(self.words, path.with_suffix("")))), ())
 
 
 def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:

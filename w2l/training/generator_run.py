@@ -14,7 +14,7 @@ from w2l import config, weights
 from w2l.cache import Cache
 from w2l.data.dataset import Tracks, crop_spec, open_splits
 from w2l.data.generator_sampling import GeneratorSampling
-from w2l.data.words import Words, read_words
+from w2l.data.words import Words, read_words, words_of
 from w2l.device import choose
 from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec
@@ -171,7 +171,7 @@ def _train(
     taught = f"taught by {expert.path}" if expert else "no expert teaches"
     if ranks.first:
         logger.info("%d tracks to train on, %d to validate on; %s", len(data.train), len(data.val), taught)
-    words = _words(settings, data.train)
+    words = _words(settings, [*data.train.names, *data.val.names])
     with memory_told(lambda: f"run {folder.name}, before its first step", THRIFT):
         task = GeneratorTask(
             settings, data.train, data.val, data.crop, expert, device, data.about, init, ranks, words,
@@ -187,8 +187,8 @@ def _train(
     return GeneratorResult(folder / "generator-best.safetensors", progress.step, progress.scores, folder / "samples")
 
 
-def _words(settings: GeneratorSettings, tracks: Tracks) -> Words | None:
-    """The words of each clip; a warning where those that are asked for say nothing of the clips."""
+def _words(settings: GeneratorSettings, names: Sequence[str]) -> Words | None:
+    """The words of each of the clips `names`; a warning where those that are asked for say nothing of the clips."""
     if not settings.words:
         if settings.sampling.bilabials:
             logger.info("sampling.bilabials changes nothing without words; name a table of them with --set words=FILE")
@@ -196,12 +196,13 @@ def _words(settings: GeneratorSettings, tracks: Tracks) -> Words | None:
     if not Path(settings.words).is_file():
         raise ConfigError(f"words {settings.words} is no file; name a table of words, or leave it empty")
     words = read_words(Path(settings.words))
-    if not any(name in words for name in tracks.names):
+    found = {name: spoken for name in names if (spoken := words_of(words, name))}
+    if not found:
         logger.warning(
-            "words %s names none of the clips, such as %s; its first column must hold their names in the cache",
-            settings.words, tracks.names[0],
+            "words %s names none of the clips, such as %s; its first column must hold their names in the cache, or the "
+            "last parts of them", settings.words, names[0],
         )  # fmt: skip
-    return words
+    return found
 
 
 def _sound(data: GeneratorData, track: int, frame: int) -> SourceSound | None:
