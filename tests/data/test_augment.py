@@ -11,7 +11,7 @@ from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(
     flip=0.5, colour=0.9, contrast=0.5, gamma=1, grey=1, blur=1.5, shift=0.1, scale=0.2, turn=15, stretch=0.1,
-    slant=0.1, gain_db=60, tilt_db=40, noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
+    slant=0.1, bend=0.05, hue=90, light=0.5, gain_db=60, tilt_db=40, noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
 )  # fmt: skip
 PLAIN = np.ones(3, np.float32)
 """Gains that change nothing."""
@@ -62,6 +62,40 @@ def test_grey_takes_the_colour_and_leaves_the_brightness() -> None:
     np.testing.assert_allclose(half, (frames + grey) / 2, atol=1)
 
 
+def test_colours_turn_about_grey() -> None:
+    frames = np.array([[200, 100, 50], [100, 100, 100], [0, 0, 255]], np.uint8).reshape(1, 1, 3, 3)
+    third = augment_frames(frames, Look(False, PLAIN, hue=120.0))
+    np.testing.assert_array_equal(third[0, 0], [[50, 200, 100], [100, 100, 100], [255, 0, 0]])
+    some = augment_frames(frames, Look(False, PLAIN, hue=20.0)).astype(int)
+    np.testing.assert_allclose(some[0, 0, 0].sum(), 350, atol=2)
+    assert 0 < np.abs(some - frames)[0, 0, 0].max() < 60
+
+
+@pytest.mark.parametrize("n_rows", [48, 24])
+def test_light_comes_from_a_side(n_rows: int) -> None:
+    """And falls on the lower half as on the lower half of a whole face."""
+    frames = np.full((1, n_rows, 48, 3), 100, np.uint8)
+    lit = augment_frames(frames, Look(False, PLAIN, light=(0.4, -0.2))).astype(int)
+    assert (np.diff(lit[0, :, :, 0], axis=1) >= 0).all()
+    assert (np.diff(lit[0, :, :, 0], axis=0) <= 0).all()
+    assert lit[0, -1, [0, -1], 0].tolist() == [40, 120]
+    assert lit[0, 0, -1, 0] == {48: 160, 24: 140}[n_rows]
+
+
+def test_a_bend_moves_its_points_and_fades_between_them() -> None:
+    bend = np.zeros((4, 4, 2), np.float32)
+    bend[1, 2] = 2 / 49, -3 / 49  # the point at row 16, column 32, comes from so much farther across and down
+    frames = picture(49)
+    bent = augment_frames(frames, Look(False, PLAIN, bend=bend))
+    np.testing.assert_allclose(bent[0, 16, 32].astype(int), frames[0, 13, 34], atol=1)
+    still = np.abs(bent.astype(int) - frames)[0].max(axis=-1)
+    assert still[16, 32] > 3
+    assert still[:, :16].max() == still[33:].max() == 0
+    mean = (frames[0, 16, 25].astype(int) + frames[0, 16, 23]) / 2
+    half = augment_frames(frames, Look(False, PLAIN, bend=bend * (1, 0)))[0, 16, 24]  # half as far, half way
+    np.testing.assert_allclose(half, frames[0, 16, 25], atol=1 + np.abs(mean - frames[0, 16, 24]).max())
+
+
 def test_a_shift_moves_by_a_share_of_the_side() -> None:
     frames = picture()
     moved = augment_frames(frames, Look(False, PLAIN, shift=(2 / 48, -3 / 48)))
@@ -92,21 +126,28 @@ def test_a_face_is_stretched_downwards_and_slanted_below_its_middle() -> None:
     assert np.abs(slanted[0, 24 - 12, :-3].astype(int) - frames[0, 24 - 12, 3:]).max() <= 6
 
 
+def bent(look: Look) -> NDArray[np.float32]:
+    """Where one point of a face is bent to."""
+    assert look.bend is not None
+    return look.bend[1, 2]
+
+
 def test_a_look_beside_another_differs_in_place_alone() -> None:
     rng = np.random.default_rng(0)
     looks = [draw_look(rng, STRONG) for _ in range(40)]
     for share in (0.0, 0.5):
         beside = [look.beside(rng, STRONG, share) for look in looks]
         for look, other in zip(looks, beside):
-            names = ("mirrored", "gains", "contrast", "gamma", "grey", "blur")
+            names = ("mirrored", "gains", "contrast", "gamma", "grey", "blur", "hue", "light")
             assert all(np.array_equal(getattr(look, name), getattr(other, name)) for name in names)
         moves = np.array([
             [*np.subtract(other.shift, look.shift), other.scale / look.scale - 1, other.turn - look.turn,
-             other.stretch / look.stretch - 1, other.slant - look.slant] for look, other in zip(looks, beside)
+             other.stretch / look.stretch - 1, other.slant - look.slant, *(bent(other) - bent(look))]
+            for look, other in zip(looks, beside)
         ])  # fmt: skip
         s = STRONG
-        most = share * np.array([s.shift, s.shift, s.scale, s.turn, s.stretch, s.slant])
-        assert (np.abs(moves) <= most + 1e-9).all()
+        most = share * np.array([s.shift, s.shift, s.scale, s.turn, s.stretch, s.slant, s.bend, s.bend])
+        assert (np.abs(moves) <= most + 1e-7).all()
         assert (np.abs(moves).max(axis=0) >= 0.8 * most).all()
 
 
@@ -114,7 +155,8 @@ def test_a_look_beside_another_differs_in_place_alone() -> None:
 @pytest.mark.parametrize("turn", [0.0, 5.0])
 def test_lower_rows_are_those_of_the_whole_picture(mirrored: bool, turn: float) -> None:
     look = Look(mirrored, np.array([1.1, 0.9, 1.0], np.float32), shift=(0.02, 0.03), turn=turn, scale=1.05, grey=0.3)
-    look = replace(look, stretch=1.05, slant=0.04) if turn else replace(look, shift=(0.0, 0.0), scale=1.0)
+    more = {"stretch": 1.05, "slant": 0.04, "hue": 20.0, "light": (0.1, 0.2), "bend": np.full((4, 4, 2), 0.02)}
+    look = replace(look, **more) if turn else replace(look, shift=(0.0, 0.0), scale=1.0)  # type: ignore[arg-type]
     frames = picture()
     np.testing.assert_array_equal(augment_frames(frames, look, 24), augment_frames(frames, look)[:, 24:])
 

@@ -23,7 +23,10 @@ from w2l.data.generator_sampling import GeneratorSampling, generator_batch
 
 CPU = torch.device("cpu")
 STILL = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
-MOVING = AugmentSettings(shift=0.05, scale=0.1, turn=8, stretch=0.05, slant=0.05, contrast=0.3, gamma=0.3, grey=0.5)
+MOVING = AugmentSettings(
+    shift=0.05, scale=0.1, turn=8, stretch=0.05, slant=0.05, bend=0.03, hue=60, light=0.3, contrast=0.3, gamma=0.3,
+    grey=0.5,
+)  # fmt: skip
 SAMPLING = GeneratorSampling(batch_size=7, n_references=2, distance=5, swap=0.3, silence=0.2, augment=STILL)
 
 

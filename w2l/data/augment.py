@@ -14,6 +14,8 @@ MEL_PER_DB = 0.08
 """Mel units of one decibel: 8 units span 100 dB."""
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey (ITU-R BT.601)."""
+BEND_POINTS = 4
+"""Points across, and as many down, that a bend moves; between them it fades along a cosine."""
 MUFFLING = 0.25
 """Mel units by which each band above the edge of a muffled sound is lower than the one below it."""
 
@@ -32,6 +34,10 @@ class AugmentSettings:
     """Largest change of the logarithm (to base 2) of gamma, both ways: 1 is from 0.5 to 2."""
     grey: float = 0.0
     """Largest share of grey in the colours: 1 goes to no colour at all."""
+    hue: float = 0.0
+    """Largest turn of all colours about grey, in degrees, both ways: 120 makes red green."""
+    light: float = 0.0
+    """Largest relative change of brightness at the sides, against the middle: a light from one side."""
     blur: float = 0.0
     """Largest standard deviation of a Gaussian blur, in pixels of a crop of 96."""
     shift: float = 0.0
@@ -44,6 +50,9 @@ class AugmentSettings:
     """Largest relative change of the face's height alone, both ways: of a head that nods, or of another face."""
     slant: float = 0.0
     """Largest move across for each pixel down from the middle, both ways: of a head that turns, with its eyes held."""
+    bend: float = 0.0
+    """Largest move of each of a few points of the face, across and down, as a share of the crop's side; what lies
+    between is bent along: other features, or a head that turns."""
     gain_db: float = 10.0
     """Largest change of loudness, both ways."""
     tilt_db: float = 6.0
@@ -60,7 +69,7 @@ class AugmentSettings:
     @property
     def moves(self) -> bool:
         """Whether a look may move pixels other than by a mirror."""
-        return any((self.shift, self.scale, self.turn, self.stretch, self.slant))
+        return any((self.shift, self.scale, self.turn, self.stretch, self.slant, self.bend))
 
 
 @dataclass(frozen=True)
@@ -79,12 +88,17 @@ class Look:
     turn: float = 0.0
     stretch: float = 1.0
     slant: float = 0.0
+    bend: NDArray[np.float32] | None = None
+    """(BEND_POINTS, BEND_POINTS, 2): moves across and down, in sides of the face, of points down and across it."""
+    hue: float = 0.0
+    light: tuple[float, float] = (0.0, 0.0)
+    """Relative change of brightness at the right and the lower side; the other way at the left and the upper."""
 
     @property
     def moves(self) -> bool:
         """Whether pixels come from elsewhere than their own place or its mirror image."""
         changed = self.scale != 1 or self.stretch != 1 or self.turn != 0 or self.slant != 0
-        return changed or self.shift != (0.0, 0.0)
+        return changed or self.shift != (0.0, 0.0) or self.bend is not None
 
     def turned(self) -> NDArray[np.float64]:
         """(2, 2): where a step across and down from the middle leads: turned, stretched, slanted and scaled."""
@@ -97,10 +111,43 @@ class Look:
         s = settings
         across, down, scale, turn, stretch, slant = (share * rng.uniform(-1, 1, 6)).tolist()
         shift = (self.shift[0] + s.shift * across, self.shift[1] + s.shift * down)
+        bend = _draw_bend(rng, share * s.bend)
+        if bend is not None and self.bend is not None:
+            bend += self.bend
         return replace(
             self, shift=shift, scale=self.scale * (1 + s.scale * scale), turn=self.turn + s.turn * turn,
             stretch=self.stretch * (1 + s.stretch * stretch), slant=self.slant + s.slant * slant,
+            bend=self.bend if bend is None else bend,
         )  # fmt: skip
+
+    def colours(self) -> NDArray[np.float64]:
+        """(3, 3): from the colour of a pixel to the turned and greyed one."""
+        angle, axis = math.radians(self.hue), np.full(3, 1 / math.sqrt(3))  # Rodrigues' rotation about grey
+        across = np.cross(np.eye(3), axis)
+        turned = math.cos(angle) * np.eye(3) + math.sin(angle) * across + (1 - math.cos(angle)) * np.outer(axis, axis)
+        return np.asarray(((1 - self.grey) * np.eye(3) + self.grey * np.array([LUMA] * 3)) @ turned)
+
+    def source_of(self, height: int, width: int) -> NDArray[np.float64]:
+        """(2, 3): from a place (x, y, 1) of the moved picture, but for its bend, to that of the original, in pixels."""
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        inverse = np.linalg.inv(self.turned())
+        beside = middle - inverse @ (middle + np.array(self.shift) * (width, height))
+        place = np.concatenate([inverse, beside[:, None]], axis=1)
+        if self.mirrored:  # the picture was mirrored before it moved
+            place[0] = [-place[0, 0], -place[0, 1], width - 1 - place[0, 2]]
+        return place
+
+    def bent_by(self, height: int, width: int) -> NDArray[np.float32]:
+        """(height, width, 2): how much farther across and down a pixel comes from, in pixels."""
+        if self.bend is None:
+            return np.zeros((height, width, 2), np.float32)
+        down, across = _fading(height), _fading(width)
+        return np.asarray(np.einsum("yi,xj,ijc->yxc", down, across, self.bend * width), dtype=np.float32)
+
+    def brightness(self, rows: int, width: int) -> NDArray[np.float32]:
+        """(rows, width): what the lowest `rows` of a square face are multiplied by."""
+        x = np.linspace(-1, 1, width, dtype=np.float32)
+        return np.asarray(1 + self.light[0] * x + self.light[1] * x[width - rows :, None], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -127,12 +174,25 @@ def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
     mirrored = bool(rng.random() < s.flip)
     contrast, gamma, across, down, scale, turn = rng.uniform(-1, 1, 6).tolist()
     stretch, slant = rng.uniform(-1, 1, 2).tolist() if s.stretch or s.slant else (0.0, 0.0)
+    hue, right, below = rng.uniform(-1, 1, 3).tolist() if s.hue or s.light else (0.0, 0.0, 0.0)
+    bend = _draw_bend(rng, s.bend)
     grey, blur = rng.random(2).tolist()
     return Look(
         mirrored, gains.astype(np.float32), 1 + s.contrast * contrast, 2 ** (s.gamma * gamma), s.grey * grey,
         s.blur * blur, (s.shift * across, s.shift * down), 1 + s.scale * scale, s.turn * turn,
-        1 + s.stretch * stretch, s.slant * slant,
+        1 + s.stretch * stretch, s.slant * slant, bend, s.hue * hue, (s.light * right, s.light * below),
     )  # fmt: skip
+
+
+def _draw_bend(rng: np.random.Generator, most: float) -> NDArray[np.float32] | None:
+    shape = (BEND_POINTS, BEND_POINTS, 2)
+    return (most * rng.uniform(-1, 1, shape)).astype(np.float32) if most else None
+
+
+def _fading(n: int) -> NDArray[np.float64]:
+    """(n, BEND_POINTS): the share that each point has in each of `n` places between the first and the last."""
+    away = np.linspace(0, BEND_POINTS - 1, n)[:, None] - np.arange(BEND_POINTS)
+    return np.asarray(np.where(np.abs(away) < 1, 0.5 + 0.5 * np.cos(math.pi * away), 0.0))
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
@@ -168,8 +228,11 @@ def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) ->
     flat: NDArray[Any] = np.ascontiguousarray(frames).reshape(-1, *shape[2:])  # one tall picture
     if look.mirrored and not look.moves:
         flat = cv2.flip(flat, 1)
-    if look.grey:
-        flat = cv2.transform(flat, (1 - look.grey) * np.eye(3) + look.grey * np.array([LUMA] * 3))
+    if look.grey or look.hue:
+        flat = cv2.transform(flat, look.colours())
+    if look.light != (0.0, 0.0):
+        gain = look.brightness(*shape[1:3])[None, ..., None]
+        flat = np.clip(np.rint(flat.reshape(shape) * gain), 0, 255).astype(np.uint8).reshape(flat.shape)
     if np.any(look.gains != 1) or look.contrast != 1 or look.gamma != 1:
         flat = cv2.LUT(flat, _tables(look)[None])
     changed: NDArray[np.uint8] = flat.reshape(shape)
@@ -193,18 +256,21 @@ def _blurred(frames: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
 
 
 def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.uint8]:
-    """The frames mirrored, then turned about their middle (see `Look.turned`) and shifted; the border is repeated."""
+    """The frames mirrored, turned about their middle (see `Look.turned`), shifted and bent; the border is repeated."""
     height, width = frames.shape[1:3]
-    matrix = np.concatenate([look.turned(), np.zeros((2, 1))], axis=1)
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    matrix[:, 2] = middle - matrix[:, :2] @ middle + np.array(look.shift) * (width, height) - (0, first_row)
-    if look.mirrored:
-        matrix[:, 2] += matrix[:, 0] * (width - 1)
-        matrix[:, 0] *= -1
-    size = (width, height - first_row)
-    moved = np.empty((len(frames), *size[::-1], 3), np.uint8)
+    matrix = look.source_of(height, width)
+    moved = np.empty((len(frames), height - first_row, width, 3), np.uint8)
+    if look.bend is None:
+        matrix[:, 2] += matrix[:, 1] * first_row
+        flags, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (width, height - first_row)
+        for frame, out in zip(frames, moved):
+            cv2.warpAffine(frame, matrix, size, dst=out, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return moved
+    y, x = np.mgrid[:height, :width]
+    places = (np.stack([x, y, np.ones_like(x)], axis=-1) @ matrix.T + look.bent_by(height, width))[first_row:]
+    across, down = (np.ascontiguousarray(places[..., axis], dtype=np.float32) for axis in (0, 1))
     for frame, out in zip(frames, moved):
-        cv2.warpAffine(frame, matrix, size, dst=out, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(frame, across, down, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
     return moved
 
 

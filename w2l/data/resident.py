@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2l.data.augment import LUMA, AugmentSettings, Look, augment_frames, augment_mels
+from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels
 from w2l.data.dataset import Tracks
 from w2l.data.loaders import Drawing, Loader, OwnLoader, WindowBatch, WorkerLoader
 from w2l.data.sampling import ExpertPlan, plan_expert_batch
@@ -132,10 +132,12 @@ def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:
     else:
         mirrored = torch.tensor([look.mirrored for look in looks], device=device)
         frames = torch.where(mirrored[:, None, None, None, None], frames.flip(3), frames)[:, :, first_row:]
-    if any(look.grey for look in looks):
-        share = torch.tensor([look.grey for look in looks], device=device)[:, None, None, None, None]
-        grey = (frames * torch.tensor(LUMA, device=device)).sum(-1, keepdim=True)
-        frames = _rounded(frames * (1 - share) + grey * share)
+    if any(look.grey or look.hue for look in looks):
+        colours = torch.tensor(np.stack([look.colours() for look in looks]), dtype=torch.float32, device=device)
+        frames = _rounded(frames.float() @ colours[:, None, None].transpose(-1, -2))
+    if any(look.light != (0.0, 0.0) for look in looks):
+        gains = torch.from_numpy(np.stack([look.brightness(*frames.shape[2:4]) for look in looks])).to(device)
+        frames = _rounded(frames * gains[:, None, :, :, None])
     tables = np.stack([_table(look) for look in looks])
     if np.any(tables != RAMP[0, :, 0]):
         clip = torch.arange(len(looks), device=device)[:, None, None, None, None]
@@ -156,26 +158,18 @@ def _table(look: Look) -> NDArray[np.uint8]:
 
 def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
     n_clips, n_frames, height, width, _ = frames.shape
-    back = torch.tensor(np.stack([_source_of(look, height, width) for look in looks]), dtype=torch.float32)
+    back = torch.tensor(np.stack([look.source_of(height, width) for look in looks]), dtype=torch.float32)
     rows = torch.arange(first_row, height, dtype=torch.float32, device=frames.device)
     columns = torch.arange(width, dtype=torch.float32, device=frames.device)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     places = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ back.to(frames.device)[:, None].transpose(-1, -2)
+    if any(look.bend is not None for look in looks):
+        bent = torch.from_numpy(np.stack([look.bent_by(height, width)[first_row:] for look in looks]))
+        places = places + bent.to(frames.device)
     grid = places / torch.tensor([(width - 1) / 2, (height - 1) / 2], device=frames.device) - 1
     flat = frames.permute(0, 1, 4, 2, 3).reshape(n_clips, -1, height, width).float()
     moved = F.grid_sample(flat, grid, mode="bilinear", padding_mode="border", align_corners=True)
     return _rounded(moved.reshape(n_clips, n_frames, 3, *grid.shape[1:3]).permute(0, 1, 3, 4, 2))
-
-
-def _source_of(look: Look, height: int, width: int) -> NDArray[np.float64]:
-    """(2, 3): from a place (x, y, 1) of the moved picture to that of the original: `augment_frames`, inverted."""
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    inverse = np.linalg.inv(look.turned())
-    beside = middle - inverse @ (middle + np.array(look.shift) * (width, height))
-    place = np.concatenate([inverse, beside[:, None]], axis=1)
-    if look.mirrored:  # the picture was mirrored before it moved
-        place[0] = [-place[0, 0], -place[0, 1], width - 1 - place[0, 2]]
-    return place
 
 
 def _blurred(frames: Tensor, sigmas: Sequence[float]) -> Tensor:
