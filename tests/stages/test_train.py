@@ -229,6 +229,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     monkeypatch.undo()
     assert "state.pt cannot be written" in said
+    assert "step 4, what was saved at step 2 is kept in" in said
     assert load_state(full / "state.pt")["step"] == 2
     assert not list(full.rglob(".tmp-*"))
     cli.main(arguments(cache, "--run", "full", settings=GAN))

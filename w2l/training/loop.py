@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from w2l.errors import ConfigError, TrainingError
+from w2l.errors import CacheError, ConfigError, TrainingError
 from w2l.files import write_text
 from w2l.locks import claim
 from w2l.training.checkpoint import ModelCard
@@ -229,9 +229,15 @@ class _Fitting:
                 done = done or self._ends_early()
                 began, at = time.monotonic(), progress.step
             if progress.step % settings.checkpoint_every == 0 or done or interrupted.is_set():
-                self.run.save(task, progress, self.around.others)
+                self._save()
             if interrupted.is_set():
                 raise KeyboardInterrupt
+
+    def _save(self) -> None:
+        try:
+            self.run.save(self.task, self.progress, self.around.others)
+        except CacheError as error:
+            raise CacheError(f"{error}; {self._where()}") from error
 
     def _where(self) -> str:
         return f"run {self.run.path.name}, step {self.progress.step}, {self.run.kept(self.progress)}"
