@@ -50,6 +50,14 @@ def test_only_terms_with_a_weight_are_computed() -> None:
     assert set(terms()(made(pictures(0), pictures(1)), {"l1": 1, "edges": 1, "sync": 1})) == {"l1", "edges", "sync"}
 
 
+def test_what_is_drawn_costs_its_share() -> None:
+    told = made(pictures(0), pictures(1), drawn=torch.rand(BATCH, 1, 5, HALF, SIZE))
+    assert told.drawn is not None
+    found = terms()(told, {"l1": 1.0, "drawn": 0.1})
+    assert set(found) == {"l1", "drawn"}
+    torch.testing.assert_close(found["drawn"], told.drawn.mean())
+
+
 def test_the_mouth_is_free_where_the_sound_is_not_the_faces_own() -> None:
     """A changed mouth costs with own speech and nothing with another's; a changed cheek costs either way."""
     target = pictures(1, 1)

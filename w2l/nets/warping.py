@@ -6,6 +6,8 @@ the person's own. Flow and mixture are predicted as in Siarohin et al., "First O
 the last step begins as one that does (Aitken et al., 2017), so that no checkerboard appears.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -79,7 +81,7 @@ class WarpingGenerator(nn.Module):
         for tensor in self.to_pixels.parameters():
             tensor.copy_(tensor[::4].repeat_interleave(4, dim=0))
 
-    def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
+    def forward(self, mel: Tensor, faces: Tensor, with_drawn: bool = False) -> Tensor:
         """The lower half of faces that say what is in the mel windows.
 
         Parameters
@@ -88,15 +90,17 @@ class WarpingGenerator(nn.Module):
             One mel window a frame, in [-4, 4].
         faces : (batch, 3 * (1 + n_references), size, size) or (batch, channels, frames, size, size)
             The masked face, then the references, in [0, 1].
+        with_drawn : bool
+            Whether a fourth channel tells which share of each pixel is drawn, not moved from a reference.
 
         Returns
         -------
         generated : (batch, 3, size / 2, size) or (batch, 3, frames, size / 2, size)
             In [0, 1].
         """
-        return frame_by_frame(self._generate, mel, faces)
+        return frame_by_frame(partial(self._generate, with_drawn=with_drawn), mel, faces)
 
-    def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
+    def _generate(self, mel: Tensor, faces: Tensor, with_drawn: bool) -> Tensor:
         size = self.dimensions.size
         features, skips = faces, []
         for block in self.encoder.values():
@@ -115,7 +119,9 @@ class WarpingGenerator(nn.Module):
         flow = F.interpolate(self.flow(x).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
         pixels = F.relu(F.pixel_shuffle(self.to_pixels(x), 2))
         drawn = self.output(self.finest(pixels)).float()
-        return mixture(faces.float(), lowest_rows(flow, size // 2), lowest_rows(drawn, size // 2))
+        drawn = lowest_rows(drawn, size // 2)
+        picture = mixture(faces.float(), lowest_rows(flow, size // 2), drawn)
+        return torch.cat([picture, shares_of(drawn)[:, :1]], dim=1) if with_drawn else picture
 
     def _joined(self, level: int, x: Tensor, heard: Tensor) -> Tensor:
         out: Tensor = self.sound[level](torch.cat([x, heard.expand(-1, -1, *x.shape[-2:])], dim=1))
@@ -152,6 +158,11 @@ def places(size: int) -> Tensor:
     return torch.stack([x[None, :].expand(len(y), -1), y.expand(-1, size)], dim=-1)
 
 
+def shares_of(drawn: Tensor) -> Tensor:
+    """(batch, 1 + references, rows, width): what of each pixel is drawn, and what comes from each reference."""
+    return drawn[:, 3:].softmax(dim=1)
+
+
 def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     """The lower half: references moved along a flow, and drawn colours, each with its share.
 
@@ -169,7 +180,7 @@ def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     picture : (batch, 3, size / 2, size)
     """
     size, n_references = faces.shape[-1], flow.shape[1] // 2
-    shares = drawn[:, 3:].softmax(dim=1)
+    shares = shares_of(drawn)
     picture = shares[:, :1] * drawn[:, :3].sigmoid()
     moved = 2 * REACH * torch.tanh(flow)  # grid_sample counts from -1 to 1
     home = places(size).to(flow.device)

@@ -142,10 +142,13 @@ class GeneratorTask:
         faces = torch.cat([masked(target, self.hidden), reference], dim=1)
         with cast(self.device, self.settings.precision):
             made = network.forward if network else self.networks[GENERATOR]
-            generated = made(sent["mels"][:, :, None], faces).float()
+            asked = {"with_drawn": True} if self.settings.drawn else {}
+            generated = made(sent["mels"][:, :, None], faces, **asked).float()
+        generated, drawn = generated[:, :3], generated[:, 3:] if asked else None
         real = lower_half(target) if self.settings.rows == "lower" else target
         return Made(
-            real, generated, reference, sent["mels"], sent["expert_mels"], sent["own"], sent["silent"]
+            real, generated, reference, sent["mels"], sent["expert_mels"], sent["own"], sent["silent"],
+            drawn,
         )  # fmt: skip
 
     def validate(self, step: int, folder: Path) -> Validation:

@@ -38,6 +38,8 @@ class Made:
     """(batch,) bool: the sound is that of the faces."""
     silent: Tensor
     """(batch,) bool: silence was put in the place of their sound."""
+    drawn: Tensor | None = None
+    """(batch, 1, frames, rows, width): which share of each pixel was drawn, where that was asked for."""
 
     def lower(self, frames: Tensor) -> Tensor:
         """The lower halves of `target` or `generated`."""
@@ -85,6 +87,8 @@ class Terms:
             terms["sync"] = self.sync(made)
         if wanted & {"lips", "rest"}:
             terms |= {name: term for name, term in self._of_lips(made).items() if name in wanted}
+        if "drawn" in wanted and made.drawn is not None:
+            terms["drawn"] = made.drawn.mean()
         if self.adversary and wanted & {"adversarial", "features", "contrast"}:
             found = self.adversary.generator_terms(made.seen(self.whole_faces))
             terms |= {name: term for name, term in found.items() if name in wanted}
