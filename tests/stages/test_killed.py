@@ -19,7 +19,6 @@ from w2l.files import TEMPORARY
 from w2l.training.checkpoint import read_card
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
-some_kills = pytest.mark.parametrize("n_kills", [1, pytest.param(50, marks=pytest.mark.slow)])
 SEED = 4
 TINY = ["width=2", "n_clips=3", "per_clip=3", "loop.steps=30", "loop.log_every=1", "loop.validate_every=10",
         "loop.checkpoint_every=4"]  # fmt: skip
@@ -50,7 +49,7 @@ def check_readable(root: Path) -> int:
     return len(rows)
 
 
-@some_kills
+@pytest.mark.parametrize("n_kills", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_preprocess_killed_at_random_moments(tmp_path: Path, n_kills: int) -> None:
     videos, cache, whole = (tmp_path / name for name in ("in", "cache", "whole"))
     for number in range(6):
@@ -90,7 +89,8 @@ def state_of(folder: Path) -> dict[str, Any]:
     return dict(torch.load(folder / "state.pt", weights_only=True))
 
 
-@some_kills
+@pytest.mark.slow  # one kill is in test_train_expert.py
+@pytest.mark.parametrize("n_kills", [50])
 def test_train_expert_killed_at_random_moments(tmp_path: Path, n_kills: int) -> None:
     caches = [Cache.open(tmp_path / name, create=True) for name in ("whole", "killed")]
     for cache in caches:
