@@ -22,7 +22,7 @@ from w2l.media.writer import VideoWriter
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
 from w2l.training.generator_run import PersonSettings, like
-from w2l.training.generator_task import GeneratorTask
+from w2l.training.generator_task import GeneratorTask, check_crops
 from w2l.training.person import GAP_FRAMES, HELD_OUT_FRAMES, open_person
 
 CROP = CropSpec("aligned", 32, smooth_s=0.0)
@@ -202,3 +202,11 @@ class TestSettings:
         assert (found.channels, found.rows, found.layout, found.mask) == (3, rows, "published", card.mask)
         assert found.sampling.references == {"still": "still", "same": "consecutive"}[references]
         assert (found.sampling.n_references, found.sampling.batch_size) == (2, PersonSettings().sampling.batch_size)
+
+    @pytest.mark.parametrize(("kind", "focus"), [("aligned", PersonSettings().mouth_focus), ("box", 0.0)])
+    def test_boxes_have_no_place_to_focus_on(self, kind: str, focus: float) -> None:
+        """The public generators see boxes, and are tuned without further settings."""
+        crop = CropSpec(kind, 32)  # type: ignore[arg-type]
+        found = like(PersonSettings(), ModelCard("generator", {"size": 32, "width": 3, "n_references": 1}, crop))
+        assert found.mouth_focus == focus
+        check_crops(found, crop)

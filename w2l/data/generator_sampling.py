@@ -37,8 +37,8 @@ class GeneratorSampling:
     shuffle: float = 0.0
     """Probability that frames of consecutive references change places, so that their order tells nothing."""
     apart: float = 0.0
-    """How far each reference is moved against the window: a share of the shift, scale, turn, stretch and slant of
-    `augment`, or a multiple, so that a reference in another pose is learnt to be fitted."""
+    """How far each reference is moved against the window: a share of the shift, scale, turn, stretch, slant and bend
+    of `augment`, or a multiple, so that a reference in another pose is learnt to be fitted."""
     swap: float = 0.0
     """Share of windows that are given the speech of another window, mostly of another clip."""
     silence: float = 0.0

@@ -134,7 +134,10 @@ def tune_to_person(
 
 
 def like(settings: PersonSettings, card: ModelCard) -> PersonSettings:
-    """The settings for a generator of the same dimensions, mask and references as the one with this card."""
+    """The settings for a generator of the same dimensions, mask and references as the one with this card.
+
+    Without a focus on the mouth where its crops do not hold the mouth in one place.
+    """
     dimensions = card.dimensions
     sampling = replace(
         settings.sampling,
@@ -144,6 +147,7 @@ def like(settings: PersonSettings, card: ModelCard) -> PersonSettings:
     return replace(
         settings, layout=dimensions.get("layout", "published"), scale="", width=dimensions["width"],
         rows=dimensions.get("rows", "full"), mask=card.mask, sampling=sampling,
+        mouth_focus=settings.mouth_focus if card.crop.kind == "aligned" else 0.0,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class GeneratorTask:
     ) -> None:  # fmt: skip
         """`words` of the clips, for `sampling.bilabials` and closures; `sound`, for the sample videos."""
         _check_surroundings(settings, device, ranks)
-        _check_crops(settings, crop)
+        check_crops(settings, crop)
         torch.manual_seed(settings.seed)
         self.settings, self.crop, self.device, self.ranks, self.data = settings, crop, device, ranks, data
         drawing = GeneratorDrawing(settings.sampling, settings.seed, bilabials_of(words or {}), ranks.rank, ranks.size)
@@ -234,7 +234,7 @@ def _add(found: dict[str, Tensor], terms: dict[str, Tensor], share: float) -> No
         found[name] = found[name] + part if name in found else part
 
 
-def _check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
+def check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
     """ConfigError where what is set needs a mouth that is always in the same place."""
     asked = [name for name in ("lips", "rest", "mouth_focus") if getattr(settings, name)]
     asked += [f"sampling.{name}" for name in ("swap", "silence") if getattr(settings.sampling, name)]
