@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from w2l.crops import Crops, CropWriter, Store, damaged, open_crops, write_crops
 from w2l.errors import CacheError, ConfigError
-from w2l.files import DAMAGED, TEMPORARY, read_json, remove_leftovers, write_atomic, write_json
+from w2l.files import DAMAGED, TEMPORARY, read_array, read_json, remove_leftovers, write_atomic, write_json
 from w2l.index import Builder, Rows, rows_of
 from w2l.index import TrackRow as TrackRow
 from w2l.locks import claim
@@ -289,7 +289,7 @@ class Cache:
     def load_mel(self, row: TrackRow) -> NDArray[np.float32]:
         """Mel (80, columns) of one track; CacheError when damaged."""
         try:
-            return np.asarray(np.load(self._track(row) / "mel.npy"), dtype=np.float32)
+            return np.asarray(read_array(self._track(row) / "mel.npy"), dtype=np.float32)
         except DAMAGED as error:
             raise damaged(self._track(row), error) from error
 
@@ -300,7 +300,7 @@ class Cache:
         """MFCC (13, columns) of one track that was cut for a judge."""
         path = self._track(row) / "mfcc.npy"
         try:
-            return np.asarray(np.load(path), dtype=np.float32)
+            return np.asarray(read_array(path), dtype=np.float32)
         except DAMAGED as error:
             raise CacheError(f"{path} cannot be read ({error}); run w2l preprocess --set crop.kind=judge") from error
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.errors import CacheError
-from w2l.files import DAMAGED, TEMPORARY
+from w2l.files import DAMAGED, TEMPORARY, read_array
 
 Store = Literal["raw", "jpeg"]
 STORES: tuple[str, ...] = get_args(Store)
@@ -110,8 +110,7 @@ def open_crops(folder: Path) -> Crops:
     try:
         if jpegs.exists():
             return JpegCrops.open(jpegs)
-        frames: NDArray[np.uint8] = np.load(folder / FILES["raw"], mmap_mode="r")
-        return frames
+        return read_array(folder / FILES["raw"], mapped=True)
     except DAMAGED as error:
         raise damaged(folder, error) from error
 

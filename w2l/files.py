@@ -25,6 +25,9 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 """What reading a damaged array file raises."""
 BLOCK = 1 << 20
 """Bytes hashed at once."""
+HEADERS = threading.Lock()
+"""Held while NumPy reads an array file: it parses headers with `ast`, which Python up to 3.11 cannot do in two threads
+at once (SystemError: AST constructor recursion depth mismatch)."""
 
 
 def fingerprint(*parts: Any) -> str:
@@ -110,6 +113,19 @@ def write_text(path: Path, text: str) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Writes an npz file, atomically."""
     write_atomic(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+
+def read_array(path: Path, mapped: bool = False) -> NDArray[Any]:
+    """The array of an npy file, `mapped`: read as it is sliced; raises one of DAMAGED when the file is none."""
+    with HEADERS:
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None)
+    return array
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file by name; raises one of DAMAGED when the file is none."""
+    with HEADERS, np.load(path) as content:
+        return {name: content[name] for name in content.files}
 
 
 def read_json(path: Path) -> dict[str, Any]:

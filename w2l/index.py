@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.files import fingerprint
+from w2l.files import fingerprint, read_arrays
 
 FORMAT = 2
 """Version of the file; one of another version is built anew."""
@@ -211,11 +211,11 @@ class Rows(Sequence[TrackRow]):
     @classmethod
     def read(cls, path: Path) -> "Rows":
         """Reads what `write` wrote; raises one of `w2l.files.DAMAGED` when it is not that."""
-        with np.load(path) as file:
-            if int(file["format"]) != FORMAT:
-                raise ValueError(f"index of format {file['format']}")
-            words = {name: Words(file[f"{name}_text"], file[f"{name}_ends"]) for name in WORDS}
-            return cls({name: file[name] for name in (*NUMBERS, *WORDS)}, words)
+        arrays = read_arrays(path)
+        if int(arrays["format"]) != FORMAT:
+            raise ValueError(f"index of format {arrays['format']}")
+        words = {name: Words(arrays[f"{name}_text"], arrays[f"{name}_ends"]) for name in WORDS}
+        return cls({name: arrays[name] for name in (*NUMBERS, *WORDS)}, words)
 
 
 class Builder:

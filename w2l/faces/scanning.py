@@ -12,7 +12,7 @@ from w2l.errors import ConfigError
 from w2l.faces.detector import Detector
 from w2l.faces.searching import scan_faces
 from w2l.faces.tracker import Scan
-from w2l.files import DAMAGED, fingerprint, source_fingerprint, write_arrays
+from w2l.files import DAMAGED, fingerprint, read_arrays, source_fingerprint, write_arrays
 from w2l.media.coded import read_coded
 
 VERSION = 3
@@ -69,10 +69,9 @@ def scan_clip(
 
 def _load(path: Path, mark: str) -> Scan | None:
     try:
-        with np.load(path) as kept:
-            if str(kept["mark"]) != mark:
-                return None
-            values = {name: kept[name] for name in kept.files if name != "mark"}
+        values = read_arrays(path)
+        if str(values.pop("mark")) != mark:
+            return None
     except DAMAGED:
         return None
     scalars = {name: value.item() for name, value in values.items() if value.ndim == 0}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from w2l.errors import CheckpointError
-from w2l.files import DAMAGED, write_atomic
+from w2l.files import DAMAGED, read_arrays, write_atomic
 from w2l.nets.lips import LipDimensions, Lips, mouth_region
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "lips.npz"
@@ -34,8 +34,7 @@ def save_lips(path: Path, network: Lips, **facts: str) -> None:
 def load_lips(path: Path = WEIGHTS) -> Lips:
     """The lip reader of a file, in eval mode; CheckpointError for a file that holds none."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
+        arrays = read_arrays(path)
         card = json.loads(arrays.pop("card").tobytes())
         network = Lips(LipDimensions(**card["dimensions"]))
         tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.errors import CacheError
-from w2l.files import DAMAGED, write_atomic
+from w2l.files import DAMAGED, read_array, write_atomic
 from w2l.metrics.columns import Column
 from w2l.metrics.fid import ENOUGH_CLIPS, FID_COLUMNS, LEAST_CLIPS, Features
 from w2l.metrics.frechet import Moments, extrapolate, frechet_distance
@@ -35,7 +35,7 @@ def write_features(path: Path, features: Features) -> None:
 def read_features(path: Path) -> NDArray[np.floating[Any]]:
     """What `write_features` wrote; CacheError when it is missing or damaged."""
     try:
-        features: NDArray[np.floating[Any]] = np.load(path)
+        features: NDArray[np.floating[Any]] = read_array(path)
     except DAMAGED as error:
         raise CacheError(f"{path} cannot be read ({error}); run score with --force") from error
     if features.ndim != 2 or features.dtype.kind != "f":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from w2l.cache import Cache
 from w2l.config import plain
 from w2l.errors import CacheError
-from w2l.files import DAMAGED, fingerprint, read_json, source_fingerprint, write_arrays, write_json
+from w2l.files import DAMAGED, fingerprint, read_arrays, read_json, source_fingerprint, write_arrays, write_json
 from w2l.score.clip import Measured
 from w2l.score.data import ClipScore, Sample
 from w2l.score.fid_sets import write_features
@@ -78,8 +78,8 @@ class Slot:
     def heard_and_seen(self) -> tuple[Embeddings, Embeddings] | None:
         """The judge's embeddings (windows, features) of picture and sound; None where they are damaged or missing."""
         try:
-            with np.load(self.embeddings) as kept:
-                return kept["lip"].astype(np.float32), kept["audio"].astype(np.float32)
+            kept = read_arrays(self.embeddings)
+            return kept["lip"].astype(np.float32), kept["audio"].astype(np.float32)
         except DAMAGED:
             return None
 
