@@ -7,11 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels, draw_look, draw_sound
+from w2l.faces.crop import TEMPLATE
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(
     flip=0.5, colour=0.9, contrast=0.5, gamma=1, grey=1, blur=1.5, shift=0.1, scale=0.2, turn=15, stretch=0.1,
-    slant=0.1, bend=0.05, hue=90, light=0.5, gain_db=60, tilt_db=40, noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
+    slant=0.1, bend=0.05, hue=90, light=0.5, paint=0.5, mouth=0.3, gain_db=60, tilt_db=40,
+    noise=1, muffle=0.5, mask_bands=20, mask_columns=6,
 )  # fmt: skip
 PLAIN = np.ones(3, np.float32)
 """Gains that change nothing."""
@@ -96,6 +98,37 @@ def test_a_bend_moves_its_points_and_fades_between_them() -> None:
     np.testing.assert_allclose(half, frames[0, 16, 25], atol=1 + np.abs(mean - frames[0, 16, 24]).max())
 
 
+def test_paint_has_its_colours_at_its_points_and_moves_with_the_face() -> None:
+    paint = np.ones((7, 7, 3), np.float32)
+    paint[4, 3] = 0.5, 1.0, 1.5  # row 32 and column 24 of 49
+    frames = np.full((1, 49, 49, 3), 100, np.uint8)
+    painted = augment_frames(frames, Look(False, PLAIN, paint=paint))[0]
+    assert painted[32, 24].tolist() == [50, 100, 150]
+    np.testing.assert_array_equal(painted[28, 24], painted[36, 24])
+    assert 50 < painted[28, 24, 0] < 100
+    assert (np.delete(np.delete(painted, range(25, 40), 0), range(17, 32), 1) == 100).all()
+    moved = augment_frames(frames, Look(False, PLAIN, paint=paint, shift=(5 / 49, -3 / 49)))[0]
+    assert moved[29, 29].tolist() == [50, 100, 150]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_mouth_grows_about_its_middle_and_the_rest_stays(mirrored: bool) -> None:
+    """A bar where an aligned face has its mouth: as many times as wide and as high."""
+    frames = np.zeros((1, 192, 192, 3), np.uint8)
+    middle = round(TEMPLATE[3, 1] * 192)
+    frames[0, middle - 4 : middle + 4, 96 - 12 : 96 + 12] = 200
+    wide = augment_frames(frames, Look(mirrored, PLAIN, mouth=(1.25, 1.0)))[0, ..., 0] > 100
+    high = augment_frames(frames, Look(mirrored, PLAIN, mouth=(1.0, 1.25)))[0, ..., 0] > 100
+    assert (wide[middle].sum(), wide[:, 96].sum()) == pytest.approx((30, 8), abs=1)
+    assert (high[middle].sum(), high[:, 96].sum()) == pytest.approx((24, 10), abs=1)
+    np.testing.assert_array_equal(wide, wide[:, ::-1])
+    corners = np.zeros((1, 192, 192, 3), np.uint8)
+    corners[0, ::8, ::8] = 200
+    moved = augment_frames(corners, Look(False, PLAIN, mouth=(1.3, 0.7)))[0]
+    np.testing.assert_array_equal(moved[:48], corners[0, :48])
+    assert not np.array_equal(moved[120:], corners[0, 120:])
+
+
 def test_a_shift_moves_by_a_share_of_the_side() -> None:
     frames = picture()
     moved = augment_frames(frames, Look(False, PLAIN, shift=(2 / 48, -3 / 48)))
@@ -138,7 +171,7 @@ def test_a_look_beside_another_differs_in_place_alone() -> None:
     for share in (0.0, 0.5):
         beside = [look.beside(rng, STRONG, share) for look in looks]
         for look, other in zip(looks, beside):
-            names = ("mirrored", "gains", "contrast", "gamma", "grey", "blur", "hue", "light")
+            names = ("mirrored", "gains", "contrast", "gamma", "grey", "blur", "hue", "light", "paint", "mouth")
             assert all(np.array_equal(getattr(look, name), getattr(other, name)) for name in names)
         moves = np.array([
             [*np.subtract(other.shift, look.shift), other.scale / look.scale - 1, other.turn - look.turn,
@@ -156,6 +189,7 @@ def test_a_look_beside_another_differs_in_place_alone() -> None:
 def test_lower_rows_are_those_of_the_whole_picture(mirrored: bool, turn: float) -> None:
     look = Look(mirrored, np.array([1.1, 0.9, 1.0], np.float32), shift=(0.02, 0.03), turn=turn, scale=1.05, grey=0.3)
     more = {"stretch": 1.05, "slant": 0.04, "hue": 20.0, "light": (0.1, 0.2), "bend": np.full((4, 4, 2), 0.02)}
+    more |= {"mouth": (1.2, 0.8), "paint": np.linspace(0.5, 1.5, 147, dtype=np.float32).reshape(7, 7, 3)}
     look = replace(look, **more) if turn else replace(look, shift=(0.0, 0.0), scale=1.0)  # type: ignore[arg-type]
     frames = picture()
     np.testing.assert_array_equal(augment_frames(frames, look, 24), augment_frames(frames, look)[:, 24:])

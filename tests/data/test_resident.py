@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 STILL = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 MOVING = AugmentSettings(
     shift=0.05, scale=0.1, turn=8, stretch=0.05, slant=0.05, bend=0.03, hue=60, light=0.3, contrast=0.3, gamma=0.3,
-    grey=0.5, mask_bands=9,
+    grey=0.5, paint=0.4, mouth=0.2, mask_bands=9,
 )  # fmt: skip
 SMALL = Sampling(n_clips=3, per_clip=3, gap=4)
 

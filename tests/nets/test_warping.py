@@ -90,17 +90,20 @@ def test_drawn_colours_take_their_share() -> None:
     torch.testing.assert_close(made, torch.full_like(made, 0.25))
 
 
-def test_the_share_of_what_is_drawn_is_told_where_asked() -> None:
+def test_how_pixels_were_made_is_told_where_asked() -> None:
     dims = warping(64, 4, 2)
     network = WarpingGenerator(dims).eval()
     mel, faces = inputs(dims, 2)
     with torch.no_grad():
         network.output.weight.zero_()
         network.output.bias.copy_(torch.tensor([-9.0, -9.0, -9.0, 1.0, 0.0, 0.0]))
-        told = network(mel, torch.ones_like(faces), with_drawn=True)  # drawn in black over white references
+        network.flow.bias.copy_(torch.tensor([0.5, -0.5, 0.0, 9.0]))
+        told = network(mel, torch.ones_like(faces), with_parts=True)  # drawn in black over white references
         plain = network(mel, torch.ones_like(faces))
     torch.testing.assert_close(told[:, :3], plain)
     torch.testing.assert_close(told[:, 3], torch.full_like(told[:, 3], np.e / (np.e + 2)))
+    for channel, flow in enumerate((0.5, -0.5, 0.0, 9.0), 4):
+        torch.testing.assert_close(told[:, channel], torch.full_like(told[:, 3], REACH * np.tanh(flow)))
     torch.testing.assert_close(told[:, 3], 1 - plain[:, 0], atol=1e-3, rtol=0)
 
 

@@ -16,6 +16,7 @@ from w2l.training.generator_settings import DiscriminatorSettings, GeneratorSett
         ({"layout": "other"}, "choose published or warping"),
         ({"layout": "warping", "rows": "full"}, "set rows=lower"),
         ({"drawn": 0.1}, "drawn needs layout=warping"),
+        ({"smooth": 0.1}, "smooth needs layout=warping"),
         ({"hearing": "none"}, "choose own or expert"),
         ({"hearing": "expert"}, "needs layout=warping"),
         ({"hearing": "expert", "layout": "warping", "sync": 0.0}, "sync above 0"),

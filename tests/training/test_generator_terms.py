@@ -58,6 +58,15 @@ def test_what_is_drawn_costs_its_share() -> None:
     torch.testing.assert_close(found["drawn"], told.drawn.mean())
 
 
+def test_uneven_moves_cost_what_they_differ_by_in_pixels() -> None:
+    even = torch.full((BATCH, 2, 5, HALF, SIZE), 0.1)
+    found = terms()(made(pictures(0), pictures(1), moves=even), {"smooth": 1.0})
+    assert found == {"smooth": torch.tensor(0.0)}
+    sheared = even + torch.arange(SIZE) * (0.5 / SIZE)  # every pixel half a pixel farther across than the one before
+    found = terms()(made(pictures(0), pictures(1), moves=sheared), {"smooth": 1.0})
+    assert found["smooth"].item() == pytest.approx(0.5, rel=1e-3)
+
+
 def test_the_mouth_is_free_where_the_sound_is_not_the_faces_own() -> None:
     """A changed mouth costs with own speech and nothing with another's; a changed cheek costs either way."""
     target = pictures(1, 1)

@@ -74,9 +74,29 @@ def test_a_larger_warping_generator_begins_where_the_small_one_ended() -> None:
     assert all(torch.equal(value, init.state_dict()[key]) for key, value in mine.state_dict().items())
 
 
+@pytest.mark.parametrize("layout", ["published", "warping"])
+@pytest.mark.parametrize(("begun", "wanted"), [(1, 3), (2, 1), (3, 2)])
+def test_from_another_number_of_references_it_goes_on_as_from_copies_of_one(
+    layout: Layout, begun: int, wanted: int
+) -> None:
+    torch.manual_seed(7)
+    init, mine = generator(layout, n_references=begun), generator(layout, n_references=wanted)
+    if layout == "warping":  # references that are moved alike, each with a share of its own
+        torch.nn.init.normal_(init.flow.weight[:2], std=0.3)
+        init.flow.weight.data = init.flow.weight[:2].repeat(begun, 1, 1, 1).detach()
+        init.output.weight.data[5:] = init.output.weight[4:5].detach()
+        init.output.bias.data[4:] = 0.3
+    start_from(mine, model(init))
+    mel, masked, picture = torch.randn(2, 1, 80, 16), torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        expected = init(mel, torch.cat([masked, picture.repeat(1, begun, 1, 1)], dim=1))
+        found = mine(mel, torch.cat([masked, picture.repeat(1, wanted, 1, 1)], dim=1))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("other", "name"),
-    [({"width": 3}, "width"), ({"n_references": 2}, "n_references"), ({"layout": "warping"}, "layout")],
+    [({"width": 3}, "width"), ({"layout": "warping"}, "layout")],
 )
 def test_other_dimensions_are_refused(other: dict[str, Any], name: str) -> None:
     with pytest.raises(ConfigError, match=rf"init init\.pth has {name}=.*set {name} alike") as caught:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.data.windows import SILENCE
+from w2l.faces.crop import TEMPLATE
 
 MEL_PER_DB = 0.08
 """Mel units of one decibel: 8 units span 100 dB."""
@@ -16,6 +17,10 @@ LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey (ITU-R BT.601)."""
 BEND_POINTS = 4
 """Points across, and as many down, that a bend moves; between them it fades along a cosine."""
+PAINT_POINTS = 7
+"""So many, both ways, that paint has colours of its own at: lips and the skin between them and the nose differ."""
+MOUTH_REACH = (0.22, 0.16)
+"""How far from its middle, across and down, the mouth of an aligned face is widened, in sides of the crop."""
 MUFFLING = 0.25
 """Mel units by which each band above the edge of a muffled sound is lower than the one below it."""
 
@@ -38,6 +43,9 @@ class AugmentSettings:
     """Largest turn of all colours about grey, in degrees, both ways: 120 makes red green."""
     light: float = 0.0
     """Largest relative change of brightness at the sides, against the middle: a light from one side."""
+    paint: float = 0.0
+    """Largest relative change of each colour at each of a few points of the face, which moves with it: of make-up, of
+    shadows, of lips that hardly differ from the skin. Each draw goes up to a share of it."""
     blur: float = 0.0
     """Largest standard deviation of a Gaussian blur, in pixels of a crop of 96."""
     shift: float = 0.0
@@ -53,6 +61,9 @@ class AugmentSettings:
     bend: float = 0.0
     """Largest move of each of a few points of the face, across and down, as a share of the crop's side; what lies
     between is bent along: other features, or a head that turns."""
+    mouth: float = 0.0
+    """Largest relative change of the mouth's width and of its height, both ways, against the rest of an aligned face:
+    wide or narrow mouths, full or thin lips."""
     gain_db: float = 10.0
     """Largest change of loudness, both ways."""
     tilt_db: float = 6.0
@@ -69,7 +80,7 @@ class AugmentSettings:
     @property
     def moves(self) -> bool:
         """Whether a look may move pixels other than by a mirror."""
-        return any((self.shift, self.scale, self.turn, self.stretch, self.slant, self.bend))
+        return any((self.shift, self.scale, self.turn, self.stretch, self.slant, self.bend, self.mouth))
 
 
 @dataclass(frozen=True)
@@ -93,12 +104,16 @@ class Look:
     hue: float = 0.0
     light: tuple[float, float] = (0.0, 0.0)
     """Relative change of brightness at the right and the lower side; the other way at the left and the upper."""
+    paint: NDArray[np.float32] | None = None
+    """(PAINT_POINTS, PAINT_POINTS, 3): what colours are multiplied by at points down and across the face."""
+    mouth: tuple[float, float] = (1.0, 1.0)
+    """How many times as wide and as high the mouth becomes."""
 
     @property
     def moves(self) -> bool:
         """Whether pixels come from elsewhere than their own place or its mirror image."""
         changed = self.scale != 1 or self.stretch != 1 or self.turn != 0 or self.slant != 0
-        return changed or self.shift != (0.0, 0.0) or self.bend is not None
+        return changed or self.shift != (0.0, 0.0) or self.bend is not None or self.mouth != (1.0, 1.0)
 
     def turned(self) -> NDArray[np.float64]:
         """(2, 2): where a step across and down from the middle leads: turned, stretched, slanted and scaled."""
@@ -138,11 +153,16 @@ class Look:
         return place
 
     def bent_by(self, height: int, width: int) -> NDArray[np.float32]:
-        """(height, width, 2): how much farther across and down a pixel comes from, in pixels."""
+        """(height, width, 2): how much farther across and down a pixel comes from, in pixels, but for the mouth."""
         if self.bend is None:
             return np.zeros((height, width, 2), np.float32)
-        down, across = _fading(height), _fading(width)
-        return np.asarray(np.einsum("yi,xj,ijc->yxc", down, across, self.bend * width), dtype=np.float32)
+        return _between(self.bend * width, height, width)
+
+    def painted(self, rows: int, width: int) -> NDArray[np.float32]:
+        """(rows, width, 3): what the colours of the lowest `rows` of a square face are multiplied by."""
+        if self.paint is None:
+            return np.ones((rows, width, 3), np.float32)
+        return _between(self.paint, width, width)[width - rows :]
 
     def brightness(self, rows: int, width: int) -> NDArray[np.float32]:
         """(rows, width): what the lowest `rows` of a square face are multiplied by."""
@@ -176,11 +196,13 @@ def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
     stretch, slant = rng.uniform(-1, 1, 2).tolist() if s.stretch or s.slant else (0.0, 0.0)
     hue, right, below = rng.uniform(-1, 1, 3).tolist() if s.hue or s.light else (0.0, 0.0, 0.0)
     bend = _draw_bend(rng, s.bend)
+    paint, mouth = _draw_paint(rng, s.paint), (1 + s.mouth * rng.uniform(-1, 1, 2) if s.mouth else np.ones(2)).tolist()
     grey, blur = rng.random(2).tolist()
     return Look(
         mirrored, gains.astype(np.float32), 1 + s.contrast * contrast, 2 ** (s.gamma * gamma), s.grey * grey,
         s.blur * blur, (s.shift * across, s.shift * down), 1 + s.scale * scale, s.turn * turn,
-        1 + s.stretch * stretch, s.slant * slant, bend, s.hue * hue, (s.light * right, s.light * below),
+        1 + s.stretch * stretch, s.slant * slant, bend, s.hue * hue, (s.light * right, s.light * below), paint,
+        (mouth[0], mouth[1]),
     )  # fmt: skip
 
 
@@ -189,10 +211,42 @@ def _draw_bend(rng: np.random.Generator, most: float) -> NDArray[np.float32] | N
     return (most * rng.uniform(-1, 1, shape)).astype(np.float32) if most else None
 
 
-def _fading(n: int) -> NDArray[np.float64]:
-    """(n, BEND_POINTS): the share that each point has in each of `n` places between the first and the last."""
-    away = np.linspace(0, BEND_POINTS - 1, n)[:, None] - np.arange(BEND_POINTS)
+def _draw_paint(rng: np.random.Generator, most: float) -> NDArray[np.float32] | None:
+    shape = (PAINT_POINTS, PAINT_POINTS, 3)
+    return (1 + most * rng.random() * rng.uniform(-1, 1, shape)).astype(np.float32) if most else None
+
+
+def _between(points: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:
+    """(height, width, channels): values at (points, points, channels) down and across a face, and between them."""
+    down, across = _fading(height, len(points)), _fading(width, len(points))
+    return np.asarray(np.einsum("yi,xj,ijc->yxc", down, across, points, optimize=True), dtype=np.float32)
+
+
+def _fading(n: int, n_points: int) -> NDArray[np.float64]:
+    """(n, n_points): the share that each point has in each of `n` places between the first and the last."""
+    away = np.linspace(0, n_points - 1, n)[:, None] - np.arange(n_points)
     return np.asarray(np.where(np.abs(away) < 1, 0.5 + 0.5 * np.cos(math.pi * away), 0.0))
+
+
+def widened(places: Any, mouth: Any, side: int) -> Any:
+    """Where pixels come from when the mouth is made wider and higher.
+
+    Parameters
+    ----------
+    places : (..., 2)
+        Across and down, in pixels of the face as it was; NumPy's or PyTorch's.
+    mouth : (..., 2)
+        How many times as wide and as high.
+    side : int
+        Of the crop, in pixels.
+    """
+    middle = TEMPLATE[3] * side - 0.5
+    x, y = places[..., 0] - middle[0], places[..., 1] - middle[1]
+    hill = math.e ** -((x / (MOUTH_REACH[0] * side)) ** 2 + (y / (MOUTH_REACH[1] * side)) ** 2)
+    moved = places * 1
+    moved[..., 0] += hill * x * (1 / mouth[..., 0] - 1)
+    moved[..., 1] += hill * y * (1 / mouth[..., 1] - 1)
+    return moved
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
@@ -220,6 +274,9 @@ def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int
 
 def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) -> NDArray[np.uint8]:
     """The frames (frames, height, width, 3) with another look, from row `first_row` on."""
+    if look.paint is not None:
+        gains = look.painted(*frames.shape[1:3])
+        frames = np.clip(np.rint(frames * gains), 0, 255).astype(np.uint8)
     if look.moves:
         frames = _moved(frames, look, first_row)
     else:
@@ -260,7 +317,7 @@ def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.
     height, width = frames.shape[1:3]
     matrix = look.source_of(height, width)
     moved = np.empty((len(frames), height - first_row, width, 3), np.uint8)
-    if look.bend is None:
+    if look.bend is None and look.mouth == (1.0, 1.0):
         matrix[:, 2] += matrix[:, 1] * first_row
         flags, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (width, height - first_row)
         for frame, out in zip(frames, moved):
@@ -268,6 +325,8 @@ def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.
         return moved
     y, x = np.mgrid[:height, :width]
     places = (np.stack([x, y, np.ones_like(x)], axis=-1) @ matrix.T + look.bent_by(height, width))[first_row:]
+    if look.mouth != (1.0, 1.0):
+        places = widened(places, np.array(look.mouth), width)
     across, down = (np.ascontiguousarray(places[..., axis], dtype=np.float32) for axis in (0, 1))
     for frame, out in zip(frames, moved):
         cv2.remap(frame, across, down, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)

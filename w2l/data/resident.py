@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels
+from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels, widened
 from w2l.data.dataset import Tracks
 from w2l.data.loaders import Drawing, Loader, OwnLoader, WindowBatch, WorkerLoader
 from w2l.data.sampling import ExpertPlan, plan_expert_batch
@@ -127,6 +127,9 @@ class ResidentLoader:
 def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:
     """`augment_frames` for many clips at once: uint8 (clips, frames, rows, width, 3), a look each."""
     device = frames.device
+    if any(look.paint is not None for look in looks):
+        paint = torch.from_numpy(np.stack([look.painted(*frames.shape[2:4]) for look in looks])).to(device)
+        frames = _rounded(frames * paint[:, None])
     if any(look.moves for look in looks):
         frames = _moved(frames, looks, first_row)
     else:
@@ -166,6 +169,9 @@ def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
     if any(look.bend is not None for look in looks):
         bent = torch.from_numpy(np.stack([look.bent_by(height, width)[first_row:] for look in looks]))
         places = places + bent.to(frames.device)
+    if any(look.mouth != (1.0, 1.0) for look in looks):
+        mouths = torch.tensor([look.mouth for look in looks], device=frames.device)
+        places = widened(places, mouths[:, None, None], width)
     grid = places / torch.tensor([(width - 1) / 2, (height - 1) / 2], device=frames.device) - 1
     flat = frames.permute(0, 1, 4, 2, 3).reshape(n_clips, -1, height, width).float()
     moved = F.grid_sample(flat, grid, mode="bilinear", padding_mode="border", align_corners=True)

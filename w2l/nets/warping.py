@@ -81,7 +81,7 @@ class WarpingGenerator(nn.Module):
         for tensor in self.to_pixels.parameters():
             tensor.copy_(tensor[::4].repeat_interleave(4, dim=0))
 
-    def forward(self, mel: Tensor, faces: Tensor, with_drawn: bool = False) -> Tensor:
+    def forward(self, mel: Tensor, faces: Tensor, with_parts: bool = False) -> Tensor:
         """The lower half of faces that say what is in the mel windows.
 
         Parameters
@@ -90,17 +90,18 @@ class WarpingGenerator(nn.Module):
             One mel window a frame, in [-4, 4].
         faces : (batch, 3 * (1 + n_references), size, size) or (batch, channels, frames, size, size)
             The masked face, then the references, in [0, 1].
-        with_drawn : bool
-            Whether a fourth channel tells which share of each pixel is drawn, not moved from a reference.
+        with_parts : bool
+            Whether further channels tell how each pixel was made: which share of it is drawn, not moved from a
+            reference, and from how far across and down each reference was moved, in sides of the face.
 
         Returns
         -------
         generated : (batch, 3, size / 2, size) or (batch, 3, frames, size / 2, size)
             In [0, 1].
         """
-        return frame_by_frame(partial(self._generate, with_drawn=with_drawn), mel, faces)
+        return frame_by_frame(partial(self._generate, with_parts=with_parts), mel, faces)
 
-    def _generate(self, mel: Tensor, faces: Tensor, with_drawn: bool) -> Tensor:
+    def _generate(self, mel: Tensor, faces: Tensor, with_parts: bool) -> Tensor:
         size = self.dimensions.size
         features, skips = faces, []
         for block in self.encoder.values():
@@ -119,9 +120,9 @@ class WarpingGenerator(nn.Module):
         flow = F.interpolate(self.flow(x).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
         pixels = F.relu(F.pixel_shuffle(self.to_pixels(x), 2))
         drawn = self.output(self.finest(pixels)).float()
-        drawn = lowest_rows(drawn, size // 2)
-        picture = mixture(faces.float(), lowest_rows(flow, size // 2), drawn)
-        return torch.cat([picture, shares_of(drawn)[:, :1]], dim=1) if with_drawn else picture
+        drawn, flow = lowest_rows(drawn, size // 2), lowest_rows(flow, size // 2)
+        picture = mixture(faces.float(), flow, drawn)
+        return torch.cat([picture, shares_of(drawn)[:, :1], moves(flow)], dim=1) if with_parts else picture
 
     def _joined(self, level: int, x: Tensor, heard: Tensor) -> Tensor:
         out: Tensor = self.sound[level](torch.cat([x, heard.expand(-1, -1, *x.shape[-2:])], dim=1))
@@ -163,6 +164,11 @@ def shares_of(drawn: Tensor) -> Tensor:
     return drawn[:, 3:].softmax(dim=1)
 
 
+def moves(flow: Tensor) -> Tensor:
+    """How far pixels are moved, in sides of the face, of a flow as `mixture` takes it."""
+    return REACH * torch.tanh(flow)
+
+
 def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     """The lower half: references moved along a flow, and drawn colours, each with its share.
 
@@ -182,7 +188,7 @@ def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     size, n_references = faces.shape[-1], flow.shape[1] // 2
     shares = shares_of(drawn)
     picture = shares[:, :1] * drawn[:, :3].sigmoid()
-    moved = 2 * REACH * torch.tanh(flow)  # grid_sample counts from -1 to 1
+    moved = 2 * moves(flow)  # grid_sample counts from -1 to 1
     home = places(size).to(flow.device)
     for number in range(n_references):
         grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)

@@ -36,6 +36,7 @@ class Schedule:
     features: tuple[int, int] = NOW
     contrast: tuple[int, int] = NOW
     drawn: tuple[int, int] = NOW
+    smooth: tuple[int, int] = NOW
 
     def __post_init__(self) -> None:
         """Refuses steps before the first."""
@@ -116,6 +117,9 @@ class GeneratorSettings:
     drawn: float = 0.0
     """Weight of the share of the picture that is drawn, not moved from the references, with layout=warping: what is
     drawn looks like those who trained it, what is moved like the person."""
+    smooth: float = 0.0
+    """Weight of how unevenly neighbouring pixels are moved, with layout=warping: on faces that it does not know an
+    uneven flow tears lips and teeth."""
     schedule: Schedule = field(default_factory=Schedule)
     """When each term begins: schedule.sync=[first step, steps of rise]."""
     discriminator: DiscriminatorSettings = field(default_factory=DiscriminatorSettings)
@@ -179,8 +183,9 @@ class GeneratorSettings:
                 raise ConfigError(f"{term} is above 0, which needs discriminator.kind={needed[0]}, not {kind}")
         if self.hearing == "expert" and (self.layout != "warping" or not self.sync):
             raise ConfigError("hearing=expert needs layout=warping and an expert that teaches: sync above 0")
-        if self.drawn and self.layout != "warping":
-            raise ConfigError("drawn needs layout=warping: other layouts draw all that they make; set drawn=0")
+        for term in ("drawn", "smooth"):
+            if weights[term] and self.layout != "warping":
+                raise ConfigError(f"{term} needs layout=warping: other layouts draw all that they make; set {term}=0")
         if self.layout == "warping" and self.rows != "lower":
             raise ConfigError("layout=warping generates the lower rows only; set rows=lower")
         if self.rest and not self.sampling.silence:

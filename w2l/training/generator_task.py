@@ -142,13 +142,13 @@ class GeneratorTask:
         faces = torch.cat([masked(target, self.hidden), reference], dim=1)
         with cast(self.device, self.settings.precision):
             made = network.forward if network else self.networks[GENERATOR]
-            asked = {"with_drawn": True} if self.settings.drawn else {}
+            asked = {"with_parts": True} if self.settings.drawn or self.settings.smooth else {}
             generated = made(sent["mels"][:, :, None], faces, **asked).float()
-        generated, drawn = generated[:, :3], generated[:, 3:] if asked else None
+        generated, parts = generated[:, :3], generated[:, 3:]
         real = lower_half(target) if self.settings.rows == "lower" else target
         return Made(
             real, generated, reference, sent["mels"], sent["expert_mels"], sent["own"], sent["silent"],
-            drawn,
+            *((parts[:, :1], parts[:, 1:]) if asked else ()),
         )  # fmt: skip
 
     def validate(self, step: int, folder: Path) -> Validation:

@@ -12,7 +12,7 @@ from w2l.metrics.lip_reader import load_lips
 from w2l.nets.blocks import lower_half, stack_frames
 from w2l.nets.lips import EYE_DISTANCE, mouth_of_lower
 from w2l.training.adversaries import Adversary, PairAdversary, Seen
-from w2l.training.losses import around_mouth, edge_l1, focused_l1, mouth_focus
+from w2l.training.losses import around_mouth, edge_l1, focused_l1, mouth_focus, roughness
 from w2l.training.teacher import Teacher
 from w2l.training.tensors import Precision, cast, channels_last
 
@@ -40,6 +40,8 @@ class Made:
     """(batch,) bool: silence was put in the place of their sound."""
     drawn: Tensor | None = None
     """(batch, 1, frames, rows, width): which share of each pixel was drawn, where that was asked for."""
+    moves: Tensor | None = None
+    """(batch, 2 * references, frames, rows, width): how far each was moved, in sides of the face, likewise."""
 
     def lower(self, frames: Tensor) -> Tensor:
         """The lower halves of `target` or `generated`."""
@@ -89,6 +91,8 @@ class Terms:
             terms |= {name: term for name, term in self._of_lips(made).items() if name in wanted}
         if "drawn" in wanted and made.drawn is not None:
             terms["drawn"] = made.drawn.mean()
+        if "smooth" in wanted and made.moves is not None:
+            terms["smooth"] = roughness(made.moves)
         if self.adversary and wanted & {"adversarial", "features", "contrast"}:
             found = self.adversary.generator_terms(made.seen(self.whole_faces))
             terms |= {name: term for name, term in found.items() if name in wanted}

@@ -34,7 +34,7 @@ VALIDATION_SEED = 20
 """Of the validation batches: the same in every validation."""
 UNSETTLED = 1000.0
 """Taken off the quality while a term has not its full weight: a model from before is never kept as the best."""
-VALUED = ("l1", "edges", "sync", "lips", "drawn")
+VALUED = ("l1", "edges", "sync", "lips", "drawn", "smooth")
 """Terms that are measured on validation windows where they are trained, and whose weighted sum tells which model is
 the best. What a discriminator says is none of them: it changes from step to step."""
 

@@ -48,6 +48,17 @@ def edge_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
     return across.mean() + down.mean()
 
 
+def roughness(moves: Tensor) -> Tensor:
+    """Mean absolute difference of moves between neighbouring pixels, in pixels a pixel, across and down.
+
+    `moves` (batch, channels, frames, rows, width) in sides of the picture. The total variation of a flow, as in Zach
+    et al., "A duality based approach for realtime TV-L1 optical flow", 2007: one that is even but for a few edges is
+    cheap.
+    """
+    across, down = moves[..., 1:] - moves[..., :-1], moves[..., 1:, :] - moves[..., :-1, :]
+    return (across.abs().mean() + down.abs().mean()) * moves.shape[-1]
+
+
 def mouth_hill(size: int, rows: int) -> Tensor:
     """How much a pixel belongs to the mouth, 0..1, (rows, width): of the bottom `rows` of an aligned crop.
 

@@ -1,8 +1,10 @@
 """The weights that a generator's training begins with: those of another generator, of the same or of a smaller size."""
 
 import logging
+import math
 import re
 
+import torch
 from torch import Tensor
 
 from w2l.errors import ConfigError
@@ -17,14 +19,15 @@ FIRST_LAYER = "face_encoder_blocks.0.0.conv_block.0.weight"
 LAST_LAYER = ("output_block.1.weight", "output_block.1.bias")
 """Where a published generator's colours come in and go out."""
 DECODER = re.compile(r"^face_decoder_blocks\.(\d+)\.")
-MUST_AGREE = ("layout", "width", "n_references")
+MUST_AGREE = ("layout", "width")
 
 
 def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
     """Gives the generator the weights of another one of the same layout and width.
 
     One that sees and draws BGR, such as the published ones, becomes one that sees and draws RGB. Of a generator for
-    another size the levels that both have are taken (coarse to fine); the others stay as they are.
+    another size the levels that both have are taken (coarse to fine); the others stay as they are. From another
+    number of references it goes on as from so many copies of their mean.
     """
     begun, wanted = init.network, generator.dimensions
     if not isinstance(begun, (Generator, WarpingGenerator)):
@@ -39,6 +42,8 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
     if init.card.colour == "bgr" and isinstance(begun, Generator):
         weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
         weights |= {name: weights[name].flip(0) for name in LAST_LAYER}
+    if begun.dimensions.n_references != wanted.n_references:
+        weights |= _for_references(weights, begun.dimensions.n_references, wanted.n_references)
     if begun.dimensions.size != wanted.size:
         weights = _of_other_size(weights, begun.dimensions, generator)
     generator.load_state_dict(weights)
@@ -56,6 +61,29 @@ def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
             f"that of a generator of width {generator.dimensions.width}; set width to the expert's, whose layout must "
             "be strided, or hearing=own"
         ) from error
+
+
+def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> dict[str, Tensor]:
+    """The weights that depend on the number of references, for another number of them.
+
+    Shown one picture as each of its references, the new network does what the old one did: what comes in is spread
+    evenly over the new ones, they move as the old ones did on average, and their shares add up to the same.
+    """
+    first = next(name for name, tensor in weights.items() if tensor.dim() == 4 and tensor.shape[1] == 3 * (1 + n_begun))
+    masked, seen = weights[first][:, :3], torch.stack(weights[first][:, 3:].chunk(n_begun, dim=1))
+    seen = seen.sum(dim=0) / n_wanted
+    found = {first: torch.cat([masked, seen.repeat(1, n_wanted, 1, 1)], dim=1)}
+    for name in ("flow.weight", "flow.bias"):
+        if name in weights:
+            move = torch.stack(weights[name].chunk(n_begun)).mean(dim=0)
+            found[name] = move.repeat(n_wanted, *[1] * (move.dim() - 1))
+    for name in ("output.weight", "output.bias"):
+        if name in weights:
+            drawn, share = weights[name][:4], weights[name][4:].mean(dim=0, keepdim=True)
+            if name.endswith("bias"):
+                share = share + math.log(n_begun / n_wanted)  # a softmax over more of them gives each less
+            found[name] = torch.cat([drawn, share.expand(n_wanted, *share.shape[1:])])
+    return found
 
 
 def _of_other_size(
