@@ -2,12 +2,12 @@
 
 The published inference shows the generator the very frame that it redraws, whose mouth then leaks into the result. Here
 a small bank of looks is gathered for each face before anything is drawn; every frame takes from it the looks whose pose
-is nearest to its own and that were seen at another time. The first shows a closed mouth; a generator that sees more of
-them is shown an open one next, for teeth and tongue are best copied.
+is nearest to its own and that were seen at another time. The first shows a closed mouth, by the lip reader's word; a
+generator that sees more of them is shown an open one next, for teeth and tongue are best copied.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from w2l.faces.crop import TEMPLATE, CropSpec, Floats, Image, cut_from
 from w2l.faces.following import Face, Faces
 from w2l.media.picture import Canvas
+from w2l.metrics.lip_reader import LipReader
 
 MAX_POSES = 4
 """Most poses of one face that a bank holds."""
 MIN_POSE_STEP = 0.08
 """Least distance between two poses of a bank, in sides of an aligned crop."""
-TAKES = 6
+TAKES = 10
 """Frames looked at for each pose; the one with the most closed mouth is kept."""
 OWN_MOUTH_S = 0.2
 """A look from less than this many seconds away shows the frame's own mouth and is not used for it."""
@@ -34,16 +35,14 @@ SAME_LIGHT = 0.1
 DARK = 20.0
 """Mean grey level of the eyes' half under which a look is too dark to copy from."""
 DARK_PENALTY = 1e3
-"""What a dark look costs: more than any contrast."""
+"""What a dark look costs: more than any gap between lips."""
 OWN_PENALTY, TWICE_PENALTY, OTHER_PENALTY = 100.0, 30.0, 10.0
 """What a frame's own mouth costs, a look that is shown already, and a closed mouth in the place of an open one, or an
 open in that of a closed: each more than the next and than any distance between poses."""
 MAX_SAMPLES = 400
 """Most frames of a track whose poses are compared."""
-MOUTH_ROWS, MOUTH_COLUMNS = (0.57, 0.80), (0.30, 0.70)
-"""Where the mouth lies in an aligned crop, as shares of its side."""
 MEASURED = CropSpec("aligned", 96)
-"""The crop on which mouths are compared, whatever the generator wants."""
+"""The crop on which lips are read, whatever the generator wants."""
 
 ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Canvas]]]
 """Gives pictures of the source by rising frame index."""
@@ -157,17 +156,6 @@ def poses_of(points: Floats) -> NDArray[np.float64]:
     return np.stack([nose.real, nose.imag], axis=-1)
 
 
-def mouth_contrast(crop: Image) -> float:
-    """How much the mouth of an aligned crop (size, size, 3) differs within itself, in grey levels.
-
-    A dark gap or teeth raise it; of one face in one pose the lowest is the most closed mouth.
-    """
-    size = len(crop)
-    rows, columns = (slice(round(low * size), round(high * size)) for low, high in (MOUTH_ROWS, MOUTH_COLUMNS))
-    low, high = np.percentile(crop[rows, columns].mean(axis=-1), [3, 97])
-    return float(high - low)
-
-
 def light_between(crop: Image, look: Image) -> NDArray[np.float64] | None:
     """Factors (3,) that bring a crop (size, size, 3) to the light of a look; None where both have the same.
 
@@ -201,22 +189,24 @@ def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_referen
         for group, candidates in enumerate(_candidates(faces, track)):
             for frame_idx in candidates:
                 users.setdefault(frame_idx, []).append((track, group))
-    states = (False, True) if n_references > 1 else (False,)
-    best: dict[tuple[int, int, bool], tuple[float, Look]] = {}
+    lips, found = LipReader(), list[tuple[tuple[int, int], float, Look]]()
     for frame_idx, canvas in read(sorted(users)):
         here = {face.track: face for face in faces.at(frame_idx)}
         for track, group in users.get(frame_idx, ()):
             face = here[track]
             measured = cut_from(canvas, face.box, face.points, MEASURED)
-            contrast, penalty = mouth_contrast(measured), DARK_PENALTY if _light(measured) < DARK else 0.0
-            for parted in states:
-                cost = penalty + (-contrast if parted else contrast)
-                if (track, group, parted) not in best or cost < best[track, group, parted][0]:
-                    crop = cut_from(canvas, face.box, face.points, spec)
-                    best[track, group, parted] = (cost, Look(frame_idx, crop, poses_of(face.points), parted))
+            lips.add(measured)
+            crop = measured if spec == MEASURED else cut_from(canvas, face.box, face.points, spec)
+            penalty = DARK_PENALTY if _light(measured) < DARK else 0.0
+            found.append(((track, group), penalty, Look(frame_idx, crop, poses_of(face.points))))
+    gaps, _ = lips.finish()
     looks: dict[int, list[Look]] = {}
-    for (track, _, _), (_, look) in sorted(best.items(), key=lambda item: item[0]):
-        looks.setdefault(track, []).append(look)
+    for key in sorted({key for key, _, _ in found}):
+        among = [(penalty, gap, look) for (of, penalty, look), gap in zip(found, gaps.tolist()) if of == key]
+        best = [min(among, key=lambda one: one[0] + one[1])[2]]
+        if n_references > 1:
+            best.append(replace(min(among, key=lambda one: one[0] - one[1])[2], parted=True))
+        looks.setdefault(key[0], []).extend(best)
     return Bank(looks, faces, n_references, round(OWN_MOUTH_S * fps))
 
 
