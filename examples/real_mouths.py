@@ -1,0 +1,126 @@
+"""What a perfect generator would score: every clip gets the real mouth of another clip of its speaker, and that speech.
+
+    python examples/real_mouths.py grid/ grid/test.txt results/ --limit 20
+
+Frame by frame the other clip's lower face is pasted as `w2l sync` pastes what a generator made, so that seam and
+judge are as there, and only the mouths are real. Its row is what re-syncing with another's speech can reach (see
+resync_grid.py), as far as the heads of both clips agree; the distance to the row `real` is what the rest of the face,
+which still says the old words, and the pasting cost.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from resync_grid import Trial, pair_up
+
+from w2l import config
+from w2l.cache import Cache
+from w2l.compose import Compositor
+from w2l.data.layouts import find_videos
+from w2l.device import choose
+from w2l.errors import MediaError, NoFaceError, W2LError
+from w2l.faces.crop import cut_from
+from w2l.lipsync import Redrawer
+from w2l.log import progress, set_up
+from w2l.score import scoring
+from w2l.score.data import REAL, Sample
+from w2l.score.inputs import Inputs
+from w2l.score.settings import ScoreSettings
+from w2l.score.table import as_table
+from w2l.sync_draw import Watch, draw, make_parts
+from w2l.sync_jobs import Job
+from w2l.sync_looks import references_for
+from w2l.sync_making import Tools, plan_of
+from w2l.sync_plan import Plan
+from w2l.sync_settings import SyncSettings
+
+logger = logging.getLogger(__name__)
+SWAPPED = "real mouths of the speech"
+Pixels = NDArray[np.uint8]
+
+
+class RealMouths:
+    """Stands where a generator stands: gives the lower rows of given crops (frames, size, size, 3), in their order."""
+
+    def __init__(self, crops: Pixels, first_row: int) -> None:
+        self._rows = crops[:, first_row:].astype(np.float32)
+        self._next = 0
+
+    def __call__(self, mels: NDArray[np.float32], faces: Pixels) -> NDArray[np.float32]:
+        """(faces, rows, size, 3) in 0..255"""
+        first, self._next = self._next, self._next + len(faces)
+        return self._rows[first : self._next]
+
+
+def crops_of(plan: Plan) -> Pixels:
+    """(frames, size, size, 3): the face of each source frame of a plan; a frame without one shows that before it."""
+    crops: list[Pixels] = []
+    for cue in plan.cues(0, len(plan)):
+        if cue.faces:
+            face = cue.faces[0]
+            crops.append(cut_from(cue.canvas, face.box, face.points, plan.spec))
+        elif crops:
+            crops.append(crops[-1])
+    return np.stack(crops)
+
+
+def swap_mouths(tools: Tools, trial: Trial, output: Path) -> None:
+    """Writes the video of a trial with the mouth and the sound of the clip whose speech it is to say."""
+    plan = plan_of(tools, Job(trial.video.path, trial.speech.path, output))
+    theirs = crops_of(plan_of(tools, Job(trial.speech.path, trial.speech.path, output)))
+    shown = [min(idx, len(theirs) - 1) for idx in range(len(plan)) if plan.is_redrawn(idx)]
+    card, settings = tools.model.card, tools.settings
+    compositor = Compositor(plan.spec, "lower", settings.blend)
+    looks = references_for("same", plan, card, tools.detector)
+    mouths = RealMouths(theirs[shown], compositor.first_row)
+    redrawer = Redrawer(mouths, card, plan.spec, looks, compositor, settings.batch)  # type: ignore[arg-type]
+    draw(plan, redrawer, make_parts(settings, plan, output, "real mouths"), Watch())
+
+
+def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterator[Sample]:
+    """Makes each video; a clip of which none can be made is named and left out."""
+    with progress("swap mouths", len(trials), "clips") as advance:
+        for trial in trials:
+            name = trial.video.clip_id
+            path = folder / f"{name}--{trial.speech.clip_id.replace('/', '-')}.mp4"
+            try:
+                if not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    swap_mouths(tools, trial, path)
+                yield Sample(path, SWAPPED, name, trial.video.path, None, trial.video.speaker)
+                yield Sample(trial.video.path, REAL, name, speaker=trial.video.speaker)
+            except (MediaError, NoFaceError) as error:
+                logger.warning("left out %s: %s", name, error)
+            advance()
+
+
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("filelist", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--judge", default="w2l", show_default=True, help="The judge: w2l, a run, or a file.")
+@click.option("--limit", type=int, help="Take only so many clips.")
+@click.option("--seed", default=0, show_default=True, help="Which clips are taken first, and who says what.")
+def main(folder: Path, filelist: Path, output: Path, judge: str, limit: int | None, seed: int) -> None:
+    set_up(0)
+    cache = Cache.open(output / "cache", create=True)
+    settings = config.load(SyncSettings, "sync", None, [])
+    tools = Tools(settings, cache, str(choose("auto")))
+    trials = pair_up(find_videos(folder, [filelist]).sources, seed)
+    trials = [trial for trial in trials if trial.video.speaker == trial.speech.speaker][:limit]
+    samples = sorted(make_samples(trials, output / "swapped", tools), key=lambda sample: sample.system == REAL)
+    how = ScoreSettings(judge=judge, detect=settings.detect)
+    scored = scoring.score(Inputs(tuple(samples)), how, cache, tools.device, 1)
+    print(as_table(scored.report, scored.columns, None, clips=False))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except W2LError as error:
+        sys.exit(f"error: {error}")
