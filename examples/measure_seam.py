@@ -26,7 +26,7 @@ from w2l.faces.following import Face
 from w2l.lipsync import Redrawer
 from w2l.media.picture import Canvas
 from w2l.metrics.seam import seam_ratio
-from w2l.running import Runner
+from w2l.sync_draw import make_runner
 from w2l.sync_looks import references_for
 from w2l.sync_settings import SyncSettings
 
@@ -73,7 +73,7 @@ def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, sec
     plan = plan.part(0.0, seconds)
     rows: Rows = "lower" if model.card.dimensions.get("rows") == "lower" else "full"
     measuring = Measuring(plan.spec, rows, settings.blend)
-    runner = Runner(model, measuring.first_row, settings.backend, settings.batch)
+    runner = make_runner(settings, model)
     looks = references_for(settings.reference, plan, model.card, detector)
     for _ in Redrawer(runner, model.card, plan.spec, looks, measuring, settings.batch).redraw(plan.cues(0, len(plan))):
         pass

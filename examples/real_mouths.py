@@ -24,7 +24,7 @@ from w2l.compose import Compositor
 from w2l.data.layouts import find_videos
 from w2l.device import choose
 from w2l.errors import MediaError, NoFaceError, W2LError
-from w2l.faces.crop import cut_from
+from w2l.faces.crop import CropSpec, cut_from
 from w2l.lipsync import Redrawer
 from w2l.log import progress, set_up
 from w2l.score import scoring
@@ -47,23 +47,26 @@ Pixels = NDArray[np.uint8]
 class RealMouths:
     """Stands where a generator stands: gives the lower rows of given crops (frames, size, size, 3), in their order."""
 
+    moves_pixels = True
+    """Crops may be finer than those that the generator sees."""
+
     def __init__(self, crops: Pixels, first_row: int) -> None:
         self._rows = crops[:, first_row:].astype(np.float32)
         self._next = 0
 
-    def __call__(self, mels: NDArray[np.float32], faces: Pixels) -> NDArray[np.float32]:
+    def __call__(self, mels: NDArray[np.float32], faces: Pixels, references: Pixels | None) -> NDArray[np.float32]:
         """(faces, rows, size, 3) in 0..255"""
         first, self._next = self._next, self._next + len(faces)
         return self._rows[first : self._next]
 
 
-def crops_of(plan: Plan) -> Pixels:
+def crops_of(plan: Plan, spec: CropSpec) -> Pixels:
     """(frames, size, size, 3): the face of each source frame of a plan; a frame without one shows that before it."""
     crops: list[Pixels] = []
     for cue in plan.cues(0, len(plan)):
         if cue.faces:
             face = cue.faces[0]
-            crops.append(cut_from(cue.canvas, face.box, face.points, plan.spec))
+            crops.append(cut_from(cue.canvas, face.box, face.points, spec))
         elif crops:
             crops.append(crops[-1])
     return np.stack(crops)
@@ -72,7 +75,7 @@ def crops_of(plan: Plan) -> Pixels:
 def swap_mouths(tools: Tools, trial: Trial, output: Path) -> None:
     """Writes the video of a trial with the mouth and the sound of the clip whose speech it is to say."""
     plan = plan_of(tools, Job(trial.video.path, trial.speech.path, output))
-    theirs = crops_of(plan_of(tools, Job(trial.speech.path, trial.speech.path, output)))
+    theirs = crops_of(plan_of(tools, Job(trial.speech.path, trial.speech.path, output)), plan.spec)
     shown = [min(idx, len(theirs) - 1) for idx in range(len(plan)) if plan.is_redrawn(idx)]
     card, settings = tools.model.card, tools.settings
     compositor = Compositor(plan.spec, "lower", settings.blend)

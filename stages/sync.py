@@ -72,6 +72,9 @@ _set = functools.partial(setting, SyncSettings)
 @_set("reference", "--reference", heading=PICTURE, metavar="FROM",
       help="Where looks are copied from: auto (other frames of like pose), same (the frame itself, as published),"
            " seconds of the video such as 1.5,4, or a picture.")  # fmt: skip
+@_set("detail", "--detail", heading=PICTURE, type=int,
+      help="How many times finer than the generator's crops looks are copied, where the generator moves them.",
+      default_text="as the face is, up to 3")  # fmt: skip
 @_set("silence", "--silence", heading=PICTURE, type=click.Choice(get_args(Silence)),
       help="The mouth in pauses: close it, show the source's, or whatever the model makes.")  # fmt: skip
 @_set("alignment", "--alignment", heading=PICTURE, type=click.Choice(get_args(Alignment)),

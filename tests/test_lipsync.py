@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from w2l.faces.references import GivenLooks, OwnFrame, References
 from w2l.lipsync import Cue, Redrawer, pictures_ahead
 from w2l.media.picture import RgbPicture
 from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.warping import WarpingGenerator
 from w2l.running import Runner
 from w2l.spectral import mel_spectrogram
 from w2l.speech import reference_starts
@@ -45,6 +46,16 @@ def model(kind: str = "aligned", rows: str = "lower", n_references: int = 1, **c
     spec = CropSpec(kind, 96)  # type: ignore[arg-type]
     network = Generator(dims).eval()
     return Model(network, ModelCard("generator", asdict(dims), spec, **card), Path("made"))
+
+
+def still_model() -> Model:
+    """A generator that moves pixels, and leaves all of them where they are."""
+    dims = GeneratorDimensions(width=2, rows="lower", layout="warping")
+    network = WarpingGenerator(dims).eval()
+    with torch.no_grad():
+        network.output.weight.zero_()
+        network.output.bias.copy_(torch.tensor([0.0, 0.0, 0.0, -30.0, 0.0]))
+    return Model(network, ModelCard("generator", asdict(dims), CropSpec("aligned", 96)), Path("still"))
 
 
 def some_mel(columns: int = 80) -> np.ndarray:
@@ -194,8 +205,9 @@ class TestRedrawer:
         at_work = redrawer(made)
         seen: list[np.ndarray] = []
 
-        def watched(mels: np.ndarray, faces: np.ndarray) -> np.ndarray:
+        def watched(mels: np.ndarray, faces: np.ndarray, references: np.ndarray | None) -> np.ndarray:
             seen.append(faces)
+            assert references is None
             return np.zeros((len(faces), 48, 96, 3), dtype=np.float32)
 
         monkeypatch.setattr(at_work, "_runner", watched)
@@ -207,6 +219,32 @@ class TestRedrawer:
             assert not face[inside, :3].any()
             np.testing.assert_array_equal(face[~inside, :3], crop[~inside])
             np.testing.assert_array_equal(face[..., 3:], crop)
+
+    @pytest.mark.parametrize("times", [2, 3])
+    def test_finer_looks_reach_the_picture_and_the_generator_sees_what_it_knows(self, times: int) -> None:
+        """A generator that leaves its reference where it is gives back the finer detail of its own frame."""
+        made = still_model()
+        images = [np.repeat(np.repeat(image, 3, axis=0), 3, axis=1) for image in clip(2)]
+        rng = np.random.default_rng(0)
+        images = [np.clip(image + rng.normal(0, 12, image.shape), 0, 255).astype(np.uint8) for image in images]
+        faces = fixed_face(tuple(3 * side for side in BOX)).at(0)  # type: ignore[arg-type]
+        spec = replace(made.card.crop, size=96 * times)
+        errors = {}
+        for size in (96, spec.size):
+            cut_as = replace(spec, size=size)
+            compositor = Compositor(cut_as, "lower", "hard")
+            runner = Runner(made, 48, "torch")
+            drawn = Redrawer(runner, made.card, cut_as, OwnFrame(), compositor).redraw(cues(images, faces))
+            inside = np.asarray(images[0][150:280, 140:290], float)
+            errors[size] = float(np.abs(next(drawn).rgb()[150:280, 140:290] - inside).mean())
+        assert errors[spec.size] < 0.8 * errors[96]
+
+    def test_crops_that_fit_no_generator_are_refused(self) -> None:
+        made, moving = model(), still_model()
+        for who, size in ((made, 192), (moving, 144), (moving, 48)):
+            spec = replace(who.card.crop, size=size)
+            with pytest.raises(ValueError, match=f"96 px, not {size}"):
+                Redrawer(Runner(who, 48), who.card, spec, OwnFrame(), Compositor(spec, "lower"))
 
     def test_a_dark_frame_gets_a_dark_mouth(self) -> None:
         """The light of the looks is not pasted into a fade."""

@@ -63,6 +63,27 @@ def test_it_gives_the_rows_of_the_eager_network(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_finer_references_give_finer_rows_of_the_same_picture(backend: Any, times: int) -> None:
+    made = model(layout="warping", rows="lower", n_references=2)
+    mels, faces = inputs(made, 4)
+    runner = Runner(made, 40, backend, batch=3)
+    fine = faces[..., 3:].repeat(times, axis=1).repeat(times, axis=2)
+    rows = runner(mels, faces, fine)
+    assert rows.shape == (4, 24 * times, 64 * times, 3)
+    coarse = rows.reshape(4, 24, times, 64, times, 3).mean(axis=(2, 4))
+    expected = runner(mels, faces)
+    assert np.abs(coarse - expected).mean() < (0.01 if times == 1 else 0.15 * expected.std())
+    assert runner(mels[:0], faces[:0], fine[:0]).shape == (0, 24 * times, 64 * times, 3)
+
+
+def test_only_what_moves_pixels_takes_finer_references() -> None:
+    made = model()
+    with pytest.raises(ValueError, match="moves pixels"):
+        Runner(made)(*inputs(made, 1), np.zeros((1, 128, 128, 3), np.uint8))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_batches_do_not_show(backend: Any) -> None:
     made = model()
     given = inputs(made, 9)

@@ -15,6 +15,7 @@ from w2l.errors import CheckpointError, ConfigError
 from w2l.files import write_atomic
 from w2l.nets.folded import Folded, fold
 from w2l.nets.folded_layers import FoldedConv
+from w2l.nets.folded_warping import FoldedWarping
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import REACH, WarpingGenerator, places
 from w2l.training.checkpoint import METADATA_KEY, Model
@@ -36,26 +37,36 @@ TOLERANCE = 1e-3
 """Largest difference from PyTorch that is taken for rounding: a quarter of a grey level."""
 
 
-def graph(folded: Folded, metadata: dict[str, str] | None = None) -> "onnx.ModelProto":
+def graph(folded: Folded, metadata: dict[str, str] | None = None, steps: bool = False) -> "onnx.ModelProto":
     """The ONNX graph of a folded generator, its batch left open.
 
     Inputs ``mel`` (batch, 1, 80, 16) in [-4, 4] and ``faces`` (batch, 3 * (1 + n_references), size, size) in [0, 1];
     output ``generated`` (batch, 3, size - first_row, size) in [0, 1]; all float32. `metadata` goes into the file.
+    With `steps`, for a warping generator, the outputs are ``flow`` and ``drawn``, see `w2l.nets.warping.mixture`.
     """
     from onnx import TensorProto, helper
 
     dims = folded.dimensions
+    n, half = dims.n_references, dims.size // 2
     builder = _Builder()
-    builder.add("Identity", [folded.walk(builder, "mel", "faces")], name="generated")
     shapes: dict[str, list[str | int | None]] = {
         "mel": ["batch", 1, 80, 16],
-        "faces": ["batch", 3 * (1 + dims.n_references), dims.size, dims.size],
-        "generated": ["batch", 3, dims.size - folded.first_row, dims.size],
+        "faces": ["batch", 3 * (1 + n), dims.size, dims.size],
     }
-    infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
-    made = helper.make_graph(
-        builder.nodes, "generator", [infos["mel"], infos["faces"]], [infos["generated"]], builder.initializers
+    outputs: dict[str, list[str | int | None]]
+    if steps and isinstance(folded, FoldedWarping):
+        results = dict(zip(("flow", "drawn"), folded.steps(builder, "mel", "faces")))
+        outputs = {"flow": ["batch", 2 * n, half, dims.size], "drawn": ["batch", 4 + n, half, dims.size]}
+    else:
+        results = {"generated": folded.walk(builder, "mel", "faces")}
+        outputs = {"generated": ["batch", 3, dims.size - folded.first_row, dims.size]}
+    for name, result in results.items():
+        builder.add("Identity", [result], name=name)
+    given, made_of = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in each.items()]
+        for each in (shapes, outputs)
     )
+    made = helper.make_graph(builder.nodes, "generator", given, made_of, builder.initializers)
     model = helper.make_model(
         made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="w2l"
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.compose import Compositor
-from w2l.faces.crop import CropSpec, cut_from
+from w2l.faces.crop import CropSpec, coarser, cut_from
 from w2l.faces.following import Face
 from w2l.faces.masks import hidden
 from w2l.faces.references import References, light_between, relit
@@ -65,7 +65,7 @@ class Redrawer:
     card : ModelCard
         Says what the generator wants to see.
     spec : CropSpec
-        How faces are cut; usually the card's.
+        How faces are cut: as the card says, or a whole number of times finer for a generator that moves pixels.
     references : References
         What the generator copies looks from.
     compositor : Compositor
@@ -83,11 +83,12 @@ class Redrawer:
         compositor: Compositor,
         batch: int = 16,
     ) -> None:
-        if spec.size != card.crop.size:
+        self._finer, left = divmod(spec.size, card.crop.size)
+        if left or not self._finer or (self._finer > 1 and not runner.moves_pixels):
             raise ValueError(f"the model wants crops of {card.crop.size} px, not {spec.size}")
         self._runner = runner
         self._bgr = card.colour == "bgr"
-        self._hidden = hidden(spec.size, card.mask)
+        self._hidden = hidden(card.crop.size, card.mask)
         self._spec = spec
         self.references = references
         self._compositor = compositor
@@ -126,12 +127,14 @@ class Redrawer:
                 users = [(cue, face) for cue in batch.cues for face in cue.faces]
                 looks = [self.references.at(cue.frame_idx, face, crop) for (cue, face), crop in zip(users, batch.crops)]
                 lights = [light_between(crop, look) for crop, look in zip(batch.crops, looks)]
-                masked = np.stack([
-                    crop if light is None else relit(crop, light) for crop, light in zip(batch.crops, lights)
-                ])  # fmt: skip
+                small = [coarser(crop, self._finer) for crop in batch.crops]
+                masked = np.stack([crop if light is None else relit(crop, light) for crop, light in zip(small, lights)])
                 masked[:, self._hidden] = 0
-                seen = np.concatenate([self._ordered(masked), self._ordered(np.stack(looks))], axis=-1)
-                rows = self._ordered(self._runner(np.stack([cue.mel for cue, _ in users]), seen))
+                shown = self._ordered(np.stack(looks))
+                known = np.stack([coarser(look, self._finer) for look in shown])
+                seen = np.concatenate([self._ordered(masked), known], axis=-1)
+                mels = np.stack([cue.mel for cue, _ in users])
+                rows = self._ordered(self._runner(mels, seen, shown if self._finer > 1 else None))
                 for patch, row, light in zip(batch.patches, rows, lights):
                     patch[len(patch) - len(row) :] = row if light is None else np.clip(row / light, 0, 255)
             yield batch

@@ -11,6 +11,7 @@ from torch import Tensor
 from w2l.config import check_word
 from w2l.errors import ConfigError
 from w2l.nets.folded import Folded, fold
+from w2l.nets.folded_warping import FoldedWarping
 from w2l.nets.generator import Generator
 from w2l.nets.warping import WarpingGenerator
 from w2l.training.checkpoint import Model
@@ -40,8 +41,8 @@ Floats = NDArray[np.float32]
 class _Engine(Protocol):
     """Computes one batch; `finish` waits for what is under way, and is called before any result is read."""
 
-    def start(self, mels: Floats, faces: Pixels) -> Floats:
-        """(n, 80, 16), (n, size, size, channels) -> (n, rows, size, 3)."""
+    def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
+        """(n, 80, 16), (n, size, size, channels), (n, fine size, fine size, channels) -> (n, rows, columns, 3)."""
 
     def finish(self) -> None:
         """Waits for what was started."""
@@ -86,14 +87,16 @@ class Runner:
         self.backend: Literal["torch", "onnx"] = _chosen(backend, folded, device)
         self.batch = batch
         self.first_row = folded.first_row
-        self._shape = (network.dimensions.size - folded.first_row, network.dimensions.size, 3)
+        self.moves_pixels = isinstance(folded, FoldedWarping)
+        """Whether it moves pixels of the references, so that these may be finer than what it sees."""
+        self._size = network.dimensions.size
         self._engine: _Engine
         if self.backend == "onnx":
             self._engine = _OnnxEngine(folded)
         else:
             self._engine = _TorchEngine(folded, device, dtype)
 
-    def __call__(self, mels: Floats, faces: Pixels) -> Floats:
+    def __call__(self, mels: Floats, faces: Pixels, references: Pixels | None = None) -> Floats:
         """Redrawn rows (n, size - first_row, size, 3) in 0..255, colours in the network's order.
 
         Parameters
@@ -102,19 +105,27 @@ class Runner:
             One mel window a frame.
         faces : (n, size, size, 3 * (1 + n_references))
             The face, black where `w2l.faces.masks` hides it, then the references, colours in the network's order.
+        references : (n, fine size, fine size, 3 * n_references)
+            For a generator that moves pixels: the same references, a whole number of times finer; so fine the rows are.
         """
+        if references is not None and not self.moves_pixels:
+            raise ValueError("only a generator that moves pixels takes finer references")
         pieces: list[Floats] = []
         start = 0
         while start < len(faces):
             stop = start + self.batch
             try:
-                pieces.append(self._engine.start(mels[start:stop], faces[start:stop]))
+                fine = None if references is None else references[start:stop]
+                pieces.append(self._engine.start(mels[start:stop], faces[start:stop], fine))
             except torch.cuda.OutOfMemoryError as error:
                 self._shrink(min(self.batch, len(faces) - start), error)
             else:
                 start = stop
         self._engine.finish()
-        return np.concatenate(pieces) if pieces else np.zeros((0, *self._shape), dtype=np.float32)
+        if pieces:
+            return np.concatenate(pieces)
+        columns = self._size if references is None else references.shape[2]
+        return np.zeros((0, (self._size - self.first_row) * columns // self._size, columns, 3), dtype=np.float32)
 
     def _shrink(self, tried: int, error: torch.cuda.OutOfMemoryError) -> None:
         if tried == 1:
@@ -136,12 +147,13 @@ class _TorchEngine:
         self._dtype = dtype
         self._under_way: list[Tensor] = []
 
-    def start(self, mels: Floats, faces: Pixels) -> Floats:
-        """(n, 80, 16), (n, size, size, channels) -> (n, rows, size, 3), to be read after `finish`."""
+    def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
+        """See `_Engine.start`; to be read after `finish`."""
         with torch.inference_mode():
             seen = self._sent(faces).permute(0, 3, 1, 2).to(self._dtype) / 255
             heard = self._sent(mels)[:, None].to(self._dtype)
-            generated = self._network(heard, seen).float() * 255
+            finer = () if references is None else (self._sent(references).permute(0, 3, 1, 2).float() / 255,)
+            generated = self._network(heard, seen, *finer).float() * 255
             return cast(Floats, self._fetched(generated.permute(0, 2, 3, 1)).numpy())
 
     def finish(self) -> None:
@@ -167,19 +179,28 @@ class _TorchEngine:
 
 
 class _OnnxEngine:
-    """The folded network in ONNX Runtime, on the CPU."""
+    """The folded network in ONNX Runtime, on the CPU; pixels are moved by PyTorch, however fine they are."""
 
     def __init__(self, folded: Folded) -> None:
         from w2l.export import graph, session  # here, because ONNX and its runtime take half a second to import
 
-        self._session = session(graph(folded).SerializeToString(), torch.get_num_threads())
+        self._moving = folded if isinstance(folded, FoldedWarping) else None
+        made = graph(folded, steps=self._moving is not None)
+        self._session = session(made.SerializeToString(), torch.get_num_threads())
 
-    def start(self, mels: Floats, faces: Pixels) -> Floats:
-        """(n, 80, 16), (n, size, size, channels) -> (n, rows, size, 3)."""
+    def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
+        """See `_Engine.start`."""
         seen = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32) / 255
         inputs = {"mel": np.ascontiguousarray(mels[:, None], dtype=np.float32), "faces": seen}
-        generated = self._session.run(None, inputs)[0]
-        return np.ascontiguousarray((generated * 255).transpose(0, 2, 3, 1))
+        made = self._session.run(None, inputs)
+        if self._moving is None:
+            return np.ascontiguousarray((made[0] * 255).transpose(0, 2, 3, 1))
+        shown = faces[..., 3:] if references is None else references
+        with torch.inference_mode():
+            moved = torch.from_numpy(np.ascontiguousarray(shown.transpose(0, 3, 1, 2))).float() / 255
+            flow, drawn = (torch.from_numpy(each) for each in made)
+            picture = self._moving.mixed((flow, drawn), moved) * 255
+        return cast(Floats, picture.permute(0, 2, 3, 1).contiguous().numpy())
 
     def finish(self) -> None:
         """Nothing is ever under way."""

@@ -1,17 +1,22 @@
 """From a plan to a file: the drawing of an output, in parts where it is long, and how long that will take."""
 
 import logging
+import math
 import resource
 import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from w2l.compose import Compositor, Rows
+from w2l.faces.crop import CropSpec, side_in_frame
 from w2l.faces.detector import Detector
+from w2l.faces.following import Faces
 from w2l.lipsync import Redrawer, pictures_ahead
 from w2l.log import progress
 from w2l.media.parts import Parts, part_edges
@@ -20,8 +25,8 @@ from w2l.media.soundtrack import inspect_speech
 from w2l.running import Runner
 from w2l.sync_looks import references_for
 from w2l.sync_plan import Plan
-from w2l.sync_settings import SyncSettings
-from w2l.training.checkpoint import Model
+from w2l.sync_settings import MAX_DETAIL, SyncSettings
+from w2l.training.checkpoint import Model, ModelCard
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +34,8 @@ PART_S = 20.0
 """Seconds of one part of a long output; a resumed job loses no more."""
 LONG_S = 60.0
 """An output that lasts longer is made in parts."""
+SPARE_DETAIL = 0.2
+"""Faces that are larger than a crop by no more than this share of it are not cut any finer."""
 TRIAL_S = 2.0
 """Seconds of output that an estimate draws."""
 
@@ -84,6 +91,18 @@ class Estimate:
                 f" {self.peak_mb:.0f} MB of memory",
             )
         )
+
+
+def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -> CropSpec:
+    """How faces are cut for a generator that moves pixels: like `spec`, but as fine as they are in the video.
+
+    `detail` times as fine, where that is not 0; every other generator gets `spec`.
+    """
+    if card.dimensions.get("layout") != "warping":
+        return spec
+    sides = side_in_frame(faces.boxes, faces.points, spec)
+    found = math.ceil(float(np.median(sides)) / spec.size - SPARE_DETAIL) if len(sides) else 1
+    return replace(spec, size=spec.size * (detail or min(max(found, 1), MAX_DETAIL)))
 
 
 def make_runner(settings: SyncSettings, model: Model) -> Runner:

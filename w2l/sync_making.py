@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from w2l.faces.detector import Detector, make_detector
 from w2l.files import sha256
 from w2l.media.video import probe
 from w2l.running import Runner
-from w2l.sync_draw import Estimate, Watch, draw, estimate, make_parts, make_redrawer, make_runner
+from w2l.sync_draw import Estimate, Watch, draw, estimate, finer_spec, make_parts, make_redrawer, make_runner
 from w2l.sync_jobs import Job
 from w2l.sync_plan import Plan, make_plan
 from w2l.sync_record import Result, check_output, half_done_mark, keep, made_before, mark_of, record_in
@@ -138,7 +138,8 @@ def plan_of(tools: Tools, job: Job) -> Plan:
     settings, info = tools.settings, probe(job.video)
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
         raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
-    return make_plan(settings, info, job.speech, tools.model.card.crop, tools.cache, tools.detector)
+    plan = make_plan(settings, info, job.speech, tools.model.card.crop, tools.cache, tools.detector)
+    return replace(plan, spec=finer_spec(plan.spec, plan.faces, tools.model.card, settings.detail))
 
 
 def try_out(tools: Tools, job: Job) -> Estimate:

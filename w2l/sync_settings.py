@@ -19,6 +19,8 @@ OnMissing = Literal["keep", "hold", "fail"]
 MIN_BOX = 16
 """Smallest side in pixels of a box given by hand."""
 MIN_FPS, MAX_FPS = 1.0, 240.0
+MAX_DETAIL = 3
+"""Finer than that faces are pasted slowly, and what the generator draws itself looks coarse beside them."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class SyncSettings:
     reference: str = "auto"
     """What the generator copies looks from: `auto` (other frames of like pose), `same` (the frame itself, as
     published), seconds of the video (`1.5,4`), or a picture file."""
+    detail: int = 0
+    """How many times finer than the generator's own crops its references are moved, where it moves them; 0: as fine as
+    the face is in the video, up to `MAX_DETAIL` times."""
     keep_streams: bool = False
     """Copy the source's other sound and subtitle streams."""
     batch: int = 16
@@ -67,6 +72,8 @@ class SyncSettings:
         """Refuses numbers out of range and contradictions."""
         if self.batch < 1:
             raise ConfigError(f"batch {self.batch} must be at least 1")
+        if not 0 <= self.detail <= MAX_DETAIL:
+            raise ConfigError(f"detail {self.detail} must lie between 0 (as the video has it) and {MAX_DETAIL}")
         if self.box is not None and not _is_box(self.box):
             raise ConfigError(f"box {self.box} must be x1,y1,x2,y2 from 0 on, x2 and y2 at least {MIN_BOX} px larger")
         if self.box is not None and self.face != "auto":

@@ -9,7 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.errors import ConfigError
-from w2l.faces.crop import JUDGE_BORDER, TEMPLATE, CropSpec, alignment, cut, footprint, padded_box
+from w2l.faces.crop import (
+    JUDGE_BORDER,
+    TEMPLATE,
+    CropSpec,
+    alignment,
+    coarser,
+    cut,
+    footprint,
+    padded_box,
+    side_in_frame,
+)
 from w2l.media.picture import RgbPicture
 
 Image = NDArray[np.uint8]
@@ -210,6 +220,25 @@ def test_judge_crops_follow_the_published_arithmetic(box: tuple[float, ...]) -> 
     by_area = face.shape[0] > 64
     expected = cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA if by_area else cv2.INTER_LINEAR)
     np.testing.assert_array_equal(cut(image, np.array(box), POINTS, CropSpec("judge", 64)), expected)
+
+
+def test_a_coarser_crop_has_the_means() -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (96, 96, 6), dtype=np.uint8)
+    assert coarser(crop, 1) is crop
+    expected = cv2.resize(crop, (32, 32), interpolation=cv2.INTER_AREA)
+    assert np.abs(coarser(crop, 3).astype(int) - expected).max() <= 1
+    assert (coarser(np.full((96, 96, 3), 255, np.uint8), 2) == 255).all()
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 3.7])
+def test_a_crop_s_side_in_the_frame_grows_with_the_face(times: float) -> None:
+    points = np.stack([POINTS, times * POINTS + 9])
+    boxes = np.array([[10.0, 20, 50, 70], [0, 0, 50 * times, 40 * times]])
+    aligned = side_in_frame(boxes, points, CropSpec("aligned", 96))
+    assert aligned[1] == pytest.approx(times * aligned[0])
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    assert side_in_frame(boxes, points @ turn, CropSpec("aligned", 192)) == pytest.approx(aligned)
+    assert side_in_frame(boxes, points, CropSpec("box", 96)).tolist() == [50, 50 * times]
 
 
 @pytest.mark.parametrize(("box", "pads", "expected"), [

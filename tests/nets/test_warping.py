@@ -57,7 +57,7 @@ def test_without_a_flow_a_reference_stays_as_it_is(n_references: int) -> None:
     faces = inputs(dims, 1)[1]
     still = torch.zeros(1, 2 * n_references, 48, 96)
     for which in range(1, n_references + 1):
-        made = mixture(faces, still, shares(n_references, which, 96))
+        made = mixture(faces[:, 3:], still, shares(n_references, which, 96))
         torch.testing.assert_close(made, faces[:, 3 * which : 3 * which + 3, 48:], atol=1e-4, rtol=0)
 
 
@@ -68,7 +68,7 @@ def test_pixels_come_from_where_the_flow_says(right: int, down: int) -> None:
     faces = inputs(warping(size), 1)[1]
     wanted = torch.tensor([right, down]) / (REACH * size)
     flow = torch.atanh(wanted).reshape(1, 2, 1, 1).expand(1, 2, size // 2, size)
-    made = mixture(faces, flow, shares(1, 1, size))
+    made = mixture(faces[:, 3:], flow, shares(1, 1, size))
     rows = np.arange(size // 2, size)
     columns = np.arange(size)
     expected = faces[:, 3:, (rows + down).clip(0, size - 1)][..., (columns + right).clip(0, size - 1)]
@@ -78,15 +78,29 @@ def test_pixels_come_from_where_the_flow_says(right: int, down: int) -> None:
 def test_no_flow_reaches_farther_than_it_may() -> None:
     size = 64
     column = torch.arange(size).float().div(size - 1).expand(1, 6, size, size)
-    made = mixture(column, torch.full((1, 2, size // 2, size), 1e3), shares(1, 1, size))
+    made = mixture(column[:, 3:], torch.full((1, 2, size // 2, size), 1e3), shares(1, 1, size))
     moved = (made[0, 0, 0, : size // 2] - column[0, 0, 0, : size // 2]) * (size - 1)
     torch.testing.assert_close(moved, torch.full_like(moved, REACH * size), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_finer_references_give_a_finer_picture(times: int) -> None:
+    """At rest they are shown as they are, and a move is the same share of the face."""
+    size = 32
+    fine = torch.rand(1, 3, times * size, times * size)
+    still = mixture(fine, torch.zeros(1, 2, size // 2, size), shares(1, 1, size))
+    torch.testing.assert_close(still, fine[:, :, times * size // 2 :], atol=1e-5, rtol=0)
+    flow = torch.zeros(1, 2, size // 2, size)
+    flow[:, 0] = float(np.arctanh(2 / size / REACH))  # two pixels of the coarse face
+    moved = mixture(fine, flow, shares(1, 1, size))
+    kept = times * (size - 2)
+    torch.testing.assert_close(moved[..., :kept], still[..., 2 * times :], atol=1e-4, rtol=0)
 
 
 def test_drawn_colours_take_their_share() -> None:
     faces = torch.zeros(1, 6, 32, 32)
     drawn = torch.zeros(1, 5, 16, 32)  # grey colours, half and half with a black reference
-    made = mixture(faces, torch.zeros(1, 2, 16, 32), drawn)
+    made = mixture(faces[:, 3:], torch.zeros(1, 2, 16, 32), drawn)
     torch.testing.assert_close(made, torch.full_like(made, 0.25))
 
 

@@ -69,6 +69,15 @@ class CropSpec:
         object.__setattr__(self, "pads", tuple(self.pads))
 
 
+def coarser(crop: Image, times: int) -> Image:
+    """A crop (size, size, channels) so many times coarser: each pixel the mean of those that it stands for."""
+    if times == 1:
+        return crop
+    size = len(crop) // times
+    squares = crop.reshape(size, times, size, times, -1).mean(axis=(1, 3), dtype=np.float32)
+    return np.asarray(np.rint(squares), dtype=np.uint8)
+
+
 def alignment(points: Floats, size: int) -> NDArray[np.float64]:
     """Similarity transform (2, 3), frame pixels -> pixels of an aligned crop, from five points (5, 2).
 
@@ -82,6 +91,13 @@ def alignment(points: Floats, size: int) -> NDArray[np.float64]:
     a = np.vdot(centred, target - target.mean()) / max(float(np.vdot(centred, centred).real), 1e-9)
     b = target.mean() - a * source.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def side_in_frame(boxes: Floats, points: Floats, spec: CropSpec) -> NDArray[np.float64]:
+    """(faces,): the side in frame pixels of the crops of faces with boxes (faces, 4) and points (faces, 5, 2)."""
+    if spec.kind == "aligned":
+        return np.array([spec.size / np.hypot(*alignment(each, spec.size)[:, 0]) for each in points])
+    return np.asarray(np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]), dtype=np.float64)
 
 
 def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:

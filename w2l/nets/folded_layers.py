@@ -83,7 +83,7 @@ class Operations(Protocol[Value]):
         """Four channels to two by two pixels of one."""
 
     def mixture(self, faces: Value, flow: Value, drawn: Value, dimensions: GeneratorDimensions) -> Value:
-        """As `w2l.nets.warping.mixture`."""
+        """As `w2l.nets.warping.mixture`, of the references among `faces`."""
 
 
 class TorchOperations:
@@ -120,7 +120,7 @@ class TorchOperations:
 
     def mixture(self, faces: Tensor, flow: Tensor, drawn: Tensor, dimensions: GeneratorDimensions) -> Tensor:
         """The references moved, and drawn colours, each with its share; in float32."""
-        return mixture(faces.float(), flow, drawn.float())
+        return mixture(faces[:, 3:].float(), flow, drawn.float())
 
 
 def fold_blocks(blocks: nn.Module) -> nn.Sequential:

@@ -1,5 +1,7 @@
 """The warping generator made quick, told as the way that `w2l.nets.folded` walks: PyTorch here, a graph elsewhere."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ from w2l.nets.folded_layers import (
     fold_blocks,
     fold_plain,
 )
-from w2l.nets.warping import MARGIN, WarpingGenerator, level_width, n_halvings
+from w2l.nets.warping import MARGIN, WarpingGenerator, level_width, lowest_rows, mixture, n_halvings
 
 
 class FoldedWarping(nn.Module):
@@ -38,15 +40,35 @@ class FoldedWarping(nn.Module):
         self.to_pixels = nn.Sequential(fold_plain(generator.to_pixels, "relu"))
         self.output = nn.Sequential(*fold_blocks(generator.finest), fold_plain(generator.output, "none"))
 
-    def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """As `WarpingGenerator.forward`, but the rows from `first_row` on: (batch, 3, size - first_row, size)."""
-        return frame_by_frame(self._generate, mel, faces)
+    def forward(self, mel: Tensor, faces: Tensor, references: Tensor | None = None) -> Tensor:
+        """As `WarpingGenerator.forward`, but the rows from `first_row` on: (batch, 3, size - first_row, size).
 
-    def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
-        return self.walk(TorchOperations(), mel, faces.contiguous(memory_format=torch.channels_last))
+        `references`, (batch, 3 * n_references, fine size, fine size), are moved in the place of those among `faces`,
+        if given; then the rows are as fine as they.
+        """
+        return frame_by_frame(partial(self._generate, references=references), mel, faces)
+
+    def _generate(self, mel: Tensor, faces: Tensor, references: Tensor | None) -> Tensor:
+        faces = faces.contiguous(memory_format=torch.channels_last)
+        if references is None:
+            return self.walk(TorchOperations(), mel, faces)
+        return self.mixed(self.steps(TorchOperations(), mel, faces), references)
+
+    def mixed(self, steps: tuple[Tensor, Tensor], references: Tensor) -> Tensor:
+        """The picture that flow and shares (see `steps`) make of references, from `first_row` on."""
+        flow, drawn = steps
+        picture = mixture(references.float(), flow.float(), drawn.float())
+        size = self.dimensions.size
+        return lowest_rows(picture, (size - self.first_row) * references.shape[-1] // size)
 
     def walk(self, do: Operations[Value], mel: Value, faces: Value) -> Value:
         """The way from inputs to output, told once for all that can `do` it."""
+        half, n_shown = self.dimensions.size // 2, self.dimensions.size - self.first_row
+        picture = do.mixture(faces, *self.steps(do, mel, faces), self.dimensions)
+        return picture if n_shown == half else do.lowest_rows(picture, n_shown)
+
+    def steps(self, do: Operations[Value], mel: Value, faces: Value) -> tuple[Value, Value]:
+        """The last steps before the picture: `flow` and `drawn` as `w2l.nets.warping.mixture` takes them."""
         features, skips = faces, []
         for block in self.encoder:
             features = do.convolve(block, features)
@@ -65,9 +87,7 @@ class FoldedWarping(nn.Module):
                 x = self._joined(do, level, x, heard)
         flow = do.lowest_rows(do.smooth(do.convolve(self.flow, x)), half)
         drawn = do.lowest_rows(do.convolve(self.output, do.shuffle(do.convolve(self.to_pixels, x))), half)
-        picture = do.mixture(faces, flow, drawn, self.dimensions)
-        n_shown = self.dimensions.size - self.first_row
-        return picture if n_shown == half else do.lowest_rows(picture, n_shown)
+        return flow, drawn
 
     def _joined(self, do: Operations[Value], level: int, x: Value, heard: Value) -> Value:
         join = self.sound[level]

@@ -121,7 +121,7 @@ class WarpingGenerator(nn.Module):
         pixels = F.relu(F.pixel_shuffle(self.to_pixels(x), 2))
         drawn = self.output(self.finest(pixels)).float()
         drawn, flow = lowest_rows(drawn, size // 2), lowest_rows(flow, size // 2)
-        picture = mixture(faces.float(), flow, drawn)
+        picture = mixture(faces[:, 3:].float(), flow, drawn)
         return torch.cat([picture, shares_of(drawn)[:, :1], moves(flow)], dim=1) if with_parts else picture
 
     def _joined(self, level: int, x: Tensor, heard: Tensor) -> Tensor:
@@ -169,13 +169,14 @@ def moves(flow: Tensor) -> Tensor:
     return REACH * torch.tanh(flow)
 
 
-def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
+def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     """The lower half: references moved along a flow, and drawn colours, each with its share.
 
     Parameters
     ----------
-    faces : (batch, 3 * (1 + references), size, size)
-        The masked face, then the references.
+    references : (batch, 3 * references, fine size, fine size)
+        As large as the face that the network saw, or so many times finer, a whole number: then what is moved is as
+        sharp as they are, and flow and shares are interpolated.
     flow : (batch, 2 * references, size / 2, size)
         Where each pixel comes from, across and down; its tanh times `REACH`, in sides of the face.
     drawn : (batch, 4 + references, size / 2, size)
@@ -183,16 +184,19 @@ def mixture(faces: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
 
     Returns
     -------
-    picture : (batch, 3, size / 2, size)
+    picture : (batch, 3, fine size / 2, fine size)
     """
-    size, n_references = faces.shape[-1], flow.shape[1] // 2
+    size, n_references = references.shape[-1], flow.shape[1] // 2
+    if size != flow.shape[-1]:
+        rows = (size // 2, size)
+        flow, drawn = (F.interpolate(each, rows, mode="bilinear", align_corners=False) for each in (flow, drawn))
     shares = shares_of(drawn)
     picture = shares[:, :1] * drawn[:, :3].sigmoid()
     moved = 2 * moves(flow)  # grid_sample counts from -1 to 1
     home = places(size).to(flow.device)
     for number in range(n_references):
         grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)
-        reference = faces[:, 3 * (number + 1) : 3 * (number + 2)]
+        reference = references[:, 3 * number : 3 * number + 3]
         warped = F.grid_sample(reference, grid, mode="bilinear", padding_mode="border", align_corners=False)
         picture = picture + shares[:, number + 1 : number + 2] * warped
     return picture
