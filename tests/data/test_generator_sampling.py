@@ -25,7 +25,7 @@ from w2l.data.generator_sampling import (
 )
 from w2l.data.windows import SILENCE, generator_mels
 from w2l.errors import ConfigError
-from w2l.timing import FPS, window_start
+from w2l.timing import FPS, mel_columns, window_start
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 PLAIN = GeneratorSampling(batch_size=8, augment=OFF)
@@ -112,6 +112,31 @@ def test_a_reference_may_be_repeated_and_frames_may_change_places(numbered: Trac
     frames = where(generator_batch(numbered, moving, 0, 0).reference)[1]
     np.testing.assert_array_equal(np.sort(frames, axis=1), frames.min(axis=1)[:, None] + np.arange(5))
     assert (frames != np.sort(frames, axis=1)).any(axis=1).sum() > 20
+
+
+def test_references_may_rest_where_nothing_is_said(tmp_path: Path) -> None:
+    """The mouths of pauses, and those of speech where there is no pause far enough away."""
+    cache = numbered_cache(tmp_path / "cache", (60, 60))
+    for number, quiet in enumerate(((20, 40), (0, 0))):
+        mel = np.zeros((80, mel_columns(60 * 640)), np.float32)
+        mel[:, quiet[0] * 16 // 5 : quiet[1] * 16 // 5] = SILENCE
+        frames = np.zeros((60, SIZE, SIZE, 3), np.uint8)
+        frames[..., 0], frames[..., 1] = np.arange(60)[:, None, None], number
+        add_track(cache, f"clip{number:03d}", frames, {"mel": mel}, ALIGNED)
+    tracks, taken = open_all(cache), [set[int](), set[int]()]
+    for step in range(20):
+        batch = generator_batch(tracks, replace(PLAIN, resting=1.0, distance=5), 0, step)
+        (track, frame), (_, of_frame) = where(batch.target), where(batch.reference)
+        assert np.abs(of_frame[:, :, None] - frame[:, None, :]).min() >= 5
+        for one, other, far in zip(track[:, 0], of_frame[:, 0], np.abs(frame[:, :1] - [22, 37]).max(axis=1)):
+            if one == 1 or far > 12:
+                taken[one].add(int(other))
+    assert taken[0] <= set(range(20, 40))
+    assert len(taken[0]) > 10
+    assert max(taken[1]) - min(taken[1]) > 40
+    some = plan_generator_batch(tracks, replace(PLAIN, batch_size=400, resting=0.5), 0, 0)
+    quiet_ones = [20 <= draw.references[0][0] < 40 for draw in some if draw.track == 0]
+    assert 0.5 < np.mean(quiet_ones) < 0.8  # half of them, and a third of the rest by chance
 
 
 def test_references_differ_where_they_are_not_repeated(numbered: Tracks) -> None:

@@ -34,6 +34,9 @@ class GeneratorSampling:
     """Least distance of a reference from the window, in frames; tracks without room for it give the farthest frame."""
     repeat: float = 0.0
     """Probability that all references are one and the same."""
+    resting: float = 0.0
+    """Share of windows whose references are taken from pauses in the speech, where there are some: mouths at rest, such
+    as `sync` chooses."""
     shuffle: float = 0.0
     """Probability that frames of consecutive references change places, so that their order tells nothing."""
     apart: float = 0.0
@@ -60,9 +63,9 @@ class GeneratorSampling:
             raise ConfigError(f"n_references must be 1 to {MAX_REFERENCES}, got {self.n_references}")
         if self.references not in ("still", "consecutive"):
             raise ConfigError(f"references {self.references!r} is unknown; choose still or consecutive")
-        shares = (self.repeat, self.shuffle, self.bilabials, self.spread, self.swap + self.silence)
+        shares = (self.repeat, self.resting, self.shuffle, self.bilabials, self.spread, self.swap + self.silence)
         if min(*shares, self.swap, self.silence) < 0 or max(shares) > 1:
-            raise ConfigError("repeat, shuffle, bilabials, spread and swap + silence must lie between 0 and 1")
+            raise ConfigError("repeat, resting, shuffle, bilabials, spread and swap + silence must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans:
     if lot < s.swap:
         spoken = (other, other_start)
     silent = s.swap <= lot < s.swap + s.silence
-    references = _references(rng, s, int(tracks.lengths[track]), start)
+    resting = _pauses(tracks, track) if s.resting and rng.random() < s.resting else None
+    references = _references(rng, s, int(tracks.lengths[track]), start, resting)
     looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
     return Draw(track, start, references, *spoken, silent, look, looks, sound)
 
@@ -196,14 +200,24 @@ def _start(rng: np.random.Generator, tracks: Tracks, track: int, spans: Spans) -
     return int(rng.integers(0, count))
 
 
+def _pauses(tracks: Tracks, track: int) -> NDArray[np.int64]:
+    """The frames of a track around which nothing is said."""
+    return np.flatnonzero(tracks.silent(track)) + WINDOW_FRAMES // 2
+
+
 def _references(
-    rng: np.random.Generator, s: GeneratorSampling, n_frames: int, start: int
+    rng: np.random.Generator, s: GeneratorSampling, n_frames: int, start: int, among: NDArray[np.int64] | None
 ) -> tuple[tuple[int, ...], ...]:
-    """For each reference its five frames, `distance` away from the window at `start` where there is room."""
+    """For each reference its five frames, `distance` away from the window at `start` where there is room.
+
+    They begin with frames of `among`, if that is given and has any so far away.
+    """
     length = 1 if s.references == "still" else WINDOW_FRAMES
     first = np.arange(n_frames - length + 1)
     away = np.maximum(start - (first + length - 1), first - (start + WINDOW_FRAMES - 1))
     allowed = first[away >= min(s.distance, int(away.max()))]
+    if among is not None and len(some := np.intersect1d(allowed, among)):
+        allowed = some
     chosen = rng.choice(allowed, s.n_references, replace=len(allowed) < s.n_references)
     if rng.random() < s.repeat:
         chosen = np.full_like(chosen, chosen[0])
