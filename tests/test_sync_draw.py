@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
+from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec, side_in_frame
 from w2l.faces.following import fixed_face
 from w2l.nets.generator import GeneratorDimensions, Layout
@@ -30,4 +31,6 @@ def test_faces_are_cut_as_fine_as_they_are_in_the_video(side: float, size: int) 
 def test_a_user_s_word_counts_and_what_draws_all_itself_gets_what_it_knows() -> None:
     large = fixed_face((0.0, 0.0, 500.0, 500.0))
     assert [finer_spec(SPEC, large, card(), detail).size for detail in (1, 2, 3)] == [96, 192, 288]
-    assert finer_spec(SPEC, large, card("published"), 2) == SPEC
+    assert [finer_spec(SPEC, large, card("published"), detail) for detail in (0, 1)] == [SPEC, SPEC]
+    with pytest.raises(ConfigError, match="detail 2 needs a generator that moves pixels"):
+        finer_spec(SPEC, large, card("published"), 2)

@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from w2l.compose import Compositor, Rows
+from w2l.errors import ConfigError
 from w2l.faces.crop import CropSpec, side_in_frame
 from w2l.faces.detector import Detector
 from w2l.faces.following import Faces
@@ -96,9 +97,12 @@ class Estimate:
 def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -> CropSpec:
     """How faces are cut for a generator that moves pixels: like `spec`, but as fine as they are in the video.
 
-    `detail` times as fine, where that is not 0; every other generator gets `spec`.
+    `detail` times as fine, where that is not 0. Every other generator gets `spec`, and asked for more than that raises
+    ConfigError.
     """
     if card.dimensions.get("layout") != "warping":
+        if detail > 1:
+            raise ConfigError(f"detail {detail} needs a generator that moves pixels; this one draws them: leave it out")
         return spec
     sides = side_in_frame(faces.boxes, faces.points, spec)
     found = math.ceil(float(np.median(sides)) / spec.size - SPARE_DETAIL) if len(sides) else 1

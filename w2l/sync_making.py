@@ -110,6 +110,7 @@ def make(
         faces=plan.chosen,
         looked=plan.scan_fresh,
         references=str(redrawer.references),
+        crop=plan.spec.size,
         fps=plan.timeline.fps,
         variable_rate=not plan.timeline.constant,
         duration_s=round(plan.timeline.end_s, 6),

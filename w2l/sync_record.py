@@ -14,7 +14,7 @@ from w2l.media.unfinished import Unfinished
 from w2l.sync_settings import SyncSettings
 
 STAGE = "sync"
-VERSION = 1
+VERSION = 2
 """Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
 SIDECAR = ".w2l.json"
 """Suffix of the record beside the output."""
@@ -40,6 +40,8 @@ class Result:
     """Whether faces were looked for now; False: known from before, or the box was given."""
     references: str
     """What looks were copied from."""
+    crop: int
+    """Side in pixels of the crops in which the face was redrawn."""
     fps: float
     variable_rate: bool
     duration_s: float

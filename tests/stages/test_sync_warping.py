@@ -50,7 +50,22 @@ def test_the_record_names_the_model(sync: Run, warping: str, tmp_path: Path) -> 
     assert outcome.status == 0, outcome.err
     record: dict[str, Any] = json.loads((tmp_path / "out.w2l.json").read_text())
     assert record["model_step"] == 7
+    assert record["crop"] == 96
     assert record["references"].startswith("frames of like pose")
+
+
+def test_looks_may_be_moved_more_finely(sync: Run, warping: str, tmp_path: Path) -> None:
+    shown = {}
+    for detail in (1, 2):
+        output = tmp_path / f"{detail}.mp4"
+        assert sync("-o", output, "--detail", detail, model=warping).status == 0
+        shown[detail] = pictures(output)
+        assert json.loads(output.with_suffix(".w2l.json").read_text())["crop"] == 96 * detail
+    inside = support(144, 120)
+    assert max(change(one, two, inside) for one, two in zip(shown[1], shown[2])) > 0.3
+    outcome = sync("-o", tmp_path / "out.mp4", "--detail", 4, model=warping)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "detail 4 must lie between 0" in outcome.err
 
 
 def test_it_is_exported(w2l: Run, warping: str, media: Path, tmp_path: Path) -> None:
