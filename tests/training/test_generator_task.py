@@ -36,9 +36,10 @@ FULL = replace(TINY, rows="full", sampling=GeneratorSampling(2, 2, "consecutive"
 LIPGAN = replace(L1, contrast=0.01, schedule=LATE, discriminator=DiscriminatorSettings("pairs", width=2))
 W2L = replace(
     TINY, layout="warping", edges=1.0, lips=0.2, rest=0.2, adversarial=0.01, features=0.1, ema=0.9, mask="jaw",
-    mouth_focus=3.0, drawn=0.1, schedule=LATE, discriminator=DiscriminatorSettings("patches", width=4),
-    sampling=GeneratorSampling(4, 2, distance=5, repeat=0.3, apart=1.0, swap=0.3, silence=0.3, bilabials=0.5,
-                               spread=0.5, augment=AugmentSettings(shift=0.03, bend=0.02)),
+    mouth_focus=3.0, drawn=0.1, smooth=0.1, schedule=LATE, discriminator=DiscriminatorSettings("patches", width=4),
+    sampling=GeneratorSampling(4, 2, distance=5, repeat=0.3, resting=0.5, apart=1.0, swap=0.3, silence=0.3,
+                               bilabials=0.5, spread=0.5,
+                               augment=AugmentSettings(shift=0.03, bend=0.02, paint=0.3, mouth=0.2)),
 )  # fmt: skip
 RECIPES = {
     "l1": L1, "lipgan": LIPGAN, "lipgan, whole faces": replace(LIPGAN, rows="full"), "wav2lip": TINY, "full": FULL,
