@@ -74,8 +74,7 @@ def coarser(crop: Image, times: int) -> Image:
     if times == 1:
         return crop
     size = len(crop) // times
-    squares = crop.reshape(size, times, size, times, -1).mean(axis=(1, 3), dtype=np.float32)
-    return np.asarray(np.rint(squares), dtype=np.uint8)
+    return np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def alignment(points: Floats, size: int) -> NDArray[np.float64]:
