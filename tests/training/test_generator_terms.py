@@ -50,12 +50,13 @@ def test_only_terms_with_a_weight_are_computed() -> None:
     assert set(terms()(made(pictures(0), pictures(1)), {"l1": 1, "edges": 1, "sync": 1})) == {"l1", "edges", "sync"}
 
 
-def test_what_is_drawn_costs_its_share() -> None:
-    told = made(pictures(0), pictures(1), drawn=torch.rand(BATCH, 1, 5, HALF, SIZE))
-    assert told.drawn is not None
-    found = terms()(told, {"l1": 1.0, "drawn": 0.1})
-    assert set(found) == {"l1", "drawn"}
-    torch.testing.assert_close(found["drawn"], told.drawn.mean())
+def test_what_is_drawn_costs_and_a_haze_more_than_a_spot() -> None:
+    haze, spot = torch.full((BATCH, 1, 5, HALF, SIZE), 1 / 16), torch.zeros(BATCH, 1, 5, HALF, SIZE)
+    spot[..., ::4, ::4] = 1
+    weights = {"l1": 1.0, "drawn": 0.1}
+    found = [terms()(made(pictures(0), pictures(1), drawn=shares), weights) for shares in (haze, spot)]
+    assert set(found[0]) == {"l1", "drawn"}
+    assert [one["drawn"].item() for one in found] == pytest.approx([1 / 4, 1 / 16], abs=2e-3)
 
 
 def test_uneven_moves_cost_what_they_differ_by_in_pixels() -> None:

@@ -115,8 +115,8 @@ class GeneratorSettings:
     contrast: float = 0.0
     """Weight of the distance between face and sound, with `discriminator.kind=pairs` (LipGAN: 0.01)."""
     drawn: float = 0.0
-    """Weight of the share of the picture that is drawn, not moved from the references, with layout=warping: what is
-    drawn looks like those who trained it, what is moved like the person."""
+    """Weight of how much is drawn, not moved from the references, with layout=warping: what is drawn looks like those
+    who trained it, what is moved like the person. A haze over many pixels costs more than a few that are all drawn."""
     smooth: float = 0.0
     """Weight of how unevenly neighbouring pixels are moved, with layout=warping: on faces that it does not know an
     uneven flow tears lips and teeth."""

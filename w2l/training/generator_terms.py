@@ -12,7 +12,7 @@ from w2l.metrics.lip_reader import load_lips
 from w2l.nets.blocks import lower_half, stack_frames
 from w2l.nets.lips import EYE_DISTANCE, mouth_of_lower
 from w2l.training.adversaries import Adversary, PairAdversary, Seen
-from w2l.training.losses import around_mouth, edge_l1, focused_l1, mouth_focus, roughness
+from w2l.training.losses import around_mouth, edge_l1, focused_l1, mouth_focus, roughness, scattered
 from w2l.training.teacher import Teacher
 from w2l.training.tensors import Precision, cast, channels_last
 
@@ -90,7 +90,7 @@ class Terms:
         if wanted & {"lips", "rest"}:
             terms |= {name: term for name, term in self._of_lips(made).items() if name in wanted}
         if "drawn" in wanted and made.drawn is not None:
-            terms["drawn"] = made.drawn.mean()
+            terms["drawn"] = scattered(made.drawn)
         if "smooth" in wanted and made.moves is not None:
             terms["smooth"] = roughness(made.moves)
         if self.adversary and wanted & {"adversarial", "features", "contrast"}:

@@ -59,6 +59,15 @@ def roughness(moves: Tensor) -> Tensor:
     return (across.abs().mean() + down.abs().mean()) * moves.shape[-1]
 
 
+def scattered(shares: Tensor) -> Tensor:
+    """Mean of the roots of shares from 0 to 1: many small ones cost more than few whole ones of the same sum.
+
+    The exponent 1/2 of the bridge penalties (Frank and Friedman, "A statistical view of some chemometrics regression
+    tools", 1993), which prefer nothing or all to a little of each.
+    """
+    return (shares + 1e-6).sqrt().mean()
+
+
 def mouth_hill(size: int, rows: int) -> Tensor:
     """How much a pixel belongs to the mouth, 0..1, (rows, width): of the bottom `rows` of an aligned crop.
 

@@ -26,7 +26,7 @@ MEANINGS = {
     "adversarial": "how far the discriminator is from taking what is generated for real; lower is better",
     "features": "distance from real faces in what the discriminator looks at; lower is better",
     "contrast": "distance between face and sound as the discriminator that is trained along sees it; lower is better",
-    "drawn": "share of the picture that is drawn, not moved from the references",
+    "drawn": "how much is drawn, not moved from the references: the mean root of its share of each pixel",
     "smooth": "unevenness of how the references are moved, in pixels a pixel; lower tears less",
     "sync": "what the frozen expert makes of mouth and sound; lower is better",
     "articulation": "movement of the lips over that of the real ones; 0.85 to 1.15 is right, 0.3 nearly still",
