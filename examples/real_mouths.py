@@ -61,14 +61,13 @@ class RealMouths:
 
 
 def crops_of(plan: Plan, spec: CropSpec) -> Pixels:
-    """(frames, size, size, 3): the face of each source frame of a plan; a frame without one shows that before it."""
+    """(frames, size, size, 3): the face of each frame of a plan, all of which must show one; NoFaceError otherwise."""
     crops: list[Pixels] = []
     for cue in plan.cues(0, len(plan)):
-        if cue.faces:
-            face = cue.faces[0]
-            crops.append(cut_from(cue.canvas, face.box, face.points, spec))
-        elif crops:
-            crops.append(crops[-1])
+        if len(cue.faces) != 1:
+            raise NoFaceError(f"{plan.info.path}: frame {len(crops)} shows {len(cue.faces)} faces, not one")
+        face = cue.faces[0]
+        crops.append(cut_from(cue.canvas, face.box, face.points, spec))
     return np.stack(crops)
 
 

@@ -13,7 +13,7 @@ import torch
 
 from w2l.compose import Compositor, soft_weight
 from w2l.data.windows import mel_window
-from w2l.faces.crop import CropSpec, cut
+from w2l.faces.crop import CropSpec, coarser, cut
 from w2l.faces.following import Face, fixed_face
 from w2l.faces.masks import MASKS, hidden
 from w2l.faces.references import GivenLooks, OwnFrame, References
@@ -229,15 +229,29 @@ class TestRedrawer:
         images = [np.clip(image + rng.normal(0, 12, image.shape), 0, 255).astype(np.uint8) for image in images]
         faces = fixed_face(tuple(3 * side for side in BOX)).at(0)  # type: ignore[arg-type]
         spec = replace(made.card.crop, size=96 * times)
-        errors = {}
+        errors, seen = {}, []
         for size in (96, spec.size):
             cut_as = replace(spec, size=size)
             compositor = Compositor(cut_as, "lower", "hard")
             runner = Runner(made, 48, "torch")
-            drawn = Redrawer(runner, made.card, cut_as, OwnFrame(), compositor).redraw(cues(images, faces))
+
+            def watched(mels: Any, faces: Any, references: Any = None, runner: Runner = runner) -> Any:
+                seen.append((faces, references))
+                return runner(mels, faces, references)
+
+            at_work = Redrawer(runner, made.card, cut_as, OwnFrame(), compositor)
+            at_work._runner = watched  # type: ignore[assignment]
+            drawn = at_work.redraw(cues(images, faces))
             inside = np.asarray(images[0][150:280, 140:290], float)
             errors[size] = float(np.abs(next(drawn).rgb()[150:280, 140:290] - inside).mean())
         assert errors[spec.size] < 0.8 * errors[96]
+        (whole, none), (coarse, fine) = seen
+        assert none is None
+        for number in range(len(images)):
+            assert not coarse[number, 48:, :, :3].any()
+            np.testing.assert_array_equal(fine[number], cut(images[number], faces[0].box, faces[0].points, spec))
+            np.testing.assert_array_equal(coarse[number, ..., 3:], coarser(fine[number], times))
+        assert np.abs(coarse.astype(int) - whole).mean() < 12
 
     def test_crops_that_fit_no_generator_are_refused(self) -> None:
         made, moving = model(), still_model()

@@ -97,7 +97,7 @@ class Runner:
             self._engine = _TorchEngine(folded, device, dtype)
 
     def __call__(self, mels: Floats, faces: Pixels, references: Pixels | None = None) -> Floats:
-        """Redrawn rows (n, size - first_row, size, 3) in 0..255, colours in the network's order.
+        """Redrawn rows (n, size - first_row, size, 3) in 0..255, colours in the network's order, or finer ones.
 
         Parameters
         ----------

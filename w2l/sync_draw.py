@@ -37,6 +37,8 @@ LONG_S = 60.0
 """An output that lasts longer is made in parts."""
 SPARE_DETAIL = 0.2
 """Faces that are larger than a crop by no more than this share of it are not cut any finer."""
+LARGE = 0.9
+"""Of all faces in all frames, the share that is smaller than a large one: finer than needed costs time alone."""
 TRIAL_S = 2.0
 """Seconds of output that an estimate draws."""
 
@@ -97,16 +99,25 @@ class Estimate:
 def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -> CropSpec:
     """How faces are cut for a generator that moves pixels: like `spec`, but as fine as they are in the video.
 
-    `detail` times as fine, where that is not 0. Every other generator gets `spec`, and asked for more than that raises
-    ConfigError.
+    `detail` times as fine, where that is not 0. All faces of an output are cut alike: as fine as the large ones are.
+    Every other generator gets `spec`.
     """
-    if card.dimensions.get("layout") != "warping":
-        if detail > 1:
-            raise ConfigError(f"detail {detail} needs a generator that moves pixels; this one draws them: leave it out")
+    if not moves_pixels(card):
         return spec
     sides = side_in_frame(faces.boxes, faces.points, spec)
-    found = math.ceil(float(np.median(sides)) / spec.size - SPARE_DETAIL) if len(sides) else 1
+    found = math.ceil(float(np.quantile(sides, LARGE)) / spec.size - SPARE_DETAIL) if len(sides) else 1
     return replace(spec, size=spec.size * (detail or min(max(found, 1), MAX_DETAIL)))
+
+
+def check_detail(detail: int, card: ModelCard) -> None:
+    """ConfigError where looks are to be moved more finely by a generator that draws all its pixels."""
+    if detail > 1 and not moves_pixels(card):
+        raise ConfigError(f"detail {detail} needs a generator that moves pixels; this one draws them: leave it out")
+
+
+def moves_pixels(card: ModelCard) -> bool:
+    """Whether a generator moves pixels of its references, which may then be as fine as one likes."""
+    return card.dimensions.get("layout") == "warping"
 
 
 def make_runner(settings: SyncSettings, model: Model) -> Runner:
@@ -118,7 +129,8 @@ def make_runner(settings: SyncSettings, model: Model) -> Runner:
 def make_redrawer(settings: SyncSettings, plan: Plan, model: Model, detector: Detector, runner: Runner) -> Redrawer:
     """All that draws one output, made ready; `runner` is `make_runner`'s for the same settings and model."""
     looks = references_for(settings.reference, plan, model.card, detector)
-    batch = min(settings.batch, 2 * pictures_ahead(plan.info.width, plan.info.height))
+    finer = plan.spec.size // model.card.crop.size
+    batch = min(max(1, settings.batch // finer), 2 * pictures_ahead(plan.info.width, plan.info.height))
     return Redrawer(runner, model.card, plan.spec, looks, Compositor(plan.spec, _rows(model), settings.blend), batch)
 
 

@@ -14,7 +14,17 @@ from w2l.faces.detector import Detector, make_detector
 from w2l.files import sha256
 from w2l.media.video import probe
 from w2l.running import Runner
-from w2l.sync_draw import Estimate, Watch, draw, estimate, finer_spec, make_parts, make_redrawer, make_runner
+from w2l.sync_draw import (
+    Estimate,
+    Watch,
+    check_detail,
+    draw,
+    estimate,
+    finer_spec,
+    make_parts,
+    make_redrawer,
+    make_runner,
+)
 from w2l.sync_jobs import Job
 from w2l.sync_plan import Plan, make_plan
 from w2l.sync_record import Result, check_output, half_done_mark, keep, made_before, mark_of, record_in
@@ -64,7 +74,8 @@ class Tools:
 def set_up(settings: SyncSettings, root: Path, device: str) -> Tools:
     """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
     tools = Tools(settings, Cache.open(root, create=True), str(choose(device)))
-    _ = tools.model, tools.detector  # what cannot be used ends all, and is not told once for each output
+    check_detail(settings.detail, tools.model.card)
+    _ = tools.detector  # what cannot be used ends all, and is not told once for each output
     return tools
 
 
@@ -139,6 +150,7 @@ def plan_of(tools: Tools, job: Job) -> Plan:
     settings, info = tools.settings, probe(job.video)
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
         raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
+    check_detail(settings.detail, tools.model.card)
     plan = make_plan(settings, info, job.speech, tools.model.card.crop, tools.cache, tools.detector)
     return replace(plan, spec=finer_spec(plan.spec, plan.faces, tools.model.card, settings.detail))
 

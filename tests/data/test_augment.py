@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels, draw_look, draw_sound
+from w2l.data.augment import AugmentSettings, Look, augment_frames, draw_look
+from w2l.data.augment_sound import augment_mels, draw_sound
+from w2l.errors import ConfigError
 from w2l.faces.crop import TEMPLATE
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
@@ -127,6 +129,12 @@ def test_a_mouth_grows_about_its_middle_and_the_rest_stays(mirrored: bool) -> No
     moved = augment_frames(corners, Look(False, PLAIN, mouth=(1.3, 0.7)))[0]
     np.testing.assert_array_equal(moved[:48], corners[0, :48])
     assert not np.array_equal(moved[120:], corners[0, 120:])
+
+
+@pytest.mark.parametrize("mouth", [-0.1, 0.5])
+def test_mouths_that_would_fold_are_refused(mouth: float) -> None:
+    with pytest.raises(ConfigError, match=r"augment\.mouth must lie between 0 and 0\.4"):
+        AugmentSettings(mouth=mouth)
 
 
 def test_a_shift_moves_by_a_share_of_the_side() -> None:

@@ -239,6 +239,8 @@ def test_a_crop_s_side_in_the_frame_grows_with_the_face(times: float) -> None:
     turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
     assert side_in_frame(boxes, points @ turn, CropSpec("aligned", 192)) == pytest.approx(aligned)
     assert side_in_frame(boxes, points, CropSpec("box", 96)).tolist() == [50, 50 * times]
+    padded = side_in_frame(boxes, points, CropSpec("box", 96, (5, 20, 0, 0)))
+    assert padded.tolist() == [75, max(50 * times, 40 * times + 25)]
 
 
 @pytest.mark.parametrize(("box", "pads", "expected"), [

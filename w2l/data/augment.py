@@ -1,4 +1,4 @@
-"""Changes of look and sound that leave the sync as it is; the same for all frames of a window, and all of a clip's."""
+"""Changes of look that leave the sync as it is; the same for all frames of a window, and all of a clip's."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,11 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.data.windows import SILENCE
+from w2l.errors import ConfigError
 from w2l.faces.crop import TEMPLATE
 
-MEL_PER_DB = 0.08
-"""Mel units of one decibel: 8 units span 100 dB."""
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey (ITU-R BT.601)."""
 BEND_POINTS = 4
@@ -21,8 +19,8 @@ PAINT_POINTS = 7
 """So many, both ways, that paint has colours of its own at: lips and the skin between them and the nose differ."""
 MOUTH_REACH = (0.22, 0.16)
 """How far from its middle, across and down, the mouth of an aligned face is widened, in sides of the crop."""
-MUFFLING = 0.25
-"""Mel units by which each band above the edge of a muffled sound is lower than the one below it."""
+MOST_MOUTH = 0.4
+"""With more the picture could fold."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,11 @@ class AugmentSettings:
     """Most neighbouring bands, of 80, that are silenced (SpecAugment, Park et al., 2019)."""
     mask_columns: int = 0
     """Most neighbouring columns of a window, of 16, that are silenced, at the same place in all windows of a clip."""
+
+    def __post_init__(self) -> None:
+        """Refuses mouths that would fold."""
+        if not 0 <= self.mouth <= MOST_MOUTH:
+            raise ConfigError(f"augment.mouth must lie between 0 and {MOST_MOUTH:g}, got {self.mouth:g}")
 
     @property
     def moves(self) -> bool:
@@ -170,22 +173,6 @@ class Look:
         return np.asarray(1 + self.light[0] * x + self.light[1] * x[width - rows :, None], dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Sound:
-    """One draw of changes to mels."""
-
-    offset: NDArray[np.float32]
-    """(80, 1): mel units added to what is not silent."""
-    floor: NDArray[np.float32] | None
-    """(80, 1): mel level of the noise floor."""
-    seed: int
-    """Of the noise floor's flutter."""
-    bands: tuple[int, int] = (0, 0)
-    """First silenced band, and the first one after them that is heard."""
-    columns: tuple[int, int] = (0, 0)
-    """So of the columns of each window."""
-
-
 def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
     """One draw for a clip."""
     s = settings
@@ -196,13 +183,14 @@ def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
     stretch, slant = rng.uniform(-1, 1, 2).tolist() if s.stretch or s.slant else (0.0, 0.0)
     hue, right, below = rng.uniform(-1, 1, 3).tolist() if s.hue or s.light else (0.0, 0.0, 0.0)
     bend = _draw_bend(rng, s.bend)
-    paint, mouth = _draw_paint(rng, s.paint), (1 + s.mouth * rng.uniform(-1, 1, 2) if s.mouth else np.ones(2)).tolist()
+    paint = _draw_paint(rng, s.paint)
+    wide, high = rng.uniform(-1, 1, 2).tolist() if s.mouth else (0.0, 0.0)
     grey, blur = rng.random(2).tolist()
     return Look(
         mirrored, gains.astype(np.float32), 1 + s.contrast * contrast, 2 ** (s.gamma * gamma), s.grey * grey,
         s.blur * blur, (s.shift * across, s.shift * down), 1 + s.scale * scale, s.turn * turn,
         1 + s.stretch * stretch, s.slant * slant, bend, s.hue * hue, (s.light * right, s.light * below), paint,
-        (mouth[0], mouth[1]),
+        (1 + s.mouth * wide, 1 + s.mouth * high),
     )  # fmt: skip
 
 
@@ -247,29 +235,6 @@ def widened(places: Any, mouth: Any, side: int) -> Any:
     moved[..., 0] += hill * x * (1 / mouth[..., 0] - 1)
     moved[..., 1] += hill * y * (1 / mouth[..., 1] - 1)
     return moved
-
-
-def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
-    """One draw for a clip."""
-    slope = np.linspace(-0.5, 0.5, 80) * rng.uniform(-1, 1) * settings.tilt_db
-    offset = MEL_PER_DB * (slope + rng.uniform(-1, 1) * settings.gain_db)
-    noisy = rng.random() < settings.noise
-    # From inaudible to 20 dB under speech, sloping like room noise.
-    floor = rng.uniform(-4.0, -1.6) + np.linspace(0.5, -0.5, 80) * rng.uniform(0, 1.5)
-    seed = int(rng.integers(2**31))
-    shaped = floor[:, None].astype(np.float32) if noisy else None
-    muffled, edge = rng.random() < settings.muffle, rng.uniform(20, 70)
-    if muffled:
-        offset = offset - MUFFLING * np.maximum(0, np.arange(80) - edge)
-    bands, columns = _stretch(rng, settings.mask_bands, 80), _stretch(rng, settings.mask_columns, 16)
-    return Sound(offset[:, None].astype(np.float32), shaped, seed, bands, columns)
-
-
-def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int]:
-    """Up to `most` neighbours of `length`, anywhere."""
-    size, place = int(rng.integers(0, most + 1)), rng.random()
-    first = int(place * (length - size + 1))
-    return first, first + size
 
 
 def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) -> NDArray[np.uint8]:
@@ -331,14 +296,3 @@ def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.
     for frame, out in zip(frames, moved):
         cv2.remap(frame, across, down, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
     return moved
-
-
-def augment_mels(mels: NDArray[np.float32], sound: Sound) -> NDArray[np.float32]:
-    """The mel windows (windows, 80, columns) with another loudness, tilt and noise floor."""
-    changed = np.where(mels > SILENCE, mels + sound.offset, SILENCE)
-    if sound.floor is not None:
-        flutter = np.random.default_rng(sound.seed).standard_normal(mels.shape, np.float32)
-        changed = np.maximum(changed, sound.floor + 0.25 * flutter)
-    changed[:, slice(*sound.bands)] = SILENCE
-    changed[:, :, slice(*sound.columns)] = SILENCE
-    return np.clip(changed, SILENCE, -SILENCE).astype(np.float32)

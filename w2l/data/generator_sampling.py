@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.crops import Crops
-from w2l.data.augment import AugmentSettings, Look, Sound, augment_frames, augment_mels, draw_look, draw_sound
+from w2l.data.augment import AugmentSettings, Look, augment_frames, draw_look
+from w2l.data.augment_sound import Sound, augment_mels, draw_sound
 from w2l.data.dataset import Tracks
 from w2l.data.windows import SILENCE, expert_mel, generator_mels
 from w2l.errors import ConfigError
@@ -36,7 +37,7 @@ class GeneratorSampling:
     """Probability that all references are one and the same."""
     resting: float = 0.0
     """Share of windows whose references are taken from pauses in the speech, where there are some: mouths at rest, such
-    as `sync` chooses."""
+    as `sync` shows first."""
     shuffle: float = 0.0
     """Probability that frames of consecutive references change places, so that their order tells nothing."""
     apart: float = 0.0
@@ -175,7 +176,7 @@ def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans:
     if lot < s.swap:
         spoken = (other, other_start)
     silent = s.swap <= lot < s.swap + s.silence
-    resting = _pauses(tracks, track) if s.resting and rng.random() < s.resting else None
+    resting = _pauses(tracks, track, s) if s.resting and rng.random() < s.resting else None
     references = _references(rng, s, int(tracks.lengths[track]), start, resting)
     looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
     return Draw(track, start, references, *spoken, silent, look, looks, sound)
@@ -200,9 +201,9 @@ def _start(rng: np.random.Generator, tracks: Tracks, track: int, spans: Spans) -
     return int(rng.integers(0, count))
 
 
-def _pauses(tracks: Tracks, track: int) -> NDArray[np.int64]:
-    """The frames of a track around which nothing is said."""
-    return np.flatnonzero(tracks.silent(track)) + WINDOW_FRAMES // 2
+def _pauses(tracks: Tracks, track: int, s: GeneratorSampling) -> NDArray[np.int64]:
+    """The frames of a track with which a reference may begin that shows nothing being said."""
+    return np.flatnonzero(tracks.silent(track)) + (WINDOW_FRAMES // 2 if s.references == "still" else 0)
 
 
 def _references(

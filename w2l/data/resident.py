@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2l.data.augment import AugmentSettings, Look, augment_frames, augment_mels, widened
+from w2l.data.augment import AugmentSettings, Look, augment_frames, widened
+from w2l.data.augment_sound import augment_mels
 from w2l.data.dataset import Tracks
 from w2l.data.loaders import Drawing, Loader, OwnLoader, WindowBatch, WorkerLoader
 from w2l.data.sampling import ExpertPlan, plan_expert_batch

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.data.augment import AugmentSettings, Look, Sound, augment_frames, augment_mels, draw_look, draw_sound
+from w2l.data.augment import AugmentSettings, Look, augment_frames, draw_look
+from w2l.data.augment_sound import Sound, augment_mels, draw_sound
 from w2l.data.dataset import Tracks
 from w2l.errors import ConfigError, TrainingError
 from w2l.timing import WINDOW_FRAMES

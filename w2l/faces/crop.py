@@ -93,10 +93,15 @@ def alignment(points: Floats, size: int) -> NDArray[np.float64]:
 
 
 def side_in_frame(boxes: Floats, points: Floats, spec: CropSpec) -> NDArray[np.float64]:
-    """(faces,): the side in frame pixels of the crops of faces with boxes (faces, 4) and points (faces, 5, 2)."""
+    """(faces,): the longer side in frame pixels of the crops of faces with boxes (faces, 4) and points (faces, 5, 2).
+
+    Of aligned crops or boxes with their pads; of a judge's square without its margin.
+    """
     if spec.kind == "aligned":
         return np.array([spec.size / np.hypot(*alignment(each, spec.size)[:, 0]) for each in points])
-    return np.asarray(np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]), dtype=np.float64)
+    top, bottom, left, right = spec.pads
+    widths, heights = boxes[:, 2] - boxes[:, 0] + left + right, boxes[:, 3] - boxes[:, 1] + top + bottom
+    return np.asarray(np.maximum(widths, heights), dtype=np.float64)
 
 
 def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:

@@ -7,7 +7,7 @@ generator that sees more of them is shown an open one next, for teeth and tongue
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from w2l.faces.crop import TEMPLATE, CropSpec, Floats, Image, cut_from
 from w2l.faces.following import Face, Faces
 from w2l.media.picture import Canvas
-from w2l.metrics.lip_reader import LipReader
+from w2l.metrics.lip_reader import read_lips
 
 MAX_POSES = 4
 """Most poses of one face that a bank holds."""
@@ -189,24 +189,22 @@ def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_referen
         for group, candidates in enumerate(_candidates(faces, track)):
             for frame_idx in candidates:
                 users.setdefault(frame_idx, []).append((track, group))
-    lips, found = LipReader(), list[tuple[tuple[int, int], float, Look]]()
+    states = (False, True) if n_references > 1 else (False,)
+    best: dict[tuple[int, int, bool], tuple[float, Look]] = {}
     for frame_idx, canvas in read(sorted(users)):
         here = {face.track: face for face in faces.at(frame_idx)}
         for track, group in users.get(frame_idx, ()):
             face = here[track]
             measured = cut_from(canvas, face.box, face.points, MEASURED)
-            lips.add(measured)
-            crop = measured if spec == MEASURED else cut_from(canvas, face.box, face.points, spec)
-            penalty = DARK_PENALTY if _light(measured) < DARK else 0.0
-            found.append(((track, group), penalty, Look(frame_idx, crop, poses_of(face.points))))
-    gaps, _ = lips.finish()
+            gap, penalty = float(read_lips(measured[None])[0][0]), DARK_PENALTY if _light(measured) < DARK else 0.0
+            for parted in states:
+                cost = penalty + (-gap if parted else gap)
+                if (track, group, parted) not in best or cost < best[track, group, parted][0]:
+                    crop = cut_from(canvas, face.box, face.points, spec)
+                    best[track, group, parted] = (cost, Look(frame_idx, crop, poses_of(face.points), parted))
     looks: dict[int, list[Look]] = {}
-    for key in sorted({key for key, _, _ in found}):
-        among = [(penalty, gap, look) for (of, penalty, look), gap in zip(found, gaps.tolist()) if of == key]
-        best = [min(among, key=lambda one: one[0] + one[1])[2]]
-        if n_references > 1:
-            best.append(replace(min(among, key=lambda one: one[0] - one[1])[2], parted=True))
-        looks.setdefault(key[0], []).extend(best)
+    for (track, _, _), (_, look) in sorted(best.items(), key=lambda item: item[0]):
+        looks.setdefault(track, []).append(look)
     return Bank(looks, faces, n_references, round(OWN_MOUTH_S * fps))
 
 

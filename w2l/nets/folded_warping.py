@@ -44,7 +44,7 @@ class FoldedWarping(nn.Module):
         """As `WarpingGenerator.forward`, but the rows from `first_row` on: (batch, 3, size - first_row, size).
 
         `references`, (batch, 3 * n_references, fine size, fine size), are moved in the place of those among `faces`,
-        if given; then the rows are as fine as they.
+        if given, which then have no axis of frames; the rows are as fine as they.
         """
         return frame_by_frame(partial(self._generate, references=references), mel, faces)
 

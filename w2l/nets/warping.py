@@ -152,9 +152,9 @@ def lowest_rows(x: Tensor, n_rows: int) -> Tensor:
     return x[..., -n_rows:, :]
 
 
-def places(size: int) -> Tensor:
+def places(size: int, device: torch.device | None = None) -> Tensor:
     """Where the pixels of the lower half lie, across and down, from -1 to 1 over the face: (size / 2, size, 2)."""
-    x = (torch.arange(size) * 2 + 1) / size - 1
+    x = (torch.arange(size, device=device) * 2 + 1) / size - 1
     y = x[size // 2 :, None]
     return torch.stack([x[None, :].expand(len(y), -1), y.expand(-1, size)], dim=-1)
 
@@ -193,7 +193,7 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     shares = shares_of(drawn)
     picture = shares[:, :1] * drawn[:, :3].sigmoid()
     moved = 2 * moves(flow)  # grid_sample counts from -1 to 1
-    home = places(size).to(flow.device)
+    home = places(size, flow.device)
     for number in range(n_references):
         grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)
         reference = references[:, 3 * number : 3 * number + 3]

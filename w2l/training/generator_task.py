@@ -238,7 +238,7 @@ def check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
     """ConfigError where what is set needs a mouth that is always in the same place."""
     asked = [name for name in ("lips", "rest", "mouth_focus") if getattr(settings, name)]
     asked += [f"sampling.{name}" for name in ("swap", "silence") if getattr(settings.sampling, name)]
-    asked += ["mask=jaw"] * (settings.mask == "jaw")
+    asked += ["mask=jaw"] * (settings.mask == "jaw") + ["augment.mouth"] * (settings.sampling.augment.mouth > 0)
     if asked and crop.kind != "aligned":
         raise ConfigError(
             f"{asked[0]} needs aligned crops, the cache holds {crop.kind} crops; preprocess with crop.kind=aligned, or "

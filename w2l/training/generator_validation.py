@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2l.data.augment import Look, Sound, draw_look, draw_sound
+from w2l.data.augment import Look, draw_look
+from w2l.data.augment_sound import Sound, draw_sound
 from w2l.data.dataset import Tracks
 from w2l.data.generator_sampling import Draw, GeneratorBatch, generator_batch, load_generator_batch
 from w2l.data.windows import generator_mels

@@ -66,8 +66,9 @@ def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
 def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> dict[str, Tensor]:
     """The weights that depend on the number of references, for another number of them.
 
-    Shown one picture as each of its references, the new network does what the old one did: what comes in is spread
-    evenly over the new ones, they move as the old ones did on average, and their shares add up to the same.
+    Shown one picture as each of its references, the new network does what the old one did, as far as that moved them
+    alike: what comes in is spread evenly over the new ones, they move as the old ones did on average, and their shares
+    add up to the same.
     """
     first = next(name for name, tensor in weights.items() if tensor.dim() == 4 and tensor.shape[1] == 3 * (1 + n_begun))
     masked, seen = weights[first][:, :3], torch.stack(weights[first][:, 3:].chunk(n_begun, dim=1))
