@@ -1,4 +1,4 @@
-"""preprocess and train-expert killed at random moments: always readable, and in the end as if nothing had happened."""
+"""preprocess and trainings killed at random moments: always readable, and in the end as if nothing had happened."""
 
 import json
 import sys
@@ -20,8 +20,14 @@ from w2l.training.checkpoint import read_card
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 SEED = 4
-TINY = ["width=2", "n_clips=3", "per_clip=3", "loop.steps=30", "loop.log_every=1", "loop.validate_every=10",
-        "loop.checkpoint_every=4"]  # fmt: skip
+EVERY = 4
+"""Steps from one checkpoint to the next."""
+LOOP = ["width=2", "loop.steps=30", "loop.log_every=1", "loop.validate_every=10", f"loop.checkpoint_every={EVERY}"]
+EXPERT = [*LOOP, "n_clips=3", "per_clip=3"]
+GENERATOR = [*LOOP, "layout=warping", "sampling.batch_size=2", "sampling.distance=5", "sampling.resting=0.5", "sync=0",
+             "drawn=0.1", "smooth=0.1", "adversarial=0.05", "features=0.1", "schedule.adversarial=[3, 4]", "ema=0.9",
+             "discriminator.kind=patches", "discriminator.width=4", "validation_batches=1",
+             "validation_tracks=0"]  # fmt: skip
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -89,27 +95,37 @@ def state_of(folder: Path) -> dict[str, Any]:
     return dict(torch.load(folder / "state.pt", weights_only=True))
 
 
-@pytest.mark.slow  # one kill is in test_train_expert.py
-@pytest.mark.parametrize("n_kills", [50])
-def test_train_expert_killed_at_random_moments(tmp_path: Path, n_kills: int) -> None:
+def last_step(folder: Path) -> int:
+    """The last step that a run's log tells of, half a line at its end aside; 0 where there is none."""
+    if not (folder / "log.jsonl").exists():
+        return 0
+    lines = (folder / "log.jsonl").read_text().split("\n")[:-1]
+    return max((int(json.loads(line)["step"]) for line in lines), default=0)
+
+
+@pytest.mark.slow  # one kill is in test_train_expert.py and in test_train.py
+@pytest.mark.parametrize(
+    ("stage", "kind", "settings", "n_kills"),
+    [("train-expert", "expert", EXPERT, 50), ("train", "generator", GENERATOR, 20)],
+)
+def test_trainings_killed_at_random_moments(
+    tmp_path: Path, stage: str, kind: str, settings: list[str], n_kills: int
+) -> None:
     caches = [Cache.open(tmp_path / name, create=True) for name in ("whole", "killed")]
     for cache in caches:
         for number in range(4):
             noise_clip(cache, f"clip{number}", CropSpec("aligned", 32), 60)
-    whole, killed = (cache.run_folder("expert") for cache in caches)
+    whole, killed = (cache.run_folder(kind) for cache in caches)
     kills = Kills(SEED, tmp_path / "log.txt")
-    given = ("train-expert", "--device", "cpu", *options(TINY), "--cache")
+    given = (stage, "--device", "cpu", *options(settings), "--cache")
     assert kills.whole(*given, caches[0].root) == 0
     while not kills.enough(n_kills):
         again = ["--force"] if "ended" in kills.how[-1:] else []
         kills.once(*given, caches[1].root, *again)
-        for model in killed.glob("*.safetensors"):
-            assert read_card(model).kind == "expert"
-        if (killed / "state.pt").exists():
-            assert state_of(killed)
-        if (killed / "log.jsonl").exists():
-            lines = (killed / "log.jsonl").read_text().split("\n")
-            assert all(json.loads(line) for line in lines[:-1])
+        for model in killed.glob(f"{kind}-*.safetensors"):
+            assert read_card(model).kind == kind
+        kept = int(state_of(killed)["step"]) if (killed / "state.pt").exists() else 0
+        assert last_step(killed) - kept <= EVERY
     assert kills.whole(*given, caches[1].root) == 0
     assert content(killed) == content(whole)
     assert same(state_of(killed), state_of(whole))
