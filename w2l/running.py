@@ -31,8 +31,8 @@ busily for each other and ONNX Runtime's are told not to. Public dimensions: 20 
 
 Warping layout with two references, one core, frames a second of its time: nano 174 : 298 at batch 1, 292 : 338 at 4,
 382 : 344 at 16; small 106 : 149, 153 : 163, 182 : 164; base 58 : 92, 85 : 103, 104 : 104; small of 192 px 67 : 76,
-92 : 81, 102 : 77. Since PyTorch moves the pixels for both, base with one reference: 72 : 100, 102 : 114, 116 : 115, with
-references three times finer 59 : 83, 79 : 93, 81 : 88.
+92 : 81, 102 : 77. Since PyTorch moves the pixels for both, base with one reference: 72 : 100, 102 : 114, 116 : 115,
+with references three times finer 59 : 83, 79 : 93, 81 : 88.
 """
 
 Pixels = NDArray[np.uint8]

@@ -72,6 +72,8 @@ class Estimate:
     faces: str
     frames_passed_through: dict[str, int]
     references: str
+    crop: int
+    """Side in pixels of the crops in which the face is redrawn."""
     model: Path
     frames_per_s: float
     """Measured on some seconds of the output, from the first frame that is redrawn."""
@@ -86,7 +88,7 @@ class Estimate:
         return "\n".join(
             (
                 f"{self.video}: {self.frames} frames, {self.duration_s:.2f} s at {self.fps:.3f} fps",
-                f"faces: {self.faces}",
+                f"faces: {self.faces}, redrawn in crops of {self.crop} px",
                 f"frames that stay as they are: {passed or 'none'}",
                 f"references: {self.references}",
                 f"model: {self.model}",
@@ -206,6 +208,7 @@ def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Mode
         faces=plan.chosen,
         frames_passed_through=plan.passed_through(),
         references=str(redrawer.references),
+        crop=plan.spec.size,
         model=model.path,
         frames_per_s=round(rate, 2),
         expected_s=round(len(plan) / rate, 1),

@@ -63,6 +63,8 @@ def test_looks_may_be_moved_more_finely(sync: Run, warping: str, tmp_path: Path)
         assert json.loads(output.with_suffix(".w2l.json").read_text())["crop"] == 96 * detail
     inside = support(144, 120)
     assert max(change(one, two, inside) for one, two in zip(shown[1], shown[2])) > 0.3
+    tried = sync("-o", tmp_path / "out.mp4", "--detail", 2, "--dry-run", model=warping)
+    assert "redrawn in crops of 192 px" in tried.out
     outcome = sync("-o", tmp_path / "out.mp4", "--detail", 4, model=warping)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "detail 4 must lie between 0" in outcome.err
