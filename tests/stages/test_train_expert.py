@@ -134,6 +134,9 @@ def test_bad_caches(tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixtur
     assert "none usable: 1 shorter than two windows" in refused(capsys, made("short", small, small, n_frames=5), 1)
     assert "2 kinds of crops" in refused(capsys, made("mixed", small, judge), 1)
     assert "does not fit the cache's crops (judge)" in refused(capsys, made("judge", judge, judge), 2)
+    box = CropSpec("box", 32)
+    mouths = [*made("box", box, box), *options(["augment.mouth=0.2"])]
+    assert "augment.mouth needs aligned crops" in refused(capsys, mouths, 2)
 
 
 def test_an_unwritable_run_folder(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:

@@ -319,7 +319,8 @@ def test_sync_needs_an_expert(cache: Cache) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [({"lips": 0.1}, "lips"), ({"mask": "jaw"}, "mask=jaw"), ({"mouth_focus": 2.0}, "mouth_focus"),
-     ({"sampling": replace(L1.sampling, swap=0.2)}, "sampling.swap")],
+     ({"sampling": replace(L1.sampling, swap=0.2)}, "sampling.swap"),
+     ({"sampling": replace(L1.sampling, augment=AugmentSettings(mouth=0.1))}, "augment.mouth")],
 )  # fmt: skip
 def test_box_crops_have_no_place_for_the_mouth(given: dict[str, Any], named: str, cache: Cache) -> None:
     with pytest.raises(ConfigError, match=f"{named} needs aligned crops, the cache holds box crops"):

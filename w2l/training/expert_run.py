@@ -75,6 +75,11 @@ def open_data(settings: ExpertSettings, cache: Cache) -> ExpertData:
             f"arch={settings.arch} does not fit the cache's crops ({crop.kind}): a judge needs crops made with "
             "--set crop.kind=judge, an expert needs aligned or box crops; use a cache of its own for each"
         )
+    if settings.augment.mouth and crop.kind != "aligned":
+        raise ConfigError(
+            f"augment.mouth needs aligned crops, where the mouth has its place; the cache holds {crop.kind} crops: "
+            "leave it out, or preprocess with crop.kind=aligned"
+        )
     train, val = open_splits(cache, crop, settings.n_frames)
     logger.info("%d tracks to train on, %d to validate on", len(train), len(val))
     return ExpertData(cache, crop, train, val)
