@@ -23,25 +23,25 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l import config
-from w2l.audit import audit_cache
-from w2l.audit_table import as_table
-from w2l.audit_verdicts import AuditSettings, Measured, find_zero, judge_track
-from w2l.cache import Cache, Clip
-from w2l.data.dataset import Tracks, crop_spec
-from w2l.device import choose
-from w2l.errors import CacheError
-from w2l.files import fingerprint, read_json, write_atomic, write_json
-from w2l.log import progress, set_up
+from w2l.cache.store import Cache, Clip
+from w2l.core import config
+from w2l.core.device import choose
+from w2l.core.errors import CacheError
+from w2l.core.files import fingerprint, read_json, write_atomic, write_json
+from w2l.core.log import progress, set_up
+from w2l.core.timing import SAMPLES_PER_FRAME
+from w2l.data.batches.tracks import Tracks, crop_spec
+from w2l.features.mel import mel_spectrogram
 from w2l.media.audio import read_audio
 from w2l.media.video import probe
-from w2l.spectral import mel_spectrogram
-from w2l.timing import SAMPLES_PER_FRAME
-from w2l.training.checkpoint import load_model
-from w2l.training.evaluate import score_pairs
-from w2l.training.expert_run import train_expert
-from w2l.training.expert_settings import ExpertSettings
-from w2l.training.pairing import pairing_of
+from w2l.models.checkpoint import load_model
+from w2l.training.audit.audit import audit_cache
+from w2l.training.audit.table import as_table
+from w2l.training.audit.verdicts import AuditSettings, Measured, find_zero, judge_track
+from w2l.training.expert.evaluate import score_pairs
+from w2l.training.expert.pairing import pairing_of
+from w2l.training.expert.run import train_expert
+from w2l.training.expert.settings import ExpertSettings
 from w2l.training.scores import best_threshold, calibrate, summary
 
 SHIFTS = (2, 10)

@@ -19,7 +19,7 @@ from benchmark_score import score
 from benchmark_sync import sync
 from benchmark_train import train
 
-from w2l.faces.detector import make_detector
+from w2l.faces.detectors.factory import make_detector
 from w2l.media.video import read_frames
 
 

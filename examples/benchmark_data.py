@@ -12,14 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from w2l.cache import OLD_INDEX, UNSURE_NS, Cache
-from w2l.config import plain
-from w2l.crops import FILES, STORES
-from w2l.data.augment import AugmentSettings
-from w2l.data.dataset import Tracks, crop_spec, open_splits
-from w2l.data.sampling import Sampling, expert_batch
-from w2l.faces.crop import CropSpec
-from w2l.index import Builder, Rows, TrackRow
+from w2l.cache.crops import FILES, STORES
+from w2l.cache.index import Builder, Rows, TrackRow
+from w2l.cache.store import OLD_INDEX, UNSURE_NS, Cache
+from w2l.core.config import plain
+from w2l.data.batches.augment import AugmentSettings
+from w2l.data.batches.expert import Sampling, expert_batch
+from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
+from w2l.features.crop import CropSpec
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(

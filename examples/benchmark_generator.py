@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from benchmark_timing import Work, best_of
 
-from w2l.compose import soft_weight
-from w2l.export import graph, session
-from w2l.nets.folded import fold
+from w2l.models.onnx_export import graph, session
+from w2l.models.registry import load
+from w2l.nets.folded.generator import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
-from w2l.weights import load
+from w2l.sync.compose import soft_weight
 
 
 def generator(batches: list[int], threads: list[int], rounds: int) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from w2l.data.puppets import babble, talk
-from w2l.faces.crop import CropSpec
+from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
+from w2l.models.checkpoint import ModelCard, save_model
 from w2l.nets.generator import Generator, GeneratorDimensions
-from w2l.training.checkpoint import ModelCard, save_model
 
 PIECE_S = 10.0
 """The long video repeats so many seconds."""
@@ -59,7 +59,7 @@ def sync(long_s: float, video: Path | None) -> None:
 def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) -> tuple[float, float]:
     """Runs sync, prints its row; seconds of the whole command and peak MB."""
     code = (
-        "import resource, sys, time; from w2l.sync_draw import Watch; first, seen = Watch.first, [];"
+        "import resource, sys, time; from w2l.sync.draw import Watch; first, seen = Watch.first, [];"
         "Watch.first = lambda watch: (seen or seen.append(time.monotonic()), first(watch))[1];"
         "from stages.cli import group; group.main(sys.argv[1:], standalone_mode=False);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seen[0])"

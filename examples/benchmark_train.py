@@ -13,25 +13,25 @@ from benchmark_timing import best_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from w2l.cache import Cache
-from w2l.config import plain
-from w2l.data.dataset import Tracks, open_splits
-from w2l.data.generator_loading import GeneratorTensors
-from w2l.data.generator_sampling import GeneratorSampling
-from w2l.faces.crop import CropSpec
+from w2l.cache.store import Cache
+from w2l.core.config import plain
+from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
+from w2l.data.batches.generator import GeneratorSampling
+from w2l.data.batches.generator_loaders import GeneratorTensors
+from w2l.data.batches.tracks import Tracks, open_splits
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import Model, ModelCard, dimensions_of
+from w2l.models.registry import load
+from w2l.models.runtime import Runner
+from w2l.models.tensors import pictures
 from w2l.nets.blocks import lower_half, stack_frames
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import make_generator
-from w2l.running import Runner
-from w2l.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
-from w2l.training.checkpoint import Model, ModelCard, dimensions_of
-from w2l.training.generator_settings import DiscriminatorSettings, GeneratorSettings, Schedule
-from w2l.training.generator_task import GENERATOR, GeneratorTask
+from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
+from w2l.training.generator.task import GENERATOR, GeneratorTask
 from w2l.training.losses import adversarial, bce_cosine
-from w2l.training.tensors import pictures
-from w2l.weights import load
 
 SYNC, ADVERSARIAL, L1 = 0.03, 0.07, 0.9
 """Weights of the published loss."""

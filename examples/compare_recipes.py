@@ -25,21 +25,22 @@ import click
 import numpy as np
 from resync_grid import OTHER, OWN, Trial, make_samples, pair_up
 
-from w2l import config, weights
-from w2l.cache import Cache
-from w2l.data.layouts import find_videos
-from w2l.device import choose
-from w2l.errors import ConfigError, MediaError, W2LError
-from w2l.files import fingerprint, source_fingerprint, write_json, write_text
-from w2l.log import set_up
-from w2l.metrics.columns import GROUPS, Column
-from w2l.score import scoring
-from w2l.score.data import REAL, SHUFFLED
-from w2l.score.inputs import Inputs
+from w2l.cache.store import Cache
+from w2l.core import config
+from w2l.core.device import choose
+from w2l.core.errors import ConfigError, MediaError, W2LError
+from w2l.core.files import fingerprint, source_fingerprint, write_json, write_text
+from w2l.core.log import set_up
+from w2l.data.sources.listing import find_videos
+from w2l.models import registry as weights
+from w2l.score import run as scoring
+from w2l.score.inputs.samples import Inputs
+from w2l.score.metrics.columns import GROUPS, Column
+from w2l.score.results import REAL, SHUFFLED
 from w2l.score.settings import ScoreSettings
-from w2l.sync_settings import SyncSettings
-from w2l.training.generator_run import STAGE, train_generator
-from w2l.training.generator_settings import GeneratorSettings
+from w2l.sync.settings import SyncSettings
+from w2l.training.generator.run import STAGE, train_generator
+from w2l.training.generator.settings import GeneratorSettings
 
 logger = logging.getLogger(__name__)
 SHOWN = (

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.core.arrays import Floats
 from w2l.data.puppets import Puppet, draw_face
-from w2l.faces.crop import CropSpec, alignment, cut
+from w2l.features.crop import CropSpec, alignment, cut
 
 Picture = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 ROWS, COLUMNS = 48, 64
 FINE = 2

@@ -19,25 +19,25 @@ import numpy as np
 import torch
 
 from stages import preprocess
-from w2l import weights
-from w2l.cache import Cache
-from w2l.data.dataset import Tracks, crop_spec, open_splits
-from w2l.data.layouts import find_videos
-from w2l.data.prepare import PrepareSettings
+from w2l.cache.store import Cache
+from w2l.core.device import choose
+from w2l.core.errors import ConfigError, W2LError
+from w2l.core.files import write_json, write_text
+from w2l.core.log import set_up
+from w2l.core.timing import WINDOW_FRAMES
+from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
+from w2l.data.prepare.clip import PrepareSettings
 from w2l.data.puppets import Puppet, babble, talk
-from w2l.device import choose
-from w2l.errors import ConfigError, W2LError
-from w2l.faces.crop import CropSpec
-from w2l.files import write_json, write_text
-from w2l.log import set_up
+from w2l.data.sources.listing import find_videos
+from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
-from w2l.timing import WINDOW_FRAMES
+from w2l.models import registry as weights
+from w2l.models.checkpoint import Kind, Model, build_network
 from w2l.training import scores
-from w2l.training.checkpoint import Kind, Model, build_network
-from w2l.training.curves import draw_gap_comparison, draw_similarities
-from w2l.training.evaluate import score_pairs
-from w2l.training.pairing import pairing_of
+from w2l.training.expert.evaluate import score_pairs
+from w2l.training.expert.pairing import pairing_of
+from w2l.training.report.curves_png import draw_gap_comparison, draw_similarities
 from w2l.training.scores import GAPS, Pairs
 
 RANDOM = "random weights"

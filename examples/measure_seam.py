@@ -1,4 +1,4 @@
-"""Measures how visible the rim of the redrawn part is: gradients across it, after over before (see w2l.metrics.seam).
+"""Measures how visible the rim of the redrawn part is: gradients across it, after over before; see seam.py.
 
     python examples/measure_seam.py clips/ speech.flac --seconds 2
 
@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages import sync
-from w2l.cache import Cache
-from w2l.compose import Blend, Compositor, Rows
-from w2l.errors import W2LError
-from w2l.faces.crop import CropSpec, Floats, Image, footprint
-from w2l.faces.following import Face
-from w2l.lipsync import Redrawer
-from w2l.media.picture import Canvas
-from w2l.metrics.seam import seam_ratio
-from w2l.sync_draw import make_runner
-from w2l.sync_looks import references_for
-from w2l.sync_settings import SyncSettings
+from w2l.cache.store import Cache
+from w2l.core.arrays import Canvas, Floats, Image
+from w2l.core.errors import W2LError
+from w2l.faces.follow import Face
+from w2l.features.crop import CropSpec, footprint
+from w2l.score.metrics.seam import seam_ratio
+from w2l.sync.compose import Blend, Compositor, Rows
+from w2l.sync.engine import Redrawer
+from w2l.sync.references import references_for
+from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import make_runner
 
 Patch = NDArray[np.float32]
 PATCHES: dict[str, Callable[[Patch, Patch], Patch]] = {

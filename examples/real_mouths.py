@@ -18,26 +18,27 @@ import numpy as np
 from numpy.typing import NDArray
 from resync_grid import Trial, pair_up
 
-from w2l import config
-from w2l.cache import Cache
-from w2l.compose import Compositor
-from w2l.data.layouts import find_videos
-from w2l.device import choose
-from w2l.errors import MediaError, NoFaceError, W2LError
-from w2l.faces.crop import CropSpec, cut_from
-from w2l.lipsync import Redrawer
-from w2l.log import progress, set_up
-from w2l.score import scoring
-from w2l.score.data import REAL, Sample
-from w2l.score.inputs import Inputs
+from w2l.cache.store import Cache
+from w2l.core import config
+from w2l.core.device import choose
+from w2l.core.errors import MediaError, NoFaceError, W2LError
+from w2l.core.log import progress, set_up
+from w2l.data.sources.listing import find_videos
+from w2l.features.crop import CropSpec, cut_from
+from w2l.score import run as scoring
+from w2l.score.inputs.samples import Inputs
+from w2l.score.report.table import as_table
+from w2l.score.results import REAL, Sample
 from w2l.score.settings import ScoreSettings
-from w2l.score.table import as_table
-from w2l.sync_draw import Watch, draw, make_parts
-from w2l.sync_jobs import Job
-from w2l.sync_looks import references_for
-from w2l.sync_making import Tools, plan_of
-from w2l.sync_plan import Plan
-from w2l.sync_settings import SyncSettings
+from w2l.sync.compose import Compositor
+from w2l.sync.draw import Watch, draw, make_parts
+from w2l.sync.engine import Redrawer
+from w2l.sync.jobs import Job
+from w2l.sync.plan import Plan
+from w2l.sync.references import references_for
+from w2l.sync.run import plan_of
+from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
 SWAPPED = "real mouths of the speech"

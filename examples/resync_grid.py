@@ -18,22 +18,23 @@ import click
 import numpy as np
 
 from stages import sync
-from w2l import config, weights
-from w2l.cache import Cache
-from w2l.data.layouts import Source, find_videos
-from w2l.device import choose
-from w2l.errors import MediaError, NoFaceError, W2LError
-from w2l.files import fingerprint, source_fingerprint
-from w2l.log import progress, set_up
-from w2l.metrics.columns import GROUPS
-from w2l.score import scoring
-from w2l.score.data import REAL, Sample
-from w2l.score.frames import frames_of
-from w2l.score.inputs import Inputs
-from w2l.score.page import write_page
+from w2l.cache.store import Cache
+from w2l.core import config
+from w2l.core.device import choose
+from w2l.core.errors import MediaError, NoFaceError, W2LError
+from w2l.core.files import fingerprint, source_fingerprint
+from w2l.core.log import progress, set_up
+from w2l.data.sources.listing import Source, find_videos
+from w2l.models import registry as weights
+from w2l.score import run as scoring
+from w2l.score.inputs.samples import Inputs
+from w2l.score.metrics.columns import GROUPS
+from w2l.score.report.frames import frames_of
+from w2l.score.report.page import write_page
+from w2l.score.report.table import as_table
+from w2l.score.results import REAL, Sample
 from w2l.score.settings import ScoreSettings
-from w2l.score.table import as_table
-from w2l.sync_settings import SyncSettings
+from w2l.sync.settings import SyncSettings
 
 logger = logging.getLogger(__name__)
 OWN, OTHER = "own speech", "another's speech"

@@ -14,19 +14,18 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l import weights
-from w2l.cache import Cache
-from w2l.data.layouts import find_videos
-from w2l.errors import MediaError, NoFaceError, W2LError
-from w2l.log import progress, set_up
+from w2l.cache.store import Cache
+from w2l.core.errors import MediaError, NoFaceError, W2LError
+from w2l.core.log import progress, set_up
+from w2l.core.timing import MAX_SHIFT, SAMPLES_PER_FRAME
+from w2l.data.sources.listing import find_videos
 from w2l.media.audio import read_audio
 from w2l.media.video import probe, read_frames
-from w2l.metrics.lse import NEAR, lse_values
-from w2l.metrics.sync import MAX_SHIFT
-from w2l.score.bench import Bench, open_bench
+from w2l.models import registry as weights
 from w2l.score.faces import main_face
+from w2l.score.metrics.lse import NEAR, lse_values
 from w2l.score.settings import ScoreSettings
-from w2l.timing import SAMPLES_PER_FRAME
+from w2l.score.tools import Bench, open_bench
 
 
 def offsets_of(path: Path, bench: Bench) -> dict[int, float]:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from opened_mouths import open_mouth
 from torch import Tensor
 
-from w2l.crops import open_crops
-from w2l.metrics.lip_reader import load_lips, save_lips
+from w2l.cache.crops import open_crops
+from w2l.models.lip_reader import load_lips, save_lips
 from w2l.nets.lips import GAP_UNIT, HOME, POINT_UNIT, Lips, mouth_region
 
 BATCH = 64

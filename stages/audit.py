@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from stages.options import Common, common_options
-from w2l import audit, weights
-from w2l.audit import AuditResult
-from w2l.audit_table import as_table
-from w2l.audit_verdicts import AuditSettings
-from w2l.cache import Cache
-from w2l.device import choose
-from w2l.errors import ConfigError
+from w2l.cache.store import Cache
+from w2l.core.device import choose
+from w2l.core.errors import ConfigError
+from w2l.models import registry as weights
+from w2l.training.audit import audit
+from w2l.training.audit.audit import AuditResult
+from w2l.training.audit.table import as_table
+from w2l.training.audit.verdicts import AuditSettings
 
 STAGE = "audit"
 

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from w2l.errors import MediaError
-from w2l.pool import no_context, run_tasks
-from w2l.tasks import Done, Task
+from w2l.core.errors import MediaError
+from w2l.core.jobs.pool import no_context, run_tasks
+from w2l.core.jobs.tasks import Done, Task
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -25,7 +25,7 @@ def run_all(
 ) -> list[Done[R]]:
     """`work(context, *arguments)` of every task (name, arguments), in the order of the tasks; goes on past failures.
 
-    `set_up`, `jobs` and `ray` are as `w2l.pool.run_tasks` takes them.
+    `set_up`, `jobs` and `ray` are as `w2l.core.jobs.pool.run_tasks` takes them.
     """
     outcomes: dict[int, Done[R]] = {}
     numbered = (Task(name, (place, *arguments)) for place, (name, arguments) in enumerate(tasks))

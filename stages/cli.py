@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from w2l.errors import W2LError
+from w2l.core.errors import W2LError
 
 COMMANDS = {
     "preprocess": ("stages.preprocess:command", "Folder of talking clips -> face crops and mels in the cache."),

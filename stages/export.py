@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
-from w2l import weights
-from w2l.cache import Cache
-from w2l.errors import ConfigError
-from w2l.export import export
-from w2l.weights import SHIPPED
+from w2l.cache.store import Cache
+from w2l.core.errors import ConfigError
+from w2l.models import registry as weights
+from w2l.models.onnx_export import export
+from w2l.models.registry import SHIPPED
 
 STAGE = "export"
 SUFFIX = ".onnx"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from w2l import config
-from w2l.log import set_up
+from w2l.core import config
+from w2l.core.log import set_up
 
 T = TypeVar("T")
 COMMON = "Common"
@@ -32,7 +32,7 @@ class Common:
     assignments: tuple[str, ...]
     json: bool
     verbosity: int = 0
-    """As `w2l.log.set_up` takes it."""
+    """As `w2l.core.log.set_up` takes it."""
 
     def settings(self, kind: type[T], stage: str, **given: Any) -> T:
         """Settings of `stage`: defaults, then --config, then --set, then options that were given (not None).
@@ -111,7 +111,7 @@ def common_options(function: Function) -> Function:
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
-    def with_common(
+    def _with_common(
         *arguments: Any,
         cache: Path | None,
         device: str,
@@ -128,4 +128,4 @@ def common_options(function: Function) -> Function:
         common = Common(cache, device, config_file, assignments, as_json, verbosity)
         return function(*arguments, common=common, **options)
 
-    return with_common
+    return _with_common

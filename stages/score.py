@@ -10,20 +10,20 @@ from typing import Any, get_args
 import click
 
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
-from w2l.cache import Cache, default_root
-from w2l.device import choose
-from w2l.errors import ConfigError
-from w2l.files import check_writable, write_text
-from w2l.metrics.columns import GROUPS, Group
-from w2l.pair_lists import Order
-from w2l.score import scoring
-from w2l.score.bench import ALL_COLUMNS
-from w2l.score.frames import frames_of
-from w2l.score.inputs import find_inputs
-from w2l.score.page import write_page
-from w2l.score.scoring import Scored
+from w2l.cache.store import Cache, default_root
+from w2l.core.device import choose
+from w2l.core.errors import ConfigError
+from w2l.core.files import check_writable, write_text
+from w2l.data.sources.pairs import Order
+from w2l.score import run as scoring
+from w2l.score.inputs.samples import find_inputs
+from w2l.score.metrics.columns import GROUPS, Group
+from w2l.score.report.frames import frames_of
+from w2l.score.report.page import write_page
+from w2l.score.report.table import as_csv, as_plain, as_table, explain
+from w2l.score.run import Scored
 from w2l.score.settings import VARIANTS, ScoreSettings
-from w2l.score.table import as_csv, as_plain, as_table, explain
+from w2l.score.tools import ALL_COLUMNS
 
 STAGE = "score"
 MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY = "Measures", "Inputs", "Networks", "Output", "User study"
@@ -161,8 +161,8 @@ def _show(
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:
     """Builds a study of the folders `others`, or sums up the files `results` and `others`."""
-    from w2l.study import build
-    from w2l.study.results import as_dict, as_text, read_results
+    from w2l.score.study import build
+    from w2l.score.study.results import as_dict, as_text, read_results
 
     if folder is not None and results:
         raise ConfigError("--study builds one, --study-results sums one up: do one after the other")

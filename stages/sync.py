@@ -9,18 +9,20 @@ import click
 
 from stages.batch import name_failures, run_all
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
-from w2l.cache import Cache
-from w2l.device import choose
-from w2l.errors import ConfigError
-from w2l.faces.detector import Detector
+from w2l.cache.store import Cache
+from w2l.core.device import choose
+from w2l.core.errors import ConfigError
+from w2l.data.sources.pairs import Order
+from w2l.faces.detectors.base import Detector
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
-from w2l.pair_lists import Order
-from w2l.sync_jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
-from w2l.sync_making import Tools, make, plan_of, set_up, try_out
-from w2l.sync_plan import Plan
-from w2l.sync_record import STAGE, Result
-from w2l.sync_settings import Alignment, Blend, Extend, Fit, OnMissing, Silence, SyncSettings
-from w2l.training.checkpoint import Model
+from w2l.models.checkpoint import Model
+from w2l.sync.estimate import try_out
+from w2l.sync.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
+from w2l.sync.plan import Plan
+from w2l.sync.record import STAGE, Result
+from w2l.sync.run import make, plan_of
+from w2l.sync.settings import Alignment, Blend, Extend, Fit, OnMissing, Silence, SyncSettings
+from w2l.sync.tools import Tools, set_up
 
 
 def run(
@@ -34,7 +36,7 @@ def run(
     resume: bool = False,
     preview_s: float | None = None,
 ) -> Result:
-    """Writes `output`: `video` with a mouth that fits `speech`. See `w2l.sync_making.make`."""
+    """Writes `output`: `video` with a mouth that fits `speech`. See `w2l.sync.run.make`."""
     return make(Tools(settings, cache, device), Job(video, speech, output), overwrite, resume, preview_s)
 
 

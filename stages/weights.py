@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
-from w2l import fetching, packs, weights
-from w2l.cache import Cache, default_root
-from w2l.errors import ConfigError
-from w2l.log import progress
-from w2l.weights import Entry
+from w2l.cache.store import Cache, default_root
+from w2l.core.errors import ConfigError
+from w2l.core.log import progress
+from w2l.models import fetch as fetching
+from w2l.models import packs
+from w2l.models import registry as weights
+from w2l.models.registry import Entry
 
 STAGE = "weights"
 DATA_WIDTH = 60

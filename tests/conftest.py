@@ -3,18 +3,18 @@
 import importlib.util
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+import torch
+
+from w2l.core.arrays import Floats, Image
 
 SHARED = Path(os.environ.get("W2L_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 DrawFace = Callable[[Image, float, float, float], Floats]
 
 SKIN, HAIR, LIPS = (215, 170, 145), (55, 38, 28), (175, 80, 80)
@@ -28,6 +28,15 @@ def _levels_of_nobody() -> None:
     logging.getLogger().setLevel(logging.WARNING)
     for name in ("w2l", "stages"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small networks are faster on one thread, and sums are then always taken in the same order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzzing import Worker, make_seeds
+from tests.helpers.fuzzing import Worker, make_seeds
 
 QUICK = range(12)
 ALL = range(300)

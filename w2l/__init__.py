@@ -1,1 +1,1 @@
-"""Lip sync: the parts that the stages are told with."""
+"""Library behind the `w2l` command: lip sync, training and measurement."""

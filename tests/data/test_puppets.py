@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from w2l.core.timing import SAMPLE_RATE
 from w2l.data.puppets import POINTS, babble, draw_face, openness, talk
-from w2l.faces.detector import make_detector
-from w2l.spectral import mel_spectrogram
-from w2l.timing import SAMPLE_RATE
+from w2l.faces.detectors.factory import make_detector
+from w2l.features.mel import mel_spectrogram
 
 
 def test_a_puppet_is_found_where_it_was_drawn() -> None:

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from w2l.core.arrays import Image
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from w2l.core.arrays import Image
 from w2l.faces.cuts import REACH, SMALL_WIDTH, CutFinder, change
 
-Image = NDArray[np.uint8]
 HEIGHT = 54
 
 

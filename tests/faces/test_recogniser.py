@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from w2l.errors import CheckpointError
+from w2l.core.errors import CheckpointError
 from w2l.faces.recogniser import SIDE, TEMPLATE, Recogniser, aligned
 
 GRID = 8

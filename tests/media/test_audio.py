@@ -7,9 +7,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_media import EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 
-from w2l.errors import MediaError
+from tests.helpers.made_media import EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
+from w2l.core.errors import MediaError
 from w2l.media import audio
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe

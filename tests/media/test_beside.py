@@ -6,7 +6,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_media import (
+
+from tests.helpers.made_media import (
     CLIP_FPS,
     CLIP_S,
     EVENT_S,
@@ -20,8 +21,7 @@ from made_media import (
     rising_wave,
     square_image,
 )
-from test_streams import CHAPTERS, SPOKEN, STARTS_S, WORDS, make_source, sound_of, subtitles_of
-
+from tests.media.test_streams import CHAPTERS, SPOKEN, STARTS_S, WORDS, make_source, sound_of, subtitles_of
 from w2l.media.audio import read_audio
 from w2l.media.encoders import Encoding, rgb_colour
 from w2l.media.parts import Parts

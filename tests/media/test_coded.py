@@ -10,10 +10,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from coded_media import SIZE, make_coded, number_of, numbered_image
-from made_media import MIRROR, QUARTER_TURN, make_video, square_image, square_position
 
-from w2l.errors import MediaError
+from tests.helpers.coded_media import SIZE, make_coded, number_of, numbered_image
+from tests.helpers.made_media import MIRROR, QUARTER_TURN, make_video, square_image, square_position
+from w2l.core.errors import MediaError
 from w2l.media.container import ReadStats
 from w2l.media.picture import CENTRE_SITED
 from w2l.media.timeline import end_of, lay_out, play

@@ -8,10 +8,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_media import square_image
 from numpy.typing import NDArray
 
-from w2l.errors import ConfigError, MediaError
+from tests.helpers.made_media import square_image
+from w2l.core.errors import ConfigError, MediaError
 from w2l.media.encoders import PRESETS, Encoding, fill, rgb_colour
 from w2l.media.picture import Colour, Picture
 from w2l.media.video import read_frames

@@ -14,10 +14,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_media import click_times, click_wave, make_sound
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from tests.helpers.made_media import click_times, click_wave, make_sound
+from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio
 from w2l.media.encoders import Encoding
 from w2l.media.parts import Parts, part_edges
@@ -222,8 +222,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import numpy as np
-sys.path.insert(0, {tests!r})
-from test_parts import LOSSLESS, write_parts
+from tests.media.test_parts import LOSSLESS, write_parts
 from w2l.media import parts
 target, n_left = Path({folder!r}), {n_left}
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
@@ -242,7 +241,7 @@ print("left", n_left)
 
 
 def run_killed(folder: Path, n_left: int, resume: bool) -> int:
-    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder), n_left=n_left, resume=resume)
+    script = KILLED.format(folder=str(folder), n_left=n_left, resume=resume)
     root = str(Path(__file__).resolve().parents[2])
     return subprocess.run(
         [sys.executable, "-c", script], check=False, env={**os.environ, "PYTHONPATH": root}, capture_output=True

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from w2l.core.arrays import Canvas, Image
 from w2l.media.display import TURNS, upright
-from w2l.media.picture import CENTRE_SITED, Canvas, Colour, Matrix, Picture, RgbPicture, doubled, halved
+from w2l.media.picture import CENTRE_SITED, Colour, Matrix, Picture, RgbPicture, doubled, halved
 
-Image = NDArray[np.uint8]
 MIRROR = np.array([[-1, 0], [0, 1]], dtype=np.int32)
 COLOURS = [
     pytest.param(Colour(), id="hd"),

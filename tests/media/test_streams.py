@@ -8,8 +8,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_media import CLIP_FPS, EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 
+from tests.helpers.made_media import CLIP_FPS, EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 from w2l.media.audio import Resampler, read_audio, sound_blocks
 from w2l.media.container import ReadStats
 from w2l.media.encoders import Encoding, rgb_colour

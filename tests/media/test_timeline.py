@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coded_media import SIZE, make_coded, number_of, numbered_image
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from tests.helpers.coded_media import SIZE, make_coded, number_of, numbered_image
+from w2l.core.errors import MediaError
 from w2l.media import player
 from w2l.media.coded import CodedFrame, CodedReader
 from w2l.media.encoders import Encoding

@@ -9,9 +9,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_media import MIRROR, QUARTER_TURN, damage, make_sound, make_video, square_image, square_position
 
-from w2l.errors import MediaError
+from tests.helpers.made_media import MIRROR, QUARTER_TURN, damage, make_sound, make_video, square_image, square_position
+from w2l.core.errors import MediaError
 from w2l.media.container import ReadStats
 from w2l.media.video import Frame, at_fps, probe, read_frames
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_media import (
+
+from tests.helpers.made_media import (
     CLIP_FPS,
     EVENT_S,
     click_times,
@@ -20,8 +21,7 @@ from made_media import (
     square_image,
     square_position,
 )
-
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.encoders import Encoding
 from w2l.media.picture import Picture

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from w2l.data.windows import window_columns
+from w2l.features.windows import window_columns
 from w2l.nets.blocks import Norm
 from w2l.nets.expert import Expert, ExpertDimensions
 

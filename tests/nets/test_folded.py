@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w2l.nets import folded as folded_module
-from w2l.nets.folded import fold
+from w2l.nets.folded import generator as folded_module
+from w2l.nets.folded.generator import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
 
 DIMENSIONS = [

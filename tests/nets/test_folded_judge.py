@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w2l.nets.folded_judge import STEM_WINDOWS, fold_judge
+from w2l.nets.folded.judge import STEM_WINDOWS, fold_judge
 from w2l.nets.judge import Judge, JudgeDimensions
 
 

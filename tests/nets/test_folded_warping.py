@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from w2l.nets.blocks import ConvBlock
-from w2l.nets.folded import fold
-from w2l.nets.folded_layers import FoldedJoin, TorchOperations
+from w2l.nets.folded.generator import fold
+from w2l.nets.folded.layers import FoldedJoin, TorchOperations
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 

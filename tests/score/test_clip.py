@@ -12,24 +12,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from w2l.cache import Cache
-from w2l.data.words import read_words
-from w2l.errors import ConfigError, MediaError, NoFaceError
-from w2l.faces.crop import CropSpec
-from w2l.faces.detector import Detection
+from w2l.cache.store import Cache
+from w2l.core.arrays import Image
+from w2l.core.errors import ConfigError, MediaError, NoFaceError
+from w2l.core.timing import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES
+from w2l.data.sources.word_times import read_words
+from w2l.faces.detectors.base import Detection
+from w2l.features.crop import CropSpec
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
-from w2l.metrics.columns import Column
-from w2l.metrics.view import Hearing, View
-from w2l.score.bench import Bench, Embedder, Embeddings
+from w2l.models.checkpoint import Model, ModelCard
 from w2l.score.clip import Measured, measure_clip
-from w2l.score.data import Sample
+from w2l.score.metrics.columns import Column
+from w2l.score.metrics.view import Hearing, View
+from w2l.score.results import Sample
 from w2l.score.settings import ScoreSettings, Variant
-from w2l.timing import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES
-from w2l.training.checkpoint import Model, ModelCard
+from w2l.score.tools import Bench, Embedder, Embeddings
 
-Image = NDArray[np.uint8]
 MakeClip = Callable[..., Path]
 FACE = np.array([50.0, 30.0, 90.0, 70.0])
 """Box of the pretended face; the judge's square around it lies within the lit part of the picture."""

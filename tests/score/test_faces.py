@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2l.errors import NoFaceError
-from w2l.faces.crop import CropSpec
+from w2l.core.errors import NoFaceError
 from w2l.faces.tracker import Scan
+from w2l.features.crop import CropSpec
 from w2l.score.faces import MeasuredFace, face_tracks, main_face, steadied
 
 FACE = np.array([50.0, 30.0, 190.0, 170.0])

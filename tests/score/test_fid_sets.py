@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l.errors import CacheError
-from w2l.metrics.fid import ENOUGH_CLIPS, FD_JUDGE_COLUMNS, FID_COLUMNS, LEAST_CLIPS
-from w2l.metrics.frechet import Moments, frechet_distance
+from w2l.core.errors import CacheError
 from w2l.score.fid_sets import FrechetSets, read_features, write_features
+from w2l.score.metrics.fid import ENOUGH_CLIPS, FD_JUDGE_COLUMNS, FID_COLUMNS, LEAST_CLIPS
+from w2l.score.metrics.frechet import Moments, frechet_distance
 
 Clip = tuple[NDArray[np.floating], NDArray[np.floating] | None]
 

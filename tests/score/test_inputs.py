@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from w2l.cache import Cache
-from w2l.errors import CacheError, ConfigError
-from w2l.files import write_json
-from w2l.score.data import REAL, Sample
-from w2l.score.inputs import NO_REAL, Inputs, find_inputs
+from w2l.cache.store import Cache
+from w2l.core.errors import CacheError, ConfigError
+from w2l.core.files import write_json
+from w2l.score.inputs.samples import NO_REAL, Inputs, find_inputs
+from w2l.score.results import REAL, Sample
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from w2l.score.matching import match, words
+from w2l.score.inputs.matching import match, words
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,13 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from made_scores import COLUMNS, CURVE, NOTE, OURS, THEIRS, against, clip, report
-
-from w2l.errors import CacheError
-from w2l.metrics.view import Image
-from w2l.score.cards import (
+from tests.helpers.made_scores import COLUMNS, CURVE, NOTE, OURS, THEIRS, against, clip, report
+from w2l.core.arrays import Image
+from w2l.core.errors import CacheError
+from w2l.report.page import FRAME_HEIGHT
+from w2l.score.report.cards import (
     MOST_FRAMES,
     MOST_MORE,
     MOST_WORST,
@@ -29,9 +26,8 @@ from w2l.score.cards import (
     ranking,
     worst_of,
 )
-from w2l.score.data import REAL, SHUFFLED, ClipScore, ScoreReport
-from w2l.score.page import write_page
-from w2l.score.style import FRAME_HEIGHT
+from w2l.score.report.page import write_page
+from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
 LONE = {"meta", "br", "img"}
 """Elements that are never closed."""

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from w2l.score.plots import MOST_DOTS, MOST_POINTS, WIDTH, Line, Mark, Strip, intervals, line_plot, strips, whole_bars
+from w2l.report.plots import MOST_DOTS, MOST_POINTS, WIDTH, Line, Mark, Strip, intervals, line_plot, strips, whole_bars
 
 TITLES = ("seconds", "confidence & <x>")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from w2l.metrics.columns import Column
-from w2l.score.data import REAL, SHUFFLED, ClipScore, Sample
+from w2l.score.metrics.columns import Column
+from w2l.score.results import REAL, SHUFFLED, ClipScore, Sample
 from w2l.score.sets import summarise
 
 LSE = Column("lse_d", "LSE-D", "lse", "lower", "a distance")

@@ -5,23 +5,18 @@ import io
 import json
 import math
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from rich.cells import cell_len
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from made_scores import COLUMNS, N_CLIPS, NOTE, OURS, THEIRS, against, clip, report
-
-from w2l.metrics.columns import Column
-from w2l.metrics.statistics import Interval
-from w2l.score.data import REAL, SHUFFLED, ScoreReport, SystemScore
-from w2l.score.table import FEW, MOST_LINES, as_csv, as_plain, as_table, explain
-from w2l.score.words import NOTHING, beats_real, best_systems, number, winner
+from tests.helpers.made_scores import COLUMNS, N_CLIPS, NOTE, OURS, THEIRS, against, clip, report
+from w2l.score.metrics.columns import Column
+from w2l.score.metrics.statistics import Interval
+from w2l.score.report.table import FEW, MOST_LINES, as_csv, as_plain, as_table, explain
+from w2l.score.report.wording import NOTHING, beats_real, best_systems, number, winner
+from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
 
 Better = Literal["lower", "higher", "one", "zero", ""]
 STYLE = re.compile(r"\x1b\[[0-9;]*m")

@@ -1,16 +1,11 @@
 """What the tests of this folder share: their modules for media and runs, and the command line in an empty folder."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "training"), str(HERE.parent / "media")]
-
-from sync_runs import BOX_OPTION, Outcome, Run, make_media  # noqa: E402
-
-from stages import cli  # noqa: E402
+from stages import cli
+from tests.helpers.sync_runs import BOX_OPTION, Outcome, Run, make_media
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from sync_runs import Run
-from tiny_cache import ALIGNED, talking_cache
 
-from w2l.cache import Cache
+from tests.helpers.sync_runs import Run
+from tests.helpers.tiny_cache import ALIGNED, talking_cache
+from w2l.cache.store import Cache
+from w2l.models.checkpoint import ModelCard, dimensions_of, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.training.checkpoint import ModelCard, dimensions_of, save_model
 
 DOUBT_ALL = ("--set", "min_confidence=50")
 TRUST_MOST = ("--set", "audit.min_confidence=-9", "--set", "min_odds=-99", "--set", "tolerance=14")

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from stages.batch import MOST_NAMED, name_failures, run_all
-from w2l.errors import MediaError
-from w2l.log import set_up
-from w2l.tasks import Done, Task
+from w2l.core.errors import MediaError
+from w2l.core.jobs.tasks import Done, Task
+from w2l.core.log import set_up
 
 
 def lengths(context: Any, text: str) -> int:
@@ -170,8 +170,7 @@ def slow(context: None, folder: str, name: str) -> str:
 
 def test_an_interrupt_reaches_all_processes_and_nothing_new_begins(tmp_path: Path) -> None:
     code = (
-        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
-        "from stages.batch import run_all; from test_batch import slow\n"
+        "from stages.batch import run_all; from tests.stages.test_batch import slow\n"
         "if __name__ == '__main__':\n"
         f"    run_all(slow, [(name, ({str(tmp_path)!r}, name)) for name in 'abcde'], jobs=2)\n"
     )

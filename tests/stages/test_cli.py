@@ -11,7 +11,7 @@ import pytest
 
 import stages.preprocess
 from stages import cli
-from w2l.errors import CacheError
+from w2l.core.errors import CacheError
 
 HEAVY = ("torch", "numpy", "cv2", "av", "librosa", "insightface", "onnxruntime", "yaml", "rich", "scenedetect")
 Run = Callable[..., tuple[int, str, str]]

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from puppet_clips import N_FRAMES, ODD_NAME, make_dataset
-from sync_runs import Run
 
-from w2l.cache import Cache
-from w2l.data.layouts import safe_id
+from tests.helpers.puppet_clips import N_FRAMES, ODD_NAME, make_dataset
+from tests.helpers.sync_runs import Run
+from w2l.cache.store import Cache, safe_id
 
 GATES = {
     "text": {"unreadable"}, "zero": {"unreadable"}, "mute": {"no sound"}, "wall": {"no face"},

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from stages import cli
+from w2l.models.checkpoint import ModelCard, dimensions_of, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
-from w2l.training.checkpoint import ModelCard, dimensions_of, save_model
 
 
 @pytest.fixture(autouse=True)

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from puppet_clips import make_clip
-from random_kills import Kills
-from tiny_cache import noise_clip
-from training_runs import content, options
 
-from w2l.cache import Cache
-from w2l.faces.crop import CropSpec
-from w2l.files import TEMPORARY
-from w2l.training.checkpoint import read_card
+from tests.helpers.puppet_clips import make_clip
+from tests.helpers.random_kills import Kills
+from tests.helpers.tiny_cache import noise_clip
+from tests.helpers.training_runs import content, options
+from w2l.cache.store import Cache
+from w2l.core.files import TEMPORARY
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import read_card
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 SEED = 4

@@ -14,20 +14,21 @@ import pytest
 from numpy.typing import NDArray
 
 import stages.preprocess
-import w2l.tasks
+import w2l.core.jobs.tasks
 from stages import cli
-from w2l.cache import Cache
-from w2l.data.layouts import Listing, Source
-from w2l.data.prepare import PrepareSettings
-from w2l.data.windows import nearest_frames
-from w2l.faces.detector import Detection
+from w2l.cache.store import Cache
+from w2l.core.arrays import Image
+from w2l.core.timing import SAMPLE_RATE, mel_columns
+from w2l.data.prepare import run as prepare_run
+from w2l.data.prepare.clip import PrepareSettings
+from w2l.data.sources.listing import Listing, Source
+from w2l.faces.detectors.base import Detection
+from w2l.features.windows import nearest_frames
 from w2l.media.audio import write_wav
 from w2l.media.encoders import Encoding
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
-from w2l.timing import SAMPLE_RATE, mel_columns
 
-Image = NDArray[np.uint8]
 Run = Callable[..., tuple[int, str, str]]
 DrawFace = Callable[[Image, float, float, float], NDArray[np.float64]]
 HEIGHT, WIDTH = 80, 96
@@ -86,7 +87,7 @@ class OneFace:
 def detector(monkeypatch: pytest.MonkeyPatch) -> OneFace:
     """The detector that `preprocess` uses here."""
     one_face = OneFace()
-    monkeypatch.setattr(stages.preprocess, "make_detector", lambda *_: one_face)
+    monkeypatch.setattr(prepare_run, "make_detector", lambda *_: one_face)
     return one_face
 
 
@@ -95,7 +96,7 @@ def preprocess(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: 
     """Runs `w2l preprocess` in an empty folder; gives status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("W2L_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(w2l.tasks, "BUSY_S", 0.02)
+    monkeypatch.setattr(w2l.core.jobs.tasks, "BUSY_S", 0.02)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -504,11 +505,11 @@ def test_the_device_is_chosen_where_the_work_is_done(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[str] = []
-    monkeypatch.setattr(stages.preprocess, "choose", lambda name: chosen.append(name) or "cuda")
-    monkeypatch.setattr(stages.preprocess, "make_detector", lambda _, device, *rest: device)
+    monkeypatch.setattr(prepare_run, "choose", lambda name: chosen.append(name) or "cuda")
+    monkeypatch.setattr(prepare_run, "make_detector", lambda _, device, *rest: device)
     given: list[object] = []
-    monkeypatch.setattr(stages.preprocess, "run_tasks", lambda tasks, work, set_up, *_: given.append(set_up) or [])
-    stages.preprocess.run(PrepareSettings(), Listing(()), cache, "auto")
+    monkeypatch.setattr(prepare_run, "run_tasks", lambda tasks, work, set_up, *_: given.append(set_up) or [])
+    w2l.data.prepare.run.run(PrepareSettings(), Listing(()), cache, "auto")
     assert not chosen
     set_up = given[0]
     assert callable(set_up)

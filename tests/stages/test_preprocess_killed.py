@@ -13,30 +13,30 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l.cache import Cache
+from w2l.cache.store import Cache
+from w2l.core.arrays import Image
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
 
 N_KILLS = int(os.environ.get("W2L_KILLS", "6"))
 """How often a run of several jobs is killed at a random moment."""
-Image = NDArray[np.uint8]
 DrawFace = Callable[[Image, float, float, float], NDArray[np.float64]]
 
 KILLED_EVERYWHERE = '''
 import json, os, pathlib, shutil, signal, sys, traceback
 import cv2
 import numpy as np
-import stages.preprocess
-import w2l.locks
-import w2l.tasks
-from w2l.cache import Cache
-from w2l.data.gates import GateSettings
-from w2l.data.layouts import find_videos
-from w2l.data.prepare import PrepareSettings
-from w2l.faces.crop import CropSpec
-from w2l.faces.detector import Detection
-from w2l.faces.scanning import DetectSettings
-from w2l.spectral import mel_filters
+import w2l.data.prepare.run
+import w2l.core.locks
+import w2l.core.jobs.tasks
+from w2l.cache.store import Cache
+from w2l.data.prepare.gates import GateSettings
+from w2l.data.sources.listing import find_videos
+from w2l.data.prepare.clip import PrepareSettings
+from w2l.features.crop import CropSpec
+from w2l.faces.detectors.base import Detection
+from w2l.faces.scan import DetectSettings
+from w2l.features.mel import mel_filters
 
 videos, work = map(pathlib.Path, sys.argv[1:3])
 step = int(sys.argv[3])
@@ -66,7 +66,7 @@ def count(event, arguments):
 def run(size=48, force=False):
     gates = GateSettings(min_track_s=0.2, min_face_px=20.0)
     settings = PrepareSettings(CropSpec(size=size), DetectSettings(stride=2), gates)
-    stages.preprocess.run(settings, find_videos(videos), Cache.open(root, create=True), force=force)
+    w2l.data.prepare.run.run(settings, find_videos(videos), Cache.open(root, create=True), force=force)
 
 
 def fork(kill_at=None, **disturbed):
@@ -92,10 +92,10 @@ def contents():
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-stages.preprocess.make_detector = lambda *_: OneFace()
-stages.preprocess.logger.disabled = True
-w2l.tasks.BUSY_S = 0.02
-w2l.locks.UNSIGNED_S = 0.1
+w2l.data.prepare.run.make_detector = lambda *_: OneFace()
+w2l.data.prepare.run.logger.disabled = True
+w2l.core.jobs.tasks.BUSY_S = 0.02
+w2l.core.locks.UNSIGNED_S = 0.1
 os.fsync = lambda _: None  # matters when the power fails, not here
 mel_filters()  # once, for all children
 cv2.setNumThreads(0)  # its threads would not be there in children

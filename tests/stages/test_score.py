@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stages.score import command, run
-from w2l.cache import Cache
-from w2l.config import plain
-from w2l.errors import CacheError, CheckpointError, ConfigError
-from w2l.faces.detector import Detection
-from w2l.files import sha256, write_json
+from w2l.cache.store import Cache
+from w2l.core.config import plain
+from w2l.core.errors import CacheError, CheckpointError, ConfigError
+from w2l.core.files import sha256, write_json
+from w2l.core.timing import SAMPLE_RATE
+from w2l.faces.detectors.base import Detection
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
-from w2l.metrics.columns import GROUPS
+from w2l.models.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.score import bench as score_bench
-from w2l.score import scoring
-from w2l.score.bench import ALL_COLUMNS
-from w2l.score.data import REAL, SHUFFLED, ScoreReport, SystemScore
-from w2l.score.inputs import NO_REAL
+from w2l.score import run as scoring
+from w2l.score import tools as score_bench
+from w2l.score.inputs.samples import NO_REAL
+from w2l.score.metrics.columns import GROUPS
+from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
 from w2l.score.settings import ScoreSettings
-from w2l.timing import SAMPLE_RATE
-from w2l.training.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, save_model
+from w2l.score.tools import ALL_COLUMNS
 
 CLIPS = (
     ("a", 14, 1), ("b", 14, 1), ("c", 14, 1), ("real", 14, 1), ("silent", 14, 0), ("short", 4, 1),

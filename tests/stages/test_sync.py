@@ -9,9 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from made_media import CLIP_S, EVENT_S, click_times, click_wave, flash_images, make_video
 from numpy.typing import NDArray
-from sync_runs import (
+
+from stages import sync as stage
+from tests.helpers.made_media import CLIP_S, EVENT_S, click_times, click_wave, flash_images, make_video
+from tests.helpers.sync_runs import (
     ANN,
     BOB,
     BOX,
@@ -29,16 +31,15 @@ from sync_runs import (
     voice,
     write_pictures,
 )
-
-from stages import sync as stage
-from w2l import sync_making
-from w2l.cache import Cache
-from w2l.errors import MediaError
-from w2l.faces.detector import Detection, Detector, make_detector
-from w2l.lipsync import Redrawer
+from w2l.cache.store import Cache
+from w2l.core.errors import MediaError
+from w2l.faces.detectors.base import Detection, Detector
+from w2l.faces.detectors.factory import make_detector
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe, read_frames
-from w2l.sync_settings import SyncSettings
+from w2l.sync import tools as sync_tools
+from w2l.sync.engine import Redrawer
+from w2l.sync.settings import SyncSettings
 
 BOUNCE = [*range(15), *range(13, 3, -1)]
 """Which frames of the clip of 15 are shown in one second."""
@@ -234,7 +235,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
         made.append(Counting(make_detector(*given, **named)))
         return made[-1]
 
-    monkeypatch.setattr(sync_making, "make_detector", make)
+    monkeypatch.setattr(sync_tools, "make_detector", make)
     return made
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_media import make_tracks, make_video, risen_s, rising_wave
 from numpy.typing import NDArray
-from sync_runs import Run, frame_times, pattern, pictures, voice, write_pictures
 
+from tests.helpers.made_media import make_tracks, make_video, risen_s, rising_wave
+from tests.helpers.sync_runs import Run, frame_times, pattern, pictures, voice, write_pictures
 from w2l.media.audio import Resampler, sound_blocks, write_wav
 from w2l.media.container import ReadStats
 from w2l.media.video import probe

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sync_runs import SIZE, Run, change, listing, one_line, pattern, pictures, support, write_pictures
 
-from w2l.faces.following import Faces
-from w2l.faces.references import GivenLooks
-from w2l.sync_record import half_done_mark, mark_of
-from w2l.sync_settings import SyncSettings
+from tests.helpers.sync_runs import SIZE, Run, change, listing, one_line, pattern, pictures, support, write_pictures
+from w2l.faces.follow import Faces
+from w2l.sync.record import half_done_mark, mark_of
+from w2l.sync.reference_bank import GivenLooks
+from w2l.sync.settings import SyncSettings
 
 MASK = support(SIZE[1], SIZE[0])
 

@@ -12,8 +12,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_media import QUARTER_TURN, damage, make_sound, make_video
-from sync_runs import (
+
+from tests.helpers.made_media import QUARTER_TURN, damage, make_sound, make_video
+from tests.helpers.sync_runs import (
     ANN,
     BOB,
     SIZE,
@@ -32,14 +33,13 @@ from sync_runs import (
     voice,
     write_pictures,
 )
-
-from w2l.cache import Cache
-from w2l.faces.crop import CropSpec
-from w2l.faces.detector import make_detector
+from w2l.cache.store import Cache
+from w2l.faces.detectors.factory import make_detector
+from w2l.features.crop import CropSpec
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe
-from w2l.sync_plan import Plan, make_plan
-from w2l.sync_settings import SyncSettings
+from w2l.sync.plan import Plan, make_plan
+from w2l.sync.settings import SyncSettings
 
 ODD_SIZE = (121, 145)
 ODD_NAMES = ("a b.mp4", 'it\'s "so".mp4', "Grüße 你好.mp4", "-dash.mp4", "per%03d.mp4", "$HOME;#.mp4", "x:y.mp4")

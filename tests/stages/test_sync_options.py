@@ -12,8 +12,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_media import click_wave
-from sync_runs import (
+
+from tests.helpers.made_media import click_wave
+from tests.helpers.sync_runs import (
     ANN,
     SIZE,
     Run,
@@ -31,14 +32,13 @@ from sync_runs import (
     voice,
     write_pictures,
 )
-
-from w2l import sync_draw
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
+from w2l.core.prefetch import THREAD_NAME
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.parts import PartWriter
 from w2l.media.video import probe
-from w2l.pipeline import THREAD_NAME
-from w2l.running import Runner
+from w2l.models.runtime import Runner
+from w2l.sync import draw as sync_draw
 
 MASK = support(SIZE[1], SIZE[0])
 
@@ -327,7 +327,7 @@ class TestStopping:
         def interrupted(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("w2l.sync_plan.scan_clip", interrupted)
+        monkeypatch.setattr("w2l.sync.plan.scan_clip", interrupted)
         one_line(sync("-o", "out.mp4", faces=True), 130, "interrupted", n_logged=1)
         assert listing(tmp_path) == {}
 

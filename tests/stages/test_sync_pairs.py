@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_media import make_tracks
-from sync_runs import BOX, BOX_OPTION, Run, listing, one_line, pattern, pictures, voice
 
-from w2l import weights
-from w2l.cache import Cache
-from w2l.errors import ConfigError
+from tests.helpers.made_media import make_tracks
+from tests.helpers.sync_runs import BOX, BOX_OPTION, Run, listing, one_line, pattern, pictures, voice
+from w2l.cache.records import SIDECAR
+from w2l.cache.store import Cache
+from w2l.core.errors import ConfigError
 from w2l.media.audio import read_audio, write_wav
-from w2l.sync_jobs import Job, check_apart, everywhere, jobs_of_files, jobs_of_pairs
-from w2l.sync_making import Tools, make
-from w2l.sync_record import SIDECAR, made_before
-from w2l.sync_settings import SyncSettings
+from w2l.models import registry as weights
+from w2l.sync.jobs import Job, check_apart, everywhere, jobs_of_files, jobs_of_pairs
+from w2l.sync.record import made_before
+from w2l.sync.run import make
+from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
 
 SECONDS = {"one": 0.4, "two": 0.6, "three": 0.8}
 """How long the made clips are."""

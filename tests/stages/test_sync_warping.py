@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sync_runs import Run, change, pictures, same, support
 
-from w2l.faces.crop import CropSpec
+from tests.helpers.sync_runs import Run, change, pictures, same, support
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import ModelCard, save_model
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
-from w2l.training.checkpoint import ModelCard, save_model
 
 
 @pytest.fixture(scope="module", params=["lower-half", "jaw"])

@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_cache import noise_clip
-from training_runs import content, kill_at_line, options, refused
 
 from stages import cli
-from w2l.cache import Cache
-from w2l.config import load
-from w2l.data.generator_sampling import GeneratorSampling
-from w2l.errors import ConfigError
-from w2l.faces.crop import CropSpec
+from tests.helpers.tiny_cache import noise_clip
+from tests.helpers.training_runs import content, kill_at_line, options, refused
+from w2l.cache.store import Cache
+from w2l.core.config import load
+from w2l.core.errors import ConfigError
+from w2l.data.batches.generator import GeneratorSampling
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, load_state, read_card, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state, read_card, save_model
-from w2l.training.generator_run import _words
-from w2l.training.generator_settings import GeneratorSettings
-from w2l.training.generator_task import GeneratorTask
+from w2l.training.generator.run import _words
+from w2l.training.generator.settings import GeneratorSettings
+from w2l.training.generator.task import GeneratorTask
 
 CROP = CropSpec("aligned", 32)
 TINY = ["width=2", "sampling.batch_size=2", "validation_batches=1", "validation_tracks=0", "l1=0.85", "sync=0.1",

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_cache import noise_clip
-from training_runs import content, kill_at_line, options, refused
 
 from stages import cli
-from w2l.cache import Cache
-from w2l.config import load
-from w2l.faces.crop import CropSpec
-from w2l.locks import claim
-from w2l.training.checkpoint import read_card
-from w2l.training.expert_run import train_expert
-from w2l.training.expert_settings import ExpertSettings
+from tests.helpers.tiny_cache import noise_clip
+from tests.helpers.training_runs import content, kill_at_line, options, refused
+from w2l.cache.store import Cache
+from w2l.core.config import load
+from w2l.core.locks import claim
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import read_card
+from w2l.training.expert.run import train_expert
+from w2l.training.expert.settings import ExpertSettings
 
 TINY = ["width=2", "n_clips=3", "per_clip=3", "ema=0.5", "check=false", "loop.steps=8", "loop.log_every=1",
         "loop.validate_every=4", "loop.checkpoint_every=3"]  # fmt: skip

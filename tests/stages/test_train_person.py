@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from puppet_clips import make_clip
-from training_runs import content, options, refused
 
 from stages import cli
-from w2l.cache import Cache
-from w2l.config import load
+from tests.helpers.puppet_clips import make_clip
+from tests.helpers.training_runs import content, options, refused
+from w2l.cache.store import Cache
+from w2l.core.config import load
+from w2l.core.errors import MediaError, NoFaceError, TrainingError
 from w2l.data.puppets import babble, draw_face, openness
-from w2l.errors import MediaError, NoFaceError, TrainingError
-from w2l.faces.crop import CropSpec
+from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
 from w2l.media.writer import VideoWriter
+from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
 from w2l.nets.generator import Generator, GeneratorDimensions
-from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
-from w2l.training.generator_run import PersonSettings, like
-from w2l.training.generator_task import GeneratorTask, check_crops
-from w2l.training.person import GAP_FRAMES, HELD_OUT_FRAMES, open_person
+from w2l.training.generator.person import GAP_FRAMES, HELD_OUT_FRAMES, open_person
+from w2l.training.generator.run import PersonSettings, like
+from w2l.training.generator.task import GeneratorTask, check_crops
 
 CROP = CropSpec("aligned", 32, smooth_s=0.0)
 CLIP_S = 4.6
@@ -74,7 +74,7 @@ class TestSeconds:
 
     def test_they_are_cut_once(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first = open_person([made / "person.mp4"], made / "crops", CROP)
-        monkeypatch.setattr("w2l.training.person.prepare_clip", None)  # not asked for again
+        monkeypatch.setattr("w2l.training.generator.person.prepare_clip", None)  # not asked for again
         again = open_person([made / "person.mp4", made / "person.mp4"], made / "crops", CROP)
         assert again.mark == first.mark
         assert again.train.lengths.tolist() == first.train.lengths.tolist()

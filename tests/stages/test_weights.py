@@ -16,12 +16,13 @@ import pytest
 import torch
 
 from stages import cli
-from w2l import packs, weights
-from w2l.cache import Cache
-from w2l.faces.detector import make_detector
+from w2l.cache.store import Cache
+from w2l.faces.detectors.factory import make_detector
+from w2l.models import packs
+from w2l.models import registry as weights
+from w2l.models.checkpoint import ModelCard, dimensions_of, save_model
+from w2l.models.packs import PACKS, Pack, PackFile
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.packs import PACKS, Pack, PackFile
-from w2l.training.checkpoint import ModelCard, dimensions_of, save_model
 
 Run = Callable[..., tuple[int, str, str]]
 CONTENT = b"the detector"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from w2l.errors import ConfigError, TrainingError
+from w2l.core.errors import ConfigError, TrainingError
 from w2l.training.guards import GradientGuard, is_out_of_memory, memory_told
 
 BAD = (math.nan, math.inf, -math.inf)

@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from w2l.errors import CacheError, CheckpointError, ConfigError, TrainingError, W2LError
-from w2l.faces.crop import CropSpec
-from w2l.files import write_text
-from w2l.locks import claim
+from w2l.core.errors import CacheError, CheckpointError, ConfigError, TrainingError, W2LError
+from w2l.core.files import write_text
+from w2l.core.locks import claim
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, load_state, save_state
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.training import loop
-from w2l.training.checkpoint import ModelCard, dimensions_of, load_model, load_state, save_state
 from w2l.training.loop import LoopSettings, Surroundings, Validation, fit
 from w2l.training.parallel import Ranks
 

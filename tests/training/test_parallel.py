@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_cache import talking_cache
 from torch import nn
 
 from stages import cli
-from w2l.cache import Cache
-from w2l.errors import ConfigError
+from tests.helpers.tiny_cache import talking_cache
+from w2l.cache.store import Cache
+from w2l.core.errors import ConfigError
 from w2l.training.parallel import ALONE, is_first, joined, under_torchrun
 
 ROOT = Path(cli.__file__).parents[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2l.errors import TrainingError
+from w2l.core.errors import TrainingError
 from w2l.training.run_log import curves_of, read_lines, read_log, smooth, warnings_of
 
 

@@ -1,1 +1,1 @@
-"""What a sample is and where it is read from."""
+"""From folders of videos to batches of training samples."""

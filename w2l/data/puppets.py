@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.timing import FPS, SAMPLE_RATE
+from w2l.core.arrays import Image
+from w2l.core.timing import FPS, SAMPLE_RATE
 
-Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
 """Five points relative to the centre of the face, in half widths."""

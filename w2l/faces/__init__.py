@@ -1,1 +1,1 @@
-"""Faces: found, followed, cut out and put back."""
+"""Find, track, select and follow faces."""

@@ -4,10 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.faces.crop import alignment
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.floating]
+from w2l.core.arrays import Floats, Image
+from w2l.features.crop import alignment
 
 LOOK_SIDE = 12
 """Side in pixels of the aligned crop that stands for a look."""

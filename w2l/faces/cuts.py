@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from w2l.core.arrays import Image
 
 SMALL_WIDTH = 96
 """Width in pixels of the pictures that are compared; faces and camera noise hardly count at that size."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from w2l.faces.crop import Image
+from w2l.core.arrays import Image
 from w2l.faces.tracker import Track
 
 SHEET_COLUMNS = 4

@@ -4,13 +4,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from w2l.errors import CheckpointError
-from w2l.faces.onnx_session import open_session, run_session
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+from w2l.core.arrays import Floats, Image
+from w2l.core.errors import CheckpointError
+from w2l.models.onnx_session import open_session, run_session
 
 SIDE = 112
 """Rows and columns of an aligned face, pixels."""

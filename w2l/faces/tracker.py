@@ -9,10 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.faces import boxes as bx
+from w2l.core.arrays import Floats
 from w2l.faces.appearance import NO_LOOK, likenesses, typical
-
-Floats = NDArray[np.float64]
+from w2l.features import boxes as bx
 
 MAX_GAP_S = 1.0
 """Longest time without a detection that a track survives; the frames between are interpolated."""
@@ -169,7 +168,7 @@ def _fitness(scan: Scan, live: list[list[int]], fresh: NDArray[np.intp], frame_i
         return np.zeros((0, len(fresh)))
     last = scan.box[[chain[-1] for chain in live]]
     expected = np.stack([_expected(scan, chain, frame_idx) for chain in live])
-    overlap = np.maximum(bx.iou(last, scan.box[fresh]) * 0.9, bx.iou(expected, scan.box[fresh]))
+    overlap: Floats = np.maximum(bx.iou(last, scan.box[fresh]) * 0.9, bx.iou(expected, scan.box[fresh]))
     sides = np.sqrt(bx.area(last))[:, None] / np.maximum(np.sqrt(bx.area(scan.box[fresh])), 1e-9)[None]
     overlap[(sides > MAX_GROWTH) | (sides < 1 / MAX_GROWTH)] = 0.0
     overlap[overlap < MIN_OVERLAP] = 0.0

@@ -11,9 +11,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
+from w2l.core.timing import SAMPLE_RATE
 from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, stated_length, warn_of_damage
-from w2l.timing import SAMPLE_RATE
 
 MIN_GAP_S = 0.015
 """Sound that is missing for longer than this, in seconds (a lost packet is), is replaced by silence; less is jitter."""

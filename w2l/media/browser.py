@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.container import open_input, video_stream
 from w2l.media.encoders import Encoding

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.container import (
     MAX_GAP_S,
     Clock,

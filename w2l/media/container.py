@@ -11,7 +11,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
-from w2l.config import check_word
-from w2l.errors import ConfigError, MediaError
+from w2l.core.config import check_word
+from w2l.core.errors import ConfigError, MediaError
 from w2l.media.picture import HD_HEIGHT, LEFT_SITED, SPACE_OF, UNSAID, Colour, Matrix, Picture
 from w2l.media.priority import ordinary_threads
 from w2l.media.video import CONVERSION

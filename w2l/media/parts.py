@@ -14,9 +14,10 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 from numpy.typing import NDArray
 
-from w2l.errors import CacheError, MediaError
-from w2l.files import fingerprint, write_text
-from w2l.locks import claim
+from w2l.core.arrays import Floats
+from w2l.core.errors import CacheError, MediaError
+from w2l.core.files import fingerprint, write_text
+from w2l.core.locks import claim
 from w2l.media.container import ReadStats, packets
 from w2l.media.encoders import HEVC_TAG, SOFTWARE, Encoding, choose_encoder
 from w2l.media.picture import Colour, Picture
@@ -69,7 +70,7 @@ class Parts:
         width: int,
         height: int,
         fps: float,
-        times: NDArray[np.float64],
+        times: Floats,
         edges: Sequence[int],
         *,
         colour: Colour,
@@ -295,7 +296,7 @@ class PartWriter:
             raise short
 
 
-def _timestamps(times: NDArray[np.float64], unit: Fraction) -> NDArray[np.int64]:
+def _timestamps(times: Floats, unit: Fraction) -> NDArray[np.int64]:
     """Seconds in whole units that rise."""
     count = np.arange(len(times))
     rounded = np.rint(times / float(unit)).astype(np.int64)

@@ -1,18 +1,17 @@
 """Pictures between decoder and encoder: planar Y'CbCr 4:2:0 of which only redrawn regions ever become RGB."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.core.arrays import ALL, Floats, Image
+
 Plane = NDArray[Any]
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 
-ALL = slice(None)
 UNSAID = 2
 """The H.273 code point of a colour property that a file does not state."""
 LUMA_SHARES: dict[str, tuple[float, float]] = {
@@ -74,24 +73,6 @@ class Colour:
             return 0.0, top, float(2 ** (self.depth - 1)), top
         unit = 2.0 ** (self.depth - 8)
         return 16 * unit, 219 * unit, 128 * unit, 224 * unit
-
-
-class Canvas(Protocol):
-    """Something a face can be cut from and put back into, a region at a time."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-
-    def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
-        """A region as RGB, (rows, columns, 3)."""
-
-    def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "Canvas":
-        """A copy with `patch` (rows, columns, 3) RGB 0..255 in a region, as much as `weight` (rows, columns) says."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.arrays import Floats
+from w2l.core.errors import MediaError
 from w2l.media.coded import CodedFrame, CodedReader
 from w2l.media.container import Clock
 
@@ -26,7 +27,7 @@ MAX_UNKNOWN = 50
 """Frames in a row at unknown times after which a seek counts as failed."""
 
 
-def play(path: Path, times: NDArray[np.float64], source: Sequence[int] | NDArray[np.int64]) -> Iterator[CodedFrame]:
+def play(path: Path, times: Floats, source: Sequence[int] | NDArray[np.int64]) -> Iterator[CodedFrame]:
     """The frames of a video with the indices `source`, in that order, which may jump and run backwards.
 
     `times` (frames,) are those of all frames, as scanned: frames are known by them after a seek, so that a slice of a
@@ -50,7 +51,7 @@ def play(path: Path, times: NDArray[np.float64], source: Sequence[int] | NDArray
 class _Player:
     """Frames of one open video by index."""
 
-    def __init__(self, reader: CodedReader, times: NDArray[np.float64], holds: bool) -> None:
+    def __init__(self, reader: CodedReader, times: Floats, holds: bool) -> None:
         self._reader = reader
         self._times = times
         self._gaps = np.diff(times, prepend=-np.inf, append=np.inf)

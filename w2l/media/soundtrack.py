@@ -11,7 +11,7 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.audio import Resampler, sound_blocks, sound_stream
 from w2l.media.container import ReadStats, decode, open_input, packets
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.container import ReadStats, open_input, packets
 from w2l.media.soundtrack import Speech, inspect_speech, sound_packets, stream_tags
 from w2l.media.video import probe

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.core.arrays import Floats
 from w2l.media.player import play as play
 
 Extend = Literal["bounce", "loop", "hold"]
@@ -38,7 +39,7 @@ class Timeline:
 
     source: NDArray[np.int64]
     """(frames,) index of the source frame that each shows."""
-    times: NDArray[np.float64]
+    times: Floats
     """(frames,) seconds from the first picture at which each appears; rising."""
     end_s: float
     """When the last one ends, seconds."""
@@ -51,7 +52,7 @@ class Timeline:
         return len(self.source)
 
 
-def end_of(times: NDArray[np.float64], fps: float, stated_s: float = 0.0) -> float:
+def end_of(times: Floats, fps: float, stated_s: float = 0.0) -> float:
     """When a video whose frames appear at `times` (frames,) ends, in seconds: the last is shown for a mean period.
 
     At a variable rate it is shown till `stated_s`, seconds from the first, where that can be: `VideoInfo.end_s`.
@@ -62,7 +63,7 @@ def end_of(times: NDArray[np.float64], fps: float, stated_s: float = 0.0) -> flo
 
 
 def lay_out(
-    times: NDArray[np.float64],
+    times: Floats,
     end_s: float,
     fps: float,
     length_s: float,
@@ -106,7 +107,7 @@ def _n_frames(length_s: float, end_s: float, n_once: int, rate: float) -> int:
     return min(n_frames, n_once) if as_source else n_frames
 
 
-def _constant_rate(times: NDArray[np.float64], end_s: float, fps: float) -> float | None:
+def _constant_rate(times: Floats, end_s: float, fps: float) -> float | None:
     """The rate whose grid the times keep to, the stated one before the measured one; None for a variable rate."""
     measured = len(times) / end_s if end_s > 0 else fps
     for rate in (output_rate(fps, measured), float(Fraction(measured).limit_denominator(1001))):
@@ -115,7 +116,7 @@ def _constant_rate(times: NDArray[np.float64], end_s: float, fps: float) -> floa
     return None
 
 
-def _nearest(times: NDArray[np.float64], end_s: float, fps: float) -> NDArray[np.int64]:
+def _nearest(times: Floats, end_s: float, fps: float) -> NDArray[np.int64]:
     """For each frame of a constant rate, till the source ends, the source frame nearest to its time; ties go back."""
     grid = np.arange(max(1, int(np.ceil(end_s * fps - JITTER)))) / fps
     right = np.clip(np.searchsorted(times, grid), 1, max(len(times) - 1, 1))
@@ -132,7 +133,7 @@ def _again(n_frames: int, extend: Extend) -> NDArray[np.int64]:
     return np.concatenate([np.arange(n_frames - 2, 0, -1), np.arange(n_frames)])
 
 
-def _lay_out_uneven(times: NDArray[np.float64], end_s: float, length_s: float, extend: Extend) -> Timeline:
+def _lay_out_uneven(times: Floats, end_s: float, length_s: float, extend: Extend) -> Timeline:
     """`lay_out` of a variable rate: each frame lasts as long as in the source, backwards as forwards."""
     lasting_s = np.diff(times, append=max(end_s, float(times[-1]) + SHORTEST_S))
     once = np.flatnonzero(lasting_s >= SHORTEST_S)

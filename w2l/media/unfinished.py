@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from w2l.errors import MediaError
-from w2l.locks import is_alive
+from w2l.core.errors import MediaError
+from w2l.core.locks import is_alive
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """Endings that can be written."""

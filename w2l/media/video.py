@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.coded import CodedFrame as CodedFrame
 from w2l.media.coded import frame_times as frame_times
 from w2l.media.coded import read_coded as read_coded

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.errors import MediaError
 from w2l.media.encoders import Encoding, Shape, VideoEncoder, choose_encoder, rgb_colour
 from w2l.media.picture import Colour, Picture
 from w2l.media.soundtrack import inspect_speech

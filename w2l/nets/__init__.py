@@ -1,1 +1,1 @@
-"""Networks, and nothing but networks."""
+"""Networks, torch alone: no files, no settings, no losses."""

@@ -62,7 +62,7 @@ class ExpertDimensions:
 
     @property
     def columns(self) -> int:
-        """Mel columns heard with `n_frames` frames: 16 with five; see `w2l.data.windows.window_columns`."""
+        """Mel columns heard with `n_frames` frames: 16 with five; see `w2l.features.windows.window_columns`."""
         return -(-self.n_frames * COLUMNS_OF_FIVE // PUBLISHED_FRAMES)
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EYE_DISTANCE = 0.34
-"""Distance of the eyes in an aligned crop, in sides of the crop, see `w2l.faces.crop.TEMPLATE`."""
+"""Distance of the eyes in an aligned crop, in sides of the crop, see `w2l.features.crop.TEMPLATE`."""
 REGION_ROWS, REGION_COLUMNS = (0.5, 1.0), (1 / 6, 5 / 6)
 """The part of an aligned crop that is looked at, in sides."""
 GRID = (48, 64)

@@ -1,1 +1,1 @@
-"""The scorer: finds what is to be scored, measures it once, keeps the numbers, sums them up, and tells them."""
+"""Measure and compare lip sync: the score stage."""

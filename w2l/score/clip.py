@@ -8,18 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import MediaError
+from w2l.core.arrays import Image
+from w2l.core.errors import MediaError
+from w2l.core.timing import FPS, SAMPLES_PER_FRAME, WINDOW_FRAMES
 from w2l.faces.tracker import Scan
+from w2l.features.speech import speech_mel
 from w2l.media.audio import read_audio
 from w2l.media.container import ReadStats
 from w2l.media.video import Frame, VideoInfo, probe, read_frames
-from w2l.metrics.lse import lse_values
-from w2l.metrics.view import Hearing, Image, Measure, View
-from w2l.score.bench import Bench, Embedder, Embeddings, features_measure
-from w2l.score.data import ClipScore, Sample
 from w2l.score.faces import MeasuredFace, Shown, face_tracks, main_face, whole_frames
-from w2l.speech import speech_mel
-from w2l.timing import FPS, SAMPLES_PER_FRAME, WINDOW_FRAMES
+from w2l.score.metrics.lse import lse_values
+from w2l.score.metrics.view import Hearing, Measure, View
+from w2l.score.results import ClipScore, Sample
+from w2l.score.tools import Bench, Embedder, Embeddings, features_measure
 
 SAME_SHAPE = 0.01
 """Largest relative difference of the aspect of output and reference: beyond it they cannot be laid on each other."""

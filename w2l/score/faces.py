@@ -6,21 +6,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.data.windows import nearest_frames
-from w2l.errors import MediaError, NoFaceError
-from w2l.faces.crop import CropSpec, cut
+from w2l.core.arrays import Floats, Image
+from w2l.core.errors import MediaError, NoFaceError
+from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.faces.tracker import Scan, Track, link_tracks, smooth_track
+from w2l.features.crop import CropSpec, cut
+from w2l.features.windows import nearest_frames
 from w2l.media.coded import frame_times
-from w2l.metrics.sync import median_filter
-from w2l.timing import FPS, WINDOW_FRAMES
+from w2l.score.metrics.sync import median_filter
 
 STEADY_FRAMES = 13
 """Frames over which the SyncNet pipeline takes the median of a face's place and size."""
 STEADY_S = 0.12
 """Standard deviation, in seconds, of the Gaussian that steadies the face that pictures are measured on."""
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

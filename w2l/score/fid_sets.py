@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import CacheError
-from w2l.files import DAMAGED, read_array, write_atomic
-from w2l.metrics.columns import Column
-from w2l.metrics.fid import ENOUGH_CLIPS, FID_COLUMNS, LEAST_CLIPS, Features
-from w2l.metrics.frechet import Moments, extrapolate, frechet_distance
-from w2l.score.data import REAL
+from w2l.core.errors import CacheError
+from w2l.core.files import DAMAGED, read_array, write_atomic
+from w2l.score.metrics.columns import Column
+from w2l.score.metrics.fid import ENOUGH_CLIPS, FID_COLUMNS, LEAST_CLIPS, Features
+from w2l.score.metrics.frechet import Moments, extrapolate, frechet_distance
+from w2l.score.results import REAL
 
 
 def write_features(path: Path, features: Features) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from w2l.data.shapes import some
-from w2l.metrics.columns import Column
-from w2l.metrics.statistics import Comparison, Interval, Values, bootstrap_mean, compare
-from w2l.score.data import REAL, SHUFFLED, ClipScore, SystemScore
+from w2l.core.text import some
+from w2l.score.metrics.columns import Column
+from w2l.score.metrics.statistics import Comparison, Interval, Values, bootstrap_mean, compare
+from w2l.score.results import REAL, SHUFFLED, ClipScore, SystemScore
 
 Tracks = Mapping[str, Sequence[ClipScore]]
 """Clip -> its scores: one, or with variant `real` one for each face track."""

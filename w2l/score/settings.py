@@ -4,14 +4,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from w2l import packs
-from w2l.errors import ConfigError
-from w2l.faces.scanning import DetectSettings
-from w2l.metrics.columns import GROUPS, Group
-from w2l.metrics.embed import BATCH
-from w2l.metrics.fid import Region
-from w2l.metrics.sync import MAX_SHIFT
-from w2l.weights import SHIPPED
+from w2l.core.errors import ConfigError
+from w2l.core.timing import MAX_SHIFT
+from w2l.faces.scan import DetectSettings
+from w2l.models import packs
+from w2l.models.registry import SHIPPED
+from w2l.score.metrics.columns import GROUPS, Group
+from w2l.score.metrics.embed import BATCH
+from w2l.score.metrics.fid import Region
 
 Variant = Literal["face", "lrs", "real"]
 VARIANTS: dict[Variant, str] = {

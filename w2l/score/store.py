@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache import Cache
-from w2l.config import plain
-from w2l.errors import CacheError
-from w2l.files import DAMAGED, fingerprint, read_arrays, read_json, source_fingerprint, write_arrays, write_json
+from w2l.cache.store import Cache
+from w2l.core.config import plain
+from w2l.core.errors import CacheError
+from w2l.core.files import DAMAGED, fingerprint, read_arrays, read_json, source_fingerprint, write_arrays, write_json
 from w2l.score.clip import Measured
-from w2l.score.data import ClipScore, Sample
 from w2l.score.fid_sets import write_features
+from w2l.score.results import ClipScore, Sample
 from w2l.score.settings import ScoreSettings
 
 VERSION = 2

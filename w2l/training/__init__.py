@@ -1,1 +1,1 @@
-"""Losses, the training loop, checkpoints and validation."""
+"""Training: the loop, its guards and its tasks."""

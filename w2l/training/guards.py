@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from w2l.errors import ConfigError, TrainingError
+from w2l.core.errors import ConfigError, TrainingError
 
 logger = logging.getLogger(__name__)
 MOST_IN_A_ROW = 20

@@ -15,10 +15,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from w2l.errors import CacheError, ConfigError, TrainingError
-from w2l.files import write_text
-from w2l.locks import claim
-from w2l.training.checkpoint import ModelCard
+from w2l.core.errors import CacheError, ConfigError, TrainingError
+from w2l.core.files import write_text
+from w2l.core.locks import claim
+from w2l.models.checkpoint import ModelCard
 from w2l.training.guards import memory_told
 from w2l.training.parallel import ALONE, Ranks
 from w2l.training.run_folder import Progress, RunFolder, Stateful, clear_run, open_run

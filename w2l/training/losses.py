@@ -1,5 +1,8 @@
 """The loss terms of a generator, and what an expert's cosine costs as a probability; pure on tensors."""
 
+import math
+from typing import Literal, get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -71,7 +74,8 @@ def scattered(shares: Tensor) -> Tensor:
 def mouth_hill(size: int, rows: int) -> Tensor:
     """How much a pixel belongs to the mouth, 0..1, (rows, width): of the bottom `rows` of an aligned crop.
 
-    The mouth is where `w2l.faces.crop.TEMPLATE` puts it; the hill is a Gaussian as wide as an open mouth with the chin.
+    The mouth is where `w2l.features.crop.TEMPLATE` puts it; the hill is a Gaussian as wide as an open mouth
+    with the chin.
     """
     y = (torch.arange(size - rows, size) + 0.5) / size
     x = (torch.arange(size) + 0.5) / size
@@ -93,3 +97,13 @@ def around_mouth(size: int, rows: int) -> Tensor:
 def ramp(step: int, start: int, length: int) -> float:
     """0 before `start`, 1 from ``start + length`` on, linear between: how much of a weight applies."""
     return 1.0 if step >= start + length else max(0.0, (step - start) / max(length, 1))
+
+
+ObjectiveName = Literal["bce", "contrastive", "sigmoid"]
+
+
+OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
+
+
+CHANCE = math.log(2)
+"""What a choice between two costs who cannot tell them apart."""

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from w2l.errors import ConfigError, TrainingError
+from w2l.core.errors import ConfigError, TrainingError
 
 PATIENCE_S = 600.0
 """How long a process waits for the others before it gives up, in seconds."""

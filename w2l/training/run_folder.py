@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from w2l.errors import CacheError, ConfigError
-from w2l.files import TEMPORARY, fingerprint, write_text
-from w2l.training.board import FOLDER as BOARD
-from w2l.training.checkpoint import ModelCard, load_state, read_card, save_model, save_state
+from w2l.core.errors import CacheError, ConfigError
+from w2l.core.files import TEMPORARY, fingerprint, write_text
+from w2l.models.checkpoint import ModelCard, load_state, read_card, save_model, save_state
 from w2l.training.run_log import read_lines
 
 logger = logging.getLogger(__name__)
+BOARD = "tensorboard"
+"""Of the events, in the run's folder: ``tensorboard --logdir checkpoints`` shows all runs."""
 
 
 class Exporting(Protocol):

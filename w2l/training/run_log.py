@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.errors import TrainingError
+from w2l.core.errors import TrainingError
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Steps and values, each (points,)."""

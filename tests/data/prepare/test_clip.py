@@ -1,0 +1,303 @@
+"""From a clip to samples: every face of every shot, cut exactly, with its own sound."""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import w2l.data.prepare.cut
+from w2l.cache.store import Cache, Clip, TrackRow
+from w2l.core.arrays import Image
+from w2l.core.errors import ConfigError, MediaError
+from w2l.data.prepare.clip import Prepared, PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.prepare.gates import GateSettings
+from w2l.data.puppets import Puppet, babble, draw_face, openness
+from w2l.faces.detectors.base import Detection
+from w2l.features.crop import CropSpec, cut_from
+from w2l.features.mel import mel_spectrogram
+from w2l.features.windows import nearest_frames
+from w2l.media.audio import read_audio, write_wav
+from w2l.media.coded import read_coded
+from w2l.media.encoders import Encoding
+from w2l.media.video import probe, read_frames
+from w2l.media.writer import VideoWriter
+
+Face = tuple[float, float, float]
+"""Middle of a face, x and y, and its half width, in pixels."""
+TWO: tuple[Face, ...] = ((80.0, 90.0, 44.0), (240.0, 90.0, 44.0))
+ONE: tuple[Face, ...] = ((160.0, 90.0, 48.0),)
+ROOMS = {150: TWO, 60: ONE}
+"""Brightness of the wall -> who is in the room."""
+SPEC = CropSpec(smooth_s=0.0)
+
+
+class Usher:
+    """Knows who is in which room by the wall in the picture's corner, and counts the pictures."""
+
+    name = fingerprint = "usher"
+
+    def __init__(self) -> None:
+        self.n_shown = 0
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        self.n_shown += len(images)
+        return [[self._face(*face) for face in self._room(image)] for image in images]
+
+    @staticmethod
+    def _room(image: Image) -> tuple[Face, ...]:
+        wall = float(image[:8, :8].mean())
+        return next((faces for level, faces in ROOMS.items() if abs(wall - level) < 20), ())
+
+    @staticmethod
+    def _face(x: float, y: float, half: float) -> Detection:
+        points = draw_face(np.zeros((4, 4, 3), np.uint8), x, y, half)
+        return Detection(np.array([x - 0.8 * half, y - 0.9 * half, x + 0.8 * half, y + 1.1 * half]), 0.99, points)
+
+
+def make_video(path: Path, rooms: Sequence[tuple[int, int]], fps: float = 25.0) -> NDArray[np.float32]:
+    """A video of rooms (wall, frames); the first face in each talks, others keep still. Gives the sound."""
+    n_frames = sum(count for _, count in rooms)
+    wave = babble(n_frames / fps, seed=1)
+    write_wav(path.with_suffix(".wav"), wave)
+    mouths = openness(wave, fps).tolist()
+    speech = path.with_suffix(".wav")
+    with VideoWriter(path, 320, 180, fps, speech=speech, encoding=Encoding(crf=10)) as writer:
+        idx = 0
+        for wall, count in rooms:
+            for _ in range(count):
+                image = np.full((180, 320, 3), wall, np.uint8)
+                for place, (x, y, half) in enumerate(ROOMS.get(wall, ())):
+                    puppet = Puppet(wall=(wall,) * 3, skin=(215 - 40 * place, 170, 145))
+                    draw_face(image, x, y, half, mouths[min(idx, len(mouths) - 1)] if place == 0 else 0.2, puppet)
+                writer.write(image)
+                idx += 1
+    speech.unlink()
+    return wave
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people for 1.6 s, of whom the left one talks, then a cut to one who talks for 1.4 s."""
+    path = tmp_path_factory.mktemp("film") / "film.mkv"
+    make_video(path, [(150, 40), (60, 35)])
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Clip:
+    return Cache.open(tmp_path / "cache", create=True).clip("film")
+
+
+def prepare(
+    clip: Clip, path: Path, settings: PrepareSettings, detector: Usher | None = None, force: bool = False
+) -> Prepared:
+    """As the stage does it: the outcome is noted."""
+    who = detector or Usher()
+    prepared = prepare_clip(clip, path, who, settings, force)
+    mark = prepare_fingerprint(path, who, settings)
+    clip.note("preprocess", {"fingerprint": mark} | prepared.outcome, **prepared.facts)
+    return prepared
+
+
+def stored(clip: Clip, number: int, n_frames: int = 1) -> tuple[Image, NDArray[np.float32]]:
+    cache = Cache(clip.folder.parent.parent)
+    row = TrackRow(clip.id, number, n_frames, 0, "")
+    crops, mel = cache.load_track(row)
+    return np.asarray(crops[0 : len(crops)]), mel
+
+
+def contents(clip: Clip) -> dict[str, bytes]:
+    return {str(p.relative_to(clip.folder)): p.read_bytes() for p in clip.folder.rglob("*") if p.is_file()}
+
+
+def test_each_talking_face_of_each_shot_is_a_sample(clip: Clip, film: Path) -> None:
+    outcome = prepare(clip, film, PrepareSettings(SPEC)).outcome
+    assert [(track["first_frame"], track["n_frames"]) for track in outcome["tracks"]] == [(0, 40), (40, 35)]
+    assert [track["quality"]["n_faces"] for track in outcome["tracks"]] == [2, 1]
+    (still,) = outcome["rejected"]
+    assert (still["gate"], still["start_s"], still["end_s"]) == ("not speaking", 0.0, 1.6)
+    assert sorted(path.name for path in (clip.folder / "tracks").iterdir()) == ["0", "1"]
+
+
+def test_crops_and_sound_are_those_of_the_track(clip: Clip, film: Path) -> None:
+    prepare(clip, film, PrepareSettings(SPEC))
+    frames = list(read_coded(film))
+    wave = read_audio(film, origin_s=probe(film).start_s)
+    for number, (first, count, face) in enumerate([(0, 40, TWO[0]), (40, 35, ONE[0])]):
+        crops, mel = stored(clip, number)
+        seen = Usher._face(*face)
+        expected = [cut_from(frame.picture, seen.box, seen.points, SPEC) for frame in frames[first : first + count]]
+        assert np.array_equal(crops, np.stack(expected))
+        assert np.array_equal(mel, mel_spectrogram(wave[first * 640 : (first + count) * 640]))
+
+
+def test_all_faces_come_with_the_gate_open_and_none_of_two_with_it_closed(clip: Clip, film: Path) -> None:
+    everyone = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(min_mouth=-1.0))).outcome
+    assert [track["first_frame"] for track in everyone["tracks"]] == [0, 0, 40]
+    alone = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(one_face=True))).outcome
+    assert [track["first_frame"] for track in alone["tracks"]] == [40]
+    assert [track["gate"] for track in alone["rejected"]] == ["several faces"] * 2
+    assert [path.name for path in (clip.folder / "tracks").iterdir()] == ["0"]
+
+
+def test_long_tracks_are_split_evenly_and_lose_nothing(tmp_path: Path, clip: Clip) -> None:
+    video = tmp_path / "long.mkv"
+    make_video(video, [(60, 110)])
+    whole = prepare(clip, video, PrepareSettings(SPEC)).outcome
+    crops, _ = stored(clip, 0)
+    assert len(whole["tracks"]) == 1
+    parts = prepare(clip, video, PrepareSettings(SPEC, max_track_s=2.0)).outcome["tracks"]
+    assert [part["n_frames"] for part in parts] == [37, 37, 36]
+    assert np.array_equal(np.concatenate([stored(clip, number)[0] for number in range(3)]), crops)
+    with pytest.raises(ConfigError, match="at least twice"):
+        PrepareSettings(max_track_s=1.5)
+
+
+@pytest.mark.parametrize("fps", [60.0, 20.0])
+def test_other_rates_come_at_25_fps_by_their_times(tmp_path: Path, clip: Clip, fps: float) -> None:
+    video = tmp_path / "rate.mkv"
+    make_video(video, [(60, round(1.6 * fps))], fps)
+    (track,) = prepare(clip, video, PrepareSettings(SPEC)).outcome["tracks"]
+    assert track["n_frames"] == 40
+    frames = list(read_coded(video))
+    wanted = nearest_frames(np.array([frame.time_s for frame in frames]), 25)
+    seen = Usher._face(*ONE[0])
+    expected = [cut_from(frames[idx].picture, seen.box, seen.points, SPEC) for idx in wanted]
+    assert np.array_equal(stored(clip, 0)[0], np.stack(expected))
+
+
+def test_crops_that_do_not_fit_into_memory_are_the_same(
+    clip: Clip, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(clip, film, PrepareSettings(SPEC))
+    before = contents(clip)
+    monkeypatch.setattr(w2l.data.prepare.cut, "IN_MEMORY", 1000)
+    prepare(clip, film, PrepareSettings(SPEC), force=True)
+    assert contents(clip) == before
+
+
+@pytest.mark.parametrize("gates", [
+    GateSettings(min_face_px=20.0), GateSettings(min_mouth=0.012), GateSettings(max_yaw=20.0, min_sharpness=0.01),
+    GateSettings(one_face=True), GateSettings(min_mouth=-1.0), GateSettings(max_silent=0.001),
+    GateSettings(min_face_px=500.0), GateSettings(min_track_s=1.5),
+], ids=str)  # fmt: skip
+def test_other_gates_give_what_a_fresh_run_gives_without_a_new_search(
+    clip: Clip, film: Path, tmp_path: Path, gates: GateSettings
+) -> None:
+    usher = Usher()
+    prepare(clip, film, PrepareSettings(SPEC), usher)
+    n_shown = usher.n_shown
+    prepare(clip, film, PrepareSettings(SPEC, gates=gates), usher)
+    assert usher.n_shown == n_shown
+    fresh = Cache.open(tmp_path / "fresh", create=True).clip("film")
+    prepare(fresh, film, PrepareSettings(SPEC, gates=gates))
+    assert contents(clip) == contents(fresh)
+    prepare(clip, film, PrepareSettings(SPEC), usher)
+    prepare(fresh, film, PrepareSettings(SPEC), usher)
+    assert contents(clip) == contents(fresh)
+
+
+def test_other_gates_leave_crops_alone_where_the_same_tracks_pass(
+    clip: Clip, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = PrepareSettings(SPEC)
+    before = prepare(clip, film, settings).outcome
+    monkeypatch.setattr("w2l.data.prepare.clip.read_audio", None)  # neither sound nor picture is opened
+    monkeypatch.setattr("w2l.data.prepare.clip.probe", None)
+    after = prepare(clip, film, replace(settings, gates=GateSettings(min_face_px=30.0, min_mouth=0.012))).outcome
+    assert after["tracks"] == before["tracks"]
+    assert after["rejected"] == [before["rejected"][0] | {"reason": after["rejected"][0]["reason"]}]
+    assert "less than 0.012" in after["rejected"][0]["reason"]
+
+
+def test_a_clip_without_a_kept_track_says_which_gate_and_where(clip: Clip, film: Path) -> None:
+    outcome = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(min_face_px=500.0))).outcome
+    assert (outcome["outcome"], outcome["gate"], outcome["tracks"]) == ("set aside", "small face", [])
+    said = "small face: from 0.0 s on the face is 79 px wide, less than 500 px (3 face tracks rejected)"
+    assert said in outcome["reason"]
+    assert not (clip.folder / "tracks").exists()
+
+
+def test_media_that_cannot_be_used_have_a_word_and_a_reason(clip: Clip, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    make_video(tmp_path / "room.mkv", [(220, 30)])
+    make_video(tmp_path / "blink.mkv", [(220, 30), (60, 3)])
+    with VideoWriter(tmp_path / "mute.mkv", 64, 48, 25) as writer:
+        for _ in range(30):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    for name, gate in [
+        ("empty.mp4", "unreadable"), ("room.mkv", "no face"), ("mute.mkv", "no sound"), ("gone.mkv", "unreadable"),
+        ("blink.mkv", "no face"),
+    ]:  # fmt: skip
+        outcome = prepare(clip, tmp_path / name, PrepareSettings(SPEC)).outcome
+        assert (outcome["outcome"], outcome["gate"]) == ("set aside", gate), name
+        assert name in outcome["reason"]
+        assert "\n" not in outcome["reason"]
+        assert not (clip.folder / "tracks").exists()
+
+
+def test_a_video_that_cannot_be_read_now_is_not_set_aside_for_ever(
+    clip: Clip, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        except PermissionError as error:
+            raise MediaError(f"{path}: not readable") from error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("w2l.data.prepare.clip.probe", refuse)
+        with pytest.raises(MediaError, match="not readable"):
+            prepare_clip(clip, film, Usher(), PrepareSettings(SPEC))
+    assert clip.outcome("preprocess") == {}
+    assert prepare(clip, film, PrepareSettings(SPEC)).outcome["outcome"] == "done"
+
+
+@pytest.mark.parametrize("where", ["dev/aac/id00012/x", "dev/mp4/id00012/x"])
+def test_a_video_without_sound_has_that_of_the_file_beside_it(clip: Clip, tmp_path: Path, where: str) -> None:
+    video, sound = tmp_path / "dev/mp4/id00012/x/00001.mp4", tmp_path / where / "00001.wav"
+    for path in (video, sound):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    wave = make_video(tmp_path / "both.mkv", [(60, 35)])
+    with VideoWriter(video, 320, 180, 25, encoding=Encoding(crf=10)) as writer:
+        for frame in read_frames(tmp_path / "both.mkv"):
+            writer.write(frame.image)
+    settings = PrepareSettings(SPEC)
+    mute, mark = prepare(clip, video, settings).outcome, prepare_fingerprint(video, Usher(), settings)
+    assert (mute["outcome"], mute["gate"]) == ("set aside", "no sound")
+    write_wav(sound, wave)
+    assert prepare_fingerprint(video, Usher(), settings) != mark
+    found = prepare(clip, video, settings)
+    assert ([track["n_frames"] for track in found.outcome["tracks"]], found.facts["sound"]) == ([35], str(sound))
+    np.testing.assert_array_equal(stored(clip, 0, 35)[1], mel_spectrogram(read_audio(sound)[: 35 * 640]))
+    mark = prepare_fingerprint(video, Usher(), settings)
+    write_wav(sound, wave[:8000])
+    assert prepare_fingerprint(video, Usher(), settings) != mark
+    assert prepare(clip, tmp_path / "both.mkv", settings).facts["sound"] == ""
+
+
+def test_in_long_videos_a_fade_through_black_parts_two_people_at_one_place(tmp_path: Path, clip: Clip) -> None:
+    video = tmp_path / "fade.mkv"
+    write_wav(tmp_path / "s.wav", babble(4.0, seed=2))
+    gains = [1.0] * 40 + np.linspace(1, 0, 10).tolist() + np.linspace(0, 1, 10).tolist() + [1.0] * 40
+    with VideoWriter(video, 320, 180, 25, speech=tmp_path / "s.wav", encoding=Encoding(crf=10)) as writer:
+        for gain in gains:
+            image = np.full((180, 320, 3), 60, np.uint8)
+            draw_face(image, *ONE[0], mouth=0.5)
+            writer.write((image * gain).astype(np.uint8))
+
+    class Everywhere(Usher):
+        @staticmethod
+        def _room(image: Image) -> tuple[Face, ...]:
+            return ONE
+
+    short = prepare(clip, video, PrepareSettings(SPEC), Everywhere()).outcome
+    long = prepare(clip, video, PrepareSettings(SPEC, long_s=2.0), Everywhere()).outcome
+    assert len(short["tracks"]) == 1
+    first, second = long["tracks"]
+    assert abs(second["first_frame"] - 50) <= 3
+    assert first["n_frames"] + second["n_frames"] == short["tracks"][0]["n_frames"]

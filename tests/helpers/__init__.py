@@ -1,0 +1,1 @@
+"""Media, caches and runs that several tests make."""

@@ -1,0 +1,210 @@
+"""The crops of one track on disk: raw and memory-mapped, or as JPEG pictures in one file with a table of their places.
+
+    frames.npy     (frames, height, width, 3) uint8 RGB: nothing is lost, and a window costs only its bytes
+    frames.jpegs   MAGIC, the pictures one after the other, the table (where each begins, and the last one ends), a tail
+
+Both are written as the frames come, under a temporary name, and read by slices.
+"""
+
+import contextlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.errors import CacheError
+from w2l.core.files import DAMAGED, TEMPORARY, read_array
+
+Store = Literal["raw", "jpeg"]
+STORES: tuple[str, ...] = get_args(Store)
+"""How crops can be stored."""
+FILES = {"raw": "frames.npy", "jpeg": "frames.jpegs"}
+QUALITY = 95
+"""JPEG quality; colour is kept at full resolution (4:4:4), as lips differ from skin by colour."""
+MAGIC = b"W2LJPEG1"
+TAIL = struct.Struct("<4qI8s")
+"""End of a JPEG store: frames, height, width, place of the table, CRC-32 of the table, MAGIC."""
+
+
+class Crops(Protocol):
+    """The crops of a track; only what is sliced is read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, height, width, 3)"""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    def __getitem__(self, where: slice, /) -> NDArray[np.uint8]:
+        """Frames ``[first:end]`` as uint8 RGB (frames, height, width, 3)."""
+
+
+class JpegCrops:
+    """Crops of a JPEG store; pictures are decoded when they are asked for."""
+
+    def __init__(self, path: Path, data: NDArray[np.uint8], ends: NDArray[np.int64], size: tuple[int, int]) -> None:
+        """`ends`: (frames + 1,) where each picture begins in `data`, and the last one ends."""
+        self._path, self._data, self._ends, self._size = path, data, ends, size
+
+    @classmethod
+    def open(cls, path: Path) -> "JpegCrops":
+        """Opens a store; ValueError or OSError when it is damaged."""
+        data: NDArray[np.uint8] = np.asarray(np.memmap(path, np.uint8, mode="r"))
+        if len(data) < len(MAGIC) + TAIL.size or data[: len(MAGIC)].tobytes() != MAGIC:
+            raise ValueError("no store of JPEG pictures")
+        n_frames, height, width, place, crc, magic = TAIL.unpack(data[-TAIL.size :].tobytes())
+        table = data[place : -TAIL.size].tobytes()
+        if magic != MAGIC or len(table) != 8 * (n_frames + 1) or zlib.crc32(table) != crc:
+            raise ValueError("its table is damaged")
+        return cls(path, data, np.frombuffer(table, "<i8"), (height, width))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, height, width, 3)"""
+        return (len(self), *self._size, 3)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pictures on disk."""
+        return int(self._ends[-1] - self._ends[0])
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._ends) - 1
+
+    def __getitem__(self, where: slice, /) -> NDArray[np.uint8]:
+        """Frames ``[first:end]``; CacheError when one is damaged."""
+        chosen = range(*where.indices(len(self)))
+        frames = np.empty((len(chosen), *self._size, 3), np.uint8)
+        for frame, number in zip(frames, chosen):
+            picture = cv2.imdecode(self._data[self._ends[number] : self._ends[number + 1]], cv2.IMREAD_COLOR)
+            if picture is None or picture.shape != frame.shape:
+                raise damaged(self._path, f"picture {number} is damaged")
+            cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=frame)
+        return frames
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        """All frames."""
+        return self[:]
+
+    def after(self, n_frames: int) -> "JpegCrops":
+        """The crops without the first `n_frames`; decodes nothing."""
+        return JpegCrops(self._path, self._data, self._ends[n_frames:], self._size)
+
+
+def damaged(path: Path, why: object) -> CacheError:
+    """What is raised for a track that cannot be read."""
+    return CacheError(f"track {path} cannot be read ({why}); run w2l preprocess --force")
+
+
+def open_crops(folder: Path) -> Crops:
+    """The crops of the track in `folder`, whichever way they are stored; CacheError when damaged or missing."""
+    jpegs = folder / FILES["jpeg"]
+    try:
+        if jpegs.exists():
+            return JpegCrops.open(jpegs)
+        return read_array(folder / FILES["raw"], mapped=True)
+    except DAMAGED as error:
+        raise damaged(folder, error) from error
+
+
+def skip(crops: Crops, n_frames: int) -> Crops:
+    """The crops without the first `n_frames`; reads nothing."""
+    if not n_frames:
+        return crops
+    return crops.after(n_frames) if isinstance(crops, JpegCrops) else crops[n_frames:]
+
+
+class CropWriter:
+    """Takes the frames of one track; made by `write_crops`."""
+
+    def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, ...], store: Store) -> None:
+        self._file, self._path, self.shape, self._store = file, path, shape, store
+        self.written = 0
+        """Frames so far."""
+        self._ends = [len(MAGIC)]
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Adds the next crop (height, width, 3); CacheError when it is of another shape or the disk is full."""
+        if frame.shape != self.shape[1:]:
+            raise CacheError(f"a crop has shape {frame.shape}, not {self.shape[1:]}")
+        with _one_line(self._path):
+            if self._store == "raw":
+                self._file.write(np.ascontiguousarray(frame).data)
+            else:
+                self._ends.append(self._ends[-1] + self._file.write(encode(frame)))
+        self.written += 1
+
+    def begin(self) -> None:
+        """Writes what comes before the frames."""
+        with _one_line(self._path):
+            if self._store == "raw":
+                header = {"descr": "|u1", "fortran_order": False, "shape": self.shape}
+                np.lib.format.write_array_header_1_0(self._file, header)
+            else:
+                self._file.write(MAGIC)
+
+    def finish(self) -> None:
+        """Writes what comes after them, to the disk; CacheError when there were fewer or more than announced."""
+        if self.written != self.shape[0]:
+            raise CacheError(f"{self.written} of {self.shape[0]} crops could be made")
+        with _one_line(self._path):
+            if self._store == "jpeg":
+                table = np.array(self._ends, "<i8").tobytes()
+                tail = TAIL.pack(*self.shape[:3], self._ends[-1], zlib.crc32(table), MAGIC)
+                self._file.write(table + tail)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+@contextlib.contextmanager
+def write_crops(folder: Path, shape: tuple[int, ...], store: Store = "raw") -> Iterator[CropWriter]:
+    """Context manager: takes the frames of a track, ``shape`` (frames, height, width, 3), as they come.
+
+    The file appears in `folder` when the context ends well, and any other store of the track goes. For the process
+    that holds the clip. Raises CacheError when the disk is full or the number of frames is wrong.
+    """
+    path = folder / FILES[store]
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with _one_line(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = temporary.open("wb")
+        try:
+            writer = CropWriter(file, path, shape, store)
+            writer.begin()
+            yield writer
+            writer.finish()
+        finally:
+            with contextlib.suppress(OSError):  # where the disk is full, closing fails, too
+                file.close()
+        with _one_line(path):
+            temporary.replace(path)
+            for other in set(FILES.values()) - {path.name}:
+                (folder / other).unlink(missing_ok=True)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def encode(frame: NDArray[np.uint8]) -> bytes:
+    """A crop as JPEG."""
+    how = [
+        cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    ]  # fmt: skip
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), how)[1])
+
+
+@contextlib.contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error.strerror or error}; check space and permissions") from error

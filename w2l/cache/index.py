@@ -1,0 +1,270 @@
+"""The index of a cache: one row a kept track, in columns, so that a million of them open in a second.
+
+Numbers are arrays; words (clips, splits, speakers) are numbers into tables of distinct words. A row becomes an object
+only when it is asked for.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.files import fingerprint, read_arrays
+
+FORMAT = 2
+"""Version of the file; one of another version is built anew."""
+NUMBERS = ("track", "n_frames", "n_columns", "offset")
+WORDS = ("clip", "split", "speaker", "status", "crop")
+"""Columns; `crop` is how the track was cut, as JSON."""
+
+
+@dataclass(frozen=True)
+class TrackRow:
+    """One kept track of a clip."""
+
+    clip: str
+    track: int
+    """Number of its folder within the clip."""
+    n_frames: int
+    n_columns: int
+    """Mel columns."""
+    split: str
+    speaker: str = ""
+    """Empty when unknown."""
+    offset: int = 0
+    """Video frames by which the sound runs ahead of the picture, as the audit found: face i has sound i - offset."""
+    status: str = ""
+    """Empty when usable, else why the audit set it aside."""
+
+
+class Words(Sequence[str]):
+    """Distinct words, as UTF-8 in one piece with the place where each one ends."""
+
+    def __init__(self, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
+        self.text, self.ends = text, ends
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> "Words":
+        """From any strings; half characters of file names that are no UTF-8 survive."""
+        coded = [word.encode("utf-8", "surrogatepass") for word in words]
+        ends = np.cumsum([len(word) for word in coded], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(coded), np.uint8), ends)
+
+    def __len__(self) -> int:
+        """Number of words."""
+        return len(self.ends)
+
+    def __iter__(self) -> Iterator[str]:
+        """All words."""
+        text, begin = self.text.tobytes(), 0
+        for end in self.ends.tolist():
+            yield text[begin:end].decode("utf-8", "surrogatepass")
+            begin = end
+
+    def some(self, numbers: NDArray[np.integer[Any]]) -> dict[int, str]:
+        """The words of these numbers, which must be distinct."""
+        if len(numbers) < len(self) // 4:
+            return {number: self[number] for number in numbers.tolist()}
+        words = list(self)
+        return {number: words[number] for number in numbers.tolist()}
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[str]: ...
+    def __getitem__(self, number: int | slice) -> str | list[str]:
+        """One word, or some."""
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
+        begin = int(self.ends[number - 1]) if number else 0
+        return self.text[begin : int(self.ends[number])].tobytes().decode("utf-8", "surrogatepass")
+
+
+class Rows(Sequence[TrackRow]):
+    """Rows of the index: a sequence of `TrackRow`, with its columns as arrays for what must be quick."""
+
+    def __init__(self, numbers: Mapping[str, NDArray[np.int32]], words: Mapping[str, Words]) -> None:
+        """`numbers`: a column for each of `NUMBERS` and, of numbers into `words`, for each of `WORDS`."""
+        self._numbers, self._words = dict(numbers), dict(words)
+
+    @classmethod
+    def of(cls, rows: Iterable[TrackRow]) -> "Rows":
+        """From single rows."""
+        if isinstance(rows, Rows):
+            return rows
+        builder = Builder()
+        for row in rows:
+            builder.add(row)
+        return builder.finish()
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._numbers["track"])
+
+    @overload
+    def __getitem__(self, number: int) -> TrackRow: ...
+    @overload
+    def __getitem__(self, number: slice) -> "Rows": ...
+    def __getitem__(self, number: int | slice) -> "TrackRow | Rows":
+        """One row, or some."""
+        if isinstance(number, slice):
+            return self.select(np.arange(len(self))[number])
+        values: dict[str, Any] = {name: int(self._numbers[name][number]) for name in NUMBERS}
+        values |= {name: self._words[name][int(self._numbers[name][number])] for name in WORDS if name != "crop"}
+        return TrackRow(**values)
+
+    def __iter__(self) -> Iterator[TrackRow]:
+        """All rows."""
+        return (self[number] for number in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence holds equal rows in the same order."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip_longest(self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """The first rows."""
+        return f"Rows({len(self)} rows: {', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''})"
+
+    def __add__(self, other: "Rows") -> "Rows":
+        """These rows, then the others."""
+        numbers = {name: np.concatenate([self._numbers[name], other._numbers[name]]) for name in NUMBERS}
+        words: dict[str, Words] = {}
+        for name in WORDS:
+            known = {word: number for number, word in enumerate(self._words[name])}
+            moved = [known.setdefault(word, len(known)) for word in other._words[name]]
+            theirs = np.array(moved, np.int32)[other._numbers[name]] if moved else other._numbers[name]
+            numbers[name], words[name] = np.concatenate([self._numbers[name], theirs]), Words.of(known)
+        return Rows(numbers, words)
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.integer[Any]]) -> "Rows":
+        """The rows of a mask, or of row numbers; shares the tables of words."""
+        return Rows({name: column[which] for name, column in self._numbers.items()}, self._words)
+
+    def of_clips(self, order: Mapping[str, int]) -> "Rows":
+        """The rows whose clips are in `order`, in that order."""
+        places = np.array([order.get(clip, -1) for clip in self._words["clip"]], np.int64)
+        if not len(places):
+            return self
+        of_row = places[self._numbers["clip"]]
+        which = np.flatnonzero(of_row >= 0)
+        return self.select(which[np.argsort(of_row[which], kind="stable")])
+
+    def numbers(self, column: str) -> NDArray[np.int32]:
+        """(rows,): a column of `NUMBERS`, or of `WORDS` as numbers that are equal where the words are."""
+        return self._numbers[column]
+
+    def words(self, column: str) -> list[str]:
+        """The word of every row."""
+        table = self._used(column)
+        return [table[number] for number in self._numbers[column].tolist()]
+
+    def distinct(self, column: str) -> list[str]:
+        """The words that occur in a column, sorted."""
+        return sorted(self._used(column).values())
+
+    def has(self, column: str, *words: str) -> NDArray[np.bool_]:
+        """(rows,): where a column is one of `words`."""
+        asked = set(words)
+        wanted = [number for number, word in self._used(column).items() if word in asked]
+        return np.isin(self._numbers[column], wanted)
+
+    def _used(self, column: str) -> dict[int, str]:
+        return self._words[column].some(np.unique(self._numbers[column]))
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """(rows,): what the audit did not set aside."""
+        return self.has("status", "")
+
+    def counts(self, column: str) -> dict[str, int]:
+        """How many rows each word of a column has; the commonest first."""
+        numbers, counts = np.unique(self._numbers[column], return_counts=True)
+        found = dict(zip(self._words[column].some(numbers).values(), counts.tolist()))
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    def write(self, file: BinaryIO) -> None:
+        """Writes an npz file; equal rows make equal bytes, whatever they were selected from."""
+        arrays: dict[str, NDArray[Any]] = {"format": np.array(FORMAT)}
+        for name in NUMBERS:
+            arrays[name] = self._numbers[name]
+        for name in WORDS:
+            used, codes = np.unique(self._numbers[name], return_inverse=True)
+            words = list(self._words[name].some(used).values())
+            order = sorted(range(len(words)), key=words.__getitem__)
+            place = np.empty(len(words), np.int32)
+            place[order] = np.arange(len(words), dtype=np.int32)
+            table = Words.of(words[number] for number in order)
+            arrays |= {name: place[codes], f"{name}_text": table.text, f"{name}_ends": table.ends}
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, path: Path) -> "Rows":
+        """Reads what `write` wrote; raises one of `w2l.core.files.DAMAGED` when it is not that."""
+        arrays = read_arrays(path)
+        if int(arrays["format"]) != FORMAT:
+            raise ValueError(f"index of format {arrays['format']}")
+        words = {name: Words(arrays[f"{name}_text"], arrays[f"{name}_ends"]) for name in WORDS}
+        return cls({name: arrays[name] for name in (*NUMBERS, *WORDS)}, words)
+
+
+class Builder:
+    """Collects rows."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, list[int]] = {name: [] for name in (*NUMBERS, *WORDS)}
+        self._words: dict[str, dict[str, int]] = {name: {} for name in WORDS}
+
+    def add(self, row: TrackRow, crop: str = "") -> None:
+        """Adds a row, cut as `crop` says."""
+        for name in NUMBERS:
+            self._numbers[name].append(getattr(row, name))
+        for name in WORDS:
+            word = crop if name == "crop" else getattr(row, name)
+            known = self._words[name]
+            self._numbers[name].append(known.setdefault(word, len(known)))
+
+    def finish(self) -> Rows:
+        """The rows."""
+        numbers = {name: np.array(column, np.int32) for name, column in self._numbers.items()}
+        return Rows(numbers, {name: Words.of(words) for name, words in self._words.items()})
+
+
+def cut_of(outcome: Mapping[str, Any]) -> Any:
+    """What the tracks of preprocess's `outcome` were cut from and where: an audit counts while it stays the same.
+
+    Other gates that keep the same tracks leave it alone; records of older versions tell by their fingerprint.
+    """
+    if "crops_mark" not in outcome:
+        return outcome.get("fingerprint")
+    tracks = outcome.get("tracks", [])
+    return fingerprint(outcome["crops_mark"], [(facts.get("first_frame"), facts.get("n_frames")) for facts in tracks])
+
+
+def rows_of(clip_id: str, record: Mapping[str, Any]) -> Iterator[tuple[TrackRow, str]]:
+    """The rows of one clip's record, each with its crop as JSON; records of older versions lack some facts."""
+    stages = record.get("stages", {})
+    outcome = stages.get("preprocess", {})
+    found = outcome.get("tracks", [])
+    audit = stages.get("audit", {})
+    audited = audit.get("tracks", [])
+    if len(audited) != len(found) or audit.get("of") != cut_of(outcome):
+        audited = [{}] * len(found)  # none, or of tracks that were cut anew since
+    crop = json.dumps(outcome.get("crop", {}), sort_keys=True)
+    split, speaker = str(record.get("split") or ""), str(record.get("speaker") or "")
+    for number, (facts, verdict) in enumerate(zip(found, audited)):
+        word = verdict.get("verdict", "kept")
+        offset = int(verdict.get("offset", 0)) if word == "shifted" else 0
+        status = str(verdict.get("reason") or "set aside by the audit") if word == "set aside" else ""
+        row = TrackRow(clip_id, number, facts["n_frames"], facts["n_columns"], split, speaker, offset, status)
+        yield row, crop

@@ -1,0 +1,345 @@
+"""The cache on disk: the only module that knows its files, versions, index and claims.
+
+    cache.json                              format version
+    clips/<clip-id>/clip.json               source, what is known of it, and per stage a fingerprint and an outcome
+    clips/<clip-id>/faces.npz               detections of one detector
+    clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG pictures, see `w2l.cache.crops`
+    clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; mfcc.npy (13, columns) beside it for a judge
+    index.npz                               one row a track, see `w2l.cache.index`; absent while stale
+    index.old.npz                           the last one, while stale: spares reading the clips that it knows again
+    checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/
+    runs/<name>.json                        what `sync` made, for `score`
+    scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.score.store`
+    models/<name>.safetensors               imported models; models/<pack>/ fetched ones
+
+Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.crops import Crops, CropWriter, Store, damaged, open_crops, write_crops
+from w2l.cache.index import Builder, Rows, rows_of
+from w2l.cache.index import TrackRow as TrackRow
+from w2l.core.errors import CacheError, ConfigError
+from w2l.core.files import (
+    DAMAGED,
+    TEMPORARY,
+    fingerprint,
+    read_array,
+    read_json,
+    remove_leftovers,
+    write_atomic,
+    write_json,
+)
+from w2l.core.locks import claim
+
+FORMAT = 1
+INDEX = "index.npz"
+OLD_INDEX = "index.old.npz"
+UNSURE_NS = 2_000_000_000
+"""A clip that changed so shortly before the index was begun, in nanoseconds, is read again: disks round times."""
+
+
+def default_root() -> Path:
+    """``$W2L_CACHE``, else ``w2l-cache`` in the working directory."""
+    return Path(os.environ.get("W2L_CACHE") or "w2l-cache")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip's folder."""
+
+    id: str
+    folder: Path
+
+    @property
+    def faces(self) -> Path:
+        """Where the detections are kept."""
+        return self.folder / "faces.npz"
+
+    def record(self) -> dict[str, Any]:
+        """The content of clip.json; empty when the clip is new."""
+        path = self.folder / "clip.json"
+        return read_json(path) if path.exists() else {}
+
+    def outcome(self, stage: str) -> dict[str, Any]:
+        """What `stage` noted about this clip: fingerprint, outcome, reason; empty when it never finished."""
+        outcome = self.record().get("stages", {}).get(stage, {})
+        return outcome if isinstance(outcome, dict) else {}
+
+    def note(self, stage: str, outcome: Mapping[str, Any], **facts: Any) -> None:
+        """Records that `stage` has finished with this clip; written last, so that what it names is there."""
+        record = self.record()
+        record.update(facts, id=self.id)
+        record.setdefault("stages", {})[stage] = dict(outcome)
+        write_json(self.folder / "clip.json", record)
+
+    @property
+    def lock(self) -> Path:
+        """Where a process that works on the clip says so."""
+        return self.folder / ".lock"
+
+    def claim(self) -> AbstractContextManager[bool]:
+        """Context manager: True inside when this process may work on the clip, False when another one does."""
+        return claim(self.lock)
+
+    def reopen(self, stage: str) -> None:
+        """Forgets that `stage` has finished, then removes all tracks: who is killed now leaves a clip to be done."""
+        record = self.record()
+        if record.get("stages", {}).pop(stage, None) is not None:
+            write_json(self.folder / "clip.json", record)
+        self.clear_tracks()
+
+    def clear_tracks(self) -> None:
+        """Removes all tracks and what a killed process left half-written; for the process that holds the clip."""
+        shutil.rmtree(self.folder / "tracks", ignore_errors=True)
+        self.clear_leftovers()
+
+    def clear_leftovers(self) -> None:
+        """Removes half-written files beside clip.json; for the process that holds the clip."""
+        for left in self.folder.glob(f"{TEMPORARY}*"):
+            left.unlink(missing_ok=True)
+
+    def write_track(
+        self,
+        number: int,
+        frames: Iterable[NDArray[np.uint8]],
+        shape: tuple[int, ...],
+        sounds: Mapping[str, NDArray[np.float32]],
+        store: Store = "raw",
+    ) -> None:
+        """Writes the crops of track `number` as they come; see `open_track`."""
+        with self.open_track(number, shape, store, sounds) as track:
+            for frame in frames:
+                track.write(frame)
+
+    @contextmanager
+    def open_track(
+        self, number: int, shape: tuple[int, ...], store: Store, sounds: Mapping[str, NDArray[np.float32]]
+    ) -> Iterator[CropWriter]:
+        """Context manager that takes the crops of track `number`, one `write(frame)` each; several may be open at once.
+
+        `shape` is (frames, height, width, 3). When the context ends well, the crops are in their place, with `sounds`
+        beside them: mel (80, columns) and, for crops of a judge, mfcc (13, columns). What another store held is gone.
+        Raises CacheError when the number or the shape of the crops is wrong, or the disk is full.
+        """
+        folder = self.folder / "tracks" / str(number)
+        with write_crops(folder, shape, store) as writer:
+            yield writer
+        for name, sound in sounds.items():
+            write_atomic(folder / f"{name}.npy", functools.partial(np.save, arr=sound))
+
+
+@dataclass(frozen=True)
+class Cache:
+    """An opened cache."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path | None = None, create: bool = False) -> "Cache":
+        """The cache at `root`, else at the default place; CacheError when missing, of another version or no cache."""
+        root = (root or default_root()).absolute()
+        marker = root / "cache.json"
+        if not marker.exists():
+            if not create:
+                raise CacheError(f"there is no cache at {root}; run w2l preprocess first, or name it with --cache")
+            if _holds_other_files(root) and not marker.exists():  # asked again: another process may be making it
+                raise CacheError(f"{root} holds other files and is no cache; name an empty folder with --cache")
+            write_json(marker, {"format": FORMAT, "kind": "w2l cache"})
+        version = _format_of(marker)
+        if version != FORMAT:
+            raise CacheError(f"cache {root} has format {version}, this w2l reads {FORMAT}; use another --cache")
+        for folder in (root, root / "runs", *root.glob("checkpoints/**/"), *root.glob("models/**/")):
+            remove_leftovers(folder)
+        return cls(root)
+
+    def clip(self, clip_id: str) -> Clip:
+        """The folder of one clip, which need not exist yet."""
+        return Clip(clip_id, self.root / "clips" / clip_id)
+
+    def clips(self) -> Iterator[Clip]:
+        """All clips with a record, each folder's in the order of their names."""
+        return (clip for clip, _ in self._records())
+
+    def _records(self) -> Iterator[tuple[Clip, os.DirEntry[str]]]:
+        """All clips with the directory entry of their record; looks once into each folder, a million of them or not."""
+        waiting = [""]
+        while waiting:
+            clip_id = waiting.pop()
+            folder = self.root / "clips" / clip_id
+            try:
+                with os.scandir(folder) as entries:
+                    found = {entry.name: entry for entry in entries}
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            record = found.get("clip.json")
+            if record:
+                yield Clip(clip_id, folder), record
+                found.pop("tracks", None)
+            below = [name for name, entry in found.items() if entry.is_dir(follow_symlinks=False)]
+            waiting += [f"{clip_id}/{name}" if clip_id else name for name in sorted(below, reverse=True)]
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the training runs are."""
+        return self.root / "checkpoints"
+
+    def run_folder(self, run: str) -> Path:
+        """Where a training run keeps its files; ConfigError for a name that leads elsewhere."""
+        if not run or run.startswith(".") or "/" in run or os.sep in run:
+            raise ConfigError(f"run name {run!r} must be plain, without / and without a leading dot")
+        return self.checkpoints / run
+
+    @property
+    def runs(self) -> Path:
+        """Where `sync` and `score` keep their records."""
+        return self.root / "runs"
+
+    @property
+    def scores(self) -> Path:
+        """Where `score` keeps what it measured."""
+        return self.root / "scores"
+
+    @property
+    def models(self) -> Path:
+        """Where imported models and fetched packs are."""
+        return self.root / "models"
+
+    def invalidate_index(self) -> None:
+        """Marks the index stale, after a track has changed.
+
+        Takes the index that another process is building away from it, too, as that may not know of the change.
+        """
+        for path in self.root.glob(f"{TEMPORARY}*-{INDEX}"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / INDEX).replace(self.root / OLD_INDEX)
+
+    def tracks(self) -> Rows:
+        """The usable tracks, from the index, which is rebuilt when stale; CacheError when there is none."""
+        rows = self.all_tracks()
+        if not len(rows):
+            raise CacheError(f"cache {self.root} holds no face track; run w2l preprocess on a folder of videos first")
+        usable = rows.select(rows.usable)
+        if not len(usable):
+            reason = next(iter(rows.counts("status")))
+            raise CacheError(
+                f"cache {self.root}: the audit set all {len(rows)} tracks aside ({reason}); audit with another model"
+            )
+        return usable
+
+    def all_tracks(self) -> Rows:
+        """As `tracks`, with those that the audit set aside; there may be none."""
+        try:
+            return Rows.read(self.root / INDEX)
+        except DAMAGED:
+            return self.build_index()
+
+    def build_index(self) -> Rows:
+        """Writes the index anew from the clips; gives its rows. It stays stale when a track changes meanwhile.
+
+        The records of clips that did not change since the last index was begun are not read again.
+        """
+        rows: list[Rows] = []
+
+        def write(file: BinaryIO) -> None:  # scans with the temporary file in place, see `invalidate_index`
+            began_ns = os.fstat(file.fileno()).st_ctime_ns  # by the clock of the disk that dates the records, too
+            rows.append(self._scan())
+            rows[0].write(file)
+            file.flush()
+            os.utime(file.fileno(), ns=(began_ns, began_ns))
+
+        try:
+            write_atomic(self.root / INDEX, write)
+            (self.root / OLD_INDEX).unlink(missing_ok=True)
+        except CacheError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        return rows[0]
+
+    def _scan(self) -> Rows:
+        """Rows of all clips, those of unchanged ones from the last index."""
+        known, known_ns = Builder().finish(), 0
+        with contextlib.suppress(*DAMAGED):
+            known_ns = (self.root / OLD_INDEX).stat().st_mtime_ns - UNSURE_NS
+            known = Rows.read(self.root / OLD_INDEX)
+        found, changed, order = Builder(), set[str](), dict[str, int]()
+        for clip, record in self._records():
+            order[clip.id] = len(order)
+            if len(known) and record.stat().st_ctime_ns < known_ns:  # the time of the last rename, or later
+                continue
+            changed.add(clip.id)
+            for row, crop in rows_of(clip.id, clip.record()):
+                found.add(row, crop)
+        unchanged = {clip_id: place for clip_id, place in order.items() if clip_id not in changed}
+        return (known.of_clips(unchanged) + found.finish()).of_clips(order)
+
+    def load_track(self, row: TrackRow) -> tuple[Crops, NDArray[np.float32]]:
+        """Crops (frames, height, width, 3), read as they are sliced, and mel (80, columns) of one track."""
+        return self.load_crops(row), self.load_mel(row)
+
+    def load_crops(self, row: TrackRow) -> Crops:
+        """Crops of one track, read as they are sliced; CacheError when damaged."""
+        return open_crops(self._track(row))
+
+    def load_mel(self, row: TrackRow) -> NDArray[np.float32]:
+        """Mel (80, columns) of one track; CacheError when damaged."""
+        try:
+            return np.asarray(read_array(self._track(row) / "mel.npy"), dtype=np.float32)
+        except DAMAGED as error:
+            raise damaged(self._track(row), error) from error
+
+    def _track(self, row: TrackRow) -> Path:
+        return self.clip(row.clip).folder / "tracks" / str(row.track)
+
+    def load_mfcc(self, row: TrackRow) -> NDArray[np.float32]:
+        """MFCC (13, columns) of one track that was cut for a judge."""
+        path = self._track(row) / "mfcc.npy"
+        try:
+            return np.asarray(read_array(path), dtype=np.float32)
+        except DAMAGED as error:
+            raise CacheError(f"{path} cannot be read ({error}); run w2l preprocess --set crop.kind=judge") from error
+
+
+def _format_of(marker: Path) -> Any:
+    try:
+        return read_json(marker).get("format")
+    except CacheError as error:
+        line = json.dumps({"format": FORMAT})
+        raise CacheError(f"{marker} is damaged; write {line} into it, or use another --cache") from error
+
+
+def _holds_other_files(root: Path) -> bool:
+    try:
+        return root.is_dir() and any(entry.name[0] != "." for entry in root.iterdir())
+    except OSError as error:
+        raise CacheError(f"{root} cannot be read ({error.strerror}); name another folder with --cache") from error
+
+
+RESERVED = frozenset(["clip.json", "faces.npz", "tracks"])
+"""What the cache calls its files in a clip's folder; another clip's id may lead through there."""
+
+
+MAX_NAME = 200
+"""Longest part of an id, in characters, so that file systems take it with a hash at its end."""
+
+
+def safe_id(name: str) -> str:
+    """`name` as a relative path of plain characters; a name that had to change carries a hash, to stay unique."""
+    parts = [re.sub(r"[^A-Za-z0-9._+=-]", "_", part).lstrip(".")[:MAX_NAME] or "_" for part in name.split("/")]
+    safe = "/".join(f"{part}_" if part in RESERVED else part for part in parts)
+    return safe if safe == name else f"{safe}-{fingerprint(name)[:8]}"

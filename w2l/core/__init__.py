@@ -1,0 +1,1 @@
+"""Foundations without a subject of their own: errors, logs, settings, files, locks, jobs."""

@@ -1,0 +1,31 @@
+"""The kinds of arrays that many modules pass on, each named once."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""A picture (height, width, 3) in RGB, or several of them (count, height, width, 3)."""
+Floats = NDArray[np.floating]
+"""Numbers of single or double precision, of any shape."""
+
+ALL = slice(None)
+
+
+class Canvas(Protocol):
+    """A picture that a face can be cut from and put back into, a region at a time."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
+        """Return a region as RGB, (rows, columns, 3)."""
+
+    def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "Canvas":
+        """Return a copy with `patch` (rows, columns, 3) RGB 0..255 in a region, as far as `weight` (rows, columns)."""

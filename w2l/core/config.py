@@ -1,0 +1,199 @@
+"""Settings: frozen dataclasses filled from defaults, a YAML file and ``--set key=value``, in that order."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from w2l.core.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load(kind: type[T], stage: str, path: Path | None = None, assignments: Iterable[str] = ()) -> T:
+    """The settings `kind` of `stage` from its defaults, the file at `path` and assignments ``key=value``.
+
+    A file holds one section a stage (``train: {lr: 1e-4}``), so that one file can serve all stages; sections of other
+    stages are left alone. In an assignment the stage's own name may stand before the key or not
+    (``train.lr=1e-4``, ``lr=1e-4``).
+
+    Raises
+    ------
+    ConfigError
+        For a file that cannot be read, an unknown key (with the nearest known one) or a value of another type.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _section(path, stage)
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {assignment!r} has no value; write key=value")
+        _put(values, key.strip().removeprefix(f"{stage}."), _parse(text, assignment))
+    return build(kind, values, f"{stage}.")
+
+
+def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """An instance of the dataclass `kind` from plain values, nested mappings for nested dataclasses.
+
+    What a mapping leaves out is as in the default of its field, which may differ from that of the nested dataclass.
+    """
+    hints = get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(str(key), _names(kind))}")
+        arguments[key] = _convert(hints[key], _completed(known[key], value), f"{prefix}{key}")
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"settings {prefix.rstrip('.')}: {error}") from error
+
+
+def _completed(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    """`value`, where it is a mapping, with what it leaves out of the field's default settings."""
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if not isinstance(value, Mapping) or not dataclasses.is_dataclass(default):
+        return value
+    return {**plain(default), **value}
+
+
+def check_word(name: str, value: str, known: tuple[str, ...]) -> None:
+    """ConfigError unless `value` is one of the `known` words."""
+    if value not in known:
+        raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """The settings as plain values that YAML and JSON can hold."""
+    return {key: _plain(value) for key, value in dataclasses.asdict(settings).items()}
+
+
+def dump(settings: Any, stage: str) -> str:
+    """The settings as the text of a YAML file that `load` reads back."""
+    return yaml.safe_dump({stage: plain(settings)}, sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _section(path: Path, stage: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2025-13-01
+        text = " ".join(str(error).split())
+        raise ConfigError(f"settings file {path} is no YAML: {text}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"settings file {path} must hold sections named after stages, such as '{stage}:'")
+    stages = {"preprocess", "detect", "audit", "train-expert", "train", "sync", "score"}
+    for name in content:
+        if name not in stages:
+            raise ConfigError(f"unknown section {name!r} in {path}; {_suggestion(str(name), stages)}")
+    section = content.get(stage) or {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"section {stage!r} in {path} must hold 'key: value' lines")
+    return section
+
+
+def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, leaf = dotted.split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"setting {parent} is a single value, so {dotted} cannot be set")
+        values = inner
+    values[leaf] = value
+
+
+def _parse(text: str, assignment: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"--set {assignment!r}: the value cannot be read; quote it") from error
+
+
+def _names(kind: Any) -> set[str]:
+    """The settings' names, those of nested settings dotted."""
+    names: set[str] = set()
+    for name, hint in get_type_hints(kind).items():
+        nested = dataclasses.is_dataclass(hint)
+        names |= {f"{name}.{inner}" for inner in _names(hint)} if nested else {name}
+    return names
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = [name for name in known if name.endswith(f".{key}")]
+    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(known))
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    """`value`, as YAML gives it, as the type `hint`, which is one type or that type and None."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if value is None and (type(None) in kinds or Any in kinds):
+        return None
+    kind = next(kind for kind in kinds if kind is not type(None))
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} must hold 'key: value' lines, got {value!r}")
+        return build(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        return _choice(get_args(kind), value, name)
+    if get_origin(kind) is tuple:
+        return _row(get_args(kind), value, name)
+    if kind is float:
+        return _number(value, name)
+    if kind is bool and not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, got {value!r}")
+    if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ConfigError(f"{name} must be a whole number, got {value!r}")
+    if kind in (str, Path):
+        if value is None or isinstance(value, (list, Mapping)):
+            raise ConfigError(f"{name} must be one text, got {value!r}")
+        return kind(str(value))
+    return value
+
+
+def _choice(allowed: tuple[Any, ...], value: Any, name: str) -> Any:
+    if value not in allowed:
+        known = ", ".join(str(each) if each != "" else "''" for each in allowed)
+        raise ConfigError(f"{name} must be one of {known}, got {value!r}")
+    return value
+
+
+def _row(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{name} must be a list such as [1, 2], got {value!r}")
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(value) != len(kinds):
+        raise ConfigError(f"{name} must be a list of {len(kinds)} values, got {len(value)}")
+    return tuple(_convert(kind, item, f"{name}[{place}]") for place, (kind, item) in enumerate(zip(kinds, value)))
+
+
+def _number(value: Any, name: str) -> float:
+    try:  # YAML reads 1e-4 as text
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} must be a number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise ConfigError(f"{name} must be a number, got {value!r}")
+    return number

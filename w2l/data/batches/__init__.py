@@ -1,0 +1,1 @@
+"""Tracks of the cache to augmented batches."""

@@ -1,0 +1,298 @@
+"""Changes of look that leave the sync as it is; the same for all frames of a window, and all of a clip's."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.errors import ConfigError
+from w2l.features.crop import TEMPLATE
+
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey (ITU-R BT.601)."""
+BEND_POINTS = 4
+"""Points across, and as many down, that a bend moves; between them it fades along a cosine."""
+PAINT_POINTS = 7
+"""So many, both ways, that paint has colours of its own at: lips and the skin between them and the nose differ."""
+MOUTH_REACH = (0.22, 0.16)
+"""How far from its middle, across and down, the mouth of an aligned face is widened, in sides of the crop."""
+MOST_MOUTH = 0.4
+"""With more the picture could fold."""
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How much looks and sounds vary; zeros leave them as they are."""
+
+    flip: float = 0.5
+    """Probability of a mirrored face."""
+    colour: float = 0.2
+    """Largest relative change of brightness, and half as much of each channel."""
+    contrast: float = 0.0
+    """Largest relative change of contrast around middle grey, both ways."""
+    gamma: float = 0.0
+    """Largest change of the logarithm (to base 2) of gamma, both ways: 1 is from 0.5 to 2."""
+    grey: float = 0.0
+    """Largest share of grey in the colours: 1 goes to no colour at all."""
+    hue: float = 0.0
+    """Largest turn of all colours about grey, in degrees, both ways: 120 makes red green."""
+    light: float = 0.0
+    """Largest relative change of brightness at the sides, against the middle: a light from one side."""
+    paint: float = 0.0
+    """Largest relative change of each colour at each of a few points of the face, which moves with it: of make-up, of
+    shadows, of lips that hardly differ from the skin. Each draw goes up to a share of it."""
+    blur: float = 0.0
+    """Largest standard deviation of a Gaussian blur, in pixels of a crop of 96."""
+    shift: float = 0.0
+    """Largest shift of the face, across and down, as a share of the crop's side: 0.02 is 2 pixels of 96."""
+    scale: float = 0.0
+    """Largest relative change of the face's size, both ways."""
+    turn: float = 0.0
+    """Largest turn in the picture plane, in degrees, both ways."""
+    stretch: float = 0.0
+    """Largest relative change of the face's height alone, both ways: of a head that nods, or of another face."""
+    slant: float = 0.0
+    """Largest move across for each pixel down from the middle, both ways: of a head that turns, with its eyes held."""
+    bend: float = 0.0
+    """Largest move of each of a few points of the face, across and down, as a share of the crop's side; what lies
+    between is bent along: other features, or a head that turns."""
+    mouth: float = 0.0
+    """Largest relative change of the mouth's width and of its height, both ways, against the rest of an aligned face:
+    wide or narrow mouths, full or thin lips."""
+    gain_db: float = 10.0
+    """Largest change of loudness, both ways."""
+    tilt_db: float = 6.0
+    """Largest change between the lowest and the highest band, both ways."""
+    noise: float = 0.5
+    """Probability of a noise floor under the sound."""
+    muffle: float = 0.0
+    """Probability of a sound that loses its upper bands, as through a wall or a telephone."""
+    mask_bands: int = 0
+    """Most neighbouring bands, of 80, that are silenced (SpecAugment, Park et al., 2019)."""
+    mask_columns: int = 0
+    """Most neighbouring columns of a window, of 16, that are silenced, at the same place in all windows of a clip."""
+
+    def __post_init__(self) -> None:
+        """Refuses mouths that would fold."""
+        if not 0 <= self.mouth <= MOST_MOUTH:
+            raise ConfigError(f"augment.mouth must lie between 0 and {MOST_MOUTH:g}, got {self.mouth:g}")
+
+    @property
+    def moves(self) -> bool:
+        """Whether a look may move pixels other than by a mirror."""
+        return any((self.shift, self.scale, self.turn, self.stretch, self.slant, self.bend, self.mouth))
+
+
+@dataclass(frozen=True)
+class Look:
+    """One draw of changes to pictures."""
+
+    mirrored: bool
+    gains: NDArray[np.float32]
+    """(3,)"""
+    contrast: float = 1.0
+    gamma: float = 1.0
+    grey: float = 0.0
+    blur: float = 0.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    turn: float = 0.0
+    stretch: float = 1.0
+    slant: float = 0.0
+    bend: NDArray[np.float32] | None = None
+    """(BEND_POINTS, BEND_POINTS, 2): moves across and down, in sides of the face, of points down and across it."""
+    hue: float = 0.0
+    light: tuple[float, float] = (0.0, 0.0)
+    """Relative change of brightness at the right and the lower side; the other way at the left and the upper."""
+    paint: NDArray[np.float32] | None = None
+    """(PAINT_POINTS, PAINT_POINTS, 3): what colours are multiplied by at points down and across the face."""
+    mouth: tuple[float, float] = (1.0, 1.0)
+    """How many times as wide and as high the mouth becomes."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels come from elsewhere than their own place or its mirror image."""
+        changed = self.scale != 1 or self.stretch != 1 or self.turn != 0 or self.slant != 0
+        return changed or self.shift != (0.0, 0.0) or self.bend is not None or self.mouth != (1.0, 1.0)
+
+    def turned(self) -> NDArray[np.float64]:
+        """(2, 2): where a step across and down from the middle leads: turned, stretched, slanted and scaled."""
+        cosine, sine = math.cos(math.radians(self.turn)), math.sin(math.radians(self.turn))
+        shaped = np.array([[1.0, self.slant], [0.0, self.stretch]])
+        return np.asarray(self.scale * np.array([[cosine, sine], [-sine, cosine]]) @ shaped)
+
+    def beside(self, rng: np.random.Generator, settings: AugmentSettings, share: float) -> "Look":
+        """The same colours and mirror, moved against this look by a draw of `share` of what the settings allow."""
+        s = settings
+        across, down, scale, turn, stretch, slant = (share * rng.uniform(-1, 1, 6)).tolist()
+        shift = (self.shift[0] + s.shift * across, self.shift[1] + s.shift * down)
+        bend = _draw_bend(rng, share * s.bend)
+        if bend is not None and self.bend is not None:
+            bend += self.bend
+        return replace(
+            self, shift=shift, scale=self.scale * (1 + s.scale * scale), turn=self.turn + s.turn * turn,
+            stretch=self.stretch * (1 + s.stretch * stretch), slant=self.slant + s.slant * slant,
+            bend=self.bend if bend is None else bend,
+        )  # fmt: skip
+
+    def colours(self) -> NDArray[np.float64]:
+        """(3, 3): from the colour of a pixel to the turned and greyed one."""
+        angle, axis = math.radians(self.hue), np.full(3, 1 / math.sqrt(3))  # Rodrigues' rotation about grey
+        across = np.cross(np.eye(3), axis)
+        turned = math.cos(angle) * np.eye(3) + math.sin(angle) * across + (1 - math.cos(angle)) * np.outer(axis, axis)
+        return np.asarray(((1 - self.grey) * np.eye(3) + self.grey * np.array([LUMA] * 3)) @ turned)
+
+    def source_of(self, height: int, width: int) -> NDArray[np.float64]:
+        """(2, 3): from a place (x, y, 1) of the moved picture, but for its bend, to that of the original, in pixels."""
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        inverse = np.linalg.inv(self.turned())
+        beside = middle - inverse @ (middle + np.array(self.shift) * (width, height))
+        place = np.concatenate([inverse, beside[:, None]], axis=1)
+        if self.mirrored:  # the picture was mirrored before it moved
+            place[0] = [-place[0, 0], -place[0, 1], width - 1 - place[0, 2]]
+        return place
+
+    def bent_by(self, height: int, width: int) -> NDArray[np.float32]:
+        """(height, width, 2): how much farther across and down a pixel comes from, in pixels, but for the mouth."""
+        if self.bend is None:
+            return np.zeros((height, width, 2), np.float32)
+        return _between(self.bend * width, height, width)
+
+    def painted(self, rows: int, width: int) -> NDArray[np.float32]:
+        """(rows, width, 3): what the colours of the lowest `rows` of a square face are multiplied by."""
+        if self.paint is None:
+            return np.ones((rows, width, 3), np.float32)
+        return _between(self.paint, width, width)[width - rows :]
+
+    def brightness(self, rows: int, width: int) -> NDArray[np.float32]:
+        """(rows, width): what the lowest `rows` of a square face are multiplied by."""
+        x = np.linspace(-1, 1, width, dtype=np.float32)
+        return np.asarray(1 + self.light[0] * x + self.light[1] * x[width - rows :, None], dtype=np.float32)
+
+
+def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
+    """One draw for a clip."""
+    s = settings
+    brightness = 1 + s.colour * rng.uniform(-1, 1)
+    gains = brightness * (1 + s.colour / 2 * rng.uniform(-1, 1, 3))
+    mirrored = bool(rng.random() < s.flip)
+    contrast, gamma, across, down, scale, turn = rng.uniform(-1, 1, 6).tolist()
+    stretch, slant = rng.uniform(-1, 1, 2).tolist() if s.stretch or s.slant else (0.0, 0.0)
+    hue, right, below = rng.uniform(-1, 1, 3).tolist() if s.hue or s.light else (0.0, 0.0, 0.0)
+    bend = _draw_bend(rng, s.bend)
+    paint = _draw_paint(rng, s.paint)
+    wide, high = rng.uniform(-1, 1, 2).tolist() if s.mouth else (0.0, 0.0)
+    grey, blur = rng.random(2).tolist()
+    return Look(
+        mirrored, gains.astype(np.float32), 1 + s.contrast * contrast, 2 ** (s.gamma * gamma), s.grey * grey,
+        s.blur * blur, (s.shift * across, s.shift * down), 1 + s.scale * scale, s.turn * turn,
+        1 + s.stretch * stretch, s.slant * slant, bend, s.hue * hue, (s.light * right, s.light * below), paint,
+        (1 + s.mouth * wide, 1 + s.mouth * high),
+    )  # fmt: skip
+
+
+def _draw_bend(rng: np.random.Generator, most: float) -> NDArray[np.float32] | None:
+    shape = (BEND_POINTS, BEND_POINTS, 2)
+    return (most * rng.uniform(-1, 1, shape)).astype(np.float32) if most else None
+
+
+def _draw_paint(rng: np.random.Generator, most: float) -> NDArray[np.float32] | None:
+    shape = (PAINT_POINTS, PAINT_POINTS, 3)
+    return (1 + most * rng.random() * rng.uniform(-1, 1, shape)).astype(np.float32) if most else None
+
+
+def _between(points: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:
+    """(height, width, channels): values at (points, points, channels) down and across a face, and between them."""
+    down, across = _fading(height, len(points)), _fading(width, len(points))
+    return np.asarray(np.einsum("yi,xj,ijc->yxc", down, across, points, optimize=True), dtype=np.float32)
+
+
+def _fading(n: int, n_points: int) -> NDArray[np.float64]:
+    """(n, n_points): the share that each point has in each of `n` places between the first and the last."""
+    away = np.linspace(0, n_points - 1, n)[:, None] - np.arange(n_points)
+    return np.asarray(np.where(np.abs(away) < 1, 0.5 + 0.5 * np.cos(math.pi * away), 0.0))
+
+
+def widened(places: Any, mouth: Any, side: int) -> Any:
+    """Where pixels come from when the mouth is made wider and higher.
+
+    Parameters
+    ----------
+    places : (..., 2)
+        Across and down, in pixels of the face as it was; NumPy's or PyTorch's.
+    mouth : (..., 2)
+        How many times as wide and as high.
+    side : int
+        Of the crop, in pixels.
+    """
+    middle = TEMPLATE[3] * side - 0.5
+    x, y = places[..., 0] - middle[0], places[..., 1] - middle[1]
+    hill = math.e ** -((x / (MOUTH_REACH[0] * side)) ** 2 + (y / (MOUTH_REACH[1] * side)) ** 2)
+    moved = places * 1
+    moved[..., 0] += hill * x * (1 / mouth[..., 0] - 1)
+    moved[..., 1] += hill * y * (1 / mouth[..., 1] - 1)
+    return moved
+
+
+def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) -> NDArray[np.uint8]:
+    """The frames (frames, height, width, 3) with another look, from row `first_row` on."""
+    if look.paint is not None:
+        gains = look.painted(*frames.shape[1:3])
+        frames = np.clip(np.rint(frames * gains), 0, 255).astype(np.uint8)
+    if look.moves:
+        frames = _moved(frames, look, first_row)
+    else:
+        frames = frames[:, first_row:]
+    shape = frames.shape
+    flat: NDArray[Any] = np.ascontiguousarray(frames).reshape(-1, *shape[2:])  # one tall picture
+    if look.mirrored and not look.moves:
+        flat = cv2.flip(flat, 1)
+    if look.grey or look.hue:
+        flat = cv2.transform(flat, look.colours())
+    if look.light != (0.0, 0.0):
+        gain = look.brightness(*shape[1:3])[None, ..., None]
+        flat = np.clip(np.rint(flat.reshape(shape) * gain), 0, 255).astype(np.uint8).reshape(flat.shape)
+    if np.any(look.gains != 1) or look.contrast != 1 or look.gamma != 1:
+        flat = cv2.LUT(flat, _tables(look)[None])
+    changed: NDArray[np.uint8] = flat.reshape(shape)
+    return _blurred(changed, look.blur * shape[2] / 96) if look.blur else changed
+
+
+def _tables(look: Look) -> NDArray[np.uint8]:
+    """(256, 3): what becomes of each value of each channel."""
+    values: NDArray[Any] = np.arange(256)[:, None] * look.gains
+    if look.contrast != 1:
+        values = (values - 127.5) * look.contrast + 127.5
+    if look.gamma != 1:
+        values = 255 * (np.clip(values, 0, 255) / 255) ** look.gamma
+    return np.asarray(np.clip(values + 0.5, 0, 255), dtype=np.uint8)
+
+
+def _blurred(frames: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """The frames, each under a Gaussian of `sigma` pixels, out to two of it."""
+    side = 2 * math.ceil(2 * sigma) + 1
+    return np.stack([cv2.GaussianBlur(frame, (side, side), sigma) for frame in frames], dtype=np.uint8)
+
+
+def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.uint8]:
+    """The frames mirrored, turned about their middle (see `Look.turned`), shifted and bent; the border is repeated."""
+    height, width = frames.shape[1:3]
+    matrix = look.source_of(height, width)
+    moved = np.empty((len(frames), height - first_row, width, 3), np.uint8)
+    if look.bend is None and look.mouth == (1.0, 1.0):
+        matrix[:, 2] += matrix[:, 1] * first_row
+        flags, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (width, height - first_row)
+        for frame, out in zip(frames, moved):
+            cv2.warpAffine(frame, matrix, size, dst=out, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return moved
+    y, x = np.mgrid[:height, :width]
+    places = (np.stack([x, y, np.ones_like(x)], axis=-1) @ matrix.T + look.bent_by(height, width))[first_row:]
+    if look.mouth != (1.0, 1.0):
+        places = widened(places, np.array(look.mouth), width)
+    across, down = (np.ascontiguousarray(places[..., axis], dtype=np.float32) for axis in (0, 1))
+    for frame, out in zip(frames, moved):
+        cv2.remap(frame, across, down, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
+    return moved

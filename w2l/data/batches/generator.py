@@ -1,0 +1,236 @@
+"""Batches for a generator: what is drawn, purely from (seed, step), and the loading of a process's share of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.crops import Crops
+from w2l.core.errors import ConfigError
+from w2l.core.timing import FPS, WINDOW_FRAMES
+from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
+from w2l.data.batches.augment_sound import Sound, augment_mels, draw_sound
+from w2l.data.batches.tracks import Tracks
+from w2l.features.aperture import Word, bilabial_spans
+from w2l.features.windows import SILENCE, expert_mel, generator_mels
+
+MAX_REFERENCES = 4
+Spans = Mapping[str, Sequence[tuple[float, float]]]
+"""Clip -> seconds in which lips close for a b, p or m."""
+
+
+@dataclass(frozen=True)
+class GeneratorSampling:
+    """Which windows make a batch, and what the generator is shown and told of each."""
+
+    batch_size: int = 16
+    """Windows of five frames in the joint batch of all processes."""
+    n_references: int = 1
+    """Reference frames beside the masked one, 1 to 4."""
+    references: Literal["still", "consecutive"] = "still"
+    """A reference is one `still` frame, as at inference, or a moving window, as published."""
+    distance: int = 1
+    """Least distance of a reference from the window, in frames; tracks without room for it give the farthest frame."""
+    repeat: float = 0.0
+    """Probability that all references are one and the same."""
+    resting: float = 0.0
+    """Share of windows whose references are taken from pauses in the speech, where there are some: mouths at rest, such
+    as `sync` shows first."""
+    shuffle: float = 0.0
+    """Probability that frames of consecutive references change places, so that their order tells nothing."""
+    apart: float = 0.0
+    """How far each reference is moved against the window: a share of the shift, scale, turn, stretch, slant and bend
+    of `augment`, or a multiple, so that a reference in another pose is learnt to be fitted."""
+    swap: float = 0.0
+    """Share of windows that are given the speech of another window, mostly of another clip."""
+    silence: float = 0.0
+    """Share of windows that are given silence, digital or that of a room."""
+    bilabials: float = 0.0
+    """Share of windows drawn around a b, p or m, where the words of clips are known."""
+    spread: float = 0.0
+    """Share of windows for which a speaker is drawn first, each as often as any other, then one of their clips."""
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    """How looks and sounds vary."""
+
+    def __post_init__(self) -> None:
+        """Refuses what gives no batch."""
+        if self.batch_size < 1 or self.distance < 1:
+            raise ConfigError("batch_size and distance must be at least 1")
+        if self.apart < 0:
+            raise ConfigError(f"apart must be at least 0, got {self.apart:g}")
+        if not 1 <= self.n_references <= MAX_REFERENCES:
+            raise ConfigError(f"n_references must be 1 to {MAX_REFERENCES}, got {self.n_references}")
+        if self.references not in ("still", "consecutive"):
+            raise ConfigError(f"references {self.references!r} is unknown; choose still or consecutive")
+        shares = (self.repeat, self.resting, self.shuffle, self.bilabials, self.spread, self.swap + self.silence)
+        if min(*shares, self.swap, self.silence) < 0 or max(shares) > 1:
+            raise ConfigError("repeat, resting, shuffle, bilabials, spread and swap + silence must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One window of a batch."""
+
+    track: int
+    start: int
+    """First frame."""
+    references: tuple[tuple[int, ...], ...]
+    """For each reference its five frames."""
+    sound_track: int
+    sound_start: int
+    """Where the speech comes from, in the frames of its own track."""
+    silent: bool
+    """Whether silence takes its place."""
+    look: Look
+    reference_looks: tuple[Look, ...]
+    """Of each reference: that of the window, but for its place."""
+    sound: Sound
+
+    @property
+    def own(self) -> bool:
+        """Whether the faces are given their own sound."""
+        return not self.silent and (self.track, self.start) == (self.sound_track, self.sound_start)
+
+
+@dataclass(frozen=True)
+class GeneratorBatch:
+    """Windows for the generator."""
+
+    target: NDArray[np.uint8]
+    """(batch, frames, height, width, 3): the real faces."""
+    reference: NDArray[np.uint8]
+    """(batch, frames, height, width, 3 * references): other frames of the same clips."""
+    mels: NDArray[np.float32]
+    """(batch, frames, 80, 16): one window a frame."""
+    expert_mels: NDArray[np.float32]
+    """(batch, 80, 16): what the expert hears with the five frames."""
+    own: NDArray[np.bool_]
+    """(batch,): the sound is that of the faces."""
+    silent: NDArray[np.bool_]
+    """(batch,): silence was put in the place of their sound."""
+    clips: tuple[str, ...] = ()
+    """The clip of each window, for messages."""
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.target)
+
+
+def generator_batch(
+    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
+) -> GeneratorBatch:
+    """Batch `step`, drawn and loaded; `spans`: where bilabials are, by clip."""
+    return load_generator_batch(tracks, plan_generator_batch(tracks, sampling, seed, step, spans))
+
+
+def plan_generator_batch(
+    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
+) -> list[Draw]:
+    """Draws batch `step` of a generator's training."""
+    rng = np.random.default_rng([seed, step])
+    return [_draw(rng, tracks, sampling, spans or {}) for _ in range(sampling.batch_size)]
+
+
+def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch:
+    """Loads the windows of a plan."""
+    targets, references = [], []
+    for draw in plan:
+        frames = tracks.frames(draw.track)
+        targets.append(augment_frames(tracks.window(draw.track, draw.start), draw.look))
+        shown = np.empty((*targets[-1].shape[:-1], len(draw.references), 3), np.uint8)
+        for slot, (places, look) in enumerate(zip(draw.references, draw.reference_looks)):
+            shown[..., slot, :] = augment_frames(_frames(frames, places), look)
+        references.append(shown.reshape(*shown.shape[:-2], -1))
+    heard = np.stack([sounds_of(tracks, draw) for draw in plan])
+    own, silent = (np.array([getattr(draw, name) for draw in plan]) for name in ("own", "silent"))
+    clips = tuple(tracks.names[draw.track] for draw in plan)
+    return GeneratorBatch(
+        np.stack(targets), np.stack(references), heard[:, :-1], heard[:, -1], own, silent, clips
+    )  # fmt: skip
+
+
+def sounds_of(tracks: Tracks, draw: Draw) -> NDArray[np.float32]:
+    """What the generator hears with each of the five frames, then what the expert hears: (6, 80, 16)."""
+    mel = tracks.mel(draw.sound_track)
+    heard = np.concatenate([generator_mels(mel, draw.sound_start), expert_mel(mel, draw.sound_start)[None]])
+    return augment_mels(np.full_like(heard, SILENCE) if draw.silent else heard, draw.sound)
+
+
+def _frames(frames: Crops, places: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The frames at `places`; only once where they are all the same: looks are varied once, too."""
+    if len(set(places)) == 1:
+        return np.asarray(frames[places[0] : places[0] + 1])
+    return np.stack([np.asarray(frames[place : place + 1])[0] for place in places])
+
+
+def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans: Spans) -> Draw:
+    track = _track(rng, tracks, s.spread)
+    look, sound = draw_look(rng, s.augment), draw_sound(rng, s.augment)
+    start = _start(rng, tracks, track, spans if rng.random() < s.bilabials else {})
+    lot = rng.random()
+    spoken = (track, start)
+    other = int(rng.integers(0, len(tracks)))
+    other_start = int(rng.integers(0, tracks.counts[other]))
+    if lot < s.swap:
+        spoken = (other, other_start)
+    silent = s.swap <= lot < s.swap + s.silence
+    resting = _pauses(tracks, track, s) if s.resting and rng.random() < s.resting else None
+    references = _references(rng, s, int(tracks.lengths[track]), start, resting)
+    looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
+    return Draw(track, start, references, *spoken, silent, look, looks, sound)
+
+
+def _track(rng: np.random.Generator, tracks: Tracks, spread: float) -> int:
+    if spread and rng.random() < spread:
+        speakers = tracks.of_speakers
+        among = speakers[int(rng.integers(0, len(speakers)))]
+        return int(among[int(rng.integers(0, len(among)))])
+    return int(rng.integers(0, len(tracks)))
+
+
+def _start(rng: np.random.Generator, tracks: Tracks, track: int, spans: Spans) -> int:
+    """The first frame of a window, around a bilabial where the clip has one."""
+    count = int(tracks.counts[track])
+    known = spans.get(tracks.names[track], ())
+    if known:
+        from_s, to_s = known[int(rng.integers(0, len(known)))]
+        middle = rng.uniform(from_s, to_s) * FPS - tracks.spoken_from(track)
+        return int(np.clip(round(middle - rng.uniform(0, WINDOW_FRAMES - 1)), 0, count - 1))
+    return int(rng.integers(0, count))
+
+
+def _pauses(tracks: Tracks, track: int, s: GeneratorSampling) -> NDArray[np.int64]:
+    """The frames of a track with which a reference may begin that shows nothing being said."""
+    return np.flatnonzero(tracks.silent(track)) + (WINDOW_FRAMES // 2 if s.references == "still" else 0)
+
+
+def _references(
+    rng: np.random.Generator, s: GeneratorSampling, n_frames: int, start: int, among: NDArray[np.int64] | None
+) -> tuple[tuple[int, ...], ...]:
+    """For each reference its five frames, `distance` away from the window at `start` where there is room.
+
+    They begin with frames of `among`, if that is given and has any so far away.
+    """
+    length = 1 if s.references == "still" else WINDOW_FRAMES
+    first = np.arange(n_frames - length + 1)
+    away = np.maximum(start - (first + length - 1), first - (start + WINDOW_FRAMES - 1))
+    allowed = first[away >= min(s.distance, int(away.max()))]
+    if among is not None and len(some := np.intersect1d(allowed, among)):
+        allowed = some
+    chosen = rng.choice(allowed, s.n_references, replace=len(allowed) < s.n_references)
+    if rng.random() < s.repeat:
+        chosen = np.full_like(chosen, chosen[0])
+    found = []
+    for place in chosen.tolist():
+        frames = np.repeat(place, WINDOW_FRAMES) if length == 1 else np.arange(place, place + length)
+        if rng.random() < s.shuffle:
+            frames = rng.permutation(frames)
+        found.append(tuple(int(frame) for frame in frames))
+    return tuple(found)
+
+
+def bilabials_of(words: Mapping[str, Sequence[Word]]) -> Spans:
+    """Where lips close in each clip, from its words; clips without any are left out."""
+    return {clip: spans for clip, spoken in words.items() if (spans := bilabial_spans(spoken))}

@@ -1,0 +1,201 @@
+"""All crops of a split in the device's memory: batches are gathered and varied there, and no disk is read."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2l.core.device import free_memory
+from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, widened
+from w2l.data.batches.augment_sound import augment_mels
+from w2l.data.batches.expert import ExpertPlan, plan_expert_batch
+from w2l.data.batches.loaders import Drawing, Loader, OwnLoader, WindowBatch, WorkerLoader
+from w2l.data.batches.tracks import Tracks
+
+logger = logging.getLogger(__name__)
+SHARE = 0.6
+"""Of a GPU's free memory that crops may take; the rest is for the network and its batches."""
+RAMP: NDArray[np.uint8] = np.tile(np.arange(256, dtype=np.uint8)[None, :, None, None], (1, 1, 1, 3))
+"""A picture with every value once: what a look makes of it is its table."""
+
+
+def choose_loader(
+    tracks: Tracks, reopen: Callable[[], Tracks], drawing: Drawing, device: torch.device, n_workers: int, resident: str
+) -> Loader:
+    """Where batches come from.
+
+    `resident` "always", or "auto" where the crops fit a GPU's free memory: the device; else `n_workers` processes that
+    `reopen` the tracks, or with 0 this one.
+    """
+    if is_kept(crop_bytes(tracks, drawing.sampling.augment), device, resident):
+        return ResidentLoader(tracks, drawing, device)
+    if n_workers:
+        return WorkerLoader(reopen, drawing, device, n_workers)
+    return OwnLoader(tracks, drawing, device)
+
+
+def is_kept(n_bytes: int, device: torch.device, resident: str) -> bool:
+    """Whether crops of `n_bytes` are to be kept on the device: `resident` "always", or "auto" where they fit a GPU."""
+    kept = resident == "always" or (resident == "auto" and n_bytes <= SHARE * free_memory(device))
+    if kept:
+        logger.info("all crops, %.1f GB, are kept on %s", n_bytes / 1e9, device)
+    return kept
+
+
+def crop_bytes(tracks: Tracks, augment: AugmentSettings) -> int:
+    """Bytes of all crops of `tracks`, as far as they are seen."""
+    _, height, width, channels = tracks.frames(0).shape
+    return int(_n_frames(tracks).sum()) * (height - _cut(tracks, augment)) * width * channels
+
+
+def _n_frames(tracks: Tracks) -> NDArray[np.int64]:
+    """(tracks,): frames that belong to a window."""
+    return np.asarray(tracks.counts + tracks.n_frames - 1)
+
+
+def _cut(tracks: Tracks, augment: AugmentSettings) -> int:
+    """First row that is kept: of crops that move, rows above those that are seen may come in."""
+    return 0 if augment.moves else tracks.first_row
+
+
+class KeptCrops:
+    """The crops of all tracks in one tensor on the device."""
+
+    def __init__(self, tracks: Tracks, counts: NDArray[np.int64], cut: int, device: torch.device) -> None:
+        """Takes the first `counts` (tracks,) frames of each track, from row `cut` on."""
+        self.base = np.concatenate([[0], np.cumsum(counts)])
+        """(tracks + 1,): where the frames of each track begin."""
+        _, height, width, channels = tracks.frames(0).shape
+        shape = (int(self.base[-1]), height - cut, width, channels)
+        self.frames = torch.empty(shape, dtype=torch.uint8, device=device)
+        for track, count in enumerate(counts.tolist()):
+            crops = np.array(tracks.frames(track)[0:count][:, cut:])  # a copy: files are read-only
+            self.frames[self.base[track] : self.base[track + 1]] = torch.from_numpy(crops).to(device)
+
+    def gather(self, tracks: NDArray[np.integer[Any]], frames: NDArray[np.integer[Any]]) -> Tensor:
+        """For each of `tracks` (n,) its `frames` (n, frames): (n, frames, rows, width, 3)."""
+        return self.frames[torch.from_numpy(self.base[tracks, None] + frames).to(self.frames.device)]
+
+
+class ResidentLoader:
+    """Batches of the same windows, looks and sounds as loaded ones, from crops that are all on the device.
+
+    Sounds, which are small, are made as for loaded batches; faces differ from those by the rounding of their grey
+    levels, and where they are moved by that of the bilinear weights.
+    """
+
+    def __init__(self, tracks: Tracks, drawing: Drawing, device: torch.device) -> None:
+        self.tracks, self.drawing, self.device = tracks, drawing, device
+        self.cut = _cut(tracks, drawing.sampling.augment)
+        self.crops = KeptCrops(tracks, _n_frames(tracks), self.cut, device)
+
+    def batch(self, step: int) -> WindowBatch:
+        """See `Loader`."""
+        drawing = self.drawing
+        plan = plan_expert_batch(self.tracks, drawing.sampling, drawing.seed, step)
+        clips = plan.clips_of(drawing.rank, drawing.n_ranks)
+        facts = (torch.from_numpy(each).to(self.device) for each in (plan.partner, plan.in_sync, plan.silent))
+        partner, in_sync, silent = facts
+        first = clips.start * plan.start.shape[1]
+        return WindowBatch(self._faces(plan, clips), self._sounds(plan, clips), first, partner, in_sync, silent)
+
+    def close(self) -> None:
+        """See `Loader`."""
+
+    def _sounds(self, plan: ExpertPlan, clips: range) -> Tensor:
+        parts = []
+        for clip in clips:
+            track = int(plan.track[clip])
+            heard = np.stack([self.tracks.heard(track, int(start)) for start in plan.start[clip]])
+            parts.append(heard if self.tracks.for_judge else augment_mels(heard, plan.sounds[clip]))
+        return torch.from_numpy(np.concatenate(parts)).to(self.device)
+
+    def _faces(self, plan: ExpertPlan, clips: range) -> Tensor:
+        """(windows, frames, rows, width, 3)"""
+        own = slice(clips.start, clips.stop)
+        places = plan.start[own, :, None] + np.arange(self.tracks.n_frames)  # (clips, windows, frames)
+        by_clip = self.crops.gather(plan.track[own], places.reshape(len(clips), -1))
+        varied = vary(by_clip, plan.looks[own], self.tracks.first_row - self.cut)
+        return varied.reshape(-1, self.tracks.n_frames, *varied.shape[2:])
+
+
+def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:
+    """`augment_frames` for many clips at once: uint8 (clips, frames, rows, width, 3), a look each."""
+    device = frames.device
+    if any(look.paint is not None for look in looks):
+        paint = torch.from_numpy(np.stack([look.painted(*frames.shape[2:4]) for look in looks])).to(device)
+        frames = _rounded(frames * paint[:, None])
+    if any(look.moves for look in looks):
+        frames = _moved(frames, looks, first_row)
+    else:
+        mirrored = torch.tensor([look.mirrored for look in looks], device=device)
+        frames = torch.where(mirrored[:, None, None, None, None], frames.flip(3), frames)[:, :, first_row:]
+    if any(look.grey or look.hue for look in looks):
+        colours = torch.tensor(np.stack([look.colours() for look in looks]), dtype=torch.float32, device=device)
+        frames = _rounded(frames.float() @ colours[:, None, None].transpose(-1, -2))
+    if any(look.light != (0.0, 0.0) for look in looks):
+        gains = torch.from_numpy(np.stack([look.brightness(*frames.shape[2:4]) for look in looks])).to(device)
+        frames = _rounded(frames * gains[:, None, :, :, None])
+    tables = np.stack([_table(look) for look in looks])
+    if np.any(tables != RAMP[0, :, 0]):
+        clip = torch.arange(len(looks), device=device)[:, None, None, None, None]
+        frames = torch.from_numpy(tables).to(device)[clip, frames.long(), torch.arange(3, device=device)]
+    if any(look.blur for look in looks):
+        frames = _blurred(frames, [look.blur * frames.shape[3] / 96 for look in looks])
+    return frames
+
+
+def _rounded(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+def _table(look: Look) -> NDArray[np.uint8]:
+    """(256, 3): what becomes of each value of each channel."""
+    return augment_frames(RAMP, Look(False, look.gains, look.contrast, look.gamma))[0, :, 0]
+
+
+def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
+    n_clips, n_frames, height, width, _ = frames.shape
+    back = torch.tensor(np.stack([look.source_of(height, width) for look in looks]), dtype=torch.float32)
+    rows = torch.arange(first_row, height, dtype=torch.float32, device=frames.device)
+    columns = torch.arange(width, dtype=torch.float32, device=frames.device)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    places = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ back.to(frames.device)[:, None].transpose(-1, -2)
+    if any(look.bend is not None for look in looks):
+        bent = torch.from_numpy(np.stack([look.bent_by(height, width)[first_row:] for look in looks]))
+        places = places + bent.to(frames.device)
+    if any(look.mouth != (1.0, 1.0) for look in looks):
+        mouths = torch.tensor([look.mouth for look in looks], device=frames.device)
+        places = widened(places, mouths[:, None, None], width)
+    grid = places / torch.tensor([(width - 1) / 2, (height - 1) / 2], device=frames.device) - 1
+    flat = frames.permute(0, 1, 4, 2, 3).reshape(n_clips, -1, height, width).float()
+    moved = F.grid_sample(flat, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return _rounded(moved.reshape(n_clips, n_frames, 3, *grid.shape[1:3]).permute(0, 1, 3, 4, 2))
+
+
+def _blurred(frames: Tensor, sigmas: Sequence[float]) -> Tensor:
+    """A Gaussian of its own on each clip, out to two sigmas, one axis after the other."""
+    n_clips, n_frames, rows, width, channels = frames.shape
+    reach = math.ceil(2 * max(sigmas))
+    kernels = torch.tensor(np.stack([_kernel(sigma, reach) for sigma in sigmas]), dtype=torch.float32)
+    weights = kernels.to(frames.device).repeat_interleave(n_frames * channels, 0)[:, None]
+    planes = frames.permute(0, 1, 4, 2, 3).reshape(1, -1, rows, width).float()
+    padded = F.pad(planes, (reach, reach, reach, reach), mode="reflect")
+    across = F.conv2d(padded, weights[:, :, None], groups=len(weights))
+    down = F.conv2d(across, weights[:, :, :, None], groups=len(weights))
+    return _rounded(down.reshape(n_clips, n_frames, channels, rows, width).permute(0, 1, 3, 4, 2))
+
+
+def _kernel(sigma: float, reach: int) -> NDArray[np.float64]:
+    """(2 * reach + 1,): weights of a Gaussian, zero beyond two sigmas; all on the middle without blur."""
+    places = np.arange(-reach, reach + 1)
+    if not sigma:
+        return np.asarray(places == 0, dtype=np.float64)
+    weights = np.exp(-(places**2) / (2 * sigma**2)) * (np.abs(places) <= math.ceil(2 * sigma))
+    return np.asarray(weights / weights.sum())

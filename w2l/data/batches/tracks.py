@@ -1,0 +1,276 @@
+"""The tracks of a cache as training sees them."""
+
+import json
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.crops import Crops, skip
+from w2l.cache.index import Rows
+from w2l.cache.store import Cache, TrackRow
+from w2l.core.errors import CacheError, TrainingError
+from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
+from w2l.data.batches.lru import Recent, n_bytes, one
+from w2l.data.batches.splits import plan_splits
+from w2l.features.crop import CropSpec
+from w2l.features.windows import (
+    MFCC_PER_FRAME,
+    expert_mel,
+    judge_mfcc,
+    silent_windows,
+    voiced_windows,
+    window_columns,
+    window_counts,
+)
+
+logger = logging.getLogger(__name__)
+OPEN_FILES = 128
+"""Crops kept open at once: each costs a file handle, of which a process may have only 1024."""
+SOUND_BYTES = 2**30
+"""Most memory for mels, and for MFCCs, that were used last: one minute of speech is 1.5 MB of mel."""
+SILENCE_BYTES = 2**27
+"""Most memory for which windows of a track are silent: a byte a window."""
+
+
+class Tracks:
+    """The tracks of one split; nothing is opened before it is asked for, and memory stays bounded.
+
+    Crops for a generator and its expert (`aligned`, `box`) are seen by their lower half and heard as mel; crops for a
+    judge are seen whole and heard as MFCC. Where the audit found an offset, frames and sounds begin where both are
+    there: window w of a track is in sync, whatever the files hold.
+    """
+
+    def __init__(
+        self, cache: Cache, rows: Sequence[TrackRow], crop: CropSpec, n_frames: int = WINDOW_FRAMES,
+        spans: Sequence[tuple[int, int]] = (),
+    ) -> None:  # fmt: skip
+        """Takes the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none.
+
+        `spans`, where given, are the frames (first, last) of each row that count, see `part`.
+        """
+        rows = Rows.of(rows)
+        seen_from, heard_from = first_frames(rows.numbers("offset"))
+        lengths = rows.numbers("n_frames") - seen_from
+        begins = np.zeros(len(rows), np.int64)
+        if spans:
+            begins, ends = np.array(spans, np.int64).T
+            lengths = np.minimum(lengths, ends) - begins
+            seen_from, heard_from = seen_from + begins, heard_from + begins
+        lost = window_columns(WINDOW_FRAMES) * (heard_from // WINDOW_FRAMES)
+        counts = window_counts(lengths, rows.numbers("n_columns") - lost, n_frames)
+        usable = rows.usable & (counts >= 2)
+        if not usable.any():
+            raise TrainingError(_why_none(rows, n_frames))
+        self.for_judge = crop.kind == "judge"
+        self.n_frames = n_frames
+        """Frames of a window."""
+        self.rows = rows.select(usable)
+        """The rows of the index."""
+        self.counts = counts[usable]
+        """(tracks,): windows of each track."""
+        self.first_row = 0 if self.for_judge else crop.size // 2
+        """First row of a crop that the network that compares faces with sounds sees."""
+        self.begins = begins[usable]
+        """(tracks,): frame at which each begins of the track that it is a part of; 0 for whole ones."""
+        self.lengths = lengths[usable]
+        """(tracks,): frames of each track."""
+        self._cache, self._crop, self._is_part = cache, crop, bool(spans)
+        self._seen_from, self._heard_from = seen_from[usable], heard_from[usable]
+        self._crops = Recent(self._load_crops, OPEN_FILES, one)
+        self._mels = Recent(self._load_mel, SOUND_BYTES, n_bytes)
+        self._mfccs = Recent(self._load_mfcc, SOUND_BYTES, n_bytes)
+        self._silent = Recent(self._find_silent, SILENCE_BYTES, n_bytes)
+        self._spoken_from: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        """Number of tracks."""
+        return len(self.counts)
+
+    def part(self, spans: Sequence[tuple[int, int, int]]) -> "Tracks":
+        """Stretches of these tracks as tracks of their own: (track, first, last) in frames, last exclusive.
+
+        Nothing outside a stretch is seen or heard through the result. A stretch begins at a multiple of five frames,
+        which is a whole number of mel columns; ValueError otherwise. A track may come more than once, or not at all.
+        """
+        if self._is_part or any(first % WINDOW_FRAMES or first < 0 for _, first, _ in spans):
+            raise ValueError(f"stretches are of whole tracks and begin at multiples of {WINDOW_FRAMES}: {spans}")
+        rows = self.rows.select(np.array([track for track, _, _ in spans], np.int64))
+        return Tracks(self._cache, rows, self._crop, self.n_frames, [(first, last) for _, first, last in spans])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The clip of each track."""
+        return self.rows.words("clip")
+
+    @cached_property
+    def speakers(self) -> list[str]:
+        """The speaker of each track; empty where unknown."""
+        return self.rows.words("speaker")
+
+    @cached_property
+    def of_speakers(self) -> list[NDArray[np.int64]]:
+        """The tracks of each speaker, those of unknown ones together, in the order of their names."""
+        _, number = np.unique(np.array(self.speakers), return_inverse=True)
+        return [np.flatnonzero(number == speaker) for speaker in range(int(number.max()) + 1)]
+
+    def frames(self, track: int) -> Crops:
+        """All crops of a track, (frames, height, width, 3), read as they are sliced."""
+        return self._crops[int(track)]
+
+    def mel(self, track: int) -> NDArray[np.float32]:
+        """Mel (80, columns) of a track; column 0 belongs to its frame 0."""
+        return self._mels[int(track)]
+
+    def spoken_from(self, track: int) -> int:
+        """The frame of the clip whose sound belongs to frame 0 of a track, for words told in seconds of the clip.
+
+        Above 0 where the face comes late or the clip was cut, where an audit found an offset, and in a part.
+        """
+        track = int(track)
+        if track not in self._spoken_from:
+            row = self.rows[track]
+            facts = self._cache.clip(row.clip).outcome("preprocess").get("tracks", [])
+            begun = int(facts[row.track].get("first_frame", 0)) if row.track < len(facts) else 0
+            self._spoken_from[track] = begun + int(self._heard_from[track])
+        return self._spoken_from[track]
+
+    def window(self, track: int, start: int) -> NDArray[np.uint8]:
+        """The crops (frames, height, width, 3) of the window that begins at frame `start`."""
+        return np.asarray(self.frames(track)[start : start + self.n_frames])
+
+    def seen(self, track: int, start: int) -> NDArray[np.uint8]:
+        """What the network that compares faces with sounds sees of `window`: (frames, rows, width, 3)."""
+        return self.window(track, start)[:, self.first_row :]
+
+    def heard(self, track: int, start: int) -> NDArray[np.float32]:
+        """What it hears: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
+        if self.for_judge:
+            return judge_mfcc(self._mfccs[int(track)], start, self.n_frames)
+        return expert_mel(self.mel(track), start, self.n_frames)
+
+    def silent(self, track: int) -> NDArray[np.bool_]:
+        """(windows,): which windows of a track hold no speech."""
+        return self._silent[int(track)]
+
+    def voiced(self, track: int) -> NDArray[np.bool_]:
+        """(windows,): in which windows of a track something is said most of the time."""
+        return voiced_windows(self.mel(track), int(self.counts[track]), self.n_frames)
+
+    def is_silent(self, track: int, start: int) -> bool:
+        """Whether the window at `start` holds no speech."""
+        return bool(self.silent(track)[start])
+
+    def _load_crops(self, track: int) -> Crops:
+        row = self.rows[track]
+        crops = self._cache.load_crops(row)
+        _check_length(row, "frames", len(crops), row.n_frames)
+        crops = skip(crops, int(self._seen_from[track]))
+        return First(crops, int(self.lengths[track])) if self._is_part else crops
+
+    def _load_mel(self, track: int) -> NDArray[np.float32]:
+        row = self.rows[track]
+        mel = self._cache.load_mel(row)
+        _check_length(row, "mel columns", mel.shape[1], row.n_columns)
+        mel = expert_side(mel, int(self._heard_from[track]))
+        return mel[:, : mel_columns(int(self.lengths[track]) * SAMPLES_PER_FRAME)] if self._is_part else mel
+
+    def _load_mfcc(self, track: int) -> NDArray[np.float32]:
+        first, length = int(self._heard_from[track]), int(self.lengths[track])
+        mfcc = self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * first :]
+        return mfcc[:, : MFCC_PER_FRAME * length] if self._is_part else mfcc
+
+    def _find_silent(self, track: int) -> NDArray[np.bool_]:
+        return silent_windows(self.mel(track), int(self.counts[track]), self.n_frames)
+
+
+class First:
+    """The first crops of a track; reads nothing by itself. See `w2l.cache.crops.Crops`."""
+
+    def __init__(self, crops: Crops, n_frames: int) -> None:
+        """Takes at most the first `n_frames`."""
+        self._crops, self._n_frames = crops, min(n_frames, len(crops))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, height, width, 3)"""
+        return (self._n_frames, *self._crops.shape[1:])
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self._n_frames
+
+    def __getitem__(self, where: slice, /) -> NDArray[np.uint8]:
+        """Frames ``[first:end]``; no steps backwards."""
+        return self._crops[slice(*where.indices(self._n_frames))]
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        """All frames."""
+        return np.asarray(self[:])
+
+
+def _check_length(row: TrackRow, what: str, found: int, promised: int) -> None:
+    """CacheError when a file holds less than the index says, such as after another preprocess during a training."""
+    if found < promised:
+        raise CacheError(
+            f"clip {row.clip}, track {row.track}: {found} {what} where the index has {promised}; run w2l preprocess "
+            "--force on this clip"
+        )
+
+
+def first_frames(offsets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first frame that is seen, and the first one that is heard, of tracks with these offsets.
+
+    Face i has sound i - offset. The sound begins at a multiple of five frames, which is a whole number of mel columns:
+    so all that is true of the columns of a track without offset is true of these, for up to four frames less.
+    """
+    behind = np.maximum(0, -offsets.astype(np.int64))
+    heard = -(-behind // WINDOW_FRAMES) * WINDOW_FRAMES
+    return heard + offsets, heard
+
+
+def expert_side(mel: NDArray[np.float32], heard_from: int) -> NDArray[np.float32]:
+    """The mel (80, columns) from frame `heard_from`, a multiple of five, on."""
+    return mel[:, window_columns(heard_from) :]
+
+
+def _why_none(rows: Rows, n_frames: int) -> str:
+    """Says why no row can be used, with the number of rows for each reason."""
+    usable = rows.select(rows.usable)
+    few = int((usable.numbers("n_frames") < n_frames + 1).sum())
+    aside = {reason: count for reason, count in rows.counts("status").items() if reason}
+    reasons = {
+        f"shorter than two windows of {n_frames} frames": few,
+        "with too little sound, or none left after its offset": len(usable) - few,
+        f"set aside by the audit (most often: {next(iter(aside), '')})": sum(aside.values()),
+    }
+    said = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    return f"{len(rows)} tracks, none usable{': ' if said else ''}{said}; add longer clips in which a face speaks"
+
+
+def open_splits(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> tuple[Tracks, Tracks]:
+    """Tracks to train on and to validate on: as the lists say, else by speaker; see `w2l.data.batches.splits`."""
+    rows = cache.tracks()
+    division = plan_splits(zip(rows.words("clip"), rows.words("split"), rows.words("speaker")))
+    train, val = (rows.select(rows.has("clip", *division.members(split))) for split in ("train", "val"))
+    if not (len(train) and len(val)):
+        raise CacheError(
+            f"cache {cache.root} has {len(division.splits)} clips to train on; preprocess two clips or more"
+        )
+    for note in division.notes:
+        logger.warning("%s", note)
+    return Tracks(cache, train, crop, n_frames), Tracks(cache, val, crop, n_frames)
+
+
+def crop_spec(cache: Cache) -> CropSpec:
+    """How the cache's crops were cut, from the index; CacheError when they differ among each other."""
+    rows = cache.all_tracks()
+    found = rows.distinct("crop")
+    if not found:
+        raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
+    if len(found) > 1:
+        raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
+    return CropSpec(**json.loads(found[0]))

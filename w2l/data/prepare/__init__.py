@@ -1,0 +1,1 @@
+"""Clips to face crops and mels in the cache: the preprocess stage."""

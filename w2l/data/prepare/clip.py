@@ -1,0 +1,262 @@
+"""From one clip to what training reads: crops of every face in it at 25 fps and the mel of its sound."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.crops import Store
+from w2l.cache.store import Clip
+from w2l.core.config import plain
+from w2l.core.errors import ConfigError, MediaError
+from w2l.core.files import fingerprint, source_fingerprint
+from w2l.core.timing import FPS, SAMPLES_PER_FRAME
+from w2l.data.prepare.cut import cut_pieces
+from w2l.data.prepare.gates import OF_PIXELS, GateSettings, Refusal, commonest, refusal, silent_share
+from w2l.data.prepare.samples import Piece, find_pieces
+from w2l.data.prepare.shots import SMALL_WIDTH, join_cuts, scene_cuts
+from w2l.data.sources.listing import sound_beside
+from w2l.faces.detectors.base import Detector
+from w2l.faces.refine import small_picture
+from w2l.faces.scan import DetectSettings, scan_clip, scan_fingerprint
+from w2l.faces.tracker import Scan
+from w2l.features.crop import CropSpec
+from w2l.features.mel import mel_spectrogram, mfcc, to_int16
+from w2l.media.audio import read_audio
+from w2l.media.coded import read_coded
+from w2l.media.video import VideoInfo, probe
+
+VERSION = 2
+"""Rises whenever the same source and settings would give other crops, mels or measures."""
+DONE, SET_ASIDE = "done", "set aside"
+"""The outcomes of a clip."""
+UNREADABLE, NO_SOUND, NO_FACE, NO_COMMON = "unreadable", "no sound", "no face", "no frames in common"
+"""Words for clips that are set aside before any gate of `w2l.data.prepare.gates` is asked."""
+NOT_THE_FILE = frozenset([
+    errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN
+])  # fmt: skip
+"""What the system says when a file cannot be read now, which says nothing of the file."""
+DIGITS = 4
+"""Decimals of a measure that the record keeps."""
+
+Sounds = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What is kept of a clip."""
+
+    crop: CropSpec = field(default_factory=CropSpec)
+    """How faces are cut: crop.kind, crop.size, crop.pads, crop.smooth_s."""
+    detect: DetectSettings = field(default_factory=DetectSettings)
+    """How faces are found: detect.detector, detect.stride, detect.min_face."""
+    gates: GateSettings = field(default_factory=GateSettings)
+    """Which face tracks become samples: gates.min_track_s, gates.min_face_px, gates.max_silent and others."""
+    store: Store = "raw"
+    """How crops are kept: `raw` (read fastest) or `jpeg` (about a tenth of the bytes)."""
+    max_track_s: float = 20.0
+    """Longer tracks are split into equal samples."""
+    long_s: float = 20.0
+    """In videos longer than this PySceneDetect looks for cuts, too."""
+
+    def __post_init__(self) -> None:
+        """Refuses lengths that contradict each other."""
+        if self.max_track_s < 2 * self.gates.min_track_s:
+            raise ConfigError(
+                f"max_track_s {self.max_track_s:g} must be at least twice gates.min_track_s "
+                f"{self.gates.min_track_s:g}, so that no half of a track is too short"
+            )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a clip."""
+
+    outcome: dict[str, Any]
+    """For the record under this stage: outcome, tracks, rejected; gate and reason of a clip that is set aside."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """For the top of the record: frames, fps, size, and sound: the file with the sound, where that is another one."""
+
+
+def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings) -> str:
+    """Changes when anything does that the crops, the mels or the choice of tracks depend on; reads no file."""
+    return fingerprint(_crops_mark(path, detector, settings), plain(settings.gates))
+
+
+def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings) -> str:
+    """The same for all but the gates."""
+    beside = sound_beside(path)
+    return fingerprint(
+        "preprocess", VERSION, source_fingerprint(path), scan_fingerprint(path, detector, settings.detect),
+        plain(settings.crop), settings.store, settings.max_track_s, settings.long_s,
+        *([source_fingerprint(beside)] if beside else []),
+    )  # fmt: skip
+
+
+def prepare_clip(
+    clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool = False
+) -> Prepared:
+    """Writes every face track of the video at `path` that passes the gates into `clip`, in time order.
+
+    Detections that the cache has are used unless `force` asks for new ones, and a record that differs in its gates
+    alone is judged anew without a look at the video, where the same tracks stay. The clip counts as unfinished
+    meanwhile. A clip that cannot be used is no error: its outcome says why. A video without sound has that of the file
+    that `sound_beside` finds, from its first sample on.
+
+    Raises MediaError where the system keeps the video from being read, see `NOT_THE_FILE`: that may pass.
+    """
+    mark = _crops_mark(path, detector, settings)
+    before = clip.outcome("preprocess")
+    if not force and before.get("crops_mark") == mark:
+        again = _judged_again(path, before, settings.gates)
+        if again is not None:
+            return Prepared(again)
+    clip.reopen("preprocess")
+    try:
+        prepared = _prepare(clip, path, detector, settings, force)
+    except MediaError as error:
+        if getattr(error.__cause__, "errno", None) in NOT_THE_FILE:
+            raise
+        prepared = Prepared(_set_aside(UNREADABLE, str(error)))
+    if prepared.outcome["outcome"] == SET_ASIDE:
+        clip.clear_tracks()
+    made = {"crops_mark": mark, "crop": plain(settings.crop), "store": settings.store}
+    return Prepared(made | prepared.outcome, prepared.facts)
+
+
+def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool) -> Prepared:
+    info = probe(path)
+    beside = None if info.has_sound else sound_beside(path)
+    if not (info.has_sound or beside):
+        reason = f"{path} has no sound stream, and no file with its sound lies beside it; training needs both"
+        return Prepared(_set_aside(NO_SOUND, reason))
+    wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
+    scan, _ = scan_clip(clip, path, detector, settings.detect, force)
+    pieces, n_unheard = find_pieces(
+        scan, _cuts(path, scan, settings), settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME
+    )
+    facts = _facts(info, scan, beside)
+    if not pieces and n_unheard:
+        sound_s, picture_s = len(wave) / (FPS * SAMPLES_PER_FRAME), float(scan.times[-1])
+        lengths = f"{sound_s:.2f} s of sound, {picture_s:.2f} s of picture"
+        reason = f"{path}: no face is seen for one window on end while there is sound ({lengths})"
+        return Prepared(_set_aside(NO_COMMON, reason), facts)
+    if not pieces:
+        return Prepared(_set_aside(NO_FACE, _no_face(path, scan)), facts)
+    tracks, rejected = _write(clip, path, pieces, wave, settings)
+    return Prepared(_outcome(path, tracks, rejected), facts)
+
+
+def _no_face(path: Path, scan: Scan) -> str:
+    seen = len(np.unique(scan.frame))
+    return (
+        f"{path}: no face seen for one window on end (faces in {seen} looked-at frames of {scan.n_frames}); try a "
+        "smaller detect.min_face or another detector"
+    )
+
+
+def _facts(info: VideoInfo, scan: Scan, beside: Path | None) -> dict[str, Any]:
+    sound = str(beside) if beside else ""
+    return {"frames": scan.n_frames, "fps": round(info.fps, 6), "size": [scan.width, scan.height], "sound": sound}
+
+
+def _cuts(path: Path, scan: Scan, settings: PrepareSettings) -> list[int]:
+    """The first frame of each shot but the first."""
+    cuts = scan.cuts
+    if scan.n_frames > settings.long_s * scan.fps:
+        pictures = (small_picture(frame, SMALL_WIDTH) for frame in read_coded(path))
+        cuts = join_cuts(cuts, scene_cuts(pictures, scan.fps), scan.fps)
+    return [int(cut) for cut in cuts]
+
+
+def _write(
+    clip: Clip, path: Path, pieces: Sequence[Piece], wave: NDArray[np.float32], settings: PrepareSettings
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Judges all pieces and writes the good ones; gives the records of those kept and of those rejected."""
+    tracks: list[dict[str, Any]] = []
+    rejected: dict[int, dict[str, Any]] = {}
+    worth: list[tuple[int, Sounds, dict[str, float]]] = []
+    for number, piece in enumerate(pieces):
+        sounds = _sounds(piece, wave, settings.crop)
+        quality = _rounded(**piece.quality, silent_share=silent_share(sounds["mel"], len(piece)))
+        refused = refusal(quality, settings.gates)
+        if refused is None:
+            worth.append((number, sounds, quality))
+        else:
+            rejected[number] = _rejection(piece, quality, refused)
+    for done in cut_pieces(path, [pieces[number] for number, _, _ in worth], settings.crop):
+        number, sounds, quality = worth[done.number]
+        piece = pieces[number]
+        mouth = done.mouth.motion(sounds["mel"]) if done.mouth else None
+        quality |= _rounded(blur=done.blur, mouth=mouth)
+        refused = refusal(quality, settings.gates)
+        if refused is not None:
+            rejected[number] = _rejection(piece, quality, refused)
+            continue
+        shape = (len(piece), settings.crop.size, settings.crop.size, 3)
+        clip.write_track(len(tracks), done.crops(), shape, sounds, settings.store)
+        tracks.append({
+            "n_frames": len(piece), "n_columns": int(sounds["mel"].shape[1]), "first_frame": piece.first_frame,
+            "start_s": piece.start_s, "quality": quality,
+        })  # fmt: skip
+    return tracks, [rejected[number] for number in sorted(rejected)]
+
+
+def _sounds(piece: Piece, wave: NDArray[np.float32], spec: CropSpec) -> Sounds:
+    start = piece.first_frame * SAMPLES_PER_FRAME
+    heard = wave[start : start + len(piece) * SAMPLES_PER_FRAME]
+    sounds = {"mel": mel_spectrogram(heard)}
+    if spec.kind == "judge":
+        sounds["mfcc"] = mfcc(to_int16(heard))
+    return sounds
+
+
+def _rounded(**measures: float | None) -> dict[str, float]:
+    """Measures as the record keeps them; those that could not be taken are left out."""
+    return {name: round(value, DIGITS) for name, value in measures.items() if value is not None}
+
+
+def _rejection(piece: Piece, quality: Mapping[str, float], refused: Refusal) -> dict[str, Any]:
+    return {"start_s": piece.start_s, "end_s": piece.end_s} | _refused(quality, refused)
+
+
+def _refused(quality: Mapping[str, float], refused: Refusal) -> dict[str, Any]:
+    """What a rejected track's record says; of one that was refused before its pixels were looked at nothing of them."""
+    kept = {name: value for name, value in quality.items() if refused.of_pixels or name not in OF_PIXELS}
+    return {"gate": refused.gate, "reason": refused.reason, "quality": kept}
+
+
+def _set_aside(gate: str, reason: str) -> dict[str, Any]:
+    return {"outcome": SET_ASIDE, "gate": gate, "reason": " ".join(reason.split()), "tracks": [], "rejected": []}
+
+
+def _outcome(path: Path, tracks: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the record says of a clip with faces."""
+    if tracks:
+        return {"outcome": DONE, "tracks": tracks, "rejected": rejected}
+    gate = commonest([track["gate"] for track in rejected])
+    first = next(track for track in rejected if track["gate"] == gate)
+    others = f" ({len(rejected)} face tracks rejected)" if len(rejected) > 1 else ""
+    reason = f"{path}: {gate}: from {first['start_s']:.1f} s on {first['reason']}{others}; see --set gates.*"
+    return _set_aside(gate, reason) | {"rejected": rejected}
+
+
+def _judged_again(path: Path, before: Mapping[str, Any], gates: GateSettings) -> dict[str, Any] | None:
+    """The outcome under other gates from what was measured; None where that asks for other crops than are there."""
+    tracks, rejected = before.get("tracks", []), before.get("rejected", [])
+    if any(refusal(track["quality"], gates) for track in tracks):
+        return None
+    again = []
+    for track in rejected:
+        refused = refusal(track["quality"], gates)
+        if refused is None:
+            return None
+        again.append(track | _refused(track["quality"], refused))
+    same = {key: before[key] for key in before if key != "fingerprint"}
+    return same | (_outcome(path, tracks, again) if tracks or again else {})

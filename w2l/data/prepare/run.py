@@ -1,0 +1,175 @@
+"""The preprocess stage: a folder of talking clips to face crops, mels and an index in the cache."""
+
+import functools
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from w2l.cache.store import Cache, Clip
+from w2l.core.device import choose
+from w2l.core.errors import MediaError
+from w2l.core.jobs.pool import run_tasks
+from w2l.core.jobs.tasks import Busy, Done, Task
+from w2l.core.log import progress
+from w2l.data.prepare.clip import SET_ASIDE, PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.sources.listing import Listing, Source
+from w2l.faces.detectors.base import Detector
+from w2l.faces.detectors.factory import make_detector
+
+logger = logging.getLogger(__name__)
+
+
+STAGE = "preprocess"
+
+
+FAILED = "failed"
+"""The word for clips at which the work broke off, which are tried again by the next run."""
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """What became of one clip."""
+
+    is_new: bool
+    """Whether it was worked on now; else it was ready."""
+    gate: str = ""
+    """The word for why it is set aside; empty when it is not."""
+    reason: str = ""
+    """The same as a sentence."""
+    rejected: tuple[str, ...] = ()
+    """The gate of each of its face tracks that is no sample."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the clips."""
+
+    done: int = 0
+    """Clips worked on now, also those set aside."""
+    skipped: int = 0
+    """Clips that were ready, or set aside, already."""
+    tracks: int = 0
+    """Face tracks in the whole cache."""
+    set_aside: dict[str, str] = field(default_factory=dict)
+    """Clip id -> why it cannot be used."""
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+    """Word for the reason -> the ids of the clips set aside for it."""
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Word of a gate -> face tracks that it rejected, of all clips of this call."""
+    missing: tuple[str, ...] = ()
+    """Lines of the file lists that name no video, and folders that could not be looked into."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything asked for is there."""
+        return not (self.set_aside or self.missing)
+
+
+def run(
+    settings: PrepareSettings,
+    listing: Listing,
+    cache: Cache,
+    device: str = "cpu",
+    force: bool = False,
+    jobs: int = 1,
+    ray: str | None = None,
+    strict: bool = False,
+) -> Result:
+    """Prepares every clip of a listing that is not ready; several processes may do so at once on one cache.
+
+    `jobs` and `ray` are as `w2l.core.jobs.pool.run_tasks` takes them. With `strict` the first clip that cannot be used
+    is a MediaError; the work on others stops.
+    """
+    missing = (*listing.missing, *listing.unreadable)
+    if strict and missing:
+        raise MediaError(f"{missing[0]}: not found ({len(missing)} such); without --strict the others are prepared")
+    tasks = (Task(source.clip_id, (_absolute(source), settings, force)) for source in listing.sources)
+    set_up = functools.partial(_set_up, settings, cache.root, device)
+    tally = _Tally()
+    with progress("preprocess", len(listing.sources), "clips") as advance:
+        for done in run_tasks(tasks, prepare_one, set_up, jobs, ray):
+            tally.add(done)
+            if strict and tally.set_aside:
+                clip_id, reason = next(iter(tally.set_aside.items()))
+                raise MediaError(f"{clip_id} cannot be used: {reason}; without --strict it is set aside")
+            advance()
+    return tally.result(len(cache.all_tracks()), missing)
+
+
+def _absolute(source: Source) -> Source:
+    """The same under a name that means the same in every process."""
+    return Source(source.clip_id, source.path.absolute(), source.split, source.speaker)
+
+
+def _set_up(settings: PrepareSettings, root: Path, device: str) -> tuple[Cache, Detector]:
+    """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
+    cache, detect = Cache.open(root), settings.detect
+    return cache, make_detector(detect.detector, str(choose(device)), detect.min_face, cache.models)
+
+
+def prepare_one(context: tuple[Cache, Detector], source: Source, settings: PrepareSettings, force: bool) -> ClipResult:
+    """Prepares one clip unless it is ready; raises Busy while another process works on it."""
+    cache, detector = context
+    clip = cache.clip(source.clip_id)
+    mark = prepare_fingerprint(source.path, detector, settings)
+    if not force and _is_ready(clip, mark, source) and not clip.lock.exists():
+        return _result(clip, is_new=False)
+    with clip.claim() as mine:
+        if not mine:
+            raise Busy
+        clip.clear_leftovers()
+        if not force and _is_ready(clip, mark, source):  # by a process that has just left, or was killed at its end
+            return _result(clip, is_new=False)
+        cache.invalidate_index()
+        before, outcome, facts = clip.record(), clip.outcome(STAGE), {}
+        if force or outcome.get("fingerprint") != mark:  # else only its split or speaker is new
+            prepared = prepare_clip(clip, source.path, detector, settings, force)
+            outcome = {"fingerprint": mark} | prepared.outcome
+            facts = {"source": str(source.path)} | prepared.facts
+            if outcome["outcome"] == SET_ASIDE:
+                logger.warning("set aside %s: %s", source.clip_id, outcome["reason"])
+        known = {name: getattr(source, name) or before.get(name, "") for name in ("split", "speaker")}
+        clip.note(STAGE, outcome, **facts, **known)
+        cache.invalidate_index()
+    return _result(clip, is_new=True)
+
+
+def _is_ready(clip: Clip, mark: str, source: Source) -> bool:
+    """Whether nothing is left to do; a clip whose split or speaker is not said keeps what it has."""
+    record = clip.record()
+    same = all(getattr(source, name) in ("", record.get(name, "")) for name in ("split", "speaker"))
+    return same and clip.outcome(STAGE).get("fingerprint") == mark
+
+
+def _result(clip: Clip, is_new: bool) -> ClipResult:
+    outcome = clip.outcome(STAGE)
+    rejected = tuple(str(track["gate"]) for track in outcome.get("rejected", []))
+    return ClipResult(is_new, outcome.get("gate", ""), outcome.get("reason", ""), rejected)
+
+
+class _Tally:
+    """Counts what becomes of clips as they come."""
+
+    def __init__(self) -> None:
+        self.set_aside: dict[str, str] = {}
+        self._reasons: dict[str, list[str]] = {}
+        self._rejected: Counter[str] = Counter()
+        self._n = Counter[bool]()
+
+    def add(self, done: Done[ClipResult]) -> None:
+        """Takes one clip."""
+        result = done.result or ClipResult(False, FAILED, done.error)
+        if done.result is not None:
+            self._n[result.is_new] += 1
+        self._rejected.update(result.rejected)
+        if result.gate:
+            self.set_aside[done.task.name] = result.reason
+            self._reasons.setdefault(result.gate, []).append(done.task.name)
+
+    def result(self, n_tracks: int, missing: tuple[str, ...]) -> Result:
+        """All in all, sorted by name and not by who was ready first."""
+        reasons = {gate: sorted(self._reasons[gate]) for gate in sorted(self._reasons)}
+        aside = {clip: self.set_aside[clip] for clip in sorted(self.set_aside)}
+        rejected = dict(sorted(self._rejected.items()))
+        return Result(self._n[True], self._n[False], n_tracks, aside, reasons, rejected, missing)

@@ -1,0 +1,288 @@
+"""What became of the clips of a cache: counted from their records, whatever version of w2l wrote them."""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.index import cut_of
+from w2l.cache.store import Cache
+from w2l.core.arrays import Floats
+from w2l.core.errors import CacheError
+from w2l.core.timing import FPS
+from w2l.data.prepare.gates import GateSettings
+from w2l.data.sources.clip_lists import SPLITS
+
+NOT_SAID, UNFINISHED, DAMAGED_RECORD = "not said", "unfinished", "damaged record"
+"""Words for clips whose record names no gate: of an old w2l, of a run that was stopped, or unreadable."""
+AUDIT = "out of sync"
+"""Word for the tracks that the sync audit set aside."""
+SET_ASIDE = "set aside"
+"""Verdict of the audit on a track that is not to be used."""
+UNKNOWN = "unknown"
+"""Name of the speaker, or of the split, that no record says."""
+N_EXAMPLES = 8
+"""So many tracks are named for each reason."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quality that is measured of every track."""
+
+    key: str
+    """Its name in a record."""
+    title: str
+    unit: str = ""
+    gate: str = ""
+    """Word of the gate that asks for it."""
+    limit: str = ""
+    """Name of that gate's limit in `GateSettings`: ``min_...`` or ``max_...``."""
+    is_whole: bool = False
+    """Whether its values are whole numbers."""
+
+
+MEASURES = (
+    Measure("face_px", "Size of the face", "pixels", "small face", "min_face_px"),
+    Measure("score", "Score of the detector", "0 to 1", "unsure", "min_score"),
+    Measure("blur", "Sharpness", "", "blurred", "min_sharpness"),
+    Measure("yaw", "Head turned aside", "degrees", "turned away", "max_yaw"),
+    Measure("silent_share", "Windows without speech", "share", "silent", "max_silent"),
+    Measure("mouth", "Motion of the mouth", "", "not speaking", "min_mouth"),
+    Measure("n_faces", "Faces on screen", "faces", "several faces", "max_faces", True),
+    Measure("length_s", "Length", "seconds", "too short", "min_track_s"),
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """So much that has something in common."""
+
+    name: str
+    clips: int = 0
+    tracks: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Loss(Group):
+    """What is not used for one reason: clips of which nothing is left, and tracks of any clip."""
+
+    examples: tuple[tuple[str, str], ...] = ()
+    """Name and sentence of the worst."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the sync audit found of the tracks that it looked at."""
+
+    verdicts: Mapping[str, int]
+    """Verdict -> tracks."""
+    offsets: NDArray[np.int64]
+    """(tracks,): in video frames, positive where the sound runs ahead of the picture."""
+    confidences: Floats
+    """(tracks,)"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the clips of a cache."""
+
+    root: str
+    n_clips: int
+    kept: Group
+    """Everything that training may use."""
+    splits: tuple[Group, ...]
+    speakers: tuple[Group, ...]
+    """Of what is kept, the one with most seconds first."""
+    losses: tuple[Loss, ...]
+    """The reason that took most tracks first."""
+    names: tuple[str, ...]
+    """Of every track, kept ones and refused ones."""
+    gates: NDArray[np.str_]
+    """(tracks,): why each is not used; empty where it is."""
+    values: Mapping[str, Floats]
+    """Key of a measure -> (tracks,), NaN where it was not measured."""
+    limits: Mapping[str, float]
+    """Key of a measure -> the limit of its gate, where one is known and closed."""
+    audit: Audit | None = None
+
+
+class _Tally:
+    """Grows clip by clip."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.gates: list[str] = []
+        self.values: dict[str, dict[int, float]] = defaultdict(dict)
+        self.groups: dict[tuple[str, str], Group] = {}
+        self.sentences: dict[str, list[tuple[int | None, str, str]]] = defaultdict(list)
+        self.audited: list[tuple[str, int, float]] = []
+
+    def count(self, kind: str, name: str, clips: int, tracks: int, seconds: float) -> None:
+        """Adds to the group `name` among those of one kind: split, speaker, loss or kept."""
+        old = self.groups.get((kind, name), Group(name))
+        self.groups[kind, name] = Group(name, old.clips + clips, old.tracks + tracks, old.seconds + seconds)
+
+    def of_kind(self, kind: str) -> list[Group]:
+        """The groups of one kind, in the order in which they came."""
+        return [group for (own, _), group in self.groups.items() if own == kind]
+
+    def add_track(self, name: str, gate: str, quality: Any) -> int:
+        """Takes the measures of a track; gives its number."""
+        number = len(self.names)
+        self.names.append(name)
+        self.gates.append(gate)
+        for key, value in _mapping(quality).items():
+            self.values[key][number] = _number(value)
+        return number
+
+
+def collect(cache: Cache, gates: GateSettings | None = None) -> Report:
+    """Counts what the records of `cache` say.
+
+    `gates` are the settings whose limits are to be shown; records do not hold them.
+    """
+    tally, n_clips = _Tally(), 0
+    for clip in cache.clips():
+        n_clips += 1
+        try:
+            record = clip.record()
+        except CacheError as error:
+            _lose_clip(tally, clip.id, DAMAGED_RECORD, str(error), 0.0)
+        else:
+            _count_clip(tally, clip.id, record)
+    values = {key: _column(found, len(tally.names)) for key, found in tally.values.items()}
+    marks = np.array(tally.gates, dtype=np.str_)
+    losses = [_loss(group, tally, values) for group in tally.of_kind("loss")]
+    return Report(
+        root=str(cache.root),
+        n_clips=n_clips,
+        kept=next(iter(tally.of_kind("kept")), Group("kept")),
+        splits=tuple(sorted(tally.of_kind("split"), key=lambda group: _split_order(group.name))),
+        speakers=tuple(sorted(tally.of_kind("speaker"), key=lambda group: (-group.seconds, group.name))),
+        losses=tuple(sorted(losses, key=lambda loss: (-loss.tracks, -loss.clips, loss.name))),
+        names=tuple(tally.names),
+        gates=marks,
+        values=values,
+        limits=_limits(gates) if gates is not None else {},
+        audit=_audit(tally),
+    )
+
+
+def _count_clip(tally: _Tally, clip: str, record: Mapping[str, Any]) -> None:
+    stages = _mapping(record.get("stages"))
+    outcome, audit = _mapping(stages.get("preprocess")), _mapping(stages.get("audit"))
+    found = _number(record.get("frames")) / (_number(record.get("fps")) or math.nan)
+    clip_s = found if math.isfinite(found) else 0.0
+    if not outcome:
+        _lose_clip(tally, clip, UNFINISHED, "preprocess has not finished with it", clip_s)
+        return
+    tracks, rejected = _rows(outcome.get("tracks")), _rows(outcome.get("rejected"))
+    audited = _rows(audit.get("tracks"))
+    if len(audited) != len(tracks) or audit.get("of") != cut_of(outcome):
+        audited = [{}] * len(tracks)  # none, or of tracks that were cut anew since, as in w2l.cache.index
+    n_kept, kept_s = 0, 0.0
+    lost: list[str] = []
+    for number, track in enumerate(tracks):
+        gate = _heed_audit(tally, f"{clip} #{number}", audited[number])
+        seconds = _number(track.get("n_frames")) / FPS
+        tally.add_track(f"{clip} #{number}", gate, track.get("quality"))
+        if gate:
+            lost.append(gate)
+            tally.count("loss", gate, 0, 1, seconds)
+        else:
+            n_kept, kept_s = n_kept + 1, kept_s + seconds
+    for track in rejected:
+        lost.append(_refuse(tally, clip, track))
+    if n_kept:
+        for kind, name in (("kept", "kept"), ("split", record.get("split")), ("speaker", record.get("speaker"))):
+            tally.count(kind, str(name or UNKNOWN), 1, n_kept, kept_s)
+    elif lost:
+        tally.count("loss", str(outcome.get("gate") or Counter(lost).most_common(1)[0][0]), 1, 0, 0.0)
+    else:
+        reason = str(outcome.get("reason") or "no track, and no reason is noted")
+        _lose_clip(tally, clip, str(outcome.get("gate") or NOT_SAID), reason, clip_s)
+
+
+def _refuse(tally: _Tally, clip: str, track: Mapping[str, Any]) -> str:
+    """Counts a track that a gate refused; gives the gate's word."""
+    start_s, end_s = _number(track.get("start_s")), _number(track.get("end_s"))
+    gate, name = str(track.get("gate") or NOT_SAID), f"{clip} at {start_s:.1f} s"
+    number = tally.add_track(name, gate, track.get("quality"))
+    tally.sentences[gate].append((number, name, str(track.get("reason") or "")))
+    tally.count("loss", gate, 0, 1, max(0.0, end_s - start_s))
+    return gate
+
+
+def _lose_clip(tally: _Tally, clip: str, word: str, reason: str, seconds: float) -> None:
+    tally.count("loss", word, 1, 0, seconds)
+    tally.sentences[word].append((None, clip, reason))
+
+
+def _heed_audit(tally: _Tally, name: str, found: Mapping[str, Any]) -> str:
+    """Counts what the audit says of a track; gives AUDIT where it is not to be used."""
+    verdict = str(found.get("verdict") or "")
+    if not verdict:
+        return ""
+    tally.audited.append((verdict, int(_number(found.get("offset"))), _number(found.get("confidence"))))
+    if verdict != SET_ASIDE:
+        return ""
+    tally.sentences[AUDIT].append((None, name, str(found.get("reason") or "")))
+    return AUDIT
+
+
+def _loss(group: Group, tally: _Tally, values: Mapping[str, Floats]) -> Loss:
+    """With the examples that miss the limit most; those of a gate without a measure in the order they came."""
+    rows = tally.sentences[group.name]
+    measure = next((measure for measure in MEASURES if measure.gate == group.name), None)
+    column = values.get(measure.key) if measure else None
+
+    def rank(row: tuple[int | None, str, str]) -> float:
+        if measure is None or column is None or row[0] is None or np.isnan(column[row[0]]):
+            return math.inf
+        return float(column[row[0]]) if measure.limit.startswith("min") else -float(column[row[0]])
+
+    worst = heapq.nsmallest(N_EXAMPLES, rows, key=rank)
+    return Loss(group.name, group.clips, group.tracks, group.seconds, tuple((name, text) for _, name, text in worst))
+
+
+def _audit(tally: _Tally) -> Audit | None:
+    if not tally.audited:
+        return None
+    verdicts, offsets, confidences = zip(*tally.audited)
+    counted = dict(Counter(verdicts).most_common())
+    return Audit(counted, np.array(offsets, np.int64), np.array(confidences, np.float64))
+
+
+def _limits(gates: GateSettings) -> dict[str, float]:
+    """Key of a measure -> limit, of the gates that are closed."""
+    limits = {measure.key: float(getattr(gates, measure.limit)) for measure in MEASURES}
+    return {key: limit for key, limit in limits.items() if limit and math.isfinite(limit)}
+
+
+def _column(found: Mapping[int, float], n_tracks: int) -> Floats:
+    column = np.full(n_tracks, np.nan)
+    column[list(found)] = list(found.values())
+    return column
+
+
+def _split_order(name: str) -> tuple[int, str]:
+    return SPLITS.index(name) if name in SPLITS else len(SPLITS), name
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    return [_mapping(row) for row in value] if isinstance(value, list) else []
+
+
+def _number(value: Any) -> float:
+    """A number of a record; 0 where there is none."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0

@@ -1,0 +1,1 @@
+"""Which clips a folder, a dataset or a list names."""

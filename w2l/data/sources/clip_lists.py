@@ -1,0 +1,80 @@
+"""Lists of clips: one a line, with or without suffix, perhaps with more columns after a blank."""
+
+import codecs
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from w2l.core.errors import ConfigError
+from w2l.data.sources.walk import is_video_name
+
+SPLITS = ("pretrain", "train", "val", "test", "unseen")
+"""Names of a file list that say which split its clips belong to."""
+
+
+def split_of(filelist: Path) -> str:
+    """The split that a list's name says; empty for any other name."""
+    return filelist.stem if filelist.stem in SPLITS else ""
+
+
+def read_list(filelist: Path) -> list[str]:
+    """The lines of a list, without blank ones; bytes that are no UTF-8 stay what they are in a file name.
+
+    ConfigError when it cannot be read or is UTF-16.
+    """
+    try:
+        content = filelist.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"file list {filelist} cannot be read ({error}); check the path") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"file list {filelist} cannot be read: it is UTF-16; save it as UTF-8")
+    text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    return [line for line in map(str.strip, re.split(r"[\r\n]+", text)) if line]
+
+
+def readings(line: str) -> Iterator[str]:
+    """The names that a line may mean: all of it, else less and less of its columns."""
+    while line:
+        yield line
+        line = re.sub(r"\s*\S+$", "", line)
+
+
+class Finder:
+    """Finds the videos that lines name; each folder is looked into once, however many lines name its clips."""
+
+    def __init__(self) -> None:
+        """Nothing is looked into yet."""
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, bases: list[str], line: str) -> str | None:
+        """The video that `line` names below the first of `bases` that has it; a line may also be an absolute path."""
+        for name in readings(line):
+            for base in bases:
+                folder, last = os.path.split(os.path.join(base, name))
+                stems = self._look_into(folder)
+                files = stems.get(last, [])
+                if is_video_name(last) and last in stems.get(os.path.splitext(last)[0], []):
+                    return os.path.join(folder, last)
+                if files:
+                    return os.path.join(folder, files[0])
+        return None
+
+    def shares_stem(self, path: str) -> bool:
+        """Whether another video beside `path`, which was found, differs from it in its suffix only."""
+        folder, last = os.path.split(path)
+        return len(self._look_into(folder)[os.path.splitext(last)[0]]) > 1
+
+    def _look_into(self, folder: str) -> dict[str, list[str]]:
+        """Stem -> its videos, sorted."""
+        if folder not in self._folders:
+            stems: dict[str, list[str]] = {}
+            try:
+                with os.scandir(folder) as entries:
+                    names = sorted(entry.name for entry in entries if is_video_name(entry.name) and entry.is_file())
+            except (OSError, ValueError):  # no such folder; a line with a zero byte
+                names = []
+            for name in names:
+                stems.setdefault(os.path.splitext(name)[0], []).append(name)
+            self._folders[folder] = stems
+        return self._folders[folder]

@@ -1,0 +1,185 @@
+"""Lists of (video, speech) pairs, as the evaluations of Wav2Lip name what to make.
+
+The lists of LRS2, LRS3 and LRW hold ``audio_source video``: the speech FIRST, no suffix, both ``.mp4`` files below one
+root. Those of ReSyncED hold ``video audio``: the video FIRST, both with their suffix. Source: the folder `evaluation`
+of github.com/Rudrabha/Wav2Lip, whose tools name each output by the index of its line, from 0.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from w2l.core.errors import ConfigError
+from w2l.data.sources.tables import Row, Table, read_table
+from w2l.data.sources.walk import VIDEO_SUFFIXES
+
+Order = Literal["auto", "audio-video", "video-audio"]
+"""Which name of a line comes first."""
+SOUND_SUFFIXES = frozenset([".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"])
+KNOWN_SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES
+PUBLISHED_SUFFIX = ".mp4"
+"""What a name without suffix gets."""
+VIDEO_COLUMNS, SPEECH_COLUMNS = ("video",), ("speech", "audio", "audio_source")
+COLUMNS = (*VIDEO_COLUMNS, *SPEECH_COLUMNS, "name")
+"""What a heading may hold."""
+NAME_IT = "say which with --pairs-order audio-video (LRS2, LRS3, LRW) or video-audio (ReSyncED)"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One line of a list: a video and what its mouth shall say."""
+
+    video: Path
+    speech: Path
+    """Any file with sound, also a video."""
+    name: str
+    """What the output is called, without suffix: the index of the line in the file (below the heading, if any), from
+    0, as the published tool names it, unless the list has a column `name`; then it may have folders in it."""
+    line: int
+    """Its line in the list, from 1, for messages."""
+
+
+def read_pairs(path: Path, root: Path | None = None, order: Order = "auto") -> list[Pair]:
+    """The pairs of the list at `path`, one a line, in its order.
+
+    Names stand between blanks, tabs or (``.csv``) commas; those that hold blanks are put in quotes. Blank lines and
+    lines that begin with ``#`` are passed over, and counted in the names of the others. A heading may name the
+    columns: `video`, `speech` or `audio`, and `name`.
+
+    Parameters
+    ----------
+    root : Path, optional
+        What names are joined to; else the list's own folder. A name may also be an absolute path.
+    order
+        `auto`: the heading tells, else the suffixes: a sound file is the speech; without any suffix the speech comes
+        first, as in the LRS lists; of two videos the video comes first, as in ReSyncED.
+
+    Raises
+    ------
+    ConfigError
+        With file and line: when a line holds no pair, its order cannot be told or contradicts its suffixes, an output
+        name is used twice, or not one of the videos exists. Some that are missing are no error here: a test set of
+        thousands does not end with one of them, and who opens them says so.
+    """
+    if order not in get_args(Order):
+        raise ConfigError(f"order {order!r} of pairs is unknown; choose {', '.join(get_args(Order))}")
+    table = read_table(path, COLUMNS)
+    base = path.parent if root is None else root
+    found = _by_heading(table) if table.heading else _by_order(table, order)
+    names = [table.cell(row, "name") or str(row.line - table.heading_line - 1) for row in table.rows]
+    pairs = [
+        Pair(
+            named_file(base, video, VIDEO_SUFFIXES),
+            named_file(base, speech, KNOWN_SUFFIXES),
+            _safe(table, row, name),
+            row.line,
+        )
+        for row, (video, speech), name in zip(table.rows, found, names)
+    ]
+    _check(table, pairs)
+    if not any(os.path.isfile(pair.video) for pair in pairs):
+        raise ConfigError(
+            f"{path}: none of its {len(pairs)} videos is there, the first would be {pairs[0].video}; name the folder "
+            f"that its names begin in with --root, or the other order with --pairs-order"
+        )
+    return pairs
+
+
+def suffix_kind(name: str) -> Literal["sound", "video", ""]:
+    """What the suffix of a name says; empty for none that is known."""
+    suffix = os.path.splitext(name)[1].lower()
+    return "sound" if suffix in SOUND_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""
+
+
+def _by_heading(table: Table) -> list[tuple[str, str]]:
+    """Video and speech of each row."""
+    if not set(table.heading) & set(SPEECH_COLUMNS) or "video" not in table.heading:
+        raise ConfigError(f"{table.path}: the heading {' '.join(table.heading)} must name a video and a speech column")
+    found = [(table.cell(row, *VIDEO_COLUMNS), table.cell(row, *SPEECH_COLUMNS)) for row in table.rows]
+    for row, (video, speech) in zip(table.rows, found):
+        if not video or not speech:
+            raise ConfigError(f"{table.where(row)}: {'speech' if video else 'video'} is left out; name it")
+    return found
+
+
+def _by_order(table: Table, order: Order) -> list[tuple[str, str]]:
+    """Video and speech of each row, of which each holds just these two."""
+    cells = [_two(table, row) for row in table.rows]
+    if order == "auto":
+        order = _order_of(table, cells)
+    return [(second, first) if order == "audio-video" else (first, second) for first, second in cells]
+
+
+def _two(table: Table, row: Row) -> tuple[str, str]:
+    cells = [cell for cell in row.cells if cell]
+    if len(cells) == 2:
+        return cells[0], cells[1]
+    told = [
+        (row.text[: gap.start()], row.text[gap.end() :])
+        for gap in re.finditer(r"\s+", row.text)
+        if suffix_kind(row.text[: gap.start()]) and suffix_kind(row.text[gap.end() :])
+    ]
+    if len(told) == 1 and not re.search("[\"'\t]", row.text):  # blanks within names, yet only one place to part them
+        return told[0]
+    if len(cells) < 2:
+        raise ConfigError(f"{table.where(row)}: one name only; a line holds a video and a speech")
+    raise ConfigError(
+        f"{table.where(row)}: {len(cells)} names; a line holds a video and a speech: put names that hold blanks in "
+        "quotes, or a tab between the two"
+    )
+
+
+def _order_of(table: Table, cells: Sequence[tuple[str, str]]) -> Order:
+    """The one order that the suffixes of all lines fit."""
+    kinds = [(suffix_kind(first), suffix_kind(second)) for first, second in cells]
+    votes: dict[Order, Row] = {}
+    for row, (first, second) in zip(table.rows, kinds):
+        if first == second == "sound":
+            raise ConfigError(f"{table.where(row)}: two sound files; a line holds a video and a speech")
+        if "sound" in (first, second):
+            votes.setdefault("audio-video" if first == "sound" else "video-audio", row)
+    if len(votes) > 1:
+        lines = " and ".join(f"line {row.line}" for row in votes.values())
+        raise ConfigError(f"{table.path}: {lines} hold video and speech in different order; write all alike")
+    if votes:
+        return next(iter(votes))
+    if not any(kind for pair in kinds for kind in pair):
+        return "audio-video"
+    if all(pair == ("video", "video") for pair in kinds):
+        return "video-audio"
+    odd = next(row for row, pair in zip(table.rows, kinds) if pair != kinds[0] or pair[0] != pair[1])
+    raise ConfigError(f"{table.where(odd)}: some names have a suffix and some not: the order is not told; {NAME_IT}")
+
+
+def named_file(base: Path, name: str, suffixes: frozenset[str]) -> Path:
+    """The file that `name` means: itself, with ``.mp4`` behind it, or with the suffix of a file that is there."""
+    if "\\" in name and "/" not in name:
+        name = name.replace("\\", "/")  # a list written on Windows
+    path = base / name
+    if suffix_kind(name) or os.path.isfile(path):
+        return path
+    others = sorted(suffixes - {PUBLISHED_SUFFIX})
+    candidates = [Path(f"{path}{suffix}") for suffix in (PUBLISHED_SUFFIX, *others)]
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), candidates[0])
+
+
+def _safe(table: Table, row: Row, name: str) -> str:
+    """An output name that stays below the folder of outputs."""
+    stem = os.path.splitext(name)[0] if suffix_kind(name) else name
+    if os.path.isabs(stem) or {"..", ".", ""} & set(stem.split("/")):
+        raise ConfigError(f"{table.where(row)}: the name {name!r} leads out of the output folder; write a plain one")
+    return stem
+
+
+def _check(table: Table, pairs: Sequence[Pair]) -> None:
+    """Refuses sounds in the place of videos, and two outputs of one name."""
+    lines: dict[str, int] = {}
+    for pair in pairs:
+        where = f"{table.path}, line {pair.line}"
+        if suffix_kind(pair.video.name) == "sound":
+            raise ConfigError(f"{where}: {pair.video.name} is sound, no video; is the order the other one? {NAME_IT}")
+        if (first := lines.setdefault(pair.name, pair.line)) != pair.line:
+            raise ConfigError(f"{where}: the name {pair.name} is that of line {first}, too; write another one")

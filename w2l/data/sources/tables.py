@@ -1,0 +1,106 @@
+"""The rows of a list of files: names between blanks, tabs or commas, in quotes or not, perhaps below a heading."""
+
+import codecs
+import csv
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from w2l.core.errors import ConfigError
+
+LIST_SUFFIXES = frozenset([".txt", ".tsv", ".csv", ".lst", ".list"])
+"""Of files that are taken for lists."""
+QUOTED = re.compile(r"\"([^\"]*)\"(?!\S)|'([^']*)'(?!\S)|(\S+)")
+"""A cell between blanks. A quote within a name is part of it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line that holds something."""
+
+    line: int
+    """Its place in the file, from 1; blank lines and comments count."""
+    text: str
+    """All of it, without the blanks around it: a name that holds blanks, where the list has one column only."""
+    cells: tuple[str, ...]
+    """The names in it; an empty one stands for a name that is left out."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a list."""
+
+    path: Path
+    rows: tuple[Row, ...]
+    heading: tuple[str, ...] = ()
+    """The known names of its columns, in lower case; empty without a heading."""
+    heading_line: int = 0
+    """The line that the heading is on; 0 without one."""
+
+    def cell(self, row: Row, *names: str) -> str:
+        """What `row` holds below the first of `names` that is a column; empty where there is nothing."""
+        for name in names:
+            if name in self.heading and self.heading.index(name) < len(row.cells):
+                return row.cells[self.heading.index(name)]
+        return ""
+
+    def where(self, row: Row) -> str:
+        """The place of `row`, for messages."""
+        return f"{self.path}, line {row.line}"
+
+
+def read_table(path: Path, known: Collection[str] = ()) -> Table:
+    """The rows of the list at `path`, without blank ones and comments, which begin with ``#``.
+
+    A ``.csv`` has commas (or, without any in its first row, semicolons) between its cells. In any other list a line
+    with a tab in it is divided by tabs, one without by blanks, except within quotes. The first row is a heading when
+    each of its cells is one of `known`, in any case.
+
+    Raises ConfigError when it cannot be read, holds nothing, or a line has an open quote.
+    """
+    lines = [line.rstrip() if path.suffix.lower() == ".tsv" else line.strip() for line in _lines(path)]
+    filled = [(number, text) for number, text in enumerate(lines, 1) if text and not text.startswith("#")]
+    if not filled:
+        raise ConfigError(f"{path} lists nothing; write one clip a line")
+    comma = ";" if path.suffix.lower() == ".csv" and "," not in filled[0][1] else ","
+    rows = [Row(number, text, _cells(path, number, text, comma)) for number, text in filled]
+    first = tuple(cell.strip().lower() for cell in rows[0].cells)
+    if not set(first) <= set(known):
+        return Table(path, tuple(rows))
+    if len(rows) == 1:
+        raise ConfigError(f"{path} lists nothing below its heading; write one clip a line")
+    return Table(path, tuple(rows[1:]), first, rows[0].line)
+
+
+def _lines(path: Path) -> list[str]:
+    """All lines; bytes that are no UTF-8 stay what they are in a file name."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"list {path} cannot be read ({error.strerror}); check the path") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"list {path} cannot be read: it is UTF-16; save it as UTF-8")
+    if b"\0" in content:
+        raise ConfigError(f"list {path} cannot be read: it holds zero bytes, so it is no text; name a list of files")
+    text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    return re.split(r"\r\n|\r|\n", text)
+
+
+def _cells(path: Path, number: int, text: str, comma: str) -> tuple[str, ...]:
+    if path.suffix.lower() == ".csv":
+        try:
+            cells = next(csv.reader([text], delimiter=comma, skipinitialspace=True))
+        except csv.Error as error:
+            raise ConfigError(f"{path}, line {number}: {error}; correct the line") from error
+    elif "\t" in text:
+        cells = [_unquoted(cell.strip()) for cell in text.split("\t")]
+    else:
+        if re.search(r"(?:^|\s)\"[^\"]*$", text):
+            raise ConfigError(f"{path}, line {number}: a quote is opened and not closed; close it")
+        cells = ["".join(match.groups("")) for match in QUOTED.finditer(text)]
+    return tuple(cell.strip() for cell in cells)
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'" else cell

@@ -1,0 +1,1 @@
+"""Face detectors behind one protocol, and the landmarks that refine them."""

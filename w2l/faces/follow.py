@@ -1,0 +1,261 @@
+"""Which faces are redrawn in every frame, how surely, and why not where none is."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats
+from w2l.core.intervals import fade, runs
+from w2l.faces.select import Choice, Chosen, choose, steady_tracks
+from w2l.faces.tracker import Scan, Track, smooth_track
+from w2l.features import boxes as bx
+
+Mask = NDArray[np.bool_]
+OnMissing = Literal["keep", "hold"]
+Smoothing = Literal["gaussian", "published"]
+
+REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN = range(5)
+"""Why a frame is or is not redrawn; see `WHY`."""
+WHY = ("redrawn", "no face", "unsure", "turned away", "not chosen")
+"""The same in words."""
+MIN_SURE = 0.7
+"""Score from which a face begins to be redrawn."""
+KEEP_SURE = 0.55
+"""Score down to which it goes on being redrawn."""
+MIN_ALIKE = 0.25
+"""Likeness to its usual self below which a face counts as covered by something or half out of the picture."""
+MAX_YAW = 55.0
+"""Degrees that a head may be turned from the camera for its face to begin to be redrawn."""
+KEEP_YAW = 65.0
+"""Degrees up to which it goes on being redrawn."""
+NOSE_DEPTH = 0.6
+"""How far the tip of the nose stands before the eyes, in distances between the eyes."""
+BRIDGE_S = 0.2
+"""Longest stretch, in seconds, of no sure face between two sure ones that is redrawn all the same."""
+MIN_RUN_S = 0.2
+"""Shortest stretch, in seconds, that is redrawn between two longer ones that are not."""
+FADE_S = 0.12
+"""Seconds in which a face that appears or leaves within a shot comes to, or goes from, its full strength."""
+HAND_POINTS = np.array([[0.27, 0.386], [0.73, 0.386], [0.50, 0.584], [0.30, 0.778], [0.70, 0.778]])
+"""Where eyes, nose and mouth corners lie in a face box of side 1: the mean over GRID's speakers, made symmetric."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face to redraw in one frame."""
+
+    track: int
+    """The number of its track."""
+    box: Floats
+    """(4,) x1, y1, x2, y2 in pixels, steadied."""
+    points: Floats
+    """(5, 2) x, y in pixels, steadied."""
+    strength: float = 1.0
+    """How much of it is drawn, 0 (exclusive) to 1: less than 1 where it appears or leaves."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Which faces to redraw in every frame of the source; the last frame also counts for all after it."""
+
+    first: NDArray[np.int64]
+    """(frames + 1,): the faces of frame k are the rows from `first[k]` to `first[k + 1]` (exclusive)."""
+    track: NDArray[np.int64]
+    """(rows,): which track."""
+    boxes: Floats
+    """(rows, 4)"""
+    points: Floats
+    """(rows, 5, 2)"""
+    strength: Floats
+    """(rows,): above 0, up to 1."""
+    why: NDArray[np.int8]
+    """(frames,): REDRAWN, or why not; see `WHY`."""
+
+    @property
+    def n_frames(self) -> int:
+        """Of the source, as far as it was looked at."""
+        return len(self.why)
+
+    @property
+    def tracks(self) -> list[int]:
+        """Numbers of the tracks that are redrawn anywhere."""
+        return [int(number) for number in np.unique(self.track)]
+
+    def at(self, frame_idx: int) -> tuple[Face, ...]:
+        """The faces to redraw in one frame."""
+        frame = min(max(frame_idx, 0), self.n_frames - 1)
+        return tuple(
+            Face(int(self.track[row]), self.boxes[row], self.points[row], float(self.strength[row]))
+            for row in range(self.first[frame], self.first[frame + 1])
+        )
+
+    def passed(self) -> dict[str, int]:
+        """How many frames of the source pass through untouched, by reason in words."""
+        return {WHY[code]: int((self.why == code).sum()) for code in range(1, len(WHY)) if (self.why == code).any()}
+
+
+def follow(
+    scan: Scan,
+    smooth_s: float,
+    choice: Choice | Chosen | None = None,
+    on_missing: OnMissing = "keep",
+    smoothing: Smoothing = "gaussian",
+) -> Faces:
+    """Where the chosen faces are in every frame, steadied in time.
+
+    Nothing is carried over a cut, and nothing lags: boxes and points are averaged over the time around each frame.
+
+    Parameters
+    ----------
+    scan : Scan
+    smooth_s : float
+        Standard deviation in seconds of the Gaussian that steadies boxes and points.
+    choice : Choice or Chosen
+        Which faces; by default the one that is visible longest and largest in each shot. A portrait must have been
+        looked up before (`choose`). A video without any face gives no row; a choice that fits none is a NoFaceError.
+    on_missing : str
+        What happens while a chosen face cannot be seen surely: `keep` leaves the frame as it is, `hold` redraws it
+        where it was last, until it is back in the same shot.
+    smoothing : str
+        `gaussian`, or `published`: boxes as the public tool averages them.
+    """
+    if not isinstance(choice, Chosen):
+        tracks = steady_tracks(scan)
+        if not tracks:
+            return _gather(scan, [], np.full(scan.n_frames, NO_FACE, dtype=np.int8))
+        choice = choose(tracks, scan, choice or Choice())
+    why = np.full(scan.n_frames, NO_FACE, dtype=np.int8)
+    for number, track in enumerate(choice.tracks):
+        if number not in choice.numbers:
+            frames = np.flatnonzero(track.seen) + track.start
+            why[frames[why[frames] == NO_FACE]] = NOT_CHOSEN
+    rows = []
+    for face in choice.faces:
+        rows.append(_follow_face(scan, choice.tracks, face, smooth_s, on_missing, smoothing, why))
+    return _gather(scan, rows, why)
+
+
+def fixed_face(box: tuple[float, float, float, float], n_frames: int = 1) -> Faces:
+    """The same box (x1, y1, x2, y2) in every frame, with the five points that a face in it would have."""
+    corners = np.asarray(box, dtype=np.float64)
+    points = corners[:2] + HAND_POINTS * (corners[2:] - corners[:2])
+    return Faces(
+        first=np.arange(n_frames + 1, dtype=np.int64),
+        track=np.zeros(n_frames, dtype=np.int64),
+        boxes=np.repeat(corners[None], n_frames, axis=0),
+        points=np.repeat(points[None], n_frames, axis=0),
+        strength=np.ones(n_frames),
+        why=np.full(n_frames, REDRAWN, dtype=np.int8),
+    )
+
+
+def yaw_of(points: Floats) -> Floats:
+    """Degrees by which heads with five points (..., 5, 2) are turned to either side, estimated; 0..90.
+
+    The further the nose stands from the middle between the eyes, along the line of the eyes, the more.
+    """
+    eyes = points[..., 1, :] - points[..., 0, :]
+    distance = np.maximum(np.linalg.norm(eyes, axis=-1), 1e-6)
+    nose = points[..., 2, :] - (points[..., 0, :] + points[..., 1, :]) / 2
+    shift = np.abs((nose * eyes).sum(axis=-1)) / distance**2
+    return np.asarray(np.degrees(np.arctan(shift / NOSE_DEPTH)))
+
+
+def hysteresis(enter: Mask, stay: Mask) -> Mask:
+    """True from where `enter` is, both ways in time as long as `stay` is; (frames,) each."""
+    on = enter.copy()
+    for order in (range(1, len(on)), range(len(on) - 2, -1, -1)):
+        step = 1 if order.step > 0 else -1
+        for idx in order:
+            on[idx] |= on[idx - step] and stay[idx]
+    return on
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """One face in the frames where it is drawn."""
+
+    frame: NDArray[np.int64]
+    track: NDArray[np.int64]
+    boxes: Floats
+    points: Floats
+    strength: Floats
+
+
+def _follow_face(
+    scan: Scan,
+    tracks: tuple[Track, ...],
+    face: tuple[int, ...],
+    smooth_s: float,
+    on_missing: OnMissing,
+    smoothing: Smoothing,
+    why: NDArray[np.int8],
+) -> _Rows:
+    """One face through its shot; writes into `why` (frames,) where it is not drawn."""
+    first, stop = next(shot for shot in scan.shots if shot[0] <= tracks[face[0]].start < shot[1])
+    n_frames = stop - first
+    owner = np.full(n_frames, -1, dtype=np.int64)
+    boxes, points = np.zeros((n_frames, 4)), np.zeros((n_frames, 5, 2))
+    sure = np.zeros(n_frames, dtype=np.bool_)
+    for number in face:
+        track = tracks[number]
+        here = slice(track.start - first, track.stop - first)
+        steady = _steadied(track, smooth_s * scan.fps, smoothing)
+        owner[here], boxes[here], points[here] = number, steady.boxes, steady.points
+        sure[here], because = _sureness(track, scan.fps)
+        whys = why[track.start : track.stop]
+        whys[:] = np.where(because != REDRAWN, np.where(whys == REDRAWN, whys, because), whys)
+    if on_missing == "hold":
+        held = np.maximum.accumulate(np.where(sure, np.arange(n_frames), -1))
+        last = int(np.flatnonzero(sure)[-1]) if sure.any() else -1
+        missing = (held >= 0) & ~sure & (np.arange(n_frames) < last)
+        owner[missing], boxes[missing], points[missing] = (part[held[missing]] for part in (owner, boxes, points))
+        sure |= missing
+    strength = fade(sure, max(1, round(FADE_S * scan.fps)))
+    drawn = np.flatnonzero(sure)
+    why[drawn + first] = REDRAWN
+    return _Rows(drawn + first, owner[drawn], boxes[drawn], points[drawn], strength[drawn])
+
+
+def _steadied(track: Track, sigma_frames: float, smoothing: Smoothing) -> Track:
+    if smoothing == "gaussian":
+        return smooth_track(track, sigma_frames)
+    boxes = bx.smooth_boxes_reference(track.boxes.astype(np.int64)).astype(np.float64)
+    return replace(track, boxes=boxes)
+
+
+def _sureness(track: Track, fps: float) -> tuple[Mask, NDArray[np.int8]]:
+    """Where a track is sure enough to be drawn, and why it is not (REDRAWN where it is); (frames,) both."""
+    yaw = bx.smooth_gaussian(yaw_of(track.points), 1.0)
+    plain = track.alike >= MIN_ALIKE
+    steady = (track.scores >= KEEP_SURE) & (yaw <= KEEP_YAW) & track.seen & plain
+    sure = hysteresis(steady & (track.scores >= MIN_SURE) & (yaw <= MAX_YAW), steady)
+    n_bridge, n_least = max(1, round(BRIDGE_S * fps)), max(1, round(MIN_RUN_S * fps))
+    for start, stop in runs(~sure):
+        if start > 0 and stop < len(sure) and stop - start <= n_bridge:
+            sure[start:stop] = True
+    for start, stop in runs(sure):
+        if stop - start < n_least and (start > 0 or stop < len(sure)):
+            sure[start:stop] = False
+    because = np.where(~track.seen, NO_FACE, np.where(yaw > MAX_YAW, TURNED, UNSURE))
+    return sure, np.where(sure, REDRAWN, because).astype(np.int8)
+
+
+def _gather(scan: Scan, rows: list[_Rows], why: NDArray[np.int8]) -> Faces:
+    """All faces, sorted by frame."""
+    none = _Rows(
+        np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0)
+    )  # fmt: skip
+    rows = [none, *rows]
+    frame = np.concatenate([part.frame for part in rows])
+    order = np.argsort(frame, kind="stable")
+    return Faces(
+        first=np.searchsorted(frame[order], np.arange(scan.n_frames + 1)).astype(np.int64),
+        track=np.concatenate([part.track for part in rows])[order],
+        boxes=np.concatenate([part.boxes for part in rows])[order],
+        points=np.concatenate([part.points for part in rows])[order],
+        strength=np.concatenate([part.strength for part in rows])[order],
+        why=why,
+    )

@@ -1,0 +1,83 @@
+"""Detections of one video, read from the cache where they are there, else made and kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from w2l.cache.store import Cache, Clip, safe_id
+from w2l.core.errors import ConfigError
+from w2l.core.files import DAMAGED, fingerprint, read_arrays, source_fingerprint, write_arrays
+from w2l.faces.detectors.base import Detector
+from w2l.faces.search import scan_faces
+from w2l.faces.tracker import Scan
+from w2l.media.coded import read_coded
+
+VERSION = 3
+"""Rises whenever the same detector would give other boxes, so that old ones are made anew."""
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """How faces are found."""
+
+    detector: str = "auto"
+    """`auto`, `mtcnn`, `insightface:PATH` or `yunet:PATH`."""
+    stride: int = 2
+    """Frames from one look at a known face to the next; between them boxes are interpolated."""
+    min_face: int = 40
+    """Smallest face looked for, in pixels of the source."""
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that make no sense."""
+        if self.stride < 1:
+            raise ConfigError(f"stride {self.stride} must be at least 1")
+        if self.min_face < 12:
+            raise ConfigError(f"min_face {self.min_face} must be at least 12 pixels")
+
+
+def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings) -> str:
+    """Changes when the source, the detector's weights or the settings do."""
+    return fingerprint("detect", VERSION, source_fingerprint(path), detector.fingerprint, settings.stride)
+
+
+def scan_clip(
+    clip: Clip,
+    path: Path,
+    detector: Detector,
+    settings: DetectSettings,
+    force: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> tuple[Scan, bool]:
+    """The detections of the video at `path`, and whether they were made now (True) or read from the cache.
+
+    Raises MediaError when the video cannot be read.
+    """
+    mark = scan_fingerprint(path, detector, settings)
+    if not force and clip.faces.exists():
+        kept = _load(clip.faces, mark)
+        if kept is not None:
+            return kept, False
+    scan = scan_faces(read_coded(path), detector, settings.stride, on_progress, settings.min_face)
+    write_arrays(
+        clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": np.array(mark)}
+    )
+    return scan, True
+
+
+def _load(path: Path, mark: str) -> Scan | None:
+    try:
+        values = read_arrays(path)
+        if str(values.pop("mark")) != mark:
+            return None
+    except DAMAGED:
+        return None
+    scalars = {name: value.item() for name, value in values.items() if value.ndim == 0}
+    return Scan(**{**values, **scalars})
+
+
+def clip_for(cache: Cache, path: Path) -> Clip:
+    """The cache's folder for one video outside a dataset: its name and a hash of where it lies."""
+    path = path.absolute()
+    return cache.clip(safe_id(f"{path.stem}-{fingerprint(str(path))[:8]}"))

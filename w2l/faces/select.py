@@ -1,0 +1,294 @@
+"""Which of the faces in a video are meant: what `--face` can say, and the tracks it selects."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from w2l.core.arrays import Image
+from w2l.core.errors import ConfigError, NoFaceError
+from w2l.faces.appearance import NO_LOOK, likeness
+from w2l.faces.tracker import Scan, Track, link_tracks
+from w2l.features import boxes as bx
+
+Word = Literal["auto", "largest", "left", "right", "all"]
+Kind = Literal["auto", "largest", "left", "right", "all", "numbers", "place", "portrait"]
+
+GRAMMAR = "auto, largest, left, right, all, N, N+M, x,y, x,y@seconds or a picture"
+"""What `parse_choice` understands."""
+MIN_TRACK_S = 0.2
+"""A face seen for less time, in seconds, is taken for a false alarm."""
+MIN_TYPICAL_SCORE = 0.65
+"""So is one whose median score is less."""
+LASTING = 0.25
+"""Share of the longest track of a shot that another must last to count for `largest`, `left` and `right`."""
+RETURN_ALIKE = 0.55
+"""Least likeness of a face that left and one that comes, to be taken for the same one."""
+RETURN_GROWTH = 1.8
+"""Most that its side may have changed meanwhile, as a factor."""
+RETURN_REACH = 2.5
+"""How far from where it left, in sides of the box, a face may come back when no looks are known."""
+PORTRAIT_ALIKE = 0.35
+"""Least likeness of a track with a picture that is given; light and pose differ between the two."""
+PORTRAIT_MARGIN = 0.2
+"""How much less alike than the best track of the video another may be and still show the same person."""
+MAX_LISTED = 5
+"""Faces that a description lists."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which faces are to be redrawn."""
+
+    kind: Kind = "auto"
+    numbers: tuple[int, ...] = ()
+    """Tracks by number, as `w2l detect` shows them; for `numbers`."""
+    x: float = 0.0
+    """Pixels; for `place`."""
+    y: float = 0.0
+    """Pixels; for `place`."""
+    at_s: float | None = None
+    """Seconds from the first picture, or None: wherever a face is at that place; for `place`."""
+    picture: Path | None = None
+    """A picture of the face; for `portrait`."""
+
+    def __str__(self) -> str:
+        when = "" if self.at_s is None else f"@{self.at_s:g}"
+        if self.kind == "numbers":
+            return "+".join(map(str, self.numbers))
+        return f"{self.x:g},{self.y:g}{when}" if self.kind == "place" else str(self.picture or self.kind)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The tracks that a choice selects."""
+
+    tracks: tuple[Track, ...]
+    """All tracks of the video; their places here are their numbers."""
+    faces: tuple[tuple[int, ...], ...]
+    """Numbers of the chosen tracks, one group for each face of a shot: together once, when it leaves and comes back."""
+    description: str
+    """One line: what was chosen and what else was seen."""
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Of all chosen tracks."""
+        return frozenset(number for face in self.faces for number in face)
+
+
+def parse_choice(text: str) -> Choice:
+    """The choice that `text` says; a picture must be there. Raises ConfigError, naming what can be said."""
+    said = text.strip()
+    if said in get_args(Word):
+        return Choice(said)  # type: ignore[arg-type]
+    if re.fullmatch(r"\d+(\+\d+)*", said):
+        return Choice("numbers", numbers=tuple(dict.fromkeys(map(int, said.split("+")))))
+    number = r"\d+(?:\.\d*)?"
+    if place := re.fullmatch(rf"({number})\s*,\s*({number})(?:\s*@\s*(?:(\d+):)?({number})s?)?", said):
+        x, y, minutes, seconds = place.groups()
+        at_s = None if seconds is None else 60 * int(minutes or 0) + float(seconds)
+        return Choice("place", x=float(x), y=float(y), at_s=at_s)
+    path = Path(text)
+    if path.is_file():
+        return Choice("portrait", picture=path)
+    if path.suffix or "/" in said:
+        raise ConfigError(f"face {text!r}: no such picture; choose {GRAMMAR}")
+    raise ConfigError(f"face {text!r} is not understood; choose {GRAMMAR}")
+
+
+def steady_tracks(scan: Scan) -> list[Track]:
+    """The tracks of a scan that are no false alarm, most face area over time first; their places are their numbers."""
+    shortest = min(scan.n_frames, max(1, round(MIN_TRACK_S * scan.fps)))
+    shots = dict(scan.shots)
+    starts = np.array(sorted(shots))
+
+    def lasts(track: Track) -> bool:
+        first = int(starts[np.searchsorted(starts, track.start, side="right") - 1])
+        return int(track.seen.sum()) >= min(shortest, shots[first] - first)
+
+    def is_sure(track: Track) -> bool:
+        return float(np.median(track.scores[track.seen])) >= MIN_TYPICAL_SCORE
+
+    return [track for track in link_tracks(scan) if lasts(track) and is_sure(track)]
+
+
+def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None = None) -> Chosen:
+    """The tracks that `choice` means.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        See `steady_tracks`.
+    scan : Scan
+        Where they are from.
+    choice : Choice
+    portrait : (side, side, 3)
+        The look of the face on the picture of a `portrait` choice.
+
+    Raises NoFaceError, naming what was seen, when nothing fits.
+    """
+    if not tracks:
+        dim = f" that is sure enough (the best scores {scan.score.max():.2f})" if len(scan.score) else ""
+        raise NoFaceError(f"no face{dim} in {scan.n_frames} frames")
+    if choice.kind == "all":
+        groups = [group for shot in _by_shot(tracks, scan) for group in _faces_of(tracks, shot)]
+    elif choice.kind == "numbers":
+        groups = _numbered(tracks, scan, choice)
+    elif choice.kind == "portrait" or (choice.kind == "place" and choice.at_s is not None):
+        groups = _one_person(tracks, scan, choice, portrait)
+    else:
+        shots = [_faces_of(tracks, shot) for shot in _by_shot(tracks, scan)]
+        groups = [group for faces in shots if faces and (group := _pick(tracks, faces, choice))]
+    if not groups:
+        raise NoFaceError(f"no face at {choice}; seen: {_listing(tracks, scan, frozenset())}")
+    numbers = frozenset(number for group in groups for number in group)
+    description = f"{choice}: {_listing([*tracks], scan, numbers, chosen=True)}"
+    if others := [number for number in range(len(tracks)) if number not in numbers]:
+        description += f"; also seen: {_listing(tracks, scan, frozenset(others), chosen=True)}"
+    return Chosen(tuple(tracks), tuple(groups), description)
+
+
+def _by_shot(tracks: Sequence[Track], scan: Scan) -> list[list[int]]:
+    """Numbers of the tracks in each shot, in the order of the tracks."""
+    return [
+        [number for number, track in enumerate(tracks) if first <= track.start < stop] for first, stop in scan.shots
+    ]
+
+
+def _faces_of(tracks: Sequence[Track], shot: list[int]) -> list[tuple[int, ...]]:
+    """The tracks of one shot gathered by face: a track joins an earlier one that is absent while it lasts and alike."""
+    faces: list[list[int]] = []
+    for number in shot:
+        track = tracks[number]
+        fitting = [
+            face for face in faces
+            if all(_apart(track, tracks[other]) for other in face)
+            and any(_is_return(track, tracks[other]) for other in face)
+        ]  # fmt: skip
+        # Two faces it could be are too many: the wrong one would be redrawn.
+        if len(fitting) == 1:
+            fitting[0].append(number)
+        else:
+            faces.append([number])
+    return [tuple(sorted(face, key=lambda number: tracks[number].start)) for face in faces]
+
+
+def _apart(a: Track, b: Track) -> bool:
+    return a.stop <= b.start or b.stop <= a.start
+
+
+def _is_return(a: Track, b: Track) -> bool:
+    """Whether one of two tracks that never meet may be the other's face come back."""
+    growth = a.side / max(b.side, 1e-9)
+    if not 1 / RETURN_GROWTH <= growth <= RETURN_GROWTH:
+        return False
+    if a.look.any() and b.look.any():
+        return likeness(a.look, b.look) >= RETURN_ALIKE
+    earlier, later = (a, b) if a.start < b.start else (b, a)
+    left, came = earlier.boxes[-1], later.boxes[0]
+    distance = float(np.linalg.norm((left[:2] + left[2:] - came[:2] - came[2:]) / 2))
+    return distance <= RETURN_REACH * max(earlier.side, later.side)
+
+
+def _presence(tracks: Sequence[Track], face: Sequence[int]) -> float:
+    return sum(tracks[number].presence for number in face)
+
+
+def _pick(tracks: Sequence[Track], faces: list[tuple[int, ...]], choice: Choice) -> tuple[int, ...]:
+    """The face of one shot that is meant; an empty one when none is."""
+    if choice.kind == "auto":
+        return max(faces, key=lambda face: _presence(tracks, face))
+    if choice.kind == "place":
+        here = [face for face in faces if any(_frames_at(tracks[number], choice) for number in face)]
+        return max(here, key=lambda face: sum(_frames_at(tracks[number], choice) for number in face), default=())
+    longest = max(_n_seen(tracks, face) for face in faces)
+    lasting = [face for face in faces if _n_seen(tracks, face) >= LASTING * longest]
+    order: dict[str, Callable[[tuple[int, ...]], float]] = {
+        "largest": lambda face: max(tracks[number].side for number in face),
+        "left": lambda face: -_middle(tracks, face),
+        "right": lambda face: _middle(tracks, face),
+    }
+    return max(lasting, key=order[choice.kind])
+
+
+def _n_seen(tracks: Sequence[Track], face: Sequence[int]) -> int:
+    return sum(int(tracks[number].seen.sum()) for number in face)
+
+
+def _middle(tracks: Sequence[Track], face: Sequence[int]) -> float:
+    """Where a face is from left to right, in pixels, at the median."""
+    return float(np.median(np.concatenate([tracks[number].boxes[:, [0, 2]].mean(axis=1) for number in face])))
+
+
+def _frames_at(track: Track, choice: Choice) -> int:
+    """Frames in which a track's box holds the chosen place."""
+    x1, y1, x2, y2 = track.boxes.T
+    return int(((x1 <= choice.x) & (choice.x < x2) & (y1 <= choice.y) & (choice.y < y2)).sum())
+
+
+def _numbered(tracks: Sequence[Track], scan: Scan, choice: Choice) -> list[tuple[int, ...]]:
+    """The tracks by number, each with its returns in its shot."""
+    wrong = [number for number in choice.numbers if number >= len(tracks)]
+    if wrong:
+        raise NoFaceError(
+            f"there is no face {wrong[0]}; w2l detect --preview shows them: {_listing(tracks, scan, frozenset())}"
+        )
+    faces = [face for shot in _by_shot(tracks, scan) for face in _faces_of(tracks, shot)]
+    return [face for face in faces if any(number in choice.numbers for number in face)]
+
+
+def _one_person(
+    tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None
+) -> list[tuple[int, ...]]:
+    """In each shot the face most like the portrait, or like the one that is at the chosen place and time."""
+    look, own, least = NO_LOOK if portrait is None else portrait, -1, PORTRAIT_ALIKE
+    if choice.kind == "place":
+        own = _number_at(tracks, scan, choice)
+        look, least = tracks[own].look, RETURN_ALIKE
+    elif not look.any():
+        raise ValueError("a portrait choice needs the look of the portrait")
+    alike = [likeness(look, track.look) if track.look.any() else -1.0 for track in tracks]
+    if own >= 0:
+        alike[own] = 1.0
+    least = max(least, max(alike) - PORTRAIT_MARGIN)
+    groups = []
+    for shot in _by_shot(tracks, scan):
+        faces = _faces_of(tracks, shot)
+        best = max(faces, key=lambda face: max(alike[number] for number in face), default=())
+        if any(alike[number] >= least for number in best):
+            groups.append(best)
+    if not groups:
+        raise NoFaceError(f"no face is like the one in {choice}; seen: {_listing(tracks, scan, frozenset())}")
+    return groups
+
+
+def _number_at(tracks: Sequence[Track], scan: Scan, choice: Choice) -> int:
+    """The track at the chosen place and time, the smallest box first."""
+    assert choice.at_s is not None
+    frame_idx = int(np.abs(scan.times - choice.at_s).argmin())
+    there = [number for number, track in enumerate(tracks) if track.start <= frame_idx < track.stop]
+    boxes = np.array([tracks[number].boxes[frame_idx - tracks[number].start] for number in there]).reshape(-1, 4)
+    holds = (boxes[:, 0] <= choice.x) & (choice.x < boxes[:, 2]) & (boxes[:, 1] <= choice.y) & (choice.y < boxes[:, 3])
+    if not holds.any():
+        rects = ", ".join(f"{there[k]} at {','.join(str(round(side)) for side in boxes[k])}" for k in range(len(there)))
+        raise NoFaceError(f"no face at {choice}; at that time there {f'are {rects}' if rects else 'is none'}")
+    return there[int(np.where(holds, bx.area(boxes), np.inf).argmin())]
+
+
+def _listing(tracks: Sequence[Track], scan: Scan, numbers: frozenset[int], *, chosen: bool = False) -> str:
+    """Tracks in words, all or those with `numbers`, the most important first."""
+    listed = [number for number in range(len(tracks)) if not chosen or number in numbers]
+    lines = [f"face {number} ({describe(tracks[number], scan)})" for number in listed[:MAX_LISTED]]
+    more = len(listed) - MAX_LISTED
+    return ", ".join(lines) + (f" and {more} more" if more > 0 else "")
+
+
+def describe(track: Track, scan: Scan) -> str:
+    """A track in a few words: when, where and how large."""
+    x = float(np.median(track.boxes[:, [0, 2]].mean(axis=1))) / max(scan.width, 1)
+    where = "left" if x < 0.4 else "right" if x > 0.6 else "middle"
+    start_s, stop_s = float(scan.times[track.start]), float(scan.times[track.stop - 1]) + 1 / scan.fps
+    return f"{start_s:.1f}-{stop_s:.1f} s, {where}, {track.side:.0f} px"

@@ -1,0 +1,1 @@
+"""What networks take as input, as pure arrays: mel, speech windows, boxes, crops, masks."""

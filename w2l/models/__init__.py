@@ -1,0 +1,1 @@
+"""Model files: checkpoints, registry of names, downloads, inference, ONNX export."""

@@ -1,0 +1,76 @@
+"""The Inception weights that FID is defined by: a file given by path, checked and said by name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from w2l.core.errors import CheckpointError
+from w2l.core.files import sha256
+from w2l.models.checkpoint import load_state
+from w2l.nets.inception import Inception, fold
+
+STANDARD = "pt_inception-2015-12-05"
+"""The network that published FID figures come from, as converted for PyTorch."""
+STANDARD_SHA256 = "6726825d"
+"""How the sha256 of its released file begins."""
+
+
+@dataclass(frozen=True)
+class InceptionWeights:
+    """A network that is ready to run, and where it came from."""
+
+    network: Inception
+    """Folded, in evaluation mode, on its device."""
+    path: Path
+    sha256: str
+
+    @property
+    def standard(self) -> bool:
+        """Whether figures made with it can be set beside published ones."""
+        return self.sha256.startswith(STANDARD_SHA256)
+
+    @property
+    def title(self) -> str:
+        """The weights in a few words, for the title of a table."""
+        known = STANDARD if self.standard else f"weights of unknown origin, {self.path.name}"
+        return f"{known}, sha256 {self.sha256[:8]}"
+
+
+def load_inception(path: Path, device: torch.device | str = "cpu") -> InceptionWeights:
+    """The FID network with the weights at `path`: a plain state dict, read without unpickling code.
+
+    Missing batch counters and a missing classifier (`fc`) are no fault: FID uses neither. A file with other weights
+    of the same shapes is loaded, and its title says that their origin is unknown.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is missing, damaged or holds another network.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"the FID weights {path} do not exist; name the file {STANDARD}-{STANDARD_SHA256}.pth")
+    tensors = {str(key).removeprefix("module."): value for key, value in load_state(path).items()}
+    with torch.device("meta"):
+        network = Inception()
+    wanted = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+    if problem := _problem(tensors, {key: value.shape for key, value in wanted.items()}):
+        raise CheckpointError(
+            f"{path} holds no FID Inception network: {problem}; name {STANDARD}-{STANDARD_SHA256}.pth"
+        )
+    network.load_state_dict({key: tensors[key].float() for key in wanted}, strict=False, assign=True)
+    return InceptionWeights(fold(network).to(device), path, sha256(path))
+
+
+def _problem(tensors: dict[str, Any], wanted: dict[str, torch.Size]) -> str:
+    """Why these are not the tensors of the network, in a few words; empty when they are."""
+    if any(key.startswith("AuxLogits.") for key in tensors):
+        return "this is the Inception of torchvision, which gives other features"
+    for key, shape in wanted.items():
+        tensor = tensors.get(key)
+        if not isinstance(tensor, torch.Tensor):
+            return f"{key} is missing"
+        if tensor.shape != shape:
+            return f"{key} has shape {tuple(tensor.shape)}, not {tuple(shape)}"
+    return ""

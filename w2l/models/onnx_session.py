@@ -1,0 +1,86 @@
+"""ONNX Runtime opened quietly: one door for the models of face packs."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+
+
+def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, Any]:
+    """An ONNX Runtime session of `file`, and its only input (name, shape: numbers, or text where it may vary).
+
+    It computes in as many threads as PyTorch does.
+
+    With `any_size` a model that was exported for pictures of one size is made to take others. That it can must be
+    tried out: weights behind a fixed number of pixels cannot. Raises CheckpointError for a file that is no ONNX model.
+    """
+    import onnxruntime
+    import torch
+
+    providers = ["CPUExecutionProvider"]
+    if device.startswith("cuda"):
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            providers.insert(0, "CUDAExecutionProvider")
+        else:
+            log.info("this onnxruntime has no CUDA; faces are detected on the CPU")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    options.intra_op_num_threads = torch.get_num_threads()  # which OMP_NUM_THREADS and a pool's workers limit
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute meanwhile
+    try:
+        model = _with_free_sizes(file) if any_size else str(file)
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
+    except _errors() as error:
+        raise CheckpointError(f"{file}: not a readable ONNX model ({_first_line(error)}); fetch it again") from error
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise CheckpointError(f"{file}: not a model that looks at one picture; name a face model")
+    return session, inputs[0]
+
+
+def _with_free_sizes(file: Path) -> bytes | str:
+    """The model with height and width of pictures, and the rows of its answers, left open; its name if not readable."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load(str(file))
+    except (DecodeError, ValueError, OSError):
+        return str(file)
+    for place, value in enumerate([*model.graph.input, *model.graph.output]):
+        sizes = value.type.tensor_type.shape.dim
+        # Pictures are (batch, channels, height, width), answers (rows, values) with or without a batch before them.
+        free = range(2, len(sizes)) if place == 0 else range(max(len(sizes) - 2, 0), len(sizes) - 1)
+        for axis in free:
+            sizes[axis].dim_param = f"free_{place}_{axis}"
+    del model.graph.value_info[:]
+    return bytes(model.SerializeToString())
+
+
+def run_session(session: Any, inputs: Mapping[str, NDArray[np.float32]], file: Path) -> list[NDArray[np.float32]]:
+    """All outputs for `inputs`; CheckpointError where the model of `file` cannot take them."""
+    try:
+        outputs: list[NDArray[np.float32]] = session.run(None, dict(inputs))
+    except _errors() as error:
+        raise CheckpointError(f"{file}: the model cannot be run ({_first_line(error)}); name another file") from error
+    return outputs
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises for a model that cannot be read or run."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    names = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "Fail", "RuntimeException", "NotImplemented")
+    return tuple(getattr(states, name) for name in names)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""Networks with normalisation folded into their convolutions, for fast inference."""

@@ -1,0 +1,1 @@
+"""What is scored: clips, their references and records."""

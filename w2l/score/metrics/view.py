@@ -1,0 +1,57 @@
+"""What measures of the picture are fed with, and what they give: one `View` a frame, then numbers by column name."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats, Image
+from w2l.score.metrics.columns import Column
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame of a clip beside the same moment of the real video."""
+
+    output: Image
+    """(rows, columns, 3) RGB: the whole frame."""
+    reference: Image | None
+    """The real frame at that time, brought to the output's size; None for a clip without a reference."""
+    box: Floats
+    """(4,): x1, y1, x2, y2 of the main face, pixels. Found in the reference where there is one: both are cut alike."""
+    points: Floats
+    """(5, 2): eyes, nose, mouth corners, steadied over time; found like the box."""
+    time_s: float
+    """Seconds since the first frame of the output."""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What sounds during a clip."""
+
+    wave: NDArray[np.floating[Any]]
+    """(samples,): the output's own sound, mono at 16 kHz; sample 0 at the first frame of the output."""
+    fps: float
+    """Views a second."""
+    words: tuple[tuple[float, float, str], ...] = ()
+    """Start and end in seconds and text of each word, where an alignment is known."""
+    own_speech: bool = False
+    """Whether it is the reference's own speech, so that the real mouth says the same at the same time."""
+
+
+class Measure(Protocol):
+    """One measure, or several that share their work, of one clip; a new one is made for every clip."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All that `finish` may give."""
+        ...
+
+    def add(self, view: View) -> None:
+        """Takes the next frame; holds no frame longer than it must."""
+        ...
+
+    def finish(self, hearing: Hearing) -> dict[str, float]:
+        """The numbers by column name; a number that cannot be told (no reference, no speech) is left out."""
+        ...

@@ -1,0 +1,1 @@
+"""The user study: a plan of questions, a blind page for raters, and its results."""

@@ -1,1 +1,0 @@
-"""The user study: a plan of questions, a blind page for raters, and what their answers say."""

@@ -1,0 +1,1 @@
+"""One video and one speech to one output: the sync stage."""

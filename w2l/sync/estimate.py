@@ -1,0 +1,89 @@
+"""How long an output will take: some seconds of it, drawn and thrown away."""
+
+import resource
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from w2l.models.checkpoint import Model
+from w2l.sync.draw import Watch, draw, make_parts, make_redrawer
+from w2l.sync.engine import Redrawer
+from w2l.sync.jobs import Job
+from w2l.sync.plan import Plan
+from w2l.sync.run import plan_of
+from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
+
+TRIAL_S = 2.0
+"""Seconds of output that an estimate draws."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a `sync` would do."""
+
+    video: Path
+    frames: int
+    duration_s: float
+    fps: float
+    faces: str
+    frames_passed_through: dict[str, int]
+    references: str
+    crop: int
+    """Side in pixels of the crops in which the face is redrawn."""
+    model: Path
+    frames_per_s: float
+    """Measured on some seconds of the output, from the first frame that is redrawn."""
+    expected_s: float
+    """Time that drawing will take."""
+    peak_mb: float
+    """Most memory used by this process; it does not grow with the length."""
+
+    def text(self) -> str:
+        """The estimate for a person."""
+        passed = ", ".join(f"{count} {reason}" for reason, count in sorted(self.frames_passed_through.items()))
+        return "\n".join(
+            (
+                f"{self.video}: {self.frames} frames, {self.duration_s:.2f} s at {self.fps:.3f} fps",
+                f"faces: {self.faces}, redrawn in crops of {self.crop} px",
+                f"frames that stay as they are: {passed or 'none'}",
+                f"references: {self.references}",
+                f"model: {self.model}",
+                f"expected: at most {self.expected_s:.0f} s of work ({self.frames_per_s:.1f} frames/s),"
+                f" {self.peak_mb:.0f} MB of memory",
+            )
+        )
+
+
+def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Model) -> Estimate:
+    """What a plan comes to: some seconds of it are drawn and encoded, and thrown away."""
+    first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
+    trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch()
+        draw(trial, redrawer, make_parts(settings, trial, Path(folder) / "trial.mkv", "trial"), watch)
+        watch.lap("draw")
+    rate = len(trial) / max(watch.steps["draw"], 1e-6)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return Estimate(
+        video=plan.info.path,
+        frames=len(plan),
+        duration_s=round(plan.timeline.end_s, 3),
+        fps=plan.timeline.fps,
+        faces=plan.chosen,
+        frames_passed_through=plan.passed_through(),
+        references=str(redrawer.references),
+        crop=plan.spec.size,
+        model=model.path,
+        frames_per_s=round(rate, 2),
+        expected_s=round(len(plan) / rate, 1),
+        peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
+    )
+
+
+def try_out(tools: Tools, job: Job) -> Estimate:
+    """What `make` would do and how long it would take; writes nothing but the boxes in the cache."""
+    plan = plan_of(tools, job)
+    redrawer = make_redrawer(tools.settings, plan, tools.model, tools.detector, tools.runner)
+    return estimate(tools.settings, plan, redrawer, tools.model)

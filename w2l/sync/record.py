@@ -1,0 +1,123 @@
+"""The record beside an output of `sync`: what it was made of and how; for people, `score`, and `--resume`."""
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from w2l.cache.records import SIDECAR, versions
+from w2l.cache.store import Cache
+from w2l.core.config import plain
+from w2l.core.errors import CacheError, ConfigError
+from w2l.core.files import fingerprint, read_json, source_fingerprint, write_json
+from w2l.media.unfinished import Unfinished
+from w2l.sync.settings import SyncSettings
+
+STAGE = "sync"
+VERSION = 2
+"""Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was made, and of what; also the content of the records."""
+
+    output: Path
+    video: Path
+    speech: Path
+    model: Path
+    frames: int
+    """Frames of the output."""
+    frames_passed_through: dict[str, int]
+    """Those of them that stay as the source's, by reason."""
+    faces: str
+    """Which face was redrawn, and what else was seen."""
+    looked: bool
+    """Whether faces were looked for now; False: known from before, or the box was given."""
+    references: str
+    """What looks were copied from."""
+    crop: int
+    """Side in pixels of the crops in which the face was redrawn."""
+    fps: float
+    variable_rate: bool
+    duration_s: float
+    """Of the output."""
+    took_s: float
+    """Seconds of work."""
+    timing: dict[str, float]
+    """Those seconds by step; `first_frame` counts from the start to the first finished picture."""
+    record: Path
+    """Where the cache keeps this, for `score`."""
+    settings: SyncSettings
+    hashes: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the video, the speech and the model file."""
+    mark: str = ""
+    """See `mark_of`."""
+
+
+def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
+    """Changes when the same command would make another output."""
+    named = [Path(text) for text in (settings.face, settings.reference) if Path(text).is_file()]
+    sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
+    # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.
+    return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
+
+
+def half_done_mark(mark: str, device: str) -> str:
+    """Changes when a half-done output could not be gone on with: its parts must be of one device."""
+    return fingerprint(mark, device)
+
+
+def check_output(video: Path, speech: Path, output: Path, overwrite: bool, settings: SyncSettings) -> None:
+    """Refuses what cannot end well, before any work: ConfigError, or MediaError where `output` cannot be written."""
+    if output.resolve() in (video.resolve(), speech.resolve()):
+        raise ConfigError(f"{output} is an input, too; name another output with -o")
+    if output.is_file() and not overwrite:
+        raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
+    Unfinished(output, settings.encoding.codec)  # looks at folder and ending
+    sidecar = output.with_suffix(SIDECAR)
+    if sidecar.is_file() and not overwrite and (other := _output_in(sidecar)) not in (None, output.resolve()):
+        raise ConfigError(f"{sidecar} is the record of {other}; overwrite it with -y or name another output with -o")
+
+
+def _output_in(sidecar: Path) -> Path | None:
+    """Which output a record tells of; None where it is damaged or none of ours."""
+    try:
+        return Path(str(read_json(sidecar)["output"]))
+    except (CacheError, KeyError):
+        return None
+
+
+def record_in(cache: Cache, output: Path) -> Path:
+    """Where the cache keeps the record of an output."""
+    return cache.runs / f"{output.stem}-{fingerprint(str(output.resolve()))[:8]}.json"
+
+
+def keep(result: Result, model_step: int) -> None:
+    """Writes the record, beside the output and into the cache."""
+    content = plain(result) | {"stage": STAGE, "versions": versions(), "model_step": model_step}
+    for path in (result.output.with_suffix(SIDECAR), result.record):
+        write_json(path, content)
+
+
+def made_before(output: Path, wanted: str, settings: SyncSettings) -> Result | None:
+    """What the record beside `output` tells, where it is there and was made with the mark `wanted`; else None.
+
+    An output that was moved or written since is not what its record tells of.
+    """
+    sidecar = output.with_suffix(SIDECAR)
+    if not (output.is_file() and sidecar.is_file()) or output.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
+        return None
+    try:
+        kept = read_json(sidecar)
+    except CacheError:
+        return None
+    if kept.get("mark") != wanted or kept.get("output") != str(output.resolve()):
+        return None
+    try:
+        values: dict[str, Any] = {one.name: kept[one.name] for one in fields(Result)}
+    except KeyError:
+        return None
+    paths = {name: Path(values[name]) for name in ("output", "video", "speech", "model", "record")}
+    return Result(**(values | paths | {"settings": settings}))
+
+

@@ -1,0 +1,81 @@
+"""From `--reference` to what the generator copies looks from."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from w2l.core.arrays import Canvas, Image
+from w2l.core.errors import ConfigError, NoFaceError
+from w2l.faces.detectors.base import Detector
+from w2l.features.crop import cut, cut_from
+from w2l.media.timeline import play
+from w2l.models.checkpoint import ModelCard
+from w2l.sync.plan import Plan, face_on
+from w2l.sync.reference_bank import GivenLooks, OwnFrame, References, gather
+
+AUTO, SAME = "auto", "same"
+
+
+def references_for(wanted: str, plan: Plan, card: ModelCard, detector: Detector) -> References:
+    """The references of a plan: `auto`, `same`, seconds of the video (`1.5,4`), or a picture file with a face.
+
+    Raises ConfigError for what is none of these, NoFaceError where no face is to be seen there.
+    """
+    n_references = int(card.dimensions.get("n_references", 1))
+    if wanted == SAME:
+        return OwnFrame(n_references)
+    seconds = _seconds(wanted)
+    if wanted != AUTO and seconds is None:
+        look = _portrait(Path(wanted), plan, detector)
+        return GivenLooks({track: np.tile(look, (1, 1, n_references)) for track in plan.faces.tracks})
+    given = _at(seconds or [], plan, n_references)
+    if seconds and given.keys() >= set(plan.faces.tracks):
+        return GivenLooks(given)
+    bank = gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
+    return GivenLooks(given, bank) if given else bank
+
+
+def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
+    """The index and the picture of each wanted frame of the source, indices rising."""
+    indices = np.fromiter(wanted, dtype=np.int64)
+    for frame_idx, frame in zip(indices, play(plan.info.path, plan.source_times, indices)):
+        yield int(frame_idx), frame.picture
+
+
+def _seconds(text: str) -> list[float] | None:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return None
+
+
+def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]:
+    """By track, the crops (size, size, 3 * references) of the faces that are seen at those times of the source."""
+    end_s = float(plan.source_times[-1])
+    looks: dict[int, list[Image]] = {}
+    for time_s in sorted(seconds):
+        if not 0.0 <= time_s <= end_s + 0.5:
+            raise ConfigError(f"--reference {time_s:g}: the video lasts {end_s:.2f} s; name a time within it")
+        frame_idx = int(np.abs(plan.source_times - time_s).argmin())
+        faces = plan.faces.at(frame_idx)
+        if not faces:
+            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s to serve as reference; name another time")
+        _, canvas = next(pictures_of(plan, [frame_idx]))
+        for face in faces:
+            looks.setdefault(face.track, []).append(cut_from(canvas, face.box, face.points, plan.spec))
+    return {
+        track: np.concatenate([crops[idx % len(crops)] for idx in range(n_references)], axis=-1)
+        for track, crops in looks.items()
+    }
+
+
+def _portrait(path: Path, plan: Plan, detector: Detector) -> Image:
+    """The crop of the face on a picture file."""
+    if not path.is_file():
+        raise ConfigError(f"--reference {path}: neither auto, same, seconds such as 1.5,4 nor a file that is there")
+    if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
+        raise ConfigError(f"--reference {path}: shows one person, and several are redrawn; choose one with --face")
+    image, face = face_on(path, detector)
+    return cut(image, face.box, face.points, plan.spec)

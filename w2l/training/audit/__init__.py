@@ -1,0 +1,1 @@
+"""Find tracks whose sound is out of sync: the audit stage."""

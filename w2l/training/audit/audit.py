@@ -1,0 +1,239 @@
+"""The sync audit of a cache: an expert finds the offset of every track; what is out of step is undone or set aside.
+
+It works in two passes. First the lag of each track is measured, which is slow and depends on the expert alone. Then,
+from the zero that all tracks share, come the verdicts. Both are kept in each clip's record, so that an audit goes on
+where it was stopped, and other thresholds cost no second look:
+
+    stages.audit.measured   {fingerprint, tracks: [Measured]}
+    stages.audit            fingerprint, of (its tracks: `w2l.cache.index.cut_of`), expert, zero, tracks: [Verdict]
+
+The audit is virtual: crops and sounds stay as they are, and whoever reads a track that was shifted undoes its offset.
+What is measured is always the track as it lies on disk, so a second audit finds what the first one found.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from w2l.cache.index import cut_of
+from w2l.cache.store import Cache, Clip, TrackRow
+from w2l.core.config import build, plain
+from w2l.core.errors import CacheError, ConfigError
+from w2l.core.files import fingerprint
+from w2l.core.log import progress
+from w2l.training.audit.measure import Auditor, measure_track, open_auditor
+from w2l.training.audit.verdicts import WORDS, AuditSettings, Measured, Verdict, Zero, find_zero, judge_track
+
+__all__ = ["AuditResult", "AuditSettings", "Finding", "audit_cache", "undo_audit"]
+STAGE = "audit"
+VERSION = 1
+"""Rises whenever the same track and expert would give another lag."""
+POLL_S = 1.0
+"""Seconds between two looks at clips that another process works on."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one track of the cache."""
+
+    clip: str
+    track: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What became of the tracks."""
+
+    expert: Path
+    zero: Zero
+    counts: dict[str, int]
+    """Tracks by verdict."""
+    offsets: dict[int, int]
+    """Tracks by offset, in frames, those set aside left out."""
+    findings: tuple[Finding, ...] = field(repr=False)
+    """All tracks, in the order of the index."""
+    measured: int = 0
+    """Clips measured now; the others were before."""
+
+    def __str__(self) -> str:
+        """One line."""
+        counts = ", ".join(f"{self.counts[word]} {word}" for word in WORDS)
+        return f"{len(self.findings)} tracks: {counts}; zero {self.zero.lag:+.2f} frames"
+
+
+def audit_cache(
+    cache: Cache,
+    model: str,
+    settings: AuditSettings | None = None,
+    device: torch.device | str = "cpu",
+    clips: str = "*",
+    via: Cache | None = None,
+) -> AuditResult:
+    """Finds the offset of every kept track and writes a verdict on it into its clip's record.
+
+    Several processes may do so at once with the same arguments, and one that was stopped goes on.
+
+    Parameters
+    ----------
+    cache : Cache
+        Of `preprocess`; its crops and sounds are not touched.
+    model : str
+        An expert by name or path; where the crops are a judge's, a judge.
+    settings : AuditSettings, optional
+        Thresholds.
+    device : device or its name
+        Where the expert computes.
+    clips : str
+        Pattern (``*``, ``?``, ``[...]``) of the clip ids to audit.
+    via : Cache, optional
+        A cache of the same clips in crops that `model` can see; by default `cache` itself.
+
+    Raises
+    ------
+    ConfigError
+        When the model cannot see these crops, or no clip fits the pattern.
+    CacheError
+        When there is no track, or `via` holds other tracks than `cache`.
+    """
+    chosen = settings or AuditSettings()
+    rows = _rows_by_clip(cache, clips)
+    auditor = open_auditor(model, via or cache, torch.device(device))
+    mark = fingerprint(STAGE, VERSION, auditor.mark, chosen.max_shift, chosen.min_voiced)
+    known: dict[str, list[Measured]] = {}
+    fresh: set[str] = set()
+
+    def look(clip: Clip) -> bool:
+        known_before = _measured(clip, mark)
+        if known_before is None:
+            with clip.claim() as mine:
+                if not mine:
+                    return False
+                known_before = _measured(clip, mark)  # by a process that has just left
+                if known_before is None:
+                    known_before = _measure_clip(clip, rows[clip.id], auditor, chosen)
+                    _note_measured(clip, mark, known_before)
+                    fresh.add(clip.id)
+        known[clip.id] = known_before
+        return True
+
+    _each([cache.clip(name) for name in rows], look)
+    zero = find_zero([measured for name in rows for measured in known[name]], chosen)
+    verdicts = {name: [judge_track(measured, zero.lag, chosen) for measured in known[name]] for name in rows}
+    facts = {"fingerprint": fingerprint(mark, plain(chosen), zero.lag), "expert": auditor.mark, "zero": zero.lag}
+    _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, facts, verdicts[clip.id]))
+    findings = [Finding(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
+    return _result(auditor.model.path, zero, findings, len(fresh))
+
+
+def undo_audit(cache: Cache, clips: str = "*") -> int:
+    """Forgets all verdicts, on clips whose id fits the pattern; gives the number of clips that had some.
+
+    Raises ConfigError when no clip fits it.
+    """
+    fitting = [clip for clip in cache.clips() if fnmatchcase(clip.id, clips)]
+    if not fitting and clips != "*":
+        raise _nothing_fits(cache, clips)
+    audited = [clip for clip in fitting if clip.outcome(STAGE)]
+
+    def forget(clip: Clip) -> bool:
+        with clip.claim() as mine:
+            if mine:
+                clip.note(STAGE, {})
+                cache.invalidate_index()
+            return mine
+
+    _each(audited, forget)
+    return len(audited)
+
+
+def _rows_by_clip(cache: Cache, pattern: str) -> dict[str, list[TrackRow]]:
+    """All kept tracks of each clip, as they lie on disk: without what an earlier audit found."""
+    found: dict[str, list[TrackRow]] = {}
+    for row in cache.all_tracks():
+        if fnmatchcase(row.clip, pattern):
+            found.setdefault(row.clip, []).append(replace(row, offset=0, status=""))
+    if not found and pattern != "*":
+        raise _nothing_fits(cache, pattern)
+    if not found:
+        raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
+    return found
+
+
+def _nothing_fits(cache: Cache, pattern: str) -> ConfigError:
+    return ConfigError(f"no clip of cache {cache.root} fits {pattern!r}; --clips takes a pattern such as 's1/*'")
+
+
+def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
+    """Has `work` done on all clips; one that another process holds (False) is tried again later."""
+    waiting = list(clips)
+    with progress(STAGE, len(waiting), "clips") as advance:
+        while waiting:
+            busy = []
+            for clip in waiting:
+                if work(clip):
+                    advance()
+                else:
+                    busy.append(clip)
+            waiting = busy
+            if waiting:
+                time.sleep(POLL_S)
+
+
+def _measured(clip: Clip, mark: str) -> list[Measured] | None:
+    """What was measured before, of the crops that are there now; None when that has to be done."""
+    outcome = clip.outcome(STAGE).get("measured", {})
+    if outcome.get("fingerprint") != mark or outcome.get("of") != cut_of(clip.outcome("preprocess")):
+        return None
+    return [build(Measured, facts) for facts in outcome["tracks"]]
+
+
+def _note_measured(clip: Clip, mark: str, tracks: list[Measured]) -> None:
+    """Keeps what was measured; verdicts of an earlier audit stay until there are new ones."""
+    of = cut_of(clip.outcome("preprocess"))
+    facts = {"fingerprint": mark, "of": of, "tracks": [asdict(measured) for measured in tracks]}
+    clip.note(STAGE, {**clip.outcome(STAGE), "measured": facts})
+
+
+def _note_verdicts(cache: Cache, clip: Clip, facts: dict[str, Any], verdicts: list[Verdict]) -> bool:
+    """Writes the verdicts on one clip, where they are new; False when another process holds it."""
+    known, of = clip.outcome(STAGE), cut_of(clip.outcome("preprocess"))
+    if (known.get("fingerprint"), known.get("of")) == (facts["fingerprint"], of):
+        return True
+    with clip.claim() as mine:
+        if mine:
+            measured = clip.outcome(STAGE).get("measured", {})
+            content = {**facts, "of": measured.get("of"), "tracks": [asdict(verdict) for verdict in verdicts]}
+            clip.note(STAGE, {**content, "measured": measured})
+            cache.invalidate_index()
+        return mine
+
+
+def _measure_clip(clip: Clip, rows: list[TrackRow], auditor: Auditor, settings: AuditSettings) -> list[Measured]:
+    _check_same(clip, auditor.source)
+    return [measure_track(auditor, row, settings) for row in rows]
+
+
+def _check_same(clip: Clip, source: Cache) -> None:
+    """Refuses crops of another cache that are not of the same faces at the same times."""
+    spans = [
+        [(facts["first_frame"], facts["n_frames"]) for facts in one.outcome("preprocess").get("tracks", [])]
+        for one in (clip, source.clip(clip.id))
+    ]
+    if spans[0] != spans[1]:
+        raise CacheError(
+            f"clip {clip.id}: cache {source.root} holds other tracks than the cache to audit; preprocess the same "
+            "folder into both with the same settings but for the crop"
+        )
+
+
+def _result(expert: Path, zero: Zero, findings: list[Finding], fresh: int) -> AuditResult:
+    counts: dict[str, int] = {word: sum(found.verdict.verdict == word for found in findings) for word in WORDS}
+    placed = [found.verdict.offset for found in findings if found.verdict.verdict != "set aside"]
+    offsets = {offset: placed.count(offset) for offset in sorted(set(placed))}
+    return AuditResult(expert, zero, counts, offsets, tuple(findings), fresh)

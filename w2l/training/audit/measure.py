@@ -1,0 +1,121 @@
+"""The expert or judge that audits a cache, and how it measures one track."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2l.cache.store import Cache, TrackRow
+from w2l.core.arrays import Floats
+from w2l.core.errors import ConfigError
+from w2l.core.timing import WINDOW_FRAMES
+from w2l.data.batches.tracks import Tracks, crop_spec
+from w2l.features.crop import CropSpec
+from w2l.features.windows import n_windows
+from w2l.models import registry as weights
+from w2l.models.checkpoint import Kind, Model, load_model
+from w2l.training.audit.lag import neighbourhood
+from w2l.training.audit.verdicts import AuditSettings, Measured, measure
+from w2l.training.expert.evaluate import embed_windows
+from w2l.training.expert.pairing import Pairing, pairing_of
+
+BLOCK = 512
+"""Windows of sound that are compared at once with the faces around them."""
+SUREST = 0.98
+"""Cosines of experts without calibration count as probabilities up to this one."""
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """An expert, and the cache whose crops it sees."""
+
+    model: Model
+    mark: str
+    """Fingerprint of its file."""
+    pairing: Pairing
+    source: Cache
+    crop: CropSpec
+    device: torch.device
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of its windows."""
+        return int(self.model.card.dimensions.get("n_frames", WINDOW_FRAMES))
+
+    def odds(self, similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log odds of being in sync.
+
+        Without a calibration the cosine is the probability, as the paper has it, and a judge's distances count as log
+        odds: its usual threshold of 3 is then three of them.
+        """
+        card = self.model.card
+        if card.calibrated:
+            return card.scale * similarity + card.bias
+        if card.kind == "judge":
+            return similarity
+        probability = np.clip(similarity, 1 - SUREST, SUREST)
+        return np.asarray(np.log(probability / (1 - probability)))
+
+
+class _Reversed:
+    """An expert that was trained on BGR; see `Pairing`."""
+
+    def __init__(self, pairing: Pairing) -> None:
+        self.pairing, self.network = pairing, pairing.network
+
+    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Pairing`."""
+        return self.pairing.embed(faces.flip(-1), sounds)
+
+    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
+        """See `Pairing`."""
+        return self.pairing.similarity(audio, face)
+
+
+def open_auditor(name: str, source: Cache, device: torch.device) -> Auditor:
+    """The model `name`: an expert or, where the crops of `source` are a judge's, a judge; ConfigError if it is not."""
+    crop = crop_spec(source)
+    kind: Kind = "judge" if crop.kind == "judge" else "expert"
+    given = Path(name).is_file()
+    model = load_model(Path(name), None, device) if given else weights.load(name, kind, source, device)
+    _check_fit(model, crop, source)
+    pairing = pairing_of(model.network)
+    if model.card.kind == "expert" and model.card.colour == "bgr":
+        pairing = _Reversed(pairing)
+    mark = hashlib.sha256(model.path.read_bytes()).hexdigest()[:16]
+    return Auditor(model, mark, pairing, source, crop, device)
+
+
+def _check_fit(model: Model, crop: CropSpec, source: Cache) -> None:
+    """Refuses a model that cannot see these crops."""
+    card = model.card
+    if card.kind not in ("expert", "judge"):
+        raise ConfigError(f"{model.path} is a {card.kind}; an audit needs an expert or a judge")
+    if (card.crop.kind, card.dimensions.get("size")) == (crop.kind, crop.size):
+        return
+    need = f"--set crop.kind={card.crop.kind} --set crop.size={card.dimensions.get('size')}"
+    raise ConfigError(
+        f"{model.path} was trained on {card.crop.kind} crops of {card.dimensions.get('size')} px, cache {source.root} "
+        f"holds {crop.kind} crops of {crop.size} px; preprocess the same clips into a cache of their own with {need}, "
+        "then name that cache with --via, or take another --expert"
+    )
+
+
+def measure_track(auditor: Auditor, row: TrackRow, settings: AuditSettings) -> Measured:
+    """The lag of one track, all of its windows embedded once."""
+    if n_windows(row.n_frames, row.n_columns, auditor.n_frames) < 2:
+        return Measured(0)
+    tracks = Tracks(auditor.source, [row], auditor.crop, auditor.n_frames)
+    count = int(tracks.counts[0])
+    audio, face = embed_windows(tracks, [(0, 0, count)], auditor.pairing, auditor.device)
+    parts = []
+    for first in range(0, count, BLOCK):
+        low, high = max(0, first - settings.max_shift), min(count, first + BLOCK + settings.max_shift)
+        table = auditor.pairing.similarity(audio[first : first + BLOCK], face[low:high]).double().cpu().numpy()
+        parts.append(neighbourhood(auditor.odds(table), low, count, first, settings.max_shift))
+    odds: Floats = np.concatenate(parts)
+    return measure(odds, ~tracks.silent(0), settings)

@@ -1,0 +1,56 @@
+"""What an audit found, as text: counts, a histogram of offsets and the worst tracks."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from w2l.training.audit.audit import AuditResult, Finding
+from w2l.training.audit.verdicts import WORDS
+
+BAR = 40
+"""Characters of the longest bar of the histogram."""
+MOST_ASIDE = 0.5
+"""Share of tracks set aside above which the expert, too, is in doubt."""
+WORST = 10
+"""Tracks that are named."""
+
+
+def as_table(result: AuditResult) -> str:
+    """Plain text of a few dozen lines, whatever the number of tracks."""
+    total = max(len(result.findings), 1)
+    lines = [f"audit by {result.expert}, zero at {result.zero.lag:+.2f} frames"]
+    lines += [f"  {word:9} {result.counts[word]:7}  {result.counts[word] / total:6.1%}" for word in WORDS]
+    if result.offsets:
+        lines += ["", "offset (frames by which the sound runs ahead)    tracks"]
+        lines += _histogram(result.offsets)
+    for title, word in (("shifted most", "shifted"), ("set aside", "set aside")):
+        chosen = [found for found in result.findings if found.verdict.verdict == word]
+        if chosen:
+            lines += ["", f"{title}:", *_named(chosen)]
+    reasons = Counter(found.verdict.reason.partition(":")[0] for found in result.findings if found.verdict.reason)
+    if reasons:
+        lines += ["", "set aside, by reason:", *(f"  {count:7}  {reason}" for reason, count in reasons.most_common())]
+    if result.zero.warning:
+        lines += ["", f"warning: {result.zero.warning}"]
+    if result.counts["set aside"] > MOST_ASIDE * len(result.findings):
+        lines += ["", "warning: most tracks are set aside, which training will not see; perhaps this expert does not "
+                      "know such faces: name another with --expert, or take it back with --undo"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _histogram(offsets: dict[int, int]) -> list[str]:
+    """One line an offset, from the smallest to the largest; those of no track, too, so that the eye sees the gaps."""
+    most = max(offsets.values())
+    rows = [(offset, offsets.get(offset, 0)) for offset in range(min(offsets), max(offsets) + 1)]
+    return [f"  {offset:+3d}  {'█' * -(-count * BAR // most):{BAR}}  {count}" for offset, count in rows]
+
+
+def _named(findings: Sequence[Finding]) -> list[str]:
+    """The tracks with the largest offsets, then the least sure ones."""
+    ordered = sorted(findings, key=lambda found: (-abs(found.verdict.offset), found.verdict.confidence, found.clip))
+    lines = [
+        f"  {found.clip} track {found.track}: "
+        + (found.verdict.reason or f"{found.verdict.offset:+d} frames, confidence {found.verdict.confidence:.2f}")
+        for found in ordered[:WORST]
+    ]
+    left = len(ordered) - WORST
+    return [*lines, f"  ... and {left} more (--json names all)"] if left > 0 else lines

@@ -1,0 +1,167 @@
+"""From the measured lag of each track to a verdict: kept, shifted or set aside; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats
+from w2l.core.errors import ConfigError
+from w2l.core.timing import MAX_SHIFT
+from w2l.training.audit.lag import Lag, find_lag
+
+Word = Literal["kept", "shifted", "set aside"]
+WORDS: tuple[Word, ...] = ("kept", "shifted", "set aside")
+HALF_VOICED = 75
+"""Voiced windows that each half of a track needs before halves are compared: as much as the thresholds were set on."""
+ZERO_TRACKS = 20
+"""Fewer tracks than these tell nothing about their common zero."""
+ZERO_REACH = 1.0
+"""Largest lag, in frames, that an expert or the making of recordings may have by nature: real ones lag 0 to 1."""
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """When a track's lag is believed, and what is done about it. The defaults were chosen on GRID: `audit_grid.py`."""
+
+    max_shift: int = MAX_SHIFT
+    """Largest lag tried, in video frames, both ways."""
+    tolerance: int = 1
+    """Lags of at most so many frames are kept as they are."""
+    min_odds: float = -1.0
+    """Least mean log odds of being in sync with which a track is kept; unrelated speech has -2.3."""
+    min_shift_odds: float = 0.0
+    """The same for a track to be shifted: it must then be in sync more likely than not."""
+    min_confidence: float = 0.3
+    """Log odds by which the best offset must stand above the median one."""
+    min_margin: float = 0.15
+    """Log odds by which it must stand above the best offset that is no neighbour of it, for a track to be shifted."""
+    min_voiced: int = 10
+    """Windows of speech without which a track is set aside, and with which a single offset is believed."""
+    max_drift: float = 1.0
+    """Frames by which the two halves of a long track may differ."""
+    zero: float | None = None
+    """Lag, in frames, that counts as in sync. None: the median of the tracks, where that is at most 1, else 0."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be measured."""
+        if self.max_shift < 2 or not 0 <= self.tolerance < self.max_shift:
+            raise ConfigError(
+                f"max_shift {self.max_shift} must be at least 2, tolerance {self.tolerance} 0 to below it"
+            )
+        if self.min_voiced < 2:
+            raise ConfigError(f"min_voiced {self.min_voiced} must be at least 2")
+        if self.max_drift <= 0:
+            raise ConfigError(f"max_drift {self.max_drift} must be above 0")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one track, whatever the thresholds."""
+
+    n_voiced: int
+    """Windows with speech."""
+    lag: Lag | None = None
+    """None: too little speech for any."""
+    halves: tuple[Lag, Lag] | None = None
+    """Of the first and the second half, for tracks long enough to tell."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of one track."""
+
+    verdict: Word
+    offset: int
+    """Video frames by which the sound runs ahead of the picture, from the zero; undone when shifted."""
+    confidence: float
+    margin: float
+    likelihood: float
+    """Mean log odds of being in sync at that offset."""
+    reason: str = ""
+    """Why it is set aside."""
+
+
+@dataclass(frozen=True)
+class Zero:
+    """The lag that counts as in sync."""
+
+    lag: float
+    """Frames; subtracted from every track's."""
+    median: float | None = None
+    """Of the tracks that are sure; None with too few of them."""
+
+    @property
+    def warning(self) -> str:
+        """What must not pass unseen: that the whole dataset lags; empty where it does not."""
+        if self.median is None or abs(self.median) <= ZERO_REACH:
+            return ""
+        way = "early" if self.median > 0 else "late"
+        used = f"counted from {self.lag:+.1f}" if self.lag else "undone like any other"
+        return (
+            f"the sound of the typical track is {abs(self.median):.1f} frames {way}; this was {used}. If the expert is "
+            f"off, not the data, set zero={self.median:.1f}"
+        )
+
+
+def measure(odds: Floats, voiced: NDArray[np.bool_], settings: AuditSettings) -> Measured:
+    """The lag of a track from its log odds (windows, 2 * max_shift + 1), see `neighbourhood`, and of its halves."""
+    n_voiced = int(voiced.sum())
+    lag = find_lag(odds, voiced, settings.min_voiced)
+    middle = int(np.searchsorted(np.cumsum(voiced), n_voiced // 2))
+    if lag is None or n_voiced < 2 * HALF_VOICED:
+        return Measured(n_voiced, lag)
+    first, second = (
+        find_lag(odds[part], voiced[part], settings.min_voiced) for part in (slice(middle), slice(middle, None))
+    )
+    return Measured(n_voiced, lag, (first, second) if first and second else None)
+
+
+def find_zero(tracks: Sequence[Measured], settings: AuditSettings) -> Zero:
+    """The lag that counts as in sync.
+
+    By default it is the median lag of the tracks that are sure of theirs: with some of them shifted it still is the
+    expert's own zero together with the lag of this kind of recording. A median of more than `ZERO_REACH` can be
+    neither: then the data lag, 0 is taken, and `Zero.warning` says so.
+    """
+    lags = [measured.lag.offset for measured in tracks if measured.lag and _is_sure(measured.lag, settings)]
+    median = round(float(np.median(lags)), 2) if len(lags) >= ZERO_TRACKS else None
+    if settings.zero is not None:
+        return Zero(settings.zero, median)
+    return Zero(median if median is not None and abs(median) <= ZERO_REACH else 0.0, median)
+
+
+def _is_sure(lag: Lag, settings: AuditSettings) -> bool:
+    return lag.confidence >= settings.min_confidence and lag.odds >= settings.min_shift_odds and not lag.at_edge
+
+
+def judge_track(measured: Measured, zero: float, settings: AuditSettings) -> Verdict:
+    """What becomes of a track."""
+    lag = measured.lag
+    if lag is None:
+        reason = f"too little speech to tell its offset: {measured.n_voiced} voiced windows"
+        return Verdict("set aside", 0, 0.0, 0.0, 0.0, reason)
+    offset = round(lag.offset - zero)
+    reason = _doubt(measured, lag, offset, settings)
+    word: Word = "set aside" if reason else "kept" if abs(offset) <= settings.tolerance else "shifted"
+    return Verdict(word, offset, lag.confidence, lag.margin, lag.odds, reason)
+
+
+def _doubt(measured: Measured, lag: Lag, offset: int, settings: AuditSettings) -> str:
+    """Why the offset cannot be believed or undone; empty where it can."""
+    in_place = abs(offset) <= settings.tolerance
+    if measured.halves and all(_is_sure(half, settings) for half in measured.halves):
+        first, second = (half.offset for half in measured.halves)
+        if abs(first - second) > settings.max_drift:
+            return f"drifts: {first:+.1f} frames in its first half, {second:+.1f} in its second"
+    if lag.confidence < settings.min_confidence:
+        return f"unsure: best at {offset:+d} frames, hardly better than elsewhere (confidence {lag.confidence:.2f})"
+    if lag.odds < (settings.min_odds if in_place else settings.min_shift_odds):
+        return f"unlike: best at {offset:+d} frames, yet not in sync there (log odds {lag.odds:.2f})"
+    if lag.at_edge:
+        return f"out of reach: best at {offset:+d} frames, the last offset that could be tried"
+    if not in_place and lag.margin < settings.min_margin:
+        return f"ambiguous: best at {offset:+d} frames, but another offset fits nearly as well ({lag.margin:.2f})"
+    return ""

@@ -1,0 +1,1 @@
+"""Train the sync expert: the train-expert stage."""

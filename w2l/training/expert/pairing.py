@@ -1,0 +1,66 @@
+"""How a network compares sounds with faces: its inputs, and how alike two of its embeddings are."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from w2l.models.tensors import channels_last, in_order, pictures
+from w2l.nets.blocks import stack_frames
+from w2l.nets.expert import Expert
+from w2l.nets.judge import Judge
+
+
+class Pairing(Protocol):
+    """What differs between the two architectures: inputs, and how alike two embeddings are."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What embeds."""
+
+    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 windows (batch, frames, rows, columns, 3) and sounds (batch, bands, columns) -> (audio, face)."""
+
+    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
+        """(audio windows, face windows); the higher the more alike."""
+
+
+class CosinePairing:
+    """The expert: half faces, mel, cosine."""
+
+    def __init__(self, network: Expert) -> None:
+        self.network = network
+
+    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Pairing`."""
+        audio, face = self.network(sounds[:, None], channels_last(stack_frames(pictures(faces))))
+        return audio, face
+
+    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
+        """Cosines."""
+        return audio.float() @ face.float().T
+
+
+class DistancePairing:
+    """The judge: whole crops, MFCC, Euclidean distance; its pictures are BGR in 0..255, as published."""
+
+    def __init__(self, network: Judge) -> None:
+        self.network = network
+
+    def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Pairing`."""
+        frames = in_order(pictures(faces) * 255, "bgr")
+        return self.network.forward_aud(sounds[:, None]), self.network.forward_lip(frames)
+
+    def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
+        """Distances with a minus sign."""
+        return -torch.cdist(audio.float(), face.float())
+
+
+def pairing_of(network: nn.Module) -> Pairing:
+    """How windows are compared with this network."""
+    if isinstance(network, Expert):
+        return CosinePairing(network)
+    if isinstance(network, Judge):
+        return DistancePairing(network)
+    raise TypeError(f"{type(network).__name__} does not compare sounds with faces")

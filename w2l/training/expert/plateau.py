@@ -1,0 +1,160 @@
+"""Keeps a run from standing still for days: a test on one small batch before, a look for the plateau at ln 2 during it.
+
+Chung & Zisserman's and the paper's expert are known to sit at ln 2, the loss of one who tells nothing, for 100,000s of
+steps or for ever. A run that does so ends here with a diagnosis in words.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.errors import ConfigError, TrainingError
+from w2l.core.timing import WINDOW_FRAMES
+from w2l.training.expert.data_check import Finding
+from w2l.training.losses import CHANCE
+
+logger = logging.getLogger(__name__)
+SETTLED = 3
+"""Values whose mean says whether the overfit test is passed."""
+HIGH_RATE = 1e-3
+"""Learning rates above it are doubted."""
+SMALL_BATCH = 64
+"""Windows; a smaller batch is doubted."""
+
+
+@dataclass(frozen=True)
+class PlateauSettings:
+    """When a run counts as standing still."""
+
+    patience: int = 2000
+    """Steps at chance after which the run ends with a diagnosis; 0: it never does."""
+    window: int = 250
+    """Steps over which the curve is averaged."""
+    margin: float = 0.03
+    """The average counts as chance when it is above ln 2 less this."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be watched."""
+        if self.patience < 0 or self.window < 2 or self.margin <= 0:
+            raise ConfigError("patience must be at least 0, window at least 2 and margin above 0")
+        if 0 < self.patience < self.window:
+            raise ConfigError(f"patience must be 0 or at least the window, {self.window}, got {self.patience}")
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What of a run's settings a diagnosis looks at."""
+
+    loss: str
+    lr: float
+    batch: int
+    """Windows in the joint batch."""
+    gap: int
+    """Least distance of off-sync windows, in frames, while the run stood still."""
+
+
+class Plateau:
+    """Watches the choice between own and partner's sound (`pair`), whose chance is ln 2, step by step."""
+
+    def __init__(
+        self, settings: PlateauSettings, facts: RunFacts, findings: Callable[[], Sequence[Finding]] = tuple,
+        warm_up: int = 0,
+    ) -> None:  # fmt: skip
+        """`findings`, asked for when the run stands still, are what was checked; `warm_up` steps do not count."""
+        self.settings, self.facts, self.findings = settings, facts, findings
+        self.values: deque[float] = deque(maxlen=max(settings.patience, 1))
+        """As many of the last values as the patience is long."""
+        self.since = warm_up
+        """Step from which on the average has been at chance."""
+
+    def push(self, step: int, value: float) -> None:
+        """Takes the value of `step`; when the run stands still, TrainingError, and a diagnosis in the log before it.
+
+        It does when the average over a window has been at chance, or above, for all of the patience, and a straight
+        line through all these values does not fall by more than noise: by three standard errors of its slope.
+        """
+        s = self.settings
+        if not s.patience:
+            return
+        self.values.append(value)
+        if len(self.values) >= s.window and self._mean() < CHANCE - s.margin:
+            self.since = max(self.since, step)
+        if step - self.since >= s.patience and len(self.values) == s.patience and not _falls(np.array(self.values)):
+            logger.error("%s", diagnosis(self.findings(), self.facts))
+            raise TrainingError(
+                f"nothing has been learnt in {step - self.since} steps: at step {step} pair is {self._mean():.3f}, and "
+                f"who guesses has ln 2 = {CHANCE:.3f}; see the likely causes above; what was saved before is kept"
+            )
+
+    def _mean(self) -> float:
+        return float(np.mean(list(self.values)[-self.settings.window :]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to go on watching as if it had never stopped."""
+        return {"values": list(self.values), "since": self.since}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up what `state_dict` gave."""
+        self.values.clear()
+        self.values.extend(float(value) for value in state_dict["values"])
+        self.since = int(state_dict["since"])
+
+
+def _falls(values: NDArray[np.float64]) -> bool:
+    """Whether a straight line through the values, (steps,), falls by more than three standard errors of its slope."""
+    steps = np.arange(len(values)) - (len(values) - 1) / 2
+    spread = float(steps @ steps)
+    slope = float(steps @ values) / spread
+    left = values - values.mean() - slope * steps
+    return slope < -3 * math.sqrt(float(left @ left) / max(len(values) - 2, 1) / spread)
+
+
+def overfit_test(step: Callable[[int], Mapping[str, float]], n_steps: int = 200, goal: float = 0.2) -> Finding:
+    """Whether a fresh network can learn one small batch by heart: `pair` falls under `goal` within `n_steps`.
+
+    `step`, given the number of the step, makes one update on that batch and returns its terms, `pair` among them. No
+    two windows of the batch should be silent, as nobody can tell them apart. Ends as soon as it is passed.
+    """
+    values: list[float] = []
+    for number in range(n_steps):
+        values.append(float(step(number)["pair"]))
+        if not math.isfinite(values[-1]):
+            break
+        if len(values) >= SETTLED and np.mean(values[-SETTLED:]) < goal:
+            return Finding("note", "overfit", f"one small batch was learnt by heart in {number + 1} steps")
+    shown = f"one small batch could not be learnt by heart: pair went from {values[0]:.3f} to {values[-1]:.3f} in "
+    advice = "set lr lower and precision=fp32; if that does not help, the network or its inputs are broken"
+    return Finding("error", "overfit", f"{shown}{len(values)} steps (goal {goal:g}, chance {CHANCE:.3f})", advice)
+
+
+def diagnosis(findings: Sequence[Finding], facts: RunFacts) -> str:
+    """Why a run may stand still, in lines: what was checked, the likely causes in order, what to try."""
+    checked = [f"  {finding}" for finding in findings] or ["  nothing but the curve"]
+    causes = [f"  {number}. {cause}" for number, cause in enumerate(_causes(findings, facts), 1)]
+    lines = ["this run learns nothing. What was checked:", *checked]
+    return "\n".join([*lines, "Likely causes, the first one first, and what to try:", *causes])
+
+
+def _causes(findings: Sequence[Finding], facts: RunFacts) -> list[str]:
+    found = sorted((one for one in findings if one.severity != "note"), key=lambda one: one.severity != "error")
+    causes = [f"{one.figure}: {one.advice}" for one in found]
+    if facts.gap < WINDOW_FRAMES:
+        causes.append(
+            f"off-sync sounds are only {facts.gap} frames away, which hardly anybody can tell: set gap={WINDOW_FRAMES}"
+        )
+    if facts.loss == "bce":
+        causes.append("the paper's loss compares one pair a face and is known to stay at ln 2 for long: set loss=auto")
+    if facts.lr > HIGH_RATE:
+        causes.append(f"the learning rate {facts.lr:g} is high: set lr={HIGH_RATE / 3:.0e}")
+    if facts.batch < SMALL_BATCH:
+        causes.append(f"{facts.batch} windows a batch are few: set n_clips higher, for {SMALL_BATCH} or more")
+    if not any(one.name == "lag" for one in found):
+        causes.append("sound and picture of single clips are out of step: run w2l audit, then train again")
+    causes.append("it only takes longer: with --set watchdog.patience=0 this run goes on from where it was last saved")
+    return causes

@@ -1,0 +1,139 @@
+"""How an expert is trained: every setting with its default, which is our recipe (`examples/expert.yaml`)."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from w2l.core import config
+from w2l.core.errors import ConfigError
+from w2l.core.timing import WINDOW_FRAMES
+from w2l.data.batches.augment import AugmentSettings
+from w2l.data.batches.expert import Sampling
+from w2l.training.expert.plateau import PlateauSettings
+from w2l.training.loop import LoopSettings
+from w2l.training.losses import ObjectiveName
+
+WORDS = {
+    "arch": ("expert", "judge"),
+    "layout": ("strided", "published"),
+    "norm": ("batch", "group"),
+    "loss": ("auto", "contrastive", "bce", "sigmoid"),
+    "optimiser": ("adam", "adamw"),
+    "precision": ("fp32", "bf16", "fp16"),
+    "resident": ("auto", "always", "never"),
+}
+SHAPELESS = ("workers", "resident", "check", "overfit_steps", "watchdog")
+"""Settings of which no step depends, but for rounding: a run may go on with others."""
+
+
+@dataclass(frozen=True)
+class ExpertSettings:
+    """How an expert is trained."""
+
+    arch: Literal["expert", "judge"] = "expert"
+    """`expert` teaches a generator (half faces and mel); `judge` (SyncNet v2) scores (whole crops and MFCC)."""
+    layout: Literal["strided", "published"] = "strided"
+    """`published`: Wav2Lip's expert; `strided` halves its grids at once: several times faster."""
+    width: int = 16
+    """Channels of the first layer; 32 is the published expert, 96 the published judge."""
+    n_frames: int = WINDOW_FRAMES
+    """Frames of a window; 5 is published."""
+    embedding: int = 0
+    """Length of the embeddings; 0: 16 times the width, as published."""
+    norm: Literal["batch", "group"] = "batch"
+    """`batch`, as published; `group` behaves the same in training and in use, and with any batch."""
+    loss: Literal["auto", "contrastive", "bce", "sigmoid"] = "auto"
+    """In-batch contrastive, the paper's cross entropy of the cosine (`bce`), or pairwise `sigmoid`; `auto`: sigmoid for
+    an expert, contrastive for a judge."""
+    n_clips: int = Sampling.n_clips
+    """Clips in a batch."""
+    per_clip: int = Sampling.per_clip
+    """Windows of each clip in a batch."""
+    gap: int = Sampling.gap
+    """Least distance, in frames, between windows of one clip: off-sync pairs are so far apart."""
+    gap_from: int = Sampling.gap_from
+    """The gap at the first step, from which it falls to `gap`: easy negatives first; 0: `gap` from the start."""
+    curriculum_steps: int = Sampling.curriculum_steps
+    """Steps over which the gap falls."""
+    max_silent: float = Sampling.max_silent
+    """Largest share of silent windows in a clip's draw, where the clip has enough others; 1 takes what comes."""
+    spread: bool = Sampling.spread
+    """Draw speakers first, each as often as any other, then one of their clips; otherwise clips, all alike."""
+    accumulate: int = 1
+    """Parts in which a batch goes through the network, for less memory; the loss still sees all of it."""
+    optimiser: Literal["adam", "adamw"] = "adam"
+    lr: float = 1e-3
+    """Learning rate after the warm-up; it falls along a cosine."""
+    lr_end: float = 0.02
+    """Share of the learning rate that is left at the last step; 1 keeps it constant, as published."""
+    warm_up: int = 100
+    """Steps over which the learning rate rises."""
+    weight_decay: float = 0.0
+    """Of the network's weights; 0.01 is usual with `adamw`."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 clips nothing, as published."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is validated and exported; 0: the last weights."""
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the convolutions."""
+    workers: int = 0
+    """Processes that load batches; 0: a thread of this one."""
+    resident: Literal["auto", "always", "never"] = "auto"
+    """Whether all crops are kept on the device; `auto`: where they fit a GPU's free memory."""
+    check: bool = True
+    """Whether to look at the data, and to learn one small batch by heart, before the first step."""
+    overfit_steps: int = 200
+    """Most steps of the test on one small batch; 0 leaves it out."""
+    watchdog: PlateauSettings = field(default_factory=PlateauSettings)
+    """When a run that learns nothing ends with a diagnosis: watchdog.patience (steps; 0: never), watchdog.window,
+    watchdog.margin."""
+    data: str = ""
+    """What the model's card says about the training data."""
+    licence: str = ""
+    """Licence of the training data, for the card."""
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(shift=0.02))
+    """How looks and sounds vary: augment.flip, augment.shift, augment.gain_db and others of `AugmentSettings`."""
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    """How long: loop.steps, loop.log_every, loop.validate_every, loop.checkpoint_every."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be trained."""
+        for name, known in WORDS.items():
+            config.check_word(name, getattr(self, name), known)
+        if min(self.width, self.accumulate, self.n_frames) < 1:
+            raise ConfigError("width, accumulate and n_frames must be at least 1")
+        if self.lr <= 0 or min(self.clip_norm, self.weight_decay, self.warm_up, self.seed) < 0:
+            raise ConfigError("lr must be above 0; clip_norm, weight_decay, warm_up and seed at least 0")
+        if min(self.workers, self.overfit_steps, self.embedding) < 0:
+            raise ConfigError("workers, overfit_steps and embedding must be at least 0")
+        if not (0 <= self.ema < 1 and 0 <= self.lr_end <= 1):
+            raise ConfigError("ema must be at least 0 and below 1, lr_end between 0 and 1")
+        if self.accumulate > self.sampling.n_clips * self.per_clip:  # `sampling` refuses what gives no batch
+            raise ConfigError(f"accumulate {self.accumulate} is more than the windows of a batch; set it lower")
+        self._check_judge()
+
+    def _check_judge(self) -> None:
+        if self.arch == "judge" and self.objective != "contrastive":
+            raise ConfigError("the judge measures distances, not cosines: train it with loss=contrastive")
+        if self.arch == "judge" and (self.n_frames != WINDOW_FRAMES or self.norm != "batch" or self.embedding):
+            raise ConfigError("the judge is SyncNet v2: n_frames, norm and embedding are those of the expert alone")
+
+    @property
+    def objective(self) -> ObjectiveName:
+        """The name of the loss that is meant; see `w2l.training.expert.objectives`."""
+        if self.loss == "auto":
+            return "contrastive" if self.arch == "judge" else "sigmoid"
+        return self.loss
+
+    @property
+    def sampling(self) -> Sampling:
+        """How batches are drawn."""
+        return Sampling(
+            self.n_clips, self.per_clip, self.gap, self.gap_from, self.curriculum_steps, self.max_silent, self.spread,
+            self.augment,
+        )  # fmt: skip
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that shape a step; a run that was begun with others is not continued."""
+        shaping = {name: value for name, value in config.plain(self).items() if name not in SHAPELESS}
+        return {**shaping, "loop": {"steps": self.loop.steps}}

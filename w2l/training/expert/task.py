@@ -1,0 +1,189 @@
+"""What one step of an expert's training is, for the expert that teaches and for the judge that scores."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from w2l.core.errors import ConfigError
+from w2l.data.batches.loaders import Drawing, Loader, OwnLoader, WindowBatch
+from w2l.data.batches.tracks import Tracks
+from w2l.features.crop import CropSpec
+from w2l.models.checkpoint import Kind, ModelCard, dimensions_of
+from w2l.models.tensors import cast
+from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.nets.judge import Judge, JudgeDimensions
+from w2l.training.ema import Average
+from w2l.training.expert.evaluate import validation_scores
+from w2l.training.expert.objectives import make_objective
+from w2l.training.expert.pairing import Pairing, pairing_of
+from w2l.training.expert.plateau import Plateau
+from w2l.training.expert.settings import ExpertSettings
+from w2l.training.loop import Validation
+from w2l.training.parallel import ALONE, Ranks
+
+__all__ = ["ExpertSettings", "ExpertTask", "pairing_of"]
+logger = logging.getLogger(__name__)
+COSINE_SCALE, DISTANCE_SCALE = 10.0, 1.0
+"""Where the learnt factor on similarities begins."""
+
+
+class ExpertTask:
+    """Training of an expert or a judge; see `w2l.training.loop.Task`."""
+
+    def __init__(
+        self, settings: ExpertSettings, train: Tracks, val: Tracks, crop: CropSpec, device: torch.device,
+        data: str = "", ranks: Ranks = ALONE, loader: Loader | None = None, plateau: Plateau | None = None,
+    ) -> None:  # fmt: skip
+        """`loader` gives the batches, else they are loaded from `train`; `plateau` ends a run that learns nothing."""
+        torch.manual_seed(settings.seed)
+        self.settings, self.val, self.crop, self.device, self.data, self.ranks = (
+            settings, val, crop, device, data, ranks,
+        )  # fmt: skip
+        drawing = Drawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
+        self.loader: Loader = loader or OwnLoader(train, drawing, device)
+        is_expert = settings.arch == "expert"
+        self.plateau = plateau
+        self.objective = make_objective(settings.objective, COSINE_SCALE if is_expert else DISTANCE_SCALE).to(device)
+        network = _network(settings, crop, self.objective.signed).to(device)
+        if is_expert:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pairing = pairing_of(network)
+        self.average = Average(network, settings.ema) if settings.ema else None
+        if ranks.size > 1 and device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.networks: dict[str, nn.Module] = {"network": network, "objective": self.objective}
+        if self.average:
+            self.networks["average"] = self.average.network
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"network": self._optimiser(network)}
+        self.learning_rates = {"network": settings.lr}
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+
+    def _optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        kind = torch.optim.AdamW if self.settings.optimiser == "adamw" else torch.optim.Adam
+        groups = [
+            {"params": list(network.parameters()), "weight_decay": self.settings.weight_decay},
+            {"params": list(self.objective.parameters()), "weight_decay": 0.0},
+        ]
+        # One kernel for all parameters in place of several for each.
+        fused = self.device.type in ("cpu", "cuda")
+        return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
+
+    def batch(self, step: int) -> WindowBatch:
+        """The batch of `step`, on the device."""
+        return self.loader.batch(step)
+
+    def step(self, step: int, batch: WindowBatch) -> dict[str, float]:
+        """One update of the network and of what the objective learns."""
+        network, optimiser = self.networks["network"], self.optimisers["network"]
+        optimiser.zero_grad(set_to_none=True)
+        terms = self._backward(batch)
+        self.ranks.add_gradients(network.parameters(), self.objective.parameters())
+        self.scaler.unscale_(optimiser)
+        largest = self.settings.clip_norm or float("inf")
+        terms["grad_norm"] = nn.utils.clip_grad_norm_(network.parameters(), largest)
+        self.scaler.step(optimiser)
+        self.scaler.update()
+        if self.average:
+            self.average.update(network, step)
+        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()  # one wait for the device
+        found = dict(zip(terms, values))
+        if self.scaler.is_enabled() and not np.isfinite(found["grad_norm"]):
+            found["grad_norm"] = 0.0  # too large for fp16: this step was left out, and the scale halved
+        if self.plateau:
+            self.plateau.push(step, found["pair"])
+        return found
+
+    def _backward(self, batch: WindowBatch) -> dict[str, Tensor]:
+        """The terms of the joint batch, and the gradient of the loss in the network's parameters.
+
+        The embeddings come from all processes and, with `accumulate`, from a first pass without gradient; the loss of
+        all gives the gradient in each embedding, and then part after part gives that in the parameters. Gao et al.,
+        "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021.
+        """
+        n_parts = self.settings.accumulate
+        inputs = list(zip(batch.faces.chunk(n_parts), batch.sounds.chunk(n_parts)))
+        if len(inputs) == 1:
+            parts = [self._embed(*inputs[0])]
+        else:
+            with torch.no_grad(), _buffers_kept(self.pairing.network):
+                parts = [self._embed(*each) for each in inputs]
+        own = [torch.cat([part[side].float() for part in parts]) for side in (0, 1)]
+        audio, face = (self.ranks.joint(side, batch.first, len(batch)).requires_grad_() for side in own)
+        terms: dict[str, Tensor] = self.objective(
+            self.pairing.similarity(audio, face), batch.partner, batch.in_sync, batch.silent
+        )
+        self.scaler.scale(next(iter(terms.values()))).backward()  # type: ignore[no-untyped-call]
+        first = batch.first
+        for each, done in zip(inputs, parts):
+            embedded = done if len(inputs) == 1 else self._embed(*each)
+            end = first + len(each[0])
+            gradients = [joint.grad[first:end] for joint in (audio, face) if joint.grad is not None]
+            torch.autograd.backward([part.float() for part in embedded], gradients)
+            first = end
+        return terms
+
+    def _embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        with cast(self.device, self.settings.precision):
+            return self.pairing.embed(faces, sounds)
+
+    @property
+    def best_pairing(self) -> Pairing:
+        """What is validated and exported: the average where there is one."""
+        return pairing_of(self.average.network) if self.average else self.pairing
+
+    def validate(self, step: int, folder: Path) -> Validation:
+        """Scores over all windows of the validation clips."""
+        scores = validation_scores(self.val, self.best_pairing, self.device)
+        return Validation(scores, scores["auc"])
+
+    def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
+        """The one model file."""
+        kind: Kind = self.settings.arch
+        network = self.best_pairing.network
+        card = ModelCard(
+            kind,
+            dimensions_of(network),
+            self.crop,
+            "rgb" if kind == "expert" else "bgr",
+            step=step,
+            data=self.settings.data or self.data,
+            licence=self.settings.licence,
+            scores=scores,
+        )
+        if scores.get("scale", 0.0) > 0:
+            card = replace(card, calibrated=True, scale=scores["scale"], bias=scores["bias"])
+        elif "scale" in scores:
+            logger.warning("step %d: off-sync pairs are the more alike ones: the model file is not calibrated", step)
+        return {kind: (network, card)}
+
+    def close(self) -> None:
+        """Ends what loads batches."""
+        self.loader.close()
+
+
+@contextmanager
+def _buffers_kept(network: nn.Module) -> Iterator[None]:
+    """Undoes what a first pass counts in batch norms: the second pass counts it."""
+    kept = [buffer.clone() for buffer in network.buffers()]
+    yield
+    for buffer, value in zip(network.buffers(), kept):
+        buffer.copy_(value)
+
+
+def _network(settings: ExpertSettings, crop: CropSpec, signed: bool) -> Expert | Judge:
+    try:
+        if settings.arch == "judge":
+            return Judge(JudgeDimensions(crop.size, settings.width))
+        return Expert(
+            ExpertDimensions(
+                crop.size, settings.n_frames, settings.width, signed, settings.layout, settings.norm, settings.embedding
+            )
+        )
+    except ValueError as error:
+        raise ConfigError(f"no {settings.arch} fits these crops: {error}") from error

@@ -1,0 +1,1 @@
+"""Train the generator: the train stage."""

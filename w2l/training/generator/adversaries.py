@@ -1,0 +1,294 @@
+"""Networks that are trained against the generator: what each says of generated frames, and what trains it itself."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from w2l.core.errors import ConfigError
+from w2l.models.checkpoint import Kind
+from w2l.models.tensors import Precision, cast, channels_last
+from w2l.nets.blocks import fold_time, stack_frames
+from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
+from w2l.nets.generator import Rows
+from w2l.nets.pairs import PairDimensions, Pairs, distances
+from w2l.nets.patches import PatchDimensions, Patches
+from w2l.training.losses import adversarial
+
+AdversaryKind = Literal["published", "patches", "pairs"]
+Network = TypeVar("Network", bound=nn.Module)
+CHANCE, HALFWAY = math.log(2), 0.25
+"""What cross entropy is at a probability of one half, and squares are halfway between what they pull to."""
+MARGIN = 1.0
+"""Distance from which a pair that is not in sync costs nothing more (LipGAN)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an adversary is shown of one batch."""
+
+    real: Tensor
+    """(batch, 3, frames, rows, width) in [0, 1]: the lower halves of the target faces."""
+    generated: Tensor
+    """The generator's, of the same shape, with its graph."""
+    mels: Tensor
+    """(batch, frames, 80, 16): the sound that each frame was generated for."""
+    own: Tensor
+    """(batch,) bool: whether that sound is the one that belongs to the real faces."""
+
+
+class Adversary(Protocol):
+    """A network and its losses; it keeps no state but its network's, so a saved network resumes exactly."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained and saved."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """What a model card calls the network."""
+        ...
+
+    @property
+    def undecided(self) -> float:
+        """What `disc_real` is, and the other own terms together, while the network tells nothing."""
+        ...
+
+    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """Terms that the generator minimises, by name; the network's weights get no gradient from them."""
+        ...
+
+    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """Terms whose sum the network minimises, by name (`disc_...`); the generator gets no gradient from them."""
+        ...
+
+    def settle(self) -> None:
+        """What the network needs once before each of its updates, in however many parts its batch comes."""
+
+
+class StackedAdversary:
+    """The published discriminator: the probability that frames are real, one by one or all of a window stacked."""
+
+    kind: Kind = "discriminator"
+    undecided = CHANCE
+
+    def __init__(self, network: Discriminator, precision: Precision = "fp32") -> None:
+        self.network = network
+        self._precision = precision
+
+    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """`adversarial`: cross entropy of the generated frames against real ones."""
+        with _frozen(self.network):
+            return {"adversarial": adversarial(self._logits(seen.generated), real=True)}
+
+    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """`disc_real` and `disc_fake`: cross entropy of each kind of frames against what it is."""
+        real, fake = self._logits(seen.real), self._logits(seen.generated.detach())
+        return {"disc_real": adversarial(real, real=True), "disc_fake": adversarial(fake, real=False)}
+
+    def settle(self) -> None:
+        """Nothing: it has no norm."""
+
+    def _logits(self, frames: Tensor) -> Tensor:
+        faces = _arranged(frames, self.network.dimensions.n_frames)
+        with cast(frames.device, self._precision):
+            return self.network.logits(faces)
+
+
+class PatchAdversary:
+    """Patches of stacked frames, judged by least squares, whose terms stay finite and of one sign at any confidence.
+
+    Mao et al., "Least Squares Generative Adversarial Networks", 2017; features are matched as in Wang et al., 2018.
+    """
+
+    kind: Kind = "patches"
+    undecided = HALFWAY
+
+    def __init__(self, network: Patches, precision: Precision = "fp32", features: bool = True) -> None:
+        self.network = network
+        self._precision, self._match = precision, features
+
+    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """`adversarial`: squared distance of the logits from 1; `features`: see `feature_distance`."""
+        with _frozen(self.network):
+            logits, features = self._look(seen.generated)
+            terms = {"adversarial": least_squares(logits, 1.0)}
+            if self._match:
+                terms["features"] = self._features(features, seen)
+        return terms
+
+    def _features(self, features: list[list[Tensor]], seen: Seen) -> Tensor:
+        """Their distance from those of the real faces, where these say the same."""
+        if not bool(seen.own.any()):
+            return seen.generated.sum() * 0.0
+        with torch.no_grad():
+            wanted = self._look(seen.real[seen.own])[1]
+        n_pictures = len(features[0][0]) // len(
+            seen.own
+        )  # of a window: `fold_time` puts all windows of a frame together
+        own = seen.own.repeat(n_pictures)
+        return feature_distance([[found[own] for found in scale] for scale in features], wanted)
+
+    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """`disc_real` and `disc_fake`: squared distance of the logits from 1 and from 0."""
+        real, fake = self._look(seen.real)[0], self._look(seen.generated.detach())[0]
+        return {"disc_real": least_squares(real, 1.0), "disc_fake": least_squares(fake, 0.0)}
+
+    def settle(self) -> None:
+        """One more step towards the largest singular values of its weights."""
+        self.network.steady()
+
+    def _look(self, frames: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        faces = _arranged(frames, self.network.dimensions.n_frames)
+        with cast(frames.device, self._precision):
+            return self.network.look(faces)
+
+
+class PairAdversary:
+    """LipGAN's judge of whether single faces fit their sound, by its contrastive loss.
+
+    Sounds that are off come from the next window of the batch, and no draw decides what is trained: LipGAN takes
+    generated faces or sounds that are off at random, half of the steps each; here both weigh one half in each step.
+    """
+
+    kind: Kind = "pairs"
+    undecided = HALFWAY
+
+    def __init__(self, network: Pairs, precision: Precision = "fp32") -> None:
+        self.network = network
+        self._precision = precision
+
+    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """`contrast`: squared distance of the generated faces from the sounds that they were generated for."""
+        with _frozen(self.network):
+            apart = distances(self._sounds(seen.mels), self._faces(seen.generated))
+        return {"contrast": contrastive(apart, in_sync=True).mean()}
+
+    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
+        """`disc_real` of real faces with their own sound; half of `disc_fake` and of `disc_off`, both out of sync.
+
+        Generated faces count as out of sync, and so do real ones with their neighbour's sound. Where no real face has
+        its own sound, `disc_real` is 0; where no neighbour sounds different, as in a batch of one, `disc_off` is.
+        """
+        sounds, faces = self._sounds(seen.mels), self._faces(seen.real)
+        other = _neighbours(len(seen.mels), seen.mels.device)
+        differ = (seen.mels[other] != seen.mels).flatten(1).any(dim=1)
+        real = contrastive(distances(sounds, faces), in_sync=True)
+        fake = contrastive(distances(sounds, self._faces(seen.generated.detach())), in_sync=False)
+        off = contrastive(distances(sounds[other], faces), in_sync=False)
+        return {
+            "disc_real": _mean_where(real, seen.own),
+            "disc_fake": fake.mean() / 2,
+            "disc_off": _mean_where(off, differ) / 2,
+        }
+
+    def settle(self) -> None:
+        """Nothing: its norms keep no state."""
+
+    def _sounds(self, mels: Tensor) -> Tensor:
+        """Embeddings (batch, frames, features) of mels (batch, frames, 80, 16)."""
+        with cast(mels.device, self._precision):
+            embedded = self.network.embed_audio(mels.flatten(0, 1)[:, None])
+        return embedded.reshape(*mels.shape[:2], -1)
+
+    def _faces(self, frames: Tensor) -> Tensor:
+        """Embeddings (batch, frames, features) of (batch, 3, frames, rows, width)."""
+        single = frames.transpose(1, 2)
+        with cast(frames.device, self._precision):
+            embedded = self.network.embed_faces(channels_last(single.flatten(0, 1)))
+        return embedded.reshape(*single.shape[:2], -1)
+
+
+def make_adversary(
+    kind: AdversaryKind, size: int, width: int, n_frames: int, device: torch.device, *,
+    precision: Precision = "fp32", rows: Rows = "lower", features: bool = True,
+) -> Adversary:  # fmt: skip
+    """An adversary with random weights, drawn from torch's global random state.
+
+    Parameters
+    ----------
+    size : int
+        Side of the whole face, in pixels.
+    width : int
+        Channels of the first layer; 32 is as published, for each kind.
+    n_frames : int
+        Frames judged at once: 1, or all of a window; `pairs` judge single frames whatever this says.
+    rows : "lower" or "full"
+        For `pairs`: whether `Seen` will hold lower halves or, as in LipGAN, whole faces.
+    features : bool
+        For `patches`: whether `generator_terms` gives `features`, too; they cost a pass of the real frames.
+
+    Raises
+    ------
+    ConfigError
+        For dimensions that cannot be built, or an unknown kind.
+    """
+    try:
+        if kind == "published":
+            stacked = Discriminator(DiscriminatorDimensions(size, width, n_frames))
+            return StackedAdversary(_placed(stacked, device), precision)
+        if kind == "patches":
+            patches = Patches(PatchDimensions(size, width, n_frames))
+            return PatchAdversary(_placed(patches, device), precision, features)
+        if kind == "pairs":
+            return PairAdversary(_placed(Pairs(PairDimensions(size, width, rows)), device), precision)
+    except ValueError as error:
+        raise ConfigError(f"no discriminator of kind {kind} fits: {error}") from error
+    raise ConfigError(f"discriminator must be one of {', '.join(get_args(AdversaryKind))}, got {kind!r}")
+
+
+def least_squares(logits: list[Tensor], wanted: float) -> Tensor:
+    """Mean squared distance of maps of logits from `wanted`; each map, so each scale, weighs alike."""
+    return torch.stack([(found.float() - wanted).square().mean() for found in logits]).mean()
+
+
+def feature_distance(features: list[list[Tensor]], wanted: list[list[Tensor]]) -> Tensor:
+    """Mean absolute difference of features by scale and layer; each layer weighs alike (Wang et al., 2018, eq. 4)."""
+    pairs = [(mine, theirs) for scale, other in zip(features, wanted) for mine, theirs in zip(scale, other)]
+    return torch.stack([F.l1_loss(mine.float(), theirs.float()) for mine, theirs in pairs]).mean()
+
+
+def contrastive(apart: Tensor, in_sync: bool) -> Tensor:
+    """The square of distances in sync, and that of what is missing to the margin of others (Hadsell et al., 2006)."""
+    return apart.square() if in_sync else (MARGIN - apart).clamp_min(0).square()
+
+
+def _arranged(frames: Tensor, n_frames: int) -> Tensor:
+    """Windows as a discriminator of `n_frames` takes them: single pictures, or all frames on the channels."""
+    return channels_last(fold_time(frames) if n_frames == 1 else stack_frames(frames))
+
+
+def _neighbours(n: int, device: torch.device) -> Tensor:
+    """(n,): 1, 0, 3, 2, ...; the last of an odd number has the one before it.
+
+    Neighbours change places two by two, so that processes with an even share of a batch pair as one process would.
+    """
+    return torch.tensor([other if (other := i ^ 1) < n else max(i - 1, 0) for i in range(n)], device=device)
+
+
+def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the values (batch, frames) of the chosen (batch,); 0 where none is."""
+    return (values.mean(dim=1) * chosen).sum() / chosen.sum().clamp_min(1)
+
+
+def _placed(network: Network, device: torch.device) -> Network:
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """A pass whose gradient goes through the network but not into its weights, which also saves a third of the cost."""
+    moving = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in moving:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)

@@ -1,0 +1,110 @@
+"""The weights that a generator's training begins with: those of another generator, of the same or of a smaller size."""
+
+import logging
+import math
+import re
+
+import torch
+from torch import Tensor
+
+from w2l.core.errors import ConfigError
+from w2l.models.checkpoint import Model
+from w2l.models.tensors import in_order
+from w2l.nets.expert import Expert
+from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.warping import WarpingGenerator
+
+logger = logging.getLogger(__name__)
+FIRST_LAYER = "face_encoder_blocks.0.0.conv_block.0.weight"
+LAST_LAYER = ("output_block.1.weight", "output_block.1.bias")
+"""Where a published generator's colours come in and go out."""
+DECODER = re.compile(r"^face_decoder_blocks\.(\d+)\.")
+MUST_AGREE = ("layout", "width")
+
+
+def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
+    """Gives the generator the weights of another one of the same layout and width.
+
+    One that sees and draws BGR, such as the published ones, becomes one that sees and draws RGB. Of a generator for
+    another size the levels that both have are taken (coarse to fine); the others stay as they are. From another
+    number of references it goes on as from so many copies of their mean.
+    """
+    begun, wanted = init.network, generator.dimensions
+    if not isinstance(begun, (Generator, WarpingGenerator)):
+        raise ConfigError(f"init {init.path} is no generator")
+    for name in MUST_AGREE:
+        if getattr(begun.dimensions, name) != getattr(wanted, name):
+            raise ConfigError(
+                f"init {init.path} has {name}={getattr(begun.dimensions, name)}, the settings "
+                f"{getattr(wanted, name)}; set {name} alike"
+            )
+    weights = begun.state_dict()
+    if init.card.colour == "bgr" and isinstance(begun, Generator):
+        weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
+        weights |= {name: weights[name].flip(0) for name in LAST_LAYER}
+    if begun.dimensions.n_references != wanted.n_references:
+        weights |= _for_references(weights, begun.dimensions.n_references, wanted.n_references)
+    if begun.dimensions.size != wanted.size:
+        weights = _of_other_size(weights, begun.dimensions, generator)
+    generator.load_state_dict(weights)
+
+
+def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
+    """Gives a generator the ears of an expert; ConfigError where these have another shape."""
+    if not isinstance(expert.network, Expert):
+        raise ConfigError(f"{expert.path} is no expert")
+    try:
+        generator.audio_encoder.load_state_dict(expert.network.audio_encoder.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"hearing=expert: the sound's encoder of {expert.path} ({expert.card.dimensions}) has another shape than "
+            f"that of a generator of width {generator.dimensions.width}; set width to the expert's, whose layout must "
+            "be strided, or hearing=own"
+        ) from error
+
+
+def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> dict[str, Tensor]:
+    """The weights that depend on the number of references, for another number of them.
+
+    Shown one picture as each of its references, the new network does what the old one did, as far as that moved them
+    alike: what comes in is spread evenly over the new ones, they move as the old ones did on average, and their shares
+    add up to the same.
+    """
+    first = next(name for name, tensor in weights.items() if tensor.dim() == 4 and tensor.shape[1] == 3 * (1 + n_begun))
+    masked, seen = weights[first][:, :3], torch.stack(weights[first][:, 3:].chunk(n_begun, dim=1))
+    seen = seen.sum(dim=0) / n_wanted
+    found = {first: torch.cat([masked, seen.repeat(1, n_wanted, 1, 1)], dim=1)}
+    for name in ("flow.weight", "flow.bias"):
+        if name in weights:
+            move = torch.stack(weights[name].chunk(n_begun)).mean(dim=0)
+            found[name] = move.repeat(n_wanted, *[1] * (move.dim() - 1))
+    for name in ("output.weight", "output.bias"):
+        if name in weights:
+            drawn, share = weights[name][:4], weights[name][4:].mean(dim=0, keepdim=True)
+            if name.endswith("bias"):
+                share = share + math.log(n_begun / n_wanted)  # a softmax over more of them gives each less
+            found[name] = torch.cat([drawn, share.expand(n_wanted, *share.shape[1:])])
+    return found
+
+
+def _of_other_size(
+    weights: dict[str, Tensor], begun: GeneratorDimensions, generator: Generator | WarpingGenerator
+) -> dict[str, Tensor]:
+    """The generator's own weights, those replaced that the other one has at the same level."""
+    own = generator.state_dict()
+    if begun.layout == "published":  # its decoder counts from the coarsest level, and sizes differ there
+        more = len(generator.dimensions.level_sizes) - len(begun.level_sizes)
+        weights = {_moved(name, more): tensor for name, tensor in weights.items()}
+    taken = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    if not taken:
+        raise ConfigError(f"init for {begun.size} px has no level in common with one for {generator.dimensions.size}")
+    share = sum(tensor.numel() for tensor in taken.values()) / sum(tensor.numel() for tensor in own.values())
+    logger.info("%.0f %% of the weights are those of the generator for %d px", 100 * share, begun.size)
+    return {**own, **taken}
+
+
+def _moved(name: str, more: int) -> str:
+    found = DECODER.match(name)
+    if not found or int(found[1]) == 0:
+        return name
+    return f"face_decoder_blocks.{int(found[1]) + more}.{name[found.end() :]}"

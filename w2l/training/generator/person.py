@@ -1,0 +1,205 @@
+"""Clips of one person -> what a generator is tuned on: their face's crops, and seconds of them held out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from w2l.cache.index import Rows
+from w2l.cache.store import Cache, Clip
+from w2l.core.errors import ConfigError, MediaError, NoFaceError, TrainingError
+from w2l.core.files import fingerprint
+from w2l.core.timing import FPS, WINDOW_FRAMES
+from w2l.data.batches.tracks import Tracks
+from w2l.data.prepare.clip import NO_FACE, SET_ASIDE, PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.prepare.gates import GateSettings
+from w2l.faces.detectors.base import Detector
+from w2l.faces.detectors.factory import make_detector
+from w2l.faces.scan import clip_for
+from w2l.features.crop import CropSpec
+
+logger = logging.getLogger(__name__)
+VERSION = 1
+"""Rises whenever the same clips would be divided otherwise: such a run is not continued."""
+HELD_OUT = 0.15
+"""Share of the seconds that is held out, at the end."""
+HELD_OUT_FRAMES = 2 * FPS
+"""Least that is held out, in frames."""
+GAP_FRAMES = FPS
+"""Frames between what trains and what is held out, which do neither: neighbours look alike."""
+SHORT_S, SHORTEST_S = 10.0, 4.0
+"""Seconds below which a person's clips are called few, and below which they are refused."""
+ONE_PIECE_S = 24 * 3600.0
+"""Tracks are not split."""
+LEAST_FRAMES = WINDOW_FRAMES + 1
+"""Of a stretch: two windows."""
+
+Span = tuple[int, int, int]
+"""Track, first frame, last frame (exclusive)."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What there is of a person."""
+
+    cache: Cache
+    """Where the crops are."""
+    train: Tracks
+    val: Tracks
+    about: str
+    """For the card: how much it is, and of which clips."""
+    mark: str
+    """Changes when the clips, or how they are cut and divided, do."""
+
+
+def open_person(
+    clips: Sequence[Path], root: Path, crop: CropSpec, device: str = "cpu", models: Path | None = None
+) -> Footage:
+    """The face in `clips`, cut as `crop` says into a cache at `root`, where it is not yet, and divided by `hold_out`.
+
+    Where several faces are on screen at once the one that is seen longest counts; of faces one after the other all do.
+    `models` is where fetched detectors lie.
+
+    Raises
+    ------
+    MediaError, NoFaceError
+        When a clip cannot be read, has no sound, or no face that can be used.
+    TrainingError
+        When there are less than `SHORTEST_S` seconds, or another process prepares the same clips.
+    """
+    if not clips:
+        raise ConfigError("no clip of the person was given; name one or more with --person clip.mp4")
+    settings = PrepareSettings(
+        crop=crop, max_track_s=ONE_PIECE_S, gates=GateSettings(max_silent=1.0, min_sharpness=0.0)
+    )  # fmt: skip
+    cache = Cache.open(root, create=True)
+    detector = make_detector(settings.detect.detector, device, settings.detect.min_face, models)
+    paths = list(dict.fromkeys(path.absolute() for path in clips))
+    prepared = [_prepare(cache, path, detector, settings) for path in paths]
+    chosen = [(clip.id, track) for clip in prepared for track in _of_person(clip)]
+    tracks = Tracks(cache, _rows(cache, chosen), crop)
+    seconds = float(tracks.lengths.sum()) / FPS
+    names = ", ".join(path.name for path in paths)
+    _check_length(seconds, names)
+    train, val = divide([(name, int(length)) for name, length in zip(tracks.names, tracks.lengths)])
+    held_out_s = sum(last - first for _, first, last in val) / FPS
+    trained_s = sum(last - first for _, first, last in train) / FPS
+    logger.info("%.1f s of the person's face: %.1f s train, %.1f s are held out", seconds, trained_s, held_out_s)
+    marks = [clip.outcome("preprocess")["fingerprint"] for clip in prepared]
+    mark = fingerprint("person", VERSION, marks)
+    return Footage(cache, tracks.part(train), tracks.part(val), f"{seconds:.0f} s of one person ({names})", mark)
+
+
+def divide(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[Span]]:
+    """What trains and what is held out, of tracks given as (clip, frames).
+
+    Each clip of `SHORT_S` or more gives its end, see `hold_out`, and shorter ones train; where no clip is that long,
+    all count as one.
+    """
+    totals: dict[str, int] = {}
+    for clip, n_frames in lengths:
+        totals[clip] = totals.get(clip, 0) + n_frames
+    long = [clip for clip, total in totals.items() if total >= SHORT_S * FPS]
+    train: list[Span] = []
+    val: list[Span] = []
+    for group in [[clip] for clip in long] or [list(totals)]:
+        own = [(track, n_frames) for track, (clip, n_frames) in enumerate(lengths) if clip in group]
+        for spans, found in zip((train, val), hold_out([n_frames for _, n_frames in own])):
+            spans += [(own[track][0], first, last) for track, first, last in found]
+    if long:
+        train += [(track, 0, n_frames) for track, (clip, n_frames) in enumerate(lengths) if clip not in long]
+    return sorted(train), sorted(val)
+
+
+def hold_out(lengths: Sequence[int]) -> tuple[list[Span], list[Span]]:
+    """Divides tracks of these lengths in frames, one after the other in time, into what trains and what is held out.
+
+    Held out is the last `HELD_OUT` of all, at least `HELD_OUT_FRAMES`, from a multiple of five frames of a track on;
+    `GAP_FRAMES` before it are left out. Stretches of fewer than two windows are, too.
+    """
+    total = sum(lengths)
+    border = total - max(HELD_OUT_FRAMES, round(HELD_OUT * total))
+    begins = [sum(lengths[:track]) for track in range(len(lengths))]
+    inside = next((track for track, begin in enumerate(begins) if begin <= border < begin + lengths[track]), 0)
+    border -= max(0, border - begins[inside]) % WINDOW_FRAMES
+    train = [(track, 0, min(n, border - GAP_FRAMES - begin)) for track, (begin, n) in enumerate(zip(begins, lengths))]
+    val = [(track, max(0, border - begin), n) for track, (begin, n) in enumerate(zip(begins, lengths))]
+    long_enough = [[span for span in spans if span[2] - span[1] >= LEAST_FRAMES] for spans in (train, val)]
+    return long_enough[0], long_enough[1]
+
+
+def _prepare(cache: Cache, path: Path, detector: Detector, settings: PrepareSettings) -> Clip:
+    """The clip in the cache, prepared where it is not."""
+    if not path.is_file():
+        missing = "is no file" if path.exists() else "does not exist"
+        raise MediaError(f"clip {path} of the person {missing}; check the path")
+    clip = clip_for(cache, path)
+    mark = prepare_fingerprint(path, detector, settings)
+    with clip.claim() as mine:
+        if not mine:
+            raise TrainingError(
+                f"another process prepares {path} in {cache.root}; wait for it, or choose another --run"
+            )
+        if clip.outcome("preprocess").get("fingerprint") != mark:
+            logger.info("cutting the face out of %s", path)
+            clip.clear_leftovers()
+            cache.invalidate_index()
+            prepared = prepare_clip(clip, path, detector, settings)
+            outcome = {"fingerprint": mark} | prepared.outcome
+            clip.note("preprocess", outcome, source=str(path), **prepared.facts)
+            cache.invalidate_index()
+    outcome = clip.outcome("preprocess")
+    if outcome["outcome"] == SET_ASIDE:
+        raise _unusable(path, outcome)
+    return clip
+
+
+def _unusable(path: Path, outcome: dict[str, Any]) -> NoFaceError | MediaError:
+    rejected = outcome.get("rejected", [])
+    if rejected:
+        longest = max(rejected, key=lambda track: float(track["end_s"]) - float(track["start_s"]))
+        return NoFaceError(
+            f"{path}: no face can be used: {longest['reason']}; give a clip that shows it larger or longer"
+        )
+    return (NoFaceError if outcome["gate"] == NO_FACE else MediaError)(str(outcome["reason"]))
+
+
+def _of_person(clip: Clip) -> list[int]:
+    """The numbers of a clip's tracks that are taken for the person's."""
+    tracks = clip.outcome("preprocess")["tracks"]
+    spans = [(int(track["first_frame"]), int(track["first_frame"]) + int(track["n_frames"])) for track in tracks]
+    rejected = clip.outcome("preprocess").get("rejected", [])
+    if rejected:
+        logger.info(
+            "%s: %d other stretches of faces cannot be used (%s)", clip.id, len(rejected), rejected[0]["reason"]
+        )
+    if any(second[0] < first[1] for first, second in pairwise(sorted(spans))):
+        longest = max(range(len(spans)), key=lambda track: spans[track][1] - spans[track][0])
+        start_s, end_s = (frame / FPS for frame in spans[longest])
+        logger.warning(
+            "%s: several faces at once; the one seen longest is taken, from %.1f to %.1f s", clip.id, start_s, end_s
+        )
+        return [longest]
+    if len(spans) > 1:
+        logger.warning("%s: %d stretches of a face, all taken for the same person's", clip.id, len(spans))
+    return list(range(len(spans)))
+
+
+def _rows(cache: Cache, chosen: Sequence[tuple[str, int]]) -> Rows:
+    """The rows of (clip, track), in that order."""
+    by_name = {(row.clip, row.track): row for row in cache.tracks()}
+    return Rows.of([by_name[name] for name in chosen])
+
+
+def _check_length(seconds: float, names: str) -> None:
+    more = "give a longer clip, or several with --person A --person B"
+    if seconds < SHORTEST_S:
+        raise TrainingError(
+            f"{names}: only {seconds:.1f} s of the face with sound, {SHORTEST_S:g} s are needed; {more}"
+        )
+    if seconds < SHORT_S:
+        logger.warning(
+            "%s: only %.1f s of the face with sound, little to learn a person from; %s", names, seconds, more
+        )

@@ -1,0 +1,168 @@
+"""What a generator is worth: errors on validation windows, mouths over whole stretches, a sheet and a short video."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2l.core.errors import MediaError
+from w2l.core.timing import FPS, WINDOW_FRAMES
+from w2l.data.batches.augment import Look, draw_look
+from w2l.data.batches.augment_sound import Sound, draw_sound
+from w2l.data.batches.generator import Draw, GeneratorBatch, generator_batch, load_generator_batch
+from w2l.data.batches.tracks import Tracks
+from w2l.data.sources.word_times import Words
+from w2l.features.aperture import Word
+from w2l.features.crop import CropSpec
+from w2l.features.masks import hidden
+from w2l.features.pauses import gate_silence
+from w2l.features.windows import generator_mels
+from w2l.training.generator.collapse import CollapseWatch, copying
+from w2l.training.generator.mouth_check import MouthCheck, Stretch
+from w2l.training.generator.sample_video import SourceSound, write_sample_video
+from w2l.training.generator.samples import write_sheet
+from w2l.training.generator.settings import STILL, GeneratorSettings
+from w2l.training.generator.terms import Made, Terms
+from w2l.training.loop import Validation
+
+logger = logging.getLogger(__name__)
+VALIDATION_SEED = 20
+"""Of the validation batches: the same in every validation."""
+UNSETTLED = 1000.0
+"""Taken off the quality while a term has not its full weight: a model from before is never kept as the best."""
+VALUED = ("l1", "edges", "sync", "lips", "drawn", "smooth")
+"""Terms that are measured on validation windows where they are trained, and whose weighted sum tells which model is
+the best. What a discriminator says is none of them: it changes from step to step."""
+
+SoundOf = Callable[[int, int], SourceSound | None]
+"""Track and frame -> where the sound lies that begins there."""
+
+
+class GeneratorValidation:
+    """Measures a generator on the validation tracks; the same windows and stretches each time."""
+
+    def __init__(
+        self, settings: GeneratorSettings, tracks: Tracks, crop: CropSpec, terms: Terms,
+        words: Words | None = None, sound: SoundOf | None = None,
+    ) -> None:  # fmt: skip
+        self.settings, self.tracks, self.crop, self.terms, self.sound = settings, tracks, crop, terms, sound
+        self.words = words or {}
+        self.watch = CollapseWatch(settings.watchdog, terms.adversary.undecided if terms.adversary else None)
+        self._check: MouthCheck | None = None
+
+    def __call__(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> Validation:
+        """Scores of what `make` makes; sheet and video go to `folder`."""
+        s = self.settings
+        weights = {name: s.weights(s.loop.steps + 1).get(name, 0.0) for name in VALUED} | {"l1": s.l1}
+        found: dict[str, list[float]] = {}
+        copied = []
+        for number in range(s.validation_batches):
+            batch = generator_batch(self.tracks, s.without_change, VALIDATION_SEED, number)
+            made = make(batch)
+            for name, term in self.terms(made, weights).items():
+                found.setdefault(name, []).append(float(term))
+            copied.append(copying(made.lower(made.generated), made.lower_reference(), made.lower(made.target)))
+            if number == 0:
+                write_sheet(folder / f"step{step:09d}.png", batch, made.generated, hidden(self.crop.size, s.mask))
+        scores = {name: float(np.mean(values)) for name, values in found.items()}
+        cost = sum(weights[name] * value for name, value in scores.items())
+        if s.validation_tracks:
+            scores |= self._mouths(step, folder, make)
+        warnings = self.watch.check(step, scores, float(np.mean(copied)))
+        return Validation(scores, -cost - UNSETTLED * (not self._settled(step)), tuple(warnings), self._settled(step))
+
+    def _settled(self, step: int) -> bool:
+        """Whether all terms have their full weight."""
+        return self.settings.weights(step) == self.settings.weights(self.settings.loop.steps + 1)
+
+    def _mouths(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> dict[str, float]:
+        """What the mouths of whole stretches do, and a video of the first one."""
+        if self._check is None:
+            self._check = MouthCheck(self.tracks, self.crop, self.settings.validation_tracks, self._words_of)
+        made: dict[Stretch, NDArray[np.float32]] = {}
+
+        def generate(stretch: Stretch) -> NDArray[np.float32]:
+            found = self._generated(stretch, make)
+            if not made:
+                made[stretch] = found
+            return found
+
+        scores = self._check.measure(generate)
+        if not made:  # no lips are read of crops that are not aligned
+            generate(self._check.stretches[0])
+        for shown, frames in made.items():
+            real = np.asarray(self.tracks.frames(shown.track)[shown.first : shown.stop])
+            sound = self.sound(shown.track, shown.first) if self.sound else None
+            _write_video(folder / f"step{step:09d}.mp4", real, np.rint(frames).astype(np.uint8), sound)
+        return scores
+
+    def _words_of(self, track: int) -> tuple[Word, ...]:
+        """The words of a track, in seconds from its frame 0."""
+        spoken = self.words.get(self.tracks.names[track], ())
+        begins_s = self.tracks.spoken_from(track) / FPS if spoken else 0.0
+        return tuple((from_s - begins_s, to_s - begins_s, word) for from_s, to_s, word in spoken)
+
+    def _generated(self, stretch: Stretch, make: Callable[[GeneratorBatch], Made]) -> NDArray[np.float32]:
+        """The rows (frames, rows, width, 3) in 0..255 of a stretch, from references at the ends of its track."""
+        s, n_frames = self.settings, int(self.tracks.lengths[stretch.track])
+        look, sound = nothing_changed()
+        starts = [*range(stretch.first, stretch.stop - WINDOW_FRAMES + 1, WINDOW_FRAMES)]
+        if (left := (stretch.stop - stretch.first) % WINDOW_FRAMES) and starts:
+            starts.append(stretch.stop - WINDOW_FRAMES)
+        draws = [
+            Draw(
+                stretch.track, start, ends_of(n_frames, start, s.sampling.n_references, s.sampling.distance),
+                stretch.track, start, silent=False,
+                look=look, reference_looks=(look,) * s.sampling.n_references, sound=sound,
+            )
+            for start in starts
+        ]  # fmt: skip
+        mel = gate_silence(self.tracks.mel(stretch.track))  # as `sync` does
+        parts = []
+        for first in range(0, len(draws), s.sampling.batch_size):
+            chosen = draws[first : first + s.sampling.batch_size]
+            heard = np.stack([generator_mels(mel, draw.start) for draw in chosen])
+            made = make(replace(load_generator_batch(self.tracks, chosen), mels=heard))
+            parts.append(pixels(made.lower(made.generated)))
+        frames = np.concatenate(parts)
+        return np.concatenate([frames[: len(frames) - WINDOW_FRAMES], frames[-left:]]) if left else frames
+
+
+def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None) -> None:
+    """The sample video; silent, with a warning, where its sound cannot be read: no run ends for it."""
+    try:
+        write_sample_video(path, real, generated, sound)
+    except MediaError as error:
+        if sound is None:
+            raise
+        logger.warning("the sample video is silent: %s", error)
+        write_sample_video(path, real, generated)
+
+
+def ends_of(n_frames: int, start: int, n_references: int, distance: int) -> tuple[tuple[int, ...], ...]:
+    """References for the window at `start`, each one still frame five times: both ends of a track, and between them.
+
+    None is nearer to the window than `distance` frames, as in training, so that its own mouth is not shown; the others
+    come again in its place.
+    """
+    places = np.linspace(0, n_frames - 1, max(2, n_references)).round().astype(int)
+    away = np.maximum(start - places, places - (start + WINDOW_FRAMES - 1))
+    allowed = places[away >= min(distance, int(away.max()))]
+    return tuple((int(allowed[number % len(allowed)]),) * WINDOW_FRAMES for number in range(n_references))
+
+
+def nothing_changed() -> tuple[Look, Sound]:
+    """A look and a sound that leave all as it is."""
+    rng = np.random.default_rng(0)
+    return draw_look(rng, STILL), draw_sound(rng, STILL)
+
+
+def pixels(generated: Tensor) -> NDArray[np.float32]:
+    """(batch, 3, frames, rows, width) in 0..1 -> (batch * frames, rows, width, 3) in 0..255."""
+    flat = generated.permute(0, 2, 3, 4, 1).flatten(0, 1)
+    return np.asarray(flat.clamp(0, 1).mul(255).to("cpu", torch.float32).numpy())

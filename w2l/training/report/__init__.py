@@ -1,0 +1,1 @@
+"""Curves, sheets and pages of a training run."""

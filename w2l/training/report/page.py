@@ -1,0 +1,213 @@
+"""The page of a run, report.html: curves, schedule, samples, scores and settings in one file."""
+
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from w2l.core.errors import CheckpointError
+from w2l.core.files import write_text
+from w2l.core.text import number
+from w2l.core.timing import FPS
+from w2l.data.batches.tracks import Tracks
+from w2l.models.checkpoint import ModelCard, read_card
+from w2l.report.page import PAGE
+from w2l.training.report.figures import curve_sections, escaped, note, plan_figure, planned, sheets, video
+from w2l.training.report.panels import MEANINGS, is_rate
+from w2l.training.run_log import VALIDATION, Curve, curves_of, read_lines, warnings_of
+
+PAGE_NAME = "report.html"
+"""Of the page, in the run's folder."""
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What the page says that the run's folder does not hold; all of it may be left out."""
+
+    about: str = ""
+    """One line below the title, such as what is trained on what."""
+    data: Mapping[str, object] = field(default_factory=dict)
+    """What is trained on, name by name; see `describe_tracks`."""
+    warnings: Sequence[str] = ()
+    """In words; those in the log ("warning") are shown, too."""
+    weights: Callable[[int], Mapping[str, float]] | None = None
+    """Weight of each loss term at a step, such as `GeneratorSettings.weights`."""
+    rates: Callable[[int], Mapping[str, float]] | None = None
+    """Learning rate of each network at a step; without it those that the log holds (names that begin with "lr")."""
+    chance: Mapping[str, float] = field(default_factory=dict)
+    """What a term is at for one who tells nothing, by name, such as that of a discriminator."""
+
+
+NO_FACTS = PageFacts()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What lies in the folder of a run."""
+
+    folder: Path
+    lines: list[dict[str, Any]]
+    curves: dict[str, Curve]
+    config: str
+    n_steps: int
+    """As the settings say; 0 when they do not."""
+    cards: dict[str, ModelCard]
+    """Of its model files, by name."""
+
+    @property
+    def step(self) -> int:
+        """The last one in the log."""
+        return max((int(line["step"]) for line in self.lines), default=0)
+
+
+def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
+    """Writes report.html of the run in `folder` from what lies there; returns its path.
+
+    It may be called at any time: after a validation, at the end, or for a run that was killed.
+
+    Raises
+    ------
+    TrainingError
+        When there is no log.
+    CacheError
+        When the page cannot be written.
+    """
+    run = _read(folder)
+    parts = [_head(run, facts)]
+    sections = {
+        "Warnings": _warnings(run, facts),
+        "Scores": _scores(run),
+        **curve_sections(run.curves, run.n_steps, facts.chance, [*filter(is_rate, run.curves)] if facts.rates else []),
+        "Schedule": _schedule(run, facts),
+        "Sample video": video(folder),
+        "Samples": sheets(folder),
+        "Data": _table(facts.data.items()),
+        "Models": _models(run),
+        "Settings": f"<pre>{html.escape(run.config)}</pre>" if run.config else "",
+    }
+    links = " ".join(f'<a href="#{_anchor(title)}">{title}</a>' for title, body in sections.items() if body)
+    parts.append(f"<nav>{links}</nav>")
+    for title, body in sections.items():
+        if body:
+            parts.append(f'<section id="{_anchor(title)}"><h2>{title}</h2>{body}</section>')
+    path = folder / PAGE_NAME
+    write_text(path, PAGE.replace("{{title}}", escaped(folder.name)).replace("{{body}}", "\n".join(parts)))
+    return path
+
+
+def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
+    """What is trained and validated on, for `PageFacts.data`."""
+    found = {}
+    for name, tracks in (("training", train), ("validation", val)):
+        speakers = {speaker for speaker in tracks.speakers if speaker}
+        minutes = float(tracks.lengths.sum()) / FPS / 60
+        told = f", {len(speakers)} speakers" if speakers else ""
+        found[name] = f"{len(tracks)} tracks of {len(set(tracks.names))} clips, {minutes:.1f} minutes{told}"
+    return found
+
+
+def _read(folder: Path) -> _Run:
+    lines = read_lines(folder / "log.jsonl")
+    settings = folder / "config.yaml"
+    config = settings.read_text(encoding="utf-8") if settings.exists() else ""
+    cards = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            cards[path.stem] = read_card(path)
+        except CheckpointError:  # the page shows what there is
+            continue
+    return _Run(folder, lines, curves_of(lines), config, _planned_steps(config), cards)
+
+
+def _planned_steps(config: str) -> int:
+    """``loop.steps`` of the one section of the settings."""
+    try:
+        steps = next(iter(yaml.safe_load(config).values()))["loop"]["steps"]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, StopIteration):
+        return 0
+    return steps if isinstance(steps, int) else 0
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _table(rows: Iterable[tuple[str, object]]) -> str:
+    body = "".join(f"<tr><td>{escaped(name)}</td><td>{escaped(value)}</td></tr>" for name, value in rows)
+    return f'<div class="scroll"><table class="names">{body}</table></div>' if body else ""
+
+
+def _head(run: _Run, facts: PageFacts) -> str:
+    done = f"step {number(run.step)}" + (f" of {number(run.n_steps)}" if run.n_steps else "")
+    validated = {int(line["step"]) for line in run.lines if any(name.startswith(VALIDATION) for name in line)}
+    when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    state = f"{done}, {len(validated)} validations; this page was written at {when}"
+    about = f'<p class="lead">{escaped(facts.about)}</p>' if facts.about else ""
+    return f'<h1>{escaped(run.folder.name)}</h1>{about}<p class="lead">{state}</p>'
+
+
+def _warnings(run: _Run, facts: PageFacts) -> str:
+    said = [f"step {number(step)}: {text}" for step, text in reversed(warnings_of(run.lines))]
+    told = "".join(f'<li class="bad">{escaped(text)}</li>' for text in [*facts.warnings, *said])
+    return f"<ul>{told}</ul>" if told else ""
+
+
+def _scores(run: _Run) -> str:
+    """The scores of the first and the last validation, and of the model that is kept as best."""
+    scores = {name.removeprefix(VALIDATION): curve for name, curve in run.curves.items() if name.startswith(VALIDATION)}
+    best = [card for name, card in run.cards.items() if name.endswith("-best") and card.scores]
+    rows = []
+    for name, (_, values) in scores.items():
+        kept = best[0].scores.get(name) if best else None
+        cells = [name.replace("_", " "), number(values[0]), "" if kept is None else number(kept), number(values[-1])]
+        told = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
+        rows.append(f'<tr>{told}<td class="note">{escaped(MEANINGS.get(name, ""))}</td></tr>')
+    if not rows:
+        return ""
+    kept_at = f"best model (step {number(best[0].step)})" if best else "best model"
+    head = "".join(f"<th>{title}</th>" for title in ("", "first validation", kept_at, "last validation", ""))
+    return (
+        f'<div class="scroll"><table class="numbers told"><thead><tr>{head}</tr></thead>{"".join(rows)}</table></div>'
+    )
+
+
+def _schedule(run: _Run, facts: PageFacts) -> str:
+    """Weights and learning rates as they are planned, or else as the newest model's card has them."""
+    parts = []
+    last = max(run.n_steps, run.step, 1)
+    if facts.weights:
+        weights = planned(facts.weights, last)
+        shares = {name: (steps, values / (np.abs(values).max() or 1)) for name, (steps, values) in weights.items()}
+        now = {name: number(float(value)) for name, value in facts.weights(run.step).items()}
+        parts.append(plan_figure("weights, as share of their largest", shares, now, last))
+    if facts.rates:
+        now = {name: f"{value:.2e}" for name, value in facts.rates(run.step).items()}
+        parts.append(plan_figure("learning rates", planned(facts.rates, last), now, last))
+    if parts:
+        return f'<div class="figures">{"".join(parts)}</div>' + note(f"Numbers: at step {number(run.step)}.")
+    newest = max(run.cards.values(), key=lambda card: card.step, default=None)
+    if newest is None or not newest.schedule:
+        return ""
+    return note(f"Weights at step {number(newest.step)}:") + _table(
+        (name, number(value)) for name, value in newest.schedule.items()
+    )
+
+
+def _models(run: _Run) -> str:
+    parts = []
+    for name, card in run.cards.items():
+        size = (run.folder / f"{name}.safetensors").stat().st_size / 2**20
+        facts: dict[str, object] = {
+            "kind": card.kind, "step": number(card.step), "size": f"{size:.2f} MiB",
+            "crop": f"{card.crop.kind}, {card.crop.size} px",
+            "dimensions": ", ".join(f"{key} {value}" for key, value in card.dimensions.items()),
+            "data": card.data, "licence": card.licence, "teacher": card.teacher[:16],
+        }  # fmt: skip
+        told = _table((key, value) for key, value in facts.items() if value)
+        parts.append(f"<details><summary>{escaped(name)}</summary>{told}</details>")
+    return "".join(parts)
