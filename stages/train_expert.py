@@ -5,18 +5,14 @@ from dataclasses import asdict
 
 import click
 
+from stages.bootstrap import bootstrap
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
-from w2l.core import config
 from w2l.core.device import choose
-from w2l.core.errors import ConfigError, TrainingError
-from w2l.core.files import fingerprint
-from w2l.models.checkpoint import read_card
-from w2l.training.expert.run import ALL, STAGE, ExpertResult, check_expert, open_data, train_expert
+from w2l.core.errors import TrainingError
+from w2l.training.expert.run import STAGE, ExpertResult, check_expert, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
-from w2l.training.parallel import is_first, under_torchrun
-
-logger = logging.getLogger(__name__)
+from w2l.training.parallel import is_first
 
 
 @click.command(STAGE)
@@ -61,23 +57,3 @@ def _check(settings: ExpertSettings, cache: Cache, common: Common) -> None:
     common.show([asdict(finding) for finding in findings], "\n".join(map(str, findings)))
     if any(finding.severity == "error" for finding in findings):
         raise TrainingError("no expert can be trained like this; see the findings that are errors")
-
-
-def bootstrap(
-    settings: ExpertSettings, cache: Cache, name: str = "expert", device: str = "auto", force: bool = False
-) -> ExpertResult:
-    """Trains the run `name`-all on all tracks, has it audit them, and trains `name` on what is left, repaired.
-
-    Each of the three parts knows when it is done: called again after a stop, this goes on where it was.
-    """
-    from w2l.training.audit.audit import AuditSettings, audit_cache  # it embeds with experts that this module trains
-
-    if under_torchrun():
-        commands = f"train {name}{ALL}, audit, train {name}"
-        raise ConfigError(f"--bootstrap runs in one process; with torchrun run three commands: {commands}")
-    first = train_expert(settings, cache, f"{name}{ALL}", device, force)
-    result = audit_cache(cache, str(first.model), AuditSettings(), choose(device))
-    logger.info("audit by %s: %s", first.model, result)
-    if result.zero.warning:
-        logger.warning("%s", result.zero.warning)
-    return train_expert(settings, cache, name, device, force, fingerprint(config.plain(read_card(first.model))))

@@ -11,7 +11,7 @@ FLOORS = ("core nets", "media features cache report", "models", "faces", "data",
 """Packages from the ground up; a package imports only packages on lower floors."""
 FLOOR = {package: floor for floor, names in enumerate(FLOORS) for package in names.split()}
 TOP = {"__init__.py", "py.typed", *FLOOR} - {"stages"}
-STAGE_GROUND = {"stages.batch", "stages.cli", "stages.options"}
+STAGE_GROUND = {"stages.batch", "stages.bootstrap", "stages.cli", "stages.options"}
 """Modules of stages that are not commands."""
 PURE_CORE = ("w2l.core.arrays", "w2l.core.timing", "w2l.core.intervals")
 PURE = ("w2l.features", *PURE_CORE, "w2l.training.scores", "w2l.training.audit.lag")

@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 STAGE = "train-expert"
 THRIFT = "n_clips (or raise accumulate), width or crop.size"
 """Which settings to lower where memory does not suffice."""
-ALL = "-all"
-"""What the name of the run on unaudited data ends in."""
 SMALL_CLIPS, SMALL_PER_CLIP = 4, 2
 """The batch that is learnt by heart."""
 QUICK_RATE = 1e-4

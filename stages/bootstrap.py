@@ -1,0 +1,36 @@
+"""Two stages in a row: train an expert on all tracks, audit them with it, and train again on what is in sync."""
+
+import logging
+
+from w2l.cache.store import Cache
+from w2l.core import config
+from w2l.core.device import choose
+from w2l.core.errors import ConfigError
+from w2l.core.files import fingerprint
+from w2l.models.checkpoint import read_card
+from w2l.training.audit.audit import AuditSettings, audit_cache
+from w2l.training.expert.run import ExpertResult, train_expert
+from w2l.training.expert.settings import ExpertSettings
+from w2l.training.parallel import under_torchrun
+
+logger = logging.getLogger(__name__)
+ALL = "-all"
+"""Suffix of the name of the run on unaudited data."""
+
+
+def bootstrap(
+    settings: ExpertSettings, cache: Cache, name: str = "expert", device: str = "auto", force: bool = False
+) -> ExpertResult:
+    """Train the run `name`-all on all tracks, audit them with it, and train `name` on what is left, repaired.
+
+    Each of the three parts is skipped when it is done: called again after a stop, this resumes where it was.
+    """
+    if under_torchrun():
+        commands = f"train {name}{ALL}, audit, train {name}"
+        raise ConfigError(f"--bootstrap runs in one process; with torchrun run three commands: {commands}")
+    first = train_expert(settings, cache, f"{name}{ALL}", device, force)
+    result = audit_cache(cache, str(first.model), AuditSettings(), choose(device))
+    logger.info("audit by %s: %s", first.model, result)
+    if result.zero.warning:
+        logger.warning("%s", result.zero.warning)
+    return train_expert(settings, cache, name, device, force, fingerprint(config.plain(read_card(first.model))))
