@@ -16,6 +16,7 @@ import torch
 from w2l.data.puppets import babble, talk
 from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import ModelCard, save_model
@@ -94,7 +95,7 @@ def _make(
     images = talk(babble(seconds, seed=3)) if video is None else (frame.image for frame in read_frames(video))
     n_frames = round(seconds * 25)
     kept: list[np.ndarray] = []
-    with VideoWriter(path, width, height, 25.0) as writer:
+    with VideoWriter(Output(path, width, height, 25.0)) as writer:
         for image in images:
             kept.append(_fitted(image, width, height))
             writer.write(kept[-1])

@@ -31,6 +31,7 @@ from w2l.data.puppets import Puppet, babble, talk
 from w2l.data.sources.listing import find_videos
 from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Kind, Model, build_network
@@ -126,7 +127,7 @@ def _write_puppet(path: Path, seed: int) -> None:
     wave, speech = babble(PUPPET_S, seed=seed), path.with_suffix(".wav")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_wav(speech, wave)
-    with VideoWriter(path, 320, 240, 25.0, speech=speech) as writer:
+    with VideoWriter(Output(path, 320, 240, 25.0, speech=speech)) as writer:
         for image in talk(wave, puppet=look):
             writer.write(image)
     speech.unlink()

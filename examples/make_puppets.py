@@ -10,6 +10,7 @@ import numpy as np
 
 from w2l.data.puppets import Colour, Puppet, babble, talk
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 
 SECONDS = 3.0
@@ -27,7 +28,7 @@ def main(folder: Path, count: int) -> None:
         wave = babble(SECONDS, seed=1000 + number)
         speech = folder / f".puppet{number:03d}.wav"
         write_wav(speech, wave)
-        with VideoWriter(folder / f"puppet{number:03d}.mp4", 320, 240, 25.0, speech=speech) as writer:
+        with VideoWriter(Output(folder / f"puppet{number:03d}.mp4", 320, 240, 25.0, speech=speech)) as writer:
             for image in talk(wave, puppet=look):
                 writer.write(image)
         speech.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from w2l.data.puppets import babble, talk
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 
 
@@ -18,7 +19,7 @@ def main(folder: Path) -> None:
     own, other = babble(4.0, seed=1), babble(4.0, seed=2)
     write_wav(folder / "own.wav", own)
     write_wav(folder / "speech.wav", other)
-    with VideoWriter(folder / "face.mp4", 320, 240, 25.0, speech=folder / "own.wav") as writer:
+    with VideoWriter(Output(folder / "face.mp4", 320, 240, 25.0, speech=folder / "own.wav")) as writer:
         for image in talk(own):
             writer.write(image)
     cache = ["--cache", str(folder / "cache")]

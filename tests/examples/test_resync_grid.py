@@ -18,6 +18,7 @@ from w2l.data.sources.listing import Source
 from w2l.faces.detectors.base import Detection
 from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import ModelCard, save_model
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -56,7 +57,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(5)
     for name in "abc":
         write_wav(folder / "speech.wav", rng.normal(0, 0.1, SAMPLE_RATE * 14 // 25).astype(np.float32))
-        with VideoWriter(folder / f"{name}.mp4", 80, 80, 25, speech=folder / "speech.wav") as writer:
+        with VideoWriter(Output(folder / f"{name}.mp4", 80, 80, 25, speech=folder / "speech.wav")) as writer:
             for _ in range(14):
                 image = np.full((80, 80, 3), 90, np.uint8)
                 draw_face(image, 40.0, 40.0, 24.0, float(rng.random()))

@@ -7,6 +7,7 @@ import numpy as np
 
 from w2l.data.puppets import Puppet, babble, talk
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 
 FPS = 25
@@ -26,7 +27,7 @@ def make_clip(
     puppet = PUPPETS[seed % len(PUPPETS)]
     speech = path.with_name(f".{seed}.wav")
     write_wav(speech, wave)
-    with VideoWriter(path, WIDTH, HEIGHT, FPS, speech=speech if sound else None) as writer:
+    with VideoWriter(Output(path, WIDTH, HEIGHT, FPS, speech=speech if sound else None)) as writer:
         for image in talk(wave, FPS, WIDTH, HEIGHT, puppet):
             writer.write(image if face else np.full_like(image, puppet.wall))
     speech.unlink()

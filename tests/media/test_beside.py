@@ -24,6 +24,7 @@ from tests.helpers.made_media import (
 from tests.media.test_streams import CHAPTERS, SPOKEN, STARTS_S, WORDS, make_source, sound_of, subtitles_of
 from w2l.media.audio import read_audio
 from w2l.media.encoders import Encoding, rgb_colour
+from w2l.media.output import Output
 from w2l.media.parts import Parts
 from w2l.media.soundtrack import inspect_speech
 from w2l.media.video import probe, read_frames
@@ -35,7 +36,7 @@ LATER_S = tuple(event_s - CUT_S for event_s in EVENT_S[1:])
 
 
 def write_part(path: Path, first: int = round(CUT_S * CLIP_FPS), last: int = 50, **settings: Any) -> Path:
-    with VideoWriter(path, 64, 48, CLIP_FPS, **settings) as writer:
+    with VideoWriter(Output(path, 64, 48, CLIP_FPS, **settings)) as writer:
         for image in list(flash_images())[first:last]:
             writer.write(image)
     return path
@@ -45,8 +46,7 @@ def write_in_parts(path: Path, first: int, **settings: Any) -> Path:
     images = list(flash_images())[first:]
     edges = (0, 10, len(images))
     times = np.arange(len(images)) / CLIP_FPS
-    colour = rgb_colour(48)
-    with Parts(path, 64, 48, CLIP_FPS, times, edges, colour=colour, mark="a", **settings) as parts:
+    with Parts(Output(path, 64, 48, CLIP_FPS, colour=rgb_colour(48), **settings), times, edges, "a") as parts:
         for part in range(parts.n_parts):
             with parts.writer(part) as writer:
                 for idx in parts.pictures(part):
@@ -171,10 +171,11 @@ def test_the_last_picture_does_not_end_with_the_speech(
 ) -> None:
     speech = make_sound(tmp_path / "speech.wav", click_wave(48000), 48000, "pcm_s16le")
     times = np.array([0.0, 0.04, 0.051, 0.3, 0.3334, 0.4, 0.9])
-    with Parts(
-        tmp_path / "out.mp4", 64, 48, 20.0, times, edges, colour=rgb_colour(48), mark="a", variable=True,
-        speech=speech, until_s=1.3, speech_until_s=speech_until_s,
-    ) as parts:  # fmt: skip
+    output = Output(
+        tmp_path / "out.mp4", 64, 48, 20.0, colour=rgb_colour(48), variable=True, speech=speech, until_s=1.3,
+        speech_until_s=speech_until_s,
+    )  # fmt: skip
+    with Parts(output, times, edges, "a") as parts:
         for part in range(parts.n_parts):
             with parts.writer(part) as writer:
                 for idx in parts.pictures(part):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.helpers.made_media import square_image
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media.encoders import PRESETS, Encoding, fill, rgb_colour
+from w2l.media.output import Output
 from w2l.media.picture import Colour, Picture
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
@@ -36,7 +37,7 @@ def frame_planes(frame: av.VideoFrame) -> list[NDArray[Any]]:
 
 
 def write(path: Path, pictures: list[Picture], **settings: Any) -> Path:
-    with VideoWriter(path, pictures[0].width, pictures[0].height, 25.0, **settings) as writer:
+    with VideoWriter(Output(path, pictures[0].width, pictures[0].height, 25.0, **settings)) as writer:
         for each in pictures:
             writer.write(each)
     return path
@@ -103,7 +104,8 @@ def test_quality_follows_crf(tmp_path: Path, codec: Any) -> None:
     images = [square_image(idx, (64, 96)) for idx in range(10)]
     errors = []
     for crf in (5, 25, 45):
-        with VideoWriter(tmp_path / "a.mp4", 96, 64, 25.0, encoding=Encoding(codec, crf, preset="veryfast")) as writer:
+        encoding = Encoding(codec, crf, preset="veryfast")
+        with VideoWriter(Output(tmp_path / "a.mp4", 96, 64, 25.0, encoding=encoding)) as writer:
             for image in images:
                 writer.write(image)
         read = [frame.image for frame in read_frames(tmp_path / "a.mp4")]

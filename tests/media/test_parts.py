@@ -20,6 +20,7 @@ from tests.helpers.made_media import click_times, click_wave, make_sound
 from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Colour, Picture
 from w2l.media.writer import VideoWriter
@@ -39,9 +40,16 @@ def picture(idx: int, colour: Colour = PLAIN) -> Picture:
     return Picture(y, u, u[::-1] + dtype(3), colour)
 
 
+def parts_of(
+    path: Path, edges: tuple[int, ...], times: NDArray[np.float64], mark: str = "a", resume: bool = False,
+    **settings: Any,
+) -> Parts:  # fmt: skip
+    return Parts(Output(path, WIDTH, HEIGHT, 25.0, **({"colour": PLAIN} | settings)), times, edges, mark, resume)
+
+
 def write_parts(path: Path, edges: tuple[int, ...], times: NDArray[np.float64], **settings: Any) -> None:
-    colour = settings.pop("colour", PLAIN)
-    with Parts(path, WIDTH, HEIGHT, 25.0, times, edges, colour=colour, **({"mark": "a"} | settings)) as parts:
+    colour = settings.setdefault("colour", PLAIN)
+    with parts_of(path, edges, times, **settings) as parts:
         for part in range(parts.n_parts):
             if not parts.finished(part):
                 with parts.writer(part) as writer:
@@ -152,7 +160,7 @@ class Stopped(Exception):
 
 
 def write_until(path: Path, edges: tuple[int, ...], stop: int, seen: list[int], **settings: Any) -> None:
-    with Parts(path, WIDTH, HEIGHT, 25.0, np.arange(edges[-1]) / 25, edges, colour=PLAIN, **settings) as parts:
+    with parts_of(path, edges, np.arange(edges[-1]) / 25, **settings) as parts:
         for part in range(parts.n_parts):
             if parts.finished(part):
                 continue
@@ -199,7 +207,7 @@ def test_nothing_stays_where_nothing_is_finished(tmp_path: Path, edges: tuple[in
 @pytest.mark.parametrize("edges", [(0, 30), (0, 10, 30)], ids=["one-part", "parts"])
 def test_two_at_one_output_is_refused(tmp_path: Path, edges: tuple[int, ...]) -> None:
     def job() -> Parts:
-        return Parts(tmp_path / "out.mp4", WIDTH, HEIGHT, 25.0, np.arange(30) / 25, edges, colour=PLAIN, mark="a")
+        return parts_of(tmp_path / "out.mp4", edges, np.arange(30) / 25)
 
     with job(), pytest.raises(MediaError, match=r"out\.mp4: another process"), job():
         pass
@@ -301,7 +309,7 @@ def test_where_nothing_may_be_written(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"out\.mp4: cannot be written"):
         write_parts(tmp_path / "none" / "out.mp4", (0, 4, 8), np.arange(8) / 25)
     with pytest.raises(MediaError, match=r"out\.mp4: cannot be written"):
-        VideoWriter(Path("/proc/out.mp4"), 64, 48, 25.0)
+        VideoWriter(Output(Path("/proc/out.mp4"), 64, 48, 25.0))
 
 
 def write_pictures(parts: Parts, part: int, n_pictures: int) -> None:
@@ -311,11 +319,17 @@ def write_pictures(parts: Parts, part: int, n_pictures: int) -> None:
 
 
 def test_a_miscounted_part_is_an_error(tmp_path: Path) -> None:
-    with Parts(tmp_path / "a.mp4", WIDTH, HEIGHT, 25.0, np.arange(9) / 25, (0, 3, 9), colour=PLAIN, mark="a") as parts:
+    with parts_of(tmp_path / "a.mp4", (0, 3, 9), np.arange(9) / 25) as parts:
         with pytest.raises(ValueError, match="lacks its last 1"):
             write_pictures(parts, 0, 2)
         with pytest.raises(ValueError, match="another came"):
             write_pictures(parts, 0, 4)
         with pytest.raises(ValueError, match="not written yet"):
             parts.assemble()
+    assert names(tmp_path) == []
+
+
+def test_parts_need_the_colour_of_their_pictures(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="colour"), parts_of(tmp_path / "a.mp4", (0, 3, 9), np.arange(9), colour=None):
+        pass
     assert names(tmp_path) == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.priority import THREADS, ordinary_threads
 from w2l.media.writer import VideoWriter
 
@@ -21,7 +22,7 @@ def policies() -> set[int]:
 
 @pytest.mark.parametrize("codec", ["av1", "h264"])
 def test_encoding_leaves_all_threads_ordinary(codec: str, tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "out.mp4", 128, 96, 25.0, encoding=Encoding(codec=codec)) as writer:  # type: ignore[arg-type]
+    with VideoWriter(Output(tmp_path / "out.mp4", 128, 96, 25.0, encoding=Encoding(codec=codec))) as writer:  # type: ignore[arg-type]
         for _ in range(3):
             writer.write(np.zeros((96, 128, 3), np.uint8))
         assert policies() == {os.SCHED_OTHER}

@@ -13,6 +13,7 @@ from tests.helpers.made_media import CLIP_FPS, EVENT_S, click_times, click_wave,
 from w2l.media.audio import Resampler, read_audio, sound_blocks
 from w2l.media.container import ReadStats
 from w2l.media.encoders import Encoding, rgb_colour
+from w2l.media.output import Output
 from w2l.media.parts import Parts
 from w2l.media.soundtrack import stereo_weights
 from w2l.media.streams import plain_text
@@ -79,7 +80,7 @@ def make_source(path: Path) -> Path:
 
 
 def write_kept(path: Path, source: Path, **settings: Any) -> Path:
-    with VideoWriter(path, 64, 48, CLIP_FPS, keep=source, **settings) as writer:
+    with VideoWriter(Output(path, 64, 48, CLIP_FPS, keep=source, **settings)) as writer:
         for image in flash_images():
             writer.write(image)
     return path
@@ -142,10 +143,10 @@ def test_what_a_source_has_is_kept(tmp_path: Path, ending: str) -> None:
 def test_all_of_it_beside_parts(tmp_path: Path, ending: str) -> None:
     source = make_source(tmp_path / "source.mkv")
     path, images = tmp_path / f"out.{ending}", list(flash_images())
-    with Parts(
-        path, 64, 48, CLIP_FPS, np.arange(50) / CLIP_FPS, (0, 20, 21, 50),
-        colour=rgb_colour(48), mark="a", speech=source, speech_origin_s=STARTS_S, keep=source,
-    ) as parts:  # fmt: skip
+    output = Output(
+        path, 64, 48, CLIP_FPS, colour=rgb_colour(48), speech=source, speech_origin_s=STARTS_S, keep=source
+    )
+    with Parts(output, np.arange(50) / CLIP_FPS, (0, 20, 21, 50), "a") as parts:
         for part in range(parts.n_parts):
             with parts.writer(part) as writer:
                 for idx in parts.pictures(part):
@@ -177,7 +178,7 @@ def test_text_survives_there_and_back(tmp_path: Path) -> None:
 def test_all_ends_where_asked(tmp_path: Path) -> None:
     source = make_source(tmp_path / "source.mkv")
     path = tmp_path / "out.mp4"
-    with VideoWriter(path, 64, 48, CLIP_FPS, keep=source, until_s=1.0) as writer:
+    with VideoWriter(Output(path, 64, 48, CLIP_FPS, keep=source, until_s=1.0)) as writer:
         for image in list(flash_images())[:25]:
             writer.write(image)
     with av.open(str(path)) as container:
@@ -236,7 +237,7 @@ def test_surround_is_heard_where_it_comes_from(tmp_path: Path, channel: int, sid
 def test_surround_that_can_be_copied_stays_surround(tmp_path: Path) -> None:
     speech = make_sound(tmp_path / "speech.m4a", click_wave(48000, 6), 48000, "aac")
     path = tmp_path / "out.mp4"
-    with VideoWriter(path, 64, 48, CLIP_FPS, speech=speech) as writer:
+    with VideoWriter(Output(path, 64, 48, CLIP_FPS, speech=speech)) as writer:
         for image in flash_images():
             writer.write(image)
     with av.open(str(path)) as container:

@@ -15,6 +15,7 @@ from w2l.core.errors import MediaError
 from w2l.media import player
 from w2l.media.coded import CodedFrame, CodedReader
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.timeline import Extend, end_of, lay_out, output_rate, play
 from w2l.media.video import frame_times, probe, read_coded
 from w2l.media.writer import VideoWriter
@@ -247,7 +248,8 @@ def test_where_a_file_says_its_pictures_end(tmp_path: Path) -> None:
     for starts_s in (0.0, 1.5):
         given = np.round(uneven(40), 3) + starts_s
         path = tmp_path / "a.mp4"
-        with VideoWriter(path, 64, 48, 25.0, variable=True, until_s=given[-1] + 0.33, encoding=IN_ORDER) as writer:
+        output = Output(path, 64, 48, 25.0, variable=True, until_s=given[-1] + 0.33, encoding=IN_ORDER)
+        with VideoWriter(output) as writer:
             for time_s in given:
                 writer.write(numbered_image(0, (48, 64)), time_s)
         assert frame_times(path)[-1] + given[0] == pytest.approx(given[-1], abs=1e-3)

@@ -24,6 +24,7 @@ from tests.helpers.made_media import (
 from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.picture import Picture
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
@@ -40,7 +41,7 @@ def sound_bytes(path: Path) -> list[bytes]:
 
 
 def write_clip(path: Path, speech: Path | None, **settings: object) -> Path:
-    with VideoWriter(path, 64, 48, CLIP_FPS, speech=speech, **settings) as writer:  # type: ignore[arg-type]
+    with VideoWriter(Output(path, 64, 48, CLIP_FPS, speech=speech, **settings)) as writer:  # type: ignore[arg-type]
         for image in flash_images():
             writer.write(image)
     return path
@@ -115,7 +116,7 @@ def shown(path: Path) -> tuple[list[float], float]:
 @pytest.mark.parametrize("until_s", [None, 0.95, 3.0])
 def test_uneven_times_are_kept(tmp_path: Path, ending: str, tick_s: float, until_s: float | None) -> None:
     path = tmp_path / f"uneven.{ending}"
-    with VideoWriter(path, 64, 48, 20.0, variable=True, until_s=until_s) as writer:
+    with VideoWriter(Output(path, 64, 48, 20.0, variable=True, until_s=until_s)) as writer:
         for idx, time_s in enumerate(UNEVEN_S):
             writer.write(square_image(idx), time_s)
     times, end_s = shown(path)
@@ -128,7 +129,7 @@ def test_uneven_times_are_kept(tmp_path: Path, ending: str, tick_s: float, until
 def test_uneven_times_with_sound(tmp_path: Path) -> None:
     write_wav(tmp_path / "speech.wav", click_wave(16000)[0])
     path = tmp_path / "uneven.mp4"
-    with VideoWriter(path, 64, 48, 25.0, variable=True, speech=tmp_path / "speech.wav") as writer:
+    with VideoWriter(Output(path, 64, 48, 25.0, variable=True, speech=tmp_path / "speech.wav")) as writer:
         for idx, image in enumerate(flash_images()):
             if idx % 3 != 1 or image.max() > 200:
                 writer.write(image, idx / CLIP_FPS)
@@ -136,21 +137,21 @@ def test_uneven_times_with_sound(tmp_path: Path) -> None:
 
 
 def test_times_that_do_not_rise_become_ones_that_do(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "a.mp4", 64, 48, 25.0, variable=True) as writer:
+    with VideoWriter(Output(tmp_path / "a.mp4", 64, 48, 25.0, variable=True)) as writer:
         for idx, time_s in enumerate((0.0, 0.1, 0.1, 0.05, 0.2)):
             writer.write(square_image(idx), time_s)
     times, _ = shown(tmp_path / "a.mp4")
     np.testing.assert_allclose(times, (0.0, 0.1, 0.1, 0.1, 0.2), atol=1e-4)
     with (
         pytest.raises(ValueError, match="with its time"),
-        VideoWriter(tmp_path / "b.mp4", 64, 48, 25.0, variable=True) as writer,
+        VideoWriter(Output(tmp_path / "b.mp4", 64, 48, 25.0, variable=True)) as writer,
     ):
         writer.write(square_image(0))
 
 
 def test_one_array_may_be_used_again_and_again(tmp_path: Path) -> None:
     image = np.empty((48, 64, 3), np.uint8)
-    with VideoWriter(tmp_path / "a.mp4", 64, 48, 25.0) as writer:
+    with VideoWriter(Output(tmp_path / "a.mp4", 64, 48, 25.0)) as writer:
         for idx in range(20):
             image[:] = square_image(idx)
             writer.write(image)
@@ -172,7 +173,7 @@ def test_read_and_write_round_trip_of_a_late_video(tmp_path: Path, container: st
     )
     path = tmp_path / f"out.{container}"
     info = probe(source)
-    with VideoWriter(path, 64, 48, 25.0, speech=source, speech_origin_s=info.start_s) as writer:
+    with VideoWriter(Output(path, 64, 48, 25.0, speech=source, speech_origin_s=info.start_s)) as writer:
         for frame in read_frames(source):
             writer.write(frame.image)
     flashes = [f.time_s for f in read_frames(path) if f.image.mean() > 120]
@@ -215,7 +216,7 @@ def test_without_speech_there_is_no_sound(tmp_path: Path) -> None:
 def test_sound_and_picture_lie_side_by_side(tmp_path: Path) -> None:
     """Neither stream runs ahead in the file by more than the encoder's look-ahead: nothing is hoarded."""
     write_wav(tmp_path / "speech.wav", np.tile(click_wave(16000)[0], 10))
-    with VideoWriter(tmp_path / "out.mkv", 64, 48, 25.0, speech=tmp_path / "speech.wav") as writer:
+    with VideoWriter(Output(tmp_path / "out.mkv", 64, 48, 25.0, speech=tmp_path / "speech.wav")) as writer:
         for idx in range(500):
             writer.write(square_image(idx % 20))
     latest_s = {"video": 0.0, "audio": 0.0}
@@ -230,7 +231,7 @@ def test_sound_and_picture_lie_side_by_side(tmp_path: Path) -> None:
 def test_odd_sizes_are_padded_by_their_edge(tmp_path: Path, width: int, height: int) -> None:
     image = np.full((height, width, 3), 60, np.uint8)
     image[-3:] = 200
-    with VideoWriter(tmp_path / "odd.mp4", width, height, 25.0) as writer:
+    with VideoWriter(Output(tmp_path / "odd.mp4", width, height, 25.0)) as writer:
         for _ in range(3):
             writer.write(image)
     read = next(read_frames(tmp_path / "odd.mp4")).image
@@ -242,7 +243,7 @@ def test_odd_sizes_are_padded_by_their_edge(tmp_path: Path, width: int, height: 
 @pytest.mark.parametrize(("size", "tag"), [((96, 128), 6), ((720, 64), 1)], ids=["sd-601", "hd-709"])
 def test_colours_are_tagged_and_come_back(tmp_path: Path, size: tuple[int, int], tag: int) -> None:
     colours = np.array([(200, 40, 40), (40, 180, 60), (50, 60, 200), (240, 240, 240), (10, 10, 10)], np.uint8)
-    with VideoWriter(tmp_path / "colour.mp4", size[1], size[0], 25.0, encoding=Encoding(crf=5)) as writer:
+    with VideoWriter(Output(tmp_path / "colour.mp4", size[1], size[0], 25.0, encoding=Encoding(crf=5))) as writer:
         for colour in colours:
             writer.write(np.broadcast_to(colour, (*size, 3)).copy())
     with av.open(str(tmp_path / "colour.mp4")) as container:
@@ -257,7 +258,7 @@ def test_colours_are_tagged_and_come_back(tmp_path: Path, size: tuple[int, int],
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_frame_rates_are_kept(tmp_path: Path, fps: float, container: str) -> None:
     path = tmp_path / f"rate.{container}"
-    with VideoWriter(path, 64, 48, fps) as writer:
+    with VideoWriter(Output(path, 64, 48, fps)) as writer:
         for idx in range(20):
             writer.write(square_image(idx))
     assert probe(path).fps == pytest.approx(fps, rel=1e-3)
@@ -269,7 +270,7 @@ def test_an_error_inside_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_bytes(b"old")
 
     def stopped() -> None:
-        with VideoWriter(path, 64, 48, 25.0) as writer:
+        with VideoWriter(Output(path, 64, 48, 25.0)) as writer:
             writer.write(square_image(0))
             raise RuntimeError("stop")
 
@@ -280,7 +281,7 @@ def test_an_error_inside_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_no_picture_is_an_error_and_no_file(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="no picture"), VideoWriter(tmp_path / "out.mp4", 64, 48, 25.0):
+    with pytest.raises(MediaError, match="no picture"), VideoWriter(Output(tmp_path / "out.mp4", 64, 48, 25.0)):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -289,8 +290,9 @@ def test_a_killed_writer_leaves_no_output(tmp_path: Path) -> None:
     script = f"""
 import numpy as np
 from pathlib import Path
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
-with VideoWriter(Path({str(tmp_path / "out.mp4")!r}), 64, 48, 25.0) as writer:
+with VideoWriter(Output(Path({str(tmp_path / "out.mp4")!r}), 64, 48, 25.0)) as writer:
     for idx in range(10**9):
         writer.write(np.zeros((48, 64, 3), np.uint8))
         if idx == 100:
@@ -321,24 +323,25 @@ def test_refusals_come_before_work(tmp_path: Path) -> None:
     ]
     for path, speech, says in cases:
         with pytest.raises(MediaError, match=says) as caught:
-            VideoWriter(path, 64, 48, 25.0, speech=speech)
+            VideoWriter(Output(path, 64, 48, 25.0, speech=speech))
         assert "\n" not in str(caught.value)
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(MediaError, match="folder"):
-        VideoWriter(tmp_path / "folder.mp4", 64, 48, 25.0)
+        VideoWriter(Output(tmp_path / "folder.mp4", 64, 48, 25.0))
     with pytest.raises(ValueError, match="cannot be"):
-        VideoWriter(tmp_path / "out.mp4", 0, 48, 25.0)
+        Output(tmp_path / "out.mp4", 0, 48, 25.0)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.mp4", "ok.wav", "silent.mp4"]
 
 
 def test_wrong_pictures_are_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="expected a uint8 image"),
-        VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer,
+        VideoWriter(Output(tmp_path / "a.mp4", 64, 48, 25)) as writer,
     ):
         writer.write(np.zeros((64, 48, 3), np.uint8))
     picture = Picture.from_rgb(np.zeros((64, 48, 3), np.uint8))
-    with pytest.raises(ValueError, match="expected a picture"), VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
+    output = Output(tmp_path / "a.mp4", 64, 48, 25)
+    with pytest.raises(ValueError, match="expected a picture"), VideoWriter(output) as writer:
         writer.write(picture)
     assert list(tmp_path.iterdir()) == []
 
@@ -352,7 +355,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     )
     for path in (left, living, other):
         path.touch()
-    VideoWriter(tmp_path / "out.mp4", 32, 32, 25.0)
+    VideoWriter(Output(tmp_path / "out.mp4", 32, 32, 25.0))
     assert not left.exists()
     assert living.exists()
     assert other.exists()

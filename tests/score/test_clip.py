@@ -20,6 +20,7 @@ from w2l.data.sources.word_times import read_words
 from w2l.faces.detectors.base import Detection
 from w2l.features.crop import CropSpec
 from w2l.media.audio import read_audio, write_wav
+from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import Model, ModelCard
@@ -137,7 +138,7 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
         write_wav(folder / "sound.wav", (amplitude * tone).astype(np.float32))
         flicker = np.random.default_rng(1).integers(40, 200, n_frames * 2)
         speech = folder / "sound.wav" if sound else None
-        with VideoWriter(folder / name, *size, fps, speech=speech) as writer:
+        with VideoWriter(Output(folder / name, *size, fps, speech=speech)) as writer:
             for idx in range(round(n_frames * fps / 25)):
                 image = np.full((size[1], size[0], 3), flicker[idx], np.uint8)
                 image[:112, 16:128] = round(255 * level[100 + int(idx * 25 / fps + 1e-6)])

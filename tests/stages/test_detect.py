@@ -13,6 +13,7 @@ from stages import cli
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.tracker import Track
 from w2l.media.audio import read_audio, write_wav
+from w2l.media.output import Output
 from w2l.media.video import frame_times, probe, read_frames
 from w2l.media.writer import VideoWriter
 
@@ -46,7 +47,7 @@ def talking(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no GRID clips here")
     path = tmp_path_factory.mktemp("real") / "talking.mp4"
     info = probe(clips[0])
-    with VideoWriter(path, info.width, info.height, 25) as writer:
+    with VideoWriter(Output(path, info.width, info.height, 25)) as writer:
         for frame in read_frames(clips[0]):
             if frame.idx == 13:
                 break
@@ -58,7 +59,7 @@ def talking(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def empty_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four frames of grey."""
     path = tmp_path_factory.mktemp("room") / "room.mp4"
-    with VideoWriter(path, 96, 96, 25) as writer:
+    with VideoWriter(Output(path, 96, 96, 25)) as writer:
         for _ in range(4):
             writer.write(np.full((96, 96, 3), 90, dtype=np.uint8))
     return path
@@ -108,9 +109,8 @@ def test_a_preview_keeps_pixel_aspect_and_sound(detect: Run, talking: Path, tmp_
     """Also where the sound is longer than the picture."""
     write_wav(tmp_path / "tone.wav", 0.1 * np.sin(np.arange(16000) / 5).astype(np.float32))
     wide, info = Fraction(16, 15), probe(talking)
-    with VideoWriter(
-        tmp_path / "wide.mp4", info.width, info.height, 25, pixel_aspect=wide, speech=tmp_path / "tone.wav"
-    ) as writer:
+    path, tone = tmp_path / "wide.mp4", tmp_path / "tone.wav"
+    with VideoWriter(Output(path, info.width, info.height, 25, pixel_aspect=wide, speech=tone)) as writer:
         for frame in read_frames(talking):
             writer.write(frame.image)
     assert detect("wide.mp4", "--preview", "faces.mp4")[0] == 0
@@ -185,7 +185,7 @@ def test_faces_of_two_shots_are_listed(detect: Run, shared: Path, tmp_path: Path
     clips = [shared / "media" / "clips" / name for name in ("news-30fps.mp4", "address-512-b.mp4")]
     if not all(clip.is_file() for clip in clips):
         pytest.skip("no clips here")
-    with VideoWriter(tmp_path / "two.mp4", 256, 256, 25) as writer:
+    with VideoWriter(Output(tmp_path / "two.mp4", 256, 256, 25)) as writer:
         for clip in clips:
             for frame, _ in zip(read_frames(clip), range(12)):
                 side = min(frame.image.shape[:2])

@@ -26,6 +26,7 @@ from w2l.faces.detectors.base import Detection
 from w2l.features.windows import nearest_frames
 from w2l.media.audio import write_wav
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 
@@ -59,7 +60,8 @@ def make_clip(
     n_frames = round(picture_s * fps)
     origin_s = -sound_starts_s if sound_starts_s else None
     sharp = Encoding(crf=8)
-    with VideoWriter(path, width, height, fps, speech=speech, speech_origin_s=origin_s, encoding=sharp) as writer:
+    output = Output(path, width, height, fps, speech=speech, speech_origin_s=origin_s, encoding=sharp)
+    with VideoWriter(output) as writer:
         for idx in range(n_frames):
             writer.write(np.clip(still.astype(int) + 60 * idx // n_frames, 0, 255).astype(np.uint8))
     if speech is not None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from w2l.cache.store import Cache
 from w2l.core.arrays import Image
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 
 N_KILLS = int(os.environ.get("W2L_KILLS", "6"))
@@ -130,7 +131,7 @@ print(json.dumps(report))
 
 def make_clip(path: Path, image: Image, n_frames: int, speech: Path | None) -> None:
     height, width = image.shape[:2]
-    with VideoWriter(path, width, height, 25, speech=speech) as writer:
+    with VideoWriter(Output(path, width, height, 25, speech=speech)) as writer:
         for idx in range(n_frames):
             writer.write(np.roll(image, idx // 3, axis=1))
 

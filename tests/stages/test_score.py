@@ -23,6 +23,7 @@ from w2l.core.files import sha256, write_json
 from w2l.core.timing import SAMPLE_RATE
 from w2l.faces.detectors.base import Detection
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
@@ -60,7 +61,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rng = np.random.default_rng(list(name.split()[0].encode()))
         write_wav(folder / f"{name}.wav", rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32))
         speech = folder / f"{name}.wav" if sound else None
-        with VideoWriter(folder / f"{name}.mp4", 64, 64, 25, speech=speech) as writer:
+        with VideoWriter(Output(folder / f"{name}.mp4", 64, 64, 25, speech=speech)) as writer:
             for _ in range(n_frames):
                 writer.write(np.full((64, 64, 3), rng.integers(0, 256), np.uint8))
     return folder

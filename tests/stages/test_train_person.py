@@ -18,6 +18,7 @@ from w2l.core.errors import MediaError, NoFaceError, TrainingError
 from w2l.data.puppets import babble, draw_face, openness
 from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -99,7 +100,7 @@ class TestSeconds:
         """The left one is there all the time, the right one for the first half."""
         wave = babble(CLIP_S, 3)
         write_wav(tmp_path / "speech.wav", wave)
-        with VideoWriter(tmp_path / "two.mp4", 320, 176, 25, speech=tmp_path / "speech.wav") as writer:
+        with VideoWriter(Output(tmp_path / "two.mp4", 320, 176, 25, speech=tmp_path / "speech.wav")) as writer:
             opened = openness(wave)
             for number, open_ in enumerate(opened):
                 image = np.full((176, 320, 3), 150, np.uint8)

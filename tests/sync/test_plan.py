@@ -20,6 +20,7 @@ from w2l.features.crop import CropSpec
 from w2l.features.pauses import pauses
 from w2l.media.audio import write_wav
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.video import VideoInfo, probe
 from w2l.media.writer import VideoWriter
 from w2l.sync.plan import FADE_FRAMES, PAUSE, Plan, hear, make_plan
@@ -59,7 +60,7 @@ class Marked:
 
 def write_marked(path: Path, left: Sequence[float], right: Sequence[float] | None = None, fps: float = 25) -> Path:
     """A video whose faces have those scores, frame by frame; 0 where there is none."""
-    with VideoWriter(path, 168, 120, fps, encoding=Encoding(crf=4)) as writer:
+    with VideoWriter(Output(path, 168, 120, fps, encoding=Encoding(crf=4))) as writer:
         for frame_idx, scores in enumerate(zip(left, right if right is not None else [0.0] * len(left))):
             image = np.full((120, 168, 3), 90, np.uint8)
             image[:20, 4 * (frame_idx % 40) :][:, :8] = 60
@@ -294,7 +295,7 @@ class TestSound:
 
     def test_the_video_itself_keeps_its_clock(self, make: Make, media: Path, tmp_path: Path) -> None:
         path = tmp_path / "own.mp4"
-        with VideoWriter(path, 168, 120, 25, speech=media / "speech.wav") as writer:
+        with VideoWriter(Output(path, 168, 120, 25, speech=media / "speech.wav")) as writer:
             for _ in range(25):
                 writer.write(np.full((120, 168, 3), 90, np.uint8))
         plan = make(path, speech=str(path), box=BOX)

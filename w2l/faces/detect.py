@@ -16,6 +16,7 @@ from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.scan import DetectSettings, clip_for, scan_clip
 from w2l.faces.select import describe, steady_tracks
 from w2l.faces.tracker import Scan, Track
+from w2l.media.output import Output
 from w2l.media.timeline import end_of, lay_out, play
 from w2l.media.unfinished import Unfinished
 from w2l.media.video import VideoInfo, probe, read_frames
@@ -140,7 +141,7 @@ def _draw(preview: Path, video: Path, info: VideoInfo, scan: Scan, tracks: list[
     cuts = set(scan.cuts.tolist())
     end_s = end_of(scan.times, info.fps, info.end_s)
     timeline = lay_out(scan.times, end_s, info.fps, end_s)
-    writer = VideoWriter(
+    output = Output(
         preview,
         scan.width,
         scan.height,
@@ -152,7 +153,7 @@ def _draw(preview: Path, video: Path, info: VideoInfo, scan: Scan, tracks: list[
         speech_until_s=math.inf,
         variable=not timeline.constant,
     )
-    with writer, progress("preview", len(timeline)) as advance:
+    with VideoWriter(output) as writer, progress("preview", len(timeline)) as advance:
         for frame, time_s in zip(play(video, scan.times, timeline.source), timeline.times.tolist()):
             writer.write(draw_tracks(frame.image, frame.idx, tracks, cuts), time_s)
             advance()

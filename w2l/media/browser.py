@@ -8,6 +8,7 @@ from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.container import open_input, video_stream
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.soundtrack import MP4_CODECS
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
@@ -54,7 +55,7 @@ def encode_for_browsers(source: Path, target: Path) -> None:
         if speech is not None and _is_copied_in_vain(source):
             speech, origin_s = Path(folder) / "sound.wav", None
             write_wav(speech, read_audio(source, origin_s=info.start_s))
-        writer = VideoWriter(
+        output = Output(
             target,
             info.width,
             info.height,
@@ -65,7 +66,7 @@ def encode_for_browsers(source: Path, target: Path) -> None:
             encoding=CLOSE,
             variable=True,
         )
-        with writer:
+        with VideoWriter(output) as writer:
             for frame in read_frames(source):
                 writer.write(frame.image, frame.time_s)
 

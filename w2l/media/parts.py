@@ -19,12 +19,11 @@ from w2l.core.errors import CacheError, MediaError
 from w2l.core.files import fingerprint, write_text
 from w2l.core.locks import claim
 from w2l.media.container import ReadStats, packets
-from w2l.media.encoders import HEVC_TAG, SOFTWARE, Encoding, choose_encoder
-from w2l.media.picture import Colour, Picture
-from w2l.media.soundtrack import inspect_speech
-from w2l.media.streams import Beside, inspect_kept
+from w2l.media.encoders import HEVC_TAG, SOFTWARE, choose_encoder
+from w2l.media.output import Output
+from w2l.media.picture import Picture
 from w2l.media.unfinished import Unfinished
-from w2l.media.writer import VideoWriter, end_of, shape_of
+from w2l.media.writer import VideoWriter
 
 MARK = "mark"
 """The file in a folder of parts that says what they are parts of."""
@@ -46,16 +45,12 @@ class Parts:
 
     Parameters
     ----------
-    path, width, height, fps, pixel_aspect, encoding, variable
-        As for `VideoWriter`.
-    speech, speech_origin_s, until_s, speech_until_s, keep, keep_origin_s
-        As for `VideoWriter`.
+    output : Output
+        What is to be written; of several parts, with the colour of its pictures.
     times : (pictures,) float64
         When each picture is shown, seconds; at a constant rate only their number matters.
     edges : sequence of int
         First picture of each part, and the number of pictures; see `part_edges`.
-    colour : Colour
-        Of the pictures.
     mark : str
         Says all that the pictures depend on: parts made under another mark are thrown away.
     resume : bool
@@ -64,57 +59,24 @@ class Parts:
     Raises MediaError as `VideoWriter` does, and on entry when another process writes the same output.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        width: int,
-        height: int,
-        fps: float,
-        times: Floats,
-        edges: Sequence[int],
-        *,
-        colour: Colour,
-        mark: str,
-        resume: bool = False,
-        pixel_aspect: Fraction = Fraction(1),
-        speech: Path | None = None,
-        speech_origin_s: float | None = None,
-        until_s: float | None = None,
-        speech_until_s: float | None = None,
-        encoding: Encoding | None = None,
-        keep: Path | None = None,
-        keep_origin_s: float | None = None,
-        variable: bool = False,
-    ) -> None:
+    def __init__(self, output: Output, times: Floats, edges: Sequence[int], mark: str, resume: bool = False) -> None:
         if list(edges) != sorted({0, *edges, len(times)}):
             raise ValueError(f"{len(times)} pictures cannot be parted at {edges}")
-        self.path = path
+        self.path = output.path
         self.n_parts = len(edges) - 1
+        self._wanted = output
         self._edges = tuple(edges)
-        self._shape = shape_of(width, height, fps, pixel_aspect, variable)
-        self._until_s = until_s
-        self._variable = variable
-        self._pts = _timestamps(times, self._shape.time_base) if variable else np.arange(len(times))
-        self._colour = colour
+        self._shape = output.shape
+        self._pts = _timestamps(times, self._shape.time_base) if output.variable else np.arange(len(times))
         self._mark, self._resume = mark, resume
-        self._encoding = encoding or Encoding()
-        self._folder = path.with_name(f".{path.name}.w2l-parts")
+        self._folder = output.path.with_name(f".{output.path.name}.w2l-parts")
         self._resources = contextlib.ExitStack()
         self._whole: VideoWriter | None = None
         self._file: Unfinished | None = None
         if self.n_parts == 1:
-            self._whole = VideoWriter(
-                path, width, height, fps, colour=colour, pixel_aspect=pixel_aspect, speech=speech,
-                speech_origin_s=speech_origin_s, until_s=until_s, speech_until_s=speech_until_s, encoding=encoding,
-                keep=keep, keep_origin_s=keep_origin_s, variable=variable,
-            )  # fmt: skip
-            return
-        speech_until_s = until_s if speech_until_s is None else speech_until_s
-        sound = None if speech is None else inspect_speech(speech, speech_origin_s, speech_until_s)
-        self._file = Unfinished(path, self._encoding.codec)
-        muxer = self._file.muxer
-        kept = None if keep is None else inspect_kept(keep, muxer, keep_origin_s, until_s, sound is not None)
-        self._beside = Beside(sound, kept)
+            self._whole = VideoWriter(output)
+        else:
+            self._file, self._beside = output.begin()
 
     def __enter__(self) -> "Parts":
         with contextlib.ExitStack() as on_failure:
@@ -153,10 +115,7 @@ class Parts:
         shape, pts = self._shape, self._pts[self._edges[part] : self._edges[part + 1]]
         if self._whole is not None:
             return PartWriter(self._whole, pts * float(shape.time_base))
-        writer = VideoWriter(
-            self._part(part), shape.width, shape.height, float(shape.rate), colour=self._colour,
-            pixel_aspect=shape.pixel_aspect, encoding=self._encoding, variable=self._variable,
-        )  # fmt: skip
+        writer = VideoWriter(self._wanted.pictures_alone(self._part(part)))
         return PartWriter(writer, (pts - pts[0]) * float(shape.time_base))
 
     def assemble(self) -> None:
@@ -177,12 +136,15 @@ class Parts:
 
     def _prepare(self) -> None:
         """Make the folder ready: what is in it afterwards are parts of this very output."""
-        encoder = choose_encoder(self._encoding, self._shape, self._colour)
-        if encoder == SOFTWARE[self._encoding.codec]:
-            self._encoding = replace(self._encoding, hardware="off")
+        encoding, colour = self._wanted.encoding, self._wanted.colour
+        if colour is None:
+            raise ValueError("parts are made alike only where the colour of their pictures is given")
+        encoder = choose_encoder(encoding, self._shape, colour)
+        if encoder == SOFTWARE[encoding.codec]:
+            encoding = replace(encoding, hardware="off")
+            self._wanted = replace(self._wanted, encoding=encoding)
         about = fingerprint(
-            self._mark, self._edges, self._pts.tolist(), self._shape, self._encoding, self._colour, encoder,
-            av.library_versions,
+            self._mark, self._edges, self._pts.tolist(), self._shape, encoding, colour, encoder, av.library_versions,
         )  # fmt: skip
         mark = self._folder / MARK
         try:
@@ -231,7 +193,7 @@ class Parts:
         unit = self._shape.time_base
         period = max(1, round(1 / (self._shape.rate * unit)))
         depth = int((np.arange(len(ranks)) - ranks).max())
-        end = end_of(int(self._pts[-1]), self._shape, self._until_s if self._variable else None)
+        end = self._wanted.end_pts(int(self._pts[-1]))
         ends = np.append(self._pts[1:], end)
         early = self._pts[0] - period * np.arange(depth, 0, -1)
         dts = np.concatenate([early, self._pts])[: len(ranks)]
@@ -259,7 +221,7 @@ class Parts:
                     stream: Any = output.add_stream_from_template(source, opaque=True)
         if any(header != headers[0] for header in headers):
             raise MediaError(f"{self.path}: its parts come from different encoders; run again without resuming")
-        if self._encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
+        if self._wanted.encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
             stream.codec_context.codec_tag = HEVC_TAG
         stream.time_base = self._shape.time_base
         stream.codec_context.framerate = self._shape.rate

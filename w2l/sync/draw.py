@@ -8,6 +8,7 @@ from typing import cast
 
 from w2l.core.log import progress
 from w2l.faces.detectors.base import Detector
+from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Picture
 from w2l.media.soundtrack import inspect_speech
@@ -62,26 +63,23 @@ def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resu
     if plan.skipped_s:
         origin_s = inspect_speech(plan.speech, origin_s, None).zero_s + plan.skipped_s
     n_per_part = n_frames if timeline.end_s <= LONG_S else max(1, round(PART_S * timeline.fps))
-    return Parts(
+    wanted = Output(
         output,
         info.width,
         info.height,
         timeline.fps,
-        timeline.times,
-        part_edges(n_frames, n_per_part),
-        colour=info.colour,
-        mark=mark,
-        resume=resume,
-        pixel_aspect=info.pixel_aspect,
         speech=plan.speech,
         speech_origin_s=origin_s,
         until_s=timeline.end_s,
         speech_until_s=plan.sound_s,
         encoding=settings.encoding,
+        colour=info.colour,
+        pixel_aspect=info.pixel_aspect,
+        variable=not timeline.constant,
         keep=info.path if settings.keep_streams else None,
         keep_origin_s=info.start_s + plan.skipped_s,
-        variable=not timeline.constant,
     )
+    return Parts(wanted, timeline.times, part_edges(n_frames, n_per_part), mark, resume)
 
 
 def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:

@@ -23,6 +23,7 @@ from w2l.features.windows import nearest_frames
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.coded import read_coded
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
 
@@ -65,7 +66,7 @@ def make_video(path: Path, rooms: Sequence[tuple[int, int]], fps: float = 25.0) 
     write_wav(path.with_suffix(".wav"), wave)
     mouths = openness(wave, fps).tolist()
     speech = path.with_suffix(".wav")
-    with VideoWriter(path, 320, 180, fps, speech=speech, encoding=Encoding(crf=10)) as writer:
+    with VideoWriter(Output(path, 320, 180, fps, speech=speech, encoding=Encoding(crf=10))) as writer:
         idx = 0
         for wall, count in rooms:
             for _ in range(count):
@@ -226,7 +227,7 @@ def test_media_that_cannot_be_used_have_a_word_and_a_reason(clip: Clip, tmp_path
     (tmp_path / "empty.mp4").write_bytes(b"")
     make_video(tmp_path / "room.mkv", [(220, 30)])
     make_video(tmp_path / "blink.mkv", [(220, 30), (60, 3)])
-    with VideoWriter(tmp_path / "mute.mkv", 64, 48, 25) as writer:
+    with VideoWriter(Output(tmp_path / "mute.mkv", 64, 48, 25)) as writer:
         for _ in range(30):
             writer.write(np.zeros((48, 64, 3), np.uint8))
     for name, gate in [
@@ -263,7 +264,7 @@ def test_a_video_without_sound_has_that_of_the_file_beside_it(clip: Clip, tmp_pa
     for path in (video, sound):
         path.parent.mkdir(parents=True, exist_ok=True)
     wave = make_video(tmp_path / "both.mkv", [(60, 35)])
-    with VideoWriter(video, 320, 180, 25, encoding=Encoding(crf=10)) as writer:
+    with VideoWriter(Output(video, 320, 180, 25, encoding=Encoding(crf=10))) as writer:
         for frame in read_frames(tmp_path / "both.mkv"):
             writer.write(frame.image)
     settings = PrepareSettings(SPEC)
@@ -284,7 +285,7 @@ def test_in_long_videos_a_fade_through_black_parts_two_people_at_one_place(tmp_p
     video = tmp_path / "fade.mkv"
     write_wav(tmp_path / "s.wav", babble(4.0, seed=2))
     gains = [1.0] * 40 + np.linspace(1, 0, 10).tolist() + np.linspace(0, 1, 10).tolist() + [1.0] * 40
-    with VideoWriter(video, 320, 180, 25, speech=tmp_path / "s.wav", encoding=Encoding(crf=10)) as writer:
+    with VideoWriter(Output(video, 320, 180, 25, speech=tmp_path / "s.wav", encoding=Encoding(crf=10))) as writer:
         for gain in gains:
             image = np.full((180, 320, 3), 60, np.uint8)
             draw_face(image, *ONE[0], mouth=0.5)

@@ -12,6 +12,7 @@ import torch
 from w2l.core.arrays import Floats, Image
 from w2l.data.puppets import draw_face
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 from w2l.nets.lpips import Lpips
@@ -101,7 +102,7 @@ def test_compression_costs_likeness_and_is_neither_blur_nor_seam_nor_flicker(cli
     for crf in (12, 24, 34):  # at 16 flicker is 0.82, and x264 does not always make the same of the same pictures
         path = tmp_path / f"{crf}.mp4"
         height, width = clip.frames[0].shape[:2]
-        with VideoWriter(path, width, height, 25, encoding=Encoding(crf=crf)) as writer:
+        with VideoWriter(Output(path, width, height, 25, encoding=Encoding(crf=crf))) as writer:
             for frame in clip.frames:
                 writer.write(frame)
         scores.append(clip.score(frame.image for frame in read_frames(path)))

@@ -15,6 +15,7 @@ import pytest
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media.audio import write_wav
 from w2l.media.browser import unplayable
+from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 from w2l.score.study.build import KEY, RATERS, Study, StudySettings, build_study, describe, find_systems
 from w2l.score.study.page import CLIP_FOLDER
@@ -37,7 +38,7 @@ def make(speech: Path) -> Make:
 
     def write(path: Path, grey: int, size: int = 32, sound: bool = True, seconds: float = 0.4) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with VideoWriter(path, size, size, 25, speech=speech if sound else None) as writer:
+        with VideoWriter(Output(path, size, size, 25, speech=speech if sound else None)) as writer:
             for _ in range(round(25 * seconds)):
                 writer.write(np.full((size, size, 3), grey, np.uint8))
         return path

@@ -11,6 +11,7 @@ from w2l.core.config import plain
 from w2l.core.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from w2l.features.crop import CropSpec
 from w2l.media.audio import read_audio, write_wav
+from w2l.media.output import Output
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
 from w2l.training.generator.sample_video import FACE_PX, completed, side_by_side, sound_of, write_sample_video
@@ -48,7 +49,7 @@ def make_cache(root: Path, first_frame: int, suffix: str = ".mp4", beside: bool 
     """A cache with the record of one clip, whose source flashes and clicks."""
     wav, source = root / "sound.wav", root / f"source{suffix}"
     write_wav(wav, clicks())
-    with VideoWriter(source, SIZE, SIZE, FPS, speech=None if beside else wav) as writer:
+    with VideoWriter(Output(source, SIZE, SIZE, FPS, speech=None if beside else wav)) as writer:
         for image in flashes():
             writer.write(image)
     cache = Cache.open(root / "cache", create=True)

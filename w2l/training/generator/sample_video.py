@@ -13,6 +13,7 @@ from w2l.core.errors import MediaError
 from w2l.core.timing import FPS
 from w2l.data.batches.tracks import first_frames
 from w2l.media.encoders import Encoding
+from w2l.media.output import Output
 from w2l.media.soundtrack import inspect_speech
 from w2l.media.video import probe
 from w2l.media.writer import VideoWriter
@@ -91,10 +92,11 @@ def write_sample_video(
         raise ValueError(f"expected faces {real.shape}, got {[faces.shape for faces in shown.values()]}")
     path.parent.mkdir(parents=True, exist_ok=True)
     first = side_by_side({name: faces[0] for name, faces in shown.items()})
-    with VideoWriter(
+    output = Output(
         path, first.shape[1], first.shape[0], fps, speech=sound.path if sound else None,
         speech_origin_s=sound.origin_s if sound else None, until_s=len(real) / fps, encoding=Encoding(crf=CRF),
-    ) as writer:  # fmt: skip
+    )  # fmt: skip
+    with VideoWriter(output) as writer:
         for idx in range(len(real)):
             writer.write(side_by_side({name: faces[idx] for name, faces in shown.items()}))
 
