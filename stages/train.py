@@ -35,7 +35,7 @@ def command(
     Several GPUs train one batch together under torchrun, as with train-expert.
 
     \b
-    w2l train --config examples/wav2lip-gan.yaml
+    w2l train --config examples/recipes/wav2lip-gan.yaml
     w2l train --expert w2l --set scale=small --set loop.steps=5000
     w2l train --init w2l --person interview.mp4 --person statement.mp4
     """

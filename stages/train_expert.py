@@ -33,10 +33,10 @@ def command(name: str | None, arch: str | None, check: bool, twice: bool, force:
     that of all of them, and must be at least their number. Its -- keeps it from reading --run as an option of its own.
 
     \b
-    w2l train-expert --config examples/expert.yaml
+    w2l train-expert --config examples/recipes/expert.yaml
     w2l train-expert --set width=16 --set loop.steps=4000
     w2l train-expert --bootstrap --run repaired
-    torchrun --nproc-per-node 2 -m -- stages.cli train-expert --run large --config examples/expert-large.yaml
+    torchrun --nproc-per-node 2 -m -- stages.cli train-expert --run large --config examples/recipes/expert-large.yaml
     """
     settings = common.settings(ExpertSettings, STAGE, arch=arch)
     cache, run = Cache.open(common.cache), name or settings.arch

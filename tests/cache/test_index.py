@@ -145,7 +145,7 @@ def test_an_audit_counts_for_the_tracks_that_it_saw(
 
 @pytest.mark.slow
 def test_a_million_rows_open_in_seconds(tmp_path: Path) -> None:
-    """The figures are in examples/benchmark_data.py; here only that nothing is done a row at a time."""
+    """The figures are in examples/benchmarks/data.py; here only that nothing is done a row at a time."""
     import time
 
     builder = Builder()

@@ -1,31 +1,17 @@
 """The experiment that shows what the audit is worth: what it does to the sound, and how it counts."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import pytest
 
+from examples.research import audit_grid as grid
 from w2l.training.audit.lag import Lag
 from w2l.training.audit.verdicts import AuditSettings, Measured
 
 SURE = Lag(offset=0.0, confidence=3.0, margin=2.0, odds=2.0, n_voiced=50, at_edge=False)
 
 
-@pytest.fixture(scope="module")
-def grid() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "examples" / "audit_grid.py"
-    spec = importlib.util.spec_from_file_location("audit_grid", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_sound_that_runs_ahead_comes_earlier(grid: ModuleType) -> None:
+def test_sound_that_runs_ahead_comes_earlier() -> None:
     wave = np.arange(1, 3201, dtype=np.float32)
     ahead, behind = grid.shift_sound(wave, 2), grid.shift_sound(wave, -2)
     assert ahead[0] == wave[1280]
@@ -35,7 +21,7 @@ def test_sound_that_runs_ahead_comes_earlier(grid: ModuleType) -> None:
     assert len(ahead) == len(behind) == len(wave)
 
 
-def test_shifts_are_even_and_the_same_every_time(grid: ModuleType) -> None:
+def test_shifts_are_even_and_the_same_every_time() -> None:
     clips = [f"c{number}" for number in range(1000)]
     shifts = grid.draw_shifts(clips, 0.3, 0)
     assert shifts == grid.draw_shifts(clips[::-1], 0.3, 0) != grid.draw_shifts(clips, 0.3, 1)
@@ -43,7 +29,7 @@ def test_shifts_are_even_and_the_same_every_time(grid: ModuleType) -> None:
     assert set(shifts.values()) == {*range(-10, -1), *range(2, 11)}
 
 
-def test_what_counts_as_found(grid: ModuleType) -> None:
+def test_what_counts_as_found() -> None:
     """Of four shifted clips one is found, one is a frame off by its own lag, one is missed, one is set aside."""
     lags = {"found": 5.0, "own": -3.0, "missed": 0.0, "aside": 6.0, "good": 0.0, "moved": 4.0}
     measured = {clip: Measured(50, replace(SURE, offset=lag)) for clip, lag in lags.items()}

@@ -1,15 +1,13 @@
 """The example that compares recipes: rows, means over seeds, and a run with made videos that is then continued."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from examples.research import compare_recipes as script
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError, TrainingError
 from w2l.score.metrics.columns import Column
@@ -19,23 +17,8 @@ from w2l.score.run import Scored
 from w2l.training.generator.run import GeneratorResult
 from w2l.training.generator.settings import GeneratorSettings
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 COLUMNS = (Column("lse_d", "LSE-D", "lse", "lower", ""), Column("leak", "leak", "mouth", "zero", ""))
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    sys.path.insert(0, str(EXAMPLES))  # where Python looks when the script is started
-    try:
-        spec = importlib.util.spec_from_file_location("compare_recipes", EXAMPLES / "compare_recipes.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["compare_recipes"] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(EXAMPLES))
-    return module
 
 
 @pytest.mark.parametrize(
@@ -48,9 +31,7 @@ def script() -> ModuleType:
         ("x: a/l1.yaml 'sampling.augment={flip: 0}'", "x", ("sampling.augment={flip: 0}",)),
     ],
 )
-def test_a_row_is_a_file_with_changes_and_a_name(
-    script: ModuleType, text: str, name: str, changes: tuple[str, ...]
-) -> None:
+def test_a_row_is_a_file_with_changes_and_a_name(text: str, name: str, changes: tuple[str, ...]) -> None:
     assert script.parse_rows([text]) == [script.Row(name, Path("a/l1.yaml"), changes)]
 
 
@@ -63,21 +44,21 @@ def test_a_row_is_a_file_with_changes_and_a_name(
         (["a.yaml 'open"], "cannot be read"),
     ],
 )
-def test_rows_that_cannot_be_told_are_refused(script: ModuleType, texts: list[str], said: str) -> None:
+def test_rows_that_cannot_be_told_are_refused(texts: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         script.parse_rows(texts)
 
 
-def test_a_rows_own_changes_count_over_those_of_all(script: ModuleType) -> None:
-    row = script.Row("l1", EXAMPLES / "l1.yaml", ("lr=0.5", "sampling.swap=0.25"))
+def test_a_rows_own_changes_count_over_those_of_all() -> None:
+    row = script.Row("l1", RECIPES / "l1.yaml", ("lr=0.5", "sampling.swap=0.25"))
     settings = row.settings(["lr=0.1", "width=3", "sampling.batch_size=2"], seed=4)
     assert (settings.lr, settings.width, settings.seed) == (0.5, 3, 4)
     assert (settings.sampling.swap, settings.sampling.batch_size) == (0.25, 2)
     assert settings.sync == 0  # the recipe's
 
 
-def test_every_setting_has_a_run_of_its_own(script: ModuleType) -> None:
-    row = script.Row("no swap / sync", EXAMPLES / "l1.yaml")
+def test_every_setting_has_a_run_of_its_own() -> None:
+    row = script.Row("no swap / sync", RECIPES / "l1.yaml")
     settings = [row.settings(["loop.steps=3"], 0), row.settings(["loop.steps=3"], 1), row.settings(["loop.steps=4"], 0)]
     names = [script.run_name(row, each) for each in settings]
     assert len(set(names)) == 3
@@ -86,8 +67,8 @@ def test_every_setting_has_a_run_of_its_own(script: ModuleType) -> None:
     assert " " not in names[0]
 
 
-def test_the_four_recipes_differ_in_what_they_are_named_for(script: ModuleType) -> None:
-    rows = [script.Row(name, EXAMPLES / f"{name}.yaml") for name in ("l1", "lipgan", "wav2lip", "wav2lip-gan")]
+def test_the_four_recipes_differ_in_what_they_are_named_for() -> None:
+    rows = [script.Row(name, RECIPES / f"{name}.yaml") for name in ("l1", "lipgan", "wav2lip", "wav2lip-gan")]
     settings = [row.settings([], 0) for row in rows]
     assert [set(each.weights(10**6)) for each in settings] == [
         {"l1"}, {"l1", "contrast"}, {"l1", "sync"}, {"l1", "sync", "adversarial"},
@@ -96,20 +77,20 @@ def test_the_four_recipes_differ_in_what_they_are_named_for(script: ModuleType) 
     assert {each.channels for each in settings} == {16}
 
 
-def outcome(script: ModuleType, row: str, seed: int, lse_d: float, **others: float) -> object:
+def outcome(row: str, seed: int, lse_d: float, **others: float) -> object:
     scores = {script.OWN: {"lse_d": lse_d, **others}, REAL: {"lse_d": 6.5}, SHUFFLED: {"lse_d": 13.25}}
     return script.Outcome(row, seed, "m", scores, {}, {script.OWN: 12, script.OTHER: 12}, 300)
 
 
-def test_seeds_become_a_mean_with_their_spread(script: ModuleType) -> None:
-    found = [outcome(script, "a", 0, 7.0), outcome(script, "a", 1, 9.0, leak=0.25)]
+def test_seeds_become_a_mean_with_their_spread() -> None:
+    found = [outcome("a", 0, 7.0), outcome("a", 1, 9.0, leak=0.25)]
     assert script.combined(found, script.OWN, "lse_d") == pytest.approx((8.0, np.sqrt(2)))
     assert script.combined(found, script.OWN, "leak") == (0.25, None)
     assert script.combined(found, script.OTHER, "lse_d") is None
 
 
-def test_the_table_has_rows_real_and_chance(script: ModuleType) -> None:
-    found = [outcome(script, "b", 0, 7.0), outcome(script, "a", 0, 8.0), outcome(script, "b", 1, 9.0)]
+def test_the_table_has_rows_real_and_chance() -> None:
+    found = [outcome("b", 0, 7.0), outcome("a", 0, 8.0), outcome("b", 1, 9.0)]
     text = script.as_markdown(found, COLUMNS, ["lr=1"])
     own = [line for line in text.split("### ")[1].splitlines() if line.startswith("|")]
     assert own == [
@@ -124,7 +105,7 @@ def test_the_table_has_rows_real_and_chance(script: ModuleType) -> None:
     assert "`lr=1`" in text
 
 
-def test_pictures_are_not_compared_where_the_mouths_differ(script: ModuleType) -> None:
+def test_pictures_are_not_compared_where_the_mouths_differ() -> None:
     scores = {key: {"psnr_lower": 30.0, "lse_d": 7.0} for key in (script.OWN, script.OTHER)}
     columns = (*COLUMNS, Column("psnr_lower", "PSNR lower", "quality", "higher", ""))
     own, other = script.as_markdown([script.Outcome("a", 0, "m", scores, {}, {}, 1)], columns).split("### ")[1:]
@@ -133,7 +114,7 @@ def test_pictures_are_not_compared_where_the_mouths_differ(script: ModuleType) -
 
 
 @pytest.fixture
-def workplace(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three videos with a list; training, re-syncing and scoring are replaced by what leaves their files."""
     Cache.open(tmp_path / "cache", create=True)
     videos = tmp_path / "videos"
@@ -174,10 +155,10 @@ def workplace(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def arguments(workplace: Path, *more: str) -> list[str]:
     places = [workplace / "cache", workplace / "videos", workplace / "test.txt", workplace / "out"]
-    return [*map(str, places), str(EXAMPLES / "l1.yaml"), f"half: {EXAMPLES / 'l1.yaml'} l1=0.5", *more]
+    return [*map(str, places), str(RECIPES / "l1.yaml"), f"half: {RECIPES / 'l1.yaml'} l1=0.5", *more]
 
 
-def test_more_seeds_train_only_what_is_new(script: ModuleType, workplace: Path) -> None:
+def test_more_seeds_train_only_what_is_new(workplace: Path) -> None:
     shown = CliRunner().invoke(script.main, arguments(workplace, "--limit", "2", "--set", "loop.steps=9"))
     assert shown.exit_code == 0, shown.output
     assert (workplace / "trained.txt").read_text().split("\n") == ["0 1", "0 0.5", ""]
@@ -197,8 +178,8 @@ def test_more_seeds_train_only_what_is_new(script: ModuleType, workplace: Path) 
     assert len(table["clips"]) == 2
 
 
-def test_a_row_that_fails_leaves_the_others(script: ModuleType, workplace: Path) -> None:
-    shown = CliRunner().invoke(script.main, arguments(workplace, f"bad: {EXAMPLES / 'l1.yaml'} l1=5"))
+def test_a_row_that_fails_leaves_the_others(workplace: Path) -> None:
+    shown = CliRunner().invoke(script.main, arguments(workplace, f"bad: {RECIPES / 'l1.yaml'} l1=5"))
     assert "1 of 3 models are missing: bad, seed 0: l1 is nan" in str(shown.exception)
     table = (workplace / "out" / "table.md").read_text()
     assert "| l1 |" in table
@@ -206,7 +187,7 @@ def test_a_row_that_fails_leaves_the_others(script: ModuleType, workplace: Path)
     assert "bad" not in table
 
 
-def test_a_wrong_setting_is_told_before_any_training(script: ModuleType, workplace: Path) -> None:
-    shown = CliRunner().invoke(script.main, arguments(workplace, f"bad: {EXAMPLES / 'l1.yaml'} l2=5"))
+def test_a_wrong_setting_is_told_before_any_training(workplace: Path) -> None:
+    shown = CliRunner().invoke(script.main, arguments(workplace, f"bad: {RECIPES / 'l1.yaml'} l2=5"))
     assert isinstance(shown.exception, ConfigError)
     assert (workplace / "trained.txt").read_text() == ""

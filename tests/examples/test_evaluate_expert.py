@@ -1,30 +1,17 @@
 """The example that measures an expert: rows, tables and pictures, on a made cache and on puppets drawn for it."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from examples.research import evaluate_expert as example
 from tests.helpers.tiny_cache import ALIGNED, JUDGE, talking_cache
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import ModelCard, dimensions_of, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "evaluate_expert.py"
-
-
-@pytest.fixture(scope="module")
-def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("evaluate_expert", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -47,7 +34,7 @@ def save_expert(path: Path, seed: int, crop: CropSpec = ALIGNED) -> Path:
     return path
 
 
-def test_tables_scores_and_pictures(example: ModuleType, root: Path, tmp_path: Path) -> None:
+def test_tables_scores_and_pictures(root: Path, tmp_path: Path) -> None:
     first, second = (save_expert(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2))
     out = tmp_path / "out"
     given = [str(root), str(first), "--beside", str(second), "--split", "test", "--split", "moon", "--out", str(out)]
@@ -67,14 +54,14 @@ def test_tables_scores_and_pictures(example: ModuleType, root: Path, tmp_path: P
     assert pictures == {f"{kind}-{split}.png" for kind in ("gaps", "similarities") for split in ("val", "test")}
 
 
-def test_a_model_for_other_crops_is_refused(example: ModuleType, root: Path, tmp_path: Path) -> None:
+def test_a_model_for_other_crops_is_refused(root: Path, tmp_path: Path) -> None:
     path = save_expert(tmp_path / "other.safetensors", 1, JUDGE)
     done = CliRunner().invoke(example.main, [str(root), str(path)])
     assert done.exit_code == 2
     assert "the cache holds aligned crops of 32 px" in done.stderr
 
 
-def test_puppets_that_no_data_set_holds(example: ModuleType) -> None:
+def test_puppets_that_no_data_set_holds() -> None:
     with example.puppets(2, CropSpec(size=48)) as opened:
         tracks = opened(5)
         assert sorted(tracks.names) == ["p0000", "p0001"]

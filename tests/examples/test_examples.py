@@ -17,7 +17,7 @@ from w2l.training.generator.settings import GeneratorSettings
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "recipes").glob("*.yaml")), ids=lambda path: path.name)
 def test_each_recipe_is_read(path: Path) -> None:
     load(PrepareSettings, "preprocess", path)
     load(ExpertSettings, "train-expert", path)

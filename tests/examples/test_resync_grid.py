@@ -1,9 +1,7 @@
 """The example that re-syncs a dataset: who says what, and a run with random models that is then resumed."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from examples.research import resync_grid as script
 from w2l.core.config import plain
 from w2l.core.timing import SAMPLE_RATE
 from w2l.data.puppets import draw_face
@@ -26,7 +25,6 @@ from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.score import tools as score_bench
 from w2l.sync import tools as sync_tools
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "resync_grid.py"
 SOURCES = [Source(f"s1/{idx}", Path(f"s1/{idx}.mkv")) for idx in range(7)]
 
 
@@ -38,16 +36,6 @@ class OneFace:
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         points = np.array([[30.0, 28], [50, 28], [40, 40], [32, 52], [48, 52]])
         return [[Detection(np.array([20.0, 15, 60, 65]), 0.99, points)] for _ in images]
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("resync_grid", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +62,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_clip_says_another_ones_speech(script: ModuleType, seed: int) -> None:
+def test_every_clip_says_another_ones_speech(seed: int) -> None:
     trials = script.pair_up(SOURCES, seed)
     assert sorted(trial.video.clip_id for trial in trials) == [source.clip_id for source in SOURCES]
     assert sorted(trial.speech.clip_id for trial in trials) == [source.clip_id for source in SOURCES]
@@ -82,9 +70,7 @@ def test_every_clip_says_another_ones_speech(script: ModuleType, seed: int) -> N
     assert trials == script.pair_up(SOURCES, seed)
 
 
-def test_it_runs_and_goes_on(
-    script: ModuleType, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_runs_and_goes_on(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made with --limit 1 is kept when all is asked for."""
     for module in (sync_tools, score_bench):
         monkeypatch.setattr(module, "make_detector", lambda *_: OneFace())

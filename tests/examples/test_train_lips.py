@@ -1,35 +1,19 @@
 """The mouths that the lip reader learns from: their truth is where the pictures show it."""
 
-import importlib.util
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
+from examples.research import opened_mouths
+from examples.research import train_lips as script
 from w2l.models.lip_reader import load_lips
 from w2l.nets.lips import GAP_UNIT, POINT_UNIT
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    """examples/train_lips.py as a module."""
-    sys.path.insert(0, str(EXAMPLES))
-    spec = importlib.util.spec_from_file_location("train_lips", EXAMPLES / "train_lips.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(EXAMPLES))
-
-
-def test_the_shipped_lip_reader_reads_drawn_mouths_it_never_saw(script: ModuleType) -> None:
+def test_the_shipped_lip_reader_reads_drawn_mouths_it_never_saw() -> None:
     images, truth = script.draw(np.random.default_rng(987), 120, [])
     with torch.inference_mode():
         found = load_lips().raw(images.float() / 255)
@@ -38,9 +22,7 @@ def test_the_shipped_lip_reader_reads_drawn_mouths_it_never_saw(script: ModuleTy
     assert float((found - truth)[:, :-1].abs().mean()) * POINT_UNIT < 1.2
 
 
-def test_a_closed_mouth_is_opened_by_what_its_truth_says(script: ModuleType) -> None:
-    import opened_mouths
-
+def test_a_closed_mouth_is_opened_by_what_its_truth_says() -> None:
     rng = np.random.default_rng(5)
     closed = next(mouth for mouth in iter(lambda: script.draw_puppet(rng), None) if mouth.gap == 0)
     region = np.clip(closed.image, 0, 255).astype(np.uint8)
@@ -57,7 +39,7 @@ def test_a_closed_mouth_is_opened_by_what_its_truth_says(script: ModuleType) -> 
 
 
 def test_the_script_writes_a_reader(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(script, "HELD_OUT", 8)
     out = tmp_path / "lips.npz"

@@ -187,7 +187,7 @@ class TestRuns:
 
 class TestSettings:
     def test_the_recipe_says_what_the_defaults_are(self) -> None:
-        recipe = Path(cli.__file__).parents[1] / "examples" / "person.yaml"
+        recipe = Path(cli.__file__).parents[1] / "examples" / "recipes" / "person.yaml"
         assert load(PersonSettings, "train", recipe) == PersonSettings()
 
     def test_all_terms_count_from_the_first_validation_on(self) -> None:

@@ -16,7 +16,7 @@ FACTS = RunFacts("contrastive", 3e-4, 64, 5)
 
 
 def noisy(curve: NDArray[np.float64], seed: int) -> list[float]:
-    """Values of single batches: at ln 2 they scatter by 0.1, lower ones by less, as in `examples/results.md`."""
+    """Values of single batches: at ln 2 they scatter by 0.1, lower ones by less, as in `docs/results.md`."""
     rng = np.random.default_rng(seed)
     return np.abs(curve + rng.normal(0, 0.02 + 0.12 * curve)).tolist()
 

@@ -1,4 +1,4 @@
-"""How an expert is trained: every setting with its default, which is our recipe (`examples/expert.yaml`)."""
+"""How an expert is trained: every setting with its default, which is our recipe (`examples/recipes/expert.yaml`)."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,8 @@
 """Trains several recipes on one cache for the same steps, judges each by videos that it re-syncs, writes one table.
 
-    python examples/compare_recipes.py cache/ grid/ grid/test.txt results/ --words grid/words.tsv --limit 20 \\
-        --set loop.steps=20000 examples/l1.yaml examples/wav2lip.yaml "no swap: examples/w2l.yaml sampling.swap=0"
+    python -m examples.research.compare_recipes cache/ grid/ grid/test.txt results/ --words grid/words.tsv --limit 20 \\
+        --set loop.steps=20000 examples/recipes/l1.yaml examples/recipes/wav2lip.yaml \\
+        "no swap: examples/recipes/w2l.yaml sampling.swap=0"
 
 A row of the table is a recipe's file, with changes behind it and a name before it, if need be. All rows see the same
 batches of the same seeds for the same steps, unless their recipes say otherwise; the model of the last step is judged,
@@ -23,8 +24,8 @@ from pathlib import Path
 
 import click
 import numpy as np
-from resync_grid import OTHER, OWN, Trial, make_samples, pair_up
 
+from examples.research.resync_grid import OTHER, OWN, Trial, make_samples, pair_up
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose

@@ -1,4 +1,4 @@
-"""The part of benchmark.py that measures the whole `sync` command, each run in a process of its own."""
+"""Measures the whole `sync` command, each run in a process of its own."""
 
 import json
 import subprocess

@@ -1,11 +1,11 @@
-"""The part of benchmark.py that measures the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
+"""Measures the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
 
 import os
 
 import numpy as np
 import torch
-from benchmark_timing import Work, best_of
 
+from examples.benchmarks.timing import Work, best_of
 from w2l.models.onnx_export import graph, session
 from w2l.models.registry import load
 from w2l.nets.folded.generator import fold

@@ -1,4 +1,4 @@
-"""The part of benchmark.py that measures training: the published loop, and what `w2l train` does instead."""
+"""Measures training: the published loop, and what `w2l train` does instead."""
 
 import copy
 import tempfile
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from benchmark_timing import best_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from examples.benchmarks.timing import best_of
 from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns

@@ -1,6 +1,6 @@
 """Measures experts, or judges, on the splits of a cache: accuracies, also by gap, and offsets, beside random weights.
 
-    python examples/evaluate_expert.py CACHE expert --beside old.safetensors --puppets 20 --out results/
+    python -m examples.research.evaluate_expert CACHE expert --beside old.safetensors --puppets 20 --out results/
 
 Threshold and calibration of each model are chosen on the validation clips and kept for all other splits. Prints
 markdown tables; the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG

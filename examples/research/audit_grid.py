@@ -1,8 +1,11 @@
 """Shows what the sync audit is worth: shifts the sound of 30 % of a cache's training clips, and has them found again.
 
-    python examples/audit_grid.py make CACHE OUT              OUT/clean, OUT/dirty (hard links), OUT/truth.json
-    python examples/audit_grid.py audit OUT EXPERT            audits OUT/repaired; how many were found, by threshold
-    python examples/audit_grid.py train OUT --config examples/expert.yaml      one recipe on all three, tested on clean
+    python -m examples.research.audit_grid make CACHE OUT
+        OUT/clean, OUT/dirty (hard links), OUT/truth.json
+    python -m examples.research.audit_grid audit OUT EXPERT
+        audits OUT/repaired; how many were found, by threshold
+    python -m examples.research.audit_grid train OUT --config examples/recipes/expert.yaml
+        one recipe on all three, tested on clean
 
 The source of a clip is read again and its sound moved by whole frames before the mel is made, silence filling the gap,
 as if the clip had been recorded so. Real clips have a lag of their own of up to a frame, which the audit finds and

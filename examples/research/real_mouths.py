@@ -1,6 +1,6 @@
 """What a perfect generator would score: every clip gets the real mouth of another clip of its speaker, and that speech.
 
-    python examples/real_mouths.py grid/ grid/test.txt results/ --limit 20
+    python -m examples.research.real_mouths grid/ grid/test.txt results/ --limit 20
 
 Frame by frame the other clip's lower face is pasted as `w2l sync` pastes what a generator made, so that seam and
 judge are as there, and only the mouths are real. Its row is what re-syncing with another's speech can reach (see
@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 import numpy as np
 from numpy.typing import NDArray
-from resync_grid import Trial, pair_up
 
+from examples.research.resync_grid import Trial, pair_up
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose

@@ -1,6 +1,6 @@
 """Measures how visible the rim of the redrawn part is: gradients across it, after over before; see seam.py.
 
-    python examples/measure_seam.py clips/ speech.flac --seconds 2
+    python -m examples.research.measure_seam clips/ speech.flac --seconds 2
 
 A folder's or a file's first seconds are redrawn with the model and, beside it, with crops that were spoilt on purpose:
 blurred, off in colour, or without their noise. Prints a markdown table of means over frames (and the largest); 1 cannot

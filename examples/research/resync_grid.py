@@ -1,6 +1,6 @@
 """Re-syncs a dataset's clips with their own speech and with another clip's, and scores both beside the real videos.
 
-    python examples/resync_grid.py grid/ grid/test.txt results/ --limit 20
+    python -m examples.research.resync_grid grid/ grid/test.txt results/ --limit 20
 
 A mouth that follows the speech it is given scores like the real video with both speeches. Prints the table of
 `w2l score` with the two as systems. What is in the output folder already is not made again; a change of the model or of

@@ -2,8 +2,9 @@
 
 import cv2
 import numpy as np
-from drawn_mouths import COLUMNS, ROWS, Floats, Mouth, Picture, cavity, drawn_gap
 from numpy.typing import NDArray
+
+from examples.research.drawn_mouths import COLUMNS, ROWS, Floats, Mouth, Picture, cavity, drawn_gap
 
 CLOSED = 0.4
 """Share that stays closed."""

@@ -1,6 +1,6 @@
 """Shifts the sound of real clips by -15..15 frames and counts how often the judge finds the shift.
 
-    python examples/shifted_sound.py grid/ grid/test.txt [--judge NAME|PATH] [--cache DIR]
+    python -m examples.research.shifted_sound grid/ grid/test.txt [--judge NAME|PATH] [--cache DIR]
 
 Positive: the sound comes later; what is shifted in is silence. A clip whose own offset is not 0 cannot give the shift
 itself, so the shift on top of the clip's own offset is counted as well.

@@ -1,6 +1,7 @@
 """Trains the lip reader on mouths whose truth is known, first drawn ones, then also real closed ones warped open.
 
-    python examples/train_lips.py OUT.npz [--cache CACHE --list train.txt] [--mouths 26000] [--steps 1300] [--seed 1]
+    python -m examples.research.train_lips OUT.npz [--cache CACHE --list train.txt] [--mouths 26000] [--steps 1300] \\
+        [--seed 1]
 
 The second phase needs a cache of aligned 96 px crops: the most closed mouths of the clips in --list (of
 all without), as the first phase reads them, are opened. Without a cache there is one phase.
@@ -17,11 +18,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from drawn_mouths import PUPPETS, Floats, Mouth, draw_mouth, draw_puppet, spoil
 from numpy.typing import NDArray
-from opened_mouths import open_mouth
 from torch import Tensor
 
+from examples.research.drawn_mouths import PUPPETS, Floats, Mouth, draw_mouth, draw_puppet, spoil
+from examples.research.opened_mouths import open_mouth
 from w2l.cache.crops import open_crops
 from w2l.models.lip_reader import load_lips, save_lips
 from w2l.nets.lips import GAP_UNIT, HOME, POINT_UNIT, Lips, mouth_region

@@ -1,13 +1,13 @@
-"""The part of benchmark.py that measures the judge: the published loop, and what `w2l score` does instead."""
+"""Measures the judge: the published loop, and what `w2l score` does instead."""
 
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
-from benchmark_timing import best_of
 from numpy.typing import NDArray
 
+from examples.benchmarks.timing import best_of
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES
 from w2l.features.mel import mfcc, to_int16
 from w2l.nets.folded.judge import FoldedJudge

@@ -1,24 +1,23 @@
 """Measures speed and memory on this machine; ratios of one run are what counts, seconds depend on the machine.
 
-python examples/benchmark.py sync [--long 600] [--video 720p.mp4]  speed, start-up and peak memory of sync
-python examples/benchmark.py loader CACHE [--clips 200]           training windows a second, raw and as JPEG
-python examples/benchmark.py index [--rows 1000000]               seconds to open a large cache and to draw from it
-python examples/benchmark.py detect VIDEO                         milliseconds a frame of each detector
-python examples/benchmark.py generator [--batches 16 8 4 1]       frames a second of the generator, plain and quick
-python examples/benchmark.py train [--scales small base]          frames a second of training, published loop and ours
-python examples/benchmark.py score [--batches 4 20 80]            windows a second of the judge, published loop and ours
+python -m examples.benchmarks sync [--long 600] [--video 720p.mp4]  speed, start-up and peak memory of sync
+python -m examples.benchmarks loader CACHE [--clips 200]            training windows a second, raw and as JPEG
+python -m examples.benchmarks index [--rows 1000000]                seconds to open a large cache and to draw from it
+python -m examples.benchmarks detect VIDEO                          milliseconds a frame of each detector
+python -m examples.benchmarks generator [--batches 16 8 4 1]        frames a second of the generator, plain and quick
+python -m examples.benchmarks train [--scales small base]           frames a second of training, published and ours
+python -m examples.benchmarks score [--batches 4 20 80]             windows a second of the judge, published and ours
 """
 
 import argparse
 import time
 from pathlib import Path
 
-from benchmark_data import index, loader
-from benchmark_generator import generator
-from benchmark_score import score
-from benchmark_sync import sync
-from benchmark_train import train
-
+from examples.benchmarks.data import index, loader
+from examples.benchmarks.generator import generator
+from examples.benchmarks.score import score
+from examples.benchmarks.sync import sync
+from examples.benchmarks.train import train
 from w2l.faces.detectors.factory import make_detector
 from w2l.media.video import read_frames
 
