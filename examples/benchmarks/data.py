@@ -17,7 +17,7 @@ from w2l.cache.index import Builder, Rows, TrackRow
 from w2l.cache.store import OLD_INDEX, UNSURE_NS, Cache
 from w2l.core.config import plain
 from w2l.data.batches.augment import AugmentSettings
-from w2l.data.batches.expert import Sampling, expert_batch
+from w2l.data.batches.expert import ExpertSampling, expert_batch
 from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
 from w2l.features.crop import CropSpec
 
@@ -45,7 +45,7 @@ def loader(root: Path, n_clips: int, batches: int = 40, rounds: int = 3) -> None
                 cache.clip(row.clip).write_track(row.track, crops[:], crops.shape, {"mel": mel}, store)  # type: ignore[arg-type]
             size = sum(path.stat().st_size for path in cache.root.rglob(FILES[store]))
             tracks = Tracks(cache, rows, crop)
-            found = [_windows_per_s(tracks, Sampling(augment=look), batches, rounds) for look in LOOKS.values()]
+            found = [_windows_per_s(tracks, ExpertSampling(augment=look), batches, rounds) for look in LOOKS.values()]
             size_of_one = size / rows.numbers("n_frames").sum()
             print(
                 f"| {store} | {size_of_one:,.0f} | " + " | ".join(f"{rate:,.0f}" for rate in found) + " |", flush=True
@@ -53,7 +53,7 @@ def loader(root: Path, n_clips: int, batches: int = 40, rounds: int = 3) -> None
     print(f"\n{len(rows)} tracks, crops of {crop.size} px; peak {_peak_mb():.0f} MB")
 
 
-def _windows_per_s(tracks: Tracks, sampling: Sampling, batches: int, rounds: int) -> float:
+def _windows_per_s(tracks: Tracks, sampling: ExpertSampling, batches: int, rounds: int) -> float:
     best = 0.0
     for number in range(rounds + 1):  # the first one reads the files
         began = time.process_time()

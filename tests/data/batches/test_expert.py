@@ -18,7 +18,7 @@ from w2l.core.timing import window_start
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.expert import (
     ExpertBatch,
-    Sampling,
+    ExpertSampling,
     expert_batch,
     load_expert_batch,
     plan_expert_batch,
@@ -28,7 +28,7 @@ from w2l.data.batches.tracks import Tracks
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(contrast=0.3, gamma=0.5, grey=0.5, blur=1, shift=0.05, scale=0.1, turn=8, mask_bands=9)
-PLAIN = Sampling(2, 4, augment=OFF)
+PLAIN = ExpertSampling(2, 4, augment=OFF)
 SIZE = ALIGNED.size
 
 
@@ -64,7 +64,7 @@ def joined(parts: list[ExpertBatch]) -> ExpertBatch:
 class TestDeterminism:
     def test_it_depends_on_seed_and_step_alone(self, talking: Tracks, augment: AugmentSettings) -> None:
         def batch(seed: int, step: int) -> ExpertBatch:
-            return expert_batch(talking, Sampling(4, max_silent=0.5, augment=augment), seed, step)
+            return expert_batch(talking, ExpertSampling(4, max_silent=0.5, augment=augment), seed, step)
 
         first = [batch(3, step) for step in range(4)]
         again = [batch(3, step) for step in reversed(range(4))]
@@ -76,7 +76,7 @@ class TestDeterminism:
     def test_processes_together_load_what_one_loads(
         self, talking: Tracks, augment: AugmentSettings, n_ranks: int
     ) -> None:
-        sampling = Sampling(8, 3, spread=True, augment=augment)
+        sampling = ExpertSampling(8, 3, spread=True, augment=augment)
         whole = expert_batch(talking, sampling, 1, 5)
         parts = [expert_batch(talking, sampling, 1, 5, rank, n_ranks) for rank in range(n_ranks)]
         assert same(joined(parts), whole)
@@ -108,7 +108,7 @@ class TestWindows:
     def test_those_of_a_clip_are_the_gap_apart(self, numbered: Tracks, per_clip: int, gap: int) -> None:
         partners = set()
         for step in range(30):
-            batch = expert_batch(numbered, Sampling(2, per_clip, gap, augment=OFF), 0, step)
+            batch = expert_batch(numbered, ExpertSampling(2, per_clip, gap, augment=OFF), 0, step)
             track, frame = (array[:, 0] for array in where(batch.faces))
             np.testing.assert_array_equal(track.reshape(2, per_clip), track[::per_clip, None].repeat(per_clip, 1))
             apart = np.abs(frame.reshape(2, per_clip, 1) - frame.reshape(2, 1, per_clip))
@@ -119,16 +119,16 @@ class TestWindows:
         assert len(partners) == 2 * per_clip - 2  # all others of the clip have their turn
 
     def test_all_come_up(self, numbered: Tracks) -> None:
-        plans = [plan_expert_batch(numbered, Sampling(3, 2, augment=OFF), 0, step) for step in range(150)]
+        plans = [plan_expert_batch(numbered, ExpertSampling(3, 2, augment=OFF), 0, step) for step in range(150)]
         assert {int(start) for plan in plans for start in plan.start.ravel()} == set(range(int(numbered.counts[0])))
 
     def test_half_of_the_pairs_are_in_sync(self, numbered: Tracks) -> None:
-        coins = [plan_expert_batch(numbered, Sampling(3, augment=OFF), 0, step).in_sync for step in range(100)]
+        coins = [plan_expert_batch(numbered, ExpertSampling(3, augment=OFF), 0, step).in_sync for step in range(100)]
         assert abs(np.concatenate(coins).mean() - 0.5) < 0.06
 
     def test_a_judge_sees_whole_crops_and_hears_mfccs(self, tmp_path: Path) -> None:
         cache = numbered_cache(tmp_path / "cache", (40, 40), JUDGE)
-        batch = expert_batch(Tracks(cache, cache.tracks(), JUDGE), Sampling(2, 3, augment=OFF), 0, 0)
+        batch = expert_batch(Tracks(cache, cache.tracks(), JUDGE), ExpertSampling(2, 3, augment=OFF), 0, 0)
         assert batch.faces.shape == (6, 5, JUDGE.size, JUDGE.size, 3)
         frame = where(batch.faces)[1][:, 0]
         expected = np.minimum(4 * frame[:, None] + np.arange(20), 40 * 4 - 3)  # the last column stands in for the rest
@@ -143,13 +143,13 @@ class TestTracks:
         for step in range(20):
             assert set(plan_expert_batch(tracks, replace(PLAIN, n_clips=8), 0, step).track) == {0, 2}
         with pytest.raises(TrainingError, match=r"none of 4 tracks has room for 14 windows 5 frames apart.*per_clip"):
-            expert_batch(tracks, Sampling(8, 14, augment=OFF), 0, 0)
+            expert_batch(tracks, ExpertSampling(8, 14, augment=OFF), 0, 0)
 
     def test_with_few_clips_the_batch_is_smaller(self, numbered: Tracks) -> None:
-        batch = expert_batch(numbered, Sampling(16, 4, augment=OFF), 0, 0)
+        batch = expert_batch(numbered, ExpertSampling(16, 4, augment=OFF), 0, 0)
         assert len(batch.faces) == len(batch.sounds) == len(batch.partner) == len(batch.silent) == 12
         assert sorted(set(where(batch.faces)[0].ravel())) == [0, 1, 2]
-        plan = plan_expert_batch(numbered, Sampling(16, 4, augment=OFF), 0, 0)
+        plan = plan_expert_batch(numbered, ExpertSampling(16, 4, augment=OFF), 0, 0)
         with pytest.raises(TrainingError, match="3 clips in a batch are too few for 4 processes"):
             load_expert_batch(numbered, plan, 0, 4)
 
@@ -157,7 +157,7 @@ class TestTracks:
         cache = numbered_cache(tmp_path / "cache", (21,) * 24)
         of = lambda k: "a" if k < 20 else "bcde"[k - 20]  # noqa: E731
         tracks = Tracks(cache, [replace(row, speaker=of(k)) for k, row in enumerate(cache.tracks())], ALIGNED)
-        sampling = Sampling(3, 2, spread=True, augment=OFF)
+        sampling = ExpertSampling(3, 2, spread=True, augment=OFF)
         plans = [plan_expert_batch(tracks, sampling, 0, step) for step in range(200)]
         names = [[tracks.speakers[track] for track in plan.track] for plan in plans]
         assert all(len(set(batch)) == 3 for batch in names)
@@ -170,13 +170,13 @@ class TestTracks:
 
 class TestGap:
     def test_it_falls_in_a_line(self) -> None:
-        sampling = Sampling(gap=3, gap_from=15, curriculum_steps=120)
+        sampling = ExpertSampling(gap=3, gap_from=15, curriculum_steps=120)
         assert [sampling.gap_at(step) for step in (0, 10, 60, 119, 120, 9999)] == [15, 14, 9, 3, 3, 3]
-        assert Sampling(gap=7).gap_at(0) == Sampling(gap=7, gap_from=9).gap_at(5) == 7
+        assert ExpertSampling(gap=7).gap_at(0) == ExpertSampling(gap=7, gap_from=9).gap_at(5) == 7
 
     @pytest.mark.parametrize("step", [0, 5, 10, 30])
     def test_windows_keep_the_gap_of_the_step(self, numbered: Tracks, step: int) -> None:
-        sampling = Sampling(3, 3, 5, 20, 20, augment=OFF)
+        sampling = ExpertSampling(3, 3, 5, 20, 20, augment=OFF)
         gap = sampling.gap_at(step)
         assert gap == {0: 20, 5: 16, 10: 12, 30: 5}[step]
         for seed in range(10):
@@ -186,7 +186,7 @@ class TestGap:
     def test_clips_without_room_for_a_large_gap_have_what_fits(self, tmp_path: Path) -> None:
         cache = numbered_cache(tmp_path / "cache", (60, 20))
         tracks = Tracks(cache, cache.tracks(), ALIGNED)
-        plan = plan_expert_batch(tracks, Sampling(2, 3, 5, 15, 100, augment=OFF), 0, 0)
+        plan = plan_expert_batch(tracks, ExpertSampling(2, 3, 5, 15, 100, augment=OFF), 0, 0)
         nearest = {int(track): int(np.diff(np.sort(starts)).min()) for track, starts in zip(plan.track, plan.start)}
         assert nearest[0] >= 15
         assert 5 <= nearest[1] <= 7  # 16 windows
@@ -197,7 +197,7 @@ class TestGap:
     ], ids=str)  # fmt: skip
     def test_settings_that_give_no_batch_are_refused(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(ConfigError):
-            Sampling(**wrong)
+            ExpertSampling(**wrong)
 
 
 def half_silent(root: Path, *voiced: tuple[int, int]) -> Tracks:
@@ -225,14 +225,14 @@ class TestSilence:
         tracks = half_silent(tmp_path / "cache", (15, 38))
         found = []
         for step in range(60):
-            plan = plan_expert_batch(tracks, Sampling(1, 4, 5, max_silent=max_silent, augment=OFF), 0, step)
+            plan = plan_expert_batch(tracks, ExpertSampling(1, 4, 5, max_silent=max_silent, augment=OFF), 0, step)
             assert np.diff(np.sort(plan.start[0])).min() >= 5
             found.append(int(plan.silent.sum()))
         assert max(found) == most
 
     def test_a_clip_without_enough_speech_is_still_used(self, tmp_path: Path) -> None:
         tracks = half_silent(tmp_path / "cache", (20, 25))
-        plan = plan_expert_batch(tracks, Sampling(1, 4, 5, max_silent=0.0, augment=OFF), 0, 0)
+        plan = plan_expert_batch(tracks, ExpertSampling(1, 4, 5, max_silent=0.0, augment=OFF), 0, 0)
         assert np.diff(np.sort(plan.start[0])).min() >= 5
 
 

@@ -14,11 +14,11 @@ from w2l.data.batches.generator import GeneratorSampling, generator_batch
 from w2l.data.batches.generator_loaders import (
     GeneratorDrawing,
     GeneratorTensors,
-    OwnGeneratorLoader,
     ResidentGeneratorLoader,
-    as_tensors,
     choose_generator_loader,
+    generator_tensors,
 )
+from w2l.data.batches.loaders import OwnLoader
 from w2l.data.batches.tracks import Tracks, open_splits
 
 CPU = torch.device("cpu")
@@ -58,17 +58,17 @@ def assert_same(one: GeneratorTensors, other: GeneratorTensors, grey_levels: flo
 def test_as_loaded(augment: AugmentSettings, grey_levels: float, references: str, tracks: Tracks) -> None:
     sampling = replace(SAMPLING, augment=augment, references=references, apart=1.0)
     drawing = GeneratorDrawing(sampling, 3)
-    loaded, kept = OwnGeneratorLoader(tracks, drawing, CPU), ResidentGeneratorLoader(tracks, drawing, CPU)
+    loaded, kept = OwnLoader(tracks, drawing, CPU), ResidentGeneratorLoader(tracks, drawing, CPU)
     for step in (0, 7):
         batch = loaded.batch(step)
         assert_same(kept.batch(step), batch, grey_levels)
         assert not torch.equal(batch.target, batch.reference[..., :3])  # so that the two cannot have been exchanged
-        assert_same(batch, as_tensors(generator_batch(tracks, sampling, 3, step)))
+        assert_same(batch, generator_tensors(generator_batch(tracks, sampling, 3, step)))
     assert not torch.equal(loaded.batch(0).target, loaded.batch(7).target)
 
 
-@pytest.mark.parametrize("kind", [OwnGeneratorLoader, ResidentGeneratorLoader])
-def test_ranks_share_the_joint_batch(kind: type[OwnGeneratorLoader], tracks: Tracks) -> None:
+@pytest.mark.parametrize("kind", [OwnLoader, ResidentGeneratorLoader])
+def test_ranks_share_the_joint_batch(kind: type[OwnLoader[GeneratorTensors]], tracks: Tracks) -> None:
     whole = kind(tracks, GeneratorDrawing(SAMPLING, 0), CPU).batch(1)
     shares = [kind(tracks, GeneratorDrawing(SAMPLING, 0, rank=rank, n_ranks=3), CPU).batch(1) for rank in range(3)]
     assert sorted(len(share) for share in shares) == [2, 2, 3]
@@ -78,19 +78,19 @@ def test_ranks_share_the_joint_batch(kind: type[OwnGeneratorLoader], tracks: Tra
 
 
 def test_parts_are_the_shares_of_ranks(tracks: Tracks) -> None:
-    whole = OwnGeneratorLoader(tracks, GeneratorDrawing(SAMPLING, 0), CPU).batch(1)
+    whole = OwnLoader(tracks, GeneratorDrawing(SAMPLING, 0), CPU).batch(1)
     parts = whole.parts(2)
     for rank, part in enumerate(parts):
-        assert_same(part, OwnGeneratorLoader(tracks, GeneratorDrawing(SAMPLING, 0, rank=rank, n_ranks=2), CPU).batch(1))
+        assert_same(part, OwnLoader(tracks, GeneratorDrawing(SAMPLING, 0, rank=rank, n_ranks=2), CPU).batch(1))
     assert [len(part) for part in whole.parts(100)] == [1] * 7
 
 
 def test_what_is_kept(tracks: Tracks) -> None:
     drawing = GeneratorDrawing(SAMPLING, 0)
     kinds = {how: type(choose_generator_loader(tracks, drawing, CPU, how)) for how in ("auto", "always", "never")}
-    assert kinds == {"auto": OwnGeneratorLoader, "always": ResidentGeneratorLoader, "never": OwnGeneratorLoader}
+    assert kinds == {"auto": OwnLoader, "always": ResidentGeneratorLoader, "never": OwnLoader}
 
 
 def test_tensors_of_an_array_share_its_memory(tracks: Tracks) -> None:
     batch = generator_batch(tracks, SAMPLING, 0, 0)
-    assert np.shares_memory(as_tensors(batch).target.numpy(), batch.target)
+    assert np.shares_memory(generator_tensors(batch).target.numpy(), batch.target)

@@ -12,12 +12,13 @@ import torch
 from tests.helpers.tiny_cache import ALIGNED, talking_cache
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError, TrainingError
-from w2l.data.batches.expert import Sampling
-from w2l.data.batches.loaders import Drawing, OwnLoader, WorkerLoader
+from w2l.data.batches.expert import ExpertSampling
+from w2l.data.batches.expert_loaders import ExpertDrawing
+from w2l.data.batches.loaders import OwnLoader, WorkerLoader
 from w2l.data.batches.tracks import Tracks, open_splits
 
 CPU = torch.device("cpu")
-SMALL = Sampling(n_clips=3, per_clip=3, gap=4)
+SMALL = ExpertSampling(n_clips=3, per_clip=3, gap=4)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def never() -> Tracks:
 
 
 def test_workers_load_the_same(cache: Cache) -> None:
-    drawing = Drawing(SMALL, 4)
+    drawing = ExpertDrawing(SMALL, 4)
     own = OwnLoader(train_tracks(cache.root), drawing, CPU)
     workers = WorkerLoader(functools.partial(train_tracks, cache.root), drawing, CPU, 2)
     try:
@@ -56,14 +57,14 @@ def test_workers_load_the_same(cache: Cache) -> None:
 
 
 def test_an_error_of_a_worker_arrives_as_it_is() -> None:
-    workers = WorkerLoader(no_tracks, Drawing(SMALL, 0), CPU, 1)
+    workers = WorkerLoader(no_tracks, ExpertDrawing(SMALL, 0), CPU, 1)
     with pytest.raises(CacheError, match=r"^the cache is gone$"):
         workers.batch(0)
     workers.close()
 
 
 def test_a_killed_worker_is_an_error(cache: Cache) -> None:
-    workers = WorkerLoader(functools.partial(train_tracks, cache.root), Drawing(SMALL, 0), CPU, 1)
+    workers = WorkerLoader(functools.partial(train_tracks, cache.root), ExpertDrawing(SMALL, 0), CPU, 1)
     workers.batch(0)
     (process,) = workers.batches._workers  # type: ignore[attr-defined]
     os.kill(process.pid, signal.SIGKILL)
@@ -78,7 +79,7 @@ def test_a_killed_worker_is_an_error(cache: Cache) -> None:
 
 
 def test_a_worker_that_hangs_is_an_error() -> None:
-    workers = WorkerLoader(never, Drawing(SMALL, 0), CPU, 1, patience_s=8)
+    workers = WorkerLoader(never, ExpertDrawing(SMALL, 0), CPU, 1, patience_s=8)
     began = time.monotonic()
     with pytest.raises(TrainingError, match="does not answer at step 0"):
         workers.batch(0)

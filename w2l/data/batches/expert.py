@@ -9,11 +9,12 @@ from w2l.core.errors import ConfigError, TrainingError
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
 from w2l.data.batches.augment_sound import Sound, augment_mels, draw_sound
+from w2l.data.batches.loaders import share_of
 from w2l.data.batches.tracks import Tracks
 
 
 @dataclass(frozen=True)
-class Sampling:
+class ExpertSampling:
     """Which windows make a batch."""
 
     n_clips: int = 16
@@ -34,7 +35,7 @@ class Sampling:
     """How looks and sounds vary."""
 
     def __post_init__(self) -> None:
-        """Refuses what gives no batch."""
+        """Refuse what gives no batch."""
         if self.per_clip < 2 or min(self.n_clips, self.gap) < 1:
             raise ConfigError(
                 "n_clips and gap must be at least 1 and per_clip at least 2: off-sync pairs come from one clip"
@@ -45,7 +46,7 @@ class Sampling:
             raise ConfigError("gap_from and curriculum_steps must be at least 0, max_silent between 0 and 1")
 
     def gap_at(self, step: int) -> int:
-        """The gap at `step`; clips without room for it have as much of it as fits."""
+        """Return the gap at `step`; clips without room for it have as much of it as fits."""
         if not self.gap_from or step >= self.curriculum_steps:
             return self.gap
         return round(self.gap_from + (self.gap - self.gap_from) * step / self.curriculum_steps)
@@ -71,9 +72,8 @@ class ExpertPlan:
     """(batch,): windows without speech."""
 
     def clips_of(self, rank: int, n_ranks: int) -> range:
-        """The clips that process `rank` of `n_ranks` loads: neighbours, in equal parts where they can be divided so."""
-        n_clips = len(self.track)
-        return range(n_clips * rank // n_ranks, n_clips * (rank + 1) // n_ranks)
+        """Return the clips that process `rank` of `n_ranks` loads."""
+        return share_of(len(self.track), rank, n_ranks)
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class ExpertBatch:
     """(batch,): windows without speech."""
 
 
-def plan_expert_batch(tracks: Tracks, sampling: Sampling, seed: int, step: int) -> ExpertPlan:
-    """Draws batch `step` of an expert's training: `per_clip` windows, the gap apart, of each of `n_clips` clips.
+def plan_expert_batch(tracks: Tracks, sampling: ExpertSampling, seed: int, step: int) -> ExpertPlan:
+    """Draw batch `step` of an expert's training: `per_clip` windows, the gap apart, of each of `n_clips` clips.
 
     Tracks without room for these windows are left out, and no track comes twice: with fewer than `n_clips` of them the
     batch is smaller. TrainingError when there is none.
@@ -124,31 +124,34 @@ def plan_expert_batch(tracks: Tracks, sampling: Sampling, seed: int, step: int) 
 
 
 def load_expert_batch(tracks: Tracks, plan: ExpertPlan, rank: int = 0, n_ranks: int = 1) -> ExpertBatch:
-    """Loads the windows of process `rank` of `n_ranks`; TrainingError when there are fewer clips than processes."""
+    """Load the windows of process `rank` of `n_ranks`; TrainingError when there are fewer clips than processes."""
     clips, per_clip = plan.clips_of(rank, n_ranks), plan.start.shape[1]
     if len(plan.track) < n_ranks:
         raise TrainingError(
             f"{len(plan.track)} clips in a batch are too few for {n_ranks} processes; add clips, or use fewer processes"
         )
-    faces, sounds = [], []
-    for clip in clips:
-        track, starts = int(plan.track[clip]), plan.start[clip].tolist()
-        faces.append(_faces(tracks, track, starts, plan.looks[clip]))
-        heard = np.stack([tracks.heard(track, start) for start in starts])
-        sounds.append(heard if tracks.for_judge else augment_mels(heard, plan.sounds[clip]))
+    faces = [_faces(tracks, int(plan.track[clip]), plan.start[clip].tolist(), plan.looks[clip]) for clip in clips]
+    sounds = [sounds_of_clip(tracks, plan, clip) for clip in clips]
     own = np.arange(clips.start * per_clip, clips.stop * per_clip)
     return ExpertBatch(np.concatenate(faces), np.concatenate(sounds), own, plan.partner, plan.in_sync, plan.silent)
 
 
 def expert_batch(
-    tracks: Tracks, sampling: Sampling, seed: int, step: int, rank: int = 0, n_ranks: int = 1
+    tracks: Tracks, sampling: ExpertSampling, seed: int, step: int, rank: int = 0, n_ranks: int = 1
 ) -> ExpertBatch:
-    """Batch `step` of an expert's training, as far as process `rank` of `n_ranks` loads it."""
+    """Draw batch `step` of an expert's training, and load the part of process `rank` of `n_ranks`."""
     return load_expert_batch(tracks, plan_expert_batch(tracks, sampling, seed, step), rank, n_ranks)
 
 
+def sounds_of_clip(tracks: Tracks, plan: ExpertPlan, clip: int) -> NDArray[np.float32]:
+    """Return the sounds of the windows of one clip of a plan, (windows, bands, columns)."""
+    track = int(plan.track[clip])
+    heard = np.stack([tracks.heard(track, int(start)) for start in plan.start[clip]])
+    return heard if tracks.for_judge else augment_mels(heard, plan.sounds[clip])
+
+
 def _faces(tracks: Tracks, track: int, starts: list[int], look: Look) -> NDArray[np.uint8]:
-    """Faces (windows, frames, rows, width, 3) of one clip, with its look."""
+    """Return the faces (windows, frames, rows, width, 3) of one clip, with its look."""
     cut = 0 if look.moves else tracks.first_row  # what moves may come from above the first row
     frames = np.concatenate([tracks.window(track, start)[:, cut:] for start in starts])
     changed = augment_frames(frames, look, tracks.first_row - cut)
@@ -158,7 +161,7 @@ def _faces(tracks: Tracks, track: int, starts: list[int], look: Look) -> NDArray
 def _spread_tracks(
     rng: np.random.Generator, tracks: Tracks, roomy: NDArray[np.int64], n_clips: int
 ) -> NDArray[np.int64]:
-    """`n_clips` different tracks: a round of all speakers in any order, one track of each, then the next round."""
+    """Choose `n_clips` tracks: a round of all speakers in any order, one track of each, then the next round."""
     codes = tracks.rows.numbers("speaker")[roomy]
     order = rng.permutation(len(roomy))
     order = order[np.argsort(codes[order], kind="stable")]  # speaker by speaker, the tracks of each in any order
@@ -169,9 +172,9 @@ def _spread_tracks(
 
 
 def _draw_starts(
-    rng: np.random.Generator, sampling: Sampling, silent: NDArray[np.bool_], gap: int
+    rng: np.random.Generator, sampling: ExpertSampling, silent: NDArray[np.bool_], gap: int
 ) -> NDArray[np.int64]:
-    """Starts of `per_clip` windows, the gap apart, or as much of it as fits; in any order."""
+    """Draw the starts of `per_clip` windows, the gap apart, or as much of it as fits; in any order."""
     count = sampling.per_clip
     gap = min(gap, (len(silent) - 1) // (count - 1))
     starts = spread_starts(rng, count, len(silent), gap)
@@ -182,7 +185,7 @@ def _draw_starts(
 
 
 def spread_starts(rng: np.random.Generator, count: int, n_starts: int, gap: int) -> NDArray[np.int64]:
-    """`count` window starts in [0, n_starts), any two at least `gap` apart; n_starts > gap * (count - 1)."""
+    """Draw `count` window starts in [0, n_starts), any two at least `gap` apart; n_starts > gap * (count - 1)."""
     free = n_starts - gap * (count - 1)
     return np.asarray(rng.permutation(np.sort(rng.integers(0, free, count)) + gap * np.arange(count)))
 
@@ -190,7 +193,7 @@ def spread_starts(rng: np.random.Generator, count: int, n_starts: int, gap: int)
 def spread_starts_among(
     rng: np.random.Generator, count: int, allowed: NDArray[np.bool_], gap: int
 ) -> NDArray[np.int64] | None:
-    """As `spread_starts`, among the starts that are `allowed` (starts,); None when no such draw exists.
+    """Draw as `spread_starts` does, among the starts that are `allowed` (starts,); None when no such draw exists.
 
     Every possible set is as likely as any other: ``ways[j][i]`` counts the sets of j starts from start i on.
     """

@@ -1,9 +1,7 @@
 """How a generator's batches get to the device: loaded in the thread that asks, or gathered where all crops are kept."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +16,8 @@ from w2l.data.batches.generator import (
     plan_generator_batch,
     sounds_of,
 )
-from w2l.data.batches.resident import KeptCrops, is_kept, vary
+from w2l.data.batches.loaders import Loader, OwnLoader, sent, share_of, tensor_of
+from w2l.data.batches.resident import KeptCrops, Resident, is_kept, vary
 from w2l.data.batches.tracks import Tracks
 
 TENSORS = ("target", "reference", "mels", "expert_mels", "own", "silent")
@@ -38,45 +37,30 @@ class GeneratorTensors:
     clips: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """Number of windows."""
+        """Return the number of windows."""
         return len(self.target)
 
     def parts(self, count: int) -> list["GeneratorTensors"]:
-        """The windows in `count` parts, as equal as may be; fewer where there are fewer windows."""
-        edges = [len(self) * part // count for part in range(count + 1)]
+        """Return the windows in `count` parts, as equal as may be; fewer where there are fewer windows."""
+        shares = [share_of(len(self), part, count) for part in range(count)]
         names = [each.name for each in fields(self)]
-        pieces = ({name: getattr(self, name)[a:b] for name in names} for a, b in itertools.pairwise(edges) if b > a)
+        pieces = ({name: getattr(self, name)[s.start : s.stop] for name in names} for s in shares if s)
         return [replace(self, **piece) for piece in pieces]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name."""
+        """Return the tensors by name."""
         return {name: getattr(self, name) for name in TENSORS}
 
     def to(self, device: torch.device) -> "GeneratorTensors":
-        """The batch on `device`; to a GPU through pinned memory."""
-        found = self.tensors()
-        if device.type == "cuda":
-            found = {name: tensor if tensor.is_cuda else tensor.pin_memory() for name, tensor in found.items()}
-        return _from({name: tensor.to(device, non_blocking=True) for name, tensor in found.items()}, self.clips)
+        """Return the batch on `device`."""
+        target, reference, mels, expert_mels, own, silent = sent(self.tensors().values(), device)
+        return GeneratorTensors(target, reference, mels, expert_mels, own, silent, self.clips)
 
 
-def as_tensors(batch: GeneratorBatch) -> GeneratorTensors:
-    """The arrays of a loaded batch as tensors, without a copy where they are contiguous."""
-    arrays = {name: np.ascontiguousarray(getattr(batch, name)) for name in TENSORS}
-    return _from({name: torch.from_numpy(array) for name, array in arrays.items()}, batch.clips)
-
-
-def _from(tensors: dict[str, Tensor], clips: tuple[str, ...]) -> GeneratorTensors:
-    target, reference, mels, expert_mels, own, silent = (tensors[name] for name in TENSORS)
-    return GeneratorTensors(target, reference, mels, expert_mels, own, silent, clips)
-
-
-class GeneratorLoader(Protocol):
-    """Where a generator's batches come from."""
-
-    def batch(self, step: int) -> GeneratorTensors:
-        """The batch of `step`, on the device; may be called from another thread, one call at a time."""
-        ...
+def generator_tensors(batch: GeneratorBatch) -> GeneratorTensors:
+    """Return the arrays of a loaded batch as tensors, without a copy where they are contiguous."""
+    target, reference, mels, expert_mels, own, silent = (tensor_of(getattr(batch, name)) for name in TENSORS)
+    return GeneratorTensors(target, reference, mels, expert_mels, own, silent, batch.clips)
 
 
 @dataclass(frozen=True)
@@ -91,30 +75,23 @@ class GeneratorDrawing:
     n_ranks: int = 1
 
     def plan(self, tracks: Tracks, step: int) -> list[Draw]:
-        """This process's windows of the joint batch `step`."""
+        """Draw this process's windows of the joint batch `step`."""
         plan = plan_generator_batch(tracks, self.sampling, self.seed, step, self.spans)
-        return plan[len(plan) * self.rank // self.n_ranks : len(plan) * (self.rank + 1) // self.n_ranks]
+        return [plan[window] for window in share_of(len(plan), self.rank, self.n_ranks)]
+
+    def load(self, tracks: Tracks, step: int) -> GeneratorTensors:
+        """Return this process's windows of the joint batch `step`."""
+        return generator_tensors(load_generator_batch(tracks, self.plan(tracks, step)))
 
 
 def choose_generator_loader(
-    tracks: Tracks, drawing: GeneratorDrawing, device: torch.device, resident: str
-) -> GeneratorLoader:
-    """Keeps all crops on the device where `resident` is "always", or "auto" and they fit a GPU's free memory."""
+    tracks: Tracks, drawing: GeneratorDrawing, device: torch.device, resident: Resident
+) -> Loader[GeneratorTensors]:
+    """Keep all crops on the device where `resident` is "always", or "auto" and they fit a GPU's free memory."""
     size = int(tracks.lengths.sum() * np.prod(tracks.frames(0).shape[1:]))
     if is_kept(size, device, resident):
         return ResidentGeneratorLoader(tracks, drawing, device)
-    return OwnGeneratorLoader(tracks, drawing, device)
-
-
-class OwnGeneratorLoader:
-    """Loads in the thread that asks."""
-
-    def __init__(self, tracks: Tracks, drawing: GeneratorDrawing, device: torch.device) -> None:
-        self.tracks, self.drawing, self.device = tracks, drawing, device
-
-    def batch(self, step: int) -> GeneratorTensors:
-        """See `GeneratorLoader`."""
-        return as_tensors(load_generator_batch(self.tracks, self.drawing.plan(self.tracks, step))).to(self.device)
+    return OwnLoader(tracks, drawing, device)
 
 
 class ResidentGeneratorLoader:
@@ -129,7 +106,7 @@ class ResidentGeneratorLoader:
         self.crops = KeptCrops(tracks, tracks.lengths, 0, device)
 
     def batch(self, step: int) -> GeneratorTensors:
-        """See `GeneratorLoader`."""
+        """Return the batch of `step`."""
         plan = self.drawing.plan(self.tracks, step)
         target, reference = self._faces(plan)
         heard = torch.from_numpy(np.stack([sounds_of(self.tracks, draw) for draw in plan]))
@@ -138,8 +115,11 @@ class ResidentGeneratorLoader:
         sounds = GeneratorTensors(target, reference, heard[:, :-1], heard[:, -1], own, silent, clips)
         return sounds.to(self.device)
 
+    def close(self) -> None:
+        """Do nothing: nothing was started."""
+
     def _faces(self, plan: Sequence[Draw]) -> tuple[Tensor, Tensor]:
-        """(windows, frames, rows, width, 3), and (windows, frames, rows, width, 3 * references)."""
+        """Return targets and references: (windows, frames, rows, width, 3) and (..., 3 * references)."""
         n_frames, n_references = self.tracks.n_frames, len(plan[0].references)
         still = all(len(set(places)) == 1 for draw in plan for places in draw.references)  # then one of each suffices
         shown = 1 if still else n_frames

@@ -1,9 +1,8 @@
-"""How batches get to the device: loaded by this process, by worker processes, or gathered where all crops are kept."""
+"""Where batches come from, whatever is trained: this process or worker processes, and which part a process has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,103 +11,65 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from w2l.core.errors import TrainingError, W2LError
-from w2l.data.batches.expert import ExpertBatch, Sampling, expert_batch
 from w2l.data.batches.tracks import Tracks
 
 WORKER_PATIENCE_S = 300.0
-"""How long a batch of a worker process is waited for, in seconds."""
+"""Time to wait for a batch of a worker process, in seconds."""
 AHEAD = 2
 """Batches that each worker has ready."""
+B = TypeVar("B", bound="Sendable")
+B_co = TypeVar("B_co", covariant=True)
 
 
-@dataclass(frozen=True)
-class WindowBatch:
-    """A process's windows of a joint batch, as tensors."""
+class Sendable(Protocol):
+    """A batch of tensors."""
 
-    faces: Tensor
-    """(windows, frames, rows, width, 3) uint8: of this process alone."""
-    sounds: Tensor
-    """(windows, bands, columns): of this process alone."""
-    first: int
-    """Place of the first of them in the joint batch."""
-    partner: Tensor
-    """(joint windows,): for each window another one of the same clip, off sync."""
-    in_sync: Tensor
-    """(joint windows,): the paper's coin."""
-    silent: Tensor
-    """(joint windows,)"""
-
-    def __len__(self) -> int:
-        """Windows of the joint batch."""
-        return len(self.partner)
-
-    def to(self, device: torch.device) -> "WindowBatch":
-        """The batch on `device`; to a GPU through pinned memory."""
-        tensors: tuple[Tensor, ...] = (self.faces, self.sounds, self.partner, self.in_sync, self.silent)
-        if device.type == "cuda":
-            tensors = tuple(tensor if tensor.is_cuda else tensor.pin_memory() for tensor in tensors)
-        faces, sounds, partner, in_sync, silent = (tensor.to(device, non_blocking=True) for tensor in tensors)
-        return WindowBatch(faces, sounds, self.first, partner, in_sync, silent)
+    def to(self: B, device: torch.device, /) -> B:
+        """Return the batch on `device`."""
+        ...
 
 
-def as_tensors(batch: ExpertBatch) -> WindowBatch:
-    """The arrays of a loaded batch as tensors."""
-    return WindowBatch(
-        _tensor(batch.faces), _tensor(batch.sounds), int(batch.own[0]), _tensor(batch.partner),
-        _tensor(batch.in_sync), _tensor(batch.silent),
-    )  # fmt: skip
-
-
-def _tensor(array: NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
-
-
-class Loader(Protocol):
-    """Where batches come from."""
-
-    def batch(self, step: int) -> WindowBatch:
-        """The batch of `step`, on the device; may be called from another thread, one call at a time."""
-
-    def close(self) -> None:
-        """Ends what was started for it."""
-
-
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(Protocol[B_co]):
     """Which batches: how they are drawn, and which share of them this process trains on."""
 
-    sampling: Sampling
-    seed: int
-    rank: int = 0
-    n_ranks: int = 1
-
-    def load(self, tracks: Tracks, step: int) -> WindowBatch:
-        """The batch of `step`."""
-        return as_tensors(expert_batch(tracks, self.sampling, self.seed, step, self.rank, self.n_ranks))
+    def load(self, tracks: Tracks, step: int) -> B_co:
+        """Return this process's part of batch `step`, on the CPU."""
+        ...
 
 
-class OwnLoader:
-    """Loads in the thread that asks."""
+class Loader(Protocol[B_co]):
+    """Where batches come from."""
 
-    def __init__(self, tracks: Tracks, drawing: Drawing, device: torch.device) -> None:
+    def batch(self, step: int) -> B_co:
+        """Return the batch of `step`, on the device; may be called from another thread, one call at a time."""
+        ...
+
+    def close(self) -> None:
+        """Stop what was started for it."""
+
+
+class OwnLoader(Generic[B]):
+    """Batches loaded in the thread that asks."""
+
+    def __init__(self, tracks: Tracks, drawing: Drawing[B], device: torch.device) -> None:
         self.tracks, self.drawing, self.device = tracks, drawing, device
 
-    def batch(self, step: int) -> WindowBatch:
-        """See `Loader`."""
+    def batch(self, step: int) -> B:
+        """Return the batch of `step`."""
         return self.drawing.load(self.tracks, step).to(self.device)
 
     def close(self) -> None:
-        """See `Loader`."""
+        """Do nothing: nothing was started."""
 
 
-class WorkerLoader:
-    """Loads in `n_workers` processes, each of which opens the tracks anew; batches come in the order of their steps.
+class WorkerLoader(Generic[B]):
+    """Batches loaded by `n_workers` processes, each of which opens the tracks itself, in the order of their steps.
 
     A worker that dies or does not answer for `patience_s` ends in a TrainingError.
     """
 
     def __init__(
-        self, reopen: Callable[[], Tracks], drawing: Drawing, device: torch.device, n_workers: int,
+        self, reopen: Callable[[], Tracks], drawing: Drawing[B], device: torch.device, n_workers: int,
         patience_s: float = WORKER_PATIENCE_S,
     ) -> None:  # fmt: skip
         self.device, self.n_workers, self.patience_s = device, n_workers, patience_s
@@ -116,8 +77,8 @@ class WorkerLoader:
         self.next_step = -1
         self.batches: Iterator[Any] = iter(())
 
-    def batch(self, step: int) -> WindowBatch:
-        """See `Loader`; steps other than the next one start the workers anew."""
+    def batch(self, step: int) -> B:
+        """Return the batch of `step`; steps other than the next one restart the workers."""
         if step != self.next_step:
             self.close()
             loader = DataLoader(
@@ -136,11 +97,11 @@ class WorkerLoader:
         if isinstance(found, W2LError):
             raise found
         self.next_step = step + 1
-        batch: WindowBatch = found.to(self.device)
+        batch: B = found.to(self.device)
         return batch
 
     def close(self) -> None:
-        """See `Loader`."""
+        """Stop the workers."""
         with suppress(RuntimeError):  # PyTorch says once more, at any moment, that a worker was killed
             stop = getattr(self.batches, "_shutdown_workers", None)
             if stop:
@@ -149,13 +110,13 @@ class WorkerLoader:
 
 
 class _Steps(Dataset[Any]):
-    """Step -> batch, in a worker process; an error that the user must see comes as a value."""
+    """Step -> batch, in a worker process; an error that the user must see is returned as a value."""
 
-    def __init__(self, reopen: Callable[[], Tracks], drawing: Drawing) -> None:
+    def __init__(self, reopen: Callable[[], Tracks], drawing: Drawing[Any]) -> None:
         self.reopen, self.drawing = reopen, drawing
         self.tracks: Tracks | None = None
 
-    def __getitem__(self, step: int) -> "WindowBatch | W2LError":
+    def __getitem__(self, step: int) -> Any:
         torch.set_num_threads(1)
         try:
             if self.tracks is None:
@@ -180,3 +141,20 @@ class _Onwards:
 
 def _as_is(item: Any) -> Any:
     return item
+
+
+def share_of(count: int, rank: int, n_ranks: int) -> range:
+    """Return which of `count` things process `rank` of `n_ranks` has: neighbours, in parts as equal as may be."""
+    return range(count * rank // n_ranks, count * (rank + 1) // n_ranks)
+
+
+def tensor_of(array: NDArray[np.generic]) -> Tensor:
+    """Return the array as a tensor, without a copy where it is contiguous."""
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def sent(tensors: Iterable[Tensor], device: torch.device) -> list[Tensor]:
+    """Return the tensors on `device`; they go to a GPU through pinned memory."""
+    if device.type == "cuda":
+        tensors = [tensor if tensor.is_cuda else tensor.pin_memory() for tensor in tensors]
+    return [tensor.to(device, non_blocking=True) for tensor in tensors]

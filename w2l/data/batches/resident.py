@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,63 +12,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from w2l.core.device import free_memory
-from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, widened
-from w2l.data.batches.augment_sound import augment_mels
-from w2l.data.batches.expert import ExpertPlan, plan_expert_batch
-from w2l.data.batches.loaders import Drawing, Loader, OwnLoader, WindowBatch, WorkerLoader
+from w2l.data.batches.augment import Look, augment_frames, widened
 from w2l.data.batches.tracks import Tracks
 
 logger = logging.getLogger(__name__)
+Resident = Literal["auto", "always", "never"]
+"""Whether all crops are kept on the device; `auto`: where they fit a GPU's free memory."""
 SHARE = 0.6
 """Of a GPU's free memory that crops may take; the rest is for the network and its batches."""
 RAMP: NDArray[np.uint8] = np.tile(np.arange(256, dtype=np.uint8)[None, :, None, None], (1, 1, 1, 3))
 """A picture with every value once: what a look makes of it is its table."""
 
 
-def choose_loader(
-    tracks: Tracks, reopen: Callable[[], Tracks], drawing: Drawing, device: torch.device, n_workers: int, resident: str
-) -> Loader:
-    """Where batches come from.
-
-    `resident` "always", or "auto" where the crops fit a GPU's free memory: the device; else `n_workers` processes that
-    `reopen` the tracks, or with 0 this one.
-    """
-    if is_kept(crop_bytes(tracks, drawing.sampling.augment), device, resident):
-        return ResidentLoader(tracks, drawing, device)
-    if n_workers:
-        return WorkerLoader(reopen, drawing, device, n_workers)
-    return OwnLoader(tracks, drawing, device)
-
-
-def is_kept(n_bytes: int, device: torch.device, resident: str) -> bool:
-    """Whether crops of `n_bytes` are to be kept on the device: `resident` "always", or "auto" where they fit a GPU."""
+def is_kept(n_bytes: int, device: torch.device, resident: Resident) -> bool:
+    """Return whether to keep crops of `n_bytes` on the device: `resident` "always", or "auto" where they fit a GPU."""
     kept = resident == "always" or (resident == "auto" and n_bytes <= SHARE * free_memory(device))
     if kept:
         logger.info("all crops, %.1f GB, are kept on %s", n_bytes / 1e9, device)
     return kept
 
 
-def crop_bytes(tracks: Tracks, augment: AugmentSettings) -> int:
-    """Bytes of all crops of `tracks`, as far as they are seen."""
-    _, height, width, channels = tracks.frames(0).shape
-    return int(_n_frames(tracks).sum()) * (height - _cut(tracks, augment)) * width * channels
-
-
-def _n_frames(tracks: Tracks) -> NDArray[np.int64]:
-    """(tracks,): frames that belong to a window."""
-    return np.asarray(tracks.counts + tracks.n_frames - 1)
-
-
-def _cut(tracks: Tracks, augment: AugmentSettings) -> int:
-    """First row that is kept: of crops that move, rows above those that are seen may come in."""
-    return 0 if augment.moves else tracks.first_row
-
-
 class KeptCrops:
     """The crops of all tracks in one tensor on the device."""
 
     def __init__(self, tracks: Tracks, counts: NDArray[np.int64], cut: int, device: torch.device) -> None:
-        """Takes the first `counts` (tracks,) frames of each track, from row `cut` on."""
+        """Take the first `counts` (tracks,) frames of each track, from row `cut` on."""
         self.base = np.concatenate([[0], np.cumsum(counts)])
         """(tracks + 1,): where the frames of each track begin."""
         _, height, width, channels = tracks.frames(0).shape
@@ -79,54 +47,12 @@ class KeptCrops:
             self.frames[self.base[track] : self.base[track + 1]] = torch.from_numpy(crops).to(device)
 
     def gather(self, tracks: NDArray[np.integer[Any]], frames: NDArray[np.integer[Any]]) -> Tensor:
-        """For each of `tracks` (n,) its `frames` (n, frames): (n, frames, rows, width, 3)."""
+        """Return for each of `tracks` (n,) its `frames` (n, frames): (n, frames, rows, width, 3)."""
         return self.frames[torch.from_numpy(self.base[tracks, None] + frames).to(self.frames.device)]
 
 
-class ResidentLoader:
-    """Batches of the same windows, looks and sounds as loaded ones, from crops that are all on the device.
-
-    Sounds, which are small, are made as for loaded batches; faces differ from those by the rounding of their grey
-    levels, and where they are moved by that of the bilinear weights.
-    """
-
-    def __init__(self, tracks: Tracks, drawing: Drawing, device: torch.device) -> None:
-        self.tracks, self.drawing, self.device = tracks, drawing, device
-        self.cut = _cut(tracks, drawing.sampling.augment)
-        self.crops = KeptCrops(tracks, _n_frames(tracks), self.cut, device)
-
-    def batch(self, step: int) -> WindowBatch:
-        """See `Loader`."""
-        drawing = self.drawing
-        plan = plan_expert_batch(self.tracks, drawing.sampling, drawing.seed, step)
-        clips = plan.clips_of(drawing.rank, drawing.n_ranks)
-        facts = (torch.from_numpy(each).to(self.device) for each in (plan.partner, plan.in_sync, plan.silent))
-        partner, in_sync, silent = facts
-        first = clips.start * plan.start.shape[1]
-        return WindowBatch(self._faces(plan, clips), self._sounds(plan, clips), first, partner, in_sync, silent)
-
-    def close(self) -> None:
-        """See `Loader`."""
-
-    def _sounds(self, plan: ExpertPlan, clips: range) -> Tensor:
-        parts = []
-        for clip in clips:
-            track = int(plan.track[clip])
-            heard = np.stack([self.tracks.heard(track, int(start)) for start in plan.start[clip]])
-            parts.append(heard if self.tracks.for_judge else augment_mels(heard, plan.sounds[clip]))
-        return torch.from_numpy(np.concatenate(parts)).to(self.device)
-
-    def _faces(self, plan: ExpertPlan, clips: range) -> Tensor:
-        """(windows, frames, rows, width, 3)"""
-        own = slice(clips.start, clips.stop)
-        places = plan.start[own, :, None] + np.arange(self.tracks.n_frames)  # (clips, windows, frames)
-        by_clip = self.crops.gather(plan.track[own], places.reshape(len(clips), -1))
-        varied = vary(by_clip, plan.looks[own], self.tracks.first_row - self.cut)
-        return varied.reshape(-1, self.tracks.n_frames, *varied.shape[2:])
-
-
 def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:
-    """`augment_frames` for many clips at once: uint8 (clips, frames, rows, width, 3), a look each."""
+    """Do what `augment_frames` does for many clips together: uint8 (clips, frames, rows, width, 3), a look each."""
     device = frames.device
     if any(look.paint is not None for look in looks):
         paint = torch.from_numpy(np.stack([look.painted(*frames.shape[2:4]) for look in looks])).to(device)

@@ -13,8 +13,7 @@ from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose
 from w2l.core.errors import ConfigError, TrainingError
-from w2l.data.batches.loaders import Drawing
-from w2l.data.batches.resident import choose_loader
+from w2l.data.batches.expert_loaders import ExpertDrawing, choose_expert_loader
 from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
 from w2l.features.crop import CropSpec
 from w2l.training.expert.data_check import Finding, check_data
@@ -123,9 +122,9 @@ def check_expert(settings: ExpertSettings, data: ExpertData, device: torch.devic
 
 
 def _task(settings: ExpertSettings, data: ExpertData, device: torch.device, ranks: Ranks) -> ExpertTask:
-    drawing = Drawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
+    drawing = ExpertDrawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
     reopen = functools.partial(_train_tracks, data.cache, data.crop, settings.n_frames)
-    loader = choose_loader(data.train, reopen, drawing, device, settings.workers, settings.resident)
+    loader = choose_expert_loader(data.train, reopen, drawing, device, settings.workers, settings.resident)
     joint = settings.n_clips * settings.per_clip
     facts = RunFacts(settings.objective, settings.lr, joint, settings.gap)
     plateau = Plateau(settings.watchdog, facts, functools.partial(data.check, settings), settings.warm_up)

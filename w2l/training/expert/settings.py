@@ -7,7 +7,7 @@ from w2l.core import config
 from w2l.core.errors import ConfigError
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings
-from w2l.data.batches.expert import Sampling
+from w2l.data.batches.expert import ExpertSampling
 from w2l.training.expert.plateau import PlateauSettings
 from w2l.training.loop import LoopSettings
 from w2l.training.losses import ObjectiveName
@@ -44,19 +44,19 @@ class ExpertSettings:
     loss: Literal["auto", "contrastive", "bce", "sigmoid"] = "auto"
     """In-batch contrastive, the paper's cross entropy of the cosine (`bce`), or pairwise `sigmoid`; `auto`: sigmoid for
     an expert, contrastive for a judge."""
-    n_clips: int = Sampling.n_clips
+    n_clips: int = ExpertSampling.n_clips
     """Clips in a batch."""
-    per_clip: int = Sampling.per_clip
+    per_clip: int = ExpertSampling.per_clip
     """Windows of each clip in a batch."""
-    gap: int = Sampling.gap
+    gap: int = ExpertSampling.gap
     """Least distance, in frames, between windows of one clip: off-sync pairs are so far apart."""
-    gap_from: int = Sampling.gap_from
+    gap_from: int = ExpertSampling.gap_from
     """The gap at the first step, from which it falls to `gap`: easy negatives first; 0: `gap` from the start."""
-    curriculum_steps: int = Sampling.curriculum_steps
+    curriculum_steps: int = ExpertSampling.curriculum_steps
     """Steps over which the gap falls."""
-    max_silent: float = Sampling.max_silent
+    max_silent: float = ExpertSampling.max_silent
     """Largest share of silent windows in a clip's draw, where the clip has enough others; 1 takes what comes."""
-    spread: bool = Sampling.spread
+    spread: bool = ExpertSampling.spread
     """Draw speakers first, each as often as any other, then one of their clips; otherwise clips, all alike."""
     accumulate: int = 1
     """Parts in which a batch goes through the network, for less memory; the loss still sees all of it."""
@@ -126,9 +126,9 @@ class ExpertSettings:
         return self.loss
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> ExpertSampling:
         """How batches are drawn."""
-        return Sampling(
+        return ExpertSampling(
             self.n_clips, self.per_clip, self.gap, self.gap_from, self.curriculum_steps, self.max_silent, self.spread,
             self.augment,
         )  # fmt: skip

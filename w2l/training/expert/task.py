@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from w2l.core.errors import ConfigError
-from w2l.data.batches.loaders import Drawing, Loader, OwnLoader, WindowBatch
+from w2l.data.batches.expert_loaders import ExpertDrawing, ExpertTensors
+from w2l.data.batches.loaders import Loader, OwnLoader
 from w2l.data.batches.tracks import Tracks
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Kind, ModelCard, dimensions_of
@@ -38,15 +39,16 @@ class ExpertTask:
 
     def __init__(
         self, settings: ExpertSettings, train: Tracks, val: Tracks, crop: CropSpec, device: torch.device,
-        data: str = "", ranks: Ranks = ALONE, loader: Loader | None = None, plateau: Plateau | None = None,
+        data: str = "", ranks: Ranks = ALONE, loader: Loader[ExpertTensors] | None = None,
+        plateau: Plateau | None = None,
     ) -> None:  # fmt: skip
         """`loader` gives the batches, else they are loaded from `train`; `plateau` ends a run that learns nothing."""
         torch.manual_seed(settings.seed)
         self.settings, self.val, self.crop, self.device, self.data, self.ranks = (
             settings, val, crop, device, data, ranks,
         )  # fmt: skip
-        drawing = Drawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
-        self.loader: Loader = loader or OwnLoader(train, drawing, device)
+        drawing = ExpertDrawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
+        self.loader: Loader[ExpertTensors] = loader or OwnLoader(train, drawing, device)
         is_expert = settings.arch == "expert"
         self.plateau = plateau
         self.objective = make_objective(settings.objective, COSINE_SCALE if is_expert else DISTANCE_SCALE).to(device)
@@ -74,11 +76,11 @@ class ExpertTask:
         fused = self.device.type in ("cpu", "cuda")
         return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
 
-    def batch(self, step: int) -> WindowBatch:
+    def batch(self, step: int) -> ExpertTensors:
         """The batch of `step`, on the device."""
         return self.loader.batch(step)
 
-    def step(self, step: int, batch: WindowBatch) -> dict[str, float]:
+    def step(self, step: int, batch: ExpertTensors) -> dict[str, float]:
         """One update of the network and of what the objective learns."""
         network, optimiser = self.networks["network"], self.optimisers["network"]
         optimiser.zero_grad(set_to_none=True)
@@ -99,7 +101,7 @@ class ExpertTask:
             self.plateau.push(step, found["pair"])
         return found
 
-    def _backward(self, batch: WindowBatch) -> dict[str, Tensor]:
+    def _backward(self, batch: ExpertTensors) -> dict[str, Tensor]:
         """The terms of the joint batch, and the gradient of the loss in the network's parameters.
 
         The embeddings come from all processes and, with `accumulate`, from a first pass without gradient; the loss of

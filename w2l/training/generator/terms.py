@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from w2l.data.batches.generator import GeneratorBatch
-from w2l.data.batches.generator_loaders import GeneratorTensors, as_tensors
+from w2l.data.batches.generator_loaders import GeneratorTensors, generator_tensors
 from w2l.models.lip_reader import load_lips
 from w2l.models.tensors import Precision, cast, channels_last
 from w2l.nets.blocks import lower_half, stack_frames
@@ -135,5 +135,5 @@ class Terms:
 
 def on_device(batch: GeneratorBatch | GeneratorTensors, device: torch.device) -> dict[str, Tensor]:
     """The arrays of a batch as tensors there, by name."""
-    tensors = batch if isinstance(batch, GeneratorTensors) else as_tensors(batch)
+    tensors = batch if isinstance(batch, GeneratorTensors) else generator_tensors(batch)
     return tensors.to(device).tensors()
