@@ -15,13 +15,15 @@ from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
 from w2l.faces.detectors.base import Detector
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
+from w2l.media.timeline import Extend
 from w2l.models.checkpoint import Model
+from w2l.sync.compose import Blend
 from w2l.sync.estimate import try_out
 from w2l.sync.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.sync.plan import Plan
 from w2l.sync.record import STAGE, Result
 from w2l.sync.run import make, plan_of
-from w2l.sync.settings import Alignment, Blend, Extend, Fit, OnMissing, Silence, SyncSettings
+from w2l.sync.settings import Alignment, Fit, OnMissing, Silence, SyncSettings
 from w2l.sync.tools import Tools, set_up
 
 

@@ -23,8 +23,9 @@ from w2l.core.arrays import Canvas, Floats, Image
 from w2l.core.errors import W2LError
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, footprint
+from w2l.nets.generator import Rows
 from w2l.score.metrics.seam import seam_ratio
-from w2l.sync.compose import Blend, Compositor, Rows
+from w2l.sync.compose import Blend, Compositor
 from w2l.sync.engine import Redrawer
 from w2l.sync.references import references_for
 from w2l.sync.settings import SyncSettings

@@ -111,7 +111,7 @@ def test_short_gaps_are_bridged_and_longer_ones_pass() -> None:
 
 def test_hold_redraws_the_last_place_until_the_face_is_back() -> None:
     scan = scan_of((range(40), BOX), (range(55, 90), (140.0, 100.0, 240.0, 220.0)))
-    faces = follow(scan, 0.0, on_missing="hold")
+    faces = follow(scan, 0.0, hold=True)
     for idx in range(40, 55):
         (face,) = faces.at(idx)
         np.testing.assert_allclose(face.box, BOX)
@@ -121,7 +121,7 @@ def test_hold_redraws_the_last_place_until_the_face_is_back() -> None:
 
 
 def test_hold_does_not_reach_over_a_cut() -> None:
-    faces = follow(scan_of((range(40), BOX), (range(70, N), BOX), cuts=[50]), 0.0, on_missing="hold")
+    faces = follow(scan_of((range(40), BOX), (range(70, N), BOX), cuts=[50]), 0.0, hold=True)
     assert (faces.why[40:70] == NO_FACE).all()
 
 

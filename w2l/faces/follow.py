@@ -13,7 +13,6 @@ from w2l.faces.tracker import Scan, Track, smooth_track
 from w2l.features import boxes as bx
 
 Mask = NDArray[np.bool_]
-OnMissing = Literal["keep", "hold"]
 Smoothing = Literal["gaussian", "published"]
 
 REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN = range(5)
@@ -100,7 +99,7 @@ def follow(
     scan: Scan,
     smooth_s: float,
     choice: Choice | Chosen | None = None,
-    on_missing: OnMissing = "keep",
+    hold: bool = False,
     smoothing: Smoothing = "gaussian",
 ) -> Faces:
     """Where the chosen faces are in every frame, steadied in time.
@@ -115,9 +114,9 @@ def follow(
     choice : Choice or Chosen
         Which faces; by default the one that is visible longest and largest in each shot. A portrait must have been
         looked up before (`choose`). A video without any face gives no row; a choice that fits none is a NoFaceError.
-    on_missing : str
-        What happens while a chosen face cannot be seen surely: `keep` leaves the frame as it is, `hold` redraws it
-        where it was last, until it is back in the same shot.
+    hold : bool
+        Whether a chosen face that cannot be seen surely is redrawn where it was last, until it is back in the same
+        shot; else such frames stay as they are.
     smoothing : str
         `gaussian`, or `published`: boxes as the public tool averages them.
     """
@@ -133,7 +132,7 @@ def follow(
             why[frames[why[frames] == NO_FACE]] = NOT_CHOSEN
     rows = []
     for face in choice.faces:
-        rows.append(_follow_face(scan, choice.tracks, face, smooth_s, on_missing, smoothing, why))
+        rows.append(_follow_face(scan, choice.tracks, face, smooth_s, hold, smoothing, why))
     return _gather(scan, rows, why)
 
 
@@ -189,7 +188,7 @@ def _follow_face(
     tracks: tuple[Track, ...],
     face: tuple[int, ...],
     smooth_s: float,
-    on_missing: OnMissing,
+    hold: bool,
     smoothing: Smoothing,
     why: NDArray[np.int8],
 ) -> _Rows:
@@ -207,7 +206,7 @@ def _follow_face(
         sure[here], because = _sureness(track, scan.fps)
         whys = why[track.start : track.stop]
         whys[:] = np.where(because != REDRAWN, np.where(whys == REDRAWN, whys, because), whys)
-    if on_missing == "hold":
+    if hold:
         held = np.maximum.accumulate(np.where(sure, np.arange(n_frames), -1))
         last = int(np.flatnonzero(sure)[-1]) if sure.any() else -1
         missing = (held >= 0) & ~sure & (np.arange(n_frames) < last)

@@ -15,7 +15,7 @@ from w2l.faces.tracker import Scan, Track, link_tracks
 from w2l.features import boxes as bx
 
 Word = Literal["auto", "largest", "left", "right", "all"]
-Kind = Literal["auto", "largest", "left", "right", "all", "numbers", "place", "portrait"]
+Kind = Word | Literal["numbers", "place", "portrait"]
 
 GRAMMAR = "auto, largest, left, right, all, N, N+M, x,y, x,y@seconds or a picture"
 """What `parse_choice` understands."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Canvas, Floats, Image
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
+from w2l.nets.generator import Rows
 from w2l.sync.blend import LUMA, Array, Fitter, Grain, Memory, multi_band, noise_level
 
-Rows = Literal["full", "lower"]
 Blend = Literal["soft", "laplacian", "hard"]
 
 MASK_POWER = 2.5

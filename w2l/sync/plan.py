@@ -223,7 +223,7 @@ def _look(
         scan,
         spec.smooth_s,
         chosen,
-        "hold" if settings.on_missing == "hold" else "keep",
+        hold=settings.on_missing == "hold",
         smoothing="published" if settings.alignment == "reference" and spec.kind == "box" else "gaussian",
     )
     if not faces.tracks:

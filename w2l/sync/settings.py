@@ -6,14 +6,14 @@ from typing import Any, Literal
 from w2l.core.errors import ConfigError
 from w2l.faces.scan import DetectSettings
 from w2l.media.encoders import Encoding
+from w2l.media.timeline import Extend
 from w2l.models.registry import SHIPPED
 from w2l.models.runtime import Backend
+from w2l.sync.compose import Blend
 
 Alignment = Literal["training", "reference"]
-Blend = Literal["soft", "laplacian", "hard"]
 Silence = Literal["close", "source", "model"]
 Fit = Literal["speech", "video", "shortest"]
-Extend = Literal["bounce", "loop", "hold"]
 OnMissing = Literal["keep", "hold", "fail"]
 
 MIN_BOX = 16

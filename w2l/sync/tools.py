@@ -12,7 +12,8 @@ from w2l.faces.detectors.factory import make_detector
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Model
 from w2l.models.runtime import Runner
-from w2l.sync.compose import Compositor, Rows
+from w2l.nets.generator import Rows
+from w2l.sync.compose import Compositor
 from w2l.sync.detail import check_detail
 from w2l.sync.settings import SyncSettings
 
