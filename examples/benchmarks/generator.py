@@ -1,4 +1,4 @@
-"""Measures the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
+"""Measure the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
 
 import os
 

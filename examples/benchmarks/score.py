@@ -1,4 +1,4 @@
-"""Measures the judge: the published loop, and what `w2l score` does instead."""
+"""Measure the judge: the published loop, and what `w2l score` does instead."""
 
 from collections.abc import Callable
 from functools import partial

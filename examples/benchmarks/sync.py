@@ -1,4 +1,4 @@
-"""Measures the whole `sync` command, each run in a process of its own."""
+"""Measure the whole `sync` command, each run in a process of its own."""
 
 import json
 import subprocess

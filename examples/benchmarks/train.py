@@ -1,4 +1,4 @@
-"""Measures training: the published loop, and what `w2l train` does instead."""
+"""Measure training: the published loop, and what `w2l train` does instead."""
 
 import copy
 import tempfile
