@@ -15,6 +15,10 @@ from w2l.core.locks import claim
 logger = logging.getLogger("w2l.of_a_test")
 
 
+class LibraryError(Exception):
+    """An exception of a library that derives from no other."""
+
+
 def tasks(*names: str, folder: Path | None = None) -> Iterator[Task]:
     """A task for each name; its arguments are the name, after `folder` where there is one."""
     return (Task(name, (name,) if folder is None else (folder, name)) for name in names)
@@ -36,6 +40,11 @@ def broken() -> None:
     raise ZeroDivisionError("in the context")
 
 
+def strange() -> None:
+    """A context that a library refuses in its own way."""
+    raise LibraryError("in the context")
+
+
 def kill_oneself(*_: object) -> None:
     """Ends the process as the system does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -52,6 +61,8 @@ def fail(_: object, text: str) -> int:
         raise OSError(28, "No space left on device")
     if text == "bug":
         raise ZeroDivisionError("a mistake\nof ours")
+    if text == "strange":
+        raise LibraryError("of a library")
     if text == "killed":
         kill_oneself()
     return len(text)

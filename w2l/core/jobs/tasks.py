@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-import cv2
-
 from w2l.core.errors import W2LError
 
 logger = logging.getLogger(__name__)
@@ -19,11 +17,6 @@ BUSY_S = 1.0
 """Seconds until a task that was busy is tried again."""
 TRIES = 2
 """How often a task is begun whose process dies."""
-MISTAKES = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError,
-    RuntimeError, TypeError, ValueError, cv2.error,
-)  # fmt: skip
-"""What a mistake of ours, or of a library, raises: one of them must not end a batch of ten thousand."""
 
 
 class Busy(Exception):
@@ -58,7 +51,8 @@ class Done(Generic[R]):
 def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
     """Does one task: its result or its error; None when it is busy.
 
-    Errors of the input and `MISTAKES` are outcomes; KeyboardInterrupt and SystemExit are not.
+    Every exception is an outcome, so that one task does not end a batch of ten thousand; KeyboardInterrupt and
+    SystemExit are not.
     """
     try:
         return Done(task, work(context, *task.arguments))
@@ -68,7 +62,7 @@ def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
         return Done(task, error=_one_line(str(error)))
     except OSError as error:
         return Done(task, error=f"{error.filename or task.name}: {error.strerror or error}")
-    except MISTAKES as error:
+    except Exception as error:  # noqa: BLE001  the boundary of a batch: a mistake of ours ends its own task alone
         line = _one_line(f"{task.name}: {type(error).__name__}: {error} (a mistake in w2l; its traceback is above)")
         return Done(task, error=line, trace=traceback.format_exc())
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2l.core.errors import W2LError
-from w2l.core.jobs.tasks import MISTAKES
 
 LOGGERS = ("", "w2l", "stages")
 """The loggers whose levels a worker takes over from its parent."""
@@ -58,7 +57,7 @@ def made(set_up: Callable[[], Any]) -> tuple[Any, Exception | None]:
         context = set_up()
     except (W2LError, OSError) as error:
         return None, error
-    except MISTAKES:
+    except Exception:  # noqa: BLE001  the parent must learn of it, whatever it is
         return None, RuntimeError(f"a worker cannot be set up:\n{traceback.format_exc()}")
     compute_in_one_thread()
     return context, None
