@@ -1,0 +1,53 @@
+"""What is imported is declared in pyproject.toml, and what is declared is imported, or there is a reason why not."""
+
+import re
+import sys
+from pathlib import Path
+
+from tests.test_layers import IMPORTS
+
+ROOT = Path(__file__).resolve().parents[1]
+IMPORTED_AS = {"opencv-python": "cv2", "protobuf": "google", "pyyaml": "yaml"}
+"""Distribution -> its import name, where the two differ."""
+NOT_IMPORTED = {
+    "insightface": "its detectors and face points are run by onnxruntime; the tests compare them with its model_zoo",
+    "librosa": "the mel filters are our own, and the tests compare them bit for bit",
+    "lz4": "joblib reads the weight files of mtcnn with it",
+    "mtcnn": "only the weight files in its wheel are read",
+    "soundfile": "nothing reads or writes sound with it yet; the plan has WAV and FLAC go through it",
+}
+"""Declared, and not imported by w2l or stages: why."""
+
+
+def requirements(extra: str = "") -> list[str]:
+    """Return the lines of the dependencies, or those of an extra."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")  # Python 3.10 has no tomllib
+    found = re.search(rf"^{extra or 'dependencies'} = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)
+    assert found
+    return re.findall(r'"(.+?)"', found[1])
+
+
+def declared(extra: str = "") -> set[str]:
+    """Return the import names of the dependencies, or those of an extra."""
+    names = [re.split("[^A-Za-z0-9._-]", line)[0] for line in requirements(extra)]
+    return {IMPORTED_AS.get(name, name) for name in names}
+
+
+def imported() -> set[str]:
+    """Return the top-level names of all packages of others that are imported."""
+    names = {other.partition(".")[0] for found in IMPORTS.values() for other in found}
+    return names - set(sys.stdlib_module_names) - {"w2l", "stages"}
+
+
+def test_every_import_is_declared() -> None:
+    assert {"torch", "numpy", "cv2"} <= imported()
+    assert imported() <= declared() | declared("ray")
+
+
+def test_every_dependency_is_imported_or_has_a_reason() -> None:
+    assert {"torch", "numpy", "cv2"} <= declared()
+    assert declared() - imported() == NOT_IMPORTED.keys()
+
+
+def test_every_dependency_has_a_floor() -> None:
+    assert [line for line in requirements() if ">=" not in line] == []
