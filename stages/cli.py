@@ -21,6 +21,8 @@ COMMANDS = {
     "weights": ("stages.weights:command", "List models by name, import public ones, fetch face detectors."),
 }
 """Name -> where the command is, and its line in ``w2l --help``."""
+SECTIONS = (*COMMANDS, "study")
+"""Sections that a file of settings may hold: one per command, and one for the studies that `score --study` builds."""
 
 
 class Commands(click.Group):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from stages.cli import SECTIONS
 from w2l.core import config
 from w2l.core.log import set_up
 
@@ -41,7 +42,7 @@ class Common:
         """
         named = {key.replace("__", "."): value for key, value in given.items()}
         chosen = [f"{key}={json.dumps(value, default=str)}" for key, value in named.items() if value is not None]
-        return config.load(kind, stage, self.config, [*self.assignments, *chosen])
+        return config.load(kind, stage, self.config, [*self.assignments, *chosen], SECTIONS)
 
     def show(self, result: Any, text: str) -> None:
         """Prints a result on stdout: `text`, or with --json the `result`."""

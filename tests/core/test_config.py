@@ -40,7 +40,7 @@ class Settings:
 
 
 def load(*assignments: str, path: Path | None = None) -> Settings:
-    return config.load(Settings, "train", path, assignments)
+    return config.load(Settings, "train", path, assignments, ("train", "score", "sync"))
 
 
 def test_defaults_then_file_then_assignments(tmp_path: Path) -> None:

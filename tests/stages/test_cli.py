@@ -59,6 +59,18 @@ def test_help_lists_every_command_and_each_has_one_of_its_own(run: Run) -> None:
             assert option in text
 
 
+def test_a_file_may_hold_a_section_for_every_command_and_for_studies(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text("".join(f"{name}: {{}}\n" for name in cli.COMMANDS) + "study: {seed: 3}\n")
+    assert run("weights", "--config", file)[0] == 0
+    file.write_text("study: {seed: 3}\nweights: {timeout_s: -1}\n")
+    assert run("weights", "--config", file)[0::2] == (2, "error: timeout_s -1.0 must be positive\n")
+    file.write_text("weight: {timeout_s: 1}\n")
+    assert run("weights", "--config", file)[0::2] == (
+        2, f"error: unknown section 'weight' in {file}; did you mean weights?\n",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     (("nosuch",), "No such command 'nosuch'. See w2l --help."),
     (("--nosuch",), "No such option"),

@@ -412,7 +412,9 @@ def test_a_study_is_built_and_summed_up(tmp_path: Path, media: Path) -> None:
     for name in ("ours", "theirs"):
         (tmp_path / name).mkdir()
         shutil.copy(media / "a.mp4", tmp_path / name / "a.mp4")
-    arguments = ["--study", tmp_path / "study", tmp_path / "ours", tmp_path / "theirs"]
+    (tmp_path / "study.yaml").write_text("study: {seed: 3}\nscore: {seed: 4}\n")
+    systems = [tmp_path / "ours", tmp_path / "theirs"]
+    arguments = ["--study", tmp_path / "study", *systems, "--config", tmp_path / "study.yaml"]
     shown = CliRunner().invoke(command, [str(argument) for argument in arguments])
     assert shown.exit_code == 0, shown.output
     assert (tmp_path / "study" / "for-raters" / "study.html").is_file()

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -15,12 +15,23 @@ from w2l.core.errors import ConfigError
 T = TypeVar("T")
 
 
-def load(kind: type[T], stage: str, path: Path | None = None, assignments: Iterable[str] = ()) -> T:
-    """The settings `kind` of `stage` from its defaults, the file at `path` and assignments ``key=value``.
+def load(
+    kind: type[T],
+    stage: str,
+    path: Path | None = None,
+    assignments: Iterable[str] = (),
+    sections: Collection[str] | None = None,
+) -> T:
+    """Return the settings `kind` of `stage` from its defaults, the file at `path` and assignments ``key=value``.
 
-    A file holds one section a stage (``train: {lr: 1e-4}``), so that one file can serve all stages; sections of other
-    stages are left alone. In an assignment the stage's own name may stand before the key or not
+    A file holds one section per stage (``train: {lr: 1e-4}``), so that one file can serve all stages; sections of
+    other stages are left alone. In an assignment the stage's own name may stand before the key or not
     (``train.lr=1e-4``, ``lr=1e-4``).
+
+    Parameters
+    ----------
+    sections
+        Names of all sections that a file may hold; None: any.
 
     Raises
     ------
@@ -29,7 +40,7 @@ def load(kind: type[T], stage: str, path: Path | None = None, assignments: Itera
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _section(path, stage)
+        values = _section(path, stage, sections)
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator:
@@ -90,7 +101,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-def _section(path: Path, stage: str) -> dict[str, Any]:
+def _section(path: Path, stage: str, sections: Collection[str] | None) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -102,10 +113,9 @@ def _section(path: Path, stage: str) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"settings file {path} must hold sections named after stages, such as '{stage}:'")
-    stages = {"preprocess", "detect", "audit", "train-expert", "train", "sync", "score"}
     for name in content:
-        if name not in stages:
-            raise ConfigError(f"unknown section {name!r} in {path}; {_suggestion(str(name), stages)}")
+        if sections is not None and name not in sections:
+            raise ConfigError(f"unknown section {name!r} in {path}; {_suggestion(str(name), sections)}")
     section = content.get(stage) or {}
     if not isinstance(section, dict):
         raise ConfigError(f"section {stage!r} in {path} must hold 'key: value' lines")
