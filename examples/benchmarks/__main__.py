@@ -83,19 +83,18 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
-class _Layout(argparse.RawDescriptionHelpFormatter):
-    """The docstring as it stands, and room for the longest name."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=16)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and run the benchmark it names."""
-    parser = argparse.ArgumentParser("python -m examples.benchmarks", description=__doc__, formatter_class=_Layout)
-    names = parser.add_subparsers(metavar="NAME", required=True)
+    names = "\n".join(f"  {name:10s} {what}" for name, (what, _, _) in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        "python -m examples.benchmarks",
+        description=__doc__,
+        epilog=f"names:\n{names}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="NAME", required=True, help="one of the names below")
     for name, (what, add_arguments, run) in BENCHMARKS.items():
-        one = names.add_parser(name, help=what, description=what)
+        one = commands.add_parser(name, description=what)
         add_arguments(one)
         one.set_defaults(run=run)
     given = parser.parse_args(arguments)
