@@ -1,5 +1,6 @@
 """The options that all commands share, and how options are listed in a command's help."""
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable
@@ -85,6 +86,12 @@ def setting(
 def option(*names: str, heading: str, **attributes: Any) -> Callable[[Function], Function]:
     """An option that the help lists under a heading."""
     return click.option(*names, cls=HeadedOption, heading=heading, **attributes)
+
+
+def take(kind: type[T], given: dict[str, Any], **more: Any) -> T:
+    """Return the dataclass `kind` of `more` and of the options named as its fields, which are taken out of `given`."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name in given]  # type: ignore[arg-type]
+    return kind(**{name: given.pop(name) for name in names}, **more)
 
 
 def ray_option(function: Function) -> Function:

@@ -3,26 +3,24 @@
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting, take
 from w2l.cache.store import Cache, default_root
 from w2l.core.device import choose
 from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable, write_text
 from w2l.data.sources.pairs import Order
-from w2l.score import run as scoring
-from w2l.score.inputs.samples import find_inputs
 from w2l.score.metrics.columns import GROUPS, Group
 from w2l.score.report.frames import frames_of
 from w2l.score.report.page import write_page
 from w2l.score.report.table import as_csv, as_plain, as_table, explain
-from w2l.score.run import Scored
-from w2l.score.settings import VARIANTS, ScoreSettings
+from w2l.score.run import Scored, ScoreRequest, Work, run
+from w2l.score.settings import VARIANTS, ScoreSettings, plain_settings
 from w2l.score.tools import ALL_COLUMNS
 
 STAGE = "score"
@@ -36,21 +34,15 @@ WHAT: dict[Group, str] = {
 }
 
 
-def run(
-    settings: ScoreSettings,
-    files: tuple[Path, ...],
-    references: tuple[Path, ...],
-    cache: Cache,
-    device: str = "cpu",
-    root: Path | None = None,
-    order: Order = "auto",
-    jobs: int = 1,
-    ray: str | None = None,
-    force: bool = False,
-) -> Scored:
-    """Scores `files`, or without them all that `sync` made with this cache, and the real videos beside them."""
-    inputs = find_inputs(files, references, cache, root, order)
-    return scoring.score(inputs, settings, cache, device, jobs, ray, force)
+@dataclass(frozen=True)
+class ScoreOutput:
+    """Where the result of a score goes, beside stdout."""
+
+    csv: Path | None = None
+    report: Path | None = None
+    """The page."""
+    clips: bool = False
+    """Whether the table lists every clip, however many there are."""
 
 
 def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +78,7 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
          help="insightface 2d106det.onnx, for --mouth.")  # fmt: skip
 @setting(ScoreSettings, "words", "--words", heading=NETWORKS, metavar="FILE",
          help="Word times, so that closure is asked of b, p and m.")  # fmt: skip
-@option("--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
+@option("--csv", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
         help="Write a line for each clip there.")  # fmt: skip
 @option("--report", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
         help="Write a page with plots and the worst clips there (.html).")  # fmt: skip
@@ -100,9 +92,8 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("--force", is_flag=True, heading=WORK, help="Measure again what is known from an earlier run.")
 @common_options
 def command(
-    files: tuple[Path, ...], everything: bool, explains: bool, references: tuple[Path, ...], root: Path | None,
-    order: Order, lpips: tuple[str, ...], csv_path: Path | None, report: Path | None, clips: bool, study: Path | None,
-    study_results: tuple[Path, ...], jobs: int, ray: str | None, force: bool, common: Common, **named: Any,
+    files: tuple[Path, ...], explains: bool, study: Path | None, study_results: tuple[Path, ...], common: Common,
+    **given: Any,
 ) -> None:  # fmt: skip
     """Measures how well mouth and voice agree, and how good the pictures are, in OUTPUTS: videos, folders (each a
     system, compared clip by clip) or lists. Without any: all that `w2l sync` made with this cache.
@@ -118,45 +109,51 @@ def command(
 
     Exit status: 0 all clips were scored; 1 some could not be, or a model cannot be used; 2 wrong usage.
     """
-    asked = [group for group in GROUPS if named.pop(group)]
     if explains:
         click.echo(explain(ALL_COLUMNS))
         return
     if study is not None or study_results:
         _study(study, study_results, files, common)
         return
-    if ray is not None and Path(ray).exists():
-        files, ray = (Path(ray), *files), HERE  # a file behind an option whose value may be left out is none of it
-    if everything:
-        asked = [group for group in GROUPS if group != "identity" or named["recogniser"]]
-    named["allow_teacher"] = named["allow_teacher"] or None
-    settings = common.settings(ScoreSettings, STAGE, measures=asked or None, lpips=list(lpips) or None, **named)
-    if ray is None:
-        choose(common.device)  # refuses one that is not there before any work
-    for path in filter(None, (csv_path, report)):
+    if given["ray"] is not None and Path(given["ray"]).exists():
+        # A file after an option whose value may be left out is not its value.
+        files, given["ray"] = (Path(given["ray"]), *files), HERE
+    request = take(ScoreRequest, given, outputs=files)
+    work = take(Work, given, device=common.device)
+    output = take(ScoreOutput, given)
+    settings = _settings(common, given)
+    if work.ray is None:
+        choose(work.device)  # refuses one that is not there before any work
+    for path in filter(None, (output.csv, output.report)):
         check_writable(path)
-    if ray is not None:  # other machines work elsewhere
-        files, references = (tuple(path.absolute() for path in paths) for paths in (files, references))
-        settings = settings.everywhere()
-    root_folder = common.cache.absolute() if common.cache is not None else default_root().absolute()
-    cache = Cache.open(root_folder, create=bool(files))
-    scored = run(settings, files, references, cache, common.device, root, order, jobs, ray, force)
-    _show(scored, settings, clips, csv_path, report, common)
+    if work.ray is not None:  # other machines work elsewhere
+        request, settings = request.everywhere(), settings.everywhere()
+    root = common.cache.absolute() if common.cache is not None else default_root().absolute()
+    scored = run(request, settings, Cache.open(root, create=bool(files)), work)
+    _show(scored, settings, output, common)
     if any(not clip.scored for clip in scored.report.clips):
         sys.exit(1)
 
 
-def _show(
-    scored: Scored, settings: ScoreSettings, clips: bool, csv_path: Path | None, page: Path | None, common: Common
-) -> None:
+def _settings(common: Common, given: dict[str, Any]) -> ScoreSettings:
+    """The settings, with the measures that are asked for by their flags."""
+    asked = [group for group in GROUPS if given.pop(group)]
+    if given.pop("everything"):
+        asked = [group for group in GROUPS if group != "identity" or given["recogniser"]]
+    given["allow_teacher"] = given["allow_teacher"] or None
+    lpips = list(given.pop("lpips")) or None
+    return common.settings(ScoreSettings, STAGE, measures=asked or None, lpips=lpips, **given)
+
+
+def _show(scored: Scored, settings: ScoreSettings, output: ScoreOutput, common: Common) -> None:
     found, columns = scored.report, scored.columns
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    told = as_plain(found) | {"settings": scoring.plain_settings(settings)} if common.json else None
-    common.show(told, as_table(found, columns, width, clips))
-    if csv_path is not None:
-        write_text(csv_path, as_csv(found, columns))
-    if page is not None:
-        write_page(page, found, columns, scoring.plain_settings(settings), frames_of)
+    told = as_plain(found) | {"settings": plain_settings(settings)} if common.json else None
+    common.show(told, as_table(found, columns, width, output.clips))
+    if output.csv is not None:
+        write_text(output.csv, as_csv(found, columns))
+    if output.report is not None:
+        write_page(output.report, found, columns, plain_settings(settings), frames_of)
 
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:

@@ -33,7 +33,8 @@ from w2l.score.report.frames import frames_of
 from w2l.score.report.page import write_page
 from w2l.score.report.table import as_table
 from w2l.score.results import REAL, Sample
-from w2l.score.settings import ScoreSettings
+from w2l.score.run import Work
+from w2l.score.settings import ScoreSettings, plain_settings
 from w2l.sync.settings import SyncSettings
 
 logger = logging.getLogger(__name__)
@@ -115,11 +116,11 @@ def main(
     )
     if not samples:
         raise MediaError(f"none of the clips in {filelist} could be re-synced")
-    scored = scoring.score(Inputs(tuple(samples)), how, cache, where, jobs)
+    scored = scoring.score(Inputs(tuple(samples)), how, cache, Work(where, jobs))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(as_table(scored.report, scored.columns, width, clips=False))
     if report is not None:
-        write_page(report, scored.report, scored.columns, scoring.plain_settings(how), frames_of)
+        write_page(report, scored.report, scored.columns, plain_settings(how), frames_of)
 
 
 if __name__ == "__main__":

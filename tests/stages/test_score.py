@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from torch import nn
 
-from stages.score import command, run
+from stages.score import command
 from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.errors import CacheError, CheckpointError, ConfigError
@@ -31,9 +31,12 @@ from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.score import run as scoring
 from w2l.score import tools as score_bench
+from w2l.score.chance import ONE_CLIP, OWN_CHANCE
 from w2l.score.inputs.samples import NO_REAL
+from w2l.score.judge import title_of
 from w2l.score.metrics.columns import GROUPS
 from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
+from w2l.score.run import ScoreRequest, Work, run
 from w2l.score.settings import ScoreSettings
 from w2l.score.tools import ALL_COLUMNS
 
@@ -105,7 +108,8 @@ def test_without_files_all_runs_their_real_video_and_chance_are_scored(
 
 
 def test_the_report_holds_clips_and_means(cache: Cache, media: Path, judge_path: Path) -> None:
-    report = run(settings(judge_path), (media / "a.mp4", media / "b.mp4"), (media / "real.mp4",), cache).report
+    request = ScoreRequest((media / "a.mp4", media / "b.mp4"), (media / "real.mp4",))
+    report = run(request, settings(judge_path), cache).report
     outputs = [clip for clip in report.clips if clip.sample.system == "outputs"]
     assert [clip.sample.name for clip in outputs] == ["a", "b"]
     assert all(clip.windows == 9 and len(clip.curve) == 31 for clip in outputs)
@@ -118,14 +122,14 @@ def test_the_report_holds_clips_and_means(cache: Cache, media: Path, judge_path:
 
 def test_shuffled_speech_is_another_clips(cache: Cache, media: Path, judge_path: Path) -> None:
     """It equals scoring one picture with the other's sound, to half precision."""
-    report = run(settings(judge_path), (media / "a.mp4", media / "b.mp4"), (), cache).report
+    report = run(ScoreRequest((media / "a.mp4", media / "b.mp4")), settings(judge_path), cache).report
     shuffled = [clip for clip in report.clips if clip.sample.system == SHUFFLED]
     assert {(clip.sample.path.stem, clip.sample.speech.stem) for clip in shuffled if clip.sample.speech} == {
         ("a", "b"), ("b", "a"),
     }  # fmt: skip
     pairs = media / "exchanged.csv"
     pairs.write_text("output,speech\na mute.mp4,b.mp4\nb mute.mp4,a.mp4\n")
-    named = run(settings(judge_path), (pairs,), (), cache).report
+    named = run(ScoreRequest((pairs,)), settings(judge_path), cache).report
     expected = {
         clip.sample.path.stem[0]: clip.values["lse_d"] for clip in named.clips if clip.sample.system != SHUFFLED
     }
@@ -136,31 +140,32 @@ def test_shuffled_speech_is_another_clips(cache: Cache, media: Path, judge_path:
 
 def test_one_clip_makes_no_chance(cache: Cache, media: Path, judge_path: Path) -> None:
     """A clip and its real video, or the outputs of two systems, say the same: one under the other is no chance."""
-    alone = run(settings(judge_path), (media / "a.mp4",), (media / "b.mp4",), cache).report
+    alone = run(ScoreRequest((media / "a.mp4",), (media / "b.mp4",)), settings(judge_path), cache).report
     assert [one.system for one in alone.systems] == ["outputs", REAL]
-    assert scoring.ONE_CLIP in alone.notes
+    assert ONE_CLIP in alone.notes
     pairs = media / "systems.csv"
     pairs.write_text("output,system,name\na.mp4,one,x\nb.mp4,two,x\nc.mp4,two,y\n")
-    told = run(settings(judge_path), (pairs,), (), cache).report
+    told = run(ScoreRequest((pairs,)), settings(judge_path), cache).report
     assert {clip.sample.path.stem for clip in told.clips if clip.sample.system == SHUFFLED} == {"a", "c"}
-    assert scoring.OWN_CHANCE in told.notes
+    assert OWN_CHANCE in told.notes
 
 
 def test_files_that_nothing_asks_for_are_noted(cache: Cache, media: Path, judge_path: Path) -> None:
     words = media / "words.tsv"
     words.write_text("clip\tstart_s\tend_s\tword\na\t0\t0.2\tbin\n")
     files = (media / "a.mp4", media / "b.mp4")
-    report = run(settings(judge_path, words=str(words)), files, (), cache).report
+    report = run(ScoreRequest(files), settings(judge_path, words=str(words)), cache).report
     assert "--words is of no use without --mouth" in report.notes
-    report = run(settings(judge_path, words=str(words), measures=("mouth",)), files, (), cache).report
+    report = run(ScoreRequest(files), settings(judge_path, words=str(words), measures=("mouth",)), cache).report
     assert f"{words} has no words of 1 of 2 outputs: b" in report.notes
 
 
 def test_chance_is_the_mean_over_several_partners(cache: Cache, media: Path, judge_path: Path) -> None:
     files = [media / f"{name}.mp4" for name in "abc"]
-    report = run(settings(judge_path), tuple(files), (), cache).report
+    report = run(ScoreRequest(tuple(files)), settings(judge_path), cache).report
     shuffled = {clip.sample.name: clip for clip in report.clips if clip.sample.system == SHUFFLED}
-    pairs = [run(settings(judge_path), two, (), cache).report.clips for two in itertools.combinations(files, 2)]
+    requests = [ScoreRequest(two) for two in itertools.combinations(files, 2)]
+    pairs = [run(request, settings(judge_path), cache).report.clips for request in requests]
     for name, clip in shuffled.items():
         found = [one.values["lse_d"] for clips in pairs for one in clips if one.sample.system == SHUFFLED]
         names = [one.sample.name for clips in pairs for one in clips if one.sample.system == SHUFFLED]
@@ -174,8 +179,8 @@ def test_a_reference_that_cannot_be_read_costs_the_comparison_alone(
     cache: Cache, media: Path, judge_path: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "real.mp4").write_text("no video")
-    arguments = (settings(judge_path, measures=("lse", "quality")), (media / "a.mp4",), (tmp_path / "real.mp4",), cache)
-    clip = run(*arguments).report.clips[0]
+    request = ScoreRequest((media / "a.mp4",), (tmp_path / "real.mp4",))
+    clip = run(request, settings(judge_path, measures=("lse", "quality")), cache).report.clips[0]
     assert clip.values["windows"] == 9
     assert any("its reference cannot be read" in note for note in clip.notes)
 
@@ -196,18 +201,18 @@ def test_what_is_known_is_not_measured_again(
         scoring, "measure_clip", lambda sample, bench: measured.append(sample.name) or real_measure(sample, bench)
     )
     files = (media / "a.mp4", media / "b.mp4")
-    first = run(settings(judge_path), files, (), cache)
+    first = run(ScoreRequest(files), settings(judge_path), cache)
     assert measured == ["a", "b"]
-    assert run(settings(judge_path), files, (), cache) == first
-    assert run(settings(judge_path, batch=3), files, (), cache).report.clips[0].windows == 9
+    assert run(ScoreRequest(files), settings(judge_path), cache) == first
+    assert run(ScoreRequest(files), settings(judge_path, batch=3), cache).report.clips[0].windows == 9
     assert len(measured) == 2
-    run(settings(judge_path, max_shift=7), files, (), cache)
+    run(ScoreRequest(files), settings(judge_path, max_shift=7), cache)
     assert len(measured) == 4
-    assert run(settings(judge_path), files, (), cache, force=True) == first
+    assert run(ScoreRequest(files), settings(judge_path), cache, Work(force=True)) == first
     assert len(measured) == 6
     for kept in cache.scores.rglob("*.json"):
         kept.write_text("{")
-    assert run(settings(judge_path), files, (), cache) == first
+    assert run(ScoreRequest(files), settings(judge_path), cache) == first
     assert len(measured) == 8
 
 
@@ -216,14 +221,14 @@ def test_a_judge_of_the_same_name_is_another_judge(cache: Cache, media: Path, tm
     for seed in (1, 2):
         torch.manual_seed(seed)
         save_model(path, Judge(JudgeDimensions(**dimensions)), ModelCard("judge", dimensions))
-        found.append(run(settings(path), (media / "a.mp4",), (), cache).report.clips[0].values["lse_d"])
+        found.append(run(ScoreRequest((media / "a.mp4",)), settings(path), cache).report.clips[0].values["lse_d"])
     assert found[0] != found[1]
 
 
 def test_several_processes_score_the_same(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
     files = (media / "a.mp4", media / "silent.mp4", media / "b.mp4", media / "real.mp4")
-    one = run(settings(judge_path), files, (), cache)
-    two = run(settings(judge_path), files, (), Cache.open(tmp_path / "other", create=True), jobs=2)
+    one = run(ScoreRequest(files), settings(judge_path), cache)
+    two = run(ScoreRequest(files), settings(judge_path), Cache.open(tmp_path / "other", create=True), Work(jobs=2))
     assert [clip.scored for clip in two.report.clips] == [clip.scored for clip in one.report.clips]
     for ours, theirs in zip(one.report.clips, two.report.clips):
         assert ours.values == pytest.approx(theirs.values, abs=1e-4)
@@ -233,9 +238,9 @@ def test_several_processes_score_the_same(cache: Cache, media: Path, judge_path:
 def test_ray_scores_the_same(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     files = (media / "a.mp4", media / "silent.mp4", media / "b.mp4")
-    one = run(settings(judge_path), files, (), cache)
+    one = run(ScoreRequest(files), settings(judge_path), cache)
     other = Cache.open(tmp_path / "other", create=True)
-    two = run(settings(judge_path), files, (), other, jobs=2, ray="local")
+    two = run(ScoreRequest(files), settings(judge_path), other, Work(jobs=2, ray="local"))
     assert [clip.scored for clip in two.report.clips] == [clip.scored for clip in one.report.clips]
     for ours, theirs in zip(one.report.clips, two.report.clips):
         assert ours.values == pytest.approx(theirs.values, abs=1e-4)
@@ -243,7 +248,7 @@ def test_ray_scores_the_same(cache: Cache, media: Path, judge_path: Path, tmp_pa
 
 def test_without_files_and_runs_it_says_so(cache: Cache, judge_path: Path) -> None:
     with pytest.raises(CacheError, match="no run of w2l sync"):
-        run(settings(judge_path), (), (), cache)
+        run(ScoreRequest(), settings(judge_path), cache)
 
 
 def test_a_file_without_a_real_video_says_so(cache: Cache, media: Path, judge_path: Path) -> None:
@@ -268,7 +273,7 @@ def test_what_cannot_be_scored_does_not_stop_the_others(cache: Cache, media: Pat
 
 def test_a_path_that_is_not_there_is_refused_at_once(cache: Cache, media: Path, judge_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.mp4 does not exist"):
-        run(settings(judge_path), (media / "a.mp4", media / "none.mp4"), (), cache)
+        run(ScoreRequest((media / "a.mp4", media / "none.mp4")), settings(judge_path), cache)
     assert not cache.scores.exists()
 
 
@@ -333,9 +338,9 @@ def test_bad_settings_are_refused(cache: Cache, media: Path, judge_path: Path) -
     with pytest.raises(ConfigError, match=r"lost\.pth does not exist"):
         ScoreSettings(inception="lost.pth")
     with pytest.raises(CheckpointError, match="no judge named 'nobody'"):
-        run(ScoreSettings(judge="nobody"), (media / "a.mp4",), (), cache)
+        run(ScoreRequest((media / "a.mp4",)), ScoreSettings(judge="nobody"), cache)
     with pytest.raises(CheckpointError, match="w2l weights fetch syncnet-v2"):
-        run(ScoreSettings(judge="syncnet-v2"), (media / "a.mp4",), (), cache)
+        run(ScoreRequest((media / "a.mp4",)), ScoreSettings(judge="syncnet-v2"), cache)
 
 
 class OneFace:
@@ -377,7 +382,7 @@ def test_an_expert_is_no_judge_of_those_it_taught_unless_asked_for(
     allowed = call(cache, expert_path, taught, "--allow-teacher", "--variant", "face")
     assert allowed.exit_code == 0, allowed.output
     assert "not comparable with published numbers or with judges" in allowed.stdout
-    others = run(ScoreSettings(str(expert_path)), (media / "b.mp4",), (), cache).report.clips[0]
+    others = run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path)), cache).report.clips[0]
     assert others.windows == 9
     assert 0 < others.values["lse_d"] < 2
 
@@ -388,24 +393,24 @@ def test_what_is_no_judge_is_refused(
     dimensions = ExpertDimensions(width=4, layout="strided", n_frames=16)
     save_model(tmp_path / "long.safetensors", Expert(dimensions), ModelCard("expert", plain(dimensions)))
     with pytest.raises(ConfigError, match="windows of 16 frames"):
-        run(settings(tmp_path / "long.safetensors"), (media / "b.mp4",), (), cache)
+        run(ScoreRequest((media / "b.mp4",)), settings(tmp_path / "long.safetensors"), cache)
     with pytest.raises(ConfigError, match="aligned faces, not whole frames"):
-        run(settings(expert_path), (media / "b.mp4",), (), cache)
+        run(ScoreRequest((media / "b.mp4",)), settings(expert_path), cache)
     with pytest.raises(ConfigError, match="FD-judge needs a judge"):
-        run(ScoreSettings(str(expert_path), measures=("fid",)), (media / "b.mp4",), (), cache)
+        run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path), measures=("fid",)), cache)
     with pytest.raises(CheckpointError, match="of kind generator, not judge"):
-        run(settings(tmp_path / "generator.safetensors"), (taught,), (), cache)
+        run(ScoreRequest((taught,)), settings(tmp_path / "generator.safetensors"), cache)
 
 
 def test_a_public_judge_is_told_from_ours() -> None:
     ours = Model(nn.Identity(), ModelCard("judge", {}, data="GRID"), Path("runs/mine.safetensors"))
     public = Model(nn.Identity(), ModelCard("judge", {}, data=PUBLIC_JUDGE_DATA), Path("syncnet_v2.model"))
-    assert "the judge trained by w2l (not comparable" in scoring.describe(ours, ScoreSettings())
-    assert "judge mine, trained by w2l (not comparable" in scoring.describe(ours, ScoreSettings(judge="mine"))
+    assert "the judge trained by w2l (not comparable" in title_of(ours, ScoreSettings())
+    assert "judge mine, trained by w2l (not comparable" in title_of(ours, ScoreSettings(judge="mine"))
     for variant in ("lrs", "real"):
         title = f"LSE, variant {variant}, by SyncNet v2 (public weights)"
-        assert scoring.describe(public, ScoreSettings(judge="x", variant=variant)) == title
-    assert "published numbers take the variants lrs or real" in scoring.describe(public, ScoreSettings(judge="x"))
+        assert title_of(public, ScoreSettings(judge="x", variant=variant)) == title
+    assert "published numbers take the variants lrs or real" in title_of(public, ScoreSettings(judge="x"))
 
 
 def test_a_study_is_built_and_summed_up(tmp_path: Path, media: Path) -> None:

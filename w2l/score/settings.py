@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from w2l.core.config import plain
 from w2l.core.errors import ConfigError
 from w2l.core.timing import MAX_SHIFT
 from w2l.faces.scan import DetectSettings
@@ -106,3 +107,8 @@ class ScoreSettings:
         names = ("judge", "inception", "recogniser", "landmarks", "words")
         named: dict[str, Any] = {name: whole(getattr(self, name)) for name in names}
         return replace(self, **named, lpips=tuple(map(whole, self.lpips)))
+
+
+def plain_settings(settings: ScoreSettings) -> dict[str, object]:
+    """Return the settings that are not empty, for a page or a file."""
+    return {name: value for name, value in plain(settings).items() if value not in ("", [], ())}

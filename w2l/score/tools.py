@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from w2l.cache.store import Cache
 from w2l.core.device import choose
-from w2l.core.errors import CheckpointError, ConfigError
+from w2l.core.errors import ConfigError
 from w2l.data.sources.word_times import Spoken, Words, read_words, words_of
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
@@ -20,14 +20,14 @@ from w2l.faces.recogniser import Recogniser
 from w2l.faces.scan import DetectSettings, clip_for, scan_clip
 from w2l.faces.tracker import Scan
 from w2l.features.crop import CropSpec
-from w2l.models import registry as weights
-from w2l.models.checkpoint import Model, load_model
+from w2l.models.checkpoint import Model
 from w2l.models.fetch import file_of
 from w2l.models.inception import load_inception
 from w2l.models.lpips import load_lpips
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge
-from w2l.score.expert_judge import ExpertEyes, check_expert, expert_hears
+from w2l.score.expert_judge import ExpertEyes, expert_hears
+from w2l.score.judge import load_judge
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.embed import LipEmbedder, embed_sound, ready_judge
 from w2l.score.metrics.fid import (
@@ -156,27 +156,6 @@ def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
     detector = make_detector(detect.detector, device, detect.min_face, cache.models) if looks else None
     words = read_words(Path(settings.words)) if settings.words else {}
     return Bench(settings, cache, judge, detector, tuple(columns), tuple(makers), source, words)
-
-
-def find_judge(name: str, cache: Cache) -> Path:
-    """The file of the judge `name`, or of the expert of a run that made no judge; CheckpointError for neither."""
-    try:
-        return weights.find(name, "judge", cache)
-    except CheckpointError:
-        if name == weights.SHIPPED or not any((cache.checkpoints / name).glob("expert-*")):
-            raise
-        return weights.find(name, "expert", cache)
-
-
-def load_judge(name: str, cache: Cache, device: str) -> Model:
-    """The judge `name`, or an expert in its place; CheckpointError for any other model."""
-    path = find_judge(name, cache)
-    judge = load_model(path, None, device)
-    if judge.card.kind == "expert":
-        check_expert(judge)
-    elif judge.card.kind != "judge":
-        raise CheckpointError(f"model {path} is of kind {judge.card.kind}, not judge; name another file")
-    return judge
 
 
 def inception_file(settings: ScoreSettings, cache: Cache) -> Path | None:
