@@ -1,6 +1,5 @@
-"""Fixtures shared by all tests: media made on the spot, a drawn face, and the reference folder where there is one."""
+"""Fixtures shared by all tests: a drawn face, the golden rule, and the folder of real media where there is one."""
 
-import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import golden
 from w2l.core.arrays import Floats, Image
 
 SHARED = Path(os.environ.get("W2L_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -41,22 +41,16 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with reference vectors and real media; tests that need it skip where it is absent."""
+    """The folder with real media and models of others; tests that need it skip where it is absent."""
     if not SHARED.is_dir():
-        pytest.skip("the reference folder (../shared or $W2L_SHARED) is not here")
+        pytest.skip("the folder with real media and models (../shared or $W2L_SHARED) is not here")
     return SHARED
 
 
 @pytest.fixture(scope="session")
-def golden_rule(shared: Path) -> ModuleType:
+def golden_rule() -> ModuleType:
     """The rule that rebuilds the weights and inputs of the golden vectors."""
-    spec = importlib.util.spec_from_file_location("golden_rule", shared / "reference" / "golden_rule.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.self_check()
-    return module
+    return golden.golden_rule()
 
 
 def _draw_face(image: Image, x: float, y: float, half_width: float) -> Floats:

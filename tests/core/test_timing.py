@@ -1,11 +1,11 @@
 """Time conversions: the published windows, and the one place where training and inference of the original disagree."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.golden import vectors_file
 from w2l.core import timing
 from w2l.core.timing import (
     exact_div,
@@ -17,8 +17,8 @@ from w2l.core.timing import (
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((shared / "reference" / "golden" / "mel_windows.json").read_text())
+def golden() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(vectors_file("mel_windows.json").read_text())
     return content
 
 

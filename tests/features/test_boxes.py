@@ -1,10 +1,9 @@
 """Boxes: overlap, suppression, bridging and smoothing, on numbers a person can check."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests.helpers.golden import golden_vectors
 from w2l.features import boxes as bx
 
 UNIT = np.array([[0.0, 0.0, 2.0, 2.0]])
@@ -87,11 +86,11 @@ def test_gaussian_of_no_width_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_published_smoothing(shared: Path, seed: int) -> None:
-    with np.load(shared / "reference" / "golden" / f"infer_seed{seed}.npz") as golden:
-        jittery = golden["smooth_in"]
-        np.testing.assert_array_equal(bx.smooth_boxes_reference(jittery), golden["smooth_T5"])
-        np.testing.assert_array_equal(bx.smooth_boxes_reference(jittery[:4]), golden["smooth_len4_T5"])
+def test_published_smoothing(seed: int) -> None:
+    golden = golden_vectors(f"infer_seed{seed}")
+    jittery = golden["smooth_in"]
+    np.testing.assert_array_equal(bx.smooth_boxes_reference(jittery), golden["smooth_T5"])
+    np.testing.assert_array_equal(bx.smooth_boxes_reference(jittery[:4]), golden["smooth_len4_T5"])
 
 
 def test_published_smoothing_leaves_its_input_alone() -> None:

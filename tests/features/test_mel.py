@@ -1,6 +1,5 @@
 """Mel spectrogram and MFCC: the published numbers, and what they must mean."""
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.helpers.golden import golden_vectors
 from w2l.core.timing import HOP_LENGTH, SAMPLE_RATE, mel_columns
 from w2l.features import mel as spectral
 
@@ -25,9 +25,8 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def golden(shared: Path, seed: int) -> Golden:
-    with np.load(shared / "reference" / "golden" / f"audio_seed{seed}.npz") as archive:
-        return dict(archive)
+def golden(seed: int) -> Golden:
+    return golden_vectors(f"audio_seed{seed}")
 
 
 def test_golden_signal(golden_rule: ModuleType, golden: Golden, seed: int) -> None:
@@ -79,9 +78,8 @@ def test_mel_filters_are_those_of_librosa() -> None:
     )
 
 
-def test_golden_mel_filters(shared: Path) -> None:
-    with np.load(shared / "reference" / "golden" / "audio_seed0.npz") as archive:
-        np.testing.assert_allclose(spectral.mel_filters(), archive["mel_basis"], atol=1e-8)
+def test_golden_mel_filters() -> None:
+    np.testing.assert_allclose(spectral.mel_filters(), golden_vectors("audio_seed0")["mel_basis"], atol=1e-8)
 
 
 def test_golden_mfcc(golden_rule: ModuleType, golden: Golden, seed: int) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pickle
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.golden import golden_vectors, published_state
 from w2l.core.errors import CacheError, CheckpointError
 from w2l.core.files import write_atomic
 from w2l.features.crop import CropSpec
@@ -154,17 +154,6 @@ PUBLISHED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def published(shared: Path, golden_rule: ModuleType) -> Callable[[str], dict[str, Tensor]]:
-    """The state dict of a published network with the weights of the reference vectors."""
-
-    def state(network: str) -> dict[str, Tensor]:
-        spec = json.loads((shared / "reference" / "checkpoints" / f"{network}.json").read_text())
-        return {key: torch.as_tensor(value) for key, value in golden_rule.state_dict_for(network, 0, spec).items()}
-
-    return state
-
-
 class TestPublished:
     """Files as the authors' code writes them."""
 
@@ -174,12 +163,10 @@ class TestPublished:
         kind: Kind,
         network: str,
         prefix: str,
-        published: Callable[[str], dict[str, Tensor]],
-        shared: Path,
         golden_rule: ModuleType,
         tmp_path: Path,
     ) -> None:
-        state = {f"{prefix}{key}": value for key, value in published(network).items()}
+        state = {f"{prefix}{key}": value for key, value in published_state(network, 0).items()}
         content: dict[str, Any] = {"state_dict": state, "optimizer": None, "global_step": 3, "global_epoch": 1}
         if kind == "judge":  # published as weights alone, by a PyTorch without counters
             content = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
@@ -190,8 +177,7 @@ class TestPublished:
         assert model.card.crop.kind == ("judge" if kind == "judge" else "box")
         assert model.card.crop.size == (224 if kind == "judge" else 96)
         assert not model.card.calibrated
-        with np.load(shared / "reference" / "golden" / "nets_seed0.npz") as vectors:
-            self.check(model, golden_rule, vectors)
+        self.check(model, golden_rule, golden_vectors("nets_seed0"))
         other: Kind = "expert" if kind != "expert" else "generator"
         with pytest.raises(CheckpointError, match=f"is of kind {kind}, not {other}"):
             load_model(path, other)

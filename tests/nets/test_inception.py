@@ -1,8 +1,6 @@
 """The FID network: the reference vectors, a second network written from the tables; folding."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tests.helpers.golden import golden_vectors, published_keys, published_state
 from w2l.nets.inception import TAPS, Inception, fitted, fold
 
 Golden = dict[str, NDArray[Any]]
@@ -33,14 +32,12 @@ STEM = "2d_1a_3x3/2 2d_2a_3x3 2d_2b_3x3+ maximum/2 2d_3b_1x1 2d_4a_3x3 maximum/2
 
 
 @pytest.fixture(scope="module")
-def published_weights(shared: Path, golden_rule: ModuleType) -> Weights:
-    spec = json.loads((shared / "reference" / "checkpoints" / "fid_inception.json").read_text())
+def published_weights() -> Weights:
     made: dict[int, dict[str, Tensor]] = {}
 
     def weights(seed: int) -> dict[str, Tensor]:
         if seed not in made:
-            arrays = golden_rule.state_dict_for("fid_inception", seed, spec)
-            made[seed] = {key: torch.as_tensor(value) for key, value in arrays.items()}
+            made[seed] = published_state("fid_inception", seed)
         return made[seed]
 
     return weights
@@ -54,19 +51,17 @@ def network_of(weights: dict[str, Tensor]) -> Inception:
     return network.eval()
 
 
-def test_names_shapes_and_order_are_published(shared: Path) -> None:
-    spec = json.loads((shared / "reference" / "checkpoints" / "fid_inception.json").read_text())
+def test_names_shapes_and_order_are_published() -> None:
     with torch.device("meta"):
         ours = Inception().state_dict()
-    published = [(key, tuple(shape)) for key, shape, _ in spec if not key.startswith("fc.")]
+    published = [(key, tuple(shape)) for key, shape, _ in published_keys("fid_inception") if not key.startswith("fc.")]
     assert [(key, tuple(value.shape)) for key, value in ours.items()] == published
     assert sum(value.numel() for key, value in ours.items() if "running" not in key and "num_" not in key) == 21_785_568
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_golden_pictures(seed: int, shared: Path, golden_rule: ModuleType, published_weights: Weights) -> None:
-    with np.load(shared / "reference" / "golden" / f"fid_seed{seed}.npz") as archive:
-        golden = dict(archive)
+def test_golden_pictures(seed: int, golden_rule: ModuleType, published_weights: Weights) -> None:
+    golden = golden_vectors(f"fid_seed{seed}")
     network = fold(network_of(published_weights(seed)))
     for name, images in (
         ("96", golden_rule.fid_images(seed, 4, 96, 96)),

@@ -1,13 +1,12 @@
 """At their default dimensions the networks have the tensors of the published checkpoints, by name, shape and order."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.golden import published_keys
 from w2l.nets.discriminator import Discriminator
 from w2l.nets.expert import Expert
 from w2l.nets.generator import Generator
@@ -28,9 +27,10 @@ def on_paper(build: Callable[[], nn.Module]) -> nn.Module:
         return build()
 
 
-def published_state(shared: Path, network: str) -> dict[str, Tensor]:
-    spec = json.loads((shared / "reference" / "checkpoints" / f"{network}.json").read_text())
-    return {key: torch.empty(shape, dtype=DTYPES[dtype], device="meta") for key, shape, dtype in spec}
+def on_paper_state(network: str) -> dict[str, Tensor]:
+    """The published tensors without memory for their values."""
+    keys = published_keys(network)
+    return {key: torch.empty(shape, dtype=DTYPES[dtype], device="meta") for key, shape, dtype in keys}
 
 
 @pytest.mark.parametrize(("build", "network", "n_parameters"), NETWORKS)
@@ -39,20 +39,16 @@ def test_number_of_parameters(build: Callable[[], nn.Module], network: str, n_pa
 
 
 @pytest.mark.parametrize(("build", "network", "n_parameters"), NETWORKS)
-def test_names_shapes_types_and_order(
-    build: Callable[[], nn.Module], network: str, n_parameters: int, shared: Path
-) -> None:
-    ours, published = on_paper(build).state_dict(), published_state(shared, network)
+def test_names_shapes_types_and_order(build: Callable[[], nn.Module], network: str, n_parameters: int) -> None:
+    ours, published = on_paper(build).state_dict(), on_paper_state(network)
     assert [(k, v.shape, v.dtype) for k, v in ours.items()] == [(k, v.shape, v.dtype) for k, v in published.items()]
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "module."])
 @pytest.mark.parametrize(("build", "network", "n_parameters"), NETWORKS)
-def test_strict_loading(
-    build: Callable[[], nn.Module], network: str, n_parameters: int, wrapped: bool, shared: Path
-) -> None:
+def test_strict_loading(build: Callable[[], nn.Module], network: str, n_parameters: int, wrapped: bool) -> None:
     """Also with the prefix that a parallel wrapper leaves on every name."""
-    net, state = on_paper(build), published_state(shared, network)
+    net, state = on_paper(build), on_paper_state(network)
     if wrapped:
         net, state = nn.ModuleDict({"module": net}), {f"module.{key}": value for key, value in state.items()}
     net.load_state_dict(state, strict=True, assign=True)

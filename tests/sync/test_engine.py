@@ -1,6 +1,5 @@
 """The engine: published pixels, untouched frames, batches and threads that do not show, constant memory."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.golden import golden_vectors, published_state
 from w2l.faces.follow import Face, fixed_face
 from w2l.features.crop import CropSpec, coarser, cut
 from w2l.features.masks import MASKS, hidden
@@ -88,19 +88,16 @@ FACES = fixed_face(BOX).at(0)
 
 
 @pytest.fixture(scope="module", params=[0, 1])
-def case(request: pytest.FixtureRequest, shared: Path, golden_rule: ModuleType) -> tuple[Any, ...]:
+def case(request: pytest.FixtureRequest, golden_rule: ModuleType) -> tuple[Any, ...]:
     """Network, frames, mel and golden arrays of one seed."""
     seed = request.param
-    keys = json.loads((shared / "reference" / "checkpoints" / "wav2lip.json").read_text())
-    spec = keys if isinstance(keys, list) else next(value for value in keys.values() if isinstance(value, list))
-    state = {k: torch.from_numpy(np.array(v)) for k, v in golden_rule.state_dict_for("wav2lip", seed, spec).items()}
     network = Generator()
-    network.load_state_dict(state)
+    network.load_state_dict(published_state("wav2lip", seed))
     card = ModelCard("generator", asdict(GeneratorDimensions()), CropSpec("box", 96), "bgr", references="same")
     stored = golden_rule.clip_frames(seed + 50, count=12, height=160, width=144)
     frames = [image[..., ::-1].copy() for image in stored]
     mel = mel_spectrogram(golden_rule.waveform_f32(seed, 0.9))
-    golden = np.load(shared / "reference" / "golden" / f"infer_seed{seed}.npz")
+    golden = golden_vectors(f"infer_seed{seed}")
     return Model(network.eval(), card, Path("rule")), frames, mel, golden
 
 

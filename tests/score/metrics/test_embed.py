@@ -1,9 +1,7 @@
 """Clips through the judge: the published evaluation number for number, and what streaming must not change."""
 
 import copy
-import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.helpers.golden import golden_vectors, published_state
 from w2l.core.timing import SAMPLES_PER_FRAME
 from w2l.models.registry import load
 from w2l.nets.folded.judge import FoldedJudge
@@ -32,17 +31,14 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path, seed: int) -> Golden:
-    with np.load(shared / "reference" / "golden" / f"lse_seed{seed}.npz") as archive:
-        return dict(archive)
+def golden(seed: int) -> Golden:
+    return golden_vectors(f"lse_seed{seed}")
 
 
 @pytest.fixture(scope="module")
-def judge(shared: Path, golden_rule: ModuleType, seed: int) -> Judge:
-    keys = json.loads((shared / "reference" / "checkpoints" / "syncnet_v2.json").read_text())
-    weights = golden_rule.state_dict_for("syncnet_v2", seed, keys)
+def judge(seed: int) -> Judge:
     net = Judge()
-    net.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in weights.items()})
+    net.load_state_dict(published_state("syncnet_v2", seed))
     return net.eval()
 
 

@@ -1,6 +1,5 @@
 """Features clip by clip, and the distances of the sets that their files make."""
 
-import json
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.helpers.golden import golden_vectors, published_state
 from w2l.core.arrays import Image
 from w2l.features.crop import CropSpec, cut
 from w2l.models.checkpoint import Model, ModelCard
@@ -171,13 +171,10 @@ def _moments(rows: NDArray[np.floating]) -> Moments:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_golden_folders(seed: int, shared: Path, golden_rule: ModuleType) -> None:
-    with np.load(shared / "reference" / "golden" / f"fid_seed{seed}.npz") as archive:
-        golden = dict(archive)
-    spec = json.loads((shared / "reference" / "checkpoints" / "fid_inception.json").read_text())
-    arrays = golden_rule.state_dict_for("fid_inception", seed, spec)
+def test_golden_folders(seed: int, golden_rule: ModuleType) -> None:
+    golden = golden_vectors(f"fid_seed{seed}")
     network = Inception()
-    network.load_state_dict({key: torch.as_tensor(value) for key, value in arrays.items()}, strict=False)
+    network.load_state_dict(published_state("fid_inception", seed), strict=False)
     source = InceptionSource(InceptionWeights(fold(network), Path("rule.pth"), 64 * "0"))
     measure = FaceFeatures(source, "frame", batch=4)
     for view in views(*(golden_rule.fid_images(seed + more, 10, 96, 96) for more in (0, 1))):

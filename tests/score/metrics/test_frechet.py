@@ -1,6 +1,5 @@
 """The Fréchet distance: the reference's, closed forms, another route through SciPy; portions of rows."""
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.helpers.golden import golden_vectors
 from w2l.core.arrays import Floats
 from w2l.score.metrics.frechet import Moments, extrapolate, frechet_distance
 
@@ -43,9 +43,8 @@ def golden_sets(rule: ModuleType, seed: int, case: str) -> tuple[Floats, Floats]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_golden_distances(seed: int, shared: Path, golden_rule: ModuleType) -> None:
-    with np.load(shared / "reference" / "golden" / f"fid_seed{seed}.npz") as archive:
-        golden = dict(archive)
+def test_golden_distances(seed: int, golden_rule: ModuleType) -> None:
+    golden = golden_vectors(f"fid_seed{seed}")
     for case, exact, published in zip(golden["fd_names"].tolist(), golden["fd_exact"], golden["fd_reference"]):
         got = distance(*golden_sets(golden_rule, seed, case))
         np.testing.assert_allclose(got, exact, rtol=1e-9, atol=1e-9, err_msg=case)

@@ -1,6 +1,5 @@
 """Sync scores: the published curve, and what it must say about clips of known offset."""
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.helpers.golden import golden_vectors
 from w2l.core.timing import MAX_SHIFT
 from w2l.score.metrics.sync import SyncScore, distances, median_filter, score_curve
 
@@ -20,9 +20,8 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path, seed: int) -> Golden:
-    with np.load(shared / "reference" / "golden" / f"lse_seed{seed}.npz") as archive:
-        return dict(archive)
+def golden(seed: int) -> Golden:
+    return golden_vectors(f"lse_seed{seed}")
 
 
 def random_features(n_windows: int, seed: int = 0) -> NDArray[np.float32]:
