@@ -1,7 +1,8 @@
 """sync: a video and a speech -> the video with a mouth that says the speech."""
 
 import functools
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,40 +14,15 @@ from w2l.cache.store import Cache
 from w2l.core.device import choose
 from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
-from w2l.faces.detectors.base import Detector
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
 from w2l.media.timeline import Extend
-from w2l.models.checkpoint import Model
 from w2l.sync.compose import Blend
-from w2l.sync.estimate import try_out
+from w2l.sync.estimate import dry_run
 from w2l.sync.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
-from w2l.sync.plan import Plan
-from w2l.sync.record import STAGE, Result
-from w2l.sync.run import make, plan_of
+from w2l.sync.record import STAGE
+from w2l.sync.run import run
 from w2l.sync.settings import Alignment, Fit, OnMissing, Silence, SyncSettings
-from w2l.sync.tools import Tools, set_up
-
-
-def run(
-    settings: SyncSettings,
-    video: Path,
-    speech: Path,
-    output: Path,
-    cache: Cache,
-    device: str = "cpu",
-    overwrite: bool = False,
-    resume: bool = False,
-    preview_s: float | None = None,
-) -> Result:
-    """Writes `output`: `video` with a mouth that fits `speech`. See `w2l.sync.run.make`."""
-    return make(Tools(settings, cache, device), Job(video, speech, output), overwrite, resume, preview_s)
-
-
-def look(settings: SyncSettings, video: Path, speech: Path, cache: Cache, device: str) -> tuple[Plan, Model, Detector]:
-    """The plan of an output, the generator that draws it, and what finds faces."""
-    tools = Tools(settings, cache, device)
-    return plan_of(tools, Job(video, speech, video)), tools.model, tools.detector
-
+from w2l.sync.tools import Tools, make_tools
 
 PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
 _set = functools.partial(setting, SyncSettings)
@@ -140,31 +116,49 @@ def command(
     missing.
     """
     settings = common.settings(SyncSettings, STAGE, box=_parse_box(box), **given)
-    asked = _asked(files, pairs, pairs_order, root, output, preview_s is not None)
+    asked = [
+        replace(job, overwrite=overwrite, resume=resume, preview_s=preview_s)
+        for job in _asked(files, pairs, pairs_order, root, output, preview_s is not None)
+    ]
     _check_ray(ray)
     cache = Cache.open(common.cache, create=True)
     if ray is None:
         choose(common.device)  # refuses one that is not there before any work
     if len(files) == 2 and ray is None:
-        tools = Tools(settings, cache, str(choose(common.device)))
-        if dry_run:
-            tried = try_out(tools, asked[0])
-            common.show(asdict(tried), tried.text())
-        else:
-            result = make(tools, asked[0], overwrite, resume, preview_s)
-            common.show(asdict(result), str(asked[0].output))
+        _sync_one(Tools(settings, cache, str(choose(common.device))), asked[0], common, dry_run)
         return
-    prepare = functools.partial(set_up, everywhere(settings) if ray else settings, cache.root, common.device)
+    prepare = functools.partial(make_tools, everywhere(settings) if ray else settings, cache.root, common.device)
     if dry_run:
-        trials = run_all(try_out, [(job.name, (job,)) for job in asked], prepare)
-        estimates = [outcome.result for outcome in trials if outcome.result is not None]
-        common.show([asdict(one) for one in estimates], "\n\n".join(one.text() for one in estimates))
-        name_failures(trials)
-        return
+        _try_many(asked, prepare, common)
+    else:
+        _sync_many(asked, prepare, common, jobs, ray)
+
+
+def _sync_one(tools: Tools, job: Job, common: Common, dry: bool) -> None:
+    """Make, or only try, a single output; its error is the command's."""
+    if dry:
+        tried = dry_run(tools, job)
+        common.show(asdict(tried), tried.text())
+    else:
+        common.show(asdict(run(tools, job)), str(job.output))
+
+
+def _try_many(asked: Sequence[Job], prepare: Callable[[], Tools], common: Common) -> None:
+    """Print what would be made of each job."""
+    outcomes = run_all(dry_run, [(job.name, (job,)) for job in asked], prepare)
+    tried = [outcome.result for outcome in outcomes if outcome.result is not None]
+    common.show([asdict(one) for one in tried], "\n\n".join(one.text() for one in tried))
+    name_failures(outcomes)
+
+
+def _sync_many(
+    asked: Sequence[Job], prepare: Callable[[], Tools], common: Common, n_jobs: int, ray: str | None
+) -> None:
+    """Make all outputs and print where they are."""
     for folder in {job.output.parent for job in asked}:
         folder.mkdir(parents=True, exist_ok=True)
-    named = ((job.name, job.absolute() if ray else job) for job in asked)
-    outcomes = run_all(make, [(name, (job, overwrite, resume, preview_s)) for name, job in named], prepare, jobs, ray)
+    tasks = [(job.name, (job.absolute() if ray else job,)) for job in asked]
+    outcomes = run_all(run, tasks, prepare, n_jobs, ray)
     done = [outcome.result for outcome in outcomes if outcome.result is not None]
     common.show([asdict(result) for result in done], "\n".join(str(result.output) for result in done))
     name_failures(outcomes)
@@ -173,7 +167,7 @@ def command(
 def _asked(
     files: tuple[Path, ...], pairs: Path | None, order: Order, root: Path | None, output: Path | None, preview: bool
 ) -> list[Job]:
-    """What is to be made."""
+    """Return the jobs that the arguments name."""
     if pairs is None:
         if root is not None or order != "auto":
             raise ConfigError("--root and --pairs-order say how a list is read; name one with --pairs")
@@ -184,7 +178,7 @@ def _asked(
 
 
 def _check_ray(ray: str | None) -> None:
-    """Refuses a file for a cluster's address, behind an option whose value may be left out."""
+    """Refuse a file for a cluster's address, behind an option whose value may be left out."""
     if ray and Path(ray).is_file():
         raise ConfigError(f"--ray {ray} is a file and no cluster; write --ray {HERE} before it")
 

@@ -41,6 +41,7 @@ from w2l.score.results import REAL, SHUFFLED
 from w2l.score.run import Work
 from w2l.score.settings import ScoreSettings, plain_settings
 from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
 from w2l.training.generator.run import STAGE, train_generator
 from w2l.training.generator.settings import GeneratorSettings
 
@@ -201,7 +202,7 @@ class Comparison:
         settings = config.load(SyncSettings, "sync", None, ["silence=model", *self.sync, f"model={model}"])
         mark = fingerprint(source_fingerprint(model), config.plain(settings))[:8]
         folder = self.output / "videos" / f"{model.parent.name}-{mark}"
-        made = list(make_samples(self.trials, folder, settings, self.cache, self.device))
+        made = list(make_samples(self.trials, folder, Tools(settings, self.cache, self.device)))
         samples = sorted(made, key=lambda sample: [*SPEECHES, REAL].index(sample.system))
         if not samples:
             raise MediaError(f"none of the {len(self.trials)} clips could be re-synced by {model}; see the warnings")

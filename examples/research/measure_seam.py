@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import sync
 from w2l.cache.store import Cache
 from w2l.core.arrays import Canvas, Floats, Image
 from w2l.core.errors import W2LError
@@ -27,9 +26,11 @@ from w2l.nets.generator import Rows
 from w2l.score.metrics.seam import seam_ratio
 from w2l.sync.compose import Blend, Compositor
 from w2l.sync.engine import Redrawer
+from w2l.sync.jobs import Job
+from w2l.sync.plan import plan_of
 from w2l.sync.references import references_for
 from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import make_runner
+from w2l.sync.tools import Tools
 
 Patch = NDArray[np.float32]
 PATCHES: dict[str, Callable[[Patch, Patch], Patch]] = {
@@ -70,13 +71,12 @@ class Measuring(Compositor):
 
 def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, seconds: float) -> dict[str, list[float]]:
     """The seam ratio of every redrawn frame, by what was pasted."""
-    plan, model, detector = sync.look(settings, video, speech, cache, "cpu")
-    plan = plan.part(0.0, seconds)
-    rows: Rows = "lower" if model.card.dimensions.get("rows") == "lower" else "full"
-    measuring = Measuring(plan.spec, rows, settings.blend)
-    runner = make_runner(settings, model)
-    looks = references_for(settings.reference, plan, model.card, detector)
-    for _ in Redrawer(runner, model.card, plan.spec, looks, measuring, settings.batch).redraw(plan.cues(0, len(plan))):
+    tools = Tools(settings, cache, "cpu")
+    plan = plan_of(tools, Job(video, speech, video)).part(0.0, seconds)
+    measuring = Measuring(plan.spec, tools.rows, settings.blend)
+    card = tools.model.card
+    looks = references_for(settings.reference, plan, card, tools.detector)
+    for _ in Redrawer(tools.runner, card, plan.spec, looks, measuring, settings.batch).redraw(plan.cues(0, len(plan))):
         pass
     return measuring.ratios
 

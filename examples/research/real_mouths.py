@@ -35,9 +35,8 @@ from w2l.sync.compose import Compositor
 from w2l.sync.draw import Watch, draw, make_parts
 from w2l.sync.engine import Redrawer
 from w2l.sync.jobs import Job
-from w2l.sync.plan import Plan
+from w2l.sync.plan import Plan, plan_of
 from w2l.sync.references import references_for
-from w2l.sync.run import plan_of
 from w2l.sync.settings import SyncSettings
 from w2l.sync.tools import Tools
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from stages import sync
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose
@@ -35,7 +34,10 @@ from w2l.score.report.table import as_table
 from w2l.score.results import REAL, Sample
 from w2l.score.run import Work
 from w2l.score.settings import ScoreSettings, plain_settings
+from w2l.sync.jobs import Job
+from w2l.sync.run import run
 from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
 OWN, OTHER = "own speech", "another's speech"
@@ -55,9 +57,7 @@ def pair_up(sources: Sequence[Source], seed: int) -> list[Trial]:
     return [Trial(sources[video], sources[speech]) for video, speech in zip(order, np.roll(order, -1))]
 
 
-def make_samples(
-    trials: Sequence[Trial], folder: Path, settings: SyncSettings, cache: Cache, device: str
-) -> Iterator[Sample]:
+def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterator[Sample]:
     """Makes both versions of each clip; a clip of which one cannot be made is named and left out."""
     with progress("re-sync", len(trials), "clips") as advance:
         for trial in trials:
@@ -71,7 +71,7 @@ def make_samples(
                 for path, speech in versions.values():
                     if not path.exists():
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        sync.run(settings, video, speech, path, cache, device)
+                        run(tools, Job(video, speech, path))
                 speaker = trial.video.speaker
                 yield from [Sample(path, key, name, video, None, speaker) for key, (path, _) in versions.items()]
                 yield Sample(video, REAL, name, speaker=speaker)
@@ -111,7 +111,7 @@ def main(
         raise MediaError(f"{filelist} names {len(trials)} clip; at least 2 are needed to exchange speech")
     made = output / f"{generator.stem}-{fingerprint(source_fingerprint(generator), config.plain(settings))[:8]}"
     samples = sorted(
-        make_samples(trials[:limit], made, settings, cache, where),
+        make_samples(trials[:limit], made, Tools(settings, cache, where)),
         key=lambda sample: [OWN, OTHER, REAL].index(sample.system),
     )
     if not samples:

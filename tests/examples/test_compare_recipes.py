@@ -14,6 +14,7 @@ from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Interval
 from w2l.score.results import REAL, SHUFFLED, Sample, ScoreReport, SystemScore
 from w2l.score.run import Scored
+from w2l.sync.tools import Tools
 from w2l.training.generator.run import GeneratorResult
 from w2l.training.generator.settings import GeneratorSettings
 
@@ -135,8 +136,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 file.write(f"{settings.seed} {settings.l1:g}\n")
         return GeneratorResult(folder / "generator-best.safetensors", settings.loop.steps, {}, folder)
 
-    def samples(trials: tuple[object, ...], folder: Path, settings: object, *_: object) -> list[Sample]:
-        assert settings.silence == "model"  # type: ignore[attr-defined]
+    def samples(trials: tuple[object, ...], folder: Path, tools: Tools) -> list[Sample]:
+        assert tools.settings.silence == "model"
         names = [str(place) for place in range(len(trials))]
         return [Sample(folder / name, key, name) for name in names for key in (script.OWN, script.OTHER, REAL)]
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages import sync as stage
 from tests.helpers.made_media import CLIP_S, EVENT_S, click_times, click_wave, flash_images, make_video
 from tests.helpers.sync_runs import (
     ANN,
@@ -39,7 +38,10 @@ from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe, read_frames
 from w2l.sync import tools as sync_tools
 from w2l.sync.engine import Redrawer
+from w2l.sync.jobs import Job
+from w2l.sync.run import run
 from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
 
 BOUNCE = [*range(15), *range(13, 3, -1)]
 """Which frames of the clip of 15 are shown in one second."""
@@ -57,7 +59,8 @@ class TestResult:
     def test_run_does_the_same_without_a_command_line(self, media: Path, tmp_path: Path) -> None:
         settings = SyncSettings(model=str(media / "aligned.safetensors"), box=BOX)
         cache = Cache.open(tmp_path / "cache", create=True)
-        result = stage.run(settings, media / "clip.mp4", media / "speech.wav", tmp_path / "out.mp4", cache)
+        job = Job(media / "clip.mp4", media / "speech.wav", tmp_path / "out.mp4")
+        result = run(Tools(settings, cache, "cpu"), job)
         assert (result.frames, result.fps, result.duration_s) == (25, 25.0, 1.0)
         assert result.record.is_file()
         assert {"look", "references", "draw", "first_frame"} <= set(result.timing)

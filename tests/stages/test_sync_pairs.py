@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from w2l.media.audio import read_audio, write_wav
 from w2l.models import registry as weights
 from w2l.sync.jobs import Job, check_apart, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.sync.record import made_before
-from w2l.sync.run import make
+from w2l.sync.run import run
 from w2l.sync.settings import SyncSettings
 from w2l.sync.tools import Tools
 
@@ -169,8 +170,8 @@ class TestResume:
         tools = Tools(settings, Cache.open(tmp_path / "cache", create=True), "cpu")
         write_wav(tmp_path / "said.wav", voice(0.3))
         job = Job(video, tmp_path / "said.wav", output)
-        first = make(tools, job)
-        assert make(tools, job, resume=True) == first
+        first = run(tools, job)
+        assert run(tools, replace(job, resume=True)) == first
         sidecar, mark = output.with_suffix(SIDECAR), first.mark
         if changed == "output":
             output.write_bytes(b"another")
@@ -187,7 +188,7 @@ class TestResume:
             video.write_bytes(video.read_bytes())
             os.utime(video, (1, 1))
             with pytest.raises(ConfigError, match="exists"):
-                make(tools, job, resume=True)
+                run(tools, replace(job, resume=True))
             return
         assert made_before(output, mark, settings) is None
 

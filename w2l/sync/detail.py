@@ -13,14 +13,12 @@ from w2l.sync.settings import MAX_DETAIL
 
 SPARE_DETAIL = 0.2
 """Faces that are larger than a crop by no more than this share of it are not cut any finer."""
-
-
 LARGE = 0.9
 """Of all faces in all frames, the share that is smaller than a large one: finer than needed costs time alone."""
 
 
 def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -> CropSpec:
-    """How faces are cut for a generator that moves pixels: like `spec`, but as fine as they are in the video.
+    """Return how faces are cut for a generator that moves pixels: like `spec`, but as fine as they are in the video.
 
     `detail` times as fine, where that is not 0. All faces of an output are cut alike: as fine as the large ones are.
     Every other generator gets `spec`.
@@ -33,11 +31,11 @@ def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -
 
 
 def check_detail(detail: int, card: ModelCard) -> None:
-    """ConfigError where looks are to be moved more finely by a generator that draws all its pixels."""
+    """Raise ConfigError where looks are to be moved more finely by a generator that draws all its pixels."""
     if detail > 1 and not moves_pixels(card):
         raise ConfigError(f"detail {detail} needs a generator that moves pixels; this one draws them: leave it out")
 
 
 def moves_pixels(card: ModelCard) -> bool:
-    """Whether a generator moves pixels of its references, which may then be as fine as one likes."""
+    """Return whether a generator moves pixels of its references, which may then be as fine as one likes."""
     return card.dimensions.get("layout") == "warping"

@@ -1,4 +1,4 @@
-"""From a plan to a file: the drawing of an output, in parts where it is long, and how long that will take."""
+"""From a plan to a file: the drawing of an output, in parts where it is long."""
 
 import logging
 import time
@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import cast
 
 from w2l.core.log import progress
-from w2l.faces.detectors.base import Detector
 from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Picture
 from w2l.media.soundtrack import inspect_speech
-from w2l.models.checkpoint import Model
-from w2l.models.runtime import Runner
-from w2l.sync.compose import Compositor
 from w2l.sync.engine import Redrawer, pictures_ahead
 from w2l.sync.plan import Plan
 from w2l.sync.references import references_for
 from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import _rows
+from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +33,27 @@ class Watch:
         self.steps: dict[str, float] = {}
 
     def lap(self, step: str) -> None:
-        """The step that ends now."""
+        """Note the seconds of the step that ends now."""
         now = time.monotonic()
         self.steps[step] = round(now - self._last, 3)
         self._last = now
 
     def first(self) -> None:
-        """Notes the first finished picture."""
+        """Note when the first picture is finished; later calls change nothing."""
         self.steps.setdefault("first_frame", round(time.monotonic() - self.began, 3))
 
 
-def make_redrawer(settings: SyncSettings, plan: Plan, model: Model, detector: Detector, runner: Runner) -> Redrawer:
-    """All that draws one output, made ready; `runner` is `make_runner`'s for the same settings and model."""
-    looks = references_for(settings.reference, plan, model.card, detector)
-    finer = plan.spec.size // model.card.crop.size
+def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
+    """Return all that draws one output, its references gathered."""
+    settings, card, runner = tools.settings, tools.model.card, tools.runner
+    looks = references_for(settings.reference, plan, card, tools.detector)
+    finer = plan.spec.size // card.crop.size
     batch = min(max(1, settings.batch // finer), 2 * pictures_ahead(plan.info.width, plan.info.height))
-    return Redrawer(runner, model.card, plan.spec, looks, Compositor(plan.spec, _rows(model), settings.blend), batch)
+    return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec), batch)
 
 
 def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False) -> Parts:
-    """The output in the making, in parts where it is long; nothing is written yet."""
+    """Return the output to be made, in parts where it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
     origin_s = plan.speech_origin_s
@@ -83,7 +80,7 @@ def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resu
 
 
 def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
-    """Draws what is not there yet, part by part, and puts it together."""
+    """Draw the parts that are missing and put all together."""
     n_ahead = pictures_ahead(plan.info.width, plan.info.height)
     with parts, progress("sync", len(plan)) as advance:
         if n_kept := sum(map(parts.finished, range(parts.n_parts))):

@@ -6,21 +6,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2l.models.checkpoint import Model
 from w2l.sync.draw import Watch, draw, make_parts, make_redrawer
 from w2l.sync.engine import Redrawer
 from w2l.sync.jobs import Job
-from w2l.sync.plan import Plan
-from w2l.sync.run import plan_of
-from w2l.sync.settings import SyncSettings
+from w2l.sync.plan import Plan, plan_of
 from w2l.sync.tools import Tools
 
 TRIAL_S = 2.0
-"""Seconds of output that an estimate draws."""
+"""Seconds of output that are drawn to measure the speed."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class DryRun:
     """What a `sync` would do."""
 
     video: Path
@@ -41,7 +38,7 @@ class Estimate:
     """Most memory used by this process; it does not grow with the length."""
 
     def text(self) -> str:
-        """The estimate for a person."""
+        """Return all of it as lines for a person."""
         passed = ", ".join(f"{count} {reason}" for reason, count in sorted(self.frames_passed_through.items()))
         return "\n".join(
             (
@@ -56,17 +53,13 @@ class Estimate:
         )
 
 
-def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Model) -> Estimate:
-    """What a plan comes to: some seconds of it are drawn and encoded, and thrown away."""
-    first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
-    trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
-    with tempfile.TemporaryDirectory() as folder:
-        watch = Watch()
-        draw(trial, redrawer, make_parts(settings, trial, Path(folder) / "trial.mkv", "trial"), watch)
-        watch.lap("draw")
-    rate = len(trial) / max(watch.steps["draw"], 1e-6)
+def dry_run(tools: Tools, job: Job) -> DryRun:
+    """Return what `run` would do and how long it would take; write nothing but the boxes in the cache."""
+    plan = plan_of(tools, job)
+    redrawer = make_redrawer(tools, plan)
+    rate = measure_rate(tools, plan, redrawer)
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return Estimate(
+    return DryRun(
         video=plan.info.path,
         frames=len(plan),
         duration_s=round(plan.timeline.end_s, 3),
@@ -75,15 +68,19 @@ def estimate(settings: SyncSettings, plan: Plan, redrawer: Redrawer, model: Mode
         frames_passed_through=plan.passed_through(),
         references=str(redrawer.references),
         crop=plan.spec.size,
-        model=model.path,
+        model=tools.model.path,
         frames_per_s=round(rate, 2),
         expected_s=round(len(plan) / rate, 1),
         peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
     )
 
 
-def try_out(tools: Tools, job: Job) -> Estimate:
-    """What `make` would do and how long it would take; writes nothing but the boxes in the cache."""
-    plan = plan_of(tools, job)
-    redrawer = make_redrawer(tools.settings, plan, tools.model, tools.detector, tools.runner)
-    return estimate(tools.settings, plan, redrawer, tools.model)
+def measure_rate(tools: Tools, plan: Plan, redrawer: Redrawer) -> float:
+    """Return the frames drawn and encoded per second, over `TRIAL_S` seconds from the first one redrawn."""
+    first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
+    trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        draw(trial, redrawer, make_parts(tools.settings, trial, Path(folder) / "trial.mkv", "trial"), watch)
+        watch.lap("draw")
+    return len(trial) / max(watch.steps["draw"], 1e-6)

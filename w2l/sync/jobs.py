@@ -21,14 +21,21 @@ class Job:
     output: Path
     name: str = ""
     """Names it in messages: the video, or the line of a list."""
+    overwrite: bool = False
+    """Whether an existing output is replaced."""
+    resume: bool = False
+    """Whether finished parts of a long output are kept, and an output that is done."""
+    preview_s: float | None = None
+    """Make only the second around this time, seconds."""
 
     def absolute(self) -> "Job":
-        """The same under names that mean the same on every machine of a cluster."""
-        return Job(self.video.absolute(), self.speech.absolute(), self.output.absolute(), self.name)
+        """Return the same job under names that mean the same on every machine of a cluster."""
+        video, speech, output = (path.absolute() for path in (self.video, self.speech, self.output))
+        return replace(self, video=video, speech=speech, output=output)
 
 
 def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = False) -> list[Job]:
-    """The jobs of VIDEO... SPEECH: every video says the same speech. Raises ConfigError for names that cannot be."""
+    """Return the jobs of VIDEO... SPEECH: every video says the same speech. Raises ConfigError for unusable names."""
     if len(files) < 2:
         raise ConfigError("name a VIDEO and a SPEECH: w2l sync in.mp4 speech.wav -o out.mp4")
     *videos, speech = files
@@ -40,7 +47,7 @@ def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = Fa
 def jobs_of_pairs(
     pairs: Path, root: Path | None, order: Order, output: Path | None, preview: bool = False
 ) -> list[Job]:
-    """The jobs of a list of pairs: the folder `output` gets one file for each, named as the list says.
+    """Return the jobs of a list of pairs: the folder `output` gets one file for each, named as the list says.
 
     A name may have folders in it. Raises ConfigError for a list that cannot be read, and for names that cannot be.
     """
@@ -69,7 +76,7 @@ def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Pat
 
 
 def check_apart(jobs: Iterable[Job]) -> None:
-    """Refuses to write over any input of the call, and to write two results into one file."""
+    """Refuse to write over any input of the call, and to write two results into one file."""
     jobs = list(jobs)
     inputs = {path.resolve() for path in {path for job in jobs for path in (job.video, job.speech)}}
     seen: set[Path] = set()
@@ -83,7 +90,7 @@ def check_apart(jobs: Iterable[Job]) -> None:
 
 
 def everywhere(settings: SyncSettings) -> SyncSettings:
-    """The same settings with files under absolute names, for workers elsewhere."""
+    """Return the settings with files under absolute names, for workers elsewhere."""
     model, face, reference = (_absolute(text) for text in (settings.model, settings.face, settings.reference))
     return replace(settings, model=model, face=face, reference=reference)
 

@@ -28,10 +28,15 @@ from w2l.features.windows import mel_window
 from w2l.media.audio import read_audio
 from w2l.media.coded import frame_times
 from w2l.media.timeline import Timeline, end_of, lay_out, play
-from w2l.media.video import VideoInfo, read_frames
+from w2l.media.video import VideoInfo, probe, read_frames
+from w2l.sync.detail import check_detail, finer_spec
 from w2l.sync.engine import Cue
+from w2l.sync.jobs import Job
 from w2l.sync.settings import SyncSettings
+from w2l.sync.tools import Tools
 
+PREVIEW_S = 1.0
+"""Seconds that a preview lasts."""
 FADE_FRAMES = 3
 """Frames over which redrawing fades in and out where a part of the video passes through."""
 OUTSIDE = "outside --start/--end"
@@ -136,6 +141,24 @@ class Plan:
 def why_not(faces: Faces, source: int) -> str:
     """Why a source frame is not redrawn, in words; the last frame also counts for all after it."""
     return WHY[int(faces.why[min(source, faces.n_frames - 1)])]
+
+
+def plan_of(tools: Tools, job: Job) -> Plan:
+    """Return all that is decided before drawing the whole output of a job."""
+    settings, info, card = tools.settings, probe(job.video), tools.model.card
+    if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
+        raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
+    check_detail(settings.detail, card)
+    plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
+    return replace(plan, spec=finer_spec(plan.spec, plan.faces, card, settings.detail))
+
+
+def preview_of(plan: Plan, preview_s: float) -> Plan:
+    """Return the plan of the second around a time; ConfigError where the output ends before."""
+    end_s = plan.timeline.end_s
+    if preview_s > end_s:
+        raise ConfigError(f"preview {preview_s:g} s lies behind the end of the result, {end_s:.2f} s")
+    return plan.part(max(0.0, min(preview_s - PREVIEW_S / 2, end_s - PREVIEW_S)), PREVIEW_S)
 
 
 def make_plan(

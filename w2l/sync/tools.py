@@ -9,6 +9,7 @@ from w2l.core.device import choose
 from w2l.core.files import sha256
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
+from w2l.features.crop import CropSpec
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Model
 from w2l.models.runtime import Runner
@@ -16,16 +17,6 @@ from w2l.nets.generator import Rows
 from w2l.sync.compose import Compositor
 from w2l.sync.detail import check_detail
 from w2l.sync.settings import SyncSettings
-
-
-def make_runner(settings: SyncSettings, model: Model) -> Runner:
-    """The generator made ready, for as many outputs as are wanted: this takes longer than its file takes to load."""
-    compositor = Compositor(model.card.crop, _rows(model), settings.blend)
-    return Runner(model, compositor.first_row, settings.backend, settings.batch)
-
-
-def _rows(model: Model) -> Rows:
-    return "lower" if model.card.dimensions.get("rows") == "lower" else "full"
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Tools:
 
     @cached_property
     def model_sha256(self) -> str:
-        """Of that file, in hexadecimal digits."""
+        """The SHA-256 of that file, in hexadecimal digits."""
         return sha256(self.model_path)
 
     @cached_property
@@ -51,21 +42,34 @@ class Tools:
         """The generator."""
         return weights.load(self.settings.model, "generator", self.cache, self.device)
 
+    @property
+    def rows(self) -> Rows:
+        """The rows that the generator draws."""
+        return "lower" if self.model.card.dimensions.get("rows") == "lower" else "full"
+
     @cached_property
     def runner(self) -> Runner:
-        """The generator at work."""
-        return make_runner(self.settings, self.model)
+        """The generator, ready for inference; that takes longer than loading its file."""
+        first_row = self.compositor(self.model.card.crop).first_row
+        return Runner(self.model, first_row, self.settings.backend, self.settings.batch)
 
     @cached_property
     def detector(self) -> Detector:
-        """What finds faces."""
+        """The face detector."""
         detect = self.settings.detect
         return make_detector(detect.detector, self.device, detect.min_face, self.cache.models)
 
+    def compositor(self, spec: CropSpec) -> Compositor:
+        """Return what pastes the generator's crops, for faces that are cut like `spec`."""
+        return Compositor(spec, self.rows, self.settings.blend)
 
-def set_up(settings: SyncSettings, root: Path, device: str) -> Tools:
-    """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
+
+def make_tools(settings: SyncSettings, root: Path, device: str) -> Tools:
+    """Return the tools of a worker with the cache at `root`; unusable ones raise here, not for each output.
+
+    The device is chosen where the worker is, as the machines of a cluster may differ.
+    """
     tools = Tools(settings, Cache.open(root, create=True), str(choose(device)))
     check_detail(settings.detail, tools.model.card)
-    _ = tools.detector  # what cannot be used ends all, and is not told once for each output
+    _ = tools.detector
     return tools
