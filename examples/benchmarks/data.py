@@ -14,7 +14,9 @@ import numpy as np
 
 from w2l.cache.crops import FILES, STORES
 from w2l.cache.index import Builder, Rows, TrackRow
+from w2l.cache.records import DONE, ClipRecord, PreprocessOutcome, TrackFacts
 from w2l.cache.store import OLD_INDEX, UNSURE_NS, Cache
+from w2l.cache.typed_json import to_json
 from w2l.core.config import plain
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.expert import ExpertSampling, expert_batch
@@ -119,12 +121,13 @@ def _rows(n_rows: int, crop: CropSpec) -> Rows:
 def _write_records(cache: Cache, n_clips: int, crop: CropSpec) -> None:
     for k in range(n_clips):
         quality = {"face_px": 120.5, "score": 0.98, "blur": 220.1, "yaw": 0.1, "silent_share": 0.2, "length_s": 3.0}
-        tracks = [{"n_frames": 75, "n_columns": 241, "first_frame": 0, "start_s": 0.0, "quality": quality}]
-        outcome = {"fingerprint": "0" * 16, "outcome": "done", "crop": plain(crop), "tracks": tracks}
+        outcome = PreprocessOutcome(
+            "0" * 16, outcome=DONE, crop=plain(crop), tracks=(TrackFacts(75, 241, 0, 0.0, quality),)
+        )
         clip = cache.clip(f"{k // 40:04d}/{k % 40:05d}")
         (clip.folder / "tracks" / "0").mkdir(parents=True)
-        record = {"id": clip.id, "split": "train", "speaker": f"{k // 40:04d}", "stages": {"preprocess": outcome}}
-        (clip.folder / "clip.json").write_text(json.dumps(record, indent=1))
+        record = ClipRecord(clip.id, split="train", speaker=f"{k // 40:04d}").noted(outcome)
+        (clip.folder / "clip.json").write_text(json.dumps(to_json(record), indent=1))
 
 
 def _peak_mb() -> float:

@@ -26,6 +26,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.cache.records import EXCLUDED
 from w2l.cache.store import Cache, Clip
 from w2l.core import config
 from w2l.core.device import choose
@@ -92,14 +93,14 @@ def _link(source: str, target: str) -> None:
 def spoil(clip: Clip, frames: int) -> None:
     """Shifts the sound of all tracks of a clip; its crops stay."""
     record = clip.record()
-    path = Path(record["source"])
+    path = Path(record.source or "")
     if not path.is_file():
         raise CacheError(f"{path}, the source of clip {clip.id}, is gone; bring it back")
     wave = shift_sound(read_audio(path, origin_s=probe(path).start_s), frames)
-    for number, facts in enumerate(record["stages"]["preprocess"]["tracks"]):
-        start = facts["first_frame"] * SAMPLES_PER_FRAME
-        mel = mel_spectrogram(wave[start : start + facts["n_frames"] * SAMPLES_PER_FRAME])
-        if mel.shape[1] != facts["n_columns"]:
+    for number, facts in enumerate(record.preprocess.tracks):
+        start = (facts.first_frame or 0) * SAMPLES_PER_FRAME
+        mel = mel_spectrogram(wave[start : start + facts.n_frames * SAMPLES_PER_FRAME])
+        if mel.shape[1] != facts.n_columns:
             raise CacheError(f"clip {clip.id} track {number}: {path} has changed since it was preprocessed")
         write_atomic(clip.folder / "tracks" / str(number) / "mel.npy", functools.partial(np.save, arr=mel))
 
@@ -150,10 +151,10 @@ def compare(
         share([verdict.verdict == "shifted" and verdict.offset == true for verdict, true in with_own]),
         share([verdict.verdict == "shifted" and abs(verdict.offset - true) <= 1 for verdict, true in bad]),
         share([verdict.verdict == "kept" for verdict, _ in bad]),
-        share([verdict.verdict == "set aside" for verdict, _ in bad]),
+        share([verdict.verdict == EXCLUDED for verdict, _ in bad]),
         len(good),
         share([verdict.verdict == "shifted" for verdict in good]),
-        share([verdict.verdict == "set aside" for verdict in good]),
+        share([verdict.verdict == EXCLUDED for verdict in good]),
     )
 
 
@@ -161,9 +162,9 @@ def measured_of(cache: Cache) -> dict[str, Measured]:
     """What the audit measured of the first track of each training clip."""
     found = {}
     for clip in cache.clips():
-        tracks = clip.outcome("audit").get("measured", {}).get("tracks", [])
-        if tracks and clip.record().get("split") == "train":
-            found[clip.id] = config.build(Measured, tracks[0])
+        record = clip.record()
+        if record.audit.measured and record.audit.measured.tracks and record.split == "train":
+            found[clip.id] = config.build(Measured, record.audit.measured.tracks[0])
     return found
 
 
@@ -209,8 +210,8 @@ def make(cache: Path, out: Path, share: float, seed: int, leave_out: str) -> Non
     for unwanted in [clip.folder for clip in clean.clips() if fnmatchcase(clip.id, leave_out)]:
         shutil.rmtree(unwanted)
     dirty = copy_cache(clean.root, out / "dirty")
-    clips = [clip for clip in dirty.clips() if clip.record().get("split") == "train"]
-    shifts = draw_shifts([clip.id for clip in clips if clip.outcome("preprocess").get("tracks")], share, seed)
+    clips = [clip for clip in dirty.clips() if clip.record().split == "train"]
+    shifts = draw_shifts([clip.id for clip in clips if clip.record().preprocess.tracks], share, seed)
     with progress("make", len(shifts), "clips") as advance:
         for clip, frames in shifts.items():
             spoil(dirty.clip(clip), frames)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from w2l.cache.index import Builder, Rows, TrackRow, Words, cut_of, rows_of
+from w2l.cache.index import Builder, Rows, TrackRow, Words, rows_of
+from w2l.cache.records import ClipRecord, PreprocessOutcome
+from w2l.cache.typed_json import from_json
 from w2l.core.files import DAMAGED
 
 
@@ -97,28 +99,33 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
         Rows.read(path)
 
 
-def record(audit: dict[str, Any] | None, **facts: Any) -> dict[str, Any]:
+def record(audit: dict[str, Any] | None, **facts: Any) -> ClipRecord:
     tracks = [{"n_frames": 30, "n_columns": 97}, {"n_frames": 40, "n_columns": 129}]
     stages: dict[str, Any] = {"preprocess": {"fingerprint": "p", "tracks": tracks, "crop": {"size": 96}}}
-    return {"stages": stages | ({"audit": audit} if audit else {}), **facts}
+    return from_json(ClipRecord, {"stages": stages | ({"audit": audit} if audit else {}), **facts})
 
 
 def test_records_of_older_versions_have_no_speaker_and_no_audit() -> None:
     assert [row for row, _ in rows_of("a", record(None))] == [
         TrackRow("a", 0, 30, 97, ""), TrackRow("a", 1, 40, 129, "")
     ]  # fmt: skip
-    assert list(rows_of("a", {})) == list(rows_of("a", {"stages": {"preprocess": {"reason": "no face"}}})) == []
+    reason = from_json(ClipRecord, {"stages": {"preprocess": {"reason": "no face"}}})
+    assert list(rows_of("a", ClipRecord())) == list(rows_of("a", reason)) == []
     found = list(rows_of("a", record(None, split="val", speaker="s1")))
     assert [(row.split, row.speaker, crop) for row, crop in found] == [("val", "s1", '{"size": 96}')] * 2
 
 
+def mark_of(outcome: dict[str, Any]) -> str:
+    return str(from_json(PreprocessOutcome, outcome).tracks_mark)
+
+
 def test_an_audit_outlives_other_gates_that_keep_the_same_tracks() -> None:
     made = {"crops_mark": "c", "fingerprint": "p", "tracks": [{"first_frame": 0, "n_frames": 30, "quality": {}}]}
-    mark = cut_of(made)
-    assert cut_of({**made, "fingerprint": "other gates", "rejected": [{}]}) == mark
+    mark = mark_of(made)
+    assert mark_of({**made, "fingerprint": "other gates", "rejected": [{}]}) == mark
     others = [{**made, "crops_mark": "other crops"}, {**made, "tracks": []}, {**made, "tracks": made["tracks"] * 2}]
     others += [{**made, "tracks": [{"first_frame": 1, "n_frames": 30}]}, {"fingerprint": mark[:-1]}]
-    assert mark not in map(cut_of, others)
+    assert mark not in map(mark_of, others)
 
 
 SHIFTED, KEPT = {"verdict": "shifted", "offset": -3}, {"verdict": "kept", "offset": 1}

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from w2l.cache import store as cache_module
+from w2l.cache.records import AuditOutcome, PreprocessOutcome, TrackFacts, Verdict
 from w2l.cache.store import Cache, Clip, TrackRow, default_root
+from w2l.cache.typed_json import from_json
 from w2l.core import files as files_module
 from w2l.core.errors import CacheError
 from w2l.core.files import (
@@ -49,7 +51,7 @@ def add_track(cache: Cache, clip_id: str, n_frames: int = 6, split: str = "") ->
     clip = cache.clip(clip_id)
     frames = np.arange(n_frames * 48, dtype=np.uint8).reshape(n_frames, 4, 4, 3)
     clip.write_track(0, iter(frames), frames.shape, {"mel": np.ones((80, 20), np.float32)})
-    clip.note("preprocess", {"fingerprint": "f", "tracks": [{"n_frames": n_frames, "n_columns": 20}]}, split=split)
+    clip.note(PreprocessOutcome("f", tracks=(TrackFacts(n_frames, 20),)), split=split)
     cache.invalidate_index()
     return clip
 
@@ -252,10 +254,10 @@ def test_the_index_follows_the_clips(cache: Cache) -> None:
     add_track(cache, "s1/a", 6)
     assert cache.tracks() == [TrackRow("s1/a", 0, 6, 20, ""), TrackRow("s1/b", 0, 7, 20, "train")]
     assert cache.tracks() == cache.build_index()
-    cache.clip("s1/b").reopen("preprocess")
+    cache.clip("s1/b").reopen()
     cache.invalidate_index()
     assert [row.clip for row in cache.tracks()] == ["s1/a"]
-    cache.clip("s1/a").note("preprocess", {"fingerprint": "f", "reason": "no face"})
+    cache.clip("s1/a").note(PreprocessOutcome("f", reason="no face"))
     cache.invalidate_index()
     assert cache.all_tracks() == cache.all_tracks() == []
 
@@ -304,7 +306,7 @@ def age_records(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_only_clips_that_changed_are_read_again(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("s1/b", "s1/c", "s2/a", "s2/d"):
         add_track(cache, name, split="train")
-    cache.clip("s1/empty").note("preprocess", {"fingerprint": "f", "reason": "no face"})
+    cache.clip("s1/empty").note(PreprocessOutcome("f", reason="no face"))
     read = age_records(cache, monkeypatch)
     cache.build_index()
     add_track(cache, "s1/a", 9, "val")
@@ -352,12 +354,12 @@ def test_clips_are_found_below_clips_and_beside_leftovers(cache: Cache) -> None:
 def test_what_the_audit_set_aside_is_not_given(cache: Cache) -> None:
     for name in ("a", "b"):
         add_track(cache, name)
-    verdict = {"verdict": "set aside", "reason": "nobody speaks", "offset": 3}
-    cache.clip("a").note("audit", {"of": "f", "tracks": [verdict]})
+    verdict = Verdict("set aside", reason="nobody speaks", offset=3)
+    cache.clip("a").note(AuditOutcome(of="f", tracks=(verdict,)))
     cache.invalidate_index()
     assert [row.clip for row in cache.tracks()] == ["b"]
     assert [row.status for row in cache.all_tracks()] == ["nobody speaks", ""]
-    cache.clip("b").note("audit", {"of": "f", "tracks": [verdict]})
+    cache.clip("b").note(AuditOutcome(of="f", tracks=(verdict,)))
     cache.invalidate_index()
     with pytest.raises(CacheError, match=r"set all 2 tracks aside \(nobody speaks\)"):
         cache.tracks()
@@ -365,13 +367,13 @@ def test_what_the_audit_set_aside_is_not_given(cache: Cache) -> None:
 
 def test_reopening_forgets_before_it_removes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = add_track(cache, "a", split="val")
-    clip.note("other", {"fingerprint": "o"})
+    clip.note(AuditOutcome("o"))
     monkeypatch.setattr(cache_module.shutil, "rmtree", lambda *_, **__: pytest.fail("killed"))
     with pytest.raises(pytest.fail.Exception):
-        clip.reopen("preprocess")
-    assert clip.outcome("preprocess") == {}
-    assert clip.outcome("other") == {"fingerprint": "o"}
-    assert clip.record()["split"] == "val"
+        clip.reopen()
+    assert clip.record().preprocess.is_empty
+    assert clip.record().audit == AuditOutcome("o")
+    assert clip.record().split == "val"
 
 
 def test_only_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
@@ -411,11 +413,11 @@ def test_opening_removes_what_killed_processes_left(cache: Cache, folder: str) -
 
 def test_clip_records_keep_what_others_noted(cache: Cache) -> None:
     clip = cache.clip("a")
-    assert clip.record() == clip.outcome("preprocess") == {}
-    clip.note("preprocess", {"fingerprint": "1"}, fps=25.0)
-    clip.note("other", {"fingerprint": "2"}, size=[1, 2])
+    assert clip.record().is_empty
+    clip.note(from_json(PreprocessOutcome, {"fingerprint": "1"}), fps=25.0)
+    clip.note(AuditOutcome("2"), size=(1, 2))
     record = json.loads((clip.folder / "clip.json").read_text())
     assert record == {
         "id": "a", "fps": 25.0, "size": [1, 2],
-        "stages": {"preprocess": {"fingerprint": "1"}, "other": {"fingerprint": "2"}},
+        "stages": {"preprocess": {"fingerprint": "1"}, "audit": {"fingerprint": "2"}},
     }  # fmt: skip

@@ -1,11 +1,11 @@
 """Caches made on the spot, without any video: mouths as open as their sound is loud, numbered frames, noise."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.cache.records import DONE, PreprocessOutcome, TrackFacts
 from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.timing import FPS, MEL_RATE, mel_columns
@@ -84,7 +84,5 @@ def add_track(
     clip = cache.clip(name)
     cache.invalidate_index()
     clip.write_track(0, iter(frames), frames.shape, sounds)
-    facts: dict[str, Any] = {"n_frames": len(frames), "n_columns": sounds["mel"].shape[1], "first_frame": 0}
-    clip.note(
-        "preprocess", {"fingerprint": "made", "outcome": "done", "crop": plain(crop), "tracks": [facts]}, split=split
-    )
+    facts = TrackFacts(len(frames), sounds["mel"].shape[1], 0)
+    clip.note(PreprocessOutcome("made", outcome=DONE, crop=plain(crop), tracks=(facts,)), split=split)

@@ -50,8 +50,8 @@ def test_a_dataset_with_broken_files(w2l: Run, tmp_path: Path, n_clips: int, job
         assert np.ptp(np.asarray(crops[0])) > 100
     for clip in cache.clips():
         record = clip.record()
-        assert record["stages"]["preprocess"]["outcome"] == ("set aside" if clip.id in bad else "done")
-        assert Path(record["source"]).is_file()
+        assert record.preprocess.outcome == ("set aside" if clip.id in bad else "done")
+        assert Path(record.source or "").is_file()
 
     # Again: nothing to do, and the same is said. Strict: the first bad clip ends it, in one line.
     again = w2l("preprocess", "in", "--jobs", jobs, "--device", "cpu", "--json")

@@ -45,9 +45,8 @@ def check_readable(root: Path) -> int:
         assert mel.shape == (80, row.n_columns)
     for clip in cache.clips():
         record = clip.record()
-        assert record["id"] == clip.id
-        for outcome in record["stages"].values():
-            assert outcome["outcome"] in ("done", "set aside")
+        assert record.id == clip.id
+        assert record.preprocess.outcome in (None, "done", "set aside")
         if clip.faces.exists():
             with np.load(clip.faces) as faces:
                 assert faces.files

@@ -142,9 +142,9 @@ def test_crops_come_at_25_fps_from_a_drawn_face_at_30(
     found = [int(np.abs(np.array(looks) - (slope * value + offset)).argmin()) for value in inner]
     assert np.abs(np.array(found) - nearest_frames(np.array(times), 25)).max() <= 1
     record = cache.clip("s1/talk").record()
-    assert record["source"] == str(video)
-    assert record["size"] == [200, 160]
-    assert record["fps"] == pytest.approx(30)
+    assert record.source == str(video)
+    assert record.size == (200, 160)
+    assert record.fps == pytest.approx(30)
     with np.load(cache.clip("s1/talk").faces) as faces:
         assert np.abs(faces["points"] - points).max() < 6
 
@@ -245,7 +245,7 @@ def test_when_nothing_can_be_used(preprocess: Run, cache: Cache, tmp_path: Path,
     shutil.rmtree(tmp_path / "in")
     make_clip(tmp_path / "in" / "a.mp4")
     assert preprocess("in")[0] == 0
-    assert "reason" not in cache.clip("a").outcome("preprocess")
+    assert cache.clip("a").record().preprocess.reason is None
 
 
 @pytest.mark.parametrize(("sound", "n_frames", "silent_s"), [
@@ -388,9 +388,9 @@ def test_clips_of_another_process_are_waited_for(
     assert claim.__enter__()
 
     def let_go() -> None:
-        while not cache.clip("b").outcome("preprocess") or cache.clip("b").lock.exists():
+        while cache.clip("b").record().preprocess.is_empty or cache.clip("b").lock.exists():
             time.sleep(0.005)
-        assert not clip.outcome("preprocess")
+        assert clip.record().preprocess.is_empty
         claim.__exit__(None, None, None)
 
     other = threading.Thread(target=let_go)
@@ -427,7 +427,7 @@ def test_strict_stops_at_the_first_clip_that_cannot_be_used(
     assert status == 1
     assert "nowhere: not found" in err
     assert preprocess("in")[0] == 1
-    assert cache.clip("c").outcome("preprocess")["outcome"] == "done"
+    assert cache.clip("c").record().preprocess.outcome == "done"
 
 
 def test_the_summary_counts_reasons_and_names_some(
@@ -460,8 +460,8 @@ def test_a_gate_alone_needs_no_new_detections_and_the_record_says_why(
     status, out, _ = preprocess("in", "--set", "gates.min_face_px=200")
     assert (status, detector.n_shown) == (1, n_shown)
     assert "1 clips cannot be used: 1 small face" in out
-    outcome = cache.clip("a").outcome("preprocess")
-    assert (outcome["gate"], outcome["rejected"][0]["gate"], outcome["tracks"]) == ("small face", "small face", [])
+    outcome = cache.clip("a").record().preprocess
+    assert (outcome.gate, outcome.rejected[0].gate, outcome.tracks) == ("small face", "small face", ())
     assert len(cache.all_tracks()) == 0
     assert preprocess("in")[0] == 0
     assert (detector.n_shown, len(cache.all_tracks())) == (n_shown, 1)

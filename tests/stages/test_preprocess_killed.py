@@ -231,7 +231,7 @@ def test_two_jobs_killed_at_random_moments_leave_a_readable_cache_and_the_same_e
             opened = Cache.open(cache)
             for row in opened.all_tracks():
                 assert len(opened.load_track(row)[0]) == row.n_frames
-            assert all(clip.record()["id"] == clip.id for clip in opened.clips())
+            assert all(clip.record().id == clip.id for clip in opened.clips())
     last = start(talking, cache, "--jobs", "2")
     found = json.loads(last.communicate()[0])
     assert (found["tracks"], list(found["set_aside"])) == (3, ["d"])

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.core.files import fingerprint, read_arrays
+from w2l.cache.records import EXCLUDED, SHIFTED, ClipRecord
+from w2l.core.files import read_arrays
 
 FORMAT = 2
 """Version of the file; one of another version is built anew."""
@@ -240,31 +241,14 @@ class Builder:
         return Rows(numbers, {name: Words.of(words) for name, words in self._words.items()})
 
 
-def cut_of(outcome: Mapping[str, Any]) -> Any:
-    """What the tracks of preprocess's `outcome` were cut from and where: an audit counts while it stays the same.
-
-    Other gates that keep the same tracks leave it alone; records of older versions tell by their fingerprint.
-    """
-    if "crops_mark" not in outcome:
-        return outcome.get("fingerprint")
-    tracks = outcome.get("tracks", [])
-    return fingerprint(outcome["crops_mark"], [(facts.get("first_frame"), facts.get("n_frames")) for facts in tracks])
-
-
-def rows_of(clip_id: str, record: Mapping[str, Any]) -> Iterator[tuple[TrackRow, str]]:
+def rows_of(clip_id: str, record: ClipRecord) -> Iterator[tuple[TrackRow, str]]:
     """The rows of one clip's record, each with its crop as JSON; records of older versions lack some facts."""
-    stages = record.get("stages", {})
-    outcome = stages.get("preprocess", {})
-    found = outcome.get("tracks", [])
-    audit = stages.get("audit", {})
-    audited = audit.get("tracks", [])
-    if len(audited) != len(found) or audit.get("of") != cut_of(outcome):
-        audited = [{}] * len(found)  # none, or of tracks that were cut anew since
-    crop = json.dumps(outcome.get("crop", {}), sort_keys=True)
-    split, speaker = str(record.get("split") or ""), str(record.get("speaker") or "")
-    for number, (facts, verdict) in enumerate(zip(found, audited)):
-        word = verdict.get("verdict", "kept")
-        offset = int(verdict.get("offset", 0)) if word == "shifted" else 0
-        status = str(verdict.get("reason") or "set aside by the audit") if word == "set aside" else ""
-        row = TrackRow(clip_id, number, facts["n_frames"], facts["n_columns"], split, speaker, offset, status)
+    outcome = record.preprocess
+    crop = json.dumps(outcome.crop or {}, sort_keys=True)
+    for number, (facts, found) in enumerate(zip(outcome.tracks, record.verdicts)):
+        offset = found.offset if found.verdict == SHIFTED else 0
+        status = (found.reason or "set aside by the audit") if found.verdict == EXCLUDED else ""
+        row = TrackRow(
+            clip_id, number, facts.n_frames, facts.n_columns, record.split or "", record.speaker or "", offset, status
+        )
         yield row, crop

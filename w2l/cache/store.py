@@ -23,7 +23,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from w2l.cache.crops import Crops, CropWriter, Store, damaged, open_crops, write_crops
 from w2l.cache.index import Builder, Rows, rows_of
 from w2l.cache.index import TrackRow as TrackRow
+from w2l.cache.records import AuditOutcome, ClipRecord, PreprocessOutcome, read_clip, write_record
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import (
     DAMAGED,
@@ -47,6 +48,7 @@ from w2l.core.files import (
 from w2l.core.locks import claim
 
 FORMAT = 1
+RECORD = "clip.json"
 INDEX = "index.npz"
 OLD_INDEX = "index.old.npz"
 UNSURE_NS = 2_000_000_000
@@ -70,22 +72,20 @@ class Clip:
         """Where the detections are kept."""
         return self.folder / "faces.npz"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ClipRecord:
         """The content of clip.json; empty when the clip is new."""
-        path = self.folder / "clip.json"
-        return read_json(path) if path.exists() else {}
+        return read_clip(self.folder / RECORD)
 
-    def outcome(self, stage: str) -> dict[str, Any]:
-        """What `stage` noted about this clip: fingerprint, outcome, reason; empty when it never finished."""
-        outcome = self.record().get("stages", {}).get(stage, {})
-        return outcome if isinstance(outcome, dict) else {}
+    def note(self, outcome: PreprocessOutcome | AuditOutcome, **facts: Any) -> None:
+        """Records that a stage has finished with this clip; written last, so that what it names is there.
 
-    def note(self, stage: str, outcome: Mapping[str, Any], **facts: Any) -> None:
-        """Records that `stage` has finished with this clip; written last, so that what it names is there."""
-        record = self.record()
-        record.update(facts, id=self.id)
-        record.setdefault("stages", {})[stage] = dict(outcome)
-        write_json(self.folder / "clip.json", record)
+        `facts` are other fields of the `ClipRecord`.
+        """
+        self.write(replace(self.record(), **facts, id=self.id).noted(outcome))
+
+    def write(self, record: ClipRecord) -> None:
+        """Writes clip.json anew."""
+        write_record(self.folder / RECORD, record)
 
     @property
     def lock(self) -> Path:
@@ -96,11 +96,11 @@ class Clip:
         """Context manager: True inside when this process may work on the clip, False when another one does."""
         return claim(self.lock)
 
-    def reopen(self, stage: str) -> None:
-        """Forgets that `stage` has finished, then removes all tracks: who is killed now leaves a clip to be done."""
+    def reopen(self) -> None:
+        """Forgets that preprocess has finished, then removes all tracks: who is killed now leaves a clip to be done."""
         record = self.record()
-        if record.get("stages", {}).pop(stage, None) is not None:
-            write_json(self.folder / "clip.json", record)
+        if not record.preprocess.is_empty:
+            self.write(record.noted(None))
         self.clear_tracks()
 
     def clear_tracks(self) -> None:
@@ -186,7 +186,7 @@ class Cache:
                     found = {entry.name: entry for entry in entries}
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            record = found.get("clip.json")
+            record = found.get(RECORD)
             if record:
                 yield Clip(clip_id, folder), record
                 found.pop("tracks", None)
@@ -330,7 +330,7 @@ def _holds_other_files(root: Path) -> bool:
         raise CacheError(f"{root} cannot be read ({error.strerror}); name another folder with --cache") from error
 
 
-RESERVED = frozenset(["clip.json", "faces.npz", "tracks"])
+RESERVED = frozenset([RECORD, "faces.npz", "tracks"])
 """What the cache calls its files in a clip's folder; another clip's id may lead through there."""
 
 

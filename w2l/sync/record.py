@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from w2l.cache.records import SIDECAR, versions
+from w2l.cache.records import SIDECAR, OutputRecord, read_output, versions, write_record
 from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.errors import CacheError, ConfigError
-from w2l.core.files import fingerprint, read_json, source_fingerprint, write_json
+from w2l.core.files import fingerprint, source_fingerprint
 from w2l.media.unfinished import Unfinished
 from w2l.sync.settings import SyncSettings
 
@@ -82,9 +82,10 @@ def check_output(video: Path, speech: Path, output: Path, overwrite: bool, setti
 def _output_in(sidecar: Path) -> Path | None:
     """Which output a record tells of; None where it is damaged or none of ours."""
     try:
-        return Path(str(read_json(sidecar)["output"]))
-    except (CacheError, KeyError):
+        output = read_output(sidecar).output
+    except CacheError:
         return None
+    return None if output is None else Path(output)
 
 
 def record_in(cache: Cache, output: Path) -> Path:
@@ -94,9 +95,9 @@ def record_in(cache: Cache, output: Path) -> Path:
 
 def keep(result: Result, model_step: int) -> None:
     """Writes the record, beside the output and into the cache."""
-    content = plain(result) | {"stage": STAGE, "versions": versions(), "model_step": model_step}
+    record = OutputRecord(**plain(result), stage=STAGE, versions=versions(), model_step=model_step)
     for path in (result.output.with_suffix(SIDECAR), result.record):
-        write_json(path, content)
+        write_record(path, record)
 
 
 def made_before(output: Path, wanted: str, settings: SyncSettings) -> Result | None:
@@ -108,16 +109,14 @@ def made_before(output: Path, wanted: str, settings: SyncSettings) -> Result | N
     if not (output.is_file() and sidecar.is_file()) or output.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
         return None
     try:
-        kept = read_json(sidecar)
+        kept = read_output(sidecar)
     except CacheError:
         return None
-    if kept.get("mark") != wanted or kept.get("output") != str(output.resolve()):
+    if kept.mark != wanted or kept.output != str(output.resolve()):
         return None
-    try:
-        values: dict[str, Any] = {one.name: kept[one.name] for one in fields(Result)}
-    except KeyError:
+    values: dict[str, Any] = {one.name: getattr(kept, one.name) for one in fields(Result)}
+    if None in values.values():  # by another version of w2l
         return None
     paths = {name: Path(values[name]) for name in ("output", "video", "speech", "model", "record")}
     return Result(**(values | paths | {"settings": settings}))
-
 

@@ -191,8 +191,8 @@ class TestSounds:
         cache = numbered_cache(tmp_path / "cache", (60,))
         tracks = Tracks(cache, [replace(row, offset=-7) for row in cache.tracks()], ALIGNED)
         clip = cache.clip("clip000")
-        outcome = clip.outcome("preprocess")
-        clip.note("preprocess", {**outcome, "tracks": [{**outcome["tracks"][0], "first_frame": 20}]})
+        outcome = clip.record().preprocess
+        clip.note(replace(outcome, tracks=(replace(outcome.tracks[0], first_frame=20),)))
         assert tracks.spoken_from(0) == 20 + 10
         spans = {"clip000": [(2.4, 2.4)]}
         plan = plan_generator_batch(tracks, replace(PLAIN, bilabials=1.0, batch_size=30), 0, 0, spans)

@@ -33,7 +33,7 @@ class TestSplits:
             add_track(cache, f"{split}{number}", frames, {"mel": np.zeros((80, 97), np.float32)}, ALIGNED, split)
             if speakers:
                 clip = cache.clip(f"{split}{number}")
-                clip.note("preprocess", clip.outcome("preprocess"), speaker=f"s{number % speakers}")
+                clip.note(clip.record().preprocess, speaker=f"s{number % speakers}")
         cache.invalidate_index()
         train, val = open_splits(Cache.open(tmp_path / "cache"), ALIGNED)
         return set(train.names), set(val.names)

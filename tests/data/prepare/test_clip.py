@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import w2l.data.prepare.cut
+from w2l.cache.records import ClipRecord
 from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, MediaError
-from w2l.data.prepare.clip import Prepared, PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.prepare.clip import PrepareSettings, prepare_clip, prepare_fingerprint
 from w2l.data.prepare.gates import GateSettings
 from w2l.data.puppets import Puppet, babble, draw_face, openness
 from w2l.faces.detectors.base import Detection
@@ -95,12 +96,11 @@ def clip(tmp_path: Path) -> Clip:
 
 def prepare(
     clip: Clip, path: Path, settings: PrepareSettings, detector: Usher | None = None, force: bool = False
-) -> Prepared:
+) -> ClipRecord:
     """As the stage does it: the outcome is noted."""
     who = detector or Usher()
     prepared = prepare_clip(clip, path, who, settings, force)
-    mark = prepare_fingerprint(path, who, settings)
-    clip.note("preprocess", {"fingerprint": mark} | prepared.outcome, **prepared.facts)
+    clip.write(prepared)
     return prepared
 
 
@@ -116,11 +116,11 @@ def contents(clip: Clip) -> dict[str, bytes]:
 
 
 def test_each_talking_face_of_each_shot_is_a_sample(clip: Clip, film: Path) -> None:
-    outcome = prepare(clip, film, PrepareSettings(SPEC)).outcome
-    assert [(track["first_frame"], track["n_frames"]) for track in outcome["tracks"]] == [(0, 40), (40, 35)]
-    assert [track["quality"]["n_faces"] for track in outcome["tracks"]] == [2, 1]
-    (still,) = outcome["rejected"]
-    assert (still["gate"], still["start_s"], still["end_s"]) == ("not speaking", 0.0, 1.6)
+    outcome = prepare(clip, film, PrepareSettings(SPEC)).preprocess
+    assert [(track.first_frame, track.n_frames) for track in outcome.tracks] == [(0, 40), (40, 35)]
+    assert [(track.quality or {})["n_faces"] for track in outcome.tracks] == [2, 1]
+    (still,) = outcome.rejected
+    assert (still.gate, still.start_s, still.end_s) == ("not speaking", 0.0, 1.6)
     assert sorted(path.name for path in (clip.folder / "tracks").iterdir()) == ["0", "1"]
 
 
@@ -137,22 +137,22 @@ def test_crops_and_sound_are_those_of_the_track(clip: Clip, film: Path) -> None:
 
 
 def test_all_faces_come_with_the_gate_open_and_none_of_two_with_it_closed(clip: Clip, film: Path) -> None:
-    everyone = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(min_mouth=-1.0))).outcome
-    assert [track["first_frame"] for track in everyone["tracks"]] == [0, 0, 40]
-    alone = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(one_face=True))).outcome
-    assert [track["first_frame"] for track in alone["tracks"]] == [40]
-    assert [track["gate"] for track in alone["rejected"]] == ["several faces"] * 2
+    everyone = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(min_mouth=-1.0))).preprocess
+    assert [track.first_frame for track in everyone.tracks] == [0, 0, 40]
+    alone = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(one_face=True))).preprocess
+    assert [track.first_frame for track in alone.tracks] == [40]
+    assert [track.gate for track in alone.rejected] == ["several faces"] * 2
     assert [path.name for path in (clip.folder / "tracks").iterdir()] == ["0"]
 
 
 def test_long_tracks_are_split_evenly_and_lose_nothing(tmp_path: Path, clip: Clip) -> None:
     video = tmp_path / "long.mkv"
     make_video(video, [(60, 110)])
-    whole = prepare(clip, video, PrepareSettings(SPEC)).outcome
+    whole = prepare(clip, video, PrepareSettings(SPEC)).preprocess
     crops, _ = stored(clip, 0)
-    assert len(whole["tracks"]) == 1
-    parts = prepare(clip, video, PrepareSettings(SPEC, max_track_s=2.0)).outcome["tracks"]
-    assert [part["n_frames"] for part in parts] == [37, 37, 36]
+    assert len(whole.tracks) == 1
+    parts = prepare(clip, video, PrepareSettings(SPEC, max_track_s=2.0)).preprocess.tracks
+    assert [part.n_frames for part in parts] == [37, 37, 36]
     assert np.array_equal(np.concatenate([stored(clip, number)[0] for number in range(3)]), crops)
     with pytest.raises(ConfigError, match="at least twice"):
         PrepareSettings(max_track_s=1.5)
@@ -162,8 +162,8 @@ def test_long_tracks_are_split_evenly_and_lose_nothing(tmp_path: Path, clip: Cli
 def test_other_rates_come_at_25_fps_by_their_times(tmp_path: Path, clip: Clip, fps: float) -> None:
     video = tmp_path / "rate.mkv"
     make_video(video, [(60, round(1.6 * fps))], fps)
-    (track,) = prepare(clip, video, PrepareSettings(SPEC)).outcome["tracks"]
-    assert track["n_frames"] == 40
+    (track,) = prepare(clip, video, PrepareSettings(SPEC)).preprocess.tracks
+    assert track.n_frames == 40
     frames = list(read_coded(video))
     wanted = nearest_frames(np.array([frame.time_s for frame in frames]), 25)
     seen = Usher._face(*ONE[0])
@@ -206,20 +206,20 @@ def test_other_gates_leave_crops_alone_where_the_same_tracks_pass(
     clip: Clip, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = PrepareSettings(SPEC)
-    before = prepare(clip, film, settings).outcome
+    before = prepare(clip, film, settings).preprocess
     monkeypatch.setattr("w2l.data.prepare.clip.read_audio", None)  # neither sound nor picture is opened
     monkeypatch.setattr("w2l.data.prepare.clip.probe", None)
-    after = prepare(clip, film, replace(settings, gates=GateSettings(min_face_px=30.0, min_mouth=0.012))).outcome
-    assert after["tracks"] == before["tracks"]
-    assert after["rejected"] == [before["rejected"][0] | {"reason": after["rejected"][0]["reason"]}]
-    assert "less than 0.012" in after["rejected"][0]["reason"]
+    after = prepare(clip, film, replace(settings, gates=GateSettings(min_face_px=30.0, min_mouth=0.012))).preprocess
+    assert after.tracks == before.tracks
+    assert after.rejected == (replace(before.rejected[0], reason=after.rejected[0].reason),)
+    assert "less than 0.012" in str(after.rejected[0].reason)
 
 
 def test_a_clip_without_a_kept_track_says_which_gate_and_where(clip: Clip, film: Path) -> None:
-    outcome = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(min_face_px=500.0))).outcome
-    assert (outcome["outcome"], outcome["gate"], outcome["tracks"]) == ("set aside", "small face", [])
+    outcome = prepare(clip, film, PrepareSettings(SPEC, gates=GateSettings(min_face_px=500.0))).preprocess
+    assert (outcome.outcome, outcome.gate, outcome.tracks) == ("set aside", "small face", ())
     said = "small face: from 0.0 s on the face is 79 px wide, less than 500 px (3 face tracks rejected)"
-    assert said in outcome["reason"]
+    assert said in str(outcome.reason)
     assert not (clip.folder / "tracks").exists()
 
 
@@ -234,10 +234,10 @@ def test_media_that_cannot_be_used_have_a_word_and_a_reason(clip: Clip, tmp_path
         ("empty.mp4", "unreadable"), ("room.mkv", "no face"), ("mute.mkv", "no sound"), ("gone.mkv", "unreadable"),
         ("blink.mkv", "no face"),
     ]:  # fmt: skip
-        outcome = prepare(clip, tmp_path / name, PrepareSettings(SPEC)).outcome
-        assert (outcome["outcome"], outcome["gate"]) == ("set aside", gate), name
-        assert name in outcome["reason"]
-        assert "\n" not in outcome["reason"]
+        outcome = prepare(clip, tmp_path / name, PrepareSettings(SPEC)).preprocess
+        assert (outcome.outcome, outcome.gate) == ("set aside", gate), name
+        assert name in str(outcome.reason)
+        assert "\n" not in str(outcome.reason)
         assert not (clip.folder / "tracks").exists()
 
 
@@ -254,8 +254,8 @@ def test_a_video_that_cannot_be_read_now_is_not_set_aside_for_ever(
         patch.setattr("w2l.data.prepare.clip.probe", refuse)
         with pytest.raises(MediaError, match="not readable"):
             prepare_clip(clip, film, Usher(), PrepareSettings(SPEC))
-    assert clip.outcome("preprocess") == {}
-    assert prepare(clip, film, PrepareSettings(SPEC)).outcome["outcome"] == "done"
+    assert clip.record().preprocess.is_empty
+    assert prepare(clip, film, PrepareSettings(SPEC)).preprocess.outcome == "done"
 
 
 @pytest.mark.parametrize("where", ["dev/aac/id00012/x", "dev/mp4/id00012/x"])
@@ -268,17 +268,17 @@ def test_a_video_without_sound_has_that_of_the_file_beside_it(clip: Clip, tmp_pa
         for frame in read_frames(tmp_path / "both.mkv"):
             writer.write(frame.image)
     settings = PrepareSettings(SPEC)
-    mute, mark = prepare(clip, video, settings).outcome, prepare_fingerprint(video, Usher(), settings)
-    assert (mute["outcome"], mute["gate"]) == ("set aside", "no sound")
+    mute, mark = prepare(clip, video, settings).preprocess, prepare_fingerprint(video, Usher(), settings)
+    assert (mute.outcome, mute.gate) == ("set aside", "no sound")
     write_wav(sound, wave)
     assert prepare_fingerprint(video, Usher(), settings) != mark
     found = prepare(clip, video, settings)
-    assert ([track["n_frames"] for track in found.outcome["tracks"]], found.facts["sound"]) == ([35], str(sound))
+    assert ([track.n_frames for track in found.preprocess.tracks], found.sound) == ([35], str(sound))
     np.testing.assert_array_equal(stored(clip, 0, 35)[1], mel_spectrogram(read_audio(sound)[: 35 * 640]))
     mark = prepare_fingerprint(video, Usher(), settings)
     write_wav(sound, wave[:8000])
     assert prepare_fingerprint(video, Usher(), settings) != mark
-    assert prepare(clip, tmp_path / "both.mkv", settings).facts["sound"] == ""
+    assert prepare(clip, tmp_path / "both.mkv", settings).sound == ""
 
 
 def test_in_long_videos_a_fade_through_black_parts_two_people_at_one_place(tmp_path: Path, clip: Clip) -> None:
@@ -296,9 +296,9 @@ def test_in_long_videos_a_fade_through_black_parts_two_people_at_one_place(tmp_p
         def _room(image: Image) -> tuple[Face, ...]:
             return ONE
 
-    short = prepare(clip, video, PrepareSettings(SPEC), Everywhere()).outcome
-    long = prepare(clip, video, PrepareSettings(SPEC, long_s=2.0), Everywhere()).outcome
-    assert len(short["tracks"]) == 1
-    first, second = long["tracks"]
-    assert abs(second["first_frame"] - 50) <= 3
-    assert first["n_frames"] + second["n_frames"] == short["tracks"][0]["n_frames"]
+    short = prepare(clip, video, PrepareSettings(SPEC), Everywhere()).preprocess
+    long = prepare(clip, video, PrepareSettings(SPEC, long_s=2.0), Everywhere()).preprocess
+    assert len(short.tracks) == 1
+    first, second = long.tracks
+    assert abs((second.first_frame or 0) - 50) <= 3
+    assert first.n_frames + second.n_frames == short.tracks[0].n_frames

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def verdicts(result: AuditResult) -> list[tuple[str, int]]:
 
 
 def records(cache: Cache) -> dict[str, Any]:
-    return {clip.id: clip.outcome("audit") for clip in cache.clips()}
+    return {clip.id: clip.record().audit for clip in cache.clips()}
 
 
 def test_a_shift_of_three_frames_scores_three(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_tracks_that_were_cut_anew_are_measured_anew(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [0, 3, 0])
     audit_cache(cache, "openness")
     clip = cache.clip("clip01")
-    clip.note("preprocess", {**clip.outcome("preprocess"), "fingerprint": "new"})
+    clip.note(replace(clip.record().preprocess, fingerprint="new"))
     cache.invalidate_index()
     assert [row.offset for row in cache.tracks()] == [0, 0, 0]
     assert audit_cache(cache, "openness").measured == 1
@@ -174,14 +174,14 @@ def test_tracks_that_were_cut_anew_are_measured_anew(tmp_path: Path) -> None:
 def test_other_gates_that_keep_the_tracks_keep_the_audit(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [0, 3, 0])
     for clip in cache.clips():
-        clip.note("preprocess", {**clip.outcome("preprocess"), "crops_mark": "as it was"})
+        clip.note(replace(clip.record().preprocess, crops_mark="as it was"))
     audit_cache(cache, "openness")
     clip = cache.clip("clip01")
-    clip.note("preprocess", {**clip.outcome("preprocess"), "fingerprint": "with other gates"})
+    clip.note(replace(clip.record().preprocess, fingerprint="with other gates"))
     cache.invalidate_index()
     assert [row.offset for row in cache.tracks()] == [0, 3, 0]
     assert audit_cache(cache, "openness").measured == 0
-    clip.note("preprocess", {**clip.outcome("preprocess"), "crops_mark": "of other crops"})
+    clip.note(replace(clip.record().preprocess, crops_mark="of other crops"))
     cache.invalidate_index()
     assert [row.offset for row in cache.tracks()] == [0, 0, 0]
     assert audit_cache(cache, "openness").measured == 1
@@ -371,7 +371,7 @@ def test_what_is_kept_of_a_clip_reads_back(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [3])
     result = audit_cache(cache, "openness")
     clip: Clip = cache.clip("clip00")
-    outcome = clip.outcome("audit")
-    assert outcome["of"] == clip.outcome("preprocess")["fingerprint"]
-    assert outcome["expert"] == "0123"
-    assert outcome["tracks"] == [asdict(result.findings[0].verdict)]
+    outcome = clip.record().audit
+    assert outcome.of == clip.record().preprocess.fingerprint
+    assert outcome.expert == "0123"
+    assert outcome.tracks == (result.findings[0].verdict,)

@@ -133,8 +133,8 @@ class Tracks:
         track = int(track)
         if track not in self._spoken_from:
             row = self.rows[track]
-            facts = self._cache.clip(row.clip).outcome("preprocess").get("tracks", [])
-            begun = int(facts[row.track].get("first_frame", 0)) if row.track < len(facts) else 0
+            facts = self._cache.clip(row.clip).record().preprocess.tracks
+            begun = facts[row.track].first_frame or 0 if row.track < len(facts) else 0
             self._spoken_from[track] = begun + int(self._heard_from[track])
         return self._spoken_from[track]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache.crops import Store
+from w2l.cache.records import DONE, UNUSABLE, ClipRecord, PreprocessOutcome, RejectedTrack, TrackFacts
 from w2l.cache.store import Clip
 from w2l.core.config import plain
 from w2l.core.errors import ConfigError, MediaError
@@ -34,8 +34,6 @@ from w2l.media.video import VideoInfo, probe
 
 VERSION = 2
 """Rises whenever the same source and settings would give other crops, mels or measures."""
-DONE, SET_ASIDE = "done", "set aside"
-"""The outcomes of a clip."""
 UNREADABLE, NO_SOUND, NO_FACE, NO_COMMON = "unreadable", "no sound", "no face", "no frames in common"
 """Words for clips that are set aside before any gate of `w2l.data.prepare.gates` is asked."""
 NOT_THE_FILE = frozenset([
@@ -75,13 +73,23 @@ class PrepareSettings:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class SourceFacts:
+    """What is known of a video that could be read; fields of a `ClipRecord`."""
+
+    frames: int
+    fps: float
+    size: tuple[int, int]
+    """(width, height)"""
+    sound: str
+    """The file with the sound, where that is another one; else empty."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
     """What became of a clip."""
 
-    outcome: dict[str, Any]
-    """For the record under this stage: outcome, tracks, rejected; gate and reason of a clip that is set aside."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """For the top of the record: frames, fps, size, and sound: the file with the sound, where that is another one."""
+    outcome: PreprocessOutcome
+    facts: SourceFacts | None = None
 
 
 def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings) -> str:
@@ -101,41 +109,42 @@ def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings) -> st
 
 def prepare_clip(
     clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool = False
-) -> Prepared:
-    """Writes every face track of the video at `path` that passes the gates into `clip`, in time order.
+) -> ClipRecord:
+    """Writes every face track of the video at `path` that passes the gates into `clip`; gives the record to be kept.
 
     Detections that the cache has are used unless `force` asks for new ones, and a record that differs in its gates
-    alone is judged anew without a look at the video, where the same tracks stay. The clip counts as unfinished
-    meanwhile. A clip that cannot be used is no error: its outcome says why. A video without sound has that of the file
-    that `sound_beside` finds, from its first sample on.
+    alone is judged anew without a look at the video, where the same tracks stay. The clip counts as unfinished until
+    the record is written. A clip that cannot be used is no error: its outcome says why. A video without sound has that
+    of the file that `sound_beside` finds, from its first sample on.
 
     Raises MediaError where the system keeps the video from being read, see `NOT_THE_FILE`: that may pass.
     """
-    mark = _crops_mark(path, detector, settings)
-    before = clip.outcome("preprocess")
-    if not force and before.get("crops_mark") == mark:
-        again = _judged_again(path, before, settings.gates)
+    record = replace(clip.record(), id=clip.id, source=str(path))
+    mark, crops_mark = prepare_fingerprint(path, detector, settings), _crops_mark(path, detector, settings)
+    if not force and record.preprocess.crops_mark == crops_mark:
+        again = _judged_again(path, record.preprocess, settings.gates)
         if again is not None:
-            return Prepared(again)
-    clip.reopen("preprocess")
+            return record.noted(replace(again, fingerprint=mark))
+    clip.reopen()
     try:
         prepared = _prepare(clip, path, detector, settings, force)
     except MediaError as error:
         if getattr(error.__cause__, "errno", None) in NOT_THE_FILE:
             raise
-        prepared = Prepared(_set_aside(UNREADABLE, str(error)))
-    if prepared.outcome["outcome"] == SET_ASIDE:
+        prepared = _Prepared(_unusable(UNREADABLE, str(error)))
+    if prepared.outcome.outcome == UNUSABLE:
         clip.clear_tracks()
-    made = {"crops_mark": mark, "crop": plain(settings.crop), "store": settings.store}
-    return Prepared(made | prepared.outcome, prepared.facts)
+    made = replace(prepared.outcome, fingerprint=mark, crops_mark=crops_mark)
+    outcome = replace(made, crop=plain(settings.crop), store=settings.store)
+    return replace(record, **vars(prepared.facts) if prepared.facts else {}).noted(outcome)
 
 
-def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool) -> Prepared:
+def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool) -> _Prepared:
     info = probe(path)
     beside = None if info.has_sound else sound_beside(path)
     if not (info.has_sound or beside):
         reason = f"{path} has no sound stream, and no file with its sound lies beside it; training needs both"
-        return Prepared(_set_aside(NO_SOUND, reason))
+        return _Prepared(_unusable(NO_SOUND, reason))
     wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
     scan, _ = scan_clip(clip, path, detector, settings.detect, force)
     pieces, n_unheard = find_pieces(
@@ -146,11 +155,11 @@ def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettin
         sound_s, picture_s = len(wave) / (FPS * SAMPLES_PER_FRAME), float(scan.times[-1])
         lengths = f"{sound_s:.2f} s of sound, {picture_s:.2f} s of picture"
         reason = f"{path}: no face is seen for one window on end while there is sound ({lengths})"
-        return Prepared(_set_aside(NO_COMMON, reason), facts)
+        return _Prepared(_unusable(NO_COMMON, reason), facts)
     if not pieces:
-        return Prepared(_set_aside(NO_FACE, _no_face(path, scan)), facts)
+        return _Prepared(_unusable(NO_FACE, _no_face(path, scan)), facts)
     tracks, rejected = _write(clip, path, pieces, wave, settings)
-    return Prepared(_outcome(path, tracks, rejected), facts)
+    return _Prepared(_outcome(path, tracks, rejected), facts)
 
 
 def _no_face(path: Path, scan: Scan) -> str:
@@ -161,9 +170,9 @@ def _no_face(path: Path, scan: Scan) -> str:
     )
 
 
-def _facts(info: VideoInfo, scan: Scan, beside: Path | None) -> dict[str, Any]:
+def _facts(info: VideoInfo, scan: Scan, beside: Path | None) -> SourceFacts:
     sound = str(beside) if beside else ""
-    return {"frames": scan.n_frames, "fps": round(info.fps, 6), "size": [scan.width, scan.height], "sound": sound}
+    return SourceFacts(scan.n_frames, round(info.fps, 6), (scan.width, scan.height), sound)
 
 
 def _cuts(path: Path, scan: Scan, settings: PrepareSettings) -> list[int]:
@@ -177,10 +186,10 @@ def _cuts(path: Path, scan: Scan, settings: PrepareSettings) -> list[int]:
 
 def _write(
     clip: Clip, path: Path, pieces: Sequence[Piece], wave: NDArray[np.float32], settings: PrepareSettings
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[TrackFacts], list[RejectedTrack]]:
     """Judges all pieces and writes the good ones; gives the records of those kept and of those rejected."""
-    tracks: list[dict[str, Any]] = []
-    rejected: dict[int, dict[str, Any]] = {}
+    tracks: list[TrackFacts] = []
+    rejected: dict[int, RejectedTrack] = {}
     worth: list[tuple[int, Sounds, dict[str, float]]] = []
     for number, piece in enumerate(pieces):
         sounds = _sounds(piece, wave, settings.crop)
@@ -201,10 +210,8 @@ def _write(
             continue
         shape = (len(piece), settings.crop.size, settings.crop.size, 3)
         clip.write_track(len(tracks), done.crops(), shape, sounds, settings.store)
-        tracks.append({
-            "n_frames": len(piece), "n_columns": int(sounds["mel"].shape[1]), "first_frame": piece.first_frame,
-            "start_s": piece.start_s, "quality": quality,
-        })  # fmt: skip
+        n_columns = int(sounds["mel"].shape[1])
+        tracks.append(TrackFacts(len(piece), n_columns, piece.first_frame, piece.start_s, quality))
     return tracks, [rejected[number] for number in sorted(rejected)]
 
 
@@ -222,41 +229,45 @@ def _rounded(**measures: float | None) -> dict[str, float]:
     return {name: round(value, DIGITS) for name, value in measures.items() if value is not None}
 
 
-def _rejection(piece: Piece, quality: Mapping[str, float], refused: Refusal) -> dict[str, Any]:
-    return {"start_s": piece.start_s, "end_s": piece.end_s} | _refused(quality, refused)
+def _rejection(piece: Piece, quality: Mapping[str, float], refused: Refusal) -> RejectedTrack:
+    return _refused(RejectedTrack(piece.start_s, piece.end_s, quality=quality), refused)
 
 
-def _refused(quality: Mapping[str, float], refused: Refusal) -> dict[str, Any]:
-    """What a rejected track's record says; of one that was refused before its pixels were looked at nothing of them."""
-    kept = {name: value for name, value in quality.items() if refused.of_pixels or name not in OF_PIXELS}
-    return {"gate": refused.gate, "reason": refused.reason, "quality": kept}
+def _refused(track: RejectedTrack, refused: Refusal) -> RejectedTrack:
+    """The record of a track with why it was refused; where that took no look at its pixels, without their measures."""
+    measured = track.quality or {}
+    kept = {name: value for name, value in measured.items() if refused.of_pixels or name not in OF_PIXELS}
+    return replace(track, gate=refused.gate, reason=refused.reason, quality=kept)
 
 
-def _set_aside(gate: str, reason: str) -> dict[str, Any]:
-    return {"outcome": SET_ASIDE, "gate": gate, "reason": " ".join(reason.split()), "tracks": [], "rejected": []}
+def _unusable(gate: str, reason: str, rejected: Sequence[RejectedTrack] = ()) -> PreprocessOutcome:
+    return PreprocessOutcome(
+        outcome=UNUSABLE, gate=gate, reason=" ".join(reason.split()), tracks=(), rejected=tuple(rejected)
+    )
 
 
-def _outcome(path: Path, tracks: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> dict[str, Any]:
+def _outcome(path: Path, tracks: Sequence[TrackFacts], rejected: Sequence[RejectedTrack]) -> PreprocessOutcome:
     """What the record says of a clip with faces."""
     if tracks:
-        return {"outcome": DONE, "tracks": tracks, "rejected": rejected}
-    gate = commonest([track["gate"] for track in rejected])
-    first = next(track for track in rejected if track["gate"] == gate)
+        return PreprocessOutcome(outcome=DONE, tracks=tuple(tracks), rejected=tuple(rejected))
+    gate = commonest([str(track.gate) for track in rejected])
+    first = next(track for track in rejected if track.gate == gate)
     others = f" ({len(rejected)} face tracks rejected)" if len(rejected) > 1 else ""
-    reason = f"{path}: {gate}: from {first['start_s']:.1f} s on {first['reason']}{others}; see --set gates.*"
-    return _set_aside(gate, reason) | {"rejected": rejected}
+    reason = f"{path}: {gate}: from {first.start_s:.1f} s on {first.reason}{others}; see --set gates.*"
+    return _unusable(gate, reason, rejected)
 
 
-def _judged_again(path: Path, before: Mapping[str, Any], gates: GateSettings) -> dict[str, Any] | None:
+def _judged_again(path: Path, before: PreprocessOutcome, gates: GateSettings) -> PreprocessOutcome | None:
     """The outcome under other gates from what was measured; None where that asks for other crops than are there."""
-    tracks, rejected = before.get("tracks", []), before.get("rejected", [])
-    if any(refusal(track["quality"], gates) for track in tracks):
+    if any(refusal(track.quality or {}, gates) for track in before.tracks):
         return None
     again = []
-    for track in rejected:
-        refused = refusal(track["quality"], gates)
+    for track in before.rejected:
+        refused = refusal(track.quality or {}, gates)
         if refused is None:
             return None
-        again.append(track | _refused(track["quality"], refused))
-    same = {key: before[key] for key in before if key != "fingerprint"}
-    return same | (_outcome(path, tracks, again) if tracks or again else {})
+        again.append(_refused(track, refused))
+    if not (before.tracks or again):
+        return before
+    judged = _outcome(path, before.tracks, again)
+    return replace(before, outcome=judged.outcome, gate=judged.gate, reason=judged.reason, rejected=judged.rejected)

@@ -3,16 +3,17 @@
 import functools
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from w2l.cache.records import UNUSABLE
 from w2l.cache.store import Cache, Clip
 from w2l.core.device import choose
 from w2l.core.errors import MediaError
 from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Busy, Done, Task
 from w2l.core.log import progress
-from w2l.data.prepare.clip import SET_ASIDE, PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.prepare.clip import PrepareSettings, prepare_clip, prepare_fingerprint
 from w2l.data.sources.listing import Listing, Source
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
@@ -122,15 +123,13 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
         if not force and _is_ready(clip, mark, source):  # by a process that has just left, or was killed at its end
             return _result(clip, is_new=False)
         cache.invalidate_index()
-        before, outcome, facts = clip.record(), clip.outcome(STAGE), {}
-        if force or outcome.get("fingerprint") != mark:  # else only its split or speaker is new
-            prepared = prepare_clip(clip, source.path, detector, settings, force)
-            outcome = {"fingerprint": mark} | prepared.outcome
-            facts = {"source": str(source.path)} | prepared.facts
-            if outcome["outcome"] == SET_ASIDE:
-                logger.warning("set aside %s: %s", source.clip_id, outcome["reason"])
-        known = {name: getattr(source, name) or before.get(name, "") for name in ("split", "speaker")}
-        clip.note(STAGE, outcome, **facts, **known)
+        record = clip.record()
+        if force or record.preprocess.fingerprint != mark:  # else only its split or speaker is new
+            record = prepare_clip(clip, source.path, detector, settings, force)
+            if record.preprocess.outcome == UNUSABLE:
+                logger.warning("set aside %s: %s", source.clip_id, record.preprocess.reason)
+        split, speaker = source.split or record.split or "", source.speaker or record.speaker or ""
+        clip.write(replace(record, split=split, speaker=speaker))
         cache.invalidate_index()
     return _result(clip, is_new=True)
 
@@ -138,14 +137,14 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
 def _is_ready(clip: Clip, mark: str, source: Source) -> bool:
     """Whether nothing is left to do; a clip whose split or speaker is not said keeps what it has."""
     record = clip.record()
-    same = all(getattr(source, name) in ("", record.get(name, "")) for name in ("split", "speaker"))
-    return same and clip.outcome(STAGE).get("fingerprint") == mark
+    same = source.split in ("", record.split or "") and source.speaker in ("", record.speaker or "")
+    return same and record.preprocess.fingerprint == mark
 
 
 def _result(clip: Clip, is_new: bool) -> ClipResult:
-    outcome = clip.outcome(STAGE)
-    rejected = tuple(str(track["gate"]) for track in outcome.get("rejected", []))
-    return ClipResult(is_new, outcome.get("gate", ""), outcome.get("reason", ""), rejected)
+    outcome = clip.record().preprocess
+    rejected = tuple(track.gate or "" for track in outcome.rejected)
+    return ClipResult(is_new, outcome.gate or "", outcome.reason or "", rejected)
 
 
 class _Tally:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache.index import cut_of
+from w2l.cache.records import EXCLUDED, ClipRecord, RejectedTrack, Verdict
 from w2l.cache.store import Cache
 from w2l.core.arrays import Floats
 from w2l.core.errors import CacheError
@@ -22,8 +22,6 @@ NOT_SAID, UNFINISHED, DAMAGED_RECORD = "not said", "unfinished", "damaged record
 """Words for clips whose record names no gate: of an old w2l, of a run that was stopped, or unreadable."""
 AUDIT = "out of sync"
 """Word for the tracks that the sync audit set aside."""
-SET_ASIDE = "set aside"
-"""Verdict of the audit on a track that is not to be used."""
 UNKNOWN = "unknown"
 """Name of the speaker, or of the split, that no record says."""
 N_EXAMPLES = 8
@@ -132,12 +130,12 @@ class _Tally:
         """The groups of one kind, in the order in which they came."""
         return [group for (own, _), group in self.groups.items() if own == kind]
 
-    def add_track(self, name: str, gate: str, quality: Any) -> int:
+    def add_track(self, name: str, gate: str, quality: Mapping[str, Any] | None) -> int:
         """Takes the measures of a track; gives its number."""
         number = len(self.names)
         self.names.append(name)
         self.gates.append(gate)
-        for key, value in _mapping(quality).items():
+        for key, value in (quality or {}).items():
             self.values[key][number] = _number(value)
         return number
 
@@ -174,48 +172,40 @@ def collect(cache: Cache, gates: GateSettings | None = None) -> Report:
     )
 
 
-def _count_clip(tally: _Tally, clip: str, record: Mapping[str, Any]) -> None:
-    stages = _mapping(record.get("stages"))
-    outcome, audit = _mapping(stages.get("preprocess")), _mapping(stages.get("audit"))
-    found = _number(record.get("frames")) / (_number(record.get("fps")) or math.nan)
-    clip_s = found if math.isfinite(found) else 0.0
-    if not outcome:
+def _count_clip(tally: _Tally, clip: str, record: ClipRecord) -> None:
+    outcome = record.preprocess
+    clip_s = (record.frames or 0) / record.fps if record.fps else 0.0
+    if outcome.is_empty:
         _lose_clip(tally, clip, UNFINISHED, "preprocess has not finished with it", clip_s)
         return
-    tracks, rejected = _rows(outcome.get("tracks")), _rows(outcome.get("rejected"))
-    audited = _rows(audit.get("tracks"))
-    if len(audited) != len(tracks) or audit.get("of") != cut_of(outcome):
-        audited = [{}] * len(tracks)  # none, or of tracks that were cut anew since, as in w2l.cache.index
     n_kept, kept_s = 0, 0.0
     lost: list[str] = []
-    for number, track in enumerate(tracks):
-        gate = _heed_audit(tally, f"{clip} #{number}", audited[number])
-        seconds = _number(track.get("n_frames")) / FPS
-        tally.add_track(f"{clip} #{number}", gate, track.get("quality"))
+    for number, (track, verdict) in enumerate(zip(outcome.tracks, record.verdicts)):
+        gate = _heed_audit(tally, f"{clip} #{number}", verdict)
+        seconds = track.n_frames / FPS
+        tally.add_track(f"{clip} #{number}", gate, track.quality)
         if gate:
             lost.append(gate)
             tally.count("loss", gate, 0, 1, seconds)
         else:
             n_kept, kept_s = n_kept + 1, kept_s + seconds
-    for track in rejected:
-        lost.append(_refuse(tally, clip, track))
+    lost += [_refuse(tally, clip, track) for track in outcome.rejected]
     if n_kept:
-        for kind, name in (("kept", "kept"), ("split", record.get("split")), ("speaker", record.get("speaker"))):
-            tally.count(kind, str(name or UNKNOWN), 1, n_kept, kept_s)
+        for kind, name in (("kept", "kept"), ("split", record.split), ("speaker", record.speaker)):
+            tally.count(kind, name or UNKNOWN, 1, n_kept, kept_s)
     elif lost:
-        tally.count("loss", str(outcome.get("gate") or Counter(lost).most_common(1)[0][0]), 1, 0, 0.0)
+        tally.count("loss", outcome.gate or Counter(lost).most_common(1)[0][0], 1, 0, 0.0)
     else:
-        reason = str(outcome.get("reason") or "no track, and no reason is noted")
-        _lose_clip(tally, clip, str(outcome.get("gate") or NOT_SAID), reason, clip_s)
+        reason = outcome.reason or "no track, and no reason is noted"
+        _lose_clip(tally, clip, outcome.gate or NOT_SAID, reason, clip_s)
 
 
-def _refuse(tally: _Tally, clip: str, track: Mapping[str, Any]) -> str:
+def _refuse(tally: _Tally, clip: str, track: RejectedTrack) -> str:
     """Counts a track that a gate refused; gives the gate's word."""
-    start_s, end_s = _number(track.get("start_s")), _number(track.get("end_s"))
-    gate, name = str(track.get("gate") or NOT_SAID), f"{clip} at {start_s:.1f} s"
-    number = tally.add_track(name, gate, track.get("quality"))
-    tally.sentences[gate].append((number, name, str(track.get("reason") or "")))
-    tally.count("loss", gate, 0, 1, max(0.0, end_s - start_s))
+    gate, name = track.gate or NOT_SAID, f"{clip} at {track.start_s:.1f} s"
+    number = tally.add_track(name, gate, track.quality)
+    tally.sentences[gate].append((number, name, track.reason or ""))
+    tally.count("loss", gate, 0, 1, max(0.0, track.end_s - track.start_s))
     return gate
 
 
@@ -224,15 +214,14 @@ def _lose_clip(tally: _Tally, clip: str, word: str, reason: str, seconds: float)
     tally.sentences[word].append((None, clip, reason))
 
 
-def _heed_audit(tally: _Tally, name: str, found: Mapping[str, Any]) -> str:
+def _heed_audit(tally: _Tally, name: str, found: Verdict) -> str:
     """Counts what the audit says of a track; gives AUDIT where it is not to be used."""
-    verdict = str(found.get("verdict") or "")
-    if not verdict:
+    if not found.verdict:
         return ""
-    tally.audited.append((verdict, int(_number(found.get("offset"))), _number(found.get("confidence"))))
-    if verdict != SET_ASIDE:
+    tally.audited.append((found.verdict, found.offset, found.confidence))
+    if found.verdict != EXCLUDED:
         return ""
-    tally.sentences[AUDIT].append((None, name, str(found.get("reason") or "")))
+    tally.sentences[AUDIT].append((None, name, found.reason))
     return AUDIT
 
 
@@ -273,14 +262,6 @@ def _column(found: Mapping[int, float], n_tracks: int) -> Floats:
 
 def _split_order(name: str) -> tuple[int, str]:
     return SPLITS.index(name) if name in SPLITS else len(SPLITS), name
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    return [_mapping(row) for row in value] if isinstance(value, list) else []
 
 
 def _number(value: Any) -> float:

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from w2l.cache.records import SIDECAR
+from w2l.cache.records import SIDECAR, OutputRecord, read_output
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError
-from w2l.core.files import read_json
 from w2l.core.text import some
 from w2l.score.inputs.references import clip_names
 from w2l.score.results import Sample
@@ -39,7 +37,7 @@ class Records:
     def runs(self) -> dict[Path, Run]:
         """Resolved output -> its run, in the order of the records' names."""
         read = (self._read(path) for path in sorted(self._cache.runs.glob("*.json")))
-        runs = [self._run(record) for record in read if record.get("output")]
+        runs = [self._run(record) for record in read if record.output]
         return {run.output.resolve(): run for run in runs}
 
     def outputs(self, notes: list[str]) -> list[Sample]:
@@ -87,25 +85,21 @@ class Records:
             beside = path.with_suffix(SIDECAR)
             if beside.is_file():
                 record = self._read(beside)
-                if Path(str(record.get("output", ""))).name == path.name:
+                if Path(record.output or "").name == path.name:
                     found.append(self._run(record))
         return found
 
-    def _read(self, path: Path) -> dict[str, Any]:
-        """The content of a record; empty when it is damaged, which is noted."""
+    def _read(self, path: Path) -> OutputRecord:
+        """The record in a file; an empty one when it is damaged, which is noted."""
         try:
-            return read_json(path)
+            return read_output(path)
         except CacheError:
             self._damaged.append(str(path))
-            return {}
+            return OutputRecord()
 
-    def _run(self, record: dict[str, Any]) -> Run:
-        settings = record.get("settings")
-        model = settings.get("model") if isinstance(settings, dict) else None
-        video = record.get("video")
-        named = str(model or record.get("model") or "outputs")
-        file = Path(str(record["model"])) if record.get("model") else None
-        return Run(Path(str(record["output"])), Path(str(video)) if video else None, self._system(named), file)
+    def _run(self, record: OutputRecord) -> Run:
+        video, model = (Path(name) if name else None for name in (record.video, record.model))
+        return Run(Path(record.output or ""), video, self._system(record.model_name or "outputs"), model)
 
     def _system(self, model: str) -> str:
         path = Path(model)

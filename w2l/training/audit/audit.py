@@ -4,8 +4,8 @@ It works in two passes. First the lag of each track is measured, which is slow a
 from the zero that all tracks share, come the verdicts. Both are kept in each clip's record, so that an audit goes on
 where it was stopped, and other thresholds cost no second look:
 
-    stages.audit.measured   {fingerprint, tracks: [Measured]}
-    stages.audit            fingerprint, of (its tracks: `w2l.cache.index.cut_of`), expert, zero, tracks: [Verdict]
+    stages.audit.measured   `w2l.cache.records.Measurements`
+    stages.audit            `w2l.cache.records.AuditOutcome`
 
 The audit is virtual: crops and sounds stay as they are, and whoever reads a track that was shifted undoes its offset.
 What is measured is always the track as it lies on disk, so a second audit finds what the first one found.
@@ -16,18 +16,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from w2l.cache.index import cut_of
+from w2l.cache.records import EXCLUDED, VERDICTS, AuditOutcome, Measurements, Verdict
 from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.core.config import build, plain
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint
 from w2l.core.log import progress
 from w2l.training.audit.measure import Auditor, measure_track, open_auditor
-from w2l.training.audit.verdicts import WORDS, AuditSettings, Measured, Verdict, Zero, find_zero, judge_track
+from w2l.training.audit.verdicts import AuditSettings, Measured, Zero, find_zero, judge_track
 
 __all__ = ["AuditResult", "AuditSettings", "Finding", "audit_cache", "undo_audit"]
 STAGE = "audit"
@@ -63,7 +62,7 @@ class AuditResult:
 
     def __str__(self) -> str:
         """One line."""
-        counts = ", ".join(f"{self.counts[word]} {word}" for word in WORDS)
+        counts = ", ".join(f"{self.counts[word]} {word}" for word in VERDICTS)
         return f"{len(self.findings)} tracks: {counts}; zero {self.zero.lag:+.2f} frames"
 
 
@@ -125,8 +124,8 @@ def audit_cache(
     _each([cache.clip(name) for name in rows], look)
     zero = find_zero([measured for name in rows for measured in known[name]], chosen)
     verdicts = {name: [judge_track(measured, zero.lag, chosen) for measured in known[name]] for name in rows}
-    facts = {"fingerprint": fingerprint(mark, plain(chosen), zero.lag), "expert": auditor.mark, "zero": zero.lag}
-    _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, facts, verdicts[clip.id]))
+    found = AuditOutcome(fingerprint(mark, plain(chosen), zero.lag), expert=auditor.mark, zero=zero.lag)
+    _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, found, verdicts[clip.id]))
     findings = [Finding(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
     return _result(auditor.model.path, zero, findings, len(fresh))
 
@@ -139,12 +138,12 @@ def undo_audit(cache: Cache, clips: str = "*") -> int:
     fitting = [clip for clip in cache.clips() if fnmatchcase(clip.id, clips)]
     if not fitting and clips != "*":
         raise _nothing_fits(cache, clips)
-    audited = [clip for clip in fitting if clip.outcome(STAGE)]
+    audited = [clip for clip in fitting if not clip.record().audit.is_empty]
 
     def forget(clip: Clip) -> bool:
         with clip.claim() as mine:
             if mine:
-                clip.note(STAGE, {})
+                clip.note(AuditOutcome())
                 cache.invalidate_index()
             return mine
 
@@ -187,29 +186,29 @@ def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
 
 def _measured(clip: Clip, mark: str) -> list[Measured] | None:
     """What was measured before, of the crops that are there now; None when that has to be done."""
-    outcome = clip.outcome(STAGE).get("measured", {})
-    if outcome.get("fingerprint") != mark or outcome.get("of") != cut_of(clip.outcome("preprocess")):
+    record = clip.record()
+    measured = record.audit.measured or Measurements()
+    if measured.fingerprint != mark or measured.of != record.preprocess.tracks_mark:
         return None
-    return [build(Measured, facts) for facts in outcome["tracks"]]
+    return [build(Measured, facts) for facts in measured.tracks]
 
 
 def _note_measured(clip: Clip, mark: str, tracks: list[Measured]) -> None:
     """Keeps what was measured; verdicts of an earlier audit stay until there are new ones."""
-    of = cut_of(clip.outcome("preprocess"))
-    facts = {"fingerprint": mark, "of": of, "tracks": [asdict(measured) for measured in tracks]}
-    clip.note(STAGE, {**clip.outcome(STAGE), "measured": facts})
+    record = clip.record()
+    measured = Measurements(mark, record.preprocess.tracks_mark, tuple(asdict(track) for track in tracks))
+    clip.note(replace(record.audit, measured=measured))
 
 
-def _note_verdicts(cache: Cache, clip: Clip, facts: dict[str, Any], verdicts: list[Verdict]) -> bool:
+def _note_verdicts(cache: Cache, clip: Clip, found: AuditOutcome, verdicts: list[Verdict]) -> bool:
     """Writes the verdicts on one clip, where they are new; False when another process holds it."""
-    known, of = clip.outcome(STAGE), cut_of(clip.outcome("preprocess"))
-    if (known.get("fingerprint"), known.get("of")) == (facts["fingerprint"], of):
+    record = clip.record()
+    if (record.audit.fingerprint, record.audit.of) == (found.fingerprint, record.preprocess.tracks_mark):
         return True
     with clip.claim() as mine:
         if mine:
-            measured = clip.outcome(STAGE).get("measured", {})
-            content = {**facts, "of": measured.get("of"), "tracks": [asdict(verdict) for verdict in verdicts]}
-            clip.note(STAGE, {**content, "measured": measured})
+            measured = clip.record().audit.measured or Measurements()
+            clip.note(replace(found, of=measured.of, tracks=tuple(verdicts), measured=measured))
             cache.invalidate_index()
         return mine
 
@@ -222,7 +221,7 @@ def _measure_clip(clip: Clip, rows: list[TrackRow], auditor: Auditor, settings: 
 def _check_same(clip: Clip, source: Cache) -> None:
     """Refuses crops of another cache that are not of the same faces at the same times."""
     spans = [
-        [(facts["first_frame"], facts["n_frames"]) for facts in one.outcome("preprocess").get("tracks", [])]
+        [(track.first_frame, track.n_frames) for track in one.record().preprocess.tracks]
         for one in (clip, source.clip(clip.id))
     ]
     if spans[0] != spans[1]:
@@ -233,7 +232,7 @@ def _check_same(clip: Clip, source: Cache) -> None:
 
 
 def _result(expert: Path, zero: Zero, findings: list[Finding], fresh: int) -> AuditResult:
-    counts: dict[str, int] = {word: sum(found.verdict.verdict == word for found in findings) for word in WORDS}
-    placed = [found.verdict.offset for found in findings if found.verdict.verdict != "set aside"]
+    counts: dict[str, int] = {word: sum(found.verdict.verdict == word for found in findings) for word in VERDICTS}
+    placed = [found.verdict.offset for found in findings if found.verdict.verdict != EXCLUDED]
     offsets = {offset: placed.count(offset) for offset in sorted(set(placed))}
     return AuditResult(expert, zero, counts, offsets, tuple(findings), fresh)

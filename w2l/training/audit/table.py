@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from w2l.cache.records import EXCLUDED, SHIFTED, VERDICTS
 from w2l.training.audit.audit import AuditResult, Finding
-from w2l.training.audit.verdicts import WORDS
 
 BAR = 40
 """Characters of the longest bar of the histogram."""
@@ -18,11 +18,11 @@ def as_table(result: AuditResult) -> str:
     """Plain text of a few dozen lines, whatever the number of tracks."""
     total = max(len(result.findings), 1)
     lines = [f"audit by {result.expert}, zero at {result.zero.lag:+.2f} frames"]
-    lines += [f"  {word:9} {result.counts[word]:7}  {result.counts[word] / total:6.1%}" for word in WORDS]
+    lines += [f"  {word:9} {result.counts[word]:7}  {result.counts[word] / total:6.1%}" for word in VERDICTS]
     if result.offsets:
         lines += ["", "offset (frames by which the sound runs ahead)    tracks"]
         lines += _histogram(result.offsets)
-    for title, word in (("shifted most", "shifted"), ("set aside", "set aside")):
+    for title, word in (("shifted most", SHIFTED), ("set aside", EXCLUDED)):
         chosen = [found for found in result.findings if found.verdict.verdict == word]
         if chosen:
             lines += ["", f"{title}:", *_named(chosen)]
@@ -31,7 +31,7 @@ def as_table(result: AuditResult) -> str:
         lines += ["", "set aside, by reason:", *(f"  {count:7}  {reason}" for reason, count in reasons.most_common())]
     if result.zero.warning:
         lines += ["", f"warning: {result.zero.warning}"]
-    if result.counts["set aside"] > MOST_ASIDE * len(result.findings):
+    if result.counts[EXCLUDED] > MOST_ASIDE * len(result.findings):
         lines += ["", "warning: most tracks are set aside, which training will not see; perhaps this expert does not "
                       "know such faces: name another with --expert, or take it back with --undo"]  # fmt: skip
     return "\n".join(lines)

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.cache.records import EXCLUDED, KEPT, SHIFTED, Verdict
 from w2l.core.arrays import Floats
 from w2l.core.errors import ConfigError
 from w2l.core.timing import MAX_SHIFT
 from w2l.training.audit.lag import Lag, find_lag
 
-Word = Literal["kept", "shifted", "set aside"]
-WORDS: tuple[Word, ...] = ("kept", "shifted", "set aside")
 HALF_VOICED = 75
 """Voiced windows that each half of a track needs before halves are compared: as much as the thresholds were set on."""
 ZERO_TRACKS = 20
@@ -67,21 +65,6 @@ class Measured:
     """None: too little speech for any."""
     halves: tuple[Lag, Lag] | None = None
     """Of the first and the second half, for tracks long enough to tell."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of one track."""
-
-    verdict: Word
-    offset: int
-    """Video frames by which the sound runs ahead of the picture, from the zero; undone when shifted."""
-    confidence: float
-    margin: float
-    likelihood: float
-    """Mean log odds of being in sync at that offset."""
-    reason: str = ""
-    """Why it is set aside."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +125,10 @@ def judge_track(measured: Measured, zero: float, settings: AuditSettings) -> Ver
     lag = measured.lag
     if lag is None:
         reason = f"too little speech to tell its offset: {measured.n_voiced} voiced windows"
-        return Verdict("set aside", 0, 0.0, 0.0, 0.0, reason)
+        return Verdict(EXCLUDED, 0, 0.0, 0.0, 0.0, reason)
     offset = round(lag.offset - zero)
     reason = _doubt(measured, lag, offset, settings)
-    word: Word = "set aside" if reason else "kept" if abs(offset) <= settings.tolerance else "shifted"
+    word = EXCLUDED if reason else KEPT if abs(offset) <= settings.tolerance else SHIFTED
     return Verdict(word, offset, lag.confidence, lag.margin, lag.odds, reason)
 
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from w2l.cache.index import Rows
+from w2l.cache.records import UNUSABLE, PreprocessOutcome
 from w2l.cache.store import Cache, Clip
 from w2l.core.errors import ConfigError, MediaError, NoFaceError, TrainingError
 from w2l.core.files import fingerprint
 from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.data.batches.tracks import Tracks
-from w2l.data.prepare.clip import NO_FACE, SET_ASIDE, PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.prepare.clip import NO_FACE, PrepareSettings, prepare_clip, prepare_fingerprint
 from w2l.data.prepare.gates import GateSettings
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
@@ -87,7 +87,7 @@ def open_person(
     held_out_s = sum(last - first for _, first, last in val) / FPS
     trained_s = sum(last - first for _, first, last in train) / FPS
     logger.info("%.1f s of the person's face: %.1f s train, %.1f s are held out", seconds, trained_s, held_out_s)
-    marks = [clip.outcome("preprocess")["fingerprint"] for clip in prepared]
+    marks = [clip.record().preprocess.fingerprint for clip in prepared]
     mark = fingerprint("person", VERSION, marks)
     return Footage(cache, tracks.part(train), tracks.part(val), f"{seconds:.0f} s of one person ({names})", mark)
 
@@ -142,38 +142,35 @@ def _prepare(cache: Cache, path: Path, detector: Detector, settings: PrepareSett
             raise TrainingError(
                 f"another process prepares {path} in {cache.root}; wait for it, or choose another --run"
             )
-        if clip.outcome("preprocess").get("fingerprint") != mark:
+        if clip.record().preprocess.fingerprint != mark:
             logger.info("cutting the face out of %s", path)
             clip.clear_leftovers()
             cache.invalidate_index()
-            prepared = prepare_clip(clip, path, detector, settings)
-            outcome = {"fingerprint": mark} | prepared.outcome
-            clip.note("preprocess", outcome, source=str(path), **prepared.facts)
+            clip.write(prepare_clip(clip, path, detector, settings))
             cache.invalidate_index()
-    outcome = clip.outcome("preprocess")
-    if outcome["outcome"] == SET_ASIDE:
+    outcome = clip.record().preprocess
+    if outcome.outcome == UNUSABLE:
         raise _unusable(path, outcome)
     return clip
 
 
-def _unusable(path: Path, outcome: dict[str, Any]) -> NoFaceError | MediaError:
-    rejected = outcome.get("rejected", [])
-    if rejected:
-        longest = max(rejected, key=lambda track: float(track["end_s"]) - float(track["start_s"]))
+def _unusable(path: Path, outcome: PreprocessOutcome) -> NoFaceError | MediaError:
+    if outcome.rejected:
+        longest = max(outcome.rejected, key=lambda track: track.end_s - track.start_s)
         return NoFaceError(
-            f"{path}: no face can be used: {longest['reason']}; give a clip that shows it larger or longer"
+            f"{path}: no face can be used: {longest.reason}; give a clip that shows it larger or longer"
         )
-    return (NoFaceError if outcome["gate"] == NO_FACE else MediaError)(str(outcome["reason"]))
+    return (NoFaceError if outcome.gate == NO_FACE else MediaError)(str(outcome.reason))
 
 
 def _of_person(clip: Clip) -> list[int]:
     """The numbers of a clip's tracks that are taken for the person's."""
-    tracks = clip.outcome("preprocess")["tracks"]
-    spans = [(int(track["first_frame"]), int(track["first_frame"]) + int(track["n_frames"])) for track in tracks]
-    rejected = clip.outcome("preprocess").get("rejected", [])
+    outcome = clip.record().preprocess
+    spans = [(track.first_frame or 0, (track.first_frame or 0) + track.n_frames) for track in outcome.tracks]
+    rejected = outcome.rejected
     if rejected:
         logger.info(
-            "%s: %d other stretches of faces cannot be used (%s)", clip.id, len(rejected), rejected[0]["reason"]
+            "%s: %d other stretches of faces cannot be used (%s)", clip.id, len(rejected), rejected[0].reason
         )
     if any(second[0] < first[1] for first, second in pairwise(sorted(spans))):
         longest = max(range(len(spans)), key=lambda track: spans[track][1] - spans[track][0])

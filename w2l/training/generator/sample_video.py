@@ -47,16 +47,15 @@ def sound_of(cache: Cache, row: TrackRow, frame: int = 0) -> SourceSound | None:
     that an audit found is taken into account: the sound is what the face says, not what the file plays beside it.
     """
     record = cache.clip(row.clip).record()
-    source, beside = Path(record.get("source") or ""), record.get("sound") or ""
-    path = Path(beside) if beside else source
-    tracks = cache.clip(row.clip).outcome("preprocess").get("tracks", [])
+    path = Path(record.sound or record.source or "")
+    tracks = record.preprocess.tracks
     if not path.is_file() or row.track >= len(tracks):
         return None
     _, heard_from = first_frames(np.array([row.offset]))
-    after_s = (int(tracks[row.track]["first_frame"]) + int(heard_from[0]) + frame) / FPS
+    after_s = ((tracks[row.track].first_frame or 0) + int(heard_from[0]) + frame) / FPS
     try:
         first_s = inspect_speech(path, None, None).first_s
-        return SourceSound(path, (first_s if beside else probe(path).start_s) + after_s)
+        return SourceSound(path, (first_s if record.sound else probe(path).start_s) + after_s)
     except MediaError as error:
         logger.warning("a sample video will be silent: %s", error)
         return None
