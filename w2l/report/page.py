@@ -1,4 +1,8 @@
-"""The page of scores without its content: style for light and dark, colours of systems; no script, nothing fetched."""
+"""A page without its content: style for light and dark, colours of systems and curves; no script, nothing fetched."""
+
+from collections.abc import Mapping
+
+from w2l.report.markup import escaped
 
 FRAME_HEIGHT = 180
 """Of a frame of a clip on the page, in pixels."""
@@ -59,3 +63,23 @@ polyline.behind{stroke-width:1.6;stroke-dasharray:5 3}
 </body></html>
 """.replace("{{height}}", str(FRAME_HEIGHT))
 """`{{title}}` and `{{body}}` are to be put in."""
+
+
+def links_to(sections: Mapping[str, str]) -> str:
+    """Return links to the sections (title -> HTML) that are not empty."""
+    links = " ".join(f'<a href="#{_anchor(title)}">{title}</a>' for title, body in sections.items() if body)
+    return f"<nav>{links}</nav>"
+
+
+def whole_page(title: str, head: str, sections: Mapping[str, str]) -> str:
+    """Return the page: its `head` as HTML, then the sections (title -> HTML) that are not empty."""
+    parts = [
+        f'<section id="{_anchor(heading)}"><h2>{heading}</h2>{body}</section>'
+        for heading, body in sections.items()
+        if body
+    ]
+    return PAGE.replace("{{title}}", escaped(title)).replace("{{body}}", "\n".join([head, *parts]))
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")

@@ -1,6 +1,5 @@
 """What was kept of a dataset and why the rest was not: a table for the terminal, and a page to read and to pass on."""
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from w2l.core.files import write_text
 from w2l.core.text import number, readable
 from w2l.data.prepare.tally import MEASURES, Audit, Group, Loss, Measure, Report, collect
 from w2l.report.charts import histogram, stacked_bar
+from w2l.report.markup import escaped
 
 __all__ = ["Report", "collect", "summary", "table", "write_page"]
 
@@ -136,7 +136,7 @@ def _aligned(rows: Sequence[Row]) -> str:
 def write_page(report: Report, path: Path) -> None:
     """Writes the report to `path` as one HTML file that needs nothing else; CacheError when it cannot be written."""
     parts = [
-        f"<h1>What became of the clips</h1><p class=lead>{_text(headline(report))}.</p>",
+        f"<h1>What became of the clips</h1><p class=lead>{escaped(headline(report))}.</p>",
         _cards(report),
         _section("What is kept", _html_table(("", "clips", "tracks", "hours"), _kept_rows(report))),
         _losses(report),
@@ -147,17 +147,13 @@ def write_page(report: Report, path: Path) -> None:
     write_text(path, _PAGE.replace("{{body}}", "\n".join(filter(None, parts))))
 
 
-def _text(text: str) -> str:
-    return html.escape(readable(text))
-
-
 def _section(title: str, body: str) -> str:
-    return f"<section><h2>{_text(title)}</h2>{body}</section>" if body else ""
+    return f"<section><h2>{escaped(title)}</h2>{body}</section>" if body else ""
 
 
 def _html_table(head: Row, rows: Iterable[Row], kind: str = "numbers") -> str:
     def line(tag: str, cells: Row) -> str:
-        return "<tr>" + "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in cells) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     body = "".join(line("td", row) for row in rows)
     return f"<table class={kind}><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"
@@ -175,7 +171,7 @@ def _cards(report: Report) -> str:
         (number(len(_named(report.speakers))), "known speakers"),
         (f"{report.kept.clips} of {report.n_clips}", "clips give a track"),
     ]
-    shown = "".join(f"<div><b>{_text(value)}</b>{_text(title)}</div>" for value, title in cards)
+    shown = "".join(f"<div><b>{escaped(value)}</b>{escaped(title)}</div>" for value, title in cards)
     bar = stacked_bar([(KEPT, report.kept.seconds), (REFUSED, lost_s)])
     note = f"<p class=note>{_key(KEPT)}{_hours(report.kept.seconds)} hours kept {_key(REFUSED)}{_hours(lost_s)} not</p>"
     return f"<div class=cards>{shown}</div>{bar}{note}"
@@ -201,7 +197,7 @@ def _loss_row(loss: Loss, share: float) -> str:
     counts = f"{loss.clips} clips, {loss.tracks} tracks, {_hours(loss.seconds)} hours"
     bar = f'<span class=bar style="width:{max(0.5, 40 * share):.1f}%"></span>'
     examples = _html_table(("", "why"), loss.examples, "names")
-    return f"<details><summary><b>{_text(loss.name)}</b>{bar}{counts}</summary>{examples}</details>"
+    return f"<details><summary><b>{escaped(loss.name)}</b>{bar}{counts}</summary>{examples}</details>"
 
 
 def _histograms(report: Report) -> str:
@@ -220,7 +216,7 @@ def _figure(report: Report, measure: Measure) -> str:
     here = (report.gates == measure.gate) & ~kept
     parts = {KEPT: values[kept], REFUSED: values[here], ELSEWHERE: values[~kept & ~here]}
     drawn = histogram(parts, measure.unit, report.limits.get(measure.key), measure.is_whole)
-    return f"<figure><figcaption>{_text(measure.title)}</figcaption>{drawn}{_edge(report, measure)}</figure>"
+    return f"<figure><figcaption>{escaped(measure.title)}</figcaption>{drawn}{_edge(report, measure)}</figure>"
 
 
 def _edge(report: Report, measure: Measure) -> str:
@@ -230,7 +226,7 @@ def _edge(report: Report, measure: Measure) -> str:
         return ""
     order = np.argsort(values if measure.limit.startswith("min") else -values, kind="stable")[:N_EDGE]
     named = [f"{report.names[idx]} ({number(values[idx])})" for idx in order if np.isfinite(values[idx])]
-    names = f"<p class=names>{_text(', '.join(named))}</p>"
+    names = f"<p class=names>{escaped(', '.join(named))}</p>"
     return f"<details><summary>kept, but nearest to the limit</summary>{names}</details>"
 
 
@@ -238,7 +234,7 @@ def _audit_section(audit: Audit) -> str:
     offsets = histogram({KEPT: audit.offsets.astype(np.float64)}, "frames that the sound runs ahead", whole=True)
     figures = [("Offset", offsets), ("Confidence", histogram({KEPT: audit.confidences}, "confidence"))]
     drawn = "".join(f"<figure><figcaption>{title}</figcaption>{figure}</figure>" for title, figure in figures)
-    return _section("Sync audit", f"<p>{_text(_audit_line(audit))}.</p><div class=figures>{drawn}</div>")
+    return _section("Sync audit", f"<p>{escaped(_audit_line(audit))}.</p><div class=figures>{drawn}</div>")
 
 
 def _speakers(report: Report) -> str:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from w2l.core.arrays import Image
-from w2l.core.text import readable
 from w2l.core.timing import FPS, WINDOW_FRAMES
+from w2l.report.markup import escaped
 from w2l.report.page import FRAME_HEIGHT
 from w2l.report.plots import N_COLOURS, Line, line_plot
 from w2l.score.metrics.columns import Column
@@ -104,8 +104,8 @@ def card(
     ]
     pictures = "".join(picture(image) for image in frames(clip)[:MOST_FRAMES]) if frames else ""
     strip = f'<div class="frames">{pictures}</div>' if pictures else ""
-    notes = f"<br><small>{html.escape(readable(str(clip.sample.path)))}</small>"
-    notes += "".join(f"<br><small>{html.escape(readable(note))}</small>" for note in clip.notes)
+    notes = f"<br><small>{escaped(clip.sample.path)}</small>"
+    notes += "".join(f"<br><small>{escaped(note)}</small>" for note in clip.notes)
     title = f'<i class="key {look}"></i><b>{html.escape(named(clip))}</b>'
     plots = f'<div class="row">{curve(clip, real, look)}{over_time(clip, real, look)}</div>'
     return f'<div class="clip">{title}<br><small>{" · ".join(values)}</small>{notes}{strip}{plots}</div>'

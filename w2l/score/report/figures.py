@@ -1,10 +1,10 @@
 """The figures of the page of scores: means with intervals, curves and histograms of offsets, spread by speaker."""
 
-import html
 from collections.abc import Sequence
 
 from w2l.core.text import readable
 from w2l.core.timing import MAX_SHIFT
+from w2l.report.markup import escaped, remark
 from w2l.report.plots import Mark, Strip, intervals, strips, whole_bars
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.lse import NEAR
@@ -17,19 +17,9 @@ MOST_SPEAKERS = 24
 """Rows of a figure of speakers."""
 
 
-def escaped(value: object) -> str:
-    """Anything as one line of HTML."""
-    return html.escape(readable(str(value)))
-
-
 def swatch(look: str) -> str:
     """A dot in the colour of a system."""
     return f'<i class="key {look}"></i>'
-
-
-def remark(markup: str) -> str:
-    """A paragraph that explains."""
-    return f'<p class="note">{markup}</p>'
 
 
 def means(report: ScoreReport, columns: Sequence[Column]) -> str:

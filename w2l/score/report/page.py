@@ -5,11 +5,12 @@ from pathlib import Path
 
 from w2l.core.files import write_text
 from w2l.core.text import some
-from w2l.report.page import PAGE
+from w2l.report.markup import escaped, remark
+from w2l.report.page import links_to, whole_page
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Comparison
 from w2l.score.report.cards import Frames, Reals, across, card, looks, ranked, ranking, worst_of
-from w2l.score.report.figures import escaped, means, offsets, remark, speakers, swatch
+from w2l.score.report.figures import means, offsets, speakers, swatch
 from w2l.score.report.wording import (
     ANCHORS,
     BETTER,
@@ -76,16 +77,8 @@ def write_page(
         "Columns": _explained(shown),
         "Settings": _settings(settings),
     }
-    links = " ".join(f'<a href="#{_anchor(title)}">{title}</a>' for title, body in sections.items() if body)
-    parts = [f'<h1>w2l score</h1><p class="lead">{escaped(report.title)}</p><nav>{links}</nav>']
-    for title, body in sections.items():
-        if body:
-            parts.append(f'<section id="{_anchor(title)}"><h2>{title}</h2>{body}</section>')
-    write_text(path, PAGE.replace("{{title}}", escaped(report.title)).replace("{{body}}", "\n".join(parts)))
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
+    head = f'<h1>w2l score</h1><p class="lead">{escaped(report.title)}</p>{links_to(sections)}'
+    write_text(path, whole_page(report.title, head, sections))
 
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], kind: str = "numbers") -> str:

@@ -1,20 +1,19 @@
 """The figures of a run's page: curves of its log, planned schedules, sheets of samples and a video; all as HTML."""
 
 import base64
-import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from w2l.core.text import number, readable
+from w2l.core.text import number
+from w2l.report.markup import escaped, remark
+from w2l.report.plots import N_COLOURS
 from w2l.training.report.panels import SECTIONS, Panel, is_rate, panels_of
 from w2l.training.report.plots import Drawn, curve_plot
 from w2l.training.run_log import VALIDATION, Curve
 
-N_COLOURS = 8
-"""Classes `c0` to `c7`; further curves begin again."""
 MOST_SHEETS = 4
 """Sheets on the page: the newest, and others from the first on."""
 WIDEST = 2400
@@ -27,16 +26,6 @@ FIGURE = 374
 """Width of a drawing with its frame, in pixels: three stand side by side."""
 PLANNED = 200
 """Steps at which the planned weights and rates are drawn."""
-
-
-def escaped(value: object) -> str:
-    """Anything as one line of HTML."""
-    return html.escape(readable(str(value)))
-
-
-def note(text: str) -> str:
-    """A paragraph that explains."""
-    return f'<p class="note">{escaped(text)}</p>'
 
 
 def curve_sections(
@@ -107,7 +96,7 @@ def sheets(folder: Path) -> str:
     paths = sorted((folder / "samples").glob("step*.png"))
     shown = [(path, coded) for path in choose_sheets(paths) if (coded := _picture(path))] if paths else []
     parts = [
-        note("Each row is one window: the reference, then five frames each of what was given, made and real."),
+        remark("Each row is one window: the reference, then five frames each of what was given, made and real."),
         *(f"<h3>{escaped(path.stem)}</h3>{coded}" for path, coded in shown),
     ]
     return "".join(parts) if shown else ""
@@ -133,6 +122,6 @@ def video(folder: Path) -> str:
         return ""
     content = paths[-1].read_bytes()
     if len(content) > MOST_VIDEO:
-        return note(f"{paths[-1].name} in samples is too large for this page.")
+        return remark(escaped(f"{paths[-1].name} in samples is too large for this page."))
     source = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
     return f'<h3>{escaped(paths[-1].stem)}</h3><video controls preload="auto" src="{source}"></video>'

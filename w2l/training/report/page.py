@@ -16,8 +16,9 @@ from w2l.core.text import number
 from w2l.core.timing import FPS
 from w2l.data.batches.tracks import Tracks
 from w2l.models.checkpoint import ModelCard, read_card
-from w2l.report.page import PAGE
-from w2l.training.report.figures import curve_sections, escaped, note, plan_figure, planned, sheets, video
+from w2l.report.markup import escaped, remark
+from w2l.report.page import links_to, whole_page
+from w2l.training.report.figures import curve_sections, plan_figure, planned, sheets, video
 from w2l.training.report.panels import MEANINGS, is_rate
 from w2l.training.run_log import VALIDATION, Curve, curves_of, read_lines, warnings_of
 
@@ -78,7 +79,6 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
         When the page cannot be written.
     """
     run = _read(folder)
-    parts = [_head(run, facts)]
     sections = {
         "Warnings": _warnings(run, facts),
         "Scores": _scores(run),
@@ -90,13 +90,8 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
         "Models": _models(run),
         "Settings": f"<pre>{html.escape(run.config)}</pre>" if run.config else "",
     }
-    links = " ".join(f'<a href="#{_anchor(title)}">{title}</a>' for title, body in sections.items() if body)
-    parts.append(f"<nav>{links}</nav>")
-    for title, body in sections.items():
-        if body:
-            parts.append(f'<section id="{_anchor(title)}"><h2>{title}</h2>{body}</section>')
     path = folder / PAGE_NAME
-    write_text(path, PAGE.replace("{{title}}", escaped(folder.name)).replace("{{body}}", "\n".join(parts)))
+    write_text(path, whole_page(folder.name, f"{_head(run, facts)}\n{links_to(sections)}", sections))
     return path
 
 
@@ -131,10 +126,6 @@ def _planned_steps(config: str) -> int:
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, StopIteration):
         return 0
     return steps if isinstance(steps, int) else 0
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
 
 
 def _table(rows: Iterable[tuple[str, object]]) -> str:
@@ -189,11 +180,11 @@ def _schedule(run: _Run, facts: PageFacts) -> str:
         now = {name: f"{value:.2e}" for name, value in facts.rates(run.step).items()}
         parts.append(plan_figure("learning rates", planned(facts.rates, last), now, last))
     if parts:
-        return f'<div class="figures">{"".join(parts)}</div>' + note(f"Numbers: at step {number(run.step)}.")
+        return f'<div class="figures">{"".join(parts)}</div>' + remark(f"Numbers: at step {number(run.step)}.")
     newest = max(run.cards.values(), key=lambda card: card.step, default=None)
     if newest is None or not newest.schedule:
         return ""
-    return note(f"Weights at step {number(newest.step)}:") + _table(
+    return remark(f"Weights at step {number(newest.step)}:") + _table(
         (name, number(value)) for name, value in newest.schedule.items()
     )
 
