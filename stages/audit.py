@@ -8,7 +8,7 @@ import click
 
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.models import registry as weights
 from w2l.training.audit import audit
@@ -28,7 +28,7 @@ def run(
     device: str = "auto",
 ) -> AuditResult:
     """Audits the tracks of clips whose id fits the pattern `clips`, by the crops of the cache `via` if one is given."""
-    return audit.audit_cache(cache, expert, settings, choose(device), clips, via)
+    return audit.audit_cache(cache, expert, settings, choose_device(device), clips, via)
 
 
 @click.command(STAGE)

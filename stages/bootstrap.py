@@ -4,7 +4,7 @@ import logging
 
 from w2l.cache.store import Cache
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import fingerprint
 from w2l.models.checkpoint import read_card
@@ -29,7 +29,7 @@ def bootstrap(
         commands = f"train {name}{ALL}, audit, train {name}"
         raise ConfigError(f"--bootstrap runs in one process; with torchrun run three commands: {commands}")
     first = train_expert(settings, cache, f"{name}{ALL}", device, force)
-    result = audit_cache(cache, str(first.model), AuditSettings(), choose(device))
+    result = audit_cache(cache, str(first.model), AuditSettings(), choose_device(device))
     logger.info("audit by %s: %s", first.model, result)
     if result.zero.warning:
         logger.warning("%s", result.zero.warning)

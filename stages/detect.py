@@ -7,7 +7,7 @@ import click
 
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.faces.detect import STAGE, Result, run
 from w2l.faces.scan import DetectSettings
 
@@ -29,7 +29,7 @@ def command(video: Path, preview: Path | None, overwrite: bool, force: bool, com
     """
     settings = common.settings(DetectSettings, STAGE)
     cache = Cache.open(common.cache, create=True)
-    result = run(settings, video, cache, preview, force, str(choose(common.device)), overwrite)
+    result = run(settings, video, cache, preview, force, str(choose_device(common.device)), overwrite)
     common.show(asdict(result), _summary(result))
 
 

@@ -12,7 +12,7 @@ import click
 
 from stages.cli import SECTIONS
 from w2l.core import config
-from w2l.core.log import set_up
+from w2l.core.log import set_up_logging
 
 T = TypeVar("T")
 COMMON = "Common"
@@ -132,7 +132,7 @@ def common_options(function: Function) -> Function:
         **options: Any,
     ) -> Any:
         verbosity = -1 if quiet else verbose
-        set_up(verbosity)
+        set_up_logging(verbosity)
         common = Common(cache, device, config_file, assignments, as_json, verbosity)
         return function(*arguments, common=common, **options)
 

@@ -9,7 +9,7 @@ import click
 
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.data.prepare.clip import PrepareSettings
 from w2l.data.prepare.run import FAILED, STAGE, Result, run
 from w2l.data.sources.layouts import LAYOUTS
@@ -73,7 +73,7 @@ def command(
         _show_report(Cache.open(common.cache), settings, report, common)
         return
     if ray is None:
-        choose(common.device)  # refuses one that is not there before any work
+        choose_device(common.device)  # refuses one that is not there before any work
     listing = find_videos(folder, filelists, layout)
     cache = Cache.open(common.cache, create=True)
     result = run(settings, listing, cache, common.device, force, jobs, ray, strict)

@@ -11,21 +11,21 @@ import click
 
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting, take
 from w2l.cache.store import Cache, default_root
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable, write_text
 from w2l.data.sources.pairs import Order
-from w2l.score.metrics.columns import GROUPS, Group
+from w2l.score.metrics.columns import GROUPS, MeasureGroup
 from w2l.score.report.frames import frames_of
-from w2l.score.report.page import write_page
-from w2l.score.report.table import as_csv, as_plain, as_table, explain
+from w2l.score.report.page import write_score_page
+from w2l.score.report.table import as_csv, as_plain, explain, score_table
 from w2l.score.run import Scored, ScoreRequest, Work, run
 from w2l.score.settings import VARIANTS, ScoreSettings, plain_settings
 from w2l.score.tools import ALL_COLUMNS
 
 STAGE = "score"
 MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY = "Measures", "Inputs", "Networks", "Output", "User study"
-WHAT: dict[Group, str] = {
+WHAT: dict[MeasureGroup, str] = {
     "lse": "LSE-D, LSE-C and offset: do mouth and voice agree? (default)",
     "fid": "FID of the faces, or FD-judge without --inception.",
     "quality": "PSNR, SSIM, LPIPS, sharpness, seam, flicker; needs real videos.",
@@ -123,7 +123,7 @@ def command(
     output = take(ScoreOutput, given)
     settings = _settings(common, given)
     if work.ray is None:
-        choose(work.device)  # refuses one that is not there before any work
+        choose_device(work.device)  # refuses one that is not there before any work
     for path in filter(None, (output.csv, output.report)):
         check_writable(path)
     if work.ray is not None:  # other machines work elsewhere
@@ -149,11 +149,11 @@ def _show(scored: Scored, settings: ScoreSettings, output: ScoreOutput, common: 
     found, columns = scored.report, scored.columns
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     told = as_plain(found) | {"settings": plain_settings(settings)} if common.json else None
-    common.show(told, as_table(found, columns, width, output.clips))
+    common.show(told, score_table(found, columns, width, output.clips))
     if output.csv is not None:
         write_text(output.csv, as_csv(found, columns))
     if output.report is not None:
-        write_page(output.report, found, columns, plain_settings(settings), frames_of)
+        write_score_page(output.report, found, columns, plain_settings(settings), frames_of)
 
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:
@@ -166,7 +166,7 @@ def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, .
     if folder is not None:
         settings = common.settings(build.StudySettings, "study")
         built = build.build_study(build.find_systems(folder, others), folder, settings)
-        common.show(asdict(built), build.describe(built))
+        common.show(asdict(built), build.study_summary(built))
         return
     found = read_results([*results, *others])
     common.show(as_dict(found), as_text(found))

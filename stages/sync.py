@@ -11,7 +11,7 @@ import click
 from stages.batch import name_failures, run_all
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
@@ -123,9 +123,9 @@ def command(
     _check_ray(ray)
     cache = Cache.open(common.cache, create=True)
     if ray is None:
-        choose(common.device)  # refuses one that is not there before any work
+        choose_device(common.device)  # refuses one that is not there before any work
     if len(files) == 2 and ray is None:
-        _sync_one(Tools(settings, cache, str(choose(common.device))), asked[0], common, dry_run)
+        _sync_one(Tools(settings, cache, str(choose_device(common.device))), asked[0], common, dry_run)
         return
     prepare = functools.partial(make_tools, everywhere(settings) if ray else settings, cache.root, common.device)
     if dry_run:

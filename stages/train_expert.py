@@ -8,7 +8,7 @@ import click
 from stages.bootstrap import bootstrap
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import TrainingError
 from w2l.training.expert.run import STAGE, ExpertResult, check_expert, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
@@ -53,7 +53,7 @@ def command(name: str | None, arch: str | None, check: bool, twice: bool, force:
 
 
 def _check(settings: ExpertSettings, cache: Cache, common: Common) -> None:
-    findings = check_expert(settings, open_data(settings, cache), choose(common.device))
+    findings = check_expert(settings, open_data(settings, cache), choose_device(common.device))
     common.show([asdict(finding) for finding in findings], "\n".join(map(str, findings)))
     if any(finding.severity == "error" for finding in findings):
         raise TrainingError("no expert can be trained like this; see the findings that are errors")

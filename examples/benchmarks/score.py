@@ -14,7 +14,7 @@ from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge
 from w2l.score.metrics.embed import BATCH, LipEmbedder, embed_sound, ready_judge
 from w2l.score.metrics.lse import lse_values
-from w2l.score.metrics.sync import distances, score_curve
+from w2l.score.metrics.sync import embedding_distances, score_curve
 
 Curve = NDArray[np.float32]
 Work = Callable[[], Curve | None]
@@ -85,4 +85,4 @@ def _published(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32
         lips.append(judge.forward_lip(seen.to(device)).detach().cpu())
         heard = torch.cat([cepstra[..., 4 * i : 4 * i + 20] for i in chosen])
         sounds.append(judge.forward_aud(heard.to(device)).detach().cpu())
-    return score_curve(distances(torch.cat(lips).numpy(), torch.cat(sounds).numpy())).mean_distances
+    return score_curve(embedding_distances(torch.cat(lips).numpy(), torch.cat(sounds).numpy())).mean_distances

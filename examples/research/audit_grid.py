@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from w2l.cache.records import EXCLUDED
 from w2l.cache.store import Cache, Clip
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import CacheError
 from w2l.core.files import fingerprint, read_json, write_atomic, write_json
-from w2l.core.log import progress, set_up
+from w2l.core.log import progress, set_up_logging
 from w2l.core.timing import SAMPLES_PER_FRAME
 from w2l.data.batches.tracks import Tracks, crop_spec
 from w2l.features.mel import mel_spectrogram
@@ -182,11 +182,13 @@ def sweep(measured: dict[str, Measured], truth: dict[str, int], clean: dict[str,
 
 def evaluate(model: Path, cache: Cache, device: str) -> dict[str, float]:
     """Scores of an expert on the test clips of a cache, with the threshold and calibration of its validation clips."""
-    expert = load_model(model, "expert", choose(device))
+    expert = load_model(model, "expert", choose_device(device))
     pairing, crop, rows = pairing_of(expert.network), crop_spec(cache), cache.tracks()
     n_frames = int(expert.card.dimensions["n_frames"])
     val, test = (
-        score_pairs(Tracks(cache, rows.select(rows.has("split", split)), crop, n_frames), pairing, choose(device))
+        score_pairs(
+            Tracks(cache, rows.select(rows.has("split", split)), crop, n_frames), pairing, choose_device(device)
+        )
         for split in ("val", "test")
     )
     return summary(test, best_threshold(val), calibrate(val))
@@ -195,7 +197,7 @@ def evaluate(model: Path, cache: Cache, device: str) -> dict[str, float]:
 @click.group()
 def main() -> None:
     """What the sync audit is worth."""
-    set_up(0)
+    set_up_logging(0)
 
 
 @main.command()
@@ -231,12 +233,12 @@ def audit(out: Path, expert: str, own: bool, device: str, assignments: tuple[str
     truth: dict[str, int] = read_json(out / "truth.json")["shifts"]
     settings = config.load(AuditSettings, "audit", None, assignments)
     repaired = copy_cache(out / "dirty", out / "repaired")
-    result = audit_cache(repaired, expert, settings, choose(device))
+    result = audit_cache(repaired, expert, settings, choose_device(device))
     measured = measured_of(repaired)
     clean: dict[str, Measured] = {}
     if own:
         reference = copy_cache(out / "clean", out / "reference")
-        audit_cache(reference, expert, settings, choose(device))
+        audit_cache(reference, expert, settings, choose_device(device))
         clean = measured_of(reference)
     found = compare(measured, truth, settings, clean)
     click.echo(f"{as_table(result)}\n\n{json.dumps(vars(found), indent=1)}\n\n{sweep(measured, truth, clean)}")

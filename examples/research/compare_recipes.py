@@ -28,10 +28,10 @@ import numpy as np
 from examples.research.resync_grid import OTHER, OWN, Trial, make_samples, pair_up
 from w2l.cache.store import Cache
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, MediaError, W2LError
 from w2l.core.files import fingerprint, source_fingerprint, write_json, write_text
-from w2l.core.log import set_up
+from w2l.core.log import set_up_logging
 from w2l.data.sources.listing import find_videos
 from w2l.models import registry as weights
 from w2l.score import run as scoring
@@ -272,7 +272,7 @@ def main(
     sync: tuple[str, ...], n_seeds: int, limit: int | None, order_seed: int, judge: str, measures: tuple[str, ...],
     words: str, device: str, jobs: int,
 ) -> None:  # fmt: skip
-    set_up(0)
+    set_up_logging(0)
     rows = parse_rows(texts)
     trials = pair_up(find_videos(folder, [filelist]).sources, order_seed)
     if len(trials) < 2:
@@ -280,7 +280,7 @@ def main(
     settings = config.load(SyncSettings, "sync", None, sync)
     judging = ScoreSettings(judge=judge, measures=measures, detect=settings.detect, words=words)  # type: ignore[arg-type]
     comparison = Comparison(
-        Cache.open(cache_root), tuple(trials[:limit]), output, common, sync, judging, str(choose(device)), jobs
+        Cache.open(cache_root), tuple(trials[:limit]), output, common, sync, judging, str(choose_device(device)), jobs
     )
     outcomes, failed = compare(comparison, rows, n_seeds)
     if outcomes:

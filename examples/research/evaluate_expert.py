@@ -20,10 +20,10 @@ import torch
 
 from stages import preprocess
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, W2LError
 from w2l.core.files import write_json, write_text
-from w2l.core.log import set_up
+from w2l.core.log import set_up_logging
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
 from w2l.data.prepare.clip import PrepareSettings
@@ -205,9 +205,9 @@ def main(
     root: Path, model: str, beside: tuple[str, ...], kind: Kind, splits: tuple[str, ...], n_puppets: int,
     out: Path | None, device: str,
 ) -> None:  # fmt: skip
-    set_up(0)
+    set_up_logging(0)
     try:
-        rows, drawn = evaluate(Cache.open(root), [model, *beside], kind, splits, n_puppets, choose(device))
+        rows, drawn = evaluate(Cache.open(root), [model, *beside], kind, splits, n_puppets, choose_device(device))
         click.echo(table(rows))
         if out:
             save(out, rows, drawn)

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from examples.research.resync_grid import Trial, pair_up
 from w2l.cache.store import Cache
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import MediaError, NoFaceError, W2LError
-from w2l.core.log import progress, set_up
+from w2l.core.log import progress, set_up_logging
 from w2l.data.sources.listing import find_videos
 from w2l.features.crop import CropSpec, cut_from
 from w2l.score import run as scoring
 from w2l.score.inputs.samples import Inputs
-from w2l.score.report.table import as_table
+from w2l.score.report.table import score_table
 from w2l.score.results import REAL, Sample
 from w2l.score.run import Work
 from w2l.score.settings import ScoreSettings
@@ -110,16 +110,16 @@ def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterato
 @click.option("--limit", type=int, help="Take only so many clips.")
 @click.option("--seed", default=0, show_default=True, help="Which clips are taken first, and who says what.")
 def main(folder: Path, filelist: Path, output: Path, judge: str, limit: int | None, seed: int) -> None:
-    set_up(0)
+    set_up_logging(0)
     cache = Cache.open(output / "cache", create=True)
     settings = config.load(SyncSettings, "sync", None, [])
-    tools = Tools(settings, cache, str(choose("auto")))
+    tools = Tools(settings, cache, str(choose_device("auto")))
     trials = pair_up(find_videos(folder, [filelist]).sources, seed)
     trials = [trial for trial in trials if trial.video.speaker == trial.speech.speaker][:limit]
     samples = sorted(make_samples(trials, output / "swapped", tools), key=lambda sample: sample.system == REAL)
     how = ScoreSettings(judge=judge, detect=settings.detect)
     scored = scoring.score(Inputs(tuple(samples)), how, cache, Work(tools.device))
-    print(as_table(scored.report, scored.columns, None, clips=False))
+    print(score_table(scored.report, scored.columns, None, clips=False))
 
 
 if __name__ == "__main__":

@@ -19,18 +19,18 @@ import numpy as np
 
 from w2l.cache.store import Cache
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import MediaError, NoFaceError, W2LError
 from w2l.core.files import fingerprint, source_fingerprint
-from w2l.core.log import progress, set_up
+from w2l.core.log import progress, set_up_logging
 from w2l.data.sources.listing import Source, find_videos
 from w2l.models import registry as weights
 from w2l.score import run as scoring
 from w2l.score.inputs.samples import Inputs
 from w2l.score.metrics.columns import GROUPS
 from w2l.score.report.frames import frames_of
-from w2l.score.report.page import write_page
-from w2l.score.report.table import as_table
+from w2l.score.report.page import write_score_page
+from w2l.score.report.table import score_table
 from w2l.score.results import REAL, Sample
 from w2l.score.run import Work
 from w2l.score.settings import ScoreSettings, plain_settings
@@ -100,8 +100,8 @@ def main(
     report: Path | None, assignments: tuple[str, ...], cache_root: Path | None, device: str, jobs: int,
     limit: int | None, seed: int,
 ) -> None:  # fmt: skip
-    set_up(0)
-    where = str(choose(device))
+    set_up_logging(0)
+    where = str(choose_device(device))
     cache = Cache.open(cache_root or output / "cache", create=True)
     settings = config.load(SyncSettings, "sync", None, [f"model={model}", *assignments])
     generator = weights.find(settings.model, "generator", cache)
@@ -118,9 +118,9 @@ def main(
         raise MediaError(f"none of the clips in {filelist} could be re-synced")
     scored = scoring.score(Inputs(tuple(samples)), how, cache, Work(where, jobs))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(as_table(scored.report, scored.columns, width, clips=False))
+    print(score_table(scored.report, scored.columns, width, clips=False))
     if report is not None:
-        write_page(report, scored.report, scored.columns, plain_settings(how), frames_of)
+        write_score_page(report, scored.report, scored.columns, plain_settings(how), frames_of)
 
 
 if __name__ == "__main__":

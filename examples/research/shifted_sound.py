@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from w2l.cache.store import Cache
 from w2l.core.errors import MediaError, NoFaceError, W2LError
-from w2l.core.log import progress, set_up
+from w2l.core.log import progress, set_up_logging
 from w2l.core.timing import MAX_SHIFT, SAMPLES_PER_FRAME
 from w2l.data.sources.listing import find_videos
 from w2l.media.audio import read_audio
@@ -61,7 +61,7 @@ def shifted(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
 @click.option("--judge", default=weights.SHIPPED, show_default=True)
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), default=Path("w2l-cache"), show_default=True)
 def main(folder: Path, filelist: Path, judge: str, cache_root: Path) -> None:
-    set_up(0)
+    set_up_logging(0)
     cache = Cache.open(cache_root, create=True)
     bench = open_bench(ScoreSettings(judge=judge), cache.root, "cpu")
     found: dict[str, dict[int, float]] = {}

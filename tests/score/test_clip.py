@@ -24,12 +24,13 @@ from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import Model, ModelCard
-from w2l.score.clip import Measured, measure_clip
+from w2l.score.clip import MeasuredClip, measure_clip
 from w2l.score.metrics.columns import Column
+from w2l.score.metrics.embed import Embeddings
 from w2l.score.metrics.view import Hearing, View
 from w2l.score.results import Sample
 from w2l.score.settings import ScoreSettings, Variant
-from w2l.score.tools import Bench, Embedder, Embeddings
+from w2l.score.tools import Bench, Embedder
 
 MakeClip = Callable[..., Path]
 FACE = np.array([50.0, 30.0, 90.0, 70.0])
@@ -150,7 +151,7 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
     return make
 
 
-def scored(path: Path, bench: Bench, variant: Variant = "face", **named: Any) -> Measured:
+def scored(path: Path, bench: Bench, variant: Variant = "face", **named: Any) -> MeasuredClip:
     bench.settings = replace(bench.settings, variant=variant)
     return measure_clip(Sample(path, "outputs", path.stem, **named), bench)
 

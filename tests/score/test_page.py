@@ -26,7 +26,7 @@ from w2l.score.report.cards import (
     ranking,
     worst_of,
 )
-from w2l.score.report.page import write_page
+from w2l.score.report.page import write_score_page
 from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
 LONE = {"meta", "br", "img"}
@@ -70,7 +70,7 @@ def page_of(
     folder: Path, found: ScoreReport, frames: Callable[[ClipScore], list[Image]] | None = None
 ) -> tuple[str, Reader]:
     """The page as written, and as read."""
-    write_page(folder / "page.html", found, COLUMNS, {"judge": "w2l <ours>", "max_shift": 15}, frames)
+    write_score_page(folder / "page.html", found, COLUMNS, {"judge": "w2l <ours>", "max_shift": 15}, frames)
     page = (folder / "page.html").read_text(encoding="utf-8")
     reader = Reader()
     reader.feed(page)
@@ -222,4 +222,4 @@ def test_curves_of_all_systems_have_one_scale() -> None:
 def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="cannot be written"):
-        write_page(tmp_path / "file" / "page.html", report(), COLUMNS, {}, None)
+        write_score_page(tmp_path / "file" / "page.html", report(), COLUMNS, {}, None)

@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from tests.helpers.made_scores import COLUMNS, N_CLIPS, NOTE, OURS, THEIRS, against, clip, report
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Interval
-from w2l.score.report.table import FEW, MOST_LINES, as_csv, as_plain, as_table, explain
-from w2l.score.report.wording import NOTHING, beats_real, best_systems, number, winner
+from w2l.score.report.table import FEW, MOST_LINES, as_csv, as_plain, explain, score_table
+from w2l.score.report.wording import NOTHING, beats_real, best_systems, value_text, winner
 from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
 
 Better = Literal["lower", "higher", "one", "zero", ""]
@@ -37,7 +37,7 @@ def row(text: str, name: str, after: str = "") -> str:
 
 @pytest.mark.parametrize("width", [None, 60, 80, 140])
 def test_systems_stand_below_each_other_with_the_anchors_last(width: int | None) -> None:
-    lines = plain(as_table(report(), COLUMNS, width, clips=False)).splitlines()
+    lines = plain(score_table(report(), COLUMNS, width, clips=False)).splitlines()
     starts = [
         next(idx for idx, line in enumerate(lines) if line.startswith(name)) for name in (OURS, THEIRS, REAL, SHUFFLED)
     ]
@@ -46,7 +46,7 @@ def test_systems_stand_below_each_other_with_the_anchors_last(width: int | None)
 
 def test_a_mean_has_its_interval_and_the_clips_it_is_of() -> None:
     """The first clip of each tested system was dropped: 0.1, 0.2 and 0.3 above the system's LSE-C remain."""
-    text = as_table(report(), COLUMNS, None, clips=False)
+    text = score_table(report(), COLUMNS, None, clips=False)
     ours, real = row(text, OURS).split(), row(text, REAL).split()
     assert ours[1] == f"{N_CLIPS - 1}/{N_CLIPS}"
     assert real[1] == str(N_CLIPS)
@@ -57,26 +57,28 @@ def test_a_mean_has_its_interval_and_the_clips_it_is_of() -> None:
 
 def test_a_mean_over_fewer_clips_says_so() -> None:
     clips = [clip(OURS, 0, identity=0.5), clip(OURS, 1, identity=0.5), clip(OURS, 2)]
-    text = as_table(report(clips), COLUMNS, None, clips=False)
+    text = score_table(report(clips), COLUMNS, None, clips=False)
     assert row(text, OURS, "Identity").split() == [OURS, "0.500", "(2)"]
     assert "(n): mean of so many clips" in plain(text)
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_table_fits_a_terminal(width: int) -> None:
-    text = plain(as_table(report(comparisons=(against(OURS, THEIRS, "lse_c", 1.5, 0.01),)), COLUMNS, width, clips=True))
+    text = plain(
+        score_table(report(comparisons=(against(OURS, THEIRS, "lse_c", 1.5, 0.01),)), COLUMNS, width, clips=True)
+    )
     assert max(map(cell_len, text.splitlines())) <= width
 
 
 def test_a_piped_table_is_plain_and_breaks_no_row() -> None:
     long = Column("lse_d", "a very long heading of a column " * 8, "lse", "lower", "")
-    text = as_table(report(), (long, *COLUMNS[1:]), None, clips=True)
+    text = score_table(report(), (long, *COLUMNS[1:]), None, clips=True)
     assert text == plain(text)
     assert sum(line.startswith(f"{OURS}/clip1") for line in text.splitlines()) == 2  # one for lse, one for quality
 
 
 def test_minor_columns_and_those_without_numbers_are_left_to_the_files() -> None:
-    text = as_table(report(), COLUMNS, None, clips=True)
+    text = score_table(report(), COLUMNS, None, clips=True)
     assert "LSE-D corr." not in text
     assert "Identity" not in text
     header = as_csv(report(), COLUMNS).splitlines()[0].split(",")
@@ -88,40 +90,40 @@ def test_minor_columns_and_those_without_numbers_are_left_to_the_files() -> None
     ("n_clips", "asked", "listed"), [(FEW, False, True), (FEW + 1, False, False), (FEW + 1, True, True)]
 )
 def test_few_clips_are_listed_and_many_when_asked_for(n_clips: int, asked: bool, listed: bool) -> None:
-    clips = [clip(OURS, number) for number in range(n_clips)]
-    assert (f"{OURS}/clip1" in as_table(report(clips), COLUMNS, None, asked)) == listed
+    clips = [clip(OURS, n) for n in range(n_clips)]
+    assert (f"{OURS}/clip1" in score_table(report(clips), COLUMNS, None, asked)) == listed
 
 
 def test_dropped_clips_are_counted_with_their_reason() -> None:
     """The path differs from clip to clip; the reason is one."""
-    lines = as_table(report(), COLUMNS, None, clips=False).splitlines()
+    lines = score_table(report(), COLUMNS, None, clips=False).splitlines()
     at = lines.index(f"Not scored: 2 of {3 * N_CLIPS} clips")  # those of shuffled speech are nobody's
     assert lines[at + 1].split(maxsplit=1) == ["2", f"no face; try another: {OURS}/clip0, {THEIRS}/clip0"]
 
 
 def test_notes_of_the_report_and_of_clips_are_told_once() -> None:
     clips = [clip(OURS, 0), clip(THEIRS, 0), clip(OURS, 1)]
-    text = as_table(report(clips), COLUMNS, None, clips=False)
+    text = score_table(report(clips), COLUMNS, None, clips=False)
     assert f"2 {NOTE}: {OURS}/clip0, {THEIRS}/clip0" in text
     assert text.count("a note on everything") == 1
 
 
 def test_nothing_scored_is_a_table_all_the_same() -> None:
-    text = as_table(report([clip(OURS, 0, "/ours/clip0.mp4 is damaged")]), COLUMNS, 80, clips=True)
+    text = score_table(report([clip(OURS, 0, "/ours/clip0.mp4 is damaged")]), COLUMNS, 80, clips=True)
     assert row(text, OURS).split() == [OURS, "0/1"]
     assert "the clip is damaged" in plain(text)
-    assert as_table(ScoreReport("nothing", (), ()), COLUMNS, 80, clips=True)
+    assert score_table(ScoreReport("nothing", (), ()), COLUMNS, 80, clips=True)
 
 
 def test_markup_and_line_breaks_in_names_are_shown_as_they_are() -> None:
     one = clip(OURS, 1)
     odd = replace(one, sample=replace(one.sample, name="a [red]b[/] \n c\udcff"))
-    lines = as_table(report([odd]), COLUMNS, None, clips=True).splitlines()
+    lines = score_table(report([odd]), COLUMNS, None, clips=True).splitlines()
     assert any(line.startswith("ours/a [red]b[/] \\n c\\udcff") for line in lines)
 
 
 def test_one_clip_has_no_interval() -> None:
-    text = as_table(report([clip(OURS, 1)]), COLUMNS, None, clips=False)
+    text = score_table(report([clip(OURS, 1)]), COLUMNS, None, clips=False)
     assert "±" not in text.split("Clips")[0]
     assert "inf" not in text
 
@@ -144,7 +146,7 @@ def test_what_is_best_depends_on_the_column(better: Better, best: str | None) ->
 
 def test_clips_without_a_number_of_a_group_are_not_listed_there() -> None:
     """Real videos have no sharpness: beside themselves it would be 1."""
-    lines = as_table(report([clip(OURS, 1), clip(REAL, 1)]), COLUMNS, None, clips=True).splitlines()
+    lines = score_table(report([clip(OURS, 1), clip(REAL, 1)]), COLUMNS, None, clips=True).splitlines()
     lse, quality = (lines.index(f"Clips: {group}") for group in ("lse", "quality"))
     assert lines[lse + 3].startswith(f"{REAL}/clip1")
     assert lines[quality + 2].startswith(f"{OURS}/clip1")
@@ -167,7 +169,7 @@ def test_better_than_real_is_marked_when_the_clips_tell_them_apart(p_value: floa
     assert beats_real(found, ours, LSE_C) == beats
     assert not beats_real(found, theirs, LSE_C)
     assert not beats_real(found, real, LSE_C)
-    assert ("*: better than the real videos" in as_table(found, COLUMNS, None, clips=False)) == beats
+    assert ("*: better than the real videos" in score_table(found, COLUMNS, None, clips=False)) == beats
 
 
 @pytest.mark.parametrize(("lowest", "beats"), [(7.2, True), (7.05, False)])
@@ -178,7 +180,9 @@ def test_better_than_real_on_other_clips_takes_intervals_apart(lowest: float, be
 
 
 def test_many_different_reasons_are_cut_short() -> None:
-    text = as_table(report([clip(OURS, n, f"reason {n}") for n in range(MOST_LINES + 2)]), COLUMNS, None, clips=False)
+    text = score_table(
+        report([clip(OURS, n, f"reason {n}") for n in range(MOST_LINES + 2)]), COLUMNS, None, clips=False
+    )
     assert f"reason {MOST_LINES - 1}:" in text
     assert f"reason {MOST_LINES}:" not in text
     assert "and 2 more of their kind" in text
@@ -203,7 +207,7 @@ def test_comparisons_have_a_row_a_measure_and_a_column_a_pair() -> None:
         against(OURS, THEIRS, "lse_d", -0.5, 0.01), against(OURS, THEIRS, "lse_c", 1.5, 0.2),
         against(OURS, REAL, "lse_c", 0.5, 0.01),
     )  # fmt: skip
-    lines = as_table(report(comparisons=pairs), COLUMNS, None, clips=False).splitlines()
+    lines = score_table(report(comparisons=pairs), COLUMNS, None, clips=False).splitlines()
     at = lines.index("Differences, clip by clip")
     assert re.split(r" {2,}", lines[at + 1].strip()) == [f"{OURS} - {THEIRS}", f"{OURS} - {REAL}"]
     assert lines[at + 2].split() == ["LSE-D", "↓", "-0.500", "±0.200", "75%", NOTHING]
@@ -222,7 +226,7 @@ def test_comparisons_have_a_row_a_measure_and_a_column_a_pair() -> None:
 )  # fmt: skip
 def test_numbers(name: str, value: float | None, mean: bool, text: str) -> None:
     column = next(column for column in COLUMNS if column.name == name)
-    assert number(column, value, mean=mean) == text
+    assert value_text(column, value, mean=mean) == text
 
 
 def test_csv_has_one_line_a_clip_and_gives_numbers_back() -> None:

@@ -16,7 +16,7 @@ import pytest
 from stages.batch import MOST_NAMED, name_failures, run_all
 from w2l.core.errors import MediaError
 from w2l.core.jobs.tasks import Done, Task
-from w2l.core.log import set_up
+from w2l.core.log import set_up_logging
 
 
 def lengths(context: Any, text: str) -> int:
@@ -135,7 +135,7 @@ def test_two_tasks_of_one_name_keep_their_own_outcomes(jobs: int) -> None:
 def test_processes_say_as_much_as_was_asked_for(
     capfd: pytest.CaptureFixture[str], verbosity: int, is_told: bool
 ) -> None:
-    set_up(verbosity)
+    set_up_logging(verbosity)
     run_all(lengths, tasks("one", "three"), jobs=2)
     assert ("at work on three" in capfd.readouterr().err) == is_told
 

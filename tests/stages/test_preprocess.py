@@ -507,7 +507,7 @@ def test_the_device_is_chosen_where_the_work_is_done(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[str] = []
-    monkeypatch.setattr(prepare_run, "choose", lambda name: chosen.append(name) or "cuda")
+    monkeypatch.setattr(prepare_run, "choose_device", lambda name: chosen.append(name) or "cuda")
     monkeypatch.setattr(prepare_run, "make_detector", lambda _, device, *rest: device)
     given: list[object] = []
     monkeypatch.setattr(prepare_run, "run_tasks", lambda tasks, work, set_up, *_: given.append(set_up) or [])

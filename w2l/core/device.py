@@ -7,7 +7,7 @@ import torch
 from w2l.core.errors import ConfigError
 
 
-def choose(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """The device for ``auto``, ``cpu`` or ``cuda``; refuses CUDA where there is none.
 
     Of several processes on one machine (`torchrun`) each gets a GPU of its own.

@@ -17,7 +17,7 @@ class Advance(Protocol):
         """Moves the bar."""
 
 
-def set_up(verbosity: int) -> None:
+def set_up_logging(verbosity: int) -> None:
     """Logging to stderr: messages at 0, details at 1 and above; errors alone at -1."""
     level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
     console = Console(stderr=True)

@@ -17,10 +17,12 @@ from w2l.media.audio import read_audio
 from w2l.media.container import ReadStats
 from w2l.media.video import Frame, VideoInfo, probe, read_frames
 from w2l.score.faces import MeasuredFace, Shown, face_tracks, main_face, whole_frames
+from w2l.score.metrics.embed import Embeddings
+from w2l.score.metrics.fid import Features
 from w2l.score.metrics.lse import lse_values
-from w2l.score.metrics.view import Hearing, Measure, View
+from w2l.score.metrics.view import Hearing, PictureMeasure, View
 from w2l.score.results import ClipScore, Sample
-from w2l.score.tools import Bench, Embedder, Embeddings, features_measure
+from w2l.score.tools import Bench, Embedder, features_measure
 
 SAME_SHAPE = 0.01
 """Largest relative difference of the aspect of output and reference: beyond it they cannot be laid on each other."""
@@ -34,11 +36,10 @@ WHOLE = 0.9
 """Share of the frames a file states that it must hold: the number is an estimate in some."""
 SILENT = 1e-4
 """Peak below which nothing is heard: -80 dB."""
-Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredClip:
     """All that one clip gave."""
 
     scores: tuple[ClipScore, ...]
@@ -53,7 +54,7 @@ class Measured:
     """(frames, dims) of the reference."""
 
 
-def measure_clip(sample: Sample, bench: Bench) -> Measured:
+def measure_clip(sample: Sample, bench: Bench) -> MeasuredClip:
     """The numbers of one clip.
 
     Raises MediaError for a video that cannot be read, has no sound or is too short, NoFaceError where no face is seen
@@ -75,7 +76,7 @@ def measure_clip(sample: Sample, bench: Bench) -> Measured:
     notes = [*_oddities(sample.path, info, wave, stats), *notes]
     scores[0] = replace(scores[0], values=scores[0].values | values, notes=tuple(notes))
     lip, audio = judged[0][1:] if judged else (None, None)
-    return Measured(tuple(scores), lip, audio, *(gallery.features() if gallery is not None else ()))
+    return MeasuredClip(tuple(scores), lip, audio, *(gallery.features() if gallery is not None else ()))
 
 
 def _oddities(path: Path, info: VideoInfo, wave: NDArray[np.float32], stats: ReadStats) -> list[str]:
@@ -161,7 +162,7 @@ class _Gallery:
         self._reference, scan = self._open_reference()
         self._face = MeasuredFace(scan or bench.scan(sample.path))
         self._features = features_measure(bench, self._reference is not None)
-        measures: list[Measure] = [make() for make in bench.makers]
+        measures: list[PictureMeasure] = [make() for make in bench.makers]
         self._measures = measures + ([self._features] if self._features is not None else [])
         self._n_frames = self._n_measured = 0
 

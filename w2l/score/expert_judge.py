@@ -17,11 +17,10 @@ from w2l.models.checkpoint import Model
 from w2l.models.tensors import channels_last, in_order, pictures
 from w2l.nets.blocks import stack_frames
 from w2l.nets.expert import Expert
+from w2l.score.metrics.embed import Embeddings
 
-Embeddings = NDArray[np.float32]
 
-
-def check_expert(expert: Model) -> None:
+def check_judging_expert(expert: Model) -> None:
     """ConfigError for an expert whose windows are not the five frames that LSE is defined on."""
     n_frames = expert.card.dimensions.get("n_frames", WINDOW_FRAMES)
     if n_frames != WINDOW_FRAMES:

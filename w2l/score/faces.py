@@ -21,7 +21,6 @@ STEADY_S = 0.12
 """Standard deviation, in seconds, of the Gaussian that steadies the face that pictures are measured on."""
 
 
-
 @dataclass(frozen=True)
 class Shown:
     """What makes each frame at 25 fps that the judge sees."""

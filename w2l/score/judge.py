@@ -8,7 +8,7 @@ from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import sha256
 from w2l.models import registry as weights
 from w2l.models.checkpoint import PUBLIC_DATA, PUBLIC_JUDGE_DATA, Model, ModelCard, load_model, read_card
-from w2l.score.expert_judge import check_expert
+from w2l.score.expert_judge import check_judging_expert
 from w2l.score.inputs.records import Records
 from w2l.score.results import REAL, Sample
 from w2l.score.settings import ScoreSettings
@@ -29,7 +29,7 @@ def load_judge(name: str, cache: Cache, device: str) -> Model:
     path = find_judge(name, cache)
     judge = load_model(path, None, device)
     if judge.card.kind == "expert":
-        check_expert(judge)
+        check_judging_expert(judge)
     elif judge.card.kind != "judge":
         raise CheckpointError(f"model {path} is of kind {judge.card.kind}, not judge; name another file")
     return judge

@@ -11,7 +11,7 @@ from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Comparison, Interval, Values, bootstrap_mean, compare
 from w2l.score.results import REAL, SHUFFLED, ClipScore, SystemScore
 
-Tracks = Mapping[str, Sequence[ClipScore]]
+TrackScores = Mapping[str, Sequence[ClipScore]]
 """Clip -> its scores: one, or with variant `real` one for each face track."""
 
 
@@ -81,7 +81,7 @@ def _has(clip: ClipScore, column: Column) -> bool:
     return math.isfinite(clip.values.get(column.name, math.nan))
 
 
-def _by_name(clips: Sequence[ClipScore]) -> Tracks:
+def _by_name(clips: Sequence[ClipScore]) -> TrackScores:
     """Name -> what was scored of that clip."""
     found: dict[str, list[ClipScore]] = {}
     for clip in clips:
@@ -90,14 +90,14 @@ def _by_name(clips: Sequence[ClipScore]) -> Tracks:
     return found
 
 
-def _real_by_name(outputs: Sequence[ClipScore], reals: Sequence[ClipScore]) -> Tracks:
+def _real_by_name(outputs: Sequence[ClipScore], reals: Sequence[ClipScore]) -> TrackScores:
     """Name of an output -> its own real video; several outputs may have one."""
     by_path = {os.path.realpath(tracks[0].sample.path): tracks for tracks in _by_name(reals).values()}
     paths = {clip.sample.name: os.path.realpath(clip.sample.reference) for clip in outputs if clip.sample.reference}
     return {name: by_path[path] for name, path in paths.items() if path in by_path}
 
 
-def _values(clips: Tracks, column: Column) -> Values:
+def _values(clips: TrackScores, column: Column) -> Values:
     """One value a clip: the mean over its face tracks, of offsets over their sizes."""
     found = {}
     for name, tracks in clips.items():

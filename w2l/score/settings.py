@@ -10,9 +10,9 @@ from w2l.core.timing import MAX_SHIFT
 from w2l.faces.scan import DetectSettings
 from w2l.models import packs
 from w2l.models.registry import SHIPPED
-from w2l.score.metrics.columns import GROUPS, Group
+from w2l.score.metrics.columns import GROUPS, MeasureGroup
 from w2l.score.metrics.embed import BATCH
-from w2l.score.metrics.fid import Region
+from w2l.score.metrics.fid import FidRegion
 
 Variant = Literal["face", "lrs", "real"]
 VARIANTS: dict[Variant, str] = {
@@ -33,7 +33,7 @@ class ScoreSettings:
     """Whether an expert may judge the outputs of a generator that it taught."""
     variant: Variant = "face"
     """`face`: the main face of whole frames; `lrs`: frames that are the crop of a face; `real`: long face tracks."""
-    measures: tuple[Group, ...] = ("lse",)
+    measures: tuple[MeasureGroup, ...] = ("lse",)
     """Any of lse, fid, quality, mouth, identity."""
     detect: DetectSettings = field(default_factory=DetectSettings)
     """How faces are found: detect.detector, detect.stride, detect.min_face."""
@@ -47,7 +47,7 @@ class ScoreSettings:
     """... and a larger mean side, in pixels."""
     inception: str = ""
     """The FID network's weights: fid-inception (fetched) or a file; without them FD-judge, in the judge's features."""
-    fid_region: Region = "face"
+    fid_region: FidRegion = "face"
     """`face` or whole `frame`."""
     fid_every: int = 1
     """FID looks at every so many frames."""
@@ -69,7 +69,7 @@ class ScoreSettings:
         object.__setattr__(self, "measures", tuple(group for group in GROUPS if group in self.measures))
         if not self.measures:
             raise ConfigError(f"nothing to measure; choose from {', '.join(GROUPS)}")
-        if self.fid_region not in get_args(Region):
+        if self.fid_region not in get_args(FidRegion):
             raise ConfigError(f"fid_region {self.fid_region!r} is unknown; choose face or frame")
         for name in ("max_shift", "batch", "min_track", "fid_every"):
             if getattr(self, name) < 1:
@@ -85,7 +85,7 @@ class ScoreSettings:
     @property
     def idle(self) -> list[str]:
         """A line for each file that is named for a measure that is not asked for."""
-        needs: dict[str, Group] = {
+        needs: dict[str, MeasureGroup] = {
             "inception": "fid", "lpips": "quality", "landmarks": "mouth", "words": "mouth", "recogniser": "identity",
         }  # fmt: skip
         named = {name: group for name, group in needs.items() if getattr(self, name)}

@@ -11,14 +11,14 @@ from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.errors import CacheError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, read_json, source_fingerprint, write_arrays, write_json
-from w2l.score.clip import Measured
+from w2l.score.clip import MeasuredClip
 from w2l.score.fid_sets import write_features
+from w2l.score.metrics.embed import Embeddings
 from w2l.score.results import ClipScore, Sample
 from w2l.score.settings import ScoreSettings
 
 VERSION = 2
 """Rises whenever the same clip and settings would give other numbers."""
-Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Slot:
         except (CacheError, KeyError, TypeError):
             return None
 
-    def keep(self, measured: Measured) -> None:
+    def keep(self, measured: MeasuredClip) -> None:
         """Writes what was measured, the numbers last: where they are, all is."""
         beside = []
         if measured.lip is not None and measured.audio is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.data.sources.word_times import Spoken, Words, read_words, words_of
 from w2l.faces.detectors.base import Detector
@@ -29,7 +29,7 @@ from w2l.nets.judge import Judge
 from w2l.score.expert_judge import ExpertEyes, expert_hears
 from w2l.score.judge import load_judge
 from w2l.score.metrics.columns import Column
-from w2l.score.metrics.embed import LipEmbedder, embed_sound, ready_judge
+from w2l.score.metrics.embed import Embeddings, LipEmbedder, embed_sound, ready_judge
 from w2l.score.metrics.fid import (
     FD_JUDGE_COLUMNS,
     FID_COLUMNS,
@@ -40,17 +40,16 @@ from w2l.score.metrics.fid import (
 )
 from w2l.score.metrics.identity import IDENTITY_COLUMNS, Identity
 from w2l.score.metrics.lse import LSE_COLUMNS
-from w2l.score.metrics.mouth import COLUMNS as MOUTH_COLUMNS
+from w2l.score.metrics.mouth import MOUTH_COLUMNS as MOUTH_COLUMNS
 from w2l.score.metrics.mouth import Mouth
 from w2l.score.metrics.quality import LPIPS_COLUMNS, QUALITY_COLUMNS, Quality
-from w2l.score.metrics.view import Measure
+from w2l.score.metrics.view import PictureMeasure
 from w2l.score.settings import ScoreSettings
 
 ALL_COLUMNS = (
     *LSE_COLUMNS, *FID_COLUMNS, *FD_JUDGE_COLUMNS, *QUALITY_COLUMNS, *LPIPS_COLUMNS, *MOUTH_COLUMNS, *IDENTITY_COLUMNS,
 )  # fmt: skip
 """All that can be measured, for ``--explain``."""
-Embeddings = NDArray[np.float32]
 
 
 class Embedder(Protocol):
@@ -76,7 +75,7 @@ class Bench:
     """None where no face is looked for."""
     columns: tuple[Column, ...]
     """Of all numbers that a clip or a set may get."""
-    makers: tuple[Callable[[], Measure], ...]
+    makers: tuple[Callable[[], PictureMeasure], ...]
     """One for each measure of the picture."""
     source: FeatureSource | None
     """Whose features FID is taken in."""
@@ -123,13 +122,13 @@ class Bench:
 
 def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
     """Loads what the asked measures need; raises ConfigError and CheckpointError for what cannot be used."""
-    device = str(choose(device))
+    device = str(choose_device(device))
     cache = Cache.open(cache_root)
     judge = load_judge(settings.judge, cache, device)
     if judge.card.kind == "expert" and settings.variant == "lrs":
         raise ConfigError("an expert judges aligned faces, not whole frames: take --variant face, or a judge")
     measures = set(settings.measures)
-    makers: list[Callable[[], Measure]] = []
+    makers: list[Callable[[], PictureMeasure]] = []
     columns: list[Column] = list(LSE_COLUMNS) if "lse" in measures else []
     source: FeatureSource | None = None
     if "fid" in measures:

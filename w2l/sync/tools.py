@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from w2l.cache.store import Cache
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.files import sha256
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
@@ -69,7 +69,7 @@ def make_tools(settings: SyncSettings, root: Path, device: str) -> Tools:
 
     The device is chosen where the worker is, as the machines of a cluster may differ.
     """
-    tools = Tools(settings, Cache.open(root, create=True), str(choose(device)))
+    tools = Tools(settings, Cache.open(root, create=True), str(choose_device(device)))
     check_detail(settings.detail, tools.model.card)
     _ = tools.detector
     return tools

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from tests.helpers.golden import golden_vectors, published_state
 from w2l.core.timing import SAMPLES_PER_FRAME
 from w2l.models.registry import load
+from w2l.models.tensors import Colour
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.score.metrics import embed as embedding
-from w2l.score.metrics.embed import BATCH, AnyJudge, Colour, Embeddings, LipEmbedder, embed_sound, ready_judge
+from w2l.score.metrics.embed import BATCH, AnyJudge, Embeddings, LipEmbedder, embed_sound, ready_judge
 from w2l.score.metrics.lse import LseValues, lse_values
-from w2l.score.metrics.sync import distances
+from w2l.score.metrics.sync import embedding_distances
 
 Golden = dict[str, NDArray[Any]]
 TOLERANCE = 2e-3
@@ -97,7 +98,7 @@ def test_golden_clip(judge: Judge, golden_rule: ModuleType, golden: Golden, seed
     lip, audio = lip[:n_windows], audio[:n_windows]
     np.testing.assert_allclose(lip[:, ::4], golden["lip_feat"], atol=TOLERANCE, rtol=0)
     np.testing.assert_allclose(audio[:, ::4], golden["aud_feat"], atol=TOLERANCE, rtol=0)
-    np.testing.assert_allclose(distances(lip, audio), golden["dists"], atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(embedding_distances(lip, audio), golden["dists"], atol=TOLERANCE, rtol=0)
 
     # Sound shorter than the picture takes windows away and leaves the other ones as they are.
     short = embed_sound(judge, wave[: golden["short_samples"]])

@@ -20,9 +20,9 @@ from w2l.score.metrics.fid import (
     FID_COLUMNS,
     FaceFeatures,
     Features,
+    FidRegion,
     InceptionSource,
     JudgeSource,
-    Region,
 )
 from w2l.score.metrics.frechet import Moments, frechet_distance
 from w2l.score.metrics.view import Hearing, View
@@ -51,7 +51,7 @@ class Corners:
         self.span = self.dims = span
         self.sizes: list[int] = []
 
-    def cut(self, image: Image, view: View, region: Region) -> Image:
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
         return image[:1, :1].copy()
 
     def embed(self, windows: list[list[Image]]) -> Features:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.score.metrics.lse import LSE_COLUMNS, lse_values
-from w2l.score.metrics.sync import MIN_PAIRS, corrected_curve, distances, score_curve
+from w2l.score.metrics.sync import MIN_PAIRS, corrected_curve, embedding_distances, score_curve
 
 
 def random_features(n_windows: int, seed: int = 0) -> NDArray[np.float32]:
@@ -21,7 +21,7 @@ def test_every_number_has_its_column() -> None:
 
 def test_published_numbers_leave_the_last_window_out() -> None:
     lip, audio = random_features(50), random_features(50, seed=1)
-    score = score_curve(distances(lip[:-1], audio[:-1], 10))
+    score = score_curve(embedding_distances(lip[:-1], audio[:-1], 10))
     spoiled = lip.copy(), audio.copy()
     spoiled[0][-1], spoiled[1][-1] = 1e6, -1e6
     for told in (lse_values(lip, audio, 10), lse_values(*spoiled, 10)):

@@ -13,7 +13,7 @@ from w2l.data.puppets import POINTS, Puppet, babble, draw_face, openness
 from w2l.faces.detectors.landmarks import INNER_LOWER, INNER_UPPER, LEFT_CORNER, RIGHT_CORNER, Landmarks
 from w2l.features.crop import CropSpec, cut
 from w2l.models.lip_reader import read_lips
-from w2l.score.metrics.mouth import COLUMNS, Mouth
+from w2l.score.metrics.mouth import MOUTH_COLUMNS, Mouth
 from w2l.score.metrics.view import Hearing, View
 
 FPS = 25.0
@@ -102,7 +102,7 @@ def test_crops_of_another_size_are_read_alike(side: int, real: list[Image]) -> N
 
 def test_the_real_video_beside_itself(real: list[Image]) -> None:
     found = measured(real, real, HEARING)
-    assert set(found) == {column.name for column in COLUMNS}
+    assert set(found) == {column.name for column in MOUTH_COLUMNS}
     assert found["aperture_corr"] == pytest.approx(1)
     assert found["articulation"] == found["closure_recall"] == found["closure_precision"] == 1
     assert found["lmd"] == 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.helpers.golden import golden_vectors
 from w2l.core.timing import MAX_SHIFT
-from w2l.score.metrics.sync import SyncScore, distances, median_filter, score_curve
+from w2l.score.metrics.sync import SyncScore, embedding_distances, median_filter, score_curve
 
 Golden = dict[str, NDArray[Any]]
 
@@ -38,14 +38,14 @@ def check_against(score: SyncScore, golden: Golden, prefix: str) -> None:
 @pytest.mark.parametrize("shift", [3, -5, 0])
 def test_golden_curve(golden_rule: ModuleType, golden: Golden, seed: int, shift: int) -> None:
     lip, audio = golden_rule.shifted_features(seed, shift=shift)
-    score = score_curve(distances(lip, audio))
+    score = score_curve(embedding_distances(lip, audio))
     check_against(score, golden, f"pdist_shift{shift}_")
     assert score.offset == -shift
 
 
 def test_golden_distances_of_a_smaller_shift(golden_rule: ModuleType, golden: Golden, seed: int) -> None:
     lip, audio = golden_rule.shifted_features(seed, shift=2)
-    rows = distances(lip, audio, 10)[:6]
+    rows = embedding_distances(lip, audio, 10)[:6]
     np.testing.assert_allclose(rows, golden["pdist_shift2_vshift10_dists"], atol=2e-3, rtol=0)
 
 
@@ -60,21 +60,21 @@ def test_golden_scores_of_given_distances(golden: Golden) -> None:
 def test_a_shift_scores_what_it_is(lead: int) -> None:
     """Sound that runs `lead` frames ahead of the picture has that offset: audio[i - lead] belongs to video[i]."""
     video = random_features(100)
-    score = score_curve(distances(video, np.roll(video, -lead, axis=0)))
+    score = score_curve(embedding_distances(video, np.roll(video, -lead, axis=0)))
     assert score.offset == lead
     assert score.confidence > 5
 
 
 def test_perfect_agreement_has_no_distance() -> None:
     video = random_features(40)
-    score = score_curve(distances(video, video))
+    score = score_curve(embedding_distances(video, video))
     assert score.offset == 0
     np.testing.assert_allclose(score.min_distance, 1e-6 * np.sqrt(video.shape[1]), rtol=0.1)
 
 
 def test_unrelated_sound_has_little_confidence() -> None:
-    related = score_curve(distances(random_features(200), random_features(200)))
-    unrelated = score_curve(distances(random_features(200), random_features(200, seed=1)))
+    related = score_curve(embedding_distances(random_features(200), random_features(200)))
+    unrelated = score_curve(embedding_distances(random_features(200), random_features(200, seed=1)))
     assert unrelated.confidence < related.confidence / 10
 
 
@@ -83,7 +83,7 @@ def test_distances_by_hand() -> None:
     video = np.array([[3, 4], [0, 1]], np.float32)
     audio = np.array([[0, 0], [3, 1]], np.float32)
     expected = [[5, 5, 3], [1, 3, 1]]
-    np.testing.assert_allclose(distances(video, audio, 1), expected, atol=1e-5)
+    np.testing.assert_allclose(embedding_distances(video, audio, 1), expected, atol=1e-5)
 
 
 def test_score_by_hand() -> None:
@@ -103,7 +103,7 @@ def test_framewise_confidence_shows_where_sync_is_lost() -> None:
     video = random_features(120)
     audio = video.copy()
     audio[60:] = random_features(60, seed=2)
-    framewise = score_curve(distances(video, audio)).framewise_confidence
+    framewise = score_curve(embedding_distances(video, audio)).framewise_confidence
     assert framewise[10:50].min() > framewise[70:110].max() + 5
 
 
@@ -118,7 +118,7 @@ def test_median_filter() -> None:
 @pytest.mark.parametrize(("video", "audio"), [((5, 8), (6, 8)), ((5,), (5,))], ids=["lengths", "axes"])
 def test_unfit_embeddings_are_refused(video: tuple[int, ...], audio: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="windows, features"):
-        distances(np.zeros(video, np.float32), np.zeros(audio, np.float32))
+        embedding_distances(np.zeros(video, np.float32), np.zeros(audio, np.float32))
 
 
 @pytest.mark.parametrize("shape", [(0, 31), (4, 30)], ids=["no window", "even"])

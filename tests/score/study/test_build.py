@@ -17,7 +17,7 @@ from w2l.media.audio import write_wav
 from w2l.media.browser import unplayable
 from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
-from w2l.score.study.build import KEY, RATERS, Study, StudySettings, build_study, describe, find_systems
+from w2l.score.study.build import KEY, RATERS, Study, StudySettings, build_study, find_systems, study_summary
 from w2l.score.study.page import CLIP_FOLDER
 from w2l.score.study.plan import pair_rounds, rating_rounds
 
@@ -89,7 +89,7 @@ def test_the_page_names_no_system_and_the_key_names_all(videos: Path, tmp_path: 
         assert unplayable(copy) == ""
         assert (copy.read_bytes() == source.read_bytes()) == (place["system"] != "real")
     assert study.encoded == {"real": 4}
-    assert "4 of real" in describe(study)
+    assert "4 of real" in study_summary(study)
 
 
 def test_the_page_asks_about_every_video_and_every_pair_once(videos: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_clip_that_cannot_be_shown_is_left_out_of_all_and_named(make: Make, tm
     assert study.clips == ("good",)
     for clip in ("mute", "broken", "lone", "empty"):
         assert any(clip in note for note in study.notes), clip
-        assert clip in describe(study)
+        assert clip in study_summary(study)
     assert len(list((tmp_path / "out" / RATERS / CLIP_FOLDER).iterdir())) == 2
 
 

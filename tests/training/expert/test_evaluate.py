@@ -47,7 +47,7 @@ class TestOffset:
     def test_it_agrees_with_the_judges_offset(self, ahead: int) -> None:
         picture = np.random.default_rng(1).normal(size=(60, 8))
         sound = np.roll(picture, -ahead, axis=0)  # what is heard at i is seen at i + ahead
-        assert sync.score_curve(sync.distances(picture, sound)).offset == ahead
+        assert sync.score_curve(sync.embedding_distances(picture, sound)).offset == ahead
         assert best_offset(sound @ picture.T, 15) == ahead
 
     def test_offsets_of_more_than_half_the_clip_are_not_tried(self) -> None:

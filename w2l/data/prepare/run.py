@@ -8,7 +8,7 @@ from pathlib import Path
 
 from w2l.cache.records import UNUSABLE
 from w2l.cache.store import Cache, Clip
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import MediaError
 from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Busy, Done, Task
@@ -106,7 +106,7 @@ def _absolute(source: Source) -> Source:
 def _set_up(settings: PrepareSettings, root: Path, device: str) -> tuple[Cache, Detector]:
     """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
     cache, detect = Cache.open(root), settings.detect
-    return cache, make_detector(detect.detector, str(choose(device)), detect.min_face, cache.models)
+    return cache, make_detector(detect.detector, str(choose_device(device)), detect.min_face, cache.models)
 
 
 def prepare_one(context: tuple[Cache, Detector], source: Source, settings: PrepareSettings, force: bool) -> ClipResult:

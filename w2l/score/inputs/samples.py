@@ -20,11 +20,11 @@ from w2l.score.results import REAL, SHUFFLED, Sample
 
 OUTPUTS = "outputs"
 """System of files that are named one by one."""
-COLUMNS = ("output", "reference", "speech", "audio", "name", "system", "speaker")
+LIST_COLUMNS = ("output", "reference", "speech", "audio", "name", "system", "speaker")
 """What the heading of a list may hold."""
 PLAIN_COLUMNS = ("output", "reference", "speech")
 """The columns of a list without a heading; the last ones may be left out."""
-Identity = Callable[[Path], str]
+FileIdentity = Callable[[Path], str]
 """The file behind a path, links followed."""
 NO_REAL = "no real video is known to compare with; name it with --reference"
 
@@ -72,7 +72,7 @@ def find_inputs(
         Without `paths`, when the cache has no run.
     """
     notes: list[str] = []
-    identity: Identity = remember(os.path.realpath)  # asked for each clip again and again
+    identity: FileIdentity = remember(os.path.realpath)  # asked for each clip again and again
     named = read_references(references, root, order, notes)
     records = Records(cache)
     samples = _from_paths(paths, named, root, notes) if paths else records.outputs(notes)
@@ -147,7 +147,7 @@ def _systems(folders: Sequence[Path], notes: list[str]) -> dict[Path, str]:
 
 def _from_list(path: Path, root: Path | None) -> list[Sample]:
     """The outputs that a list names, with what it tells of each."""
-    table = read_table(path, COLUMNS)
+    table = read_table(path, LIST_COLUMNS)
     bases = [path.parent, Path()] if root is None else [root]
     if not table.heading:
         table = _with_heading(table, bases)
@@ -189,7 +189,7 @@ def _with_heading(table: Table, bases: Sequence[Path]) -> Table:
     return Table(table.path, tuple(rows), PLAIN_COLUMNS)
 
 
-def _once(samples: Sequence[Sample], identity: Identity, notes: list[str]) -> list[Sample]:
+def _once(samples: Sequence[Sample], identity: FileIdentity, notes: list[str]) -> list[Sample]:
     """Each file once in a system."""
     found = {(sample.system, identity(sample.path)): sample for sample in reversed(samples)}
     kept = set(map(id, found.values()))
@@ -198,7 +198,7 @@ def _once(samples: Sequence[Sample], identity: Identity, notes: list[str]) -> li
     return [sample for sample in samples if id(sample) in kept]
 
 
-def _one_name_a_clip(samples: Sequence[Sample], identity: Identity, notes: list[str]) -> list[Sample]:
+def _one_name_a_clip(samples: Sequence[Sample], identity: FileIdentity, notes: list[str]) -> list[Sample]:
     """The same clip has the same name in every system: that of the first system that has it."""
     by_system: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -213,7 +213,7 @@ def _one_name_a_clip(samples: Sequence[Sample], identity: Identity, notes: list[
     return [sample for ours in by_system.values() for sample in ours]
 
 
-def _renamed(ours: Sequence[Sample], known: Sequence[Sample], identity: Identity) -> list[Sample]:
+def _renamed(ours: Sequence[Sample], known: Sequence[Sample], identity: FileIdentity) -> list[Sample]:
     """The outputs of a system by the names that others gave to the same clips: alike, or of the same reference."""
     taken, theirs = {one.name for one in ours}, {one.name for one in known}
     free, left = theirs - taken, taken - theirs
@@ -226,7 +226,7 @@ def _renamed(ours: Sequence[Sample], known: Sequence[Sample], identity: Identity
     return [replace(one, name=found[one.name]) if owners[found.get(one.name, "")] == 1 else one for one in ours]
 
 
-def _of_one_output(samples: Sequence[Sample], identity: Identity) -> dict[str, str]:
+def _of_one_output(samples: Sequence[Sample], identity: FileIdentity) -> dict[str, str]:
     """Reference -> the name of the clip that was made from it, where it is one clip only."""
     names: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
@@ -235,7 +235,7 @@ def _of_one_output(samples: Sequence[Sample], identity: Identity) -> dict[str, s
     return {reference: next(iter(of_it)) for reference, of_it in names.items() if len(of_it) == 1}
 
 
-def _reals(samples: Sequence[Sample], identity: Identity) -> list[Sample]:
+def _reals(samples: Sequence[Sample], identity: FileIdentity) -> list[Sample]:
     """The real videos, each once, called as their outputs are, or by their own name where these are several."""
     paths = {identity(one.reference): one.reference for one in samples if one.reference is not None}
     names = _of_one_output(samples, identity)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["lse", "fid", "quality", "mouth", "identity"]
-GROUPS: tuple[Group, ...] = ("lse", "fid", "quality", "mouth", "identity")
+MeasureGroup = Literal["lse", "fid", "quality", "mouth", "identity"]
+GROUPS: tuple[MeasureGroup, ...] = ("lse", "fid", "quality", "mouth", "identity")
 """The flags of ``w2l score``, in the order of their columns."""
 
 
@@ -16,7 +16,7 @@ class Column:
     """Its key in JSON and CSV, e.g. ``lse_d``."""
     heading: str
     """Its heading in tables, e.g. ``LSE-D``."""
-    group: Group
+    group: MeasureGroup
     better: Literal["lower", "higher", "one", "zero", ""]
     """`one` and `zero`: the nearer to it the better; empty: neither way is better."""
     meaning: str

@@ -1,6 +1,6 @@
 """A clip as the judge sees and hears it: one embedding of lips and one of sound for each window of five frames."""
 
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from w2l.core.arrays import Image
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, exact_div
 from w2l.features.mel import MFCC_FRAME, MFCC_HOP, mfcc, to_int16
+from w2l.models.tensors import Colour
 from w2l.nets.folded.judge import FoldedJudge, fold_judge
 from w2l.nets.judge import Judge
 
@@ -26,7 +27,6 @@ On a CPU more gains nothing (80 at once: 3 % more time a window), so clips need 
 SOUND_BLOCK = 1500
 """Windows of sound that are turned into MFCC at once: a minute, so that memory does not grow with the clip."""
 
-Colour = Literal["bgr", "rgb"]
 Embeddings = NDArray[np.float32]
 AnyJudge = Judge | FoldedJudge
 

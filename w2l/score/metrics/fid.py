@@ -23,7 +23,7 @@ from w2l.score.metrics.columns import Column
 from w2l.score.metrics.view import Hearing, View
 
 Features = NDArray[np.float32]
-Region = Literal["face", "frame"]
+FidRegion = Literal["face", "frame"]
 """What is compared: the box of the face, or the whole frame."""
 
 BATCH = 25
@@ -82,7 +82,7 @@ class FeatureSource(Protocol):
     dims: int
     """Length of a feature."""
 
-    def cut(self, image: Image, view: View, region: Region) -> Image:
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
         """The part of `image`, the output or the reference of `view`, that the network sees; a copy."""
         ...
 
@@ -103,7 +103,7 @@ class InceptionSource:
         self._network = weights.network
         self._device = next(weights.network.parameters()).device
 
-    def cut(self, image: Image, view: View, region: Region) -> Image:
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
         """The box of the face, inside the picture, in whole pixels; or the whole picture."""
         if region == "frame":
             return image.copy()
@@ -140,7 +140,7 @@ class JudgeSource:
         self._device = next(judge.network.parameters()).device
         self.dims = self._network.dimensions.scaled(512)
 
-    def cut(self, image: Image, view: View, region: Region) -> Image:
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
         """The face as the judge takes it, or the whole picture at the judge's size."""
         size = self._network.dimensions.size
         if region == "face":
@@ -183,7 +183,7 @@ class FaceFeatures:
     def __init__(
         self,
         source: FeatureSource,
-        region: Region = "face",
+        region: FidRegion = "face",
         every: int = 1,
         with_reference: bool = True,
         batch: int = BATCH,
@@ -191,7 +191,7 @@ class FaceFeatures:
         if every < 1 or batch < 1:
             raise ValueError(f"every {every} and batch {batch} must be at least 1")
         self._source = source
-        self._region: Region = region
+        self._region: FidRegion = region
         self._every = every
         self._n_seen = 0
         self._output = _Embedded(source, batch)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from w2l.core.timing import MAX_SHIFT
 from w2l.score.metrics.columns import Column
-from w2l.score.metrics.sync import corrected_curve, distances, score_curve
+from w2l.score.metrics.sync import corrected_curve, embedding_distances, score_curve
 
 LSE_COLUMNS: tuple[Column, ...] = (
     Column(
@@ -89,7 +89,7 @@ def lse_values(
     if n_windows < 2:
         raise ValueError(f"expected at least 2 windows of picture and of sound, got {len(lip)} and {len(audio)}")
     lip, audio = lip[:n_windows], audio[:n_windows]
-    published = distances(lip[:-1], audio[:-1], max_shift)
+    published = embedding_distances(lip[:-1], audio[:-1], max_shift)
     score = score_curve(published)
     values = {
         "lse_d": score.min_distance,
@@ -98,7 +98,7 @@ def lse_values(
         "near": float(abs(score.offset) <= NEAR),
         "windows": float(n_windows - 1),
     }
-    curve = corrected_curve(distances(lip, audio, max_shift))
+    curve = corrected_curve(embedding_distances(lip, audio, max_shift))
     if not np.isnan(curve).any():
         best = int(curve.argmin())
         values["lse_d_corrected"] = float(curve[best])

@@ -22,7 +22,7 @@ CROP = CropSpec("aligned", 96)
 LIPS = slice(52, 72)
 """The points of the lips among the 106."""
 
-APERTURE_CORR, CLOSURE_RECALL, CLOSURE_PRECISION, LEAK, ARTICULATION, LMD = COLUMNS = (
+APERTURE_CORR, CLOSURE_RECALL, CLOSURE_PRECISION, LEAK, ARTICULATION, LMD = MOUTH_COLUMNS = (
     Column(
         "aperture_corr", "aperture r", "mouth", "higher",
         "Correlation over time of the gap between the lips with that of the real mouth, -1 to 1; only for the real "
@@ -99,7 +99,7 @@ class Mouth:
     @property
     def columns(self) -> tuple[Column, ...]:
         """All that `finish` may give."""
-        return COLUMNS
+        return MOUTH_COLUMNS
 
     def add(self, view: View) -> None:
         """Takes the next frame."""

@@ -37,7 +37,7 @@ class SyncScore:
     """(windows,): the curve's median minus each window's distance at the best shift, median-filtered."""
 
 
-def distances(
+def embedding_distances(
     video: NDArray[np.floating[Any]], audio: NDArray[np.floating[Any]], max_shift: int = MAX_SHIFT
 ) -> NDArray[np.float32]:
     """Distance between each video window and the audio at every shift around it.
@@ -66,7 +66,7 @@ def distances(
 
 
 def score_curve(window_distances: NDArray[np.floating[Any]]) -> SyncScore:
-    """The scores that follow from `distances` (windows, 2 * max_shift + 1), of at least one window."""
+    """The scores that follow from `embedding_distances` (windows, 2 * max_shift + 1), of at least one window."""
     n_windows, n_shifts = window_distances.shape
     if not n_windows or n_shifts % 2 == 0:
         raise ValueError(f"expected (windows, an odd number of shifts), at least one window, got {n_windows, n_shifts}")

@@ -40,7 +40,7 @@ class Hearing:
     """Whether it is the reference's own speech, so that the real mouth says the same at the same time."""
 
 
-class Measure(Protocol):
+class PictureMeasure(Protocol):
     """One measure, or several that share their work, of one clip; a new one is made for every clip."""
 
     @property

@@ -14,10 +14,10 @@ from w2l.report.markup import escaped
 from w2l.report.page import FRAME_HEIGHT
 from w2l.report.plots import N_COLOURS, Line, line_plot
 from w2l.score.metrics.columns import Column
-from w2l.score.report.wording import ANCHORS, heading, named, number, with_numbers, worth
+from w2l.score.report.wording import ANCHORS, heading, named, value_text, with_numbers, worth
 from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
-Frames = Callable[[ClipScore], list[Image]]
+FramesOf = Callable[[ClipScore], list[Image]]
 """Gives a few frames (rows, columns, 3) RGB of a clip, that of least confidence first; an empty list when it cannot."""
 
 MOST_WORST = 12
@@ -94,11 +94,11 @@ def across(by_rank: dict[str, list[ClipScore]], without: Sequence[ClipScore]) ->
 
 
 def card(
-    clip: ClipScore, real: ClipScore | None, look: str, columns: Sequence[Column], frames: Frames | None = None
+    clip: ClipScore, real: ClipScore | None, look: str, columns: Sequence[Column], frames: FramesOf | None = None
 ) -> str:
     """One clip: its name and numbers, its frames, its curve and its confidence over time with the real ones behind."""
     values = [
-        f'{html.escape(heading(column))} <b class="num">{number(column, clip.values[column.name])}</b>'
+        f'{html.escape(heading(column))} <b class="num">{value_text(column, clip.values[column.name])}</b>'
         for column in columns
         if column.name in clip.values
     ]

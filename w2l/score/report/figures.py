@@ -10,7 +10,7 @@ from w2l.score.metrics.columns import Column
 from w2l.score.metrics.lse import NEAR
 from w2l.score.metrics.statistics import Interval
 from w2l.score.report.cards import all_curves, curve_limits, looks
-from w2l.score.report.wording import BETTER, has_width, number, with_numbers
+from w2l.score.report.wording import BETTER, has_width, value_text, with_numbers
 from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
 MOST_SPEAKERS = 24
@@ -35,7 +35,7 @@ def means(report: ScoreReport, columns: Sequence[Column]) -> str:
         drawn = intervals([mark for name, mark in marks.items() if name != SHUFFLED], marks.get(REAL), goal)
         note = BETTER[column.better]
         if SHUFFLED in found:
-            note += f"; chance: {number(column, found[SHUFFLED].mean, mean=True)}"
+            note += f"; chance: {value_text(column, found[SHUFFLED].mean, mean=True)}"
         figures.append(_figure(column.heading, note, drawn))
     if not any(figures):
         return ""

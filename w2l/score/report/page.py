@@ -9,7 +9,7 @@ from w2l.report.markup import escaped, remark
 from w2l.report.page import links_to, whole_page
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Comparison
-from w2l.score.report.cards import Frames, Reals, across, card, looks, ranked, ranking, worst_of
+from w2l.score.report.cards import FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
 from w2l.score.report.figures import means, offsets, speakers, swatch
 from w2l.score.report.wording import (
     ANCHORS,
@@ -24,13 +24,13 @@ from w2l.score.report.wording import (
     heading,
     mean_text,
     named,
-    number,
     p_text,
     remarks,
     signed,
     spread,
     told_apart,
     value_of,
+    value_text,
     winner,
     wins_text,
     with_numbers,
@@ -44,8 +44,8 @@ MOST_NAMES = 12
 """Clips that are named behind a reason or a note."""
 
 
-def write_page(
-    path: Path, report: ScoreReport, columns: Sequence[Column], settings: Mapping[str, object], frames: Frames | None
+def write_score_page(
+    path: Path, report: ScoreReport, columns: Sequence[Column], settings: Mapping[str, object], frames: FramesOf | None
 ) -> None:
     """Writes the report to `path`.
 
@@ -197,7 +197,7 @@ def _comparison_row(comparison: Comparison, column: Column) -> tuple[str, list[s
     return "" if told_apart(comparison) else "unsure", cells
 
 
-def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: Frames | None) -> dict[str, str]:
+def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: FramesOf | None) -> dict[str, str]:
     by = ranking(report, columns)
     if by is None:
         return {}
@@ -230,7 +230,7 @@ def _all_clips(report: ScoreReport, columns: Sequence[Column]) -> str:
     rows = [
         ("anchor" if clip.sample.system in ANCHORS else "", [
             f"{swatch(look.get(clip.sample.system, ''))}{escaped(named(clip))}",
-            *(number(column, clip.values.get(column.name)) for column in members),
+            *(value_text(column, clip.values.get(column.name)) for column in members),
         ])
         for clip in scored[:MOST_ROWS]
     ]  # fmt: skip

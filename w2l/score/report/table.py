@@ -29,11 +29,11 @@ from w2l.score.report.wording import (
     heading,
     mean_text,
     named,
-    number,
     remarks,
     signed,
     told_apart,
     value_of,
+    value_text,
     winner,
     wins_text,
     with_numbers,
@@ -57,11 +57,11 @@ EXPLAIN_WIDTH = 96
 GAP = 2
 """Blanks between two columns."""
 
-Row = tuple[str, list[Text], str]
+TableRow = tuple[str, list[Text], str]
 """Name, cells and style."""
 
 
-def as_table(report: ScoreReport, columns: Sequence[Column], width: int | None, clips: bool) -> str:
+def score_table(report: ScoreReport, columns: Sequence[Column], width: int | None, clips: bool) -> str:
     """Each system with its means, then comparisons, clips, and what was dropped and why.
 
     Parameters
@@ -138,7 +138,7 @@ def _exact(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.7g}"
 
 
-def _print_grid(console: Console, title: str, headings: Sequence[str], rows: Sequence[Row]) -> None:
+def _print_grid(console: Console, title: str, headings: Sequence[str], rows: Sequence[TableRow]) -> None:
     """Prints the rows, in as many tables below each other as the width asks for; each begins with the names."""
     if not rows:
         return
@@ -229,7 +229,7 @@ def _print_comparisons(console: Console, report: ScoreReport, columns: Sequence[
     """A row a measure, a column a pair of systems."""
     found = {(pair.first, pair.second, pair.column): pair for pair in report.comparisons}
     pairs = list(dict.fromkeys((pair.first, pair.second) for pair in report.comparisons))
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for column in columns:
         cells = [_difference(column, found.get((*pair, column.name))) for pair in pairs]
         if any(cell.plain != NOTHING for cell in cells):
@@ -262,7 +262,7 @@ def _difference(column: Column, pair: Comparison | None) -> Text:
 def _print_clips(console: Console, clips: Sequence[ClipScore], columns: Sequence[Column]) -> None:
     for group, members in by_group(with_numbers(clips, columns)).items():
         rows = [
-            (named(clip), [Text(number(c, clip.values.get(c.name))) for c in members], _style(clip.sample.system))
+            (named(clip), [Text(value_text(c, clip.values.get(c.name))) for c in members], _style(clip.sample.system))
             for clip in clips
             if with_numbers([clip], members)
         ]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from w2l.core.text import readable
-from w2l.score.metrics.columns import GROUPS, Column, Group
+from w2l.score.metrics.columns import GROUPS, Column, MeasureGroup
 from w2l.score.metrics.statistics import Comparison, Interval
 from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport, SystemScore
 
@@ -14,7 +14,7 @@ BETTER = {
     "lower": "lower is better", "higher": "higher is better", "one": "the nearer to 1 the better",
     "zero": "the nearer to 0 the better", "": "neither way is better",
 }  # fmt: skip
-TITLES: dict[Group, str] = {
+TITLES: dict[MeasureGroup, str] = {
     "lse": "Mouth and voice, as the judge hears and sees them",
     "fid": "Likeness of all faces to real ones",
     "quality": "Picture, against the real video",
@@ -40,7 +40,7 @@ def digits_of(column: Column, *, mean: bool = False) -> int:
     return 1 if mean and column.digits == 0 and column.better else column.digits
 
 
-def number(column: Column, value: float | None, *, mean: bool = False) -> str:
+def value_text(column: Column, value: float | None, *, mean: bool = False) -> str:
     """A value of a column as text; offsets, which have a direction, are signed."""
     if value is None or not math.isfinite(value):
         return NOTHING
@@ -59,7 +59,7 @@ def spread(column: Column, interval: Interval) -> str:
     """An interval in brackets; empty when there is none."""
     if not has_width(interval):
         return ""
-    return f"[{number(column, interval.low, mean=True)}, {number(column, interval.high, mean=True)}]"
+    return f"[{value_text(column, interval.low, mean=True)}, {value_text(column, interval.high, mean=True)}]"
 
 
 def difference_spread(column: Column, interval: Interval) -> str:
@@ -100,7 +100,7 @@ def value_of(system: SystemScore, column: Column) -> float | None:
 
 def mean_text(system: SystemScore, column: Column) -> str:
     """What stands for the system in a column of a table."""
-    return number(column, value_of(system, column), mean=column.name not in system.whole)
+    return value_text(column, value_of(system, column), mean=column.name not in system.whole)
 
 
 def best_systems(systems: Sequence[SystemScore], column: Column) -> set[str]:
@@ -133,7 +133,7 @@ def beats_real(report: ScoreReport, system: SystemScore, column: Column) -> bool
     return ours is not None and theirs is not None and (ours.low > theirs.high or ours.high < theirs.low)
 
 
-def by_group(columns: Iterable[Column]) -> dict[Group, list[Column]]:
+def by_group(columns: Iterable[Column]) -> dict[MeasureGroup, list[Column]]:
     """The columns under their flags, in the order of the flags; flags without columns are left out."""
     columns = list(columns)
     groups = {group: [column for column in columns if column.group == group] for group in GROUPS}

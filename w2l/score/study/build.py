@@ -21,7 +21,7 @@ from w2l.media.video import probe
 from w2l.score.study.page import CLIP_FOLDER, PageContent, render
 from w2l.score.study.plan import pair_rounds, rating_rounds
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RATERS = "for-raters"
 """The folder that is passed on: the page and its videos."""
@@ -169,7 +169,7 @@ def build_study(systems: Mapping[str, Path], out: Path, settings: StudySettings 
     return Study(study, page, key, tuple(systems), tuple(shown.clips), encoded, tuple(map(readable, shown.notes)))
 
 
-def describe(study: Study) -> str:
+def study_summary(study: Study) -> str:
     """What was built and what to do with it, as lines of text."""
     systems = ", ".join(map(readable, study.systems))
     encoded = ", ".join(f"{count} of {readable(system)}" for system, count in study.encoded.items())

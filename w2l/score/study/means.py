@@ -14,7 +14,7 @@ MIN_ANSWERS = 5
 
 
 @dataclass(frozen=True)
-class Estimate:
+class AnswerMean:
     """A mean of answers with its interval."""
 
     mean: float
@@ -26,7 +26,7 @@ class Estimate:
     clips: int
 
 
-def mean_of_answers(raters: ArrayLike, clips: ArrayLike, values: ArrayLike, seed: int = 0) -> Estimate:
+def mean_of_answers(raters: ArrayLike, clips: ArrayLike, values: ArrayLike, seed: int = 0) -> AnswerMean:
     """The mean of all answers, and the interval in which that of other raters with other clips is expected.
 
     Answers of one rater, and answers about one clip, are alike, so that to draw single answers would make the interval
@@ -59,7 +59,7 @@ def mean_of_answers(raters: ArrayLike, clips: ArrayLike, values: ArrayLike, seed
     np.add.at(sums, (rater_idx, clip_idx), given)
     can_tell = len(given) >= MIN_ANSWERS and max(n_raters, n_clips) > 1
     low, high = _interval(sums, counts, seed) if can_tell else (None, None)
-    return Estimate(float(given.mean()), low, high, len(given), n_raters, n_clips)
+    return AnswerMean(float(given.mean()), low, high, len(given), n_raters, n_clips)
 
 
 def _interval(sums: Floats, counts: Floats, seed: int) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from w2l.core.text import readable
 from w2l.score.study.answers import ASPECT_NAMES, Answer, Answers, Rater, read_answers
-from w2l.score.study.means import Estimate, mean_of_answers
+from w2l.score.study.means import AnswerMean, mean_of_answers
 from w2l.score.study.page import SCALE
 
 MIN_PAIRS = 8
@@ -33,7 +33,7 @@ class Preference:
     """Share of the answers."""
     no_difference: float
     prefers_second: float
-    first_is_better: Estimate
+    first_is_better: AnswerMean
     """Share for the first, with half of the answers "no difference"; 0.5: even."""
 
 
@@ -43,7 +43,7 @@ class Opinion:
 
     system: str
     aspect: str
-    mean: Estimate
+    mean: AnswerMean
     """From 1, bad, to 5, excellent."""
     counts: tuple[int, ...]
     """How often each of 1 to 5 was given."""
@@ -219,14 +219,14 @@ def _preference_row(found: Preference) -> Sequence[str]:
     return (pair, found.aspect, str(better.answers), *shares, _percent(better.mean) + interval)
 
 
-def _opinion_rows(systems: Sequence[str], opinions: Mapping[tuple[str, str], Estimate]) -> Iterator[Sequence[str]]:
+def _opinion_rows(systems: Sequence[str], opinions: Mapping[tuple[str, str], AnswerMean]) -> Iterator[Sequence[str]]:
     for system in systems:
         means = [opinions[system, aspect] for aspect in ASPECT_NAMES if (system, aspect) in opinions]
         if means:
             yield (readable(system), str(means[0].answers), *map(_mean_text, means))
 
 
-def _mean_text(mean: Estimate) -> str:
+def _mean_text(mean: AnswerMean) -> str:
     interval = "" if mean.low is None or mean.high is None else f" [{mean.low:.2f}, {mean.high:.2f}]"
     return f"{mean.mean:.2f}{interval}"
 

@@ -11,7 +11,7 @@ import torch
 
 from w2l.cache.store import Cache
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, TrainingError
 from w2l.data.batches.expert_loaders import ExpertDrawing, choose_expert_loader
 from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
@@ -90,7 +90,7 @@ def train_expert(
     See `w2l.training.loop.fit` for what is raised.
     """
     identity = {**settings.identity(), **({"audited by": audited_by} if audited_by else {})}
-    where = choose(device)
+    where = choose_device(device)
     with joined(where) as ranks:
         data = open_data(settings, cache)
         folder = cache.run_folder(name)

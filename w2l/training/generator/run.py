@@ -12,7 +12,7 @@ import torch
 
 from w2l.cache.store import Cache
 from w2l.core import config
-from w2l.core.device import choose
+from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import fingerprint
 from w2l.data.batches.generator import GeneratorSampling
@@ -97,7 +97,7 @@ def train_generator(
 
     See `w2l.training.loop.fit` for what is raised.
     """
-    where = choose(device)
+    where = choose_device(device)
     with joined(where) as ranks:
         crop = crop_spec(cache)
         expert = weights.load(settings.expert, "expert", cache, where) if settings.sync else None
@@ -121,7 +121,7 @@ def tune_to_person(
         raise ConfigError(
             "--person trains in one process, which suffices for minutes of video; run it without torchrun"
         )
-    where, folder = choose(device), cache.run_folder(name)
+    where, folder = choose_device(device), cache.run_folder(name)
     init = weights.load(settings.init, "generator", cache, where)
     settings = like(settings, init.card)
     crop = init.card.crop
