@@ -22,6 +22,7 @@ from tests.helpers.made_media import (
     square_position,
 )
 from w2l.core.errors import MediaError
+from w2l.core.files import Draft
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.encoders import Encoding
 from w2l.media.output import Output
@@ -349,10 +350,10 @@ def test_wrong_pictures_are_refused(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left, living, other = (
-        tmp_path / name
-        for name in (f".out.tmp-{gone.pid}.mp4", f".out.tmp-{os.getppid()}.mp4", f".other.tmp-{gone.pid}.mp4")
-    )
+    here = Draft(tmp_path / "out.mp4").temporary
+    names = (here.name.replace(f"-{os.getpid()}-", f"-{pid}-") for pid in (gone.pid, os.getppid(), gone.pid))
+    left, living, other = (tmp_path / name for name in names)
+    other = other.with_name(other.name.replace("out.mp4", "other.mp4"))
     for path in (left, living, other):
         path.touch()
     VideoWriter(Output(tmp_path / "out.mp4", 32, 32, 25.0))

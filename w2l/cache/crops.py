@@ -7,7 +7,6 @@ Both are written as the frames come, under a temporary name, and read by slices.
 """
 
 import contextlib
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.errors import CacheError
-from w2l.core.files import DAMAGED, TEMPORARY, read_array
+from w2l.core.files import DAMAGED, Draft, read_array
 
 Store = Literal["raw", "jpeg"]
 STORES: tuple[str, ...] = get_args(Store)
@@ -152,7 +151,7 @@ class CropWriter:
                 self._file.write(MAGIC)
 
     def finish(self) -> None:
-        """Writes what comes after them, to the disk; CacheError when there were fewer or more than announced."""
+        """Writes what comes after them; CacheError when there were fewer or more than announced."""
         if self.written != self.shape[0]:
             raise CacheError(f"{self.written} of {self.shape[0]} crops could be made")
         with _one_line(self._path):
@@ -161,7 +160,6 @@ class CropWriter:
                 tail = TAIL.pack(*self.shape[:3], self._ends[-1], zlib.crc32(table), MAGIC)
                 self._file.write(table + tail)
             self._file.flush()
-            os.fsync(self._file.fileno())
 
 
 @contextlib.contextmanager
@@ -172,11 +170,11 @@ def write_crops(folder: Path, shape: tuple[int, ...], store: Store = "raw") -> I
     that holds the clip. Raises CacheError when the disk is full or the number of frames is wrong.
     """
     path = folder / FILES[store]
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    draft = Draft(path)
     try:
         with _one_line(path):
             folder.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("wb")
+            file = draft.temporary.open("wb")
         try:
             writer = CropWriter(file, path, shape, store)
             writer.begin()
@@ -186,12 +184,11 @@ def write_crops(folder: Path, shape: tuple[int, ...], store: Store = "raw") -> I
             with contextlib.suppress(OSError):  # where the disk is full, closing fails, too
                 file.close()
         with _one_line(path):
-            temporary.replace(path)
+            draft.finish()
             for other in set(FILES.values()) - {path.name}:
                 (folder / other).unlink(missing_ok=True)
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        draft.discard()
 
 
 def encode(frame: NDArray[np.uint8]) -> bytes:

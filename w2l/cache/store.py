@@ -37,7 +37,7 @@ from w2l.cache.records import AuditOutcome, ClipRecord, PreprocessOutcome, read_
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import (
     DAMAGED,
-    TEMPORARY,
+    drafts,
     fingerprint,
     read_array,
     read_json,
@@ -110,8 +110,7 @@ class Clip:
 
     def clear_leftovers(self) -> None:
         """Removes half-written files beside clip.json; for the process that holds the clip."""
-        for left in self.folder.glob(f"{TEMPORARY}*"):
-            left.unlink(missing_ok=True)
+        remove_leftovers(self.folder, held=True)
 
     def write_track(
         self,
@@ -224,7 +223,7 @@ class Cache:
 
         Takes the index that another process is building away from it, too, as that may not know of the change.
         """
-        for path in self.root.glob(f"{TEMPORARY}*-{INDEX}"):
+        for path in drafts(self.root / INDEX):
             path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             (self.root / INDEX).replace(self.root / OLD_INDEX)

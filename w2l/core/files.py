@@ -4,11 +4,13 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,6 +21,8 @@ from w2l.core.locks import is_alive, machine
 
 TEMPORARY = ".tmp-"
 """How the names of half-written files begin."""
+LONGEST_NAME = 200
+"""Bytes of a file's name that its temporary name still holds: file systems allow 255 in all."""
 LEFTOVER_S = 86400.0
 """A temporary file that was not written to for so long, in seconds, has been given up, whoever made it."""
 DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
@@ -54,42 +58,97 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+class Draft:
+    """A file being written under a temporary name beside `path`, which it gets when it is whole.
+
+    As a context manager it is finished when the block ends well, and discarded when not. Whatever is killed meanwhile
+    leaves the temporary file for `remove_leftovers`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f"{_mark()}{os.getpid()}-{threading.get_native_id()}-{_short(path.name)}")
+
+    def finish(self) -> None:
+        """Flush the closed file to disk and give it its name."""
+        with self.temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        self.temporary.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove the file if it is not finished; an error that led here is the one to report."""
+        with contextlib.suppress(OSError):
+            self.temporary.unlink()
+
+    def __enter__(self) -> "Draft":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.discard()
+
+
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Has `write` fill a temporary file beside `path`, flushes it to disk and renames it to `path`.
+    """Have `write` fill a temporary file beside `path`, flush it to disk and rename it to `path`.
 
     Raises CacheError when the folder cannot be written or the disk is full; `path` then is as it was.
     """
-    temporary = path.with_name(f"{_temporary_prefix()}{os.getpid()}-{threading.get_native_id()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with Draft(path) as draft, draft.temporary.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise CacheError(f"{path} cannot be written: {error.strerror or error}; check space and permissions") from error
-    finally:
+
+
+def drafts(path: Path) -> list[Path]:
+    """Return the temporary files of `path`, of all processes and machines, living or not."""
+    named = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{6}}-\d+-\d+-{re.escape(_short(path.name))}")
+    return [file for file in path.parent.glob(f"{TEMPORARY}*") if named.fullmatch(file.name)]
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what killed processes left half-written of `path`, not what a living one is writing."""
+    _remove(filter(_is_leftover, drafts(path)))
+
+
+def remove_leftovers(folder: Path, held: bool = False) -> None:
+    """Remove what killed processes left half-written in `folder`, not what a living one is writing.
+
+    With `held` nobody else may write there, and every temporary file is a leftover.
+    """
+    _remove(file for file in folder.glob(f"{TEMPORARY}*") if held or _is_leftover(file))
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            file.unlink()
 
 
-def _temporary_prefix() -> str:
+def _mark() -> str:
+    """How the names of this machine's temporary files begin."""
     return f"{TEMPORARY}{fingerprint(machine())[:6]}-"
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes what killed processes left half-written in `folder`, not what a living one is writing."""
-    for left in folder.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(OSError):
-            if _is_leftover(left):
-                left.unlink()
+def _short(name: str) -> str:
+    """A file's name where a temporary one may hold it; of a longer one, what stands for it."""
+    return name if len(os.fsencode(name)) <= LONGEST_NAME else fingerprint(name)
 
 
 def _is_leftover(path: Path) -> bool:
-    pid = path.name.removeprefix(_temporary_prefix()).partition("-")[0]
-    is_ours = path.name.startswith(_temporary_prefix()) and pid.isdecimal()
-    return (is_ours and not is_alive(int(pid))) or time.time() - path.stat().st_mtime > LEFTOVER_S
+    pid = path.name.removeprefix(_mark()).partition("-")[0]
+    if path.name.startswith(_mark()) and pid.isdecimal() and not is_alive(int(pid)):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > LEFTOVER_S
+    except OSError:
+        return False
 
 
 def check_writable(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Sound in and out: any file's sound as mono 16 kHz on the picture's clock, and plain WAV files."""
 
-import os
 import wave as wave_file
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.errors import MediaError
+from w2l.core.files import Draft
 from w2l.core.timing import SAMPLE_RATE
 from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, stated_length, warn_of_damage
 
@@ -80,21 +80,14 @@ def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float
 def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
     """Write a mono wave (samples,) in -1..1 as a 16-bit WAV file, whole or not at all; what is louder is clipped."""
     pcm = np.clip(np.round(np.asarray(wave, dtype=np.float64) * 32768), -32768, 32767).astype("<i2")
-    partial = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with partial.open("wb") as file:
-            with wave_file.open(file, "wb") as writer:
-                writer.setnchannels(1)
-                writer.setsampwidth(2)
-                writer.setframerate(sample_rate)
-                writer.writeframes(pcm.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with Draft(path) as draft, draft.temporary.open("wb") as file, wave_file.open(file, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(2)
+            writer.setframerate(sample_rate)
+            writer.writeframes(pcm.tobytes())
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error.strerror}); choose a folder you may write to") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def sound_stream(container: Any, path: Path) -> Any:

@@ -1,8 +1,6 @@
 """A container that is written under a hidden name and gets its own when it is whole."""
 
 import contextlib
-import glob
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import av
 from av.container import OutputContainer
 
 from w2l.core.errors import MediaError
-from w2l.core.locks import is_alive
+from w2l.core.files import Draft, remove_drafts
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """Endings that can be written."""
@@ -33,15 +31,15 @@ class Unfinished:
         self.path = path
         _check_name(path, codec)
         self.muxer = MUXERS[path.suffix.lower()]
-        self._partial = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+        self._draft = Draft(path)
         try:
-            self._partial.touch()
-            self._partial.unlink()
+            self._draft.temporary.touch()
+            self._draft.temporary.unlink()
         except OSError as error:
             raise MediaError(
                 f"{path}: cannot be written ({error.strerror}); choose a folder that exists and is yours"
             ) from error
-        _sweep(path)
+        remove_drafts(path)
         self._container: OutputContainer | None = None
 
     def open(self) -> OutputContainer:
@@ -49,24 +47,22 @@ class Unfinished:
         is_mp4 = self.muxer in ("mp4", "mov")
         # Else Matroska gives the file and its streams random numbers, and the same input other bytes every time.
         options = {"movflags": "+faststart"} if is_mp4 else {"fflags": "+bitexact"}
+        target = str(self._draft.temporary.absolute())
         with self.named_errors():
-            self._container = av.open(str(self._partial.absolute()), "w", format=self.muxer, container_options=options)
+            self._container = av.open(target, "w", format=self.muxer, container_options=options)
         return self._container
 
     def finish(self) -> None:
         """Close the container, see to it that it is on the disk, and give it its name."""
         with self.named_errors():
             self._close()
-            with self._partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            self._partial.replace(self.path)
+            self._draft.finish()
 
     def abandon(self) -> None:
         """Close what is open and leave no file behind; the error that led here is the one to report."""
         with contextlib.suppress(av.FFmpegError, OSError):
             self._close()
-        with contextlib.suppress(OSError):
-            self._partial.unlink(missing_ok=True)
+        self._draft.discard()
 
     @contextlib.contextmanager
     def named_errors(self) -> Iterator[None]:
@@ -91,11 +87,3 @@ def _check_name(path: Path, codec: str) -> None:
     known = VIDEO_CODECS[MUXERS[path.suffix.lower()]]
     if codec not in known:
         raise MediaError(f"{path}: {path.suffix} files hold no {codec}; choose the codec {' or '.join(known)}")
-
-
-def _sweep(path: Path) -> None:
-    """Removes what killed processes left half-written of the same output."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.tmp-*{path.suffix}"):
-        pid = left.stem.rpartition("-")[2]
-        if pid.isdecimal() and not is_alive(int(pid)):
-            left.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from w2l.core.errors import CacheError, ConfigError
-from w2l.core.files import TEMPORARY, fingerprint, write_text
+from w2l.core.files import fingerprint, remove_leftovers, write_text
 from w2l.models.checkpoint import ModelCard, load_state, read_card, save_model, save_state
 from w2l.training.run_log import read_lines
 
@@ -112,8 +112,8 @@ class RunFolder:
     def resume(self, task: Exporting, others: Mapping[str, Stateful]) -> Progress:
         """Puts the saved state, where there is one, into the task; ConfigError when it was begun otherwise."""
         if self.writes:
-            for left in self.path.rglob(f"{TEMPORARY}*"):  # by a process that was killed while it wrote
-                left.unlink(missing_ok=True)
+            for folder in self.path.glob("**/"):
+                remove_leftovers(folder, held=True)
         path = self.path / "state.pt"
         if not path.exists():
             if self.writes:

@@ -1,0 +1,78 @@
+"""Drafts: files under temporary names, of which only what the dead left is removed, and nothing of anybody else."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from w2l.core.files import LEFTOVER_S, TEMPORARY, Draft, drafts, remove_drafts, remove_leftovers, write_text
+
+DEAD = 99999999
+"""The number of no process."""
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def touch(folder: Path, *files: str, age_s: float = 0.0) -> None:
+    for name in files:
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+
+
+def test_a_draft_is_finished_or_discarded(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with Draft(path) as draft:
+        draft.temporary.write_text("whole")
+        assert not path.exists()
+        assert drafts(path) == [draft.temporary]
+    assert path.read_text() == "whole"
+    draft = Draft(path)
+    draft.temporary.write_text("half")
+    with pytest.raises(RuntimeError), draft:
+        raise RuntimeError
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == {"out.mp4"}
+
+
+def test_the_content_is_on_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bytes, bool]] = []
+    path = tmp_path / "out.mp4"
+    monkeypatch.setattr("os.fsync", lambda handle: seen.append((os.pread(handle, 99, 0), path.exists())))
+    with Draft(path) as draft:
+        draft.temporary.write_text("whole")
+    assert seen == [(b"whole", False)]
+
+
+@pytest.mark.parametrize("length", [20, 200, 201, 255])
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path: Path, length: int) -> None:
+    path = tmp_path / ("n" * (length - 4) + ".mp4")
+    write_text(path, "whole")
+    assert names(tmp_path) == {path.name}
+    draft = Draft(path)
+    draft.temporary.touch()
+    assert drafts(path) == [draft.temporary]
+
+
+def test_only_drafts_of_that_very_file_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    living = Draft(path).temporary.name
+    dead = living.replace(f"-{os.getpid()}-", f"-{DEAD}-")
+    other = dead.replace("out.mp4", "my-out.mp4")
+    foreign, forgotten = (f"{TEMPORARY}000000-{DEAD}-{thread}-out.mp4" for thread in (1, 2))
+    somebodys = (f"{TEMPORARY}notes-out.mp4", f"{TEMPORARY}1-out.mp4", ".out.mp4")
+    touch(tmp_path, living, dead, other, foreign)
+    touch(tmp_path, forgotten, *somebodys, age_s=2 * LEFTOVER_S)
+    remove_drafts(path)
+    assert names(tmp_path) == {living, other, foreign, *somebodys}
+
+
+def test_in_a_folder_that_is_held_all_drafts_are_leftovers(tmp_path: Path) -> None:
+    living = Draft(tmp_path / "frames.npy").temporary.name
+    touch(tmp_path, living, f"{TEMPORARY}000000-{DEAD}-1-a", f"{TEMPORARY}1-a", "a")
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == {living, f"{TEMPORARY}000000-{DEAD}-1-a", f"{TEMPORARY}1-a", "a"}
+    remove_leftovers(tmp_path, held=True)
+    assert names(tmp_path) == {"a"}
