@@ -11,24 +11,11 @@ from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.models import registry as weights
-from w2l.training.audit import audit
-from w2l.training.audit.audit import AuditResult
+from w2l.training.audit.run import AuditResult, audit_cache, undo_audit
 from w2l.training.audit.table import as_table
 from w2l.training.audit.verdicts import AuditSettings
 
 STAGE = "audit"
-
-
-def run(
-    settings: AuditSettings,
-    cache: Cache,
-    expert: str = weights.SHIPPED,
-    clips: str = "*",
-    via: Cache | None = None,
-    device: str = "auto",
-) -> AuditResult:
-    """Audits the tracks of clips whose id fits the pattern `clips`, by the crops of the cache `via` if one is given."""
-    return audit.audit_cache(cache, expert, settings, choose_device(device), clips, via)
 
 
 @click.command(STAGE)
@@ -54,10 +41,11 @@ def command(expert: str | None, clips: str, via: Path | None, undo: bool, common
     if undo:
         if via is not None or expert is not None:
             raise ConfigError("--undo takes no --expert and no --via: it forgets what any audit found")
-        count = audit.undo_audit(cache, clips)
+        count = undo_audit(cache, clips)
         common.show({"undone": count}, f"the audit of {count} clips is undone")
         return
-    result = run(settings, cache, expert or weights.SHIPPED, clips, Cache.open(via) if via else None, common.device)
+    seen_in = Cache.open(via) if via else None
+    result = audit_cache(cache, expert or weights.SHIPPED, settings, choose_device(common.device), clips, seen_in)
     common.show(_plain(result), as_table(result))
 
 

@@ -8,7 +8,8 @@ from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import fingerprint
 from w2l.models.checkpoint import read_card
-from w2l.training.audit.audit import AuditSettings, audit_cache
+from w2l.training.audit.run import audit_cache
+from w2l.training.audit.verdicts import AuditSettings
 from w2l.training.expert.run import ExpertResult, train_expert
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.parallel import under_torchrun

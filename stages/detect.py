@@ -8,7 +8,7 @@ import click
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
-from w2l.faces.detect import STAGE, Result, run
+from w2l.faces.detect import STAGE, DetectResult, run
 from w2l.faces.scan import DetectSettings
 
 
@@ -33,7 +33,7 @@ def command(video: Path, preview: Path | None, overwrite: bool, force: bool, com
     common.show(asdict(result), _summary(result))
 
 
-def _summary(result: Result) -> str:
+def _summary(result: DetectResult) -> str:
     known = "" if result.fresh else " (known from before)"
     lines = [
         f"{result.video}: {result.tracks} face tracks in {result.frames_with_face} of {result.frames} frames, "

@@ -11,7 +11,7 @@ from stages.options import HERE, WORK, Common, HeadedCommand, common_options, op
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.data.prepare.clip import PrepareSettings
-from w2l.data.prepare.run import FAILED, STAGE, Result, run
+from w2l.data.prepare.run import FAILED, STAGE, PrepareResult, Work, run
 from w2l.data.sources.layouts import LAYOUTS
 from w2l.data.sources.listing import find_videos
 
@@ -19,8 +19,6 @@ MOST_NAMED = 20
 """Clips that the summary names for one reason; the others are counted."""
 PAGE = "report.html"
 """Where in the cache the page of the report is written."""
-
-
 DATA = "Data"
 
 
@@ -76,7 +74,7 @@ def command(
         choose_device(common.device)  # refuses one that is not there before any work
     listing = find_videos(folder, filelists, layout)
     cache = Cache.open(common.cache, create=True)
-    result = run(settings, listing, cache, common.device, force, jobs, ray, strict)
+    result = run(settings, listing, cache, common.device, Work(jobs, ray, force, strict))
     if report is None:
         common.show(asdict(result), "\n".join(_summary(result, cache)))
     else:
@@ -104,7 +102,7 @@ def _show_report(cache: Cache, settings: PrepareSettings, page: str, common: Com
     common.show(summary(found), f"{table(found)}\n{path}")
 
 
-def _summary(result: Result, cache: Cache) -> Iterator[str]:
+def _summary(result: PrepareResult, cache: Cache) -> Iterator[str]:
     nothing = "; nothing to do" if not (result.done or FAILED in result.reasons) else ""
     ready = f"{result.done} clips prepared, {result.skipped} ready before{nothing}"
     yield f"{ready}; {result.tracks} tracks in {cache.root}"

@@ -39,7 +39,7 @@ from w2l.features.mel import mel_spectrogram
 from w2l.media.audio import read_audio
 from w2l.media.video import probe
 from w2l.models.checkpoint import load_model
-from w2l.training.audit.audit import audit_cache
+from w2l.training.audit.run import audit_cache
 from w2l.training.audit.table import as_table
 from w2l.training.audit.verdicts import AuditSettings, Measured, find_zero, judge_track
 from w2l.training.expert.evaluate import score_pairs

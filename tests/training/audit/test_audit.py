@@ -19,11 +19,11 @@ from w2l.core.timing import FPS, MEL_RATE, mel_columns
 from w2l.data.batches.tracks import Tracks
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.training.audit import audit
 from w2l.training.audit import measure as auditor
-from w2l.training.audit.audit import AuditResult, audit_cache, undo_audit
+from w2l.training.audit import run as audit_run
 from w2l.training.audit.lag import Lag
 from w2l.training.audit.measure import Auditor
+from w2l.training.audit.run import AuditResult, audit_cache, undo_audit
 from w2l.training.audit.table import as_table
 from w2l.training.audit.verdicts import AuditSettings, Measured, find_zero, judge_track, measure
 
@@ -82,8 +82,8 @@ def _by_openness(monkeypatch: pytest.MonkeyPatch) -> None:
         model = Model(nn.Identity(), CARD, Path("openness.safetensors"))
         return Auditor(model, "0123", Openness(), source, ALIGNED, device)
 
-    monkeypatch.setattr(audit, "open_auditor", open_it)
-    monkeypatch.setattr(audit, "POLL_S", 0.05)
+    monkeypatch.setattr(audit_run, "open_auditor", open_it)
+    monkeypatch.setattr(audit_run, "POLL_S", 0.05)
 
 
 def verdicts(result: AuditResult) -> list[tuple[str, int]]:
@@ -140,7 +140,7 @@ def test_killed_and_resumed_is_undisturbed(tmp_path: Path, monkeypatch: pytest.M
     cache = shifted_cache(tmp_path / "b", shifts)
     for place, call in (("_note_measured", 3), ("_note_verdicts", 2)):
         with monkeypatch.context() as patch:
-            patch.setattr(audit, place, _dies_at(call, getattr(audit, place)))
+            patch.setattr(audit_run, place, _dies_at(call, getattr(audit_run, place)))
             with pytest.raises(KeyboardInterrupt):
                 audit_cache(cache, "openness")
         assert [row.status for row in cache.all_tracks()] == [""] * 5

@@ -22,10 +22,26 @@ logger = logging.getLogger(__name__)
 
 
 STAGE = "preprocess"
-
-
 FAILED = "failed"
 """The word for clips at which the work broke off, which are tried again by the next run."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """How the work on many clips is shared, and what is worked on."""
+
+    jobs: int = 1
+    """Clips worked on at the same time."""
+    ray: str | None = None
+    """Address of a Ray cluster, as `w2l.core.jobs.pool.run_tasks` takes it; None works here."""
+    force: bool = False
+    """Whether clips that are ready are prepared again."""
+    strict: bool = False
+    """Whether the first clip that cannot be used ends the work."""
+
+
+ONE_BY_ONE = Work()
+"""In this process, what is not ready."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class ClipResult:
 
 
 @dataclass(frozen=True)
-class Result:
+class PrepareResult:
     """What became of the clips."""
 
     done: int = 0
@@ -68,34 +84,31 @@ class Result:
 
 
 def run(
-    settings: PrepareSettings,
-    listing: Listing,
-    cache: Cache,
-    device: str = "cpu",
-    force: bool = False,
-    jobs: int = 1,
-    ray: str | None = None,
-    strict: bool = False,
-) -> Result:
+    settings: PrepareSettings, listing: Listing, cache: Cache, device: str = "cpu", work: Work = ONE_BY_ONE
+) -> PrepareResult:
     """Prepares every clip of a listing that is not ready; several processes may do so at once on one cache.
 
-    `jobs` and `ray` are as `w2l.core.jobs.pool.run_tasks` takes them. With `strict` the first clip that cannot be used
-    is a MediaError; the work on others stops.
+    Raises MediaError where `work` is strict and a clip is missing or cannot be used; the work on others stops.
     """
-    missing = (*listing.missing, *listing.unreadable)
-    if strict and missing:
-        raise MediaError(f"{missing[0]}: not found ({len(missing)} such); without --strict the others are prepared")
-    tasks = (Task(source.clip_id, (_absolute(source), settings, force)) for source in listing.sources)
+    missing = _missing(listing, work)
+    tasks = (Task(source.clip_id, (_absolute(source), settings, work.force)) for source in listing.sources)
     set_up = functools.partial(_set_up, settings, cache.root, device)
     tally = _Tally()
-    with progress("preprocess", len(listing.sources), "clips") as advance:
-        for done in run_tasks(tasks, prepare_one, set_up, jobs, ray):
+    with progress(STAGE, len(listing.sources), "clips") as advance:
+        for done in run_tasks(tasks, prepare_one, set_up, work.jobs, work.ray):
             tally.add(done)
-            if strict and tally.set_aside:
-                clip_id, reason = next(iter(tally.set_aside.items()))
-                raise MediaError(f"{clip_id} cannot be used: {reason}; without --strict it is set aside")
+            if work.strict:
+                tally.check()
             advance()
     return tally.result(len(cache.all_tracks()), missing)
+
+
+def _missing(listing: Listing, work: Work) -> tuple[str, ...]:
+    """What is asked for and not there."""
+    missing = (*listing.missing, *listing.unreadable)
+    if work.strict and missing:
+        raise MediaError(f"{missing[0]}: not found ({len(missing)} such); without --strict the others are prepared")
+    return missing
 
 
 def _absolute(source: Source) -> Source:
@@ -166,9 +179,15 @@ class _Tally:
             self.set_aside[done.task.name] = result.reason
             self._reasons.setdefault(result.gate, []).append(done.task.name)
 
-    def result(self, n_tracks: int, missing: tuple[str, ...]) -> Result:
+    def check(self) -> None:
+        """Raises MediaError when a clip cannot be used."""
+        if self.set_aside:
+            clip_id, reason = next(iter(self.set_aside.items()))
+            raise MediaError(f"{clip_id} cannot be used: {reason}; without --strict it is set aside")
+
+    def result(self, n_tracks: int, missing: tuple[str, ...]) -> PrepareResult:
         """All in all, sorted by name and not by who was ready first."""
         reasons = {gate: sorted(self._reasons[gate]) for gate in sorted(self._reasons)}
         aside = {clip: self.set_aside[clip] for clip in sorted(self.set_aside)}
         rejected = dict(sorted(self._rejected.items()))
-        return Result(self._n[True], self._n[False], n_tracks, aside, reasons, rejected, missing)
+        return PrepareResult(self._n[True], self._n[False], n_tracks, aside, reasons, rejected, missing)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from w2l.cache.records import EXCLUDED, SHIFTED, VERDICTS
-from w2l.training.audit.audit import AuditResult, Finding
+from w2l.training.audit.run import AuditResult, Finding
 
 BAR = 40
 """Characters of the longest bar of the histogram."""

@@ -28,7 +28,6 @@ from w2l.core.log import progress
 from w2l.training.audit.measure import Auditor, measure_track, open_auditor
 from w2l.training.audit.verdicts import AuditSettings, Measured, Zero, find_zero, judge_track
 
-__all__ = ["AuditResult", "AuditSettings", "Finding", "audit_cache", "undo_audit"]
 STAGE = "audit"
 VERSION = 1
 """Rises whenever the same track and expert would give another lag."""
@@ -104,30 +103,14 @@ def audit_cache(
     rows = _rows_by_clip(cache, clips)
     auditor = open_auditor(model, via or cache, torch.device(device))
     mark = fingerprint(STAGE, VERSION, auditor.mark, chosen.max_shift, chosen.min_voiced)
-    known: dict[str, list[Measured]] = {}
-    fresh: set[str] = set()
-
-    def look(clip: Clip) -> bool:
-        known_before = _measured(clip, mark)
-        if known_before is None:
-            with clip.claim() as mine:
-                if not mine:
-                    return False
-                known_before = _measured(clip, mark)  # by a process that has just left
-                if known_before is None:
-                    known_before = _measure_clip(clip, rows[clip.id], auditor, chosen)
-                    _note_measured(clip, mark, known_before)
-                    fresh.add(clip.id)
-        known[clip.id] = known_before
-        return True
-
-    _each([cache.clip(name) for name in rows], look)
-    zero = find_zero([measured for name in rows for measured in known[name]], chosen)
-    verdicts = {name: [judge_track(measured, zero.lag, chosen) for measured in known[name]] for name in rows}
-    found = AuditOutcome(fingerprint(mark, plain(chosen), zero.lag), expert=auditor.mark, zero=zero.lag)
-    _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, found, verdicts[clip.id]))
-    findings = [Finding(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
-    return _result(auditor.model.path, zero, findings, len(fresh))
+    measured, n_fresh = _measure_all(cache, rows, auditor, chosen, mark)
+    zero = find_zero([track for tracks in measured.values() for track in tracks], chosen)
+    verdicts = {
+        name: [judge_track(track, zero.lag, chosen) for track in tracks] for name, tracks in measured.items()
+    }  # fmt: skip
+    outcome = AuditOutcome(fingerprint(mark, plain(chosen), zero.lag), expert=auditor.mark, zero=zero.lag)
+    _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, outcome, verdicts[clip.id]))
+    return _result(auditor.model.path, zero, _findings(rows, verdicts), n_fresh)
 
 
 def undo_audit(cache: Cache, clips: str = "*") -> int:
@@ -184,6 +167,31 @@ def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
                 time.sleep(POLL_S)
 
 
+def _measure_all(
+    cache: Cache, rows: dict[str, list[TrackRow]], auditor: Auditor, settings: AuditSettings, mark: str
+) -> tuple[dict[str, list[Measured]], int]:
+    """What is measured of the tracks of each clip, kept in its record; and of how many clips that was done now."""
+    found: dict[str, list[Measured]] = {}
+    fresh: set[str] = set()
+
+    def look(clip: Clip) -> bool:
+        known = _measured(clip, mark)
+        if known is None:
+            with clip.claim() as mine:
+                if not mine:
+                    return False
+                known = _measured(clip, mark)  # by a process that has just left
+                if known is None:
+                    known = _measure_clip(clip, rows[clip.id], auditor, settings)
+                    _note_measured(clip, mark, known)
+                    fresh.add(clip.id)
+        found[clip.id] = known
+        return True
+
+    _each([cache.clip(name) for name in rows], look)
+    return {name: found[name] for name in rows}, len(fresh)
+
+
 def _measured(clip: Clip, mark: str) -> list[Measured] | None:
     """What was measured before, of the crops that are there now; None when that has to be done."""
     record = clip.record()
@@ -200,15 +208,15 @@ def _note_measured(clip: Clip, mark: str, tracks: list[Measured]) -> None:
     clip.note(replace(record.audit, measured=measured))
 
 
-def _note_verdicts(cache: Cache, clip: Clip, found: AuditOutcome, verdicts: list[Verdict]) -> bool:
+def _note_verdicts(cache: Cache, clip: Clip, outcome: AuditOutcome, verdicts: list[Verdict]) -> bool:
     """Writes the verdicts on one clip, where they are new; False when another process holds it."""
     record = clip.record()
-    if (record.audit.fingerprint, record.audit.of) == (found.fingerprint, record.preprocess.tracks_mark):
+    if (record.audit.fingerprint, record.audit.of) == (outcome.fingerprint, record.preprocess.tracks_mark):
         return True
     with clip.claim() as mine:
         if mine:
             measured = clip.record().audit.measured or Measurements()
-            clip.note(replace(found, of=measured.of, tracks=tuple(verdicts), measured=measured))
+            clip.note(replace(outcome, of=measured.of, tracks=tuple(verdicts), measured=measured))
             cache.invalidate_index()
         return mine
 
@@ -229,6 +237,10 @@ def _check_same(clip: Clip, source: Cache) -> None:
             f"clip {clip.id}: cache {source.root} holds other tracks than the cache to audit; preprocess the same "
             "folder into both with the same settings but for the crop"
         )
+
+
+def _findings(rows: dict[str, list[TrackRow]], verdicts: dict[str, list[Verdict]]) -> list[Finding]:
+    return [Finding(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
 
 
 def _result(expert: Path, zero: Zero, findings: list[Finding], fresh: int) -> AuditResult:
