@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from w2l.core.errors import W2LError
+from w2l.core.text import one_line
 
 COMMANDS = {
     "preprocess": ("stages.preprocess:command", "Folder of talking clips -> face crops and mels in the cache."),
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {one_line(message)}", err=True)
     return status
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from w2l.core.errors import ConfigError
+from w2l.core.text import one_line
 
 T = TypeVar("T")
 
@@ -107,8 +108,7 @@ def _section(path: Path, stage: str, sections: Collection[str] | None) -> dict[s
     except OSError as error:
         raise ConfigError(f"settings file {path} cannot be read: {error.strerror}; check the path") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2025-13-01
-        text = " ".join(str(error).split())
-        raise ConfigError(f"settings file {path} is no YAML: {text}") from error
+        raise ConfigError(f"settings file {path} is no YAML: {one_line(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

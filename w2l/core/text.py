@@ -20,3 +20,8 @@ def some(names: Iterable[str], most: int = 3) -> str:
     shown = [readable(name) for name in names]
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more
+
+
+def one_line(text: object) -> str:
+    """Return a text, such as an error of another library, in one line: no line breaks, single blanks."""
+    return " ".join(str(text).split())

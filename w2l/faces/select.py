@@ -10,6 +10,7 @@ import numpy as np
 
 from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, NoFaceError
+from w2l.core.text import some
 from w2l.faces.appearance import NO_LOOK, likeness
 from w2l.faces.tracker import Scan, Track, link_tracks
 from w2l.features import boxes as bx
@@ -281,9 +282,7 @@ def _number_at(tracks: Sequence[Track], scan: Scan, choice: Choice) -> int:
 def _listing(tracks: Sequence[Track], scan: Scan, numbers: frozenset[int], *, chosen: bool = False) -> str:
     """Tracks in words, all or those with `numbers`, the most important first."""
     listed = [number for number in range(len(tracks)) if not chosen or number in numbers]
-    lines = [f"face {number} ({describe(tracks[number], scan)})" for number in listed[:MAX_LISTED]]
-    more = len(listed) - MAX_LISTED
-    return ", ".join(lines) + (f" and {more} more" if more > 0 else "")
+    return some((f"face {number} ({describe(tracks[number], scan)})" for number in listed), MAX_LISTED)
 
 
 def describe(track: Track, scan: Scan) -> str:

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from w2l.core.errors import ConfigError, TrainingError
+from w2l.core.text import one_line
 
 PATIENCE_S = 600.0
 """How long a process waits for the others before it gives up, in seconds."""
@@ -129,4 +130,4 @@ def _number(name: str, default: int) -> int:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return one_line(error)[:200]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from w2l.cache.store import Cache
-from w2l.core.text import number
 from w2l.data.prepare import tally
 from w2l.data.prepare.gates import GATES, GateSettings
 from w2l.data.prepare.report import collect, summary, table, write_page
@@ -239,7 +238,3 @@ class TestHistogram:
 ])  # fmt: skip
 def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high, 6) == pytest.approx(expected)
-
-
-def test_numbers_as_people_write_them() -> None:
-    assert [number(value) for value in (0.5, 12.0, 0.00812, 1234567)] == ["0.5", "12", "0.00812", "1 234 567"]

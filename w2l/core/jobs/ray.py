@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from w2l.core.errors import ConfigError, W2LError
 from w2l.core.jobs.tasks import TRIES, Done, Task, TaskQueue, Waiting, attempt, tell
 from w2l.core.jobs.worker import Message, Relay, listen, log_levels, made
+from w2l.core.text import one_line
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -80,7 +81,7 @@ def _connected(ray: ModuleType, address: str, jobs: int) -> Iterator[None]:
         _knock(address)
         ray.init(address=address, **options)
     except (OSError, ValueError, RuntimeError) as error:
-        line = " ".join(str(error).split())
+        line = one_line(error)
         raise ConfigError(
             f"no Ray cluster at {address!r} ({line}); start one with `ray start --head`, or use --ray local"
         ) from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from w2l.core.errors import W2LError
+from w2l.core.text import one_line
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -59,11 +60,11 @@ def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
     except Busy:
         return None
     except W2LError as error:
-        return Done(task, error=_one_line(str(error)))
+        return Done(task, error=one_line(error))
     except OSError as error:
         return Done(task, error=f"{error.filename or task.name}: {error.strerror or error}")
     except Exception as error:  # noqa: BLE001  the boundary of a batch: a mistake of ours ends its own task alone
-        line = _one_line(f"{task.name}: {type(error).__name__}: {error} (a mistake in w2l; its traceback is above)")
+        line = one_line(f"{task.name}: {type(error).__name__}: {error} (a mistake in w2l; its traceback is above)")
         return Done(task, error=line, trace=traceback.format_exc())
 
 
@@ -127,7 +128,3 @@ class TaskQueue:
     def pause_s(self) -> float | None:
         """Seconds until a task that was busy is due; None when there is none."""
         return max(0.0, self._later[0].due_s - time.monotonic()) if self._later else None
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

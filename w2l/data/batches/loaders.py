@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from w2l.core.errors import TrainingError, W2LError
+from w2l.core.text import one_line
 from w2l.data.batches.tracks import Tracks
 
 WORKER_PATIENCE_S = 300.0
@@ -89,7 +90,7 @@ class WorkerLoader(Generic[B]):
         try:
             found = next(self.batches)
         except (RuntimeError, OSError, EOFError) as error:  # a worker was killed, also while it sent, or is late
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise TrainingError(
                 f"a process that loads batches has ended or does not answer at step {step} ({reason}); see whether "
                 "memory ran out, set workers lower, and run again: it goes on from what was saved"

@@ -16,6 +16,7 @@ from w2l.cache.store import Clip
 from w2l.core.config import plain
 from w2l.core.errors import ConfigError, MediaError
 from w2l.core.files import fingerprint, source_fingerprint
+from w2l.core.text import one_line
 from w2l.core.timing import FPS, SAMPLES_PER_FRAME
 from w2l.data.prepare.cut import cut_pieces
 from w2l.data.prepare.gates import OF_PIXELS, GateSettings, Refusal, commonest, refusal, silent_share
@@ -242,7 +243,7 @@ def _refused(track: RejectedTrack, refused: Refusal) -> RejectedTrack:
 
 def _unusable(gate: str, reason: str, rejected: Sequence[RejectedTrack] = ()) -> PreprocessOutcome:
     return PreprocessOutcome(
-        outcome=UNUSABLE, gate=gate, reason=" ".join(reason.split()), tracks=(), rejected=tuple(rejected)
+        outcome=UNUSABLE, gate=gate, reason=one_line(reason), tracks=(), rejected=tuple(rejected)
     )
 
 
