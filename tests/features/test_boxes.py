@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.helpers.golden import golden_vectors
+from tests.helpers.golden import golden_seeds, golden_vectors
 from w2l.features import boxes as bx
 
 UNIT = np.array([[0.0, 0.0, 2.0, 2.0]])
@@ -85,7 +85,7 @@ def test_gaussian_of_no_width_changes_nothing() -> None:
     assert smooth is not rows
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("infer"))
 def test_published_smoothing(seed: int) -> None:
     golden = golden_vectors(f"infer_seed{seed}")
     jittery = golden["smooth_in"]

@@ -33,6 +33,12 @@ def vectors_file(name: str) -> Path:
     return (folder if folder.is_dir() else root()) / name
 
 
+def golden_seeds(kind: str) -> list[int]:
+    """Return the seeds for which there are vectors of a kind, such as ``nets``."""
+    found = vectors_file(f"{kind}_seed0.npz").parent.glob(f"{kind}_seed*.npz")
+    return sorted(int(path.stem.rpartition("seed")[2]) for path in found)
+
+
 @functools.cache
 def golden_rule() -> ModuleType:
     """Return the rule as a module, after it has checked that this NumPy draws the same numbers."""

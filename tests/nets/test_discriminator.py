@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.helpers.golden import golden_seeds
 from w2l.nets.blocks import fold_time, lower_half
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("nets"))
 def test_probabilities_agree_with_the_reference(
     seed: int,
     load_published: Callable[..., nn.Module],

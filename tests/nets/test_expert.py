@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.helpers.golden import golden_seeds
 from w2l.features.windows import window_columns
 from w2l.nets.blocks import Norm
 from w2l.nets.expert import Expert, ExpertDimensions
@@ -22,7 +23,7 @@ def mel_and_faces(dims: ExpertDimensions, batch: int = 4) -> tuple[Tensor, Tenso
     return torch.rand(batch, 1, 80, dims.columns, generator=generator) * 8 - 4, faces
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("nets"))
 def test_embeddings_agree_with_the_reference(
     seed: int,
     load_published: Callable[..., nn.Module],

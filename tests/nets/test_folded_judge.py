@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.golden import golden_seeds
 from w2l.nets.folded.judge import STEM_WINDOWS, fold_judge
 from w2l.nets.judge import Judge, JudgeDimensions
 
@@ -37,7 +38,7 @@ def windows(size: int, batch: int) -> Tensor:
     return torch.randint(0, 256, (batch, 3, 5, size, size), generator=torch.Generator().manual_seed(1)).float()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("nets"))
 def test_embeddings_agree_with_the_reference(
     seed: int,
     load_published: Callable[..., nn.Module],

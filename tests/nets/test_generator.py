@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.golden import golden_seeds
 from w2l.nets.generator import Generator, GeneratorDimensions
 
 BLOCK_NAMES = [*(f"face_encoder_blocks.{i}" for i in range(7)), "audio_encoder"]
@@ -29,7 +30,7 @@ def stats(block: Tensor) -> list[float]:
     return [float(flat.mean()), float(flat.std(correction=0)), float(flat.abs().max()), float(one[0]), float(one[-1])]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("nets"))
 def test_pictures_agree_with_the_reference(
     seed: int,
     golden_rule: ModuleType,
@@ -52,7 +53,7 @@ def test_pictures_agree_with_the_reference(
         np.testing.assert_allclose(seen[str(name)], expected, atol=1e-4, rtol=1e-3, err_msg=str(name))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("nets"))
 def test_clips_agree_with_the_reference(
     seed: int,
     golden_rule: ModuleType,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.helpers.golden import golden_vectors, published_keys, published_state
+from tests.helpers.golden import golden_seeds, golden_vectors, published_keys, published_state
 from w2l.nets.inception import TAPS, Inception, fitted, fold
 
 Golden = dict[str, NDArray[Any]]
@@ -59,7 +59,7 @@ def test_names_shapes_and_order_are_published() -> None:
     assert sum(value.numel() for key, value in ours.items() if "running" not in key and "num_" not in key) == 21_785_568
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("fid"))
 def test_golden_pictures(seed: int, golden_rule: ModuleType, published_weights: Weights) -> None:
     golden = golden_vectors(f"fid_seed{seed}")
     network = fold(network_of(published_weights(seed)))

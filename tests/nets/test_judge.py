@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.golden import golden_seeds
 from w2l.nets.judge import Judge, JudgeDimensions
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("nets"))
 def test_embeddings_agree_with_the_reference(
     seed: int,
     load_published: Callable[..., nn.Module],

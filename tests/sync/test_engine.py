@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.golden import golden_vectors, published_state
+from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.faces.follow import Face, fixed_face
 from w2l.features.crop import CropSpec, coarser, cut
 from w2l.features.masks import MASKS, hidden
@@ -87,7 +87,7 @@ def redraw(made: Model, given: Iterator[Cue], n_ahead: int = 0, **how: Any) -> l
 FACES = fixed_face(BOX).at(0)
 
 
-@pytest.fixture(scope="module", params=[0, 1])
+@pytest.fixture(scope="module", params=golden_seeds("infer"))
 def case(request: pytest.FixtureRequest, golden_rule: ModuleType) -> tuple[Any, ...]:
     """Network, frames, mel and golden arrays of one seed."""
     seed = request.param

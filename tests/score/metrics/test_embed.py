@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.helpers.golden import golden_vectors, published_state
+from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.core.timing import SAMPLES_PER_FRAME
 from w2l.models.registry import load
 from w2l.models.tensors import Colour
@@ -26,7 +26,7 @@ TOLERANCE = 2e-3
 """Of features and distances up to 200."""
 
 
-@pytest.fixture(scope="module", params=[0, 1], ids=["seed0", "seed1"])
+@pytest.fixture(scope="module", params=golden_seeds("lse"), ids="seed{}".format)
 def seed(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.helpers.golden import golden_vectors, published_state
+from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.core.arrays import Image
 from w2l.features.crop import CropSpec, cut
 from w2l.models.checkpoint import Model, ModelCard
@@ -170,7 +170,7 @@ def _moments(rows: NDArray[np.floating]) -> Moments:
     return made
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("fid"))
 def test_golden_folders(seed: int, golden_rule: ModuleType) -> None:
     golden = golden_vectors(f"fid_seed{seed}")
     network = Inception()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.helpers.golden import golden_vectors
+from tests.helpers.golden import golden_seeds, golden_vectors
 from w2l.core.arrays import Floats
 from w2l.score.metrics.frechet import Moments, extrapolate, frechet_distance
 
@@ -42,7 +42,7 @@ def golden_sets(rule: ModuleType, seed: int, case: str) -> tuple[Floats, Floats]
     return (first[:, :2], second[:, :2]) if case.startswith("twodim") else (first, second)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", golden_seeds("fid"))
 def test_golden_distances(seed: int, golden_rule: ModuleType) -> None:
     golden = golden_vectors(f"fid_seed{seed}")
     for case, exact, published in zip(golden["fd_names"].tolist(), golden["fd_exact"], golden["fd_reference"]):

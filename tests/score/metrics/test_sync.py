@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.helpers.golden import golden_vectors
+from tests.helpers.golden import golden_seeds, golden_vectors
 from w2l.core.timing import MAX_SHIFT
 from w2l.score.metrics.sync import SyncScore, embedding_distances, median_filter, score_curve
 
 Golden = dict[str, NDArray[Any]]
 
 
-@pytest.fixture(scope="module", params=[0, 1], ids=["seed0", "seed1"])
+@pytest.fixture(scope="module", params=golden_seeds("lse"), ids="seed{}".format)
 def seed(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
