@@ -12,7 +12,7 @@ from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.models import registry as weights
 from w2l.training.audit.run import AuditResult, audit_cache, undo_audit
-from w2l.training.audit.table import as_table
+from w2l.training.audit.table import audit_table
 from w2l.training.audit.verdicts import AuditSettings
 
 STAGE = "audit"
@@ -46,7 +46,7 @@ def command(expert: str | None, clips: str, via: Path | None, undo: bool, common
         return
     seen_in = Cache.open(via) if via else None
     result = audit_cache(cache, expert or weights.SHIPPED, settings, choose_device(common.device), clips, seen_in)
-    common.show(_plain(result), as_table(result))
+    common.show(_plain(result), audit_table(result))
 
 
 def _plain(result: AuditResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from stages.options import HERE, WORK, Common, HeadedCommand, common_options, op
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.data.prepare.clip import PrepareSettings
-from w2l.data.prepare.run import FAILED, STAGE, PrepareResult, Work, run
+from w2l.data.prepare.run import FAILED, STAGE, PrepareOptions, PrepareResult, run
 from w2l.data.sources.layouts import LAYOUTS
 from w2l.data.sources.listing import find_videos
 
@@ -74,7 +74,7 @@ def command(
         choose_device(common.device)  # refuses one that is not there before any work
     listing = find_videos(folder, filelists, layout)
     cache = Cache.open(common.cache, create=True)
-    result = run(settings, listing, cache, common.device, Work(jobs, ray, force, strict))
+    result = run(settings, listing, cache, common.device, PrepareOptions(jobs, ray, force, strict))
     if report is None:
         common.show(asdict(result), "\n".join(_summary(result, cache)))
     else:
@@ -94,12 +94,12 @@ def _folder(folder: Path | None, report: str | None, ray: str | None) -> tuple[P
 
 
 def _show_report(cache: Cache, settings: PrepareSettings, page: str, common: Common) -> None:
-    from w2l.data.prepare.report import collect, summary, table, write_page
+    from w2l.data.prepare.report import collect, report_summary, table, write_report
 
     found = collect(cache, settings.gates)
     path = Path(page) if page else cache.root / PAGE
-    write_page(found, path)
-    common.show(summary(found), f"{table(found)}\n{path}")
+    write_report(found, path)
+    common.show(report_summary(found), f"{table(found)}\n{path}")
 
 
 def _summary(result: PrepareResult, cache: Cache) -> Iterator[str]:

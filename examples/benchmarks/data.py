@@ -14,7 +14,7 @@ import numpy as np
 
 from w2l.cache.crops import FILES, STORES
 from w2l.cache.index import Builder, Rows, TrackRow
-from w2l.cache.records import DONE, ClipRecord, PreprocessOutcome, TrackFacts
+from w2l.cache.records import DONE, ClipRecord, PreprocessOutcome, TrackRecord
 from w2l.cache.store import OLD_INDEX, UNSURE_NS, Cache
 from w2l.cache.typed_json import to_json
 from w2l.core.config import plain
@@ -122,7 +122,7 @@ def _write_records(cache: Cache, n_clips: int, crop: CropSpec) -> None:
     for k in range(n_clips):
         quality = {"face_px": 120.5, "score": 0.98, "blur": 220.1, "yaw": 0.1, "silent_share": 0.2, "length_s": 3.0}
         outcome = PreprocessOutcome(
-            "0" * 16, outcome=DONE, crop=plain(crop), tracks=(TrackFacts(75, 241, 0, 0.0, quality),)
+            "0" * 16, outcome=DONE, crop=plain(crop), tracks=(TrackRecord(75, 241, 0, 0.0, quality),)
         )
         clip = cache.clip(f"{k // 40:04d}/{k % 40:05d}")
         (clip.folder / "tracks" / "0").mkdir(parents=True)

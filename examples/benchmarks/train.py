@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from examples.benchmarks.timing import best_of
-from w2l.cache.records import DONE, PreprocessOutcome, TrackFacts
+from w2l.cache.records import DONE, PreprocessOutcome, TrackRecord
 from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
@@ -187,7 +187,7 @@ def _noise(folder: Path, size: int, n_frames: int = 60) -> Tracks:
         mel = rng.uniform(-4, 4, (80, columns)).astype(np.float32)
         clip = cache.clip(name)
         clip.write_track(0, iter(frames), frames.shape, {"mel": mel})
-        facts = TrackFacts(n_frames, columns, 0)
+        facts = TrackRecord(n_frames, columns, 0)
         clip.note(PreprocessOutcome("made", outcome=DONE, crop=plain(crop), tracks=(facts,)))
     return open_splits(cache, crop)[0]
 

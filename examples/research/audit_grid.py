@@ -40,8 +40,8 @@ from w2l.media.audio import read_audio
 from w2l.media.video import probe
 from w2l.models.checkpoint import load_model
 from w2l.training.audit.run import audit_cache
-from w2l.training.audit.table import as_table
-from w2l.training.audit.verdicts import AuditSettings, Measured, find_zero, judge_track
+from w2l.training.audit.table import audit_table
+from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, find_zero, judge_track
 from w2l.training.expert.evaluate import score_pairs
 from w2l.training.expert.pairing import pairing_of
 from w2l.training.expert.run import train_expert
@@ -129,7 +129,10 @@ class Found:
 
 
 def compare(
-    measured: dict[str, Measured], truth: dict[str, int], settings: AuditSettings, clean: dict[str, Measured]
+    measured: dict[str, LagMeasurement],
+    truth: dict[str, int],
+    settings: AuditSettings,
+    clean: dict[str, LagMeasurement],
 ) -> Found:
     """How the verdicts on these tracks, one a clip, agree with the truth; the zero is that of all of them.
 
@@ -158,17 +161,17 @@ def compare(
     )
 
 
-def measured_of(cache: Cache) -> dict[str, Measured]:
+def measured_of(cache: Cache) -> dict[str, LagMeasurement]:
     """What the audit measured of the first track of each training clip."""
     found = {}
     for clip in cache.clips():
         record = clip.record()
         if record.audit.measured and record.audit.measured.tracks and record.split == "train":
-            found[clip.id] = config.build(Measured, record.audit.measured.tracks[0])
+            found[clip.id] = config.build(LagMeasurement, record.audit.measured.tracks[0])
     return found
 
 
-def sweep(measured: dict[str, Measured], truth: dict[str, int], clean: dict[str, Measured]) -> str:
+def sweep(measured: dict[str, LagMeasurement], truth: dict[str, int], clean: dict[str, LagMeasurement]) -> str:
     """A markdown table: thresholds by halves of the clips (one to choose on, one to report)."""
     names = [one.name for one in fields(Found)]
     lines = ["| half | min_shift_odds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
@@ -235,13 +238,13 @@ def audit(out: Path, expert: str, own: bool, device: str, assignments: tuple[str
     repaired = copy_cache(out / "dirty", out / "repaired")
     result = audit_cache(repaired, expert, settings, choose_device(device))
     measured = measured_of(repaired)
-    clean: dict[str, Measured] = {}
+    clean: dict[str, LagMeasurement] = {}
     if own:
         reference = copy_cache(out / "clean", out / "reference")
         audit_cache(reference, expert, settings, choose_device(device))
         clean = measured_of(reference)
     found = compare(measured, truth, settings, clean)
-    click.echo(f"{as_table(result)}\n\n{json.dumps(vars(found), indent=1)}\n\n{sweep(measured, truth, clean)}")
+    click.echo(f"{audit_table(result)}\n\n{json.dumps(vars(found), indent=1)}\n\n{sweep(measured, truth, clean)}")
 
 
 @main.command()

@@ -19,7 +19,7 @@ from w2l.cache.records import (
     OutputRecord,
     PreprocessOutcome,
     RejectedTrack,
-    TrackFacts,
+    TrackRecord,
     Verdict,
     read_clip,
     read_output,
@@ -112,7 +112,7 @@ def test_clips_that_cannot_be_used_say_why() -> None:
 def test_an_older_record() -> None:
     record = clip("older")
     assert (record.split, record.fps, record.audit.is_empty) == (None, None, True)
-    assert record.preprocess.tracks == (TrackFacts(75, 241),)
+    assert record.preprocess.tracks == (TrackRecord(75, 241),)
     assert record.preprocess.tracks_mark == "00aa00aa00aa00aa"
 
 
@@ -155,13 +155,13 @@ def test_values_of_another_type_count_as_not_there(content: Any) -> None:
 
 def test_tracks_keep_their_places_beside_damaged_ones() -> None:
     found = from_json(PreprocessOutcome, {"tracks": [3, {"n_frames": 7}, None], "rejected": "x"})
-    assert found.tracks == (TrackFacts(), TrackFacts(7), TrackFacts())
+    assert found.tracks == (TrackRecord(), TrackRecord(7), TrackRecord())
     assert found.rejected == ()
     measured = from_json(Measurements, {"tracks": [{"n_voiced": 1}, 2]})
     assert measured.tracks == ({"n_voiced": 1}, {})
 
 
-KINDS = (ClipRecord, PreprocessOutcome, TrackFacts, RejectedTrack, AuditOutcome, Verdict, Measurements, OutputRecord)
+KINDS = (ClipRecord, PreprocessOutcome, TrackRecord, RejectedTrack, AuditOutcome, Verdict, Measurements, OutputRecord)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from w2l.cache import store as cache_module
-from w2l.cache.records import AuditOutcome, PreprocessOutcome, TrackFacts, Verdict
+from w2l.cache.records import AuditOutcome, PreprocessOutcome, TrackRecord, Verdict
 from w2l.cache.store import Cache, Clip, TrackRow, default_root
 from w2l.cache.typed_json import from_json
 from w2l.core import files as files_module
@@ -51,7 +51,7 @@ def add_track(cache: Cache, clip_id: str, n_frames: int = 6, split: str = "") ->
     clip = cache.clip(clip_id)
     frames = np.arange(n_frames * 48, dtype=np.uint8).reshape(n_frames, 4, 4, 3)
     clip.write_track(0, iter(frames), frames.shape, {"mel": np.ones((80, 20), np.float32)})
-    clip.note(PreprocessOutcome("f", tracks=(TrackFacts(n_frames, 20),)), split=split)
+    clip.note(PreprocessOutcome("f", tracks=(TrackRecord(n_frames, 20),)), split=split)
     cache.invalidate_index()
     return clip
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache.records import DONE, PreprocessOutcome, TrackFacts
+from w2l.cache.records import DONE, PreprocessOutcome, TrackRecord
 from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.timing import FPS, MEL_RATE, mel_columns
@@ -84,5 +84,5 @@ def add_track(
     clip = cache.clip(name)
     cache.invalidate_index()
     clip.write_track(0, iter(frames), frames.shape, sounds)
-    facts = TrackFacts(len(frames), sounds["mel"].shape[1], 0)
+    facts = TrackRecord(len(frames), sounds["mel"].shape[1], 0)
     clip.note(PreprocessOutcome("made", outcome=DONE, crop=plain(crop), tracks=(facts,)), split=split)

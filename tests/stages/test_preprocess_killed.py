@@ -67,8 +67,8 @@ def count(event, arguments):
 def run(size=48, force=False):
     gates = GateSettings(min_track_s=0.2, min_face_px=20.0)
     settings = PrepareSettings(CropSpec(size=size), DetectSettings(stride=2), gates)
-    work = w2l.data.prepare.run.Work(force=force)
-    w2l.data.prepare.run.run(settings, find_videos(videos), Cache.open(root, create=True), work=work)
+    options = w2l.data.prepare.run.PrepareOptions(force=force)
+    w2l.data.prepare.run.run(settings, find_videos(videos), Cache.open(root, create=True), options=options)
 
 
 def fork(kill_at=None, **disturbed):

@@ -1,7 +1,7 @@
 """What stages write down about a clip, its tracks and an output, with types: the only module that knows their keys.
 
     clips/<clip-id>/clip.json   `ClipRecord`: facts of the source, and per stage what it noted
-        stages.preprocess       `PreprocessOutcome`: its tracks (`TrackFacts`) and the refused ones (`RejectedTrack`)
+        stages.preprocess       `PreprocessOutcome`: its tracks (`TrackRecord`) and the refused ones (`RejectedTrack`)
         stages.audit            `AuditOutcome`: a `Verdict` per track, and the `Measurements` behind them
     out.w2l.json, runs/*.json   `OutputRecord`: what `sync` made, and of what
 
@@ -31,7 +31,7 @@ VERDICTS = (KEPT, SHIFTED, EXCLUDED)
 
 
 @dataclass(frozen=True)
-class TrackFacts:
+class TrackRecord:
     """One kept track of a clip."""
 
     n_frames: int = 0
@@ -70,7 +70,7 @@ class PreprocessOutcome(FileObject):
     """The same for all but the gates; None in old records."""
     outcome: str | None = None
     """`DONE` or `UNUSABLE`."""
-    tracks: tuple[TrackFacts, ...] = ()
+    tracks: tuple[TrackRecord, ...] = ()
     rejected: tuple[RejectedTrack, ...] = ()
     gate: str | None = None
     """The word for why the clip cannot be used."""
@@ -117,7 +117,7 @@ class Measurements:
     of: str | None = None
     """The tracks that were measured: `PreprocessOutcome.tracks_mark`."""
     tracks: tuple[Mapping[str, Any], ...] = ()
-    """One `w2l.training.audit.verdicts.Measured` per track, as plain values."""
+    """One `w2l.training.audit.verdicts.LagMeasurement` per track, as plain values."""
 
 
 @dataclass(frozen=True)

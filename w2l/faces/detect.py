@@ -19,7 +19,7 @@ STAGE = "detect"
 
 
 @dataclass(frozen=True)
-class Seen:
+class FoundTrack:
     """One track; its place in the list is the N of `--face N`."""
 
     start_s: float
@@ -45,7 +45,7 @@ class DetectResult:
     detections: int
     """Faces found in the frames looked at."""
     tracks: int
-    seen: tuple[Seen, ...]
+    seen: tuple[FoundTrack, ...]
     """The tracks, by number."""
     cuts: tuple[float, ...]
     """When a new shot begins, seconds."""
@@ -105,8 +105,8 @@ def _frames_with_face(tracks: list[Track], n_frames: int) -> int:
     return int(seen.sum())
 
 
-def _seen(track: Track, scan: Scan) -> Seen:
-    return Seen(
+def _seen(track: Track, scan: Scan) -> FoundTrack:
+    return FoundTrack(
         start_s=round(float(scan.times[track.start]), 3),
         end_s=round(float(scan.times[track.stop - 1]) + 1 / scan.fps, 3),
         frames=int(track.seen.sum()),

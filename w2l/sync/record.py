@@ -18,7 +18,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True)
-class Result:
+class SyncResult:
     """What was made, and of what; also the content of the records."""
 
     output: Path
@@ -93,14 +93,14 @@ def record_in(cache: Cache, output: Path) -> Path:
     return cache.runs / f"{output.stem}-{fingerprint(str(output.resolve()))[:8]}.json"
 
 
-def keep(result: Result, model_step: int) -> None:
+def keep(result: SyncResult, model_step: int) -> None:
     """Writes the record, beside the output and into the cache."""
     record = OutputRecord(**plain(result), stage=STAGE, versions=versions(), model_step=model_step)
     for path in (result.output.with_suffix(SIDECAR), result.record):
         write_record(path, record)
 
 
-def made_before(output: Path, wanted: str, settings: SyncSettings) -> Result | None:
+def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult | None:
     """What the record beside `output` tells, where it is there and was made with the mark `wanted`; else None.
 
     An output that was moved or written since is not what its record tells of.
@@ -114,9 +114,9 @@ def made_before(output: Path, wanted: str, settings: SyncSettings) -> Result | N
         return None
     if kept.mark != wanted or kept.output != str(output.resolve()):
         return None
-    values: dict[str, Any] = {one.name: getattr(kept, one.name) for one in fields(Result)}
+    values: dict[str, Any] = {one.name: getattr(kept, one.name) for one in fields(SyncResult)}
     if None in values.values():  # by another version of w2l
         return None
     paths = {name: Path(values[name]) for name in ("output", "video", "speech", "model", "record")}
-    return Result(**(values | paths | {"settings": settings}))
+    return SyncResult(**(values | paths | {"settings": settings}))
 

@@ -9,13 +9,13 @@ from w2l.sync.draw import Watch, draw, make_parts, make_redrawer
 from w2l.sync.engine import Redrawer
 from w2l.sync.jobs import Job
 from w2l.sync.plan import Plan, plan_of, preview_of
-from w2l.sync.record import Result, check_output, half_done_mark, keep, made_before, mark_of, record_in
+from w2l.sync.record import SyncResult, check_output, half_done_mark, keep, made_before, mark_of, record_in
 from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
 
 
-def run(tools: Tools, job: Job) -> Result:
+def run(tools: Tools, job: Job) -> SyncResult:
     """Write `job.output`: the job's video with a mouth that fits its speech.
 
     All that is cheap is checked first. Raises MediaError, NoFaceError, CheckpointError or ConfigError.
@@ -42,7 +42,7 @@ def run(tools: Tools, job: Job) -> Result:
     return result
 
 
-def find_done(tools: Tools, job: Job) -> Result | None:
+def find_done(tools: Tools, job: Job) -> SyncResult | None:
     """Return the same output where it was made before, by its record."""
     done = made_before(job.output, mark_of_job(tools, job), tools.settings)
     if done:
@@ -69,13 +69,13 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
 
 def describe(
     tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, mark: str, hashes: dict[str, str]
-) -> Result:
+) -> SyncResult:
     """Return what was made, and of what; log the frames that stay as they are."""
     passed = plan.passed_through()
     if passed:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
         logger.info("%s: %d of %d frames stay as they are: %s", job.output, sum(passed.values()), len(plan), reasons)
-    return Result(
+    return SyncResult(
         output=job.output.resolve(),
         video=job.video.resolve(),
         speech=job.speech.resolve(),

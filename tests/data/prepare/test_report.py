@@ -12,7 +12,7 @@ import pytest
 from w2l.cache.store import Cache
 from w2l.data.prepare import tally
 from w2l.data.prepare.gates import GATES, GateSettings
-from w2l.data.prepare.report import collect, summary, table, write_page
+from w2l.data.prepare.report import collect, report_summary, table, write_report
 from w2l.report.charts import HEIGHT, WIDTH, histogram, ticks
 
 HOUR_FRAMES = 90000
@@ -92,7 +92,7 @@ def test_an_audit_of_tracks_that_were_cut_anew_does_not_count(cache: Cache) -> N
 
 
 @pytest.mark.parametrize("measure", tally.MEASURES, ids=lambda measure: measure.key)
-def test_measures_are_those_of_the_gates(measure: tally.Measure) -> None:
+def test_measures_are_those_of_the_gates(measure: tally.TrackMeasure) -> None:
     assert measure.gate in GATES
     assert hasattr(GateSettings(), measure.limit)
 
@@ -113,7 +113,7 @@ def test_records_of_any_version(cache: Cache, record: Any, tmp_path: Path) -> No
     assert report.n_clips == 6
     assert report.n_clips == report.kept.clips + sum(loss.clips for loss in report.losses)
     assert table(report)
-    write_page(report, tmp_path / "page.html")
+    write_report(report, tmp_path / "page.html")
 
 
 def test_the_table(cache: Cache) -> None:
@@ -129,7 +129,7 @@ def test_the_table(cache: Cache) -> None:
 
 
 def test_the_summary_is_json(cache: Cache) -> None:
-    found = json.loads(json.dumps(summary(collect(cache, GateSettings())), allow_nan=False))
+    found = json.loads(json.dumps(report_summary(collect(cache, GateSettings())), allow_nan=False))
     assert found["kept"] == {"name": "kept", "clips": 3, "tracks": 3, "seconds": 4 * 3600.0}
     assert found["kept_5_50_95"]["face_px"] == [99, 99, 99]
     assert found["limits"]["face_px"] == 48
@@ -140,7 +140,7 @@ def test_the_summary_is_json(cache: Cache) -> None:
 def test_an_empty_cache(tmp_path: Path) -> None:
     report = collect(Cache.open(tmp_path / "cache", create=True))
     assert table(report).startswith("0 clips")
-    write_page(report, tmp_path / "page.html")
+    write_report(report, tmp_path / "page.html")
     assert "There is no rest" in (tmp_path / "page.html").read_text()
 
 
@@ -167,7 +167,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_names_as_they_are(cache: Cache, tmp_path: Path) -> None:
-    write_page(collect(cache, GateSettings()), tmp_path / "page.html")
+    write_report(collect(cache, GateSettings()), tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "src=" not in page
     assert "url(" not in page

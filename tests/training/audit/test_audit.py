@@ -24,8 +24,8 @@ from w2l.training.audit import run as audit_run
 from w2l.training.audit.lag import Lag
 from w2l.training.audit.measure import Auditor
 from w2l.training.audit.run import AuditResult, audit_cache, undo_audit
-from w2l.training.audit.table import as_table
-from w2l.training.audit.verdicts import AuditSettings, Measured, find_zero, judge_track, measure
+from w2l.training.audit.table import audit_table
+from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, find_zero, judge_track, measure
 
 N_FRAMES = 60
 SURE = Lag(offset=0.0, confidence=3.0, margin=2.0, odds=2.0, n_voiced=50, at_edge=False)
@@ -243,7 +243,7 @@ def test_a_dataset_that_is_late_as_a_whole_is_set_right_and_reported(tmp_path: P
     result = audit_cache(cache, "openness")
     assert set(verdicts(result)) == {("shifted", -4)}
     assert "4.1 frames late" in result.zero.warning
-    assert result.zero.warning in as_table(result)
+    assert result.zero.warning in audit_table(result)
     relative = audit_cache(cache, "openness", AuditSettings(zero=-4.0))
     assert set(verdicts(relative)) == {("kept", 0)}
     assert "4.1 frames late" in relative.zero.warning
@@ -315,11 +315,11 @@ class TestVerdict:
         ],
     )
     def test_one_lag(self, lag: Lag, expected: tuple[str, int, str]) -> None:
-        verdict = judge_track(Measured(50, lag), 0.0, AuditSettings())
+        verdict = judge_track(LagMeasurement(50, lag), 0.0, AuditSettings())
         assert (verdict.verdict, verdict.offset, verdict.reason.partition(":")[0]) == expected
 
     def test_offsets_count_from_the_zero(self) -> None:
-        late = Measured(50, replace(SURE, offset=2.4))
+        late = LagMeasurement(50, replace(SURE, offset=2.4))
         assert judge_track(late, -0.6, AuditSettings()).offset == 3
         assert judge_track(late, 0.6, AuditSettings()).offset == 2
 
@@ -341,26 +341,26 @@ class TestZero:
     def test_a_third_shifted_at_random_leaves_the_zero(self) -> None:
         rng = np.random.default_rng(0)
         lags = [*rng.normal(-0.6, 0.1, 70), *(rng.uniform(2, 10, 30) * rng.choice([-1, 1], 30))]
-        zero = find_zero([Measured(50, replace(SURE, offset=float(lag))) for lag in lags], AuditSettings())
+        zero = find_zero([LagMeasurement(50, replace(SURE, offset=float(lag))) for lag in lags], AuditSettings())
         assert zero.lag == pytest.approx(-0.6, abs=0.1)
         assert zero.warning == ""
 
     def test_unsure_tracks_have_no_say(self) -> None:
-        unsure = [Measured(50, replace(SURE, offset=9.0, confidence=0.0))] * 50
-        assert find_zero([*unsure, *[Measured(50, SURE)] * 30], AuditSettings()).lag == 0
+        unsure = [LagMeasurement(50, replace(SURE, offset=9.0, confidence=0.0))] * 50
+        assert find_zero([*unsure, *[LagMeasurement(50, SURE)] * 30], AuditSettings()).lag == 0
         assert find_zero(unsure, AuditSettings()).median is None
 
     def test_few_tracks_tell_nothing(self) -> None:
-        assert find_zero([Measured(50, replace(SURE, offset=0.9))] * 19, AuditSettings()).lag == 0
-        assert find_zero([Measured(50, replace(SURE, offset=0.9))] * 20, AuditSettings()).lag == 0.9
+        assert find_zero([LagMeasurement(50, replace(SURE, offset=0.9))] * 19, AuditSettings()).lag == 0
+        assert find_zero([LagMeasurement(50, replace(SURE, offset=0.9))] * 20, AuditSettings()).lag == 0.9
 
 
 def test_the_table_names_the_worst(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [0, 0, 0, 9, -3])
-    text = as_table(audit_cache(cache, "openness"))
+    text = audit_table(audit_cache(cache, "openness"))
     assert "clip03 track 0: +9 frames" in text
     assert "most tracks are set aside" not in text
-    assert "most tracks are set aside" in as_table(audit_cache(cache, "openness", AuditSettings(min_odds=99.0)))
+    assert "most tracks are set aside" in audit_table(audit_cache(cache, "openness", AuditSettings(min_odds=99.0)))
     assert text.index("clip03") < text.index("clip04")
     lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert lines["+0"].count("█") == 3 * lines["+9"].count("█") - 2

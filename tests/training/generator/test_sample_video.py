@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l.cache.records import DONE, PreprocessOutcome, TrackFacts
+from w2l.cache.records import DONE, PreprocessOutcome, TrackRecord
 from w2l.cache.store import Cache, TrackRow
 from w2l.core.config import plain
 from w2l.core.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -54,7 +54,7 @@ def make_cache(root: Path, first_frame: int, suffix: str = ".mp4", beside: bool 
         for image in flashes():
             writer.write(image)
     cache = Cache.open(root / "cache", create=True)
-    facts = TrackFacts(N_FRAMES - first_frame, 1, first_frame)
+    facts = TrackRecord(N_FRAMES - first_frame, 1, first_frame)
     outcome = PreprocessOutcome("made", outcome=DONE, crop=plain(CropSpec("aligned", SIZE)), tracks=(facts,))
     cache.clip("clip").note(outcome, source=str(source), sound=str(wav) if beside else "")
     return cache

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache.crops import Store
-from w2l.cache.records import DONE, UNUSABLE, ClipRecord, PreprocessOutcome, RejectedTrack, TrackFacts
+from w2l.cache.records import DONE, UNUSABLE, ClipRecord, PreprocessOutcome, RejectedTrack, TrackRecord
 from w2l.cache.store import Clip
 from w2l.core.config import plain
 from w2l.core.errors import ConfigError, MediaError
@@ -187,9 +187,9 @@ def _cuts(path: Path, scan: Scan, settings: PrepareSettings) -> list[int]:
 
 def _write(
     clip: Clip, path: Path, pieces: Sequence[Piece], wave: NDArray[np.float32], settings: PrepareSettings
-) -> tuple[list[TrackFacts], list[RejectedTrack]]:
+) -> tuple[list[TrackRecord], list[RejectedTrack]]:
     """Judges all pieces and writes the good ones; gives the records of those kept and of those rejected."""
-    tracks: list[TrackFacts] = []
+    tracks: list[TrackRecord] = []
     rejected: dict[int, RejectedTrack] = {}
     worth: list[tuple[int, Sounds, dict[str, float]]] = []
     for number, piece in enumerate(pieces):
@@ -212,7 +212,7 @@ def _write(
         shape = (len(piece), settings.crop.size, settings.crop.size, 3)
         clip.write_track(len(tracks), done.crops(), shape, sounds, settings.store)
         n_columns = int(sounds["mel"].shape[1])
-        tracks.append(TrackFacts(len(piece), n_columns, piece.first_frame, piece.start_s, quality))
+        tracks.append(TrackRecord(len(piece), n_columns, piece.first_frame, piece.start_s, quality))
     return tracks, [rejected[number] for number in sorted(rejected)]
 
 
@@ -247,7 +247,7 @@ def _unusable(gate: str, reason: str, rejected: Sequence[RejectedTrack] = ()) ->
     )
 
 
-def _outcome(path: Path, tracks: Sequence[TrackFacts], rejected: Sequence[RejectedTrack]) -> PreprocessOutcome:
+def _outcome(path: Path, tracks: Sequence[TrackRecord], rejected: Sequence[RejectedTrack]) -> PreprocessOutcome:
     """What the record says of a clip with faces."""
     if tracks:
         return PreprocessOutcome(outcome=DONE, tracks=tuple(tracks), rejected=tuple(rejected))

@@ -51,7 +51,7 @@ class GateSettings:
     min_sharpness: float = 0.09
     """Smallest `sharpness`: 0.24 on GRID, 0.10 where that is blurred by 1/50 of the crop, 0 for a plain area."""
     min_mouth: float = 0.008
-    """Smallest `mouth_motion` where several faces are on screen; GRID's speakers: 0.016 to 0.087, 0.004 in silence."""
+    """Smallest `speech_motion` where several faces are on screen; GRID's speakers: 0.016 to 0.087, 0.004 in silence."""
 
     @property
     def max_faces(self) -> float:
@@ -116,7 +116,7 @@ def refusal(quality: Mapping[str, float], settings: GateSettings) -> Refusal | N
     ----------
     quality : mapping
         `length_s`, `face_px`, `score`, `yaw` (degrees), `n_faces`, `silent_share`, `blur` (see `sharpness`) and
-        `mouth` (see `mouth_motion`). Gates of what was not measured are not asked.
+        `mouth` (see `speech_motion`). Gates of what was not measured are not asked.
     """
     for gate in _GATES:
         limit = float(getattr(settings, gate.limit))
@@ -169,12 +169,12 @@ class MouthWatch:
         self._last = grey
 
     def motion(self, mel: NDArray[np.float32]) -> float | None:
-        """See `mouth_motion`, for the sound (80, columns) of these frames."""
+        """See `speech_motion`, for the sound (80, columns) of these frames."""
         contrast = float(np.mean(self._contrast)) + LEAST_CONTRAST if self._contrast else LEAST_CONTRAST
-        return mouth_motion(np.array(self._moves).reshape(-1, 2) / contrast, mel)
+        return speech_motion(np.array(self._moves).reshape(-1, 2) / contrast, mel)
 
 
-def mouth_motion(moves: Floats, mel: NDArray[np.float32]) -> float | None:
+def speech_motion(moves: Floats, mel: NDArray[np.float32]) -> float | None:
     """How much more a mouth moves than the rest of its face while there is speech; None where there is too little.
 
     Parameters

@@ -10,11 +10,11 @@ import numpy as np
 from w2l.core.arrays import Floats
 from w2l.core.files import write_text
 from w2l.core.text import number, readable
-from w2l.data.prepare.tally import MEASURES, Audit, Group, Loss, Measure, Report, collect
+from w2l.data.prepare.tally import MEASURES, Audit, Group, Loss, Report, TrackMeasure, collect
 from w2l.report.charts import histogram, stacked_bar
 from w2l.report.markup import escaped
 
-__all__ = ["Report", "collect", "summary", "table", "write_page"]
+__all__ = ["Report", "collect", "report_summary", "table", "write_report"]
 
 MOST_ROWS = 12
 """Longer lists of speakers are cut to so many."""
@@ -47,7 +47,7 @@ def headline(report: Report) -> str:
     )
 
 
-def summary(report: Report) -> dict[str, Any]:
+def report_summary(report: Report) -> dict[str, Any]:
     """The report for `--json`: all that `table` says, and offsets by number of tracks; no list of tracks."""
     spreads = {measure.key: _of_kept(report, measure) for measure in _measures(report)}
     found: dict[str, Any] = {
@@ -90,14 +90,14 @@ def _group_rows(report: Report) -> list[Row]:
     return [*rows, (f"  and {left} more", "", "", "")] if left else rows
 
 
-def _measures(report: Report) -> list[Measure]:
+def _measures(report: Report) -> list[TrackMeasure]:
     """Those that some track has, with those of a newer w2l, which come without a title."""
     known = {measure.key for measure in MEASURES}
-    other = [Measure(key, key) for key in sorted(report.values) if key not in known]
+    other = [TrackMeasure(key, key) for key in sorted(report.values) if key not in known]
     return [measure for measure in (*MEASURES, *other) if np.isfinite(report.values.get(measure.key, np.nan)).any()]
 
 
-def _of_kept(report: Report, measure: Measure) -> Floats:
+def _of_kept(report: Report, measure: TrackMeasure) -> Floats:
     values = report.values[measure.key]
     return np.asarray(values[(report.gates == "") & np.isfinite(values)])
 
@@ -112,7 +112,7 @@ def _measure_rows(report: Report) -> list[Row]:
     return rows
 
 
-def _limit_of(report: Report, measure: Measure) -> str:
+def _limit_of(report: Report, measure: TrackMeasure) -> str:
     limit = report.limits.get(measure.key)
     if limit is None:
         return "-"
@@ -133,7 +133,7 @@ def _aligned(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_report(report: Report, path: Path) -> None:
     """Writes the report to `path` as one HTML file that needs nothing else; CacheError when it cannot be written."""
     parts = [
         f"<h1>What became of the clips</h1><p class=lead>{escaped(headline(report))}.</p>",
@@ -211,7 +211,7 @@ def _histograms(report: Report) -> str:
     return _section("Quality of the tracks", f"{key}<div class=figures>{figures}</div>")
 
 
-def _figure(report: Report, measure: Measure) -> str:
+def _figure(report: Report, measure: TrackMeasure) -> str:
     values, kept = report.values[measure.key], report.gates == ""
     here = (report.gates == measure.gate) & ~kept
     parts = {KEPT: values[kept], REFUSED: values[here], ELSEWHERE: values[~kept & ~here]}
@@ -219,7 +219,7 @@ def _figure(report: Report, measure: Measure) -> str:
     return f"<figure><figcaption>{escaped(measure.title)}</figcaption>{drawn}{_edge(report, measure)}</figure>"
 
 
-def _edge(report: Report, measure: Measure) -> str:
+def _edge(report: Report, measure: TrackMeasure) -> str:
     """The kept tracks that come nearest to being refused."""
     values = np.where(report.gates == "", report.values[measure.key], np.nan)
     if measure.key not in report.limits or measure.is_whole or not np.isfinite(values).any():

@@ -27,7 +27,7 @@ FAILED = "failed"
 
 
 @dataclass(frozen=True)
-class Work:
+class PrepareOptions:
     """How the work on many clips is shared, and what is worked on."""
 
     jobs: int = 1
@@ -40,7 +40,7 @@ class Work:
     """Whether the first clip that cannot be used ends the work."""
 
 
-ONE_BY_ONE = Work()
+DEFAULTS = PrepareOptions()
 """In this process, what is not ready."""
 
 
@@ -84,29 +84,29 @@ class PrepareResult:
 
 
 def run(
-    settings: PrepareSettings, listing: Listing, cache: Cache, device: str = "cpu", work: Work = ONE_BY_ONE
+    settings: PrepareSettings, listing: Listing, cache: Cache, device: str = "cpu", options: PrepareOptions = DEFAULTS
 ) -> PrepareResult:
     """Prepares every clip of a listing that is not ready; several processes may do so at once on one cache.
 
-    Raises MediaError where `work` is strict and a clip is missing or cannot be used; the work on others stops.
+    Raises MediaError where `options` are strict and a clip is missing or cannot be used; the work on others stops.
     """
-    missing = _missing(listing, work)
-    tasks = (Task(source.clip_id, (_absolute(source), settings, work.force)) for source in listing.sources)
+    missing = _missing(listing, options)
+    tasks = (Task(source.clip_id, (_absolute(source), settings, options.force)) for source in listing.sources)
     set_up = functools.partial(_set_up, settings, cache.root, device)
     tally = _Tally()
     with progress(STAGE, len(listing.sources), "clips") as advance:
-        for done in run_tasks(tasks, prepare_one, set_up, work.jobs, work.ray):
+        for done in run_tasks(tasks, prepare_one, set_up, options.jobs, options.ray):
             tally.add(done)
-            if work.strict:
+            if options.strict:
                 tally.check()
             advance()
     return tally.result(len(cache.all_tracks()), missing)
 
 
-def _missing(listing: Listing, work: Work) -> tuple[str, ...]:
+def _missing(listing: Listing, options: PrepareOptions) -> tuple[str, ...]:
     """What is asked for and not there."""
     missing = (*listing.missing, *listing.unreadable)
-    if work.strict and missing:
+    if options.strict and missing:
         raise MediaError(f"{missing[0]}: not found ({len(missing)} such); without --strict the others are prepared")
     return missing
 

@@ -29,7 +29,7 @@ N_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
-class Measure:
+class TrackMeasure:
     """A quality that is measured of every track."""
 
     key: str
@@ -45,14 +45,14 @@ class Measure:
 
 
 MEASURES = (
-    Measure("face_px", "Size of the face", "pixels", "small face", "min_face_px"),
-    Measure("score", "Score of the detector", "0 to 1", "unsure", "min_score"),
-    Measure("blur", "Sharpness", "", "blurred", "min_sharpness"),
-    Measure("yaw", "Head turned aside", "degrees", "turned away", "max_yaw"),
-    Measure("silent_share", "Windows without speech", "share", "silent", "max_silent"),
-    Measure("mouth", "Motion of the mouth", "", "not speaking", "min_mouth"),
-    Measure("n_faces", "Faces on screen", "faces", "several faces", "max_faces", True),
-    Measure("length_s", "Length", "seconds", "too short", "min_track_s"),
+    TrackMeasure("face_px", "Size of the face", "pixels", "small face", "min_face_px"),
+    TrackMeasure("score", "Score of the detector", "0 to 1", "unsure", "min_score"),
+    TrackMeasure("blur", "Sharpness", "", "blurred", "min_sharpness"),
+    TrackMeasure("yaw", "Head turned aside", "degrees", "turned away", "max_yaw"),
+    TrackMeasure("silent_share", "Windows without speech", "share", "silent", "max_silent"),
+    TrackMeasure("mouth", "Motion of the mouth", "", "not speaking", "min_mouth"),
+    TrackMeasure("n_faces", "Faces on screen", "faces", "several faces", "max_faces", True),
+    TrackMeasure("length_s", "Length", "seconds", "too short", "min_track_s"),
 )
 
 

@@ -19,7 +19,7 @@ from w2l.features.windows import n_windows
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Kind, Model, load_model
 from w2l.training.audit.lag import neighbourhood
-from w2l.training.audit.verdicts import AuditSettings, Measured, measure
+from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, measure
 from w2l.training.expert.evaluate import embed_windows
 from w2l.training.expert.pairing import Pairing, pairing_of
 
@@ -105,10 +105,10 @@ def _check_fit(model: Model, crop: CropSpec, source: Cache) -> None:
     )
 
 
-def measure_track(auditor: Auditor, row: TrackRow, settings: AuditSettings) -> Measured:
+def measure_lag(auditor: Auditor, row: TrackRow, settings: AuditSettings) -> LagMeasurement:
     """The lag of one track, all of its windows embedded once."""
     if n_windows(row.n_frames, row.n_columns, auditor.n_frames) < 2:
-        return Measured(0)
+        return LagMeasurement(0)
     tracks = Tracks(auditor.source, [row], auditor.crop, auditor.n_frames)
     count = int(tracks.counts[0])
     audio, face = embed_windows(tracks, [(0, 0, count)], auditor.pairing, auditor.device)

@@ -25,8 +25,8 @@ from w2l.core.config import build, plain
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint
 from w2l.core.log import progress
-from w2l.training.audit.measure import Auditor, measure_track, open_auditor
-from w2l.training.audit.verdicts import AuditSettings, Measured, Zero, find_zero, judge_track
+from w2l.training.audit.measure import Auditor, measure_lag, open_auditor
+from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, Zero, find_zero, judge_track
 
 STAGE = "audit"
 VERSION = 1
@@ -36,7 +36,7 @@ POLL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditedTrack:
     """The verdict on one track of the cache."""
 
     clip: str
@@ -54,7 +54,7 @@ class AuditResult:
     """Tracks by verdict."""
     offsets: dict[int, int]
     """Tracks by offset, in frames, those set aside left out."""
-    findings: tuple[Finding, ...] = field(repr=False)
+    findings: tuple[AuditedTrack, ...] = field(repr=False)
     """All tracks, in the order of the index."""
     measured: int = 0
     """Clips measured now; the others were before."""
@@ -169,9 +169,9 @@ def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
 
 def _measure_all(
     cache: Cache, rows: dict[str, list[TrackRow]], auditor: Auditor, settings: AuditSettings, mark: str
-) -> tuple[dict[str, list[Measured]], int]:
+) -> tuple[dict[str, list[LagMeasurement]], int]:
     """What is measured of the tracks of each clip, kept in its record; and of how many clips that was done now."""
-    found: dict[str, list[Measured]] = {}
+    found: dict[str, list[LagMeasurement]] = {}
     fresh: set[str] = set()
 
     def look(clip: Clip) -> bool:
@@ -192,16 +192,16 @@ def _measure_all(
     return {name: found[name] for name in rows}, len(fresh)
 
 
-def _measured(clip: Clip, mark: str) -> list[Measured] | None:
+def _measured(clip: Clip, mark: str) -> list[LagMeasurement] | None:
     """What was measured before, of the crops that are there now; None when that has to be done."""
     record = clip.record()
     measured = record.audit.measured or Measurements()
     if measured.fingerprint != mark or measured.of != record.preprocess.tracks_mark:
         return None
-    return [build(Measured, facts) for facts in measured.tracks]
+    return [build(LagMeasurement, facts) for facts in measured.tracks]
 
 
-def _note_measured(clip: Clip, mark: str, tracks: list[Measured]) -> None:
+def _note_measured(clip: Clip, mark: str, tracks: list[LagMeasurement]) -> None:
     """Keeps what was measured; verdicts of an earlier audit stay until there are new ones."""
     record = clip.record()
     measured = Measurements(mark, record.preprocess.tracks_mark, tuple(asdict(track) for track in tracks))
@@ -221,9 +221,9 @@ def _note_verdicts(cache: Cache, clip: Clip, outcome: AuditOutcome, verdicts: li
         return mine
 
 
-def _measure_clip(clip: Clip, rows: list[TrackRow], auditor: Auditor, settings: AuditSettings) -> list[Measured]:
+def _measure_clip(clip: Clip, rows: list[TrackRow], auditor: Auditor, settings: AuditSettings) -> list[LagMeasurement]:
     _check_same(clip, auditor.source)
-    return [measure_track(auditor, row, settings) for row in rows]
+    return [measure_lag(auditor, row, settings) for row in rows]
 
 
 def _check_same(clip: Clip, source: Cache) -> None:
@@ -239,11 +239,11 @@ def _check_same(clip: Clip, source: Cache) -> None:
         )
 
 
-def _findings(rows: dict[str, list[TrackRow]], verdicts: dict[str, list[Verdict]]) -> list[Finding]:
-    return [Finding(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
+def _findings(rows: dict[str, list[TrackRow]], verdicts: dict[str, list[Verdict]]) -> list[AuditedTrack]:
+    return [AuditedTrack(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
 
 
-def _result(expert: Path, zero: Zero, findings: list[Finding], fresh: int) -> AuditResult:
+def _result(expert: Path, zero: Zero, findings: list[AuditedTrack], fresh: int) -> AuditResult:
     counts: dict[str, int] = {word: sum(found.verdict.verdict == word for found in findings) for word in VERDICTS}
     placed = [found.verdict.offset for found in findings if found.verdict.verdict != EXCLUDED]
     offsets = {offset: placed.count(offset) for offset in sorted(set(placed))}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from w2l.cache.records import EXCLUDED, SHIFTED, VERDICTS
-from w2l.training.audit.run import AuditResult, Finding
+from w2l.training.audit.run import AuditedTrack, AuditResult
 
 BAR = 40
 """Characters of the longest bar of the histogram."""
@@ -14,7 +14,7 @@ WORST = 10
 """Tracks that are named."""
 
 
-def as_table(result: AuditResult) -> str:
+def audit_table(result: AuditResult) -> str:
     """Plain text of a few dozen lines, whatever the number of tracks."""
     total = max(len(result.findings), 1)
     lines = [f"audit by {result.expert}, zero at {result.zero.lag:+.2f} frames"]
@@ -44,7 +44,7 @@ def _histogram(offsets: dict[int, int]) -> list[str]:
     return [f"  {offset:+3d}  {'█' * -(-count * BAR // most):{BAR}}  {count}" for offset, count in rows]
 
 
-def _named(findings: Sequence[Finding]) -> list[str]:
+def _named(findings: Sequence[AuditedTrack]) -> list[str]:
     """The tracks with the largest offsets, then the least sure ones."""
     ordered = sorted(findings, key=lambda found: (-abs(found.verdict.offset), found.verdict.confidence, found.clip))
     lines = [

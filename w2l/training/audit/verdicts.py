@@ -56,7 +56,7 @@ class AuditSettings:
 
 
 @dataclass(frozen=True)
-class Measured:
+class LagMeasurement:
     """What was measured of one track, whatever the thresholds."""
 
     n_voiced: int
@@ -89,20 +89,20 @@ class Zero:
         )
 
 
-def measure(odds: Floats, voiced: NDArray[np.bool_], settings: AuditSettings) -> Measured:
+def measure(odds: Floats, voiced: NDArray[np.bool_], settings: AuditSettings) -> LagMeasurement:
     """The lag of a track from its log odds (windows, 2 * max_shift + 1), see `neighbourhood`, and of its halves."""
     n_voiced = int(voiced.sum())
     lag = find_lag(odds, voiced, settings.min_voiced)
     middle = int(np.searchsorted(np.cumsum(voiced), n_voiced // 2))
     if lag is None or n_voiced < 2 * HALF_VOICED:
-        return Measured(n_voiced, lag)
+        return LagMeasurement(n_voiced, lag)
     first, second = (
         find_lag(odds[part], voiced[part], settings.min_voiced) for part in (slice(middle), slice(middle, None))
     )
-    return Measured(n_voiced, lag, (first, second) if first and second else None)
+    return LagMeasurement(n_voiced, lag, (first, second) if first and second else None)
 
 
-def find_zero(tracks: Sequence[Measured], settings: AuditSettings) -> Zero:
+def find_zero(tracks: Sequence[LagMeasurement], settings: AuditSettings) -> Zero:
     """The lag that counts as in sync.
 
     By default it is the median lag of the tracks that are sure of theirs: with some of them shifted it still is the
@@ -120,7 +120,7 @@ def _is_sure(lag: Lag, settings: AuditSettings) -> bool:
     return lag.confidence >= settings.min_confidence and lag.odds >= settings.min_shift_odds and not lag.at_edge
 
 
-def judge_track(measured: Measured, zero: float, settings: AuditSettings) -> Verdict:
+def judge_track(measured: LagMeasurement, zero: float, settings: AuditSettings) -> Verdict:
     """What becomes of a track."""
     lag = measured.lag
     if lag is None:
@@ -132,7 +132,7 @@ def judge_track(measured: Measured, zero: float, settings: AuditSettings) -> Ver
     return Verdict(word, offset, lag.confidence, lag.margin, lag.odds, reason)
 
 
-def _doubt(measured: Measured, lag: Lag, offset: int, settings: AuditSettings) -> str:
+def _doubt(measured: LagMeasurement, lag: Lag, offset: int, settings: AuditSettings) -> str:
     """Why the offset cannot be believed or undone; empty where it can."""
     in_place = abs(offset) <= settings.tolerance
     if measured.halves and all(_is_sure(half, settings) for half in measured.halves):
