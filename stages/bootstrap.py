@@ -10,9 +10,10 @@ from w2l.core.files import fingerprint
 from w2l.models.checkpoint import read_card
 from w2l.training.audit.run import audit_cache
 from w2l.training.audit.verdicts import AuditSettings
-from w2l.training.expert.run import ExpertResult, train_expert
+from w2l.training.expert.run import train_expert
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.parallel import under_torchrun
+from w2l.training.reported import TrainingResult
 
 logger = logging.getLogger(__name__)
 ALL = "-all"
@@ -21,7 +22,7 @@ ALL = "-all"
 
 def bootstrap(
     settings: ExpertSettings, cache: Cache, name: str = "expert", device: str = "auto", force: bool = False
-) -> ExpertResult:
+) -> TrainingResult:
     """Train the run `name`-all on all tracks, audit them with it, and train `name` on what is left, repaired.
 
     Each of the three parts is skipped when it is done: called again after a stop, this resumes where it was.

@@ -8,7 +8,8 @@ import click
 
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
-from w2l.training.generator.run import PERSON, STAGE, PersonSettings, train_generator, tune_to_person
+from w2l.training.generator.person_settings import PersonSettings
+from w2l.training.generator.run import PERSON, STAGE, train_generator, tune_to_person
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.parallel import is_first
 

@@ -10,7 +10,7 @@ from stages.options import Common, common_options
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import TrainingError
-from w2l.training.expert.run import STAGE, ExpertResult, check_expert, open_data, train_expert
+from w2l.training.expert.run import STAGE, check_training, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.parallel import is_first
 
@@ -45,7 +45,7 @@ def command(name: str | None, arch: str | None, check: bool, twice: bool, force:
     if check:
         return _check(settings, cache, common)
     train = bootstrap if twice else train_expert
-    result: ExpertResult = train(settings, cache, run, common.device, force)
+    result = train(settings, cache, run, common.device, force)
     if is_first():
         scores = ", ".join(f"{key} {value:.3f}" for key, value in result.scores.items())
         common.show(asdict(result), f"{result.model}\n{result.steps} steps; {scores}")
@@ -53,7 +53,7 @@ def command(name: str | None, arch: str | None, check: bool, twice: bool, force:
 
 
 def _check(settings: ExpertSettings, cache: Cache, common: Common) -> None:
-    findings = check_expert(settings, open_data(settings, cache), choose_device(common.device))
+    findings = check_training(settings, open_data(settings, cache), choose_device(common.device))
     common.show([asdict(finding) for finding in findings], "\n".join(map(str, findings)))
     if any(finding.severity == "error" for finding in findings):
         raise TrainingError("no expert can be trained like this; see the findings that are errors")

@@ -19,7 +19,6 @@ from w2l.core.config import plain
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
 from w2l.data.batches.generator import GeneratorSampling
 from w2l.data.batches.generator_loaders import GeneratorTensors
-from w2l.data.batches.tracks import Tracks, open_splits
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of
 from w2l.models.registry import load
@@ -30,6 +29,8 @@ from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import make_generator
+from w2l.training.data import TrainingData, open_training_data
+from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
 from w2l.training.generator.task import GENERATOR, GeneratorTask
 from w2l.training.losses import adversarial, bce_cosine
@@ -53,15 +54,15 @@ def train(layouts: list[str], scales: list[str], batch: int, size: int, rounds: 
     told = f"; measured bf16 matrix peak {peak / 1e12:.0f} TFLOP/s" if peak else ""
     print(f"{batch} windows of {WINDOW_FRAMES} frames, {size} px, {torch.get_num_threads()} threads, {device}{told}")
     with tempfile.TemporaryDirectory() as folder:
-        tracks = _noise(Path(folder), size)
+        data = _noise(Path(folder), size)
         for layout in layouts:
             for scale in scales:
-                _compare(_settings(layout, scale, batch), tracks, size, device, rounds, compiled, peak)
+                _compare(_settings(layout, scale, batch), data, size, device, rounds, compiled, peak)
 
 
 def _compare(
     settings: GeneratorSettings,
-    tracks: Tracks,
+    data: TrainingData,
     size: int,
     device: torch.device,
     rounds: int,
@@ -74,7 +75,7 @@ def _compare(
     expert = _public_expert(crop, device) if public else load("w2l", "expert", device=device)
 
     def task(**options: object) -> GeneratorTask:
-        return GeneratorTask(replace(settings, **options), tracks, tracks, crop, copy.deepcopy(expert), device)  # type: ignore[arg-type]
+        return GeneratorTask(replace(settings, **options), data, TrainedModels(copy.deepcopy(expert)), device)  # type: ignore[arg-type]
 
     halved = task(precision="bf16")
     given = halved.batch(0)
@@ -103,7 +104,7 @@ def _infer(task: GeneratorTask, size: int, rounds: int, n_faces: int = 0) -> Non
     """Prints faces a second of the folded generator, arrays in and arrays out."""
     n = n_faces or (2048 if task.device.type == "cuda" else 32)
     network = task.networks[GENERATOR].eval()
-    card = ModelCard("generator", dimensions_of(network), task.crop)
+    card = ModelCard("generator", dimensions_of(network), task.data.crop)
     runner = Runner(Model(network, card, Path("made")), size // 2, batch=256 if task.device.type == "cuda" else 16)
     rng = np.random.default_rng(0)
     channels = 3 * (1 + task.settings.sampling.n_references)
@@ -178,7 +179,7 @@ def _public_expert(crop: CropSpec, device: torch.device) -> Model:
     return Model(network, ModelCard("expert", dimensions_of(network), crop), Path("made"))
 
 
-def _noise(folder: Path, size: int, n_frames: int = 60) -> Tracks:
+def _noise(folder: Path, size: int, n_frames: int = 60) -> TrainingData:
     """Tracks of noise: what is in them changes no speed."""
     cache, crop, rng = Cache.open(folder, create=True), CropSpec("aligned", size), np.random.default_rng(0)
     columns = mel_columns(n_frames * SAMPLES_PER_FRAME)
@@ -189,7 +190,7 @@ def _noise(folder: Path, size: int, n_frames: int = 60) -> Tracks:
         clip.write_track(0, iter(frames), frames.shape, {"mel": mel})
         facts = TrackRecord(n_frames, columns, 0)
         clip.note(PreprocessOutcome("made", outcome=DONE, crop=plain(crop), tracks=(facts,)))
-    return open_splits(cache, crop)[0]
+    return open_training_data(cache, crop)
 
 
 def _peak(device: torch.device, repeats: int = 20) -> float:

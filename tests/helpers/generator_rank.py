@@ -13,8 +13,10 @@ from tests.helpers.makers import CPU, SAMPLING, TINY, task_for
 from w2l.cache.store import Cache
 from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
 from w2l.training.generator.task import GeneratorTask
-from w2l.training.loop import LoopSettings, Surroundings, fit
+from w2l.training.loop import Surroundings, fit
 from w2l.training.parallel import joined
+from w2l.training.run_folder import Destination
+from w2l.training.settings import LoopSettings
 
 SETTINGS: GeneratorSettings = replace(
     TINY, layout="warping", sampling=replace(SAMPLING, batch_size=4, swap=0.3), adversarial=0.07, ema=0.9,
@@ -34,7 +36,7 @@ def trained(task: GeneratorTask, folder: Path) -> dict[str, Any]:
 
     task.guard.update = watched  # type: ignore[method-assign]
     around = Surroundings(ranks=task.ranks, others=task.others)
-    progress = fit(task, folder, task.settings.loop, {}, task.settings.warm_up, around=around)
+    progress = fit(task, Destination(folder, {}), task.settings.loop, task.settings.rates, around)
     networks: dict[str, nn.Module] = task.networks
     states = {name: network.state_dict() for name, network in networks.items()}
     return {"gradients": gradients, "networks": states, "best": progress.best}

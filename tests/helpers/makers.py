@@ -9,13 +9,14 @@ from tests.helpers.tiny_cache import ALIGNED
 from w2l.cache.store import Cache
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import GeneratorSampling
-from w2l.data.batches.tracks import open_splits
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of
 from w2l.nets.expert import Expert, ExpertDimensions
+from w2l.training.data import open_training_data
+from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
 from w2l.training.generator.task import GeneratorTask
-from w2l.training.loop import LoopSettings
+from w2l.training.settings import LoopSettings
 
 CPU = torch.device("cpu")
 SIZE = ALIGNED.size
@@ -40,7 +41,9 @@ def make_expert(size: int = SIZE, **facts: Any) -> Model:
     return Model(network.eval(), card, Path("expert.safetensors"))
 
 
-def task_for(cache: Cache, settings: GeneratorSettings, expert: Model | None = None, **options: Any) -> GeneratorTask:
+def task_for(
+    cache: Cache, settings: GeneratorSettings, expert: Model | None = None, init: Model | None = None, **options: Any
+) -> GeneratorTask:
     """A task on the tracks of `cache`, taught by `expert` or a made one where `settings` need one."""
     teacher = expert or make_expert() if settings.sync else None
-    return GeneratorTask(settings, *open_splits(cache, ALIGNED), ALIGNED, teacher, CPU, **options)
+    return GeneratorTask(settings, open_training_data(cache, ALIGNED), TrainedModels(teacher, init), CPU, **options)

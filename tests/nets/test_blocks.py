@@ -27,7 +27,7 @@ def test_lower_half_of_pictures_and_of_clips() -> None:
 
 
 def test_a_residual_block_adds_its_input_before_the_relu() -> None:
-    block = ConvBlock(1, 1, 1, residual=True).eval()
+    block = ConvBlock(1, 1, 1, ending="residual").eval()
     torch.nn.init.zeros_(block.conv_block[0].weight)
     torch.nn.init.zeros_(block.conv_block[0].bias)
     x = torch.tensor([-2.0, 3.0]).reshape(1, 1, 1, 2)

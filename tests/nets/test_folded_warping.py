@@ -108,7 +108,7 @@ def test_the_parts_of_a_join_add_up() -> None:
     torch.testing.assert_close(made, expected)
 
 
-@pytest.mark.parametrize("block", [ConvBlock(8, 4, 3, 1, 1), ConvBlock(8, 8, 1, residual=True)])
+@pytest.mark.parametrize("block", [ConvBlock(8, 4, 3, 1, 1), ConvBlock(8, 8, 1, ending="residual")])
 def test_what_cannot_be_taken_apart_is_refused(block: ConvBlock) -> None:
     with pytest.raises(TypeError, match="1 x 1"):
         FoldedJoin(block, 3)

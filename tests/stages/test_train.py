@@ -21,7 +21,7 @@ from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, load_state, read_card, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.training.generator.run import _words
+from w2l.training.generator.run import _read_words
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.task import GeneratorTask
 
@@ -141,10 +141,10 @@ def test_words_that_name_no_clip_are_told_of(tmp_path: Path, caplog: pytest.LogC
     for clip, found in (("grid/s1/bbaf", names[:1]), ("s2/bbaf", names[1:]), ("bbaf", names), ("nobody", [])):
         table.write_text(f"clip\tstart_s\tend_s\tword\n{clip}\t0.1\t0.3\tbin\n")
         caplog.clear()
-        assert _words(GeneratorSettings(words=str(table)), names) == dict.fromkeys(found, (said,))
+        assert _read_words(GeneratorSettings(words=str(table)), names) == dict.fromkeys(found, (said,))
         assert ("names none of the clips, such as grid/s1/bbaf" in caplog.text) == bool(caplog.records) == (not found)
     with caplog.at_level("INFO"):
-        assert _words(GeneratorSettings(sampling=GeneratorSampling(bilabials=0.2)), names) is None
+        assert _read_words(GeneratorSettings(sampling=GeneratorSampling(bilabials=0.2)), names) is None
     assert "changes nothing without words" in caplog.text
 
 

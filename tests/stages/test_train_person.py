@@ -23,7 +23,7 @@ from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, read_card, save_model
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.training.generator.person import GAP_FRAMES, HELD_OUT_FRAMES, open_person
-from w2l.training.generator.run import PersonSettings, like
+from w2l.training.generator.person_settings import PersonSettings, like
 from w2l.training.generator.task import GeneratorTask, check_crops
 
 CROP = CropSpec("aligned", 32, smooth_s=0.0)

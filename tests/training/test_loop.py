@@ -20,9 +20,11 @@ from w2l.core.locks import claim
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, load_state, save_state
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.training import loop
-from w2l.training.loop import LoopSettings, Surroundings, Validation, fit
+from w2l.training.loop import Surroundings, fit
 from w2l.training.parallel import Ranks
+from w2l.training.run_folder import Destination, RunProgress
+from w2l.training.settings import LoopSettings, RateSchedule
+from w2l.training.task import Validation
 
 SETTINGS = LoopSettings(steps=12, log_every=2, validate_every=4, checkpoint_every=3)
 IDENTITY = {"lr": 0.01}
@@ -75,8 +77,9 @@ class FakeTask:
         return {"expert": (self.model, card)}
 
 
-def train(task: FakeTask, folder: Path, settings: LoopSettings = SETTINGS, **options: Any) -> loop.Progress:
-    return fit(task, folder, settings, IDENTITY, config="lr: 0.01\n", **options)
+def train(task: FakeTask, folder: Path, settings: LoopSettings = SETTINGS, **options: Any) -> RunProgress:
+    anew = options.pop("anew", False)
+    return fit(task, Destination(folder, IDENTITY, "lr: 0.01\n", anew), settings, **options)
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -143,7 +146,7 @@ class TestOneRun:
 
     def test_the_learning_rate_rises_and_falls(self, tmp_path: Path) -> None:
         task = FakeTask({100: 0.0})
-        train(task, tmp_path, LoopSettings(100, 50, 100, 100), warm_up=9)
+        train(task, tmp_path, LoopSettings(100, 50, 100, 100), rates=RateSchedule(warm_up=9))
         assert task.rates[0] == pytest.approx(0.01 / 10, rel=1e-3)
         assert max(task.rates) == task.rates[9]
         assert task.rates[9] == pytest.approx(0.01, rel=0.03)
@@ -167,7 +170,7 @@ class Counter:
 class TestSurroundings:
     def test_a_rate_that_stays(self, tmp_path: Path) -> None:
         task = FakeTask({12: 0.0})
-        train(task, tmp_path, LoopSettings(12, 12, 12, 12), around=Surroundings(rate_end=1.0))
+        train(task, tmp_path, LoopSettings(12, 12, 12, 12), rates=RateSchedule(end=1.0))
         assert task.rates == [0.01] * 12
 
     def test_speed_is_said_and_not_logged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -474,7 +477,7 @@ class TestRefusals:
         with pytest.raises(
             TrainingError, match=r"step [34], what was saved at step 3 is kept .* lower x or y"
         ) as caught:
-            train(task, tmp_path, around=Surroundings(thrift="x or y"))
+            train(task, tmp_path, around=Surroundings(memory_hint="x or y"))
         assert "\n" not in str(caught.value)
         train(FakeTask(), tmp_path)
 
@@ -482,7 +485,7 @@ class TestRefusals:
         train(FakeTask(), tmp_path)
         before = content(tmp_path)
         with pytest.raises(ConfigError, match=r"begun with other settings .*config\.yaml.*--force"):
-            fit(FakeTask(), tmp_path, SETTINGS, {"lr": 0.02}, config="lr: 0.02\n")
+            fit(FakeTask(), Destination(tmp_path, {"lr": 0.02}, "lr: 0.02\n"), SETTINGS)
         assert content(tmp_path) == before  # also config.yaml, which the message points at
 
     def test_other_crops(self, tmp_path: Path) -> None:
@@ -493,7 +496,7 @@ class TestRefusals:
         assert content(tmp_path) == before
 
     def test_anew(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-        fit(FakeTask({12: 0.1}, 96), tmp_path, LoopSettings(12, 12, 12, 12), {"lr": 0.02}, config="lr: 0.02\n")
+        fit(FakeTask({12: 0.1}, 96), Destination(tmp_path, {"lr": 0.02}, "lr: 0.02\n"), LoopSettings(12, 12, 12, 12))
         (tmp_path / "notes.txt").write_text("mine")
         train(FakeTask(), tmp_path, anew=True)
         assert content(tmp_path) == {**undisturbed, "notes.txt": b"mine"}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 Pair = int | tuple[int, int]
 Norm = Literal["batch", "group"]
 """`batch`: batch norm, as published; `group`: group norm (Wu & He, 2018), the same in training and evaluation."""
+Ending = Literal["relu", "residual", "linear"]
 GROUP_CHANNELS = 8
 """Channels that group norm takes together."""
 
@@ -33,9 +34,9 @@ def normalisation(norm: Norm, n_channels: int) -> nn.Module:
 
 
 class ConvBlock(nn.Module):
-    """Convolution, norm, ReLU; a residual block adds its input before the ReLU.
+    """Convolution and norm, then what `ending` says.
 
-    ``activation=False`` leaves the ReLU out: the last layer of a signed embedding.
+    A ReLU; `residual`: the input is added before the ReLU; `linear`: nothing, as the last layer of a signed embedding.
     """
 
     def __init__(
@@ -46,14 +47,13 @@ class ConvBlock(nn.Module):
         stride: Pair = 1,
         padding: Pair = 0,
         *,
-        residual: bool = False,
-        activation: bool = True,
+        ending: Ending = "relu",
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
         self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding), normalisation(norm, n_out))
-        self.residual = residual
-        self.activation = activation
+        self.residual = ending == "residual"
+        self.activation = ending != "linear"
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
@@ -96,7 +96,7 @@ class PlainConvBlock(nn.Module):
 
 def residual_blocks(n_channels: int, n_blocks: int, norm: Norm = "batch") -> list[nn.Module]:
     """`n_blocks` residual 3 x 3 blocks that keep their shape."""
-    return [ConvBlock(n_channels, n_channels, 3, 1, 1, residual=True, norm=norm) for _ in range(n_blocks)]
+    return [ConvBlock(n_channels, n_channels, 3, 1, 1, ending="residual", norm=norm) for _ in range(n_blocks)]
 
 
 def audio_encoder(width: int, n_last_residuals: int, *, signed: bool = False) -> nn.Sequential:
@@ -122,7 +122,7 @@ def audio_encoder(width: int, n_last_residuals: int, *, signed: bool = False) ->
         ConvBlock(4 * w, 8 * w, 3, (3, 2), 1),  # 3 x 3
         *residual_blocks(8 * w, n_last_residuals),
         ConvBlock(8 * w, 16 * w, 3),
-        ConvBlock(16 * w, 16 * w, 1, activation=not signed),
+        ConvBlock(16 * w, 16 * w, 1, ending="linear" if signed else "relu"),
     )
 
 

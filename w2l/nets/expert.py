@@ -113,5 +113,5 @@ def _published_face_encoder(dims: ExpertDimensions) -> nn.Sequential:
         layers += [ConvBlock(n_in, n_out, 3, 2, 1), *residual_blocks(n_out, n_residuals)]
         n_in, level = n_out, level + 1
     layers.append(ConvBlock(n_in, dims.n_features, (grid[0], grid[1])))
-    layers.append(ConvBlock(dims.n_features, dims.n_features, 1, activation=not dims.signed))
+    layers.append(ConvBlock(dims.n_features, dims.n_features, 1, ending="linear" if dims.signed else "relu"))
     return nn.Sequential(*layers)

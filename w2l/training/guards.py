@@ -82,10 +82,10 @@ class GradientGuard:
 
 
 @contextmanager
-def memory_told(where: Callable[[], str], thrift: str) -> Iterator[None]:
+def memory_told(where: Callable[[], str], hint: str) -> Iterator[None]:
     """Turns the many ways of running out of memory into one TrainingError.
 
-    `where`, asked only then, says what was being done; `thrift` names the settings to lower. Other errors pass.
+    `where`, asked only then, says what was being done; `hint` names the settings to lower. Other errors pass.
     """
     try:
         yield
@@ -93,7 +93,7 @@ def memory_told(where: Callable[[], str], thrift: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         kind = "GPU memory" if isinstance(error, torch.cuda.OutOfMemoryError) else "memory"
-        raise TrainingError(f"{where()}: out of {kind}; lower {thrift}") from error
+        raise TrainingError(f"{where()}: out of {kind}; lower {hint}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -24,27 +24,27 @@ BOARD = "tensorboard"
 
 
 class Exporting(Protocol):
-    """What has models to write; see `w2l.training.loop.Task`."""
+    """What has models to write; see `w2l.training.task.Task`."""
 
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
-        """The model files to write, by name."""
+        """Return the model files to write, by name."""
 
 
 class Stateful(Protocol):
     """Anything else with a state that a resumed run needs."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, of numbers, text and tensors."""
+        """Return the state, of numbers, text and tensors."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Takes such a state over."""
+        """Take over such a state."""
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Where a run stands."""
 
     step: int = 0
@@ -54,6 +54,19 @@ class Progress:
     """Validations since the best one."""
     saved: int | None = None
     """Step of the state on disk; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a run lives, and what must agree for it to be continued there."""
+
+    folder: Path
+    identity: dict[str, Any]
+    """The settings that shape a step: a run that was begun with others is not continued."""
+    config: str = ""
+    """The settings as text, which is kept beside the models."""
+    anew: bool = False
+    """Whether to remove an earlier run of this name first."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     def append(self, line: dict[str, Any]) -> None:
-        """Adds a line to the log."""
+        """Add a line to the log."""
         if not self.writes:
             return
         try:
@@ -80,14 +93,14 @@ class RunFolder:
         except OSError as error:
             raise CacheError(f"{self.log} cannot be written: {error.strerror}; check space and permissions") from error
 
-    def export(self, task: Exporting, progress: Progress, tag: str) -> None:
-        """Writes the models under the `tag`."""
+    def export(self, task: Exporting, progress: RunProgress, tag: str) -> None:
+        """Write the models under the `tag`."""
         if self.writes:
             for name, (network, card) in task.exports(progress.step, progress.scores).items():
                 save_model(self.path / f"{name}-{tag}.safetensors", network, card)
 
-    def save(self, task: Exporting, progress: Progress, others: Mapping[str, Stateful]) -> None:
-        """Writes the models and, last, the state from which the run goes on."""
+    def save(self, task: Exporting, progress: RunProgress, others: Mapping[str, Stateful]) -> None:
+        """Write the models and, last, the state from which the run resumes."""
         self.export(task, progress, "latest")
         state = {
             "identity": self.identity,
@@ -103,14 +116,14 @@ class RunFolder:
             save_state(self.path / "state.pt", state)
         progress.saved = progress.step
 
-    def kept(self, progress: Progress) -> str:
-        """What is on disk of the run, as a clause for an error that ends it."""
+    def kept(self, progress: RunProgress) -> str:
+        """Return what is on disk of the run, as a clause for an error that ends it."""
         if progress.saved is None:
             return "no state was saved before"
         return f"what was saved at step {progress.saved} is kept in {self.path}"
 
-    def resume(self, task: Exporting, others: Mapping[str, Stateful]) -> Progress:
-        """Puts the saved state, where there is one, into the task; ConfigError when it was begun otherwise."""
+    def resume(self, task: Exporting, others: Mapping[str, Stateful]) -> RunProgress:
+        """Load the saved state, where there is one, into the task; ConfigError when it was begun otherwise."""
         if self.writes:
             for folder in self.path.glob("**/"):
                 remove_leftovers(folder, held=True)
@@ -118,7 +131,7 @@ class RunFolder:
         if not path.exists():
             if self.writes:
                 write_text(self.log, "")
-            return Progress()
+            return RunProgress()
         state = load_state(path)
         if state.get("identity") != self.identity:
             raise ConfigError(
@@ -135,10 +148,10 @@ class RunFolder:
         if self.writes:
             self._cut_log(state["step"])
             logger.info("run %s goes on at step %d", self.path.name, state["step"])
-        return Progress(state["step"], state["best"], state["scores"], state.get("stale", 0), state["step"])
+        return RunProgress(state["step"], state["best"], state["scores"], state.get("stale", 0), state["step"])
 
     def _check_crops(self, task: Exporting, state: dict[str, Any]) -> None:
-        """Refuses to go on with other crops than those that the run began with."""
+        """Refuse to resume with other crops than those that the run began with."""
         for name, (_, card) in task.exports(state["step"], state["scores"]).items():
             path = self.path / f"{name}-latest.safetensors"
             if path.exists() and (begun := read_card(path)).crop != card.crop:
@@ -148,25 +161,26 @@ class RunFolder:
                 )
 
     def _cut_log(self, step: int) -> None:
-        """Drops the lines of steps that a killed run logged but did not save, and what is no line of a log."""
+        """Drop the lines of steps that a killed run logged but did not save, and what is not a line of a log."""
         lines = read_lines(self.log) if self.log.exists() else []
         kept = [json.dumps(line) for line in lines if line["step"] <= step]
         write_text(self.log, "".join(f"{line}\n" for line in kept))
 
 
-def open_run(path: Path, identity: dict[str, Any], writes: bool) -> RunFolder:
-    """The folder of a run, made where it is missing; CacheError when it cannot be."""
+def open_run(destination: Destination, writes: bool) -> RunFolder:
+    """Open the folder of a run, and make it where it is missing; CacheError when it cannot be made."""
+    path = destination.folder
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(f"run folder {path} cannot be made: {error.strerror}; choose another --run") from error
     if not os.access(path, os.W_OK):
         raise CacheError(f"run folder {path} cannot be written; check permissions or choose another --run")
-    return RunFolder(path, fingerprint(identity), writes)
+    return RunFolder(path, fingerprint(destination.identity), writes)
 
 
 def clear_run(path: Path) -> None:
-    """Removes what an earlier run of this name left, and nothing else."""
+    """Remove what an earlier run of this name left, and nothing else."""
     for pattern in ("state.pt", "log.jsonl", "config.yaml", "curves.png", "report.html", "*.safetensors"):
         for left in path.glob(pattern):
             left.unlink(missing_ok=True)
@@ -175,5 +189,5 @@ def clear_run(path: Path) -> None:
 
 
 def has_begun(path: Path) -> bool:
-    """Whether a run has saved a state in `path`."""
+    """Return whether a run has saved a state in `path`."""
     return (path / "state.pt").exists()

@@ -9,7 +9,7 @@ from tests.helpers.tiny_cache import talking_cache
 from w2l.cache.store import Cache
 from w2l.core.config import load
 from w2l.core.errors import ConfigError
-from w2l.training.expert.run import check_expert, open_data, train_expert
+from w2l.training.expert.run import check_training, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
 
 TINY = ["width=2", "n_clips=3", "per_clip=3", "ema=0.5", "check=false", "loop.steps=3", "loop.log_every=1",
@@ -29,7 +29,7 @@ class TestChecks:
     def test_a_recipe_that_goes_slowly_is_not_refused(self, cache: Cache) -> None:
         """The small batch is learnt at a rate of its own."""
         chosen = settings("width=16", "lr=1e-7", "optimiser=adamw")
-        findings = check_expert(chosen, open_data(chosen, cache), torch.device("cpu"))
+        findings = check_training(chosen, open_data(chosen, cache), torch.device("cpu"))
         assert [one.severity for one in findings if one.name == "overfit"] == ["note"]
 
     def test_what_no_step_depends_on_may_change(self, cache: Cache) -> None:
@@ -41,11 +41,11 @@ class TestChecks:
 
     def test_a_small_batch_is_learnt_by_heart(self, cache: Cache) -> None:
         chosen = settings("width=4", "lr=0.01")
-        findings = check_expert(chosen, open_data(chosen, cache), torch.device("cpu"))
+        findings = check_training(chosen, open_data(chosen, cache), torch.device("cpu"))
         assert [one.severity for one in findings if one.name == "overfit"] == ["note"]
 
     def test_without_it(self, cache: Cache) -> None:
         chosen = settings("overfit_steps=0")
-        findings = check_expert(chosen, open_data(chosen, cache), torch.device("cpu"))
+        findings = check_training(chosen, open_data(chosen, cache), torch.device("cpu"))
         assert "overfit" not in {one.name for one in findings}
         assert "sample" in {one.name for one in findings}

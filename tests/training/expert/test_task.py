@@ -13,14 +13,17 @@ from tests.helpers.tiny_cache import ALIGNED, JUDGE, talking_cache
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError, TrainingError
 from w2l.data.batches.augment import AugmentSettings
-from w2l.data.batches.tracks import Tracks, open_splits
+from w2l.data.batches.tracks import Tracks
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import load_model
+from w2l.training.data import open_training_data
 from w2l.training.expert.pairing import pairing_of
 from w2l.training.expert.plateau import Plateau, PlateauSettings, RunFacts
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.expert.task import ExpertTask
-from w2l.training.loop import LoopSettings, Surroundings, fit
+from w2l.training.loop import Surroundings, fit
+from w2l.training.run_folder import Destination
+from w2l.training.settings import LoopSettings, RateSchedule
 
 CPU = torch.device("cpu")
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
@@ -42,7 +45,7 @@ def judge_cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 def task_for(cache: Cache, settings: ExpertSettings, crop: CropSpec = ALIGNED) -> ExpertTask:
-    return ExpertTask(settings, *open_splits(cache, crop, settings.n_frames), crop, CPU)
+    return ExpertTask(settings, open_training_data(cache, crop, settings.n_frames), CPU)
 
 
 def train(cache: Cache, folder: Path, settings: ExpertSettings, crop: CropSpec = ALIGNED, stop: int = 0) -> ExpertTask:
@@ -56,8 +59,8 @@ def train(cache: Cache, folder: Path, settings: ExpertSettings, crop: CropSpec =
         return step(number, batch)
 
     task.step = breaking  # type: ignore[method-assign]
-    around = Surroundings(others={"scaler": task.scaler})
-    fit(task, folder, settings.loop, settings.identity(), settings.warm_up, around=around)
+    rates = RateSchedule(settings.warm_up)
+    fit(task, Destination(folder, settings.identity()), settings.loop, rates, Surroundings(others=task.others))
     return task
 
 
@@ -239,7 +242,7 @@ class TestSettings:
     def test_validation_clips_too_short(self, cache: Cache, tmp_path: Path) -> None:
         short = talking_cache(tmp_path / "cache", 2, n_frames=9)
         val = Tracks(short, short.tracks(), ALIGNED)
-        task = ExpertTask(TINY, open_splits(cache, ALIGNED)[0], val, ALIGNED, CPU)
+        task = ExpertTask(TINY, replace(open_training_data(cache, ALIGNED), val=val), CPU)
         with pytest.raises(TrainingError, match="validate on longer clips"):
             task.validate(0, tmp_path)
 
@@ -283,7 +286,7 @@ class TestEnds:
 
     def test_a_run_at_chance_ends_with_a_diagnosis(self, cache: Cache) -> None:
         plateau = Plateau(PlateauSettings(patience=6, window=3), RunFacts("contrastive", 1e-3, 16, 5))
-        task = ExpertTask(replace(TINY, lr=1e-12), *open_splits(cache, ALIGNED), ALIGNED, CPU, plateau=plateau)
+        task = ExpertTask(replace(TINY, lr=1e-12), open_training_data(cache, ALIGNED), CPU, plateau=plateau)
         batch = task.batch(0)
 
         def go_on() -> None:

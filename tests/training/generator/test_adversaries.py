@@ -14,6 +14,7 @@ from w2l.core.errors import ConfigError
 from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, load_state, save_model, save_state
 from w2l.training.generator.adversaries import (
     Adversary,
+    AdversaryShape,
     PairAdversary,
     Seen,
     contrastive,
@@ -33,7 +34,8 @@ TERMS = {"published": {"adversarial"}, "patches": {"adversarial", "features"}, "
 def made(name: str, size: int = 32, width: int = 4, **options: Any) -> Adversary:
     torch.manual_seed(3)
     kind, n_frames = KINDS[name]
-    return make_adversary(kind, size, width, n_frames, CPU, **options)
+    rows = options.pop("rows", "lower")
+    return make_adversary(AdversaryShape(kind, size, width, n_frames, rows), CPU, **options)
 
 
 def seen(seed: int = 0, batch: int = 4, size: int = 32) -> Seen:
@@ -145,7 +147,7 @@ class TestEveryKind:
         assert [update(stopped, first, step) for step in range(3)] == logged[:3]
         save_state(tmp_path / "state.pt", {"net": stopped.network.state_dict(), "optimiser": first.state_dict()})
         torch.manual_seed(99)
-        resumed = make_adversary(KINDS[name][0], 32, 4, KINDS[name][1], CPU)
+        resumed = make_adversary(AdversaryShape(KINDS[name][0], 32, 4, KINDS[name][1]), CPU)
         second, state = optimiser_of(resumed), load_state(tmp_path / "state.pt")
         resumed.network.load_state_dict(state["net"])
         second.load_state_dict(state["optimiser"])
@@ -329,4 +331,4 @@ class TestPairs:
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused(kind: Any, size: int, n_frames: int, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        make_adversary(kind, size, 4, n_frames, CPU)
+        make_adversary(AdversaryShape(kind, size, 4, n_frames), CPU)

@@ -10,10 +10,13 @@ from tests.helpers.makers import CPU, SAMPLING, SIZE, TINY, make_expert, task_fo
 from tests.helpers.tiny_cache import ALIGNED, talking_cache
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
-from w2l.data.batches.tracks import open_splits
 from w2l.models.checkpoint import load_model
+from w2l.training.data import open_training_data
+from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.task import GeneratorTask
-from w2l.training.loop import LoopSettings, Surroundings, fit
+from w2l.training.loop import Surroundings, fit
+from w2l.training.run_folder import Destination
+from w2l.training.settings import LoopSettings
 
 BRIEF = replace(TINY, loop=LoopSettings(2, 1, 2, 1))
 
@@ -51,7 +54,7 @@ def test_what_is_compiled_keeps_its_names(
     for name, network in plain.networks.items():
         assert list(fast.networks[name].state_dict()) == list(network.state_dict())
     for task, folder in ((plain, tmp_path / "plain"), (fast, tmp_path / "fast")):
-        fit(task, folder, BRIEF.loop, {}, around=Surroundings(others=task.others))
+        fit(task, Destination(folder, {}), BRIEF.loop, around=Surroundings(others=task.others))
     for tag in ("best", "latest"):
         name = f"generator-{tag}.safetensors"
         assert (tmp_path / "fast" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
@@ -60,10 +63,10 @@ def test_what_is_compiled_keeps_its_names(
 
 @pytest.mark.slow
 def test_a_compiled_step_is_that_of_the_eager_one(cache: Cache) -> None:
-    train, val = open_splits(cache, ALIGNED)
+    data = open_training_data(cache, ALIGNED)
     settings = replace(TINY, layout="warping", sampling=replace(SAMPLING, batch_size=4))
     eager, fast = (
-        GeneratorTask(replace(settings, compile=how), train, val, ALIGNED, make_expert(SIZE), CPU)
+        GeneratorTask(replace(settings, compile=how), data, TrainedModels(make_expert(SIZE)), CPU)
         for how in (False, True)
     )
     batch = eager.batch(0)

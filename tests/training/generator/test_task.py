@@ -15,7 +15,6 @@ from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import GeneratorSampling
-from w2l.data.batches.tracks import open_splits
 from w2l.features.crop import CropSpec
 from w2l.features.masks import hidden
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of, load_model
@@ -23,11 +22,14 @@ from w2l.models.tensors import in_order, masked, pictures
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
+from w2l.training.data import open_training_data
+from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.sample_video import SourceSound
 from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
 from w2l.training.generator.task import GeneratorTask
 from w2l.training.generator.validation import ends_of
 from w2l.training.loop import Surroundings, fit
+from w2l.training.run_folder import Destination
 
 L1 = replace(TINY, sync=0.0)
 LATE = Schedule(sync=(0, 4), adversarial=(2, 0), features=(2, 2), contrast=(2, 0))
@@ -65,8 +67,8 @@ def train(cache: Cache, folder: Path, settings: GeneratorSettings, stop: int = 0
         return step(number, batch)
 
     task.step = breaking  # type: ignore[method-assign]
-    around = Surroundings(settings.lr_end, others=task.others)
-    fit(task, folder, settings.loop, {"seed": settings.seed}, settings.warm_up, around=around)
+    destination = Destination(folder, {"seed": settings.seed})
+    fit(task, destination, settings.loop, settings.rates, Surroundings(others=task.others))
     return task
 
 
@@ -311,9 +313,15 @@ class TestInit:
         assert all(torch.equal(mine[key], value) for key, value in network.state_dict().items())
 
 
+def task_on(cache: Cache, settings: GeneratorSettings, crop: CropSpec) -> GeneratorTask:
+    """A task on crops that are said to be cut as `crop`."""
+    data = replace(open_training_data(cache, ALIGNED), crop=crop)
+    return GeneratorTask(settings, data, TrainedModels(), CPU)
+
+
 def test_sync_needs_an_expert(cache: Cache) -> None:
     with pytest.raises(ConfigError, match="an expert is needed"):
-        GeneratorTask(TINY, *open_splits(cache, ALIGNED), ALIGNED, None, CPU)
+        GeneratorTask(TINY, open_training_data(cache, ALIGNED), TrainedModels(), CPU)
 
 
 @pytest.mark.parametrize(
@@ -324,12 +332,12 @@ def test_sync_needs_an_expert(cache: Cache) -> None:
 )  # fmt: skip
 def test_box_crops_have_no_place_for_the_mouth(given: dict[str, Any], named: str, cache: Cache) -> None:
     with pytest.raises(ConfigError, match=f"{named} needs aligned crops, the cache holds box crops"):
-        GeneratorTask(replace(L1, **given), *open_splits(cache, ALIGNED), CropSpec("box", SIZE), None, CPU)
+        task_on(cache, replace(L1, **given), CropSpec("box", SIZE))
 
 
 def test_a_crop_size_without_a_generator(cache: Cache) -> None:
     with pytest.raises(ConfigError, match="no generator fits these crops: size must be"):
-        GeneratorTask(L1, *open_splits(cache, ALIGNED), CropSpec("aligned", 90), None, CPU)
+        task_on(cache, L1, CropSpec("aligned", 90))
 
 
 def test_pictures() -> None:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from tests.helpers.makers import CPU, SIZE, make_expert
 from tests.helpers.tiny_cache import ALIGNED
+from w2l.models.lip_reader import load_lips
 from w2l.training.generator.teacher import Teacher
-from w2l.training.generator.terms import REST_GAP, Made, Terms
+from w2l.training.generator.terms import REST_GAP, Judges, Made, Terms
 
 BATCH, HALF = 3, SIZE // 2
 
@@ -29,7 +30,7 @@ def pictures(seed: int, n: int = BATCH) -> Tensor:
 
 
 def terms(**options: Any) -> Terms:
-    return Terms(SIZE, HALF, 2.0, Teacher(make_expert(), ALIGNED), None, CPU, **options)
+    return Terms(SIZE, HALF, 2.0, Judges(Teacher(make_expert(), ALIGNED)), CPU, **options)
 
 
 def mouths(openness: list[float]) -> Tensor:
@@ -109,7 +110,7 @@ def test_the_expert_is_not_asked_about_silence_that_was_put_in() -> None:
 
 class TestLips:
     def test_lips_are_nearest_where_they_are(self) -> None:
-        terms = Terms(96, 48, 0.0, None, None, CPU, lips=True)
+        terms = Terms(96, 48, 0.0, Judges(lips=load_lips()), CPU)
         real = mouths([0.0, 0.4, 0.8, 0.4, 0.0])
         flat = mouths([0.0] * 5)
         cost = [terms(made(each, real), {"lips": 1.0})["lips"].item() for each in (real, flat)]
@@ -119,7 +120,7 @@ class TestLips:
         assert terms(other, {"lips": 1.0})["lips"].item() == 0
 
     def test_rest_wants_a_closed_mouth_in_silence_alone(self) -> None:
-        terms = Terms(96, 48, 0.0, None, None, CPU, lips=True)
+        terms = Terms(96, 48, 0.0, Judges(lips=load_lips()), CPU)
         wide = mouths([0.8] * 5).requires_grad_()
         quiet = made(wide, wide.detach(), silent=torch.tensor([True]), own=torch.tensor([False]))
         cost = terms(quiet, {"rest": 1.0})["rest"]

@@ -1,16 +1,17 @@
 """How an expert is trained: every setting with its default, which is our recipe (`examples/recipes/expert.yaml`)."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from w2l.core import config
 from w2l.core.errors import ConfigError
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.expert import ExpertSampling
+from w2l.data.batches.resident import Resident
 from w2l.training.expert.plateau import PlateauSettings
-from w2l.training.loop import LoopSettings
 from w2l.training.losses import ObjectiveName
+from w2l.training.settings import LoopSettings, RateSchedule, shaping
 
 WORDS = {
     "arch": ("expert", "judge"),
@@ -19,7 +20,7 @@ WORDS = {
     "loss": ("auto", "contrastive", "bce", "sigmoid"),
     "optimiser": ("adam", "adamw"),
     "precision": ("fp32", "bf16", "fp16"),
-    "resident": ("auto", "always", "never"),
+    "resident": get_args(Resident),
 }
 SHAPELESS = ("workers", "resident", "check", "overfit_steps", "watchdog")
 """Settings of which no step depends, but for rounding: a run may go on with others."""
@@ -78,7 +79,7 @@ class ExpertSettings:
     """Arithmetic of the convolutions."""
     workers: int = 0
     """Processes that load batches; 0: a thread of this one."""
-    resident: Literal["auto", "always", "never"] = "auto"
+    resident: Resident = "auto"
     """Whether all crops are kept on the device; `auto`: where they fit a GPU's free memory."""
     check: bool = True
     """Whether to look at the data, and to learn one small batch by heart, before the first step."""
@@ -97,7 +98,7 @@ class ExpertSettings:
     """How long: loop.steps, loop.log_every, loop.validate_every, loop.checkpoint_every."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be trained."""
+        """Refuse what cannot be trained."""
         for name, known in WORDS.items():
             config.check_word(name, getattr(self, name), known)
         if min(self.width, self.accumulate, self.n_frames) < 1:
@@ -133,7 +134,11 @@ class ExpertSettings:
             self.augment,
         )  # fmt: skip
 
+    @property
+    def rates(self) -> RateSchedule:
+        """How the learning rate rises and falls."""
+        return RateSchedule(self.warm_up, self.lr_end)
+
     def identity(self) -> dict[str, Any]:
-        """The settings that shape a step; a run that was begun with others is not continued."""
-        shaping = {name: value for name, value in config.plain(self).items() if name not in SHAPELESS}
-        return {**shaping, "loop": {"steps": self.loop.steps}}
+        """Return the settings that shape a step; a run that was begun with others is not continued."""
+        return shaping(self, SHAPELESS)

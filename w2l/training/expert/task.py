@@ -13,20 +13,21 @@ from torch import Tensor, nn
 from w2l.core.errors import ConfigError
 from w2l.data.batches.expert_loaders import ExpertDrawing, ExpertTensors
 from w2l.data.batches.loaders import Loader, OwnLoader
-from w2l.data.batches.tracks import Tracks
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Kind, ModelCard, dimensions_of
 from w2l.models.tensors import cast
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
+from w2l.training.data import TrainingData
 from w2l.training.ema import Average
 from w2l.training.expert.evaluate import validation_scores
 from w2l.training.expert.objectives import make_objective
 from w2l.training.expert.pairing import Pairing, pairing_of
 from w2l.training.expert.plateau import Plateau
 from w2l.training.expert.settings import ExpertSettings
-from w2l.training.loop import Validation
 from w2l.training.parallel import ALONE, Ranks
+from w2l.training.run_folder import Stateful
+from w2l.training.task import Validation
 
 __all__ = ["ExpertSettings", "ExpertTask", "pairing_of"]
 logger = logging.getLogger(__name__)
@@ -35,24 +36,24 @@ COSINE_SCALE, DISTANCE_SCALE = 10.0, 1.0
 
 
 class ExpertTask:
-    """Training of an expert or a judge; see `w2l.training.loop.Task`."""
+    """Training of an expert or a judge; see `w2l.training.task.TrainingTask`."""
 
     def __init__(
-        self, settings: ExpertSettings, train: Tracks, val: Tracks, crop: CropSpec, device: torch.device,
-        data: str = "", ranks: Ranks = ALONE, loader: Loader[ExpertTensors] | None = None,
-        plateau: Plateau | None = None,
+        self, settings: ExpertSettings, data: TrainingData, device: torch.device, ranks: Ranks = ALONE,
+        loader: Loader[ExpertTensors] | None = None, plateau: Plateau | None = None,
     ) -> None:  # fmt: skip
-        """`loader` gives the batches, else they are loaded from `train`; `plateau` ends a run that learns nothing."""
+        """Make networks and optimisers.
+
+        `loader` gives the batches; without it this process loads them. `plateau` ends a run that learns nothing.
+        """
         torch.manual_seed(settings.seed)
-        self.settings, self.val, self.crop, self.device, self.data, self.ranks = (
-            settings, val, crop, device, data, ranks,
-        )  # fmt: skip
+        self.settings, self.data, self.device, self.ranks = settings, data, device, ranks
         drawing = ExpertDrawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
-        self.loader: Loader[ExpertTensors] = loader or OwnLoader(train, drawing, device)
+        self.loader: Loader[ExpertTensors] = loader or OwnLoader(data.train, drawing, device)
         is_expert = settings.arch == "expert"
         self.plateau = plateau
         self.objective = make_objective(settings.objective, COSINE_SCALE if is_expert else DISTANCE_SCALE).to(device)
-        network = _network(settings, crop, self.objective.signed).to(device)
+        network = _network(settings, data.crop, self.objective.signed).to(device)
         if is_expert:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pairing = pairing_of(network)
@@ -65,6 +66,8 @@ class ExpertTask:
         self.optimisers: dict[str, torch.optim.Optimizer] = {"network": self._optimiser(network)}
         self.learning_rates = {"network": settings.lr}
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.others: dict[str, Stateful] = {"scaler": self.scaler, **({"plateau": plateau} if plateau else {})}
+        """What else has a state that a resumed run needs."""
 
     def _optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         kind = torch.optim.AdamW if self.settings.optimiser == "adamw" else torch.optim.Adam
@@ -77,11 +80,11 @@ class ExpertTask:
         return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
 
     def batch(self, step: int) -> ExpertTensors:
-        """The batch of `step`, on the device."""
+        """Return the batch of `step`, on the device."""
         return self.loader.batch(step)
 
     def step(self, step: int, batch: ExpertTensors) -> dict[str, float]:
-        """One update of the network and of what the objective learns."""
+        """Do one update of the network and of what the objective learns."""
         network, optimiser = self.networks["network"], self.optimisers["network"]
         optimiser.zero_grad(set_to_none=True)
         terms = self._backward(batch)
@@ -102,7 +105,7 @@ class ExpertTask:
         return found
 
     def _backward(self, batch: ExpertTensors) -> dict[str, Tensor]:
-        """The terms of the joint batch, and the gradient of the loss in the network's parameters.
+        """Return the terms of the joint batch, with the gradient of the loss left in the network's parameters.
 
         The embeddings come from all processes and, with `accumulate`, from a first pass without gradient; the loss of
         all gives the gradient in each embedding, and then part after part gives that in the parameters. Gao et al.,
@@ -136,25 +139,25 @@ class ExpertTask:
 
     @property
     def best_pairing(self) -> Pairing:
-        """What is validated and exported: the average where there is one."""
+        """The pairing that is validated and exported: of the average where there is one."""
         return pairing_of(self.average.network) if self.average else self.pairing
 
     def validate(self, step: int, folder: Path) -> Validation:
-        """Scores over all windows of the validation clips."""
-        scores = validation_scores(self.val, self.best_pairing, self.device)
+        """Score all windows of the validation clips."""
+        scores = validation_scores(self.data.val, self.best_pairing, self.device)
         return Validation(scores, scores["auc"])
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
-        """The one model file."""
+        """Return the one model file."""
         kind: Kind = self.settings.arch
         network = self.best_pairing.network
         card = ModelCard(
             kind,
             dimensions_of(network),
-            self.crop,
+            self.data.crop,
             "rgb" if kind == "expert" else "bgr",
             step=step,
-            data=self.settings.data or self.data,
+            data=self.settings.data or self.data.about,
             licence=self.settings.licence,
             scores=scores,
         )
@@ -165,13 +168,13 @@ class ExpertTask:
         return {kind: (network, card)}
 
     def close(self) -> None:
-        """Ends what loads batches."""
+        """Stop what loads batches."""
         self.loader.close()
 
 
 @contextmanager
 def _buffers_kept(network: nn.Module) -> Iterator[None]:
-    """Undoes what a first pass counts in batch norms: the second pass counts it."""
+    """Undo what a first pass counts in batch norms: the second pass counts it."""
     kept = [buffer.clone() for buffer in network.buffers()]
     yield
     for buffer, value in zip(network.buffers(), kept):

@@ -205,22 +205,28 @@ class PairAdversary:
         return embedded.reshape(*single.shape[:2], -1)
 
 
+@dataclass(frozen=True)
+class AdversaryShape:
+    """Which adversary, and the dimensions of its network."""
+
+    kind: AdversaryKind
+    size: int
+    """Side of the whole face, in pixels."""
+    width: int
+    """Channels of the first layer; 32 is as published, for each kind."""
+    n_frames: int
+    """Frames judged together: 1, or all of a window; `pairs` judge single frames whatever this is."""
+    rows: Rows = "lower"
+    """For `pairs`: whether `Seen` will hold lower halves or, as in LipGAN, whole faces."""
+
+
 def make_adversary(
-    kind: AdversaryKind, size: int, width: int, n_frames: int, device: torch.device, *,
-    precision: Precision = "fp32", rows: Rows = "lower", features: bool = True,
-) -> Adversary:  # fmt: skip
-    """An adversary with random weights, drawn from torch's global random state.
+    shape: AdversaryShape, device: torch.device, precision: Precision = "fp32", features: bool = True
+) -> Adversary:
+    """Make an adversary with random weights, drawn from torch's global random state.
 
     Parameters
     ----------
-    size : int
-        Side of the whole face, in pixels.
-    width : int
-        Channels of the first layer; 32 is as published, for each kind.
-    n_frames : int
-        Frames judged at once: 1, or all of a window; `pairs` judge single frames whatever this says.
-    rows : "lower" or "full"
-        For `pairs`: whether `Seen` will hold lower halves or, as in LipGAN, whole faces.
     features : bool
         For `patches`: whether `generator_terms` gives `features`, too; they cost a pass of the real frames.
 
@@ -229,15 +235,17 @@ def make_adversary(
     ConfigError
         For dimensions that cannot be built, or an unknown kind.
     """
+    kind = shape.kind
     try:
         if kind == "published":
-            stacked = Discriminator(DiscriminatorDimensions(size, width, n_frames))
+            stacked = Discriminator(DiscriminatorDimensions(shape.size, shape.width, shape.n_frames))
             return StackedAdversary(_placed(stacked, device), precision)
         if kind == "patches":
-            patches = Patches(PatchDimensions(size, width, n_frames))
+            patches = Patches(PatchDimensions(shape.size, shape.width, shape.n_frames))
             return PatchAdversary(_placed(patches, device), precision, features)
         if kind == "pairs":
-            return PairAdversary(_placed(Pairs(PairDimensions(size, width, rows)), device), precision)
+            pairs = Pairs(PairDimensions(shape.size, shape.width, shape.rows))
+            return PairAdversary(_placed(pairs, device), precision)
     except ValueError as error:
         raise ConfigError(f"no discriminator of kind {kind} fits: {error}") from error
     raise ConfigError(f"discriminator must be one of {', '.join(get_args(AdversaryKind))}, got {kind!r}")

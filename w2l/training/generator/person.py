@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
 from w2l.faces.scan import clip_for
 from w2l.features.crop import CropSpec
+from w2l.training.data import TrainingData
 
 logger = logging.getLogger(__name__)
 VERSION = 1
@@ -40,27 +40,14 @@ Span = tuple[int, int, int]
 """Track, first frame, last frame (exclusive)."""
 
 
-@dataclass(frozen=True)
-class Footage:
-    """What there is of a person."""
-
-    cache: Cache
-    """Where the crops are."""
-    train: Tracks
-    val: Tracks
-    about: str
-    """For the card: how much it is, and of which clips."""
-    mark: str
-    """Changes when the clips, or how they are cut and divided, do."""
-
-
 def open_person(
     clips: Sequence[Path], root: Path, crop: CropSpec, device: str = "cpu", models: Path | None = None
-) -> Footage:
-    """The face in `clips`, cut as `crop` says into a cache at `root`, where it is not yet, and divided by `hold_out`.
+) -> TrainingData:
+    """Open the face in `clips`, cut as `crop` says into a cache at `root` where it is not yet; `hold_out` divides it.
 
     Where several faces are on screen at once the one that is seen longest counts; of faces one after the other all do.
-    `models` is where fetched detectors lie.
+    `models` is where fetched detectors lie. The mark of the result changes when the clips, or how they are cut and
+    divided, do.
 
     Raises
     ------
@@ -89,7 +76,8 @@ def open_person(
     logger.info("%.1f s of the person's face: %.1f s train, %.1f s are held out", seconds, trained_s, held_out_s)
     marks = [clip.record().preprocess.fingerprint for clip in prepared]
     mark = fingerprint("person", VERSION, marks)
-    return Footage(cache, tracks.part(train), tracks.part(val), f"{seconds:.0f} s of one person ({names})", mark)
+    about = f"{seconds:.0f} s of one person ({names})"
+    return TrainingData(cache, crop, tracks.part(train), tracks.part(val), about, mark)
 
 
 def divide(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[Span]]:

@@ -1,24 +1,27 @@
 """How a generator is trained: its shape, the windows it sees, its loss terms and their schedules."""
 
 from dataclasses import dataclass, field, fields
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from w2l.core.config import check_word
 from w2l.core.errors import ConfigError
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import GeneratorSampling
+from w2l.data.batches.resident import Resident
 from w2l.features.masks import MASKS, Mask
 from w2l.models.tensors import Precision
 from w2l.nets.generator import Layout, Rows
 from w2l.training.generator.adversaries import AdversaryKind
 from w2l.training.generator.collapse import CollapseSettings
-from w2l.training.loop import LoopSettings
 from w2l.training.losses import ramp
+from w2l.training.settings import LoopSettings, RateSchedule, shaping
 
 WIDTHS = {"published": {"nano": 2, "small": 4, "base": 16}, "warping": {"nano": 6, "small": 10, "base": 16}}
 """Channels of the first layer, by layout and name."""
 NOW = (0, 0)
+SHAPELESS = ("resident", "compile", "watchdog")
+"""Settings that change no step."""
 JUDGED_BY = {"contrast": ("pairs",), "features": ("patches",), "adversarial": ("published", "patches")}
 """Terms that need a discriminator, and the kinds of it that give them."""
 
@@ -39,13 +42,13 @@ class Schedule:
     smooth: tuple[int, int] = NOW
 
     def __post_init__(self) -> None:
-        """Refuses steps before the first."""
+        """Refuse steps before the first."""
         for name, steps in self.by_term().items():
             if len(steps) != 2 or min(steps) < 0:
                 raise ConfigError(f"schedule.{name} must be [first step, steps of rise], each at least 0, got {steps}")
 
     def by_term(self) -> dict[str, tuple[int, int]]:
-        """(first step, steps of rise) by the name of the term."""
+        """Return (first step, steps of rise) by the name of the term."""
         return {each.name: tuple(getattr(self, each.name)) for each in fields(self)}
 
 
@@ -63,7 +66,7 @@ class DiscriminatorSettings:
     """Learning rate, with the generator's warm-up and course."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be built."""
+        """Refuse what cannot be built."""
         check_word("discriminator.kind", self.kind, get_args(AdversaryKind))
         if self.frames not in (1, WINDOW_FRAMES):
             raise ConfigError(f"discriminator.frames must be 1 or {WINDOW_FRAMES}, got {self.frames}")
@@ -135,7 +138,7 @@ class GeneratorSettings:
     """Decay of the moving average of the weights, which is then what is validated and kept; 0: none."""
     accumulate: int = 1
     """Parts in which a batch is worked on, one after the other: less memory."""
-    resident: Literal["auto", "always", "never"] = "auto"
+    resident: Resident = "auto"
     """Whether all crops are kept in the device's memory: `auto`, where they fit a GPU's."""
     compile: bool = False
     """Whether PyTorch compiles the generator: minutes at the start, a faster step afterwards."""
@@ -157,14 +160,14 @@ class GeneratorSettings:
     """How long: loop.steps, loop.log_every, loop.validate_every, loop.checkpoint_every."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be trained."""
+        """Refuse what cannot be trained."""
         check_word("layout", self.layout, tuple(WIDTHS))
         check_word("scale", self.scale, ("", *WIDTHS["warping"]))
         check_word("hearing", self.hearing, ("own", "expert"))
         check_word("rows", self.rows, get_args(Rows))
         check_word("mask", self.mask, MASKS)
         check_word("precision", self.precision, get_args(Precision))
-        check_word("resident", self.resident, ("auto", "always", "never"))
+        check_word("resident", self.resident, get_args(Resident))
         if min(self.validation_batches, self.width, self.accumulate) < 1 or self.validation_tracks < 0:
             raise ConfigError("validation_batches, width and accumulate must be at least 1, validation_tracks 0")
         if min(self.lr, self.clip_norm) <= 0 or min(self.warm_up, self.seed) < 0 or not 0 <= self.lr_end <= 1:
@@ -207,8 +210,17 @@ class GeneratorSettings:
         steps = self.schedule.by_term()
         return min(steps[name][0] for name in JUDGED_BY if getattr(self, name))
 
+    @property
+    def rates(self) -> RateSchedule:
+        """How the learning rates rise and fall."""
+        return RateSchedule(self.warm_up, self.lr_end)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that shape a step; a run that was begun with others is not continued."""
+        return shaping(self, SHAPELESS)
+
     def weights(self, step: int) -> dict[str, float]:
-        """The weight of each loss term at `step`, of those whose weight is not 0 for good."""
+        """Return the weight of each loss term at `step`, of those whose weight is not 0 for good."""
         used = {name: steps for name, steps in self.schedule.by_term().items() if getattr(self, name)}
         return {name: getattr(self, name) * ramp(step, *steps) for name, steps in used.items()}
 

@@ -9,26 +9,28 @@ from torch import Tensor, nn
 from w2l.core.errors import ConfigError
 from w2l.data.batches.generator import GeneratorBatch, bilabials_of
 from w2l.data.batches.generator_loaders import GeneratorDrawing, GeneratorTensors, choose_generator_loader
-from w2l.data.batches.tracks import Tracks
 from w2l.data.sources.word_times import Words
 from w2l.features.crop import CropSpec
 from w2l.features.masks import hidden
-from w2l.models.checkpoint import Model, ModelCard, dimensions_of
+from w2l.models.checkpoint import ModelCard, dimensions_of
+from w2l.models.lip_reader import load_lips
 from w2l.models.tensors import cast, masked, pictures
 from w2l.nets.blocks import lower_half
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import make_generator
+from w2l.training.data import TrainingData
 from w2l.training.ema import Average
-from w2l.training.generator.adversaries import Adversary, make_adversary
+from w2l.training.generator.adversaries import Adversary, AdversaryShape, make_adversary
 from w2l.training.generator.initial_weights import hear_like, start_from
+from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.teacher import Teacher
-from w2l.training.generator.terms import Made, Terms, on_device
-from w2l.training.generator.validation import GeneratorValidation, SoundOf
+from w2l.training.generator.terms import Judges, Made, Terms, on_device
+from w2l.training.generator.validation import GeneratorValidation
 from w2l.training.guards import GradientGuard
-from w2l.training.loop import Validation
 from w2l.training.parallel import ALONE, Ranks
 from w2l.training.run_folder import Stateful
+from w2l.training.task import Validation
 
 GENERATOR, AVERAGE, DISCRIMINATOR = "generator", "average", "discriminator"
 NOT_MEASURED = Validation({}, 0.0)
@@ -36,24 +38,24 @@ NOT_MEASURED = Validation({}, 0.0)
 
 
 class GeneratorTask:
-    """Training of a generator; see `w2l.training.loop.Task`. What a validation does is in `generator_validation`."""
+    """Training of a generator; see `w2l.training.task.TrainingTask`, and `GeneratorValidation` for the measurements."""
 
     def __init__(
-        self, settings: GeneratorSettings, train: Tracks, val: Tracks, crop: CropSpec, expert: Model | None,
-        device: torch.device, data: str = "", init: Model | None = None, ranks: Ranks = ALONE,
-        words: Words | None = None, sound: SoundOf | None = None,
+        self, settings: GeneratorSettings, data: TrainingData, models: TrainedModels, device: torch.device,
+        ranks: Ranks = ALONE, words: Words | None = None,
     ) -> None:  # fmt: skip
-        """`words` of the clips, for `sampling.bilabials` and closures; `sound`, for the sample videos."""
+        """Make networks and optimisers; `words` of the clips are for `sampling.bilabials` and for closures."""
+        crop, expert = data.crop, models.expert
         _check_surroundings(settings, device, ranks)
         check_crops(settings, crop)
         torch.manual_seed(settings.seed)
-        self.settings, self.crop, self.device, self.ranks, self.data = settings, crop, device, ranks, data
+        self.settings, self.data, self.device, self.ranks = settings, data, device, ranks
         drawing = GeneratorDrawing(settings.sampling, settings.seed, bilabials_of(words or {}), ranks.rank, ranks.size)
-        self.loader = choose_generator_loader(train, drawing, device, settings.resident)
+        self.loader = choose_generator_loader(data.train, drawing, device, settings.resident)
         teacher = Teacher(expert, crop, settings.precision) if expert else None
         if settings.sync and not teacher:
             raise ConfigError("sync is above 0, so an expert is needed; name one with --expert, or set sync=0")
-        generator = _generator(settings, crop, init, expert).to(device)
+        generator = _generator(settings, crop, models).to(device)
         generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(generator, settings.ema) if settings.ema else None
         self.networks: dict[str, nn.Module] = {GENERATOR: generator}
@@ -67,11 +69,10 @@ class GeneratorTask:
             for name, rate in self.learning_rates.items()
         }  # type: dict[str, torch.optim.Optimizer]
         rows = crop.size // 2 if settings.rows == "lower" else crop.size
-        lips = max(settings.lips, settings.rest) > 0
-        self.terms = Terms(
-            crop.size, rows, settings.mouth_focus, teacher, self.adversary, device, lips, settings.precision
-        )
-        self.validation = GeneratorValidation(settings, val, crop, self.terms, words, sound)
+        lips = load_lips().to(device) if max(settings.lips, settings.rest) > 0 else None
+        judges = Judges(teacher, self.adversary, lips)
+        self.terms = Terms(crop.size, rows, settings.mouth_focus, judges, device, settings.precision)
+        self.validation = GeneratorValidation(settings, data, self.terms, words)
         self.hidden = torch.from_numpy(hidden(crop.size, settings.mask)).to(device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.guard = GradientGuard(settings.clip_norm)
@@ -86,24 +87,22 @@ class GeneratorTask:
 
     def _make_adversary(self) -> Adversary:
         s, chosen = self.settings, self.settings.discriminator
-        adversary = make_adversary(
-            chosen.kind, self.crop.size, chosen.width, chosen.frames, self.device, precision=s.precision,
-            features=s.features > 0, rows=s.rows,
-        )  # fmt: skip
+        shape = AdversaryShape(chosen.kind, self.data.crop.size, chosen.width, chosen.frames, s.rows)
+        adversary = make_adversary(shape, self.device, s.precision, features=s.features > 0)
         self.networks[DISCRIMINATOR] = adversary.network
         self.learning_rates[DISCRIMINATOR] = chosen.lr
         return adversary
 
     def batch(self, step: int) -> GeneratorTensors:
-        """What this process trains on at `step`, on the device."""
+        """Return what this process trains on at `step`, on the device."""
         return self.loader.batch(step)
 
     def describe(self, batch: GeneratorTensors) -> str:
-        """The clips of a batch, for messages."""
+        """Name the clips of a batch, for messages."""
         return ", ".join(dict.fromkeys(batch.clips))
 
     def step(self, step: int, batch: GeneratorTensors) -> dict[str, float]:
-        """One update of the generator, then one of what is trained against it."""
+        """Do one update of the generator, then one of what is trained against it."""
         weights = self.settings.weights(step)
         parts = batch.parts(self.settings.accumulate)
         found: dict[str, Tensor] = {}
@@ -136,7 +135,7 @@ class GeneratorTask:
         return values | self.guard.terms()
 
     def make(self, batch: GeneratorBatch | GeneratorTensors, network: nn.Module | None = None) -> Made:
-        """What the generator makes of a batch, or another `network` of its shape, which is not compiled."""
+        """Return what the generator makes of a batch, or another `network` of its shape, which is not compiled."""
         sent = on_device(batch, self.device)
         target, reference = pictures(sent["target"]), pictures(sent["reference"])
         faces = torch.cat([masked(target, self.hidden), reference], dim=1)
@@ -152,15 +151,15 @@ class GeneratorTask:
         )  # fmt: skip
 
     def validate(self, step: int, folder: Path) -> Validation:
-        """Scores on validation clips, with a sheet and a video of samples; the first process measures for all."""
+        """Measure scores, and write a sheet and a video of samples; the first process measures for all."""
         first = self.ranks.first
         found = self.validation(step, folder, lambda batch: self.make(batch, self.best)) if first else NOT_MEASURED
         quality = torch.tensor([[found.quality]], dtype=torch.float64, device=self.device)
         return replace(found, quality=float(self.ranks.joint(quality, self.ranks.rank, self.ranks.size)[0]))
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
-        """The generator, its average where there is one, and the discriminator where there is one."""
-        teacher = self.terms.teacher
+        """Return the generator, its average where there is one, and the discriminator where there is one."""
+        teacher = self.terms.judges.teacher
         files: dict[str, tuple[nn.Module, ModelCard]] = {}
         for name, network in ((GENERATOR, self.best), (DISCRIMINATOR, self.networks.get(DISCRIMINATOR))):
             if network is None:
@@ -169,11 +168,11 @@ class GeneratorTask:
             card = ModelCard(
                 kind,
                 dimensions_of(network),
-                self.crop,
+                self.data.crop,
                 mask=self.settings.mask,
                 references="still" if self.settings.sampling.references == "still" else "same",
                 step=step,
-                data=self.settings.data or self.data,
+                data=self.settings.data or self.data.about,
                 licence=self.settings.licence,
                 scores=scores,
                 schedule=self.settings.weights(step),
@@ -184,25 +183,29 @@ class GeneratorTask:
 
     @property
     def best(self) -> nn.Module:
-        """What is validated and exported: the average where there is one."""
+        """The network that is validated and exported: the average where there is one."""
         return self.average.network if self.average else self.networks[GENERATOR]
+
+    def close(self) -> None:
+        """Stop what loads batches."""
+        self.loader.close()
 
     def _backward(self, loss: Tensor) -> None:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def _update(self, name: str) -> Tensor:
-        """Steps one network's optimiser; gives the norm of the joint batch's gradient."""
+        """Step one network's optimiser, and return the norm of the joint batch's gradient."""
         optimiser, network = self.optimisers[name], self.networks[name]
         self.ranks.add_gradients((), network.parameters())  # before they are unscaled: all see the same overflow
         self.scaler.unscale_(optimiser)
         return self.guard.update(name, optimiser, network.parameters(), self.scaler)
 
     def _joint_mean(self, values: Tensor) -> Tensor:
-        """Mean of (n,) over all processes."""
+        """Return the mean of (n,) over all processes."""
         return self.ranks.joint(values[None], self.ranks.rank, self.ranks.size).mean(dim=0)
 
     def _share_statistics(self) -> None:
-        """Gives batch norms of all processes the mean of what each saw: networks stay the same everywhere."""
+        """Give batch norms of all processes the mean of what each saw: networks stay the same everywhere."""
         if self.ranks.size == 1:
             return
         moving = [
@@ -214,7 +217,7 @@ class GeneratorTask:
 
 
 def statistics(network: nn.Module) -> list[Tensor]:
-    """The running means and variances of a network's batch norms."""
+    """Return the running means and variances of a network's batch norms."""
     return [buffer for name, buffer in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
 
 
@@ -235,7 +238,7 @@ def _add(found: dict[str, Tensor], terms: dict[str, Tensor], share: float) -> No
 
 
 def check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
-    """ConfigError where what is set needs a mouth that is always in the same place."""
+    """Raise ConfigError where what is set needs a mouth that is always in the same place."""
     asked = [name for name in ("lips", "rest", "mouth_focus") if getattr(settings, name)]
     asked += [f"sampling.{name}" for name in ("swap", "silence") if getattr(settings.sampling, name)]
     asked += ["mask=jaw"] * (settings.mask == "jaw") + ["augment.mouth"] * (settings.sampling.augment.mouth > 0)
@@ -246,7 +249,7 @@ def check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
         )
 
 
-def _generator(settings: GeneratorSettings, crop: CropSpec, init: Model | None, expert: Model | None) -> nn.Module:
+def _generator(settings: GeneratorSettings, crop: CropSpec, models: TrainedModels) -> nn.Module:
     try:
         dimensions = GeneratorDimensions(
             crop.size, settings.channels, settings.sampling.n_references, settings.rows, settings.layout
@@ -254,8 +257,8 @@ def _generator(settings: GeneratorSettings, crop: CropSpec, init: Model | None, 
         generator = make_generator(dimensions)
     except ValueError as error:
         raise ConfigError(f"no generator fits these crops: {error}") from error
-    if init:
-        start_from(generator, init)
-    elif settings.hearing == "expert" and expert:
-        hear_like(generator, expert)
+    if models.init:
+        start_from(generator, models.init)
+    elif settings.hearing == "expert" and models.expert:
+        hear_like(generator, models.expert)
     return generator

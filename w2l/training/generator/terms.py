@@ -8,10 +8,9 @@ from torch import Tensor
 
 from w2l.data.batches.generator import GeneratorBatch
 from w2l.data.batches.generator_loaders import GeneratorTensors, generator_tensors
-from w2l.models.lip_reader import load_lips
 from w2l.models.tensors import Precision, cast, channels_last
 from w2l.nets.blocks import lower_half, stack_frames
-from w2l.nets.lips import EYE_DISTANCE, mouth_of_lower
+from w2l.nets.lips import EYE_DISTANCE, Lips, mouth_of_lower
 from w2l.training.generator.adversaries import Adversary, PairAdversary, Seen
 from w2l.training.generator.teacher import Teacher
 from w2l.training.losses import around_mouth, edge_l1, focused_l1, mouth_focus, roughness, scattered
@@ -58,6 +57,18 @@ class Made:
         return Seen(real, generated, self.mels, self.own)
 
 
+@dataclass(frozen=True)
+class Judges:
+    """The networks that judge what a generator makes; each is missing where no term needs it."""
+
+    teacher: Teacher | None = None
+    """The expert, for `sync`."""
+    adversary: Adversary | None = None
+    """What is trained against the generator, for `adversarial`, `features` or `contrast`."""
+    lips: Lips | None = None
+    """The lip reader, for `lips` and `rest`."""
+
+
 class Terms:
     """Computes the terms whose weight is not 0.
 
@@ -66,12 +77,10 @@ class Terms:
     """
 
     def __init__(
-        self, size: int, rows: int, focus: float, teacher: Teacher | None, adversary: Adversary | None,
-        device: torch.device, lips: bool = False, precision: Precision = "fp32",
-    ) -> None:  # fmt: skip
-        self.teacher, self.adversary, self.precision = teacher, adversary, precision
-        self.lips = load_lips().to(device) if lips else None
-        self.whole_faces = rows == size and isinstance(adversary, PairAdversary)
+        self, size: int, rows: int, focus: float, judges: Judges, device: torch.device, precision: Precision = "fp32"
+    ) -> None:
+        self.judges, self.precision = judges, precision
+        self.whole_faces = rows == size and isinstance(judges.adversary, PairAdversary)
         """Whether the adversary is shown whole faces, as LipGAN's is."""
         self._inside = mouth_focus(size, rows, focus).to(device)
         self._around = around_mouth(size, rows).to(device)
@@ -93,19 +102,20 @@ class Terms:
             terms["drawn"] = scattered(made.drawn)
         if "smooth" in wanted and made.moves is not None:
             terms["smooth"] = roughness(made.moves)
-        if self.adversary and wanted & {"adversarial", "features", "contrast"}:
-            found = self.adversary.generator_terms(made.seen(self.whole_faces))
+        adversary = self.judges.adversary
+        if adversary and wanted & {"adversarial", "features", "contrast"}:
+            found = adversary.generator_terms(made.seen(self.whole_faces))
             terms |= {name: term for name, term in found.items() if name in wanted}
         return terms
 
     def sync(self, made: Made) -> Tensor:
         """The expert's loss, but for windows of put-in silence, which it was never taught."""
-        assert self.teacher is not None
+        assert self.judges.teacher is not None
         spoken = ~made.silent
         if not bool(spoken.any()):
             return made.generated.sum() * 0.0
         lower = made.lower(made.generated)[spoken]
-        return self.teacher.sync_loss(made.expert_mels[spoken][:, None], stack_frames(lower))
+        return self.judges.teacher.sync_loss(made.expert_mels[spoken][:, None], stack_frames(lower))
 
     def _of_lips(self, made: Made) -> dict[str, Tensor]:
         """`lips`: mean distance of gap and points from the real ones, in eye distances, where the sound is own.
@@ -125,11 +135,11 @@ class Terms:
 
     def _read(self, lower: Tensor) -> tuple[Tensor, Tensor]:
         """Points (batch, frames, 6, 2) and gaps (batch, frames) of lower halves (batch, 3, frames, rows, width)."""
-        assert self.lips is not None
+        assert self.judges.lips is not None
         n_batch, _, n_frames = lower.shape[:3]
         flat = lower.transpose(1, 2).flatten(0, 1)
         with cast(lower.device, self.precision):
-            points, gap = self.lips.read(channels_last(mouth_of_lower(flat)))
+            points, gap = self.judges.lips.read(channels_last(mouth_of_lower(flat)))
         return points.float().reshape(n_batch, n_frames, -1, 2), gap.float().reshape(n_batch, n_frames)
 
 

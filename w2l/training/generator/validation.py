@@ -1,5 +1,6 @@
 """What a generator is worth: errors on validation windows, mouths over whole stretches, a sheet and a short video."""
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,20 +16,19 @@ from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.data.batches.augment import Look, draw_look
 from w2l.data.batches.augment_sound import Sound, draw_sound
 from w2l.data.batches.generator import Draw, GeneratorBatch, generator_batch, load_generator_batch
-from w2l.data.batches.tracks import Tracks
 from w2l.data.sources.word_times import Words
 from w2l.features.aperture import Word
-from w2l.features.crop import CropSpec
 from w2l.features.masks import hidden
 from w2l.features.pauses import gate_silence
 from w2l.features.windows import generator_mels
+from w2l.training.data import TrainingData
 from w2l.training.generator.collapse import CollapseWatch, copying
 from w2l.training.generator.mouth_check import MouthCheck, Stretch
-from w2l.training.generator.sample_video import SourceSound, write_sample_video
+from w2l.training.generator.sample_video import SourceSound, sound_of, write_sample_video
 from w2l.training.generator.samples import write_sheet
 from w2l.training.generator.settings import STILL, GeneratorSettings
 from w2l.training.generator.terms import Made, Terms
-from w2l.training.loop import Validation
+from w2l.training.task import Validation
 
 logger = logging.getLogger(__name__)
 VALIDATION_SEED = 20
@@ -47,12 +47,13 @@ class GeneratorValidation:
     """Measures a generator on the validation tracks; the same windows and stretches each time."""
 
     def __init__(
-        self, settings: GeneratorSettings, tracks: Tracks, crop: CropSpec, terms: Terms,
-        words: Words | None = None, sound: SoundOf | None = None,
-    ) -> None:  # fmt: skip
-        self.settings, self.tracks, self.crop, self.terms, self.sound = settings, tracks, crop, terms, sound
+        self, settings: GeneratorSettings, data: TrainingData, terms: Terms, words: Words | None = None
+    ) -> None:
+        self.settings, self.tracks, self.crop, self.terms = settings, data.val, data.crop, terms
+        self.sound: SoundOf = functools.partial(_sound, data)
         self.words = words or {}
-        self.watch = CollapseWatch(settings.watchdog, terms.adversary.undecided if terms.adversary else None)
+        adversary = terms.judges.adversary
+        self.watch = CollapseWatch(settings.watchdog, adversary.undecided if adversary else None)
         self._check: MouthCheck | None = None
 
     def __call__(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> Validation:
@@ -97,8 +98,8 @@ class GeneratorValidation:
             generate(self._check.stretches[0])
         for shown, frames in made.items():
             real = np.asarray(self.tracks.frames(shown.track)[shown.first : shown.stop])
-            sound = self.sound(shown.track, shown.first) if self.sound else None
-            _write_video(folder / f"step{step:09d}.mp4", real, np.rint(frames).astype(np.uint8), sound)
+            drawn = np.rint(frames).astype(np.uint8)
+            _write_video(folder / f"step{step:09d}.mp4", real, drawn, self.sound(shown.track, shown.first))
         return scores
 
     def _words_of(self, track: int) -> tuple[Word, ...]:
@@ -131,6 +132,11 @@ class GeneratorValidation:
             parts.append(pixels(made.lower(made.generated)))
         frames = np.concatenate(parts)
         return np.concatenate([frames[: len(frames) - WINDOW_FRAMES], frames[-left:]]) if left else frames
+
+
+def _sound(data: TrainingData, track: int, frame: int) -> SourceSound | None:
+    """Return the sound of a validation track's source from a frame on."""
+    return sound_of(data.cache, data.val.rows[track], int(data.val.begins[track]) + frame)
 
 
 def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None) -> None:

@@ -1,0 +1,60 @@
+"""The trained models that a generator's training needs: the expert that teaches, and the generator it begins as."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from w2l.cache.store import Cache
+from w2l.core import config
+from w2l.core.errors import ConfigError
+from w2l.core.files import fingerprint
+from w2l.models import registry as weights
+from w2l.models.checkpoint import Model
+from w2l.training.generator.person_settings import PersonSettings
+from w2l.training.generator.settings import GeneratorSettings
+from w2l.training.generator.teacher import Teacher
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainedModels:
+    """The models that a generator's training takes; either may be missing."""
+
+    expert: Model | None = None
+    """Teaches sync."""
+    init: Model | None = None
+    """The generator whose weights are the start."""
+
+    @property
+    def taught_by(self) -> str:
+        """Who teaches, in words."""
+        return f"taught by {self.expert.path}" if self.expert else "no expert teaches"
+
+    def identity(self) -> list[Any]:
+        """Return what tells a run with these models from one with others."""
+        return [fingerprint(config.plain(model.card)) for model in (self.expert, self.init) if model]
+
+
+def load_models(settings: GeneratorSettings, cache: Cache, device: torch.device) -> TrainedModels:
+    """Load the models that `settings` name."""
+    expert = weights.load(settings.expert, "expert", cache, device) if settings.sync else None
+    init = weights.load(settings.init, "generator", cache, device) if settings.init else None
+    return TrainedModels(expert, init)
+
+
+def load_fitting_expert(settings: PersonSettings, init: Model, cache: Cache, device: torch.device) -> Model | None:
+    """Load the expert that teaches; None, with a warning, where the shipped one does not judge crops as of `init`."""
+    if not settings.sync:
+        return None
+    expert = weights.load(settings.expert, "expert", cache, device)
+    try:
+        Teacher(expert, init.card.crop, settings.precision)
+    except ConfigError as error:
+        if settings.expert != weights.SHIPPED:
+            raise
+        logger.warning("the sync loss is left out: %s, or name another one with --expert", error)
+        return None
+    return expert
