@@ -1,6 +1,6 @@
 """Makes clips of drawn talking faces, each of another look and voice: a data set to try the stages on.
 
-    python examples/make_puppets.py FOLDER [COUNT]
+python examples/make_puppets.py FOLDER [COUNT]
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2l.data.puppets import Colour, Puppet, babble, talk
+from w2l.data.puppets import Puppet, Rgb, babble, talk
 from w2l.media.audio import write_wav
 from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
@@ -34,7 +34,7 @@ def main(folder: Path, count: int) -> None:
         speech.unlink()
 
 
-def _colour(rng: np.random.Generator, low: int, high: int) -> Colour:
+def _colour(rng: np.random.Generator, low: int, high: int) -> Rgb:
     red, green, blue = rng.integers(low, high, 3)
     return int(red), int(green), int(blue)
 

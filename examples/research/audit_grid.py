@@ -46,7 +46,7 @@ from w2l.training.expert.evaluate import score_pairs
 from w2l.training.expert.pairing import pairing_of
 from w2l.training.expert.run import train_expert
 from w2l.training.expert.settings import ExpertSettings
-from w2l.training.scores import best_threshold, calibrate, summary
+from w2l.training.scores import best_threshold, calibrate, score_summary
 
 SHIFTS = (2, 10)
 """Smallest and largest shift, in frames."""
@@ -194,7 +194,7 @@ def evaluate(model: Path, cache: Cache, device: str) -> dict[str, float]:
         )
         for split in ("val", "test")
     )
-    return summary(test, best_threshold(val), calibrate(val))
+    return score_summary(test, best_threshold(val), calibrate(val))
 
 
 @click.group()

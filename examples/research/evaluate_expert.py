@@ -39,7 +39,7 @@ from w2l.training import scores
 from w2l.training.expert.evaluate import score_pairs
 from w2l.training.expert.pairing import pairing_of
 from w2l.training.report.curves_png import draw_gap_comparison, draw_similarities
-from w2l.training.scores import GAPS, Pairs
+from w2l.training.scores import GAPS, ScoredPairs
 
 RANDOM = "random weights"
 VALIDATION = "val"
@@ -69,7 +69,9 @@ class Row:
     by_speaker: dict[str, float]
 
 
-def measure(name: str, model: Model, splits: Mapping[str, Open], device: torch.device) -> Iterator[tuple[Row, Pairs]]:
+def measure(
+    name: str, model: Model, splits: Mapping[str, Open], device: torch.device
+) -> Iterator[tuple[Row, ScoredPairs]]:
     """Rows of one model, the validation first, where threshold and calibration are chosen."""
     pairing = pairing_of(model.network)
     n_frames = int(model.card.dimensions.get("n_frames", WINDOW_FRAMES))
@@ -79,7 +81,7 @@ def measure(name: str, model: Model, splits: Mapping[str, Open], device: torch.d
         pairs = score_pairs(tracks, pairing, device)
         if split == VALIDATION:
             threshold, calibration = scores.best_threshold(pairs), scores.calibrate(pairs)
-        found = scores.summary(pairs, threshold, calibration)
+        found = scores.score_summary(pairs, threshold, calibration)
         gaps, speakers = scores.by_gap(pairs, threshold), scores.by_speaker(pairs, threshold)
         yield Row(split, name, len(set(tracks.names)), found, gaps, speakers), pairs
 
@@ -147,7 +149,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def save(folder: Path, rows: list[Row], drawn: dict[str, Pairs]) -> None:
+def save(folder: Path, rows: list[Row], drawn: dict[str, ScoredPairs]) -> None:
     """Writes scores.md, scores.json and the pictures."""
     write_text(folder / "scores.md", table(rows) + "\n")
     write_json(folder / "scores.json", {"rows": [vars(row) for row in rows]})
@@ -161,7 +163,7 @@ def save(folder: Path, rows: list[Row], drawn: dict[str, Pairs]) -> None:
 
 def evaluate(
     cache: Cache, names: list[str], kind: Kind, split_names: tuple[str, ...], n_puppets: int, device: torch.device
-) -> tuple[list[Row], dict[str, Pairs]]:
+) -> tuple[list[Row], dict[str, ScoredPairs]]:
     """Rows of all models on all splits, and the pairs of the first model by split."""
     crop = crop_spec(cache)
     models = {name: weights.load(name, kind, cache, device) for name in names}
@@ -175,7 +177,7 @@ def evaluate(
     models[RANDOM] = untrained(models[names[0]], device)
     splits = splits_of(cache, split_names, crop)
     rows: list[Row] = []
-    drawn: dict[str, Pairs] = {}
+    drawn: dict[str, ScoredPairs] = {}
     with puppets(n_puppets, crop) if n_puppets else _nothing() as drawn_faces:
         if drawn_faces:
             splits[PUPPETS] = drawn_faces

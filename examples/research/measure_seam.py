@@ -22,7 +22,7 @@ from w2l.core.arrays import Canvas, Floats, Image
 from w2l.core.errors import W2LError
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, footprint
-from w2l.nets.generator import Rows
+from w2l.nets.generator import GeneratedRows
 from w2l.score.metrics.seam import seam_ratio
 from w2l.sync.compose import Blend, Compositor
 from w2l.sync.engine import Redrawer
@@ -48,7 +48,7 @@ class Measuring(Compositor):
     """Pastes every kind of patch, measures it, and leaves the picture as it is."""
 
     spec: CropSpec
-    rows: Rows
+    rows: GeneratedRows
     kind: Blend
     ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,19 @@ def kill_at_line(given: list[str], log: Path, n_lines: int) -> None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+
+
+def break_at(task: Any, stop: int) -> None:
+    """Make step `stop` of a task end as Ctrl-C does; 0: none."""
+    step = task.step
+
+    def breaking(number: int, batch: Any) -> dict[str, float]:
+        if stop and number == stop:
+            raise KeyboardInterrupt
+        found: dict[str, float] = step(number, batch)
+        return found
+
+    task.step = breaking
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.folding import assert_left_alone, far_from_its_beginning
 from tests.helpers.golden import golden_seeds
 from w2l.nets.folded import generator as folded_module
 from w2l.nets.folded.generator import fold
@@ -20,18 +21,8 @@ DIMENSIONS = [
 
 def trained(dims: GeneratorDimensions) -> Generator:
     """A generator in eval mode whose norms and weights are far from their beginnings and whose rows differ."""
-    random = torch.Generator().manual_seed(7)
     torch.manual_seed(7)
-    network = Generator(dims)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for value, low, high in [
-                (module.running_mean, -0.3, 0.3), (module.running_var, 0.2, 0.9), (module.weight, 0.6, 1.4),
-                (module.bias, -0.2, 0.4),
-            ]:  # fmt: skip
-                assert value is not None
-                value.data.copy_(torch.rand(value.shape, generator=random) * (high - low) + low)
-    return network.eval()
+    return far_from_its_beginning(Generator(dims))
 
 
 def inputs(dims: GeneratorDimensions, batch: int = 2) -> tuple[Tensor, Tensor]:
@@ -106,16 +97,7 @@ def test_clips_are_folded_like_frames() -> None:
 
 
 def test_the_generator_stays_as_it_was() -> None:
-    dims = GeneratorDimensions(64, 2)
-    network = trained(dims)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    folded = fold(network, 40)
-    for parameter in folded.parameters():
-        assert not parameter.requires_grad
-        parameter.data.zero_()
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert_left_alone(trained(GeneratorDimensions(64, 2)), lambda network: fold(network, 40))
 
 
 def test_a_network_in_training_is_refused() -> None:

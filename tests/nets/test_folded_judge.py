@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.folding import assert_left_alone, far_from_its_beginning
 from tests.helpers.golden import golden_seeds
 from w2l.nets.folded.judge import STEM_WINDOWS, fold_judge
 from w2l.nets.judge import Judge, JudgeDimensions
@@ -15,18 +16,8 @@ from w2l.nets.judge import Judge, JudgeDimensions
 
 def trained(dims: JudgeDimensions) -> Judge:
     """A judge in evaluation mode whose norms are far from their beginnings."""
-    random = torch.Generator().manual_seed(7)
     torch.manual_seed(7)
-    network = Judge(dims)
-    for module in network.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
-            for value, low, high in [
-                (module.running_mean, -0.3, 0.3), (module.running_var, 0.2, 0.9), (module.weight, 0.6, 1.4),
-                (module.bias, -0.2, 0.4),
-            ]:  # fmt: skip
-                assert value is not None
-                value.data.copy_(torch.rand(value.shape, generator=random) * (high - low) + low)
-    return network.eval()
+    return far_from_its_beginning(Judge(dims))
 
 
 def one_after_the_other(frames: Tensor) -> Tensor:
@@ -76,17 +67,14 @@ def test_it_equals_the_eager_judge(size: int, batch: int) -> None:
 
 def test_less_is_left_to_do() -> None:
     """No norm is left, nothing has a third dimension, and the judge itself stays as it was."""
-    judge = trained(JudgeDimensions(size=96, width=6))
-    before = {name: value.clone() for name, value in judge.state_dict().items()}
-    folded = fold_judge(judge)
-    folded.halve_lips()
-    kinds = {type(module) for module in folded.modules()}
-    assert not {nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Conv3d, nn.MaxPool3d} & kinds
-    for parameter in folded.parameters():
-        assert not parameter.requires_grad
-        parameter.data.zero_()
-    for name, value in judge.state_dict().items():
-        assert torch.equal(value, before[name]), name
+
+    def folded(judge: Judge) -> nn.Module:
+        found = fold_judge(judge)
+        found.halve_lips()
+        return found
+
+    left = assert_left_alone(trained(JudgeDimensions(size=96, width=6)), folded)
+    assert not {nn.Conv3d, nn.MaxPool3d} & {type(module) for module in left.modules()}
 
 
 def test_half_precision_loses_little() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.folding import assert_left_alone
 from w2l.nets.blocks import ConvBlock
 from w2l.nets.folded.generator import fold
 from w2l.nets.folded.layers import FoldedJoin, TorchOperations
@@ -69,15 +70,7 @@ def test_clips_are_folded_like_frames() -> None:
 
 
 def test_the_generator_stays_as_it_was() -> None:
-    network = trained()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    folded = fold(network, 40)
-    for parameter in folded.parameters():
-        assert not parameter.requires_grad
-        parameter.data.zero_()
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert_left_alone(trained(), lambda network: fold(network, 40))
 
 
 def test_half_precision_stays_within_a_grey_level() -> None:

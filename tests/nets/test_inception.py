@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.helpers.golden import golden_seeds, golden_vectors, published_keys, published_state
-from w2l.nets.inception import TAPS, Inception, fitted, fold
+from w2l.nets.inception import TAPS, Inception, fitted, fold_inception
 
 Golden = dict[str, NDArray[Any]]
 Weights = Callable[[int], dict[str, Tensor]]
@@ -62,7 +62,7 @@ def test_names_shapes_and_order_are_published() -> None:
 @pytest.mark.parametrize("seed", golden_seeds("fid"))
 def test_golden_pictures(seed: int, golden_rule: ModuleType, published_weights: Weights) -> None:
     golden = golden_vectors(f"fid_seed{seed}")
-    network = fold(network_of(published_weights(seed)))
+    network = fold_inception(network_of(published_weights(seed)))
     for name, images in (
         ("96", golden_rule.fid_images(seed, 4, 96, 96)),
         ("320", golden_rule.fid_images(seed, 2, 200, 320)),
@@ -132,7 +132,7 @@ def test_other_weights_against_a_network_from_the_tables(
     with torch.inference_mode():
         expected = from_the_tables(weights, pictures)
         assert float(expected.std()) > 0.1
-        for network in (plain, fold(plain)):
+        for network in (plain, fold_inception(plain)):
             torch.testing.assert_close(network(pictures).double(), expected, atol=5e-5, rtol=1e-4)
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in plain.modules()), "fold changed its argument"
 

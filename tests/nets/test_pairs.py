@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from w2l.nets.pairs import PairDimensions, Pairs, distances
+from w2l.nets.pairs import PairDimensions, Pairs, pair_distances
 
 
 @pytest.mark.parametrize("rows", ["lower", "full"])
@@ -47,13 +47,13 @@ def test_pictures_of_a_batch_do_not_mix() -> None:
 
 def test_distances_by_hand() -> None:
     right, up = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    found = distances(torch.stack([right, right, right]), torch.stack([right, up, -right]))
+    found = pair_distances(torch.stack([right, right, right]), torch.stack([right, up, -right]))
     torch.testing.assert_close(found, torch.tensor([0.0, 2**0.5, 2.0]))
 
 
 def test_no_distance_has_a_gradient_that_is_a_number() -> None:
     audio = torch.tensor([[1.0, 0.0]], requires_grad=True)
-    distances(audio, torch.tensor([[1.0, 0.0]])).sum().backward()  # type: ignore[no-untyped-call]
+    pair_distances(audio, torch.tensor([[1.0, 0.0]])).sum().backward()  # type: ignore[no-untyped-call]
     assert audio.grad is not None
     assert torch.isfinite(audio.grad).all()
 
@@ -61,7 +61,7 @@ def test_no_distance_has_a_gradient_that_is_a_number() -> None:
 def test_every_weight_and_input_gets_a_gradient() -> None:
     net = Pairs(PairDimensions(32, 2))
     mel, faces = torch.randn(3, 1, 80, 16, requires_grad=True), torch.rand(3, 3, 16, 32, requires_grad=True)
-    distances(*net(mel, faces)).sum().backward()  # type: ignore[no-untyped-call]
+    pair_distances(*net(mel, faces)).sum().backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None and torch.isfinite(parameter.grad).all() for parameter in net.parameters())
     for given in (mel, faces):
         assert given.grad is not None

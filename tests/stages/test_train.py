@@ -3,7 +3,6 @@
 import json
 import resource
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,6 @@ TINY = ["width=2", "sampling.batch_size=2", "validation_batches=1", "validation_
         "schedule.sync=[0, 4]", "discriminator.width=2", "loop.steps=6", "loop.log_every=1", "loop.validate_every=3",
         "loop.checkpoint_every=2"]  # fmt: skip
 GAN = [*TINY, "adversarial=0.05", "schedule.adversarial=[1, 0]"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def put_expert(path: Path, crop: CropSpec = CROP) -> Path:

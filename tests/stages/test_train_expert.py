@@ -2,11 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from stages import cli
 from tests.helpers.tiny_cache import noise_clip
@@ -25,14 +23,6 @@ FILES = {
     "config.yaml", "log.jsonl", "curves.png", "report.html", "state.pt", "expert-best.safetensors",
     "expert-latest.safetensors",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +29,6 @@ CROP = CropSpec("aligned", 32, smooth_s=0.0)
 CLIP_S = 4.6
 TINY = ["sync=0", "sampling.batch_size=2", "validation_batches=1", "validation_tracks=0", "lr=1e-3", "warm_up=0",
         "loop.steps=6", "loop.log_every=1", "loop.validate_every=2", "loop.checkpoint_every=2"]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from w2l.core.arrays import Floats, Image
 from w2l.faces.follow import Face
 from w2l.features.crop import TEMPLATE, CropSpec, cut, footprint
 from w2l.media.picture import Picture, RgbPicture
-from w2l.nets.generator import Rows
+from w2l.nets.generator import GeneratedRows
 from w2l.score.metrics.seam import seam_ratio
 from w2l.sync.compose import Compositor, hard_weight, mouth_map, moving_map, soft_weight
 
@@ -94,7 +94,7 @@ class TestWeights:
         assert moving.mean() > 2 * mouth.mean() > 0.05
 
     @pytest.mark.parametrize("rows", ["full", "lower"])
-    def test_the_hard_one_is_what_was_generated(self, rows: Rows) -> None:
+    def test_the_hard_one_is_what_was_generated(self, rows: GeneratedRows) -> None:
         weight = hard_weight(SIZE, rows)
         assert weight[SIZE // 2 :].min() == 1
         assert weight[: SIZE // 2].max() == (1 if rows == "full" else 0)
@@ -152,7 +152,7 @@ def test_published_paste_replaces_the_box_exactly() -> None:
 
 
 @pytest.mark.parametrize("rows", ["full", "lower"])
-def test_rows_above_the_first_one_are_not_looked_at(rows: Rows) -> None:
+def test_rows_above_the_first_one_are_not_looked_at(rows: GeneratedRows) -> None:
     image = skin()
     compositor = Compositor(CropSpec("aligned", SIZE), rows)
     patch = np.full((SIZE, SIZE, 3), 120.0)

@@ -9,13 +9,13 @@ from w2l.core.errors import ConfigError
 from w2l.faces.follow import fixed_face
 from w2l.features.crop import CropSpec, side_in_frame
 from w2l.models.checkpoint import ModelCard
-from w2l.nets.generator import GeneratorDimensions, Layout
+from w2l.nets.generator import GeneratorDimensions, GeneratorLayout
 from w2l.sync.detail import check_detail, finer_spec
 
 SPEC = CropSpec("aligned", 96)
 
 
-def card(layout: Layout = "warping") -> ModelCard:
+def card(layout: GeneratorLayout = "warping") -> ModelCard:
     return ModelCard("generator", asdict(GeneratorDimensions(rows="lower", layout=layout)), SPEC)
 
 

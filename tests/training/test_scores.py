@@ -8,7 +8,7 @@ import pytest
 from w2l.training.scores import (
     GAPS,
     SPANS,
-    Pairs,
+    ScoredPairs,
     accuracy_at_half,
     area_under_roc,
     balanced_accuracy,
@@ -17,7 +17,7 @@ from w2l.training.scores import (
     by_gap,
     by_speaker,
     calibrate,
-    summary,
+    score_summary,
     within_one,
 )
 
@@ -25,10 +25,10 @@ from w2l.training.scores import (
 def pairs(
     in_sync: list[float], off_sync: list[float], voiced: list[bool] | None = None, offsets: tuple[int, ...] = (0,),
     speakers: str = "",
-) -> Pairs:  # fmt: skip
+) -> ScoredPairs:  # fmt: skip
     """Each window of a track of its own; `speakers`: a letter for each."""
     count = len(in_sync)
-    return Pairs(
+    return ScoredPairs(
         np.array(in_sync),
         np.array(off_sync),
         np.array(voiced or [True] * count),
@@ -40,7 +40,7 @@ def pairs(
     )
 
 
-def drawn(in_sync: np.ndarray, off_sync: np.ndarray) -> Pairs:  # type: ignore[type-arg]
+def drawn(in_sync: np.ndarray, off_sync: np.ndarray) -> ScoredPairs:  # type: ignore[type-arg]
     return pairs(in_sync.tolist(), off_sync.tolist())
 
 
@@ -89,12 +89,12 @@ class TestBreakdowns:
     def test_by_speaker(self) -> None:
         some = pairs([0.9, 0.2, 0.8, 0.7], [0.1, 0.3, 0.95, 0.6], speakers="abba")
         assert by_speaker(some, 0.5) == {"a": (1 + 1 / 2) / 2, "b": (1 / 2 + 1 / 2) / 2}
-        scores = summary(some, 0.5, (1.0, 0.0))
+        scores = score_summary(some, 0.5, (1.0, 0.0))
         assert (scores["speaker_median"], scores["speaker_worst"]) == (0.625, 0.5)
 
     def test_unknown_speakers_are_left_out(self) -> None:
         some = pairs([0.9, 0.2], [0.1, 0.3], speakers="a")
-        some = Pairs(**{**vars(some), "speakers": ["a", ""]})
+        some = ScoredPairs(**{**vars(some), "speakers": ["a", ""]})
         assert list(by_speaker(some, 0.5)) == ["a"]
 
     def test_within_one_frame(self) -> None:
@@ -148,7 +148,7 @@ class TestCalibration:
 class TestSummary:
     def test_scores_by_name(self) -> None:
         some = pairs([0.9, 0.2, 0.8], [0.1, 0.3, 0.95], [True, False, True], (0, -1, 2, 1))
-        scores = summary(some, 0.5, (4.0, -2.0))
+        scores = score_summary(some, 0.5, (4.0, -2.0))
         assert scores["in_sync"] == scores["off_sync"] == scores["accuracy"] == pytest.approx(2 / 3)
         assert scores["voiced"] == pytest.approx((1 + 1 / 2) / 2)
         assert scores["offset_within_1"] == 3 / 4
@@ -161,6 +161,6 @@ class TestSummary:
         assert "speaker_worst" not in scores
 
     def test_every_score_is_a_number_when_nothing_is_voiced(self) -> None:
-        scores = summary(pairs([0.9], [0.1], [False]), 0.5, (1.0, 0.0))
+        scores = score_summary(pairs([0.9], [0.1], [False]), 0.5, (1.0, 0.0))
         assert not {"voiced", "auc_voiced"} & set(scores)
         assert all(math.isfinite(value) for value in scores.values())

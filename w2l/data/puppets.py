@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Image
 from w2l.core.timing import FPS, SAMPLE_RATE
 
-Colour = tuple[int, int, int]
+Rgb = tuple[int, int, int]
 POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
 """Five points relative to the centre of the face, in half widths."""
 FORMANTS_HZ = ((730, 1090), (530, 1840), (270, 2290), (570, 840), (300, 870))
@@ -21,10 +21,10 @@ FORMANTS_HZ = ((730, 1090), (530, 1840), (270, 2290), (570, 840), (300, 870))
 class Puppet:
     """What a drawn face looks like."""
 
-    skin: Colour = (215, 170, 145)
-    hair: Colour = (55, 38, 28)
-    lips: Colour = (175, 80, 80)
-    wall: Colour = (70, 110, 140)
+    skin: Rgb = (215, 170, 145)
+    hair: Rgb = (55, 38, 28)
+    lips: Rgb = (175, 80, 80)
+    wall: Rgb = (70, 110, 140)
 
 
 def draw_face(
@@ -33,12 +33,12 @@ def draw_face(
     """Draws a face into `image` around (x, y), `mouth` open from 0 to 1; returns its five points (5, 2) in pixels."""
     look = puppet or Puppet()
 
-    def ellipse(dx: float, dy: float, a: float, b: float, colour: Colour) -> None:
+    def ellipse(dx: float, dy: float, a: float, b: float, colour: Rgb) -> None:
         centre = (round(x + dx * half_width), round(y + dy * half_width))
         axes = (max(1, round(a * half_width)), max(1, round(b * half_width)))
         cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
 
-    shade: Colour = (look.skin[0] - 25, look.skin[1] - 25, look.skin[2] - 25)
+    shade: Rgb = (look.skin[0] - 25, look.skin[1] - 25, look.skin[2] - 25)
     ellipse(0, -0.35, 1.08, 1.25, look.hair)
     ellipse(0, 0.05 * mouth, 0.95, 1.3 + 0.05 * mouth, look.skin)
     ellipse(0, -0.95, 0.85, 0.35, look.hair)

@@ -9,7 +9,7 @@ import torch
 from w2l.core.errors import CheckpointError
 from w2l.core.files import sha256
 from w2l.models.checkpoint import load_state
-from w2l.nets.inception import Inception, fold
+from w2l.nets.inception import Inception, fold_inception
 
 STANDARD = "pt_inception-2015-12-05"
 """The network that published FID figures come from, as converted for PyTorch."""
@@ -60,7 +60,7 @@ def load_inception(path: Path, device: torch.device | str = "cpu") -> InceptionW
             f"{path} holds no FID Inception network: {problem}; name {STANDARD}-{STANDARD_SHA256}.pth"
         )
     network.load_state_dict({key: tensors[key].float() for key in wanted}, strict=False, assign=True)
-    return InceptionWeights(fold(network).to(device), path, sha256(path))
+    return InceptionWeights(fold_inception(network).to(device), path, sha256(path))
 
 
 def _problem(tensors: dict[str, Any], wanted: dict[str, torch.Size]) -> str:

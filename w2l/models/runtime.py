@@ -20,7 +20,7 @@ from w2l.nets.warping import WarpingGenerator
 logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "torch", "onnx"]
-Precision = Literal["auto", "float32", "half"]
+InferencePrecision = Literal["auto", "float32", "half"]
 SMALL_BYTES = 64_000_000
 """On the CPU `auto` takes ONNX Runtime for weights of at most so many bytes, else PyTorch.
 
@@ -75,10 +75,10 @@ class Runner:
         first_row: int = 0,
         backend: Backend = "auto",
         batch: int = 16,
-        precision: Precision = "auto",
+        precision: InferencePrecision = "auto",
     ) -> None:
         check_word("backend", backend, get_args(Backend))
-        check_word("precision", precision, get_args(Precision))
+        check_word("precision", precision, get_args(InferencePrecision))
         if batch < 1:
             raise ConfigError(f"batch {batch} must be at least 1")
         network = cast(Generator | WarpingGenerator, model.network)
@@ -219,7 +219,7 @@ def _chosen(backend: Backend, folded: Folded, device: torch.device) -> Literal["
     return "onnx" if device.type == "cpu" and n_bytes <= SMALL_BYTES else "torch"
 
 
-def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+def _dtype(precision: InferencePrecision, device: torch.device) -> torch.dtype:
     if precision == "half" and device.type == "cpu":
         raise ConfigError("precision half is for a GPU; use float32 or --device cuda")
     is_half = precision == "half" or (precision == "auto" and device.type == "cuda")

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Colour = Literal["rgb", "bgr"]
+ChannelOrder = Literal["rgb", "bgr"]
 Precision = Literal["fp32", "bf16", "fp16"]
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Arithmetic of convolutions that is not float32."""
@@ -17,12 +17,12 @@ def cast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, half, enabled=half is not None)
 
 
-def pictures(frames: Tensor, colour: Colour = "rgb") -> Tensor:
+def pictures(frames: Tensor, colour: ChannelOrder = "rgb") -> Tensor:
     """uint8 RGB (batch, frames, rows, width, channels) -> float (batch, channels, frames, rows, width) in [0, 1]."""
     return in_order(frames.permute(0, 4, 1, 2, 3).float() / 255, colour)
 
 
-def in_order(frames: Tensor, colour: Colour) -> Tensor:
+def in_order(frames: Tensor, colour: ChannelOrder) -> Tensor:
     """RGB pictures (batch, 3 * n, ...) in the channel order of a network; applied twice it gives RGB back."""
     if colour == "rgb":
         return frames

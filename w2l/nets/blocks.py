@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Pair = int | tuple[int, int]
+IntPair = int | tuple[int, int]
 Norm = Literal["batch", "group"]
 """`batch`: batch norm, as published; `group`: group norm (Wu & He, 2018), the same in training and evaluation."""
 Ending = Literal["relu", "residual", "linear"]
@@ -27,7 +27,7 @@ SMALLEST_GRID = 4
 
 
 def normalisation(norm: Norm, n_channels: int) -> nn.Module:
-    """A norm over `n_channels` channels."""
+    """Return a norm over `n_channels` channels."""
     if norm == "batch":
         return nn.BatchNorm2d(n_channels)
     return nn.GroupNorm(max(1, math.gcd(n_channels, max(1, n_channels // GROUP_CHANNELS))), n_channels)
@@ -43,9 +43,9 @@ class ConvBlock(nn.Module):
         self,
         n_in: int,
         n_out: int,
-        kernel: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
+        kernel: IntPair,
+        stride: IntPair = 1,
+        padding: IntPair = 0,
         *,
         ending: Ending = "relu",
         norm: Norm = "batch",
@@ -85,7 +85,7 @@ class UpBlock(nn.Module):
 class PlainConvBlock(nn.Module):
     """Convolution and leaky ReLU without a norm, for the discriminator."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: IntPair, stride: IntPair = 1, padding: IntPair = 0) -> None:
         super().__init__()
         self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding))
 
@@ -95,12 +95,12 @@ class PlainConvBlock(nn.Module):
 
 
 def residual_blocks(n_channels: int, n_blocks: int, norm: Norm = "batch") -> list[nn.Module]:
-    """`n_blocks` residual 3 x 3 blocks that keep their shape."""
+    """Return `n_blocks` residual 3 x 3 blocks that keep their shape."""
     return [ConvBlock(n_channels, n_channels, 3, 1, 1, ending="residual", norm=norm) for _ in range(n_blocks)]
 
 
 def audio_encoder(width: int, n_last_residuals: int, *, signed: bool = False) -> nn.Sequential:
-    """Encoder of one mel window: (batch, 1, 80, 16) -> (batch, 16 * width, 1, 1).
+    """Return an encoder of one mel window: (batch, 1, 80, 16) -> (batch, 16 * width, 1, 1).
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def audio_encoder(width: int, n_last_residuals: int, *, signed: bool = False) ->
 def strided_encoder(
     n_in: int, grid: tuple[int, int], width: int, n_features: int, signed: bool, norm: Norm = "batch"
 ) -> nn.Sequential:
-    """Encoder of pictures (batch, n_in, *grid) -> (batch, n_features, 1, 1); each axis is halved while it is long.
+    """Return an encoder (batch, n_in, *grid) -> (batch, n_features, 1, 1); each axis is halved while it is long.
 
     Much faster than one that keeps the full resolution in its first layers. ``signed``: without a ReLU at the end.
     """
@@ -152,12 +152,12 @@ def strided_encoder(
 
 
 def lower_half(frames: Tensor) -> Tensor:
-    """The lower half of the rows: (..., size, size) -> (..., size / 2, size), a view."""
+    """Return the lower half of the rows: (..., size, size) -> (..., size / 2, size), a view."""
     return frames[..., frames.shape[-2] // 2 :, :]
 
 
 def stack_frames(frames: Tensor) -> Tensor:
-    """Frames of a window side by side on the channel axis, frame 0 first.
+    """Put the frames of a window side by side on the channel axis, frame 0 first.
 
     (batch, channels, frames, rows, columns) -> (batch, frames * channels, rows, columns).
     """
@@ -172,7 +172,7 @@ class FrameMaker(Protocol):
 
 
 def frame_by_frame(make: FrameMaker, mel: Tensor, faces: Tensor) -> Tensor:
-    """What `make` makes of single frames, also where they come as windows.
+    """Return what `make` makes of single frames, also where they come as windows.
 
     `mel` (batch, ...) with `faces` (batch, channels, rows, columns) gives what `make` gives; (batch, frames, ...) with
     (batch, channels, frames, rows, columns) gives it as (batch, channels, frames, rows, columns).
@@ -183,7 +183,7 @@ def frame_by_frame(make: FrameMaker, mel: Tensor, faces: Tensor) -> Tensor:
 
 
 def fold_time(frames: Tensor) -> Tensor:
-    """Frames as single pictures, all clips of frame 0 first, then all of frame 1.
+    """Turn frames into single pictures, all clips of frame 0 first, then all of frame 1.
 
     (batch, channels, frames, rows, columns) -> (frames * batch, channels, rows, columns).
     """
@@ -191,5 +191,5 @@ def fold_time(frames: Tensor) -> Tensor:
 
 
 def unfold_time(pictures: Tensor, n_frames: int) -> Tensor:
-    """What `fold_time` folded: (frames * batch, channels, ...) -> (batch, channels, frames, ...)."""
+    """Undo `fold_time`: (frames * batch, channels, ...) -> (batch, channels, frames, ...)."""
     return pictures.reshape(n_frames, -1, *pictures.shape[1:]).movedim(0, 2)

@@ -17,7 +17,7 @@ from w2l.nets.blocks import (
     strided_encoder,
 )
 
-Layout = Literal["published", "strided"]
+ExpertLayout = Literal["published", "strided"]
 PUBLISHED_FRAMES = 5
 
 
@@ -36,7 +36,7 @@ class ExpertDimensions:
     """Channels of the first layers; all others scale with it."""
     signed: bool = False
     """Whether embeddings may be negative, so that the cosine is in [-1, 1]; published: no, [0, 1]."""
-    layout: Layout = "published"
+    layout: ExpertLayout = "published"
     """`published`: Wav2Lip's, full resolution in the first layers; `strided` halves it at once: much faster."""
     norm: Norm = "batch"
     """`batch`, as published, or `group`: the same in training and evaluation, whatever the batch."""
@@ -48,7 +48,10 @@ class ExpertDimensions:
             raise ValueError(f"width and n_frames must be at least 1, got {self.width} and {self.n_frames}")
         if self.size < 32 or self.size % 2:
             raise ValueError(f"size must be even and at least 32, got {self.size}")
-        for name, value, known in (("layout", self.layout, get_args(Layout)), ("norm", self.norm, get_args(Norm))):
+        for name, value, known in (
+            ("layout", self.layout, get_args(ExpertLayout)),
+            ("norm", self.norm, get_args(Norm)),
+        ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {known}, got {value!r}")
         is_odd = self.embedding or self.norm != "batch" or self.n_frames != PUBLISHED_FRAMES

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, UpBlock, audio_encoder, frame_by_frame, residual_blocks
 
-Rows = Literal["full", "lower"]
-Layout = Literal["published", "warping"]
+GeneratedRows = Literal["full", "lower"]
+GeneratorLayout = Literal["published", "warping"]
 
 _LARGEST_GRID = 7
 _DECODER_WIDTHS = (4, 8, 16, 24)
@@ -31,18 +31,18 @@ class GeneratorDimensions:
     """Channels of the first layer; all others scale with it."""
     n_references: int = 1
     """Complete faces given beside the masked one."""
-    rows: Rows = "full"
+    rows: GeneratedRows = "full"
     """Rows that are generated: all, or the lower half only, at half the decoder's cost."""
-    layout: Layout = "published"
+    layout: GeneratorLayout = "published"
     """`published`: that of Wav2Lip; `warping`: our own, see `w2l.nets.warping`."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.n_references < 1:
             raise ValueError(f"width and n_references must be at least 1, got {self.width} and {self.n_references}")
-        if self.rows not in get_args(Rows):
-            raise ValueError(f"rows must be one of {get_args(Rows)}, got {self.rows!r}")
-        if self.layout not in get_args(Layout):
-            raise ValueError(f"layout must be one of {get_args(Layout)}, got {self.layout!r}")
+        if self.rows not in get_args(GeneratedRows):
+            raise ValueError(f"rows must be one of {get_args(GeneratedRows)}, got {self.rows!r}")
+        if self.layout not in get_args(GeneratorLayout):
+            raise ValueError(f"layout must be one of {get_args(GeneratorLayout)}, got {self.layout!r}")
         if self.layout == "warping" and self.rows != "lower":
             raise ValueError("the warping layout generates the lower rows only; set rows=lower")
         if self.size < 16 or self.level_sizes[-1] > _LARGEST_GRID:

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from w2l.nets.blocks import IntPair
+
 SIZE = 299
 """Rows and columns of the pictures, in pixels."""
 FEATURES = 2048
@@ -21,13 +23,11 @@ TAPS = {"maxpool1": 64, "maxpool2": 192, "Mixed_6e": 768, "Mixed_7c": 2048}
 BN_EPSILON = 1e-3
 """Of every batch norm, as in TensorFlow; PyTorch's default is 1e-5."""
 
-Shape = int | tuple[int, int]
-
 
 class Conv(nn.Module):
     """Convolution without a bias, batch norm, ReLU."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: Shape = 1, stride: int = 1, padding: Shape = 0) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: IntPair = 1, stride: int = 1, padding: IntPair = 0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=False)
         self.bn: nn.Module = nn.BatchNorm2d(n_out, eps=BN_EPSILON)
@@ -190,7 +190,7 @@ class Inception(nn.Module):
 
 
 def fitted(pictures: Tensor) -> Tensor:
-    """Pictures (batch, rows, columns, 3) of 0..255 as the network takes them: (batch, 3, 299, 299) in [-1, 1].
+    """Bring pictures (batch, rows, columns, 3) of 0..255 to what the network takes: (batch, 3, 299, 299) in [-1, 1].
 
     As published: bilinear with half-pixel centres, aspect ratio ignored, nothing averaged, not even when shrinking.
     """
@@ -198,8 +198,8 @@ def fitted(pictures: Tensor) -> Tensor:
     return 2 * F.interpolate(unit, (SIZE, SIZE), mode="bilinear", align_corners=False) - 1
 
 
-def fold(network: Inception) -> Inception:
-    """A copy, in evaluation mode, that gives the same features sooner.
+def fold_inception(network: Inception) -> Inception:
+    """Return a copy, in evaluation mode, that computes the same features faster.
 
     Batch norms become part of the convolutions, and weights are laid out channels last. Agrees with `network` to the
     rounding of its numbers.

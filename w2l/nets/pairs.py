@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from w2l.nets.blocks import SMALLEST_GRID, Pair
-from w2l.nets.generator import Rows
+from w2l.nets.blocks import SMALLEST_GRID, IntPair
+from w2l.nets.generator import GeneratedRows
 
 SLOPE = 0.2
 """Of the leaky ReLUs."""
@@ -32,14 +32,14 @@ class PairDimensions:
     """Rows and columns of a whole face, in pixels."""
     width: int = 32
     """Channels of the sound's first layer; all others scale with it."""
-    rows: Rows = "lower"
+    rows: GeneratedRows = "lower"
     """Rows that are seen: the `lower` half or the `full` face (LipGAN)."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width must be at least 1, got {self.width}")
-        if self.rows not in get_args(Rows):
-            raise ValueError(f"rows must be one of {get_args(Rows)}, got {self.rows!r}")
+        if self.rows not in get_args(GeneratedRows):
+            raise ValueError(f"rows must be one of {get_args(GeneratedRows)}, got {self.rows!r}")
         if self.size < 32 or self.size % 2:
             raise ValueError(f"size must be even and at least 32, got {self.size}")
 
@@ -54,7 +54,7 @@ class Pairs(nn.Module):
         self.audio_encoder = _audio_encoder(self.dimensions.width)
 
     def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings of sounds and of faces, each (batch, 16 * width) of length 1.
+        """Return embeddings of sounds and of faces, each (batch, 16 * width) of length 1.
 
         Parameters
         ----------
@@ -73,13 +73,13 @@ class Pairs(nn.Module):
         return F.normalize(self.face_encoder(faces).flatten(1).float(), dim=1)
 
 
-def distances(audio: Tensor, faces: Tensor) -> Tensor:
-    """Euclidean distances (...) between unit embeddings (..., features), in [0, 2]."""
+def pair_distances(audio: Tensor, faces: Tensor) -> Tensor:
+    """Return the Euclidean distances (...) between unit embeddings (..., features), in [0, 2]."""
     apart: Tensor = torch.linalg.vector_norm(audio - faces, dim=-1)  # its gradient at 0 is 0, that of a root is not
     return apart
 
 
-def _block(n_in: int, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0) -> nn.Sequential:
+def _block(n_in: int, n_out: int, kernel: IntPair, stride: IntPair = 1, padding: IntPair = 0) -> nn.Sequential:
     norm = nn.GroupNorm(1, n_out)
     return nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding), norm, nn.LeakyReLU(SLOPE))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Canvas, Floats, Image
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
-from w2l.nets.generator import Rows
+from w2l.nets.generator import GeneratedRows
 from w2l.sync.blend import LUMA, Array, Fitter, Grain, Memory, multi_band, noise_level
 
 Blend = Literal["soft", "laplacian", "hard"]
@@ -80,7 +80,7 @@ def _bump(radius: NDArray[np.float64]) -> Array:
     return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
 
 
-def hard_weight(size: int, rows: Rows) -> Array:
+def hard_weight(size: int, rows: GeneratedRows) -> Array:
     """All of the rows that were redrawn, with a hard edge: (size, size), 0 or 1."""
     weight = np.ones((size, size), dtype=np.float32)
     if rows == "lower":
@@ -117,8 +117,9 @@ class Compositor:
     """
 
     def __init__(
-        self, spec: CropSpec, rows: Rows = "full", blend: Blend = "soft", sharpen: bool = True, grain: bool = True
-    ) -> None:
+        self, spec: CropSpec, rows: GeneratedRows = "full", blend: Blend = "soft", sharpen: bool = True,
+        grain: bool = True,
+    ) -> None:  # fmt: skip
         self.spec = spec
         self.blend = blend
         self.weight = hard_weight(spec.size, rows) if blend == "hard" else soft_weight(spec.size, spec.kind)

@@ -13,7 +13,7 @@ from w2l.features.crop import CropSpec
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Model
 from w2l.models.runtime import Runner
-from w2l.nets.generator import Rows
+from w2l.nets.generator import GeneratedRows
 from w2l.sync.compose import Compositor
 from w2l.sync.detail import check_detail
 from w2l.sync.settings import SyncSettings
@@ -43,7 +43,7 @@ class Tools:
         return weights.load(self.settings.model, "generator", self.cache, self.device)
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> GeneratedRows:
         """The rows that the generator draws."""
         return "lower" if self.model.card.dimensions.get("rows") == "lower" else "full"
 

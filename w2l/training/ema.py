@@ -18,16 +18,16 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Moves the average towards `network`, as it is after `step` (from 0)."""
+        """Move the average towards `network`, as it is after `step` (from 0)."""
         mine, theirs = _moving(self.network), _moving(network)
         torch._foreach_lerp_(mine, theirs, 1 - decay_at(self.decay, step))
 
 
 def _moving(network: nn.Module) -> list[Tensor]:
-    """All weights and statistics; counters stay out."""
+    """Return all weights and statistics; counters stay out."""
     return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
 
 
 def decay_at(decay: float, step: int) -> float:
-    """The decay after `step`: short at first, so that the random weights of the beginning are soon forgotten."""
+    """Return the decay after `step`: short at first, so that the random weights of the beginning are soon forgotten."""
     return min(decay, (1 + step) / (10 + step))

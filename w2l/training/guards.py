@@ -27,7 +27,7 @@ class GradientGuard:
     """
 
     def __init__(self, clip_norm: float, most_in_a_row: int = MOST_IN_A_ROW) -> None:
-        """`clip_norm`: largest norm of a network's gradient; infinite for no limit."""
+        """Take the largest norm of a network's gradient, infinite for no limit."""
         if not clip_norm > 0 or most_in_a_row < 1:
             raise ConfigError(f"clip_norm must be above 0 and most_in_a_row at least 1: {clip_norm}, {most_in_a_row}")
         self.clip_norm, self.most_in_a_row = clip_norm, most_in_a_row
@@ -39,7 +39,7 @@ class GradientGuard:
         self, name: str, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter],
         scaler: torch.amp.GradScaler | None = None,
     ) -> Tensor:  # fmt: skip
-        """One update of the network `name` from the gradients that its parameters have; gives their norm before it.
+        """Update the network `name` from the gradients that its parameters have; returns their norm before it.
 
         Where that is no number, weights and optimiser stay as they are, and the norm counts as 0. Gradients for fp16
         must have been unscaled by their `scaler`, which itself leaves such updates out while it looks for its scale.
@@ -68,24 +68,24 @@ class GradientGuard:
         return torch.zeros_like(found)
 
     def terms(self) -> dict[str, float]:
-        """For the log: `skipped`, once there is one."""
+        """Return what to log: `skipped`, once there is one."""
         return {"skipped": float(self.skipped)} if self.skipped else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """Return what a resumed run needs."""
         return {"skipped": self.skipped, "in_a_row": dict(self._in_a_row)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.skipped = int(state_dict["skipped"])
         self._in_a_row = Counter({str(name): int(count) for name, count in state_dict["in_a_row"].items()})
 
 
 @contextmanager
 def memory_told(where: Callable[[], str], hint: str) -> Iterator[None]:
-    """Turns the many ways of running out of memory into one TrainingError.
+    """Turn the many ways of running out of memory into one TrainingError.
 
-    `where`, asked only then, says what was being done; `hint` names the settings to lower. Other errors pass.
+    `where`, asked only then, returns what was being done; `hint` names the settings to lower. Other errors pass.
     """
     try:
         yield
@@ -97,7 +97,7 @@ def memory_told(where: Callable[[], str], hint: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how PyTorch, NumPy or Python say that memory is used up."""
+    """Return whether the error is one by which PyTorch, NumPy or Python report that memory is used up."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(said in str(error).lower() for said in OUT_OF_MEMORY)

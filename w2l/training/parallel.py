@@ -30,7 +30,7 @@ class Ranks:
         return self.rank == 0
 
     def joint(self, part: Tensor, first: int, total: int) -> Tensor:
-        """The rows of all processes, (total, features), of which `part` are those from `first` on; without gradient.
+        """Return the rows of all processes, (total, features); `part` are those from `first` on; without gradient.
 
         Rows of others are added to zeros, which changes no bit, and needs no equal parts.
         """
@@ -42,7 +42,7 @@ class Ranks:
         return rows
 
     def add_gradients(self, parts: Iterable[nn.Parameter], same: Iterable[nn.Parameter]) -> None:
-        """Adds up the gradients of `parts`, of which each process has a summand, and averages those of `same`.
+        """Add up the gradients of `parts`, of which each process has a summand, and averages those of `same`.
 
         The loss of the joint batch is a function of all embeddings, and each process has followed it into its own: the
         sum is the gradient that one process with the joint batch would have.
@@ -62,7 +62,7 @@ class Ranks:
             gradient.copy_(summed.view_as(gradient))
 
     def agree(self, value: int, what: str, device: torch.device) -> None:
-        """TrainingError unless all processes have the same `value`; a meeting point, too."""
+        """Raise TrainingError unless all processes have the same `value`; a meeting point, too."""
         if self.size == 1:
             return
         values = torch.zeros(self.size, dtype=torch.int64, device=device)
@@ -81,7 +81,7 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ranks]:
-    """Meets the other processes that `torchrun` has started, or is alone where it was not used.
+    """Meet the other processes that `torchrun` has started, or is alone where it was not used.
 
     Raises TrainingError when another process has ended or does not answer for `patience_s`.
     """
@@ -102,17 +102,17 @@ def joined(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ran
 
 
 def under_torchrun() -> bool:
-    """Whether `torchrun` has started several processes."""
+    """Return whether `torchrun` has started several processes."""
     return _number("WORLD_SIZE", 1) > 1
 
 
 def is_first() -> bool:
-    """Whether this process is the one of them that prints and writes."""
+    """Return whether this process is the one of them that prints and writes."""
     return _number("RANK", 0) == 0
 
 
 def _together(tensor: Tensor) -> None:
-    """Replaces `tensor` by its sum over all processes."""
+    """Replace `tensor` by its sum over all processes."""
     try:
         dist.all_reduce(tensor)
     except RuntimeError as error:

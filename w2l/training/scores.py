@@ -13,7 +13,7 @@ SPANS = (5, 10, 20)
 
 
 @dataclass(frozen=True)
-class Pairs:
+class ScoredPairs:
     """Similarities of pairs from the same clip, and what is known of their windows."""
 
     in_sync: NDArray[np.float64]
@@ -33,9 +33,9 @@ class Pairs:
     span_offsets: dict[int, NDArray[np.int64]]
     """For each of `SPANS`, (spans,): the offset at which so many consecutive windows fit best; there may be none."""
 
-    def chosen(self, windows: NDArray[np.bool_]) -> "Pairs":
-        """The pairs of these windows, (windows,), with the offsets of all."""
-        return Pairs(
+    def chosen(self, windows: NDArray[np.bool_]) -> "ScoredPairs":
+        """Return the pairs of these windows, (windows,), with the offsets of all."""
+        return ScoredPairs(
             self.in_sync[windows],
             self.off_sync[windows],
             self.voiced[windows],
@@ -47,8 +47,8 @@ class Pairs:
         )
 
 
-def balanced_accuracy(pairs: Pairs, threshold: float) -> float:
-    """Mean of the shares of in-sync pairs at or above the threshold and of off-sync pairs under it."""
+def balanced_accuracy(pairs: ScoredPairs, threshold: float) -> float:
+    """Return the mean of the shares of in-sync pairs at or above the threshold and of off-sync pairs under it."""
     return _balanced(pairs.in_sync, pairs.off_sync, threshold)
 
 
@@ -56,23 +56,23 @@ def _balanced(in_sync: NDArray[np.float64], off_sync: NDArray[np.float64], thres
     return float(((in_sync >= threshold).mean() + (off_sync < threshold).mean()) / 2)
 
 
-def best_threshold(pairs: Pairs) -> float:
-    """The threshold with the highest balanced accuracy."""
+def best_threshold(pairs: ScoredPairs) -> float:
+    """Return the threshold with the highest balanced accuracy."""
     values = np.unique(np.concatenate([pairs.in_sync, pairs.off_sync]))
     above = 1 - np.searchsorted(np.sort(pairs.in_sync), values, side="left") / len(pairs.in_sync)
     under = np.searchsorted(np.sort(pairs.off_sync), values, side="left") / len(pairs.off_sync)
     return float(values[int(np.argmax(above + under))])
 
 
-def area_under_roc(pairs: Pairs) -> float:
-    """Probability that an in-sync pair is more similar than an off-sync one."""
+def area_under_roc(pairs: ScoredPairs) -> float:
+    """Return the probability that an in-sync pair is more similar than an off-sync one."""
     ordered = np.sort(pairs.off_sync)
     below = np.searchsorted(ordered, pairs.in_sync, side="left") + np.searchsorted(ordered, pairs.in_sync, side="right")
     return float(below.mean() / 2 / len(ordered))
 
 
-def by_gap(pairs: Pairs, threshold: float) -> dict[int, float]:
-    """For each of `GAPS` the balanced accuracy with off-sync sounds exactly so far away, where there are some."""
+def by_gap(pairs: ScoredPairs, threshold: float) -> dict[int, float]:
+    """Return for each of `GAPS` the balanced accuracy with off-sync sounds exactly so far away, if any."""
     found = {}
     for column, gap in enumerate(GAPS):
         there = ~np.isnan(pairs.at_gap[:, column])
@@ -81,20 +81,20 @@ def by_gap(pairs: Pairs, threshold: float) -> dict[int, float]:
     return found
 
 
-def by_speaker(pairs: Pairs, threshold: float) -> dict[str, float]:
-    """The balanced accuracy of each speaker that is known by name, sorted by name."""
+def by_speaker(pairs: ScoredPairs, threshold: float) -> dict[str, float]:
+    """Return the balanced accuracy of each speaker that is known by name, sorted by name."""
     names = np.array(pairs.speakers, dtype=np.str_)[pairs.track]
     known = [name for name in np.unique(names).tolist() if name]
     return {name: balanced_accuracy(pairs.chosen(names == name), threshold) for name in known}
 
 
 def within_one(offsets: NDArray[np.int64]) -> float:
-    """Share of offsets, in frames, of clips that are in sync, that were found within one frame; 3 of 31 is chance."""
+    """Return the share of offsets of clips in sync that were found within one frame; 3 of 31 is chance."""
     return float((np.abs(offsets) <= 1).mean())
 
 
-def calibrate(pairs: Pairs, rounds: int = 50) -> tuple[float, float]:
-    """Scale and bias of the logistic curve from similarity to probability (Platt, 1999), by Newton steps.
+def calibrate(pairs: ScoredPairs, rounds: int = 50) -> tuple[float, float]:
+    """Fit scale and bias of the logistic curve from similarity to probability (Platt, 1999), by Newton steps.
 
     The scale is never below 0: where own sounds are no more similar than others the curve is flat at one half, (0, 0),
     as a falling one would have a generator learn to be off sync.
@@ -114,20 +114,20 @@ def calibrate(pairs: Pairs, rounds: int = 50) -> tuple[float, float]:
     return (scale, bias) if scale > 0 and bce(pairs, scale, bias) < np.log(2) else (0.0, 0.0)
 
 
-def bce(pairs: Pairs, scale: float, bias: float) -> float:
+def bce(pairs: ScoredPairs, scale: float, bias: float) -> float:
     """Cross entropy of the calibrated probabilities, in sync and off sync in equal parts; ln 2 = 0.693 is chance."""
     in_sync, off_sync = scale * pairs.in_sync + bias, scale * pairs.off_sync + bias
     return float((np.logaddexp(0, -in_sync).mean() + np.logaddexp(0, off_sync).mean()) / 2)
 
 
-def accuracy_at_half(pairs: Pairs, scale: float, bias: float) -> float:
-    """The balanced accuracy of those who believe a calibrated probability of one half or more."""
+def accuracy_at_half(pairs: ScoredPairs, scale: float, bias: float) -> float:
+    """Return the balanced accuracy at a calibrated probability of one half."""
     believed, wrong = scale * pairs.in_sync + bias >= 0, scale * pairs.off_sync + bias >= 0
     return float((believed.mean() + 1 - wrong.mean()) / 2)
 
 
-def summary(pairs: Pairs, threshold: float, calibration: tuple[float, float]) -> dict[str, float]:
-    """Scores by name, those that the pairs allow.
+def score_summary(pairs: ScoredPairs, threshold: float, calibration: tuple[float, float]) -> dict[str, float]:
+    """Return scores by name, those that the pairs allow.
 
     Balanced accuracies at `threshold`: `accuracy`, `voiced` (of voiced windows, with any other sound), `gap_5`
     (off-sync sounds exactly 5 frames away) and so on, `speaker_median`, `speaker_worst`; `in_sync` and `off_sync` are

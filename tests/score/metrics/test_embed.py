@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.core.timing import SAMPLES_PER_FRAME
 from w2l.models.registry import load
-from w2l.models.tensors import Colour
+from w2l.models.tensors import ChannelOrder
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.score.metrics import embed as embedding
@@ -66,7 +66,7 @@ def embed(
     judge: AnyJudge,
     frames: Iterable[NDArray[np.uint8]],
     wave: NDArray[np.float32],
-    colour: Colour = "bgr",
+    colour: ChannelOrder = "bgr",
     batch: int = BATCH,
 ) -> tuple[Embeddings, Embeddings]:
     """All windows of picture and sound, as the scorer takes them of one clip."""

@@ -11,8 +11,8 @@ from w2l.cache.index import Rows, TrackRow
 from w2l.cache.store import Cache
 from w2l.core.timing import mel_columns
 from w2l.data.batches.tracks import Tracks
-from w2l.training.expert.data_check import Finding, check_data
-from w2l.training.expert.data_facts import MAX_LAG, lag_correlations, loudness, mouth_motion
+from w2l.training.expert.data_check import CheckFinding, check_data
+from w2l.training.expert.data_facts import MAX_LAG, lag_correlations, loudness, mouth_changes
 
 N_FRAMES = 75
 N_CLIPS = 8
@@ -40,7 +40,7 @@ def cache_of(root: Path, clips: list[tuple[Faces, Mel]]) -> Tracks:
     return Tracks(cache, cache.tracks(), ALIGNED)
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
+def by_name(findings: list[CheckFinding]) -> dict[str, CheckFinding]:
     return {finding.name: finding for finding in findings}
 
 
@@ -144,9 +144,9 @@ class TestMeasures:
     def test_motion_is_the_mouths(self) -> None:
         frames = np.stack([face(0.5, 32, 150)] * 6)
         frames[:, :8] = np.random.default_rng(0).integers(0, 255, (6, 8, 32, 3))  # a busy wall above
-        assert mouth_motion(frames).max() == 0
+        assert mouth_changes(frames).max() == 0
         frames[3] = face(0.9, 32, 150)
-        assert np.flatnonzero(mouth_motion(frames)).tolist() == [2, 3, 4]
+        assert np.flatnonzero(mouth_changes(frames)).tolist() == [2, 3, 4]
 
     def test_loudness_of_each_frame(self) -> None:
         mel = np.tile(np.arange(32, dtype=np.float32), (80, 1))

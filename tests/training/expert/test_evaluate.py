@@ -25,7 +25,7 @@ from w2l.training.expert.evaluate import (
     validation_scores,
 )
 from w2l.training.expert.pairing import CosinePairing
-from w2l.training.scores import GAPS, SPANS, Pairs
+from w2l.training.scores import GAPS, SPANS, ScoredPairs
 
 CPU = torch.device("cpu")
 
@@ -119,7 +119,7 @@ class Numbered:
 
 class TestPairs:
     @staticmethod
-    def score(folder: Path, lengths: tuple[int, ...], gap: int = 5, n_frames: int = 5) -> Pairs:
+    def score(folder: Path, lengths: tuple[int, ...], gap: int = 5, n_frames: int = 5) -> ScoredPairs:
         cache = numbered_cache(folder / "cache", lengths)
         return score_pairs(Tracks(cache, cache.tracks(), ALIGNED, n_frames), Numbered(), CPU, gap)
 

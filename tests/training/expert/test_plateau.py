@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.core.errors import ConfigError, TrainingError
-from w2l.training.expert.data_check import Finding
+from w2l.training.expert.data_check import CheckFinding
 from w2l.training.expert.plateau import Plateau, PlateauSettings, RunFacts, diagnosis, overfit_test
 
 SETTINGS = PlateauSettings(patience=1000, window=200)
@@ -114,12 +114,12 @@ class TestDiagnosis:
     def test_it_says_what_was_checked_and_what_to_try_in_order(self, caplog: pytest.LogCaptureFixture) -> None:
         asked: list[int] = []
 
-        def findings() -> list[Finding]:
+        def findings() -> list[CheckFinding]:
             asked.append(1)
             return [
-                Finding("note", "sample", "looked into 200 of 849 tracks"),
-                Finding("warning", "copies", "12 tracks are copies", "take copies out"),
-                Finding("error", "lag", "mouths move with the sound at +4 frames", "run w2l audit"),
+                CheckFinding("note", "sample", "looked into 200 of 849 tracks"),
+                CheckFinding("warning", "copies", "12 tracks are copies", "take copies out"),
+                CheckFinding("error", "lag", "mouths move with the sound at +4 frames", "run w2l audit"),
             ]
 
         plateau = Plateau(SETTINGS, RunFacts("bce", 5e-3, 16, 1), findings)
@@ -151,7 +151,7 @@ class TestDiagnosis:
 
 class TestOverfit:
     @staticmethod
-    def batch(values: Iterator[float]) -> Finding:
+    def batch(values: Iterator[float]) -> CheckFinding:
         return overfit_test(lambda step: {"contrastive": 3.0, "pair": next(values)}, 100)
 
     def test_it_ends_as_soon_as_the_batch_is_learnt(self) -> None:

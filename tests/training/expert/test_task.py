@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.helpers.tiny_cache import ALIGNED, JUDGE, talking_cache
+from tests.helpers.training_runs import break_at
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError, TrainingError
 from w2l.data.batches.augment import AugmentSettings
@@ -51,14 +52,7 @@ def task_for(cache: Cache, settings: ExpertSettings, crop: CropSpec = ALIGNED) -
 def train(cache: Cache, folder: Path, settings: ExpertSettings, crop: CropSpec = ALIGNED, stop: int = 0) -> ExpertTask:
     """Trains in `folder`; with `stop`, until that step breaks."""
     task = task_for(cache, settings, crop)
-    step = task.step
-
-    def breaking(number: int, batch: Any) -> dict[str, float]:
-        if stop and number == stop:
-            raise KeyboardInterrupt
-        return step(number, batch)
-
-    task.step = breaking  # type: ignore[method-assign]
+    break_at(task, stop)
     rates = RateSchedule(settings.warm_up)
     fit(task, Destination(folder, settings.identity()), settings.loop, rates, Surroundings(others=task.others))
     return task

@@ -16,7 +16,7 @@ from w2l.training.generator.adversaries import (
     Adversary,
     AdversaryShape,
     PairAdversary,
-    Seen,
+    ShownFaces,
     contrastive,
     feature_distance,
     least_squares,
@@ -38,7 +38,7 @@ def made(name: str, size: int = 32, width: int = 4, **options: Any) -> Adversary
     return make_adversary(AdversaryShape(kind, size, width, n_frames, rows), CPU, **options)
 
 
-def seen(seed: int = 0, batch: int = 4, size: int = 32) -> Seen:
+def seen(seed: int = 0, batch: int = 4, size: int = 32) -> ShownFaces:
     """A bright bar at a height that the sound's loudest bands tell, another for neighbours; made frames are dark."""
     random = torch.Generator().manual_seed(seed)
     first, step = torch.randint(0, 4, (1,), generator=random), 1 + 2 * torch.randint(0, 2, (1,), generator=random)
@@ -50,7 +50,7 @@ def seen(seed: int = 0, batch: int = 4, size: int = 32) -> Seen:
         real[i, :, :, place * rows : (place + 1) * rows, size // 4 : -size // 4] += 0.4
         mels[i, :, 20 * place : 20 * (place + 1)] = 2.0
     generated = (0.3 * frames.clamp(0, 1)).requires_grad_()
-    return Seen(0.7 + 0.3 * real.clamp(0, 1), generated, mels, torch.ones(batch, dtype=torch.bool))
+    return ShownFaces(0.7 + 0.3 * real.clamp(0, 1), generated, mels, torch.ones(batch, dtype=torch.bool))
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
@@ -206,7 +206,7 @@ class TestFormulas:
 
     def test_features_of_the_real_frames_themselves_are_no_distance(self) -> None:
         given, adversary = seen(), made("patches5")
-        same = Seen(given.real, given.real.clone().requires_grad_(), given.mels, given.own)
+        same = ShownFaces(given.real, given.real.clone().requires_grad_(), given.mels, given.own)
         assert adversary.generator_terms(same)["features"].item() == 0
         assert adversary.generator_terms(given)["features"].item() > 0
 
@@ -225,11 +225,14 @@ class TestFormulas:
     def test_only_faces_with_their_own_sound_have_features_to_match(self, name: str) -> None:
         given, adversary = seen(), made(name)
         own = torch.tensor([True, False, False, True])
-        rest = [Seen(given.real[i : i + 1], given.generated[i : i + 1], given.mels[i : i + 1], own[:1]) for i in (0, 3)]
-        found = adversary.generator_terms(Seen(given.real, given.generated, given.mels, own))["features"]
+        rest = [
+            ShownFaces(given.real[i : i + 1], given.generated[i : i + 1], given.mels[i : i + 1], own[:1])
+            for i in (0, 3)
+        ]
+        found = adversary.generator_terms(ShownFaces(given.real, given.generated, given.mels, own))["features"]
         alone = [adversary.generator_terms(one)["features"].item() for one in rest]
         assert found.item() == pytest.approx(sum(alone) / 2, rel=1e-5)
-        none = adversary.generator_terms(Seen(given.real, given.generated, given.mels, ~own & own))["features"]
+        none = adversary.generator_terms(ShownFaces(given.real, given.generated, given.mels, ~own & own))["features"]
         assert none.item() == 0
 
     @pytest.mark.parametrize("name", ["published5", "patches5"])
@@ -239,7 +242,7 @@ class TestFormulas:
         optimiser = optimiser_of(adversary)
         for step in range(25):
             given = seen(step)
-            terms = adversary.own_terms(Seen(given.real, given.real, given.mels, given.own))
+            terms = adversary.own_terms(ShownFaces(given.real, given.real, given.mels, given.own))
             optimiser.zero_grad()
             total(terms).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -262,14 +265,14 @@ class Compass(nn.Module):
 
 
 class TestPairs:
-    def seen(self, real: list[float], generated: list[float], sounds: list[float], own: list[bool]) -> Seen:
+    def seen(self, real: list[float], generated: list[float], sounds: list[float], own: list[bool]) -> ShownFaces:
         def frames(values: list[float]) -> Tensor:
             return torch.tensor(values)[:, None, None, None, None].expand(-1, 3, 2, 4, 8).clone()
 
         mels = torch.tensor(sounds)[:, None, None, None].expand(-1, 2, 80, 16).clone()
-        return Seen(frames(real), frames(generated), mels, torch.tensor(own))
+        return ShownFaces(frames(real), frames(generated), mels, torch.tensor(own))
 
-    def terms(self, given: Seen) -> dict[str, float]:
+    def terms(self, given: ShownFaces) -> dict[str, float]:
         adversary = PairAdversary(Compass())  # type: ignore[arg-type]
         found = adversary.own_terms(given) | adversary.generator_terms(given)
         return {name: round(term.item(), 4) for name, term in found.items()}
@@ -310,8 +313,8 @@ class TestPairs:
     def test_processes_with_even_shares_pair_as_one_would(self) -> None:
         given, adversary = seen(5, 8), made("pairs")
 
-        def part(rows: slice) -> Seen:
-            return Seen(given.real[rows], given.generated[rows], given.mels[rows], given.own[rows])
+        def part(rows: slice) -> ShownFaces:
+            return ShownFaces(given.real[rows], given.generated[rows], given.mels[rows], given.own[rows])
 
         whole, parts = adversary.own_terms(given), [adversary.own_terms(part(slice(i, i + 2))) for i in (0, 2, 4, 6)]
         for name, term in whole.items():
@@ -321,7 +324,7 @@ class TestPairs:
         adversary = made("pairs", rows="full")
         given = seen()
         faces = given.real.repeat(1, 1, 1, 2, 1)
-        assert math.isfinite(total(adversary.own_terms(Seen(faces, faces, given.mels, given.own))).item())
+        assert math.isfinite(total(adversary.own_terms(ShownFaces(faces, faces, given.mels, given.own))).item())
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of
 from w2l.models.tensors import in_order
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.nets.generator import GeneratorDimensions, Layout
+from w2l.nets.generator import GeneratorDimensions, GeneratorLayout
 from w2l.nets.warping import make_generator
 from w2l.training.generator.initial_weights import hear_like, start_from
 
 SIZE = 32
 
 
-def generator(layout: Layout = "published", size: int = SIZE, width: int = 2, n_references: int = 1) -> Any:
+def generator(layout: GeneratorLayout = "published", size: int = SIZE, width: int = 2, n_references: int = 1) -> Any:
     return make_generator(GeneratorDimensions(size, width, n_references, "lower", layout)).eval()
 
 
@@ -28,7 +28,7 @@ def model(network: Any, colour: Any = "rgb") -> Model:
 
 
 @pytest.mark.parametrize("layout", ["published", "warping"])
-def test_weights_are_taken_over(layout: Layout) -> None:
+def test_weights_are_taken_over(layout: GeneratorLayout) -> None:
     torch.manual_seed(1)
     init, mine = generator(layout), generator(layout)
     start_from(mine, model(init))
@@ -51,7 +51,7 @@ def test_a_bgr_generator_becomes_an_rgb_one() -> None:
     ("layout", "small", "large", "share"),
     [("warping", 64, 96, 0.0), ("warping", 96, 128, 0.99), ("warping", 96, 192, 0.9), ("published", 96, 192, 0.6)],
 )
-def test_coarse_to_fine(layout: Layout, small: int, large: int, share: float) -> None:
+def test_coarse_to_fine(layout: GeneratorLayout, small: int, large: int, share: float) -> None:
     """All levels that both sizes have are taken, and what is left is a working generator."""
     torch.manual_seed(4)
     init, mine = generator(layout, small), generator(layout, large)
@@ -77,7 +77,7 @@ def test_a_larger_warping_generator_begins_where_the_small_one_ended() -> None:
 @pytest.mark.parametrize("layout", ["published", "warping"])
 @pytest.mark.parametrize(("begun", "wanted"), [(1, 3), (2, 1), (3, 2)])
 def test_from_another_number_of_references_it_goes_on_as_from_copies_of_one(
-    layout: Layout, begun: int, wanted: int
+    layout: GeneratorLayout, begun: int, wanted: int
 ) -> None:
     torch.manual_seed(7)
     init, mine = generator(layout, n_references=begun), generator(layout, n_references=wanted)

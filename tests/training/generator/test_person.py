@@ -16,7 +16,7 @@ from w2l.training.generator.person import (
     HELD_OUT_FRAMES,
     LEAST_FRAMES,
     Span,
-    divide,
+    divide_clips,
     hold_out,
     open_person,
 )
@@ -67,16 +67,16 @@ class TestHoldingOut:
 class TestClips:
     def test_each_long_one_gives_its_end(self) -> None:
         """Of a, 500 frames in two tracks, the last 75 of its second; of c the last 150; b is too short to give any."""
-        train, val = divide([("a", 400), ("b", 90), ("a", 100), ("c", 1000)])
+        train, val = divide_clips([("a", 400), ("b", 90), ("a", 100), ("c", 1000)])
         assert val == [(2, 25, 100), (3, 850, 1000)]
         assert train == [(0, 0, 400), (1, 0, 90), (3, 0, 825)]
 
     def test_short_ones_count_as_one(self) -> None:
-        assert divide([("a", 100), ("b", 100)]) == hold_out([100, 100])
+        assert divide_clips([("a", 100), ("b", 100)]) == hold_out([100, 100])
 
     def test_no_frame_is_on_both_sides(self) -> None:
         lengths = [("a", 400), ("b", 90), ("a", 100), ("c", 1000), ("d", 250)]
-        train, val = (places(spans, [n for _, n in lengths]) for spans in divide(lengths))
+        train, val = (places(spans, [n for _, n in lengths]) for spans in divide_clips(lengths))
         assert not train & val
 
 

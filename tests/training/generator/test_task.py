@@ -11,6 +11,7 @@ import torch
 
 from tests.helpers.makers import CPU, SAMPLING, SIZE, TINY, task_for
 from tests.helpers.tiny_cache import ALIGNED, talking_cache
+from tests.helpers.training_runs import break_at
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.data.batches.augment import AugmentSettings
@@ -59,14 +60,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 def train(cache: Cache, folder: Path, settings: GeneratorSettings, stop: int = 0) -> GeneratorTask:
     task = task_for(cache, settings, words=WORDS)
-    step = task.step
-
-    def breaking(number: int, batch: Any) -> dict[str, float]:
-        if stop and number == stop:
-            raise KeyboardInterrupt
-        return step(number, batch)
-
-    task.step = breaking  # type: ignore[method-assign]
+    break_at(task, stop)
     destination = Destination(folder, {"seed": settings.seed})
     fit(task, destination, settings.loop, settings.rates, Surroundings(others=task.others))
     return task

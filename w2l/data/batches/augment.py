@@ -76,7 +76,7 @@ class AugmentSettings:
     """Most neighbouring columns of a window, of 16, that are silenced, at the same place in all windows of a clip."""
 
     def __post_init__(self) -> None:
-        """Refuses mouths that would fold."""
+        """Refuse mouths that would fold."""
         if not 0 <= self.mouth <= MOST_MOUTH:
             raise ConfigError(f"augment.mouth must lie between 0 and {MOST_MOUTH:g}, got {self.mouth:g}")
 
@@ -174,7 +174,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
-    """One draw for a clip."""
+    """Draw a look for a clip."""
     s = settings
     brightness = 1 + s.colour * rng.uniform(-1, 1)
     gains = brightness * (1 + s.colour / 2 * rng.uniform(-1, 1, 3))

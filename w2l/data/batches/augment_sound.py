@@ -31,7 +31,7 @@ class Sound:
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
-    """One draw for a clip."""
+    """Draw changes of sound for a clip."""
     slope = np.linspace(-0.5, 0.5, 80) * rng.uniform(-1, 1) * settings.tilt_db
     offset = MEL_PER_DB * (slope + rng.uniform(-1, 1) * settings.gain_db)
     noisy = rng.random() < settings.noise

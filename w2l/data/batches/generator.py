@@ -55,7 +55,7 @@ class GeneratorSampling:
     """How looks and sounds vary."""
 
     def __post_init__(self) -> None:
-        """Refuses what gives no batch."""
+        """Refuse what gives no batch."""
         if self.batch_size < 1 or self.distance < 1:
             raise ConfigError("batch_size and distance must be at least 1")
         if self.apart < 0:
@@ -114,27 +114,27 @@ class GeneratorBatch:
     """The clip of each window, for messages."""
 
     def __len__(self) -> int:
-        """Number of windows."""
+        """Return the number of windows."""
         return len(self.target)
 
 
 def generator_batch(
     tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
 ) -> GeneratorBatch:
-    """Batch `step`, drawn and loaded; `spans`: where bilabials are, by clip."""
+    """Draw and load batch `step`; `spans`: where bilabials are, by clip."""
     return load_generator_batch(tracks, plan_generator_batch(tracks, sampling, seed, step, spans))
 
 
 def plan_generator_batch(
     tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
 ) -> list[Draw]:
-    """Draws batch `step` of a generator's training."""
+    """Draw batch `step` of a generator's training."""
     rng = np.random.default_rng([seed, step])
     return [_draw(rng, tracks, sampling, spans or {}) for _ in range(sampling.batch_size)]
 
 
 def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch:
-    """Loads the windows of a plan."""
+    """Load the windows of a plan."""
     targets, references = [], []
     for draw in plan:
         frames = tracks.frames(draw.track)
@@ -152,14 +152,14 @@ def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch
 
 
 def sounds_of(tracks: Tracks, draw: Draw) -> NDArray[np.float32]:
-    """What the generator hears with each of the five frames, then what the expert hears: (6, 80, 16)."""
+    """Return the mels of the generator for each of the five frames, then that of the expert: (6, 80, 16)."""
     mel = tracks.mel(draw.sound_track)
     heard = np.concatenate([generator_mels(mel, draw.sound_start), expert_mel(mel, draw.sound_start)[None]])
     return augment_mels(np.full_like(heard, SILENCE) if draw.silent else heard, draw.sound)
 
 
 def _frames(frames: Crops, places: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The frames at `places`; only once where they are all the same: looks are varied once, too."""
+    """Return the frames at `places`; only one where they are all the same, so that it is also augmented only once."""
     if len(set(places)) == 1:
         return np.asarray(frames[places[0] : places[0] + 1])
     return np.stack([np.asarray(frames[place : place + 1])[0] for place in places])
@@ -191,7 +191,7 @@ def _track(rng: np.random.Generator, tracks: Tracks, spread: float) -> int:
 
 
 def _start(rng: np.random.Generator, tracks: Tracks, track: int, spans: Spans) -> int:
-    """The first frame of a window, around a bilabial where the clip has one."""
+    """Draw the first frame of a window, around a bilabial where the clip has one."""
     count = int(tracks.counts[track])
     known = spans.get(tracks.names[track], ())
     if known:
@@ -202,14 +202,14 @@ def _start(rng: np.random.Generator, tracks: Tracks, track: int, spans: Spans) -
 
 
 def _pauses(tracks: Tracks, track: int, s: GeneratorSampling) -> NDArray[np.int64]:
-    """The frames of a track with which a reference may begin that shows nothing being said."""
+    """Return the frames of a track at which a reference may begin that shows a pause in the speech."""
     return np.flatnonzero(tracks.silent(track)) + (WINDOW_FRAMES // 2 if s.references == "still" else 0)
 
 
 def _references(
     rng: np.random.Generator, s: GeneratorSampling, n_frames: int, start: int, among: NDArray[np.int64] | None
 ) -> tuple[tuple[int, ...], ...]:
-    """For each reference its five frames, `distance` away from the window at `start` where there is room.
+    """Draw for each reference its five frames, `distance` away from the window at `start` where there is room.
 
     They begin with frames of `among`, if that is given and has any so far away.
     """
@@ -232,5 +232,5 @@ def _references(
 
 
 def bilabials_of(words: Mapping[str, Sequence[Word]]) -> Spans:
-    """Where lips close in each clip, from its words; clips without any are left out."""
+    """Return when lips close in each clip, from its words; clips without any are left out."""
     return {clip: spans for clip, spoken in words.items() if (spans := bilabial_spans(spoken))}

@@ -48,7 +48,7 @@ class Tracks:
         self, cache: Cache, rows: Sequence[TrackRow], crop: CropSpec, n_frames: int = WINDOW_FRAMES,
         spans: Sequence[tuple[int, int]] = (),
     ) -> None:  # fmt: skip
-        """Takes the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none.
+        """Take the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none.
 
         `spans`, where given, are the frames (first, last) of each row that count, see `part`.
         """
@@ -87,11 +87,11 @@ class Tracks:
         self._spoken_from: dict[int, int] = {}
 
     def __len__(self) -> int:
-        """Number of tracks."""
+        """Return the number of tracks."""
         return len(self.counts)
 
     def part(self, spans: Sequence[tuple[int, int, int]]) -> "Tracks":
-        """Stretches of these tracks as tracks of their own: (track, first, last) in frames, last exclusive.
+        """Return stretches of these tracks as tracks of their own: (track, first, last) in frames, last exclusive.
 
         Nothing outside a stretch is seen or heard through the result. A stretch begins at a multiple of five frames,
         which is a whole number of mel columns; ValueError otherwise. A track may come more than once, or not at all.
@@ -118,15 +118,15 @@ class Tracks:
         return [np.flatnonzero(number == speaker) for speaker in range(int(number.max()) + 1)]
 
     def frames(self, track: int) -> Crops:
-        """All crops of a track, (frames, height, width, 3), read as they are sliced."""
+        """Return all crops of a track, (frames, height, width, 3), read as they are sliced."""
         return self._crops[int(track)]
 
     def mel(self, track: int) -> NDArray[np.float32]:
-        """Mel (80, columns) of a track; column 0 belongs to its frame 0."""
+        """Return the mel (80, columns) of a track; column 0 belongs to its frame 0."""
         return self._mels[int(track)]
 
     def spoken_from(self, track: int) -> int:
-        """The frame of the clip whose sound belongs to frame 0 of a track, for words told in seconds of the clip.
+        """Return the frame of the clip whose sound belongs to frame 0 of a track, for words timed in the clip.
 
         Above 0 where the face comes late or the clip was cut, where an audit found an offset, and in a part.
         """
@@ -139,29 +139,29 @@ class Tracks:
         return self._spoken_from[track]
 
     def window(self, track: int, start: int) -> NDArray[np.uint8]:
-        """The crops (frames, height, width, 3) of the window that begins at frame `start`."""
+        """Return the crops (frames, height, width, 3) of the window that begins at frame `start`."""
         return np.asarray(self.frames(track)[start : start + self.n_frames])
 
     def seen(self, track: int, start: int) -> NDArray[np.uint8]:
-        """What the network that compares faces with sounds sees of `window`: (frames, rows, width, 3)."""
+        """Return the part of `window` that expert or judge takes: (frames, rows, width, 3)."""
         return self.window(track, start)[:, self.first_row :]
 
     def heard(self, track: int, start: int) -> NDArray[np.float32]:
-        """What it hears: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
+        """Return its sound: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
         if self.for_judge:
             return judge_mfcc(self._mfccs[int(track)], start, self.n_frames)
         return expert_mel(self.mel(track), start, self.n_frames)
 
     def silent(self, track: int) -> NDArray[np.bool_]:
-        """(windows,): which windows of a track hold no speech."""
+        """Return which windows of a track contain no speech, (windows,)."""
         return self._silent[int(track)]
 
     def voiced(self, track: int) -> NDArray[np.bool_]:
-        """(windows,): in which windows of a track something is said most of the time."""
+        """Return which windows of a track contain speech most of the time, (windows,)."""
         return voiced_windows(self.mel(track), int(self.counts[track]), self.n_frames)
 
     def is_silent(self, track: int, start: int) -> bool:
-        """Whether the window at `start` holds no speech."""
+        """Return whether the window at `start` contains no speech."""
         return bool(self.silent(track)[start])
 
     def _load_crops(self, track: int) -> Crops:
@@ -191,7 +191,7 @@ class First:
     """The first crops of a track; reads nothing by itself. See `w2l.cache.crops.Crops`."""
 
     def __init__(self, crops: Crops, n_frames: int) -> None:
-        """Takes at most the first `n_frames`."""
+        """Take at most the first `n_frames`."""
         self._crops, self._n_frames = crops, min(n_frames, len(crops))
 
     @property
@@ -200,20 +200,20 @@ class First:
         return (self._n_frames, *self._crops.shape[1:])
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return self._n_frames
 
     def __getitem__(self, where: slice, /) -> NDArray[np.uint8]:
-        """Frames ``[first:end]``; no steps backwards."""
+        """Return frames ``[first:end]``; no steps backwards."""
         return self._crops[slice(*where.indices(self._n_frames))]
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
-        """All frames."""
+        """Return all frames."""
         return np.asarray(self[:])
 
 
 def _check_length(row: TrackRow, what: str, found: int, promised: int) -> None:
-    """CacheError when a file holds less than the index says, such as after another preprocess during a training."""
+    """Raise CacheError when a file holds less than the index says, as after preprocessing during a training."""
     if found < promised:
         raise CacheError(
             f"clip {row.clip}, track {row.track}: {found} {what} where the index has {promised}; run w2l preprocess "
@@ -222,7 +222,7 @@ def _check_length(row: TrackRow, what: str, found: int, promised: int) -> None:
 
 
 def first_frames(offsets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first frame that is seen, and the first one that is heard, of tracks with these offsets.
+    """Return the first frame whose picture, and the first one whose sound is used, of tracks with these offsets.
 
     Face i has sound i - offset. The sound begins at a multiple of five frames, which is a whole number of mel columns:
     so all that is true of the columns of a track without offset is true of these, for up to four frames less.
@@ -233,12 +233,12 @@ def first_frames(offsets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], 
 
 
 def expert_side(mel: NDArray[np.float32], heard_from: int) -> NDArray[np.float32]:
-    """The mel (80, columns) from frame `heard_from`, a multiple of five, on."""
+    """Return the mel (80, columns) from frame `heard_from`, a multiple of five, on."""
     return mel[:, window_columns(heard_from) :]
 
 
 def _why_none(rows: Rows, n_frames: int) -> str:
-    """Says why no row can be used, with the number of rows for each reason."""
+    """Explain why no row can be used, with the number of rows for each reason."""
     usable = rows.select(rows.usable)
     few = int((usable.numbers("n_frames") < n_frames + 1).sum())
     aside = {reason: count for reason, count in rows.counts("status").items() if reason}
@@ -252,7 +252,7 @@ def _why_none(rows: Rows, n_frames: int) -> str:
 
 
 def open_splits(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> tuple[Tracks, Tracks]:
-    """Tracks to train on and to validate on: as the lists say, else by speaker; see `w2l.data.batches.splits`."""
+    """Open tracks to train on and to validate on: as the lists say, else by speaker; see `w2l.data.batches.splits`."""
     rows = cache.tracks()
     division = plan_splits(zip(rows.words("clip"), rows.words("split"), rows.words("speaker")))
     train, val = (rows.select(rows.has("clip", *division.members(split))) for split in ("train", "val"))
@@ -266,7 +266,7 @@ def open_splits(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> 
 
 
 def crop_spec(cache: Cache) -> CropSpec:
-    """How the cache's crops were cut, from the index; CacheError when they differ among each other."""
+    """Return how the cache's crops were cut, from the index; CacheError when they differ among each other."""
     rows = cache.all_tracks()
     found = rows.distinct("crop")
     if not found:

@@ -11,7 +11,7 @@ from torch import Tensor
 from w2l.core.arrays import Image
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, exact_div
 from w2l.features.mel import MFCC_FRAME, MFCC_HOP, mfcc, to_int16
-from w2l.models.tensors import Colour
+from w2l.models.tensors import ChannelOrder
 from w2l.nets.folded.judge import FoldedJudge, fold_judge
 from w2l.nets.judge import Judge
 
@@ -63,7 +63,7 @@ class LipEmbedder:
         Windows embedded at once.
     """
 
-    def __init__(self, judge: AnyJudge, colour: Colour = "bgr", batch: int = BATCH) -> None:
+    def __init__(self, judge: AnyJudge, colour: ChannelOrder = "bgr", batch: int = BATCH) -> None:
         if batch < 1:
             raise ValueError(f"batch must be at least 1, got {batch}")
         self._judge = ready_judge(judge)
@@ -153,7 +153,7 @@ def _embed_block(judge: FoldedJudge, wave: NDArray[np.floating[Any]], first: int
     return embeddings
 
 
-def _planes(image: Image, size: int, colour: Colour) -> Image:
+def _planes(image: Image, size: int, colour: ChannelOrder) -> Image:
     """The image as the judge takes it, one colour after the other: (3, size * size)."""
     if image.shape[:2] != (size, size):
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)

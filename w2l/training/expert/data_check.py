@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from w2l.cache.index import Rows
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.tracks import Tracks
-from w2l.training.expert.data_facts import MAX_LAG, TrackFacts, measure_track, missing_sound
+from w2l.training.expert.data_facts import MAX_LAG, TrackStatistics, missing_sound, track_statistics
 
 SAMPLE = 200
 """Tracks that are looked at."""
@@ -28,7 +28,7 @@ CLEAR_LAG = 0.1
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """Something that a check has found."""
 
     severity: Literal["note", "warning", "error"]
@@ -41,15 +41,15 @@ class Finding:
     """What to do about it."""
 
     def __str__(self) -> str:
-        """One line."""
+        """Return one line."""
         return f"{self.severity}: {self.figure}" + (f"; {self.advice}" if self.advice else "")
 
 
 def check_data(
     tracks: Tracks, rows: Rows | None = None, gap: int = WINDOW_FRAMES, per_clip: int = 2, sample: int = SAMPLE,
     seed: int = 0,
-) -> list[Finding]:  # fmt: skip
-    """What is odd about the data, the worst first; at least one note that says what was looked at.
+) -> list[CheckFinding]:  # fmt: skip
+    """Return what is odd about the data, the worst first; at least one note on what was checked.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def check_data(
         Of the sample.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(tracks))[:sample]).tolist()
-    facts = [measure_track(tracks, track) for track in chosen]
+    facts = [track_statistics(tracks, track) for track in chosen]
     looked = "all" if len(facts) == len(tracks) else f"{len(facts)} of {len(tracks)}"
-    found: list[Finding | None] = [
-        Finding("note", "sample", f"looked into {looked} tracks"),
+    found: list[CheckFinding | None] = [
+        CheckFinding("note", "sample", f"looked into {looked} tracks"),
         _lag(facts),
         _lengths(facts),
         _silence(facts),
@@ -86,7 +86,7 @@ def _share(count: int, of: Sequence[object]) -> str:
     return f"{count} of {len(of)} tracks ({count / max(len(of), 1):.0%})"
 
 
-def _lag(facts: Sequence[TrackFacts]) -> Finding | None:
+def _lag(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     """A shift of the whole data set, or no common rhythm of mouths and sounds at all."""
     curves = [one.lags for one in facts if one.lags is not None]
     if len(curves) < 5:
@@ -98,64 +98,66 @@ def _lag(facts: Sequence[TrackFacts]) -> Finding | None:
     near = float((np.abs(peaks - lag) <= 1).mean())
     shown = f"mouths move with the sound at {lag:+d} frames (correlation {height:.2f}, {near:.0%} of tracks within 1)"
     if height < max(CLEAR_LAG, 4 * error):
-        return Finding(
+        return CheckFinding(
             "warning", "lag", f"mouths do not move with the sound at any lag (best correlation {height:.2f})",
             "see whether clips have the sound of their speaker: play some, run w2l audit with an expert that works",
         )  # fmt: skip
     if abs(lag) > USUAL_LAG:
-        return Finding("error", "lag", shown, "sound and picture are out of step in all of the data: run w2l audit")
-    return Finding("note", "lag", shown)
+        return CheckFinding(
+            "error", "lag", shown, "sound and picture are out of step in all of the data: run w2l audit"
+        )
+    return CheckFinding("note", "lag", shown)
 
 
-def _lengths(facts: Sequence[TrackFacts]) -> Finding | None:
+def _lengths(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     missing = np.array([missing_sound(one) for one in facts])
     odd = int((np.abs(missing) > MAX_MISSING).sum())
     if not odd:
         return None
     worst = float(missing[np.abs(missing).argmax()])
-    return Finding(
+    return CheckFinding(
         "warning", "lengths", f"sound and picture differ in length by more than {MAX_MISSING:.0f} frames in "
         f"{_share(odd, facts)}, by {worst:+.0f} frames at worst", "run w2l preprocess --force on these clips",
     )  # fmt: skip
 
 
-def _silence(facts: Sequence[TrackFacts]) -> Finding:
+def _silence(facts: Sequence[TrackStatistics]) -> CheckFinding:
     share = float(np.mean([one.silent_share for one in facts]))
     figure = f"{share:.0%} of the windows are silent"
     if share > 0.5:
         severity: Literal["warning", "error"] = "error" if share > 0.9 else "warning"
-        return Finding(severity, "silence", figure, "take clips that speak, or set max_silent lower")
-    return Finding("note", "silence", figure)
+        return CheckFinding(severity, "silence", figure, "take clips that speak, or set max_silent lower")
+    return CheckFinding("note", "silence", figure)
 
 
-def _silent_tracks(facts: Sequence[TrackFacts]) -> Finding | None:
+def _silent_tracks(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     count = sum(one.silent_share == 1 for one in facts)
     if not count:
         return None
-    return Finding(
+    return CheckFinding(
         "warning", "silent tracks", f"{_share(count, facts)} hold no speech at all",
         "see whether these clips have sound, then preprocess them again",
     )  # fmt: skip
 
 
-def _flat(facts: Sequence[TrackFacts]) -> Finding | None:
+def _flat(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     count = sum(one.contrast < LOW_CONTRAST for one in facts)
     if not count:
         return None
     severity: Literal["warning", "error"] = "error" if count > len(facts) / 2 else "warning"
     advice = "look at the crops; run w2l preprocess --force"
-    return Finding(severity, "flat crops", f"{_share(count, facts)} have crops of one colour", advice)
+    return CheckFinding(severity, "flat crops", f"{_share(count, facts)} have crops of one colour", advice)
 
 
-def _stills(facts: Sequence[TrackFacts]) -> Finding | None:
+def _stills(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     count = sum(one.motion == 0 and one.contrast >= LOW_CONTRAST for one in facts)
     if not count:
         return None
     advice = "stills with a voice over teach nothing: take these clips out"
-    return Finding("warning", "stills", f"{_share(count, facts)} show a picture that does not move", advice)
+    return CheckFinding("warning", "stills", f"{_share(count, facts)} show a picture that does not move", advice)
 
 
-def _copies(facts: Sequence[TrackFacts]) -> Finding | None:
+def _copies(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     """Tracks that share their picture with another one, or their sound with a track of another clip."""
     pictures = Counter(one.picture for one in facts if one.contrast >= LOW_CONTRAST)
     clips_of: dict[str, set[str]] = {}
@@ -164,50 +166,52 @@ def _copies(facts: Sequence[TrackFacts]) -> Finding | None:
     copies = [one for one in facts if pictures[one.picture] > 1 or (one.sound and len(clips_of[one.sound]) > 1)]
     if not copies:
         return None
-    return Finding(
+    return CheckFinding(
         "warning", "copies", f"{_share(len(copies), facts)} are copies of another one, such as {copies[0].name}",
         "take copies out: in one batch they are false negatives, across splits they make validation too good",
     )  # fmt: skip
 
 
-def _speakers(tracks: Tracks) -> Finding:
+def _speakers(tracks: Tracks) -> CheckFinding:
     names: Counter[str] = Counter(tracks.speakers)
     unknown = names.pop("", 0)
     if not names:
-        return Finding("note", "speakers", f"it is not known who speaks in {len(tracks)} tracks")
+        return CheckFinding("note", "speakers", f"it is not known who speaks in {len(tracks)} tracks")
     commonest, count = names.most_common(1)[0]
     figure = f"{len(names)} speakers, {count / len(tracks):.0%} of the tracks by {commonest}"
     figure += f", {unknown} tracks of unknown ones" if unknown else ""
     if len(names) < FEW_SPEAKERS:
-        return Finding("note", "speakers", figure, "expect little on other faces: add speakers")
-    return Finding("note", "speakers", figure)
+        return CheckFinding("note", "speakers", figure, "expect little on other faces: add speakers")
+    return CheckFinding("note", "speakers", figure)
 
 
-def _room(tracks: Tracks, gap: int, per_clip: int) -> Finding | None:
+def _room(tracks: Tracks, gap: int, per_clip: int) -> CheckFinding | None:
     short = int((tracks.counts <= gap * (per_clip - 1)).sum())
     if not short:
         return None
     severity: Literal["note", "warning", "error"] = (
         "error" if short == len(tracks) else "warning" if short > len(tracks) / 2 else "note"
     )
-    return Finding(
+    return CheckFinding(
         severity, "room", f"{short} of {len(tracks)} tracks are too short for {per_clip} windows {gap} frames apart",
         "they are left out: set per_clip or gap lower, or add longer clips",
     )  # fmt: skip
 
 
-def _audit(rows: Rows) -> Finding:
+def _audit(rows: Rows) -> CheckFinding:
     """What the audit found, as a histogram of offsets."""
     offsets, aside = rows.numbers("offset"), int((~rows.usable).sum())
     shifted = offsets[offsets != 0]
     if not len(shifted) and not aside:
-        return Finding("note", "audit", "no track was shifted or set aside by an audit", "w2l audit looks for them")
+        return CheckFinding(
+            "note", "audit", "no track was shifted or set aside by an audit", "w2l audit looks for them"
+        )
     counts = ", ".join(f"{offset:+d}: {count}" for offset, count in _histogram(shifted))
     figure = f"the audit shifted {len(shifted)} of {len(rows)} tracks and set {aside} aside"
     figure += f" (frames: tracks {counts})" if counts else ""
     if aside > len(rows) / 2:
-        return Finding("warning", "audit", figure, "audit with an expert that was trained on such faces")
-    return Finding("note", "audit", figure)
+        return CheckFinding("warning", "audit", figure, "audit with an expert that was trained on such faces")
+    return CheckFinding("note", "audit", figure)
 
 
 def _histogram(values: NDArray[np.int32]) -> list[tuple[int, int]]:

@@ -23,7 +23,7 @@ FLAT = 1e-3
 
 
 @dataclass(frozen=True)
-class TrackFacts:
+class TrackStatistics:
     """What was measured of one track."""
 
     name: str
@@ -45,14 +45,14 @@ class TrackFacts:
     """Hash of its mel; "" for constant ones."""
 
 
-def measure_track(tracks: Tracks, track: int) -> TrackFacts:
-    """Reads at most 10 s of the crops of one track, and its mel."""
+def track_statistics(tracks: Tracks, track: int) -> TrackStatistics:
+    """Read at most 10 s of the crops of one track, and its mel."""
     mel = tracks.mel(track)
     starts = range(0, min(int(tracks.counts[track]), LOOKED_AT), tracks.n_frames)
     frames = np.concatenate([tracks.window(track, start) for start in starts])
-    motion = mouth_motion(frames)
+    motion = mouth_changes(frames)
     chosen = np.ascontiguousarray(frames[[0, len(frames) // 2, -1]])
-    return TrackFacts(
+    return TrackStatistics(
         name=tracks.names[track],
         n_frames=len(tracks.frames(track)),
         n_columns=mel.shape[1],
@@ -65,8 +65,8 @@ def measure_track(tracks: Tracks, track: int) -> TrackFacts:
     )
 
 
-def mouth_motion(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """How much the mouth changes around each frame, (frames,), in grey levels; crops (frames, height, width, 3)."""
+def mouth_changes(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return how much the mouth changes around each frame, (frames,), in grey levels, from (frames, ..., 3) crops."""
     height, width = frames.shape[1:3]
     rows = slice(*(round(share * height) for share in MOUTH_ROWS))
     columns = slice(*(round(share * width) for share in MOUTH_COLUMNS))
@@ -77,7 +77,7 @@ def mouth_motion(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def loudness(mel: NDArray[np.float32], n_frames: int) -> NDArray[np.float64]:
-    """Mean mel level during each of `n_frames` frames, as far as the sound goes; mel (80, columns)."""
+    """Return the mean mel level during each of `n_frames` frames, as far as the sound goes; mel (80, columns)."""
     edges = np.minimum(np.round(np.arange(n_frames + 1) * MEL_RATE / FPS).astype(int), mel.shape[1])
     edges = edges[: int(np.searchsorted(edges, mel.shape[1])) + 1]
     sums = np.concatenate([[0.0], np.cumsum(mel.mean(axis=0, dtype=np.float64))])
@@ -85,7 +85,7 @@ def loudness(mel: NDArray[np.float32], n_frames: int) -> NDArray[np.float64]:
 
 
 def lag_correlations(motion: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Correlation of ``motion[i]`` with ``level[i - lag]`` for lags from -MAX_LAG to MAX_LAG; see `TrackFacts.lags`.
+    """Correlate ``motion[i]`` with ``level[i - lag]``, lags from -MAX_LAG to MAX_LAG; see `TrackStatistics.lags`.
 
     The sign is that of an offset: where the sound runs ahead of the picture by n frames the peak is at n.
     """
@@ -108,6 +108,6 @@ def _quick(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     return curve - np.convolve(curve, kernel, "same") / np.convolve(np.ones(len(curve)), kernel, "same")
 
 
-def missing_sound(facts: TrackFacts) -> float:
-    """By how many frames the sound is shorter than the picture; negative when it is longer."""
+def missing_sound(facts: TrackStatistics) -> float:
+    """Return by how many frames the sound is shorter than the picture; negative when it is longer."""
     return facts.n_frames - (facts.n_columns - mel_columns(0)) * FPS / MEL_RATE

@@ -11,7 +11,7 @@ from w2l.core.errors import TrainingError
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.tracks import Tracks
 from w2l.training.expert.pairing import Pairing
-from w2l.training.scores import GAPS, SPANS, Pairs, best_threshold, calibrate, summary
+from w2l.training.scores import GAPS, SPANS, ScoredPairs, best_threshold, calibrate, score_summary
 
 PAIR_SEED = 20
 """Of the off-sync partners: the same in every validation."""
@@ -21,20 +21,20 @@ BATCH = 128
 """Windows that go through the network at once, of as many tracks as it takes."""
 LONGEST = 1500
 """Windows of which all pairs are compared: a track of more than a minute counts as several clips."""
-Piece = tuple[int, int, int]
+TrackPiece = tuple[int, int, int]
 """(track, first window, window after the last one)."""
 
 
 def validation_scores(
     tracks: Tracks, pairing: Pairing, device: torch.device, gap: int = WINDOW_FRAMES
 ) -> dict[str, float]:
-    """Scores by name, see `w2l.training.scores.summary`, with threshold and calibration fitted on the same pairs."""
+    """Return the `score_summary` of all windows, with threshold and calibration fitted on the same pairs."""
     pairs = score_pairs(tracks, pairing, device, gap)
-    return summary(pairs, best_threshold(pairs), calibrate(pairs))
+    return score_summary(pairs, best_threshold(pairs), calibrate(pairs))
 
 
-def score_pairs(tracks: Tracks, pairing: Pairing, device: torch.device, gap: int = WINDOW_FRAMES) -> Pairs:
-    """All windows of all tracks, each once in sync, once off sync by at least `gap` frames, and once at each of `GAPS`.
+def score_pairs(tracks: Tracks, pairing: Pairing, device: torch.device, gap: int = WINDOW_FRAMES) -> ScoredPairs:
+    """Compare all windows of all tracks: in sync, off sync by at least `gap` frames, and at each of `GAPS`.
 
     The network should be in eval mode. Tracks too short for a pair are left out; TrainingError when all are.
     """
@@ -58,14 +58,14 @@ def score_pairs(tracks: Tracks, pairing: Pairing, device: torch.device, gap: int
         )
     in_sync, off_sync, voiced, gaps, of_track = (np.concatenate(column) for column in zip(*columns))
     found = {length: np.concatenate(parts) for length, parts in spans.items()}
-    return Pairs(in_sync, off_sync, voiced, gaps, of_track, tracks.speakers, np.array(offsets), found)
+    return ScoredPairs(in_sync, off_sync, voiced, gaps, of_track, tracks.speakers, np.array(offsets), found)
 
 
 def similarity_tables(
-    tracks: Tracks, pieces: Sequence[Piece], pairing: Pairing, device: torch.device
-) -> Iterator[tuple[Piece, NDArray[np.float64]]]:
-    """For each piece of a track the similarities (sounds, faces) of all its windows, in order."""
-    group: list[Piece] = []
+    tracks: Tracks, pieces: Sequence[TrackPiece], pairing: Pairing, device: torch.device
+) -> Iterator[tuple[TrackPiece, NDArray[np.float64]]]:
+    """Yield for each piece of a track the similarities (sounds, faces) of all its windows, in order."""
+    group: list[TrackPiece] = []
     for number, piece in enumerate(pieces):
         group.append(piece)
         if number + 1 < len(pieces) and sum(end - first for _, first, end in group) < BATCH:
@@ -79,9 +79,9 @@ def similarity_tables(
 
 @torch.no_grad()
 def embed_windows(
-    tracks: Tracks, pieces: Sequence[Piece], pairing: Pairing, device: torch.device
+    tracks: Tracks, pieces: Sequence[TrackPiece], pairing: Pairing, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """(audio, face) embeddings of the windows of all `pieces` in a row, each (windows, features)."""
+    """Embed the windows of all `pieces` in a row: (audio, face), each (windows, features)."""
     windows = [(track, start) for track, first, end in pieces for start in range(first, end)]
     parts: list[tuple[Tensor, Tensor]] = []
     for low in range(0, len(windows), BATCH):
@@ -92,7 +92,7 @@ def embed_windows(
     return torch.cat([audio for audio, _ in parts]), torch.cat([face for _, face in parts])
 
 
-def _pieces(tracks: Tracks) -> Iterator[Piece]:
+def _pieces(tracks: Tracks) -> Iterator[TrackPiece]:
     for track, count in enumerate(tracks.counts.tolist()):
         for first in range(0, count, LONGEST):
             yield track, first, min(first + LONGEST, count)
@@ -101,7 +101,7 @@ def _pieces(tracks: Tracks) -> Iterator[Piece]:
 def off_sync_partners(
     rng: np.random.Generator, n_windows: int, gap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Faces, (pairs,), and for each a sound of the same clip at least `gap` frames away, drawn evenly from them all.
+    """Draw for each face a sound of the same clip at least `gap` frames away, evenly from all: two of (pairs,).
 
     Faces without such a sound are left out.
     """
@@ -113,7 +113,10 @@ def off_sync_partners(
 
 
 def _at_gap(table: NDArray[np.float64], gap: int) -> NDArray[np.float64]:
-    """(faces,): each with the sound `gap` frames later or, every second one, earlier; nan where there is neither."""
+    """Return the similarity of each face with the sound `gap` frames later or, every second one, earlier, (faces,).
+
+    nan where there is neither.
+    """
     faces = np.arange(len(table))
     side = np.where(faces % 2 == 0, gap, -gap)
     side = np.where(_inside(faces + side, table), side, -side)
@@ -126,7 +129,7 @@ def _inside(sounds: NDArray[np.int64], table: NDArray[np.float64]) -> NDArray[np
 
 
 def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
-    """The offset, in frames, with the best mean similarity in ``table[sound, face]``.
+    """Return the offset, in frames, with the best mean similarity in ``table[sound, face]``.
 
     Positive when the sound runs ahead of the picture, as in `w2l.score.metrics.sync`: face i then fits sound
     i - offset. Offsets of more than half the clip are not tried.
@@ -136,7 +139,7 @@ def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
 
 
 def span_offsets(table: NDArray[np.float64], length: int, max_shift: int) -> NDArray[np.int64]:
-    """The best offset of each run of `length` consecutive faces for which the clip has all sounds within `max_shift`.
+    """Return the best offset of each run of `length` faces for which the clip has all sounds within `max_shift`.
 
     Sign as in `best_offset`; (runs,), which is empty for clips of fewer than ``length + 2 * max_shift`` windows.
     """
@@ -150,5 +153,5 @@ def span_offsets(table: NDArray[np.float64], length: int, max_shift: int) -> NDA
 
 
 def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    """The array as a tensor there."""
+    """Return the array as a tensor on `device`."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)

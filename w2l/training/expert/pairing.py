@@ -19,10 +19,10 @@ class Pairing(Protocol):
         """What embeds."""
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 windows (batch, frames, rows, columns, 3) and sounds (batch, bands, columns) -> (audio, face)."""
+        """Embed uint8 windows (batch, frames, rows, columns, 3) and sounds (batch, bands, columns) -> (audio, face)."""
 
     def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """(audio windows, face windows); the higher the more alike."""
+        """Return how alike embeddings are, (audio windows, face windows); the higher the more alike."""
 
 
 class CosinePairing:
@@ -32,12 +32,12 @@ class CosinePairing:
         self.network = network
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Pairing`."""
+        """Embed windows and sounds; see `Pairing`."""
         audio, face = self.network(sounds[:, None], channels_last(stack_frames(pictures(faces))))
         return audio, face
 
     def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """Cosines."""
+        """Return the cosines."""
         return audio.float() @ face.float().T
 
 
@@ -48,17 +48,17 @@ class DistancePairing:
         self.network = network
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Pairing`."""
+        """Embed windows and sounds; see `Pairing`."""
         frames = in_order(pictures(faces) * 255, "bgr")
         return self.network.forward_aud(sounds[:, None]), self.network.forward_lip(frames)
 
     def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """Distances with a minus sign."""
+        """Return the distances with a minus sign."""
         return -torch.cdist(audio.float(), face.float())
 
 
 def pairing_of(network: nn.Module) -> Pairing:
-    """How windows are compared with this network."""
+    """Return how windows are compared with this network."""
     if isinstance(network, Expert):
         return CosinePairing(network)
     if isinstance(network, Judge):

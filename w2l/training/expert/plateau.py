@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import ConfigError, TrainingError
 from w2l.core.timing import WINDOW_FRAMES
-from w2l.training.expert.data_check import Finding
+from w2l.training.expert.data_check import CheckFinding
 from w2l.training.losses import CHANCE
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class PlateauSettings:
     """The average counts as chance when it is above ln 2 less this."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be watched."""
+        """Refuse what cannot be watched."""
         if self.patience < 0 or self.window < 2 or self.margin <= 0:
             raise ConfigError("patience must be at least 0, window at least 2 and margin above 0")
         if 0 < self.patience < self.window:
@@ -63,10 +63,10 @@ class Plateau:
     """Watches the choice between own and partner's sound (`pair`), whose chance is ln 2, step by step."""
 
     def __init__(
-        self, settings: PlateauSettings, facts: RunFacts, findings: Callable[[], Sequence[Finding]] = tuple,
+        self, settings: PlateauSettings, facts: RunFacts, findings: Callable[[], Sequence[CheckFinding]] = tuple,
         warm_up: int = 0,
     ) -> None:  # fmt: skip
-        """`findings`, asked for when the run stands still, are what was checked; `warm_up` steps do not count."""
+        """Take `findings`, called when the run stands still, for what was checked; `warm_up` steps do not count."""
         self.settings, self.facts, self.findings = settings, facts, findings
         self.values: deque[float] = deque(maxlen=max(settings.patience, 1))
         """As many of the last values as the patience is long."""
@@ -74,7 +74,7 @@ class Plateau:
         """Step from which on the average has been at chance."""
 
     def push(self, step: int, value: float) -> None:
-        """Takes the value of `step`; when the run stands still, TrainingError, and a diagnosis in the log before it.
+        """Take the value of `step`; when the run stands still, TrainingError, and a diagnosis in the log before it.
 
         It does when the average over a window has been at chance, or above, for all of the patience, and a straight
         line through all these values does not fall by more than noise: by three standard errors of its slope.
@@ -96,18 +96,18 @@ class Plateau:
         return float(np.mean(list(self.values)[-self.settings.window :]))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on watching as if it had never stopped."""
+        """Return what a resumed run needs to continue as if it had never stopped."""
         return {"values": list(self.values), "since": self.since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.values.clear()
         self.values.extend(float(value) for value in state_dict["values"])
         self.since = int(state_dict["since"])
 
 
 def _falls(values: NDArray[np.float64]) -> bool:
-    """Whether a straight line through the values, (steps,), falls by more than three standard errors of its slope."""
+    """Return whether a line through the values, (steps,), falls by more than three standard errors of its slope."""
     steps = np.arange(len(values)) - (len(values) - 1) / 2
     spread = float(steps @ steps)
     slope = float(steps @ values) / spread
@@ -115,8 +115,8 @@ def _falls(values: NDArray[np.float64]) -> bool:
     return slope < -3 * math.sqrt(float(left @ left) / max(len(values) - 2, 1) / spread)
 
 
-def overfit_test(step: Callable[[int], Mapping[str, float]], n_steps: int = 200, goal: float = 0.2) -> Finding:
-    """Whether a fresh network can learn one small batch by heart: `pair` falls under `goal` within `n_steps`.
+def overfit_test(step: Callable[[int], Mapping[str, float]], n_steps: int = 200, goal: float = 0.2) -> CheckFinding:
+    """Test whether a fresh network can overfit one small batch: `pair` falls under `goal` within `n_steps`.
 
     `step`, given the number of the step, makes one update on that batch and returns its terms, `pair` among them. No
     two windows of the batch should be silent, as nobody can tell them apart. Ends as soon as it is passed.
@@ -127,21 +127,21 @@ def overfit_test(step: Callable[[int], Mapping[str, float]], n_steps: int = 200,
         if not math.isfinite(values[-1]):
             break
         if len(values) >= SETTLED and np.mean(values[-SETTLED:]) < goal:
-            return Finding("note", "overfit", f"one small batch was learnt by heart in {number + 1} steps")
+            return CheckFinding("note", "overfit", f"one small batch was learnt by heart in {number + 1} steps")
     shown = f"one small batch could not be learnt by heart: pair went from {values[0]:.3f} to {values[-1]:.3f} in "
     advice = "set lr lower and precision=fp32; if that does not help, the network or its inputs are broken"
-    return Finding("error", "overfit", f"{shown}{len(values)} steps (goal {goal:g}, chance {CHANCE:.3f})", advice)
+    return CheckFinding("error", "overfit", f"{shown}{len(values)} steps (goal {goal:g}, chance {CHANCE:.3f})", advice)
 
 
-def diagnosis(findings: Sequence[Finding], facts: RunFacts) -> str:
-    """Why a run may stand still, in lines: what was checked, the likely causes in order, what to try."""
+def diagnosis(findings: Sequence[CheckFinding], facts: RunFacts) -> str:
+    """Explain in lines why a run may stand still: what was checked, the likely causes in order, what to try."""
     checked = [f"  {finding}" for finding in findings] or ["  nothing but the curve"]
     causes = [f"  {number}. {cause}" for number, cause in enumerate(_causes(findings, facts), 1)]
     lines = ["this run learns nothing. What was checked:", *checked]
     return "\n".join([*lines, "Likely causes, the first one first, and what to try:", *causes])
 
 
-def _causes(findings: Sequence[Finding], facts: RunFacts) -> list[str]:
+def _causes(findings: Sequence[CheckFinding], facts: RunFacts) -> list[str]:
     found = sorted((one for one in findings if one.severity != "note"), key=lambda one: one.severity != "error")
     causes = [f"{one.figure}: {one.advice}" for one in found]
     if facts.gap < WINDOW_FRAMES:

@@ -16,7 +16,7 @@ from w2l.data.batches.expert_loaders import ExpertDrawing, choose_expert_loader
 from w2l.data.batches.tracks import Tracks, crop_spec
 from w2l.features.crop import CropSpec
 from w2l.training.data import TrainingData, open_training_data
-from w2l.training.expert.data_check import Finding, check_data
+from w2l.training.expert.data_check import CheckFinding, check_data
 from w2l.training.expert.plateau import Plateau, RunFacts, overfit_test
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.expert.task import ExpertTask
@@ -80,7 +80,7 @@ def open_data(settings: ExpertSettings, cache: Cache) -> TrainingData:
     return data
 
 
-def check_training(settings: ExpertSettings, data: TrainingData, device: torch.device) -> list[Finding]:
+def check_training(settings: ExpertSettings, data: TrainingData, device: torch.device) -> list[CheckFinding]:
     """Return what is odd about the data, and whether a fresh network overfits one small batch."""
     findings = _check_tracks(settings, data)
     if settings.overfit_steps and not any(finding.severity == "error" for finding in findings):
@@ -94,7 +94,7 @@ def check_training(settings: ExpertSettings, data: TrainingData, device: torch.d
     return findings
 
 
-def _check_tracks(settings: ExpertSettings, data: TrainingData) -> list[Finding]:
+def _check_tracks(settings: ExpertSettings, data: TrainingData) -> list[CheckFinding]:
     return check_data(data.train, data.cache.all_tracks(), settings.gap, settings.per_clip)
 
 
@@ -113,13 +113,13 @@ def _train_tracks(cache: Cache, crop: CropSpec, n_frames: int) -> Tracks:
     return open_training_data(cache, crop, n_frames).train
 
 
-def _say(findings: Sequence[Finding]) -> Sequence[Finding]:
+def _say(findings: Sequence[CheckFinding]) -> Sequence[CheckFinding]:
     for finding in findings:
         logger.log(logging.INFO if finding.severity == "note" else logging.WARNING, "%s", finding)
     return findings
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
+def _refuse(findings: Sequence[CheckFinding]) -> None:
     """Raise TrainingError when a finding says that no expert can be trained like this."""
     errors = [str(finding).removeprefix("error: ") for finding in findings if finding.severity == "error"]
     if errors:

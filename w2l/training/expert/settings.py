@@ -9,6 +9,8 @@ from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.expert import ExpertSampling
 from w2l.data.batches.resident import Resident
+from w2l.models.tensors import Precision
+from w2l.nets.blocks import Norm
 from w2l.training.expert.plateau import PlateauSettings
 from w2l.training.losses import ObjectiveName
 from w2l.training.settings import LoopSettings, RateSchedule, shaping
@@ -16,10 +18,10 @@ from w2l.training.settings import LoopSettings, RateSchedule, shaping
 WORDS = {
     "arch": ("expert", "judge"),
     "layout": ("strided", "published"),
-    "norm": ("batch", "group"),
+    "norm": get_args(Norm),
     "loss": ("auto", "contrastive", "bce", "sigmoid"),
     "optimiser": ("adam", "adamw"),
-    "precision": ("fp32", "bf16", "fp16"),
+    "precision": get_args(Precision),
     "resident": get_args(Resident),
 }
 SHAPELESS = ("workers", "resident", "check", "overfit_steps", "watchdog")
@@ -40,7 +42,7 @@ class ExpertSettings:
     """Frames of a window; 5 is published."""
     embedding: int = 0
     """Length of the embeddings; 0: 16 times the width, as published."""
-    norm: Literal["batch", "group"] = "batch"
+    norm: Norm = "batch"
     """`batch`, as published; `group` behaves the same in training and in use, and with any batch."""
     loss: Literal["auto", "contrastive", "bce", "sigmoid"] = "auto"
     """In-batch contrastive, the paper's cross entropy of the cosine (`bce`), or pairwise `sigmoid`; `auto`: sigmoid for
@@ -75,7 +77,7 @@ class ExpertSettings:
     ema: float = 0.998
     """Decay of the moving average of the weights, which is what is validated and exported; 0: the last weights."""
     seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     """Arithmetic of the convolutions."""
     workers: int = 0
     """Processes that load batches; 0: a thread of this one."""

@@ -15,13 +15,13 @@ from w2l.models.checkpoint import Kind
 from w2l.models.tensors import Precision, cast, channels_last
 from w2l.nets.blocks import fold_time, stack_frames
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
-from w2l.nets.generator import Rows
-from w2l.nets.pairs import PairDimensions, Pairs, distances
+from w2l.nets.generator import GeneratedRows
+from w2l.nets.pairs import PairDimensions, Pairs, pair_distances
 from w2l.nets.patches import PatchDimensions, Patches
 from w2l.training.losses import adversarial
 
 AdversaryKind = Literal["published", "patches", "pairs"]
-Network = TypeVar("Network", bound=nn.Module)
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 CHANCE, HALFWAY = math.log(2), 0.25
 """What cross entropy is at a probability of one half, and squares are halfway between what they pull to."""
 MARGIN = 1.0
@@ -29,7 +29,7 @@ MARGIN = 1.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class ShownFaces:
     """What an adversary is shown of one batch."""
 
     real: Tensor
@@ -60,16 +60,16 @@ class Adversary(Protocol):
         """What `disc_real` is, and the other own terms together, while the network tells nothing."""
         ...
 
-    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """Terms that the generator minimises, by name; the network's weights get no gradient from them."""
+    def generator_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return the terms that the generator minimises, by name; the network's weights get no gradient from them."""
         ...
 
-    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """Terms whose sum the network minimises, by name (`disc_...`); the generator gets no gradient from them."""
+    def own_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return the terms whose sum the network minimises, `disc_...`; the generator gets no gradient from them."""
         ...
 
     def settle(self) -> None:
-        """What the network needs once before each of its updates, in however many parts its batch comes."""
+        """Do what the network needs once before each of its updates, in however many parts its batch comes."""
 
 
 class StackedAdversary:
@@ -82,18 +82,18 @@ class StackedAdversary:
         self.network = network
         self._precision = precision
 
-    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """`adversarial`: cross entropy of the generated frames against real ones."""
+    def generator_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return `adversarial`: cross entropy of the generated frames against real ones."""
         with _frozen(self.network):
             return {"adversarial": adversarial(self._logits(seen.generated), real=True)}
 
-    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """`disc_real` and `disc_fake`: cross entropy of each kind of frames against what it is."""
+    def own_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return `disc_real` and `disc_fake`: cross entropy of each kind of frames against what it is."""
         real, fake = self._logits(seen.real), self._logits(seen.generated.detach())
         return {"disc_real": adversarial(real, real=True), "disc_fake": adversarial(fake, real=False)}
 
     def settle(self) -> None:
-        """Nothing: it has no norm."""
+        """Do nothing: it has no norm."""
 
     def _logits(self, frames: Tensor) -> Tensor:
         faces = _arranged(frames, self.network.dimensions.n_frames)
@@ -114,8 +114,8 @@ class PatchAdversary:
         self.network = network
         self._precision, self._match = precision, features
 
-    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """`adversarial`: squared distance of the logits from 1; `features`: see `feature_distance`."""
+    def generator_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return `adversarial`: squared distance of the logits from 1; `features`: see `feature_distance`."""
         with _frozen(self.network):
             logits, features = self._look(seen.generated)
             terms = {"adversarial": least_squares(logits, 1.0)}
@@ -123,8 +123,8 @@ class PatchAdversary:
                 terms["features"] = self._features(features, seen)
         return terms
 
-    def _features(self, features: list[list[Tensor]], seen: Seen) -> Tensor:
-        """Their distance from those of the real faces, where these say the same."""
+    def _features(self, features: list[list[Tensor]], seen: ShownFaces) -> Tensor:
+        """Return their distance from those of the real faces, where these say the same."""
         if not bool(seen.own.any()):
             return seen.generated.sum() * 0.0
         with torch.no_grad():
@@ -135,13 +135,13 @@ class PatchAdversary:
         own = seen.own.repeat(n_pictures)
         return feature_distance([[found[own] for found in scale] for scale in features], wanted)
 
-    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """`disc_real` and `disc_fake`: squared distance of the logits from 1 and from 0."""
+    def own_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return `disc_real` and `disc_fake`: squared distance of the logits from 1 and from 0."""
         real, fake = self._look(seen.real)[0], self._look(seen.generated.detach())[0]
         return {"disc_real": least_squares(real, 1.0), "disc_fake": least_squares(fake, 0.0)}
 
     def settle(self) -> None:
-        """One more step towards the largest singular values of its weights."""
+        """Take one more step towards the largest singular values of its weights."""
         self.network.steady()
 
     def _look(self, frames: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
@@ -164,14 +164,14 @@ class PairAdversary:
         self.network = network
         self._precision = precision
 
-    def generator_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """`contrast`: squared distance of the generated faces from the sounds that they were generated for."""
+    def generator_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return `contrast`: squared distance of the generated faces from the sounds that they were generated for."""
         with _frozen(self.network):
-            apart = distances(self._sounds(seen.mels), self._faces(seen.generated))
+            apart = pair_distances(self._sounds(seen.mels), self._faces(seen.generated))
         return {"contrast": contrastive(apart, in_sync=True).mean()}
 
-    def own_terms(self, seen: Seen) -> dict[str, Tensor]:
-        """`disc_real` of real faces with their own sound; half of `disc_fake` and of `disc_off`, both out of sync.
+    def own_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
+        """Return `disc_real` of real faces with their own sound; half of `disc_fake` and `disc_off`, out of sync.
 
         Generated faces count as out of sync, and so do real ones with their neighbour's sound. Where no real face has
         its own sound, `disc_real` is 0; where no neighbour sounds different, as in a batch of one, `disc_off` is.
@@ -179,9 +179,9 @@ class PairAdversary:
         sounds, faces = self._sounds(seen.mels), self._faces(seen.real)
         other = _neighbours(len(seen.mels), seen.mels.device)
         differ = (seen.mels[other] != seen.mels).flatten(1).any(dim=1)
-        real = contrastive(distances(sounds, faces), in_sync=True)
-        fake = contrastive(distances(sounds, self._faces(seen.generated.detach())), in_sync=False)
-        off = contrastive(distances(sounds[other], faces), in_sync=False)
+        real = contrastive(pair_distances(sounds, faces), in_sync=True)
+        fake = contrastive(pair_distances(sounds, self._faces(seen.generated.detach())), in_sync=False)
+        off = contrastive(pair_distances(sounds[other], faces), in_sync=False)
         return {
             "disc_real": _mean_where(real, seen.own),
             "disc_fake": fake.mean() / 2,
@@ -189,16 +189,16 @@ class PairAdversary:
         }
 
     def settle(self) -> None:
-        """Nothing: its norms keep no state."""
+        """Do nothing: its norms keep no state."""
 
     def _sounds(self, mels: Tensor) -> Tensor:
-        """Embeddings (batch, frames, features) of mels (batch, frames, 80, 16)."""
+        """Return embeddings (batch, frames, features) of mels (batch, frames, 80, 16)."""
         with cast(mels.device, self._precision):
             embedded = self.network.embed_audio(mels.flatten(0, 1)[:, None])
         return embedded.reshape(*mels.shape[:2], -1)
 
     def _faces(self, frames: Tensor) -> Tensor:
-        """Embeddings (batch, frames, features) of (batch, 3, frames, rows, width)."""
+        """Return embeddings (batch, frames, features) of (batch, 3, frames, rows, width)."""
         single = frames.transpose(1, 2)
         with cast(frames.device, self._precision):
             embedded = self.network.embed_faces(channels_last(single.flatten(0, 1)))
@@ -216,8 +216,8 @@ class AdversaryShape:
     """Channels of the first layer; 32 is as published, for each kind."""
     n_frames: int
     """Frames judged together: 1, or all of a window; `pairs` judge single frames whatever this is."""
-    rows: Rows = "lower"
-    """For `pairs`: whether `Seen` will hold lower halves or, as in LipGAN, whole faces."""
+    rows: GeneratedRows = "lower"
+    """For `pairs`: whether `ShownFaces` will hold lower halves or, as in LipGAN, whole faces."""
 
 
 def make_adversary(
@@ -252,28 +252,28 @@ def make_adversary(
 
 
 def least_squares(logits: list[Tensor], wanted: float) -> Tensor:
-    """Mean squared distance of maps of logits from `wanted`; each map, so each scale, weighs alike."""
+    """Return the mean squared distance of maps of logits from `wanted`; each map, so each scale, weighs alike."""
     return torch.stack([(found.float() - wanted).square().mean() for found in logits]).mean()
 
 
 def feature_distance(features: list[list[Tensor]], wanted: list[list[Tensor]]) -> Tensor:
-    """Mean absolute difference of features by scale and layer; each layer weighs alike (Wang et al., 2018, eq. 4)."""
+    """Return the mean absolute difference of features; each layer weighs alike (Wang et al., 2018, eq. 4)."""
     pairs = [(mine, theirs) for scale, other in zip(features, wanted) for mine, theirs in zip(scale, other)]
     return torch.stack([F.l1_loss(mine.float(), theirs.float()) for mine, theirs in pairs]).mean()
 
 
 def contrastive(apart: Tensor, in_sync: bool) -> Tensor:
-    """The square of distances in sync, and that of what is missing to the margin of others (Hadsell et al., 2006)."""
+    """Square distances in sync, and what others lack to the margin (Hadsell et al., 2006)."""
     return apart.square() if in_sync else (MARGIN - apart).clamp_min(0).square()
 
 
 def _arranged(frames: Tensor, n_frames: int) -> Tensor:
-    """Windows as a discriminator of `n_frames` takes them: single pictures, or all frames on the channels."""
+    """Arrange windows as a discriminator of `n_frames` takes them: single pictures, or all frames on the channels."""
     return channels_last(fold_time(frames) if n_frames == 1 else stack_frames(frames))
 
 
 def _neighbours(n: int, device: torch.device) -> Tensor:
-    """(n,): 1, 0, 3, 2, ...; the last of an odd number has the one before it.
+    """Return (n,): 1, 0, 3, 2, ...; the last of an odd number has the one before it.
 
     Neighbours change places two by two, so that processes with an even share of a batch pair as one process would.
     """
@@ -281,17 +281,17 @@ def _neighbours(n: int, device: torch.device) -> Tensor:
 
 
 def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of the values (batch, frames) of the chosen (batch,); 0 where none is."""
+    """Return the mean of the values (batch, frames) of the chosen (batch,); 0 where none is."""
     return (values.mean(dim=1) * chosen).sum() / chosen.sum().clamp_min(1)
 
 
-def _placed(network: Network, device: torch.device) -> Network:
+def _placed(network: AnyNetwork, device: torch.device) -> AnyNetwork:
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """A pass whose gradient goes through the network but not into its weights, which also saves a third of the cost."""
+    """Keep the gradient of a pass out of the network's weights but not out of its input; saves a third of the cost."""
     moving = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in moving:
         parameter.requires_grad_(False)

@@ -23,7 +23,7 @@ MUST_AGREE = ("layout", "width")
 
 
 def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
-    """Gives the generator the weights of another one of the same layout and width.
+    """Initialise the generator from another one of the same layout and width.
 
     One that sees and draws BGR, such as the published ones, becomes one that sees and draws RGB. Of a generator for
     another size the levels that both have are taken (coarse to fine); the others stay as they are. From another
@@ -50,7 +50,7 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
 
 
 def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
-    """Gives a generator the ears of an expert; ConfigError where these have another shape."""
+    """Initialise the audio encoder from the expert; ConfigError where its encoder has another shape."""
     if not isinstance(expert.network, Expert):
         raise ConfigError(f"{expert.path} is no expert")
     try:
@@ -64,7 +64,7 @@ def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
 
 
 def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> dict[str, Tensor]:
-    """The weights that depend on the number of references, for another number of them.
+    """Return the weights that depend on the number of references, for another number of them.
 
     Shown one picture as each of its references, the new network does what the old one did, as far as that moved them
     alike: what comes in is spread evenly over the new ones, they move as the old ones did on average, and their shares
@@ -90,7 +90,7 @@ def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> 
 def _of_other_size(
     weights: dict[str, Tensor], begun: GeneratorDimensions, generator: Generator | WarpingGenerator
 ) -> dict[str, Tensor]:
-    """The generator's own weights, those replaced that the other one has at the same level."""
+    """Return the generator's own weights, with those replaced that the other one has at the same level."""
     own = generator.state_dict()
     if begun.layout == "published":  # its decoder counts from the coarsest level, and sizes differ there
         more = len(generator.dimensions.level_sizes) - len(begun.level_sizes)

@@ -70,7 +70,7 @@ def open_person(
     seconds = float(tracks.lengths.sum()) / FPS
     names = ", ".join(path.name for path in paths)
     _check_length(seconds, names)
-    train, val = divide([(name, int(length)) for name, length in zip(tracks.names, tracks.lengths)])
+    train, val = divide_clips([(name, int(length)) for name, length in zip(tracks.names, tracks.lengths)])
     held_out_s = sum(last - first for _, first, last in val) / FPS
     trained_s = sum(last - first for _, first, last in train) / FPS
     logger.info("%.1f s of the person's face: %.1f s train, %.1f s are held out", seconds, trained_s, held_out_s)
@@ -80,8 +80,8 @@ def open_person(
     return TrainingData(cache, crop, tracks.part(train), tracks.part(val), about, mark)
 
 
-def divide(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[Span]]:
-    """What trains and what is held out, of tracks given as (clip, frames).
+def divide_clips(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[Span]]:
+    """Return what trains and what is held out, of tracks given as (clip, frames).
 
     Each clip of `SHORT_S` or more gives its end, see `hold_out`, and shorter ones train; where no clip is that long,
     all count as one.
@@ -102,7 +102,7 @@ def divide(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[Span]]:
 
 
 def hold_out(lengths: Sequence[int]) -> tuple[list[Span], list[Span]]:
-    """Divides tracks of these lengths in frames, one after the other in time, into what trains and what is held out.
+    """Divide tracks of these lengths in frames, consecutive in time, into what trains and what is held out.
 
     Held out is the last `HELD_OUT` of all, at least `HELD_OUT_FRAMES`, from a multiple of five frames of a track on;
     `GAP_FRAMES` before it are left out. Stretches of fewer than two windows are, too.
@@ -119,7 +119,7 @@ def hold_out(lengths: Sequence[int]) -> tuple[list[Span], list[Span]]:
 
 
 def _prepare(cache: Cache, path: Path, detector: Detector, settings: PrepareSettings) -> Clip:
-    """The clip in the cache, prepared where it is not."""
+    """Return the clip in the cache; prepare it where it is not prepared."""
     if not path.is_file():
         missing = "is no file" if path.exists() else "does not exist"
         raise MediaError(f"clip {path} of the person {missing}; check the path")
@@ -152,7 +152,7 @@ def _unusable(path: Path, outcome: PreprocessOutcome) -> NoFaceError | MediaErro
 
 
 def _of_person(clip: Clip) -> list[int]:
-    """The numbers of a clip's tracks that are taken for the person's."""
+    """Return the numbers of a clip's tracks that are taken for the person's."""
     outcome = clip.record().preprocess
     spans = [(track.first_frame or 0, (track.first_frame or 0) + track.n_frames) for track in outcome.tracks]
     rejected = outcome.rejected
@@ -173,7 +173,7 @@ def _of_person(clip: Clip) -> list[int]:
 
 
 def _rows(cache: Cache, chosen: Sequence[tuple[str, int]]) -> Rows:
-    """The rows of (clip, track), in that order."""
+    """Return the rows of (clip, track), in that order."""
     by_name = {(row.clip, row.track): row for row in cache.tracks()}
     return Rows.of([by_name[name] for name in chosen])
 

@@ -41,7 +41,7 @@ class SourceSound:
 
 
 def sound_of(cache: Cache, row: TrackRow, frame: int = 0) -> SourceSound | None:
-    """The sound that belongs to frame `frame` of a track as `Tracks` gives it; None where its source is gone.
+    """Return the sound that belongs to frame `frame` of a track as `Tracks` gives it; None where its source is gone.
 
     It lies in the clip's source, or in the file beside it that `preprocess` took for a source without sound. The offset
     that an audit found is taken into account: the sound is what the face says, not what the file plays beside it.
@@ -65,7 +65,7 @@ def write_sample_video(
     path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None = None,
     given: NDArray[np.uint8] | None = None, fps: float = FPS,
 ) -> None:  # fmt: skip
-    """Writes an MP4 (H.264) with given (where it is told), generated and real side by side, enlarged.
+    """Write an MP4 (H.264) with given (where there is one), generated and real side by side, enlarged.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ def write_sample_video(
 
 
 def completed(generated: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Generated faces of full height; (frames, rows, width, 3) of which the upper part is real where it is missing."""
+    """Return generated faces (frames, rows, width, 3) at full height: where the upper part is missing it is real."""
     whole = np.array(real)
     whole[:, real.shape[1] - generated.shape[1] :] = generated
     return whole
 
 
 def side_by_side(faces: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """One picture (rows, columns, 3) of several faces (height, width, 3) RGB, enlarged, each below its name."""
+    """Return one picture (rows, columns, 3) of several faces (height, width, 3) RGB, enlarged, each below its name."""
     parts: list[NDArray[np.uint8]] = []
     for name, face in faces.items():
         height, width = face.shape[:2]

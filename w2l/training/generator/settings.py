@@ -11,7 +11,7 @@ from w2l.data.batches.generator import GeneratorSampling
 from w2l.data.batches.resident import Resident
 from w2l.features.masks import MASKS, Mask
 from w2l.models.tensors import Precision
-from w2l.nets.generator import Layout, Rows
+from w2l.nets.generator import GeneratedRows, GeneratorLayout
 from w2l.training.generator.adversaries import AdversaryKind
 from w2l.training.generator.collapse import CollapseSettings
 from w2l.training.losses import ramp
@@ -82,7 +82,7 @@ class GeneratorSettings:
     """Run, file or shipped expert (`w2l`) that teaches; not needed when `sync` is 0."""
     init: str = ""
     """Run, file or shipped generator (`w2l`) whose weights are the start; empty: random weights."""
-    layout: Layout = "published"
+    layout: GeneratorLayout = "published"
     """`published`: Wav2Lip's network; `warping`: our own, which moves the references' pixels."""
     hearing: Literal["own", "expert"] = "own"
     """What the sound's encoder begins with: random weights, or the `expert`'s, which know already which sounds look
@@ -91,7 +91,7 @@ class GeneratorSettings:
     """A width by its name; empty: `width` counts."""
     width: int = 16
     """Channels of the first layer; 16 is the published generator."""
-    rows: Rows = "lower"
+    rows: GeneratedRows = "lower"
     """What is generated: the `lower` half, which is all that is pasted, or the `full` face, as published."""
     mask: Mask = "lower-half"
     """What of the target is hidden: its `lower-half`, or only the `jaw` and what it moves over."""
@@ -164,7 +164,7 @@ class GeneratorSettings:
         check_word("layout", self.layout, tuple(WIDTHS))
         check_word("scale", self.scale, ("", *WIDTHS["warping"]))
         check_word("hearing", self.hearing, ("own", "expert"))
-        check_word("rows", self.rows, get_args(Rows))
+        check_word("rows", self.rows, get_args(GeneratedRows))
         check_word("mask", self.mask, MASKS)
         check_word("precision", self.precision, get_args(Precision))
         check_word("resident", self.resident, get_args(Resident))

@@ -21,7 +21,7 @@ class Teacher:
     """
 
     def __init__(self, expert: Model, crop: CropSpec, precision: Precision = "fp32") -> None:
-        """Takes `expert`; ConfigError when it was trained on another kind of crop or of sound than it is to judge.
+        """Take `expert`; ConfigError when it was trained on another kind of crop or of sound than it is to judge.
 
         Crops of another size are brought to its own.
         """

@@ -11,7 +11,7 @@ from w2l.data.batches.generator_loaders import GeneratorTensors, generator_tenso
 from w2l.models.tensors import Precision, cast, channels_last
 from w2l.nets.blocks import lower_half, stack_frames
 from w2l.nets.lips import EYE_DISTANCE, Lips, mouth_of_lower
-from w2l.training.generator.adversaries import Adversary, PairAdversary, Seen
+from w2l.training.generator.adversaries import Adversary, PairAdversary, ShownFaces
 from w2l.training.generator.teacher import Teacher
 from w2l.training.losses import around_mouth, edge_l1, focused_l1, mouth_focus, roughness, scattered
 
@@ -43,18 +43,18 @@ class Made:
     """(batch, 2 * references, frames, rows, width): how far each was moved, in sides of the face, likewise."""
 
     def lower(self, frames: Tensor) -> Tensor:
-        """The lower halves of `target` or `generated`."""
+        """Return the lower halves of `target` or `generated`."""
         return frames if frames.shape[-2] < frames.shape[-1] else lower_half(frames)
 
     def lower_reference(self) -> Tensor:
-        """The lower half of the references."""
+        """Return the lower half of the references."""
         return lower_half(self.reference)
 
-    def seen(self, whole: bool = False) -> Seen:
-        """What an adversary is shown: the lower halves, or `whole` faces where these were generated."""
+    def seen(self, whole: bool = False) -> ShownFaces:
+        """Return what an adversary is shown: the lower halves, or `whole` faces where these were generated."""
         shown = (self.target, self.generated)
         real, generated = shown if whole else (self.lower(each) for each in shown)
-        return Seen(real, generated, self.mels, self.own)
+        return ShownFaces(real, generated, self.mels, self.own)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Terms:
         self._around = around_mouth(size, rows).to(device)
 
     def __call__(self, made: Made, weights: dict[str, float]) -> dict[str, Tensor]:
-        """The terms of `weights` that are above 0, unweighted."""
+        """Return the terms whose weight is above 0, unweighted."""
         wanted = {name for name, weight in weights.items() if weight}
         terms: dict[str, Tensor] = {}
         if wanted & {"l1", "edges"}:
@@ -109,7 +109,7 @@ class Terms:
         return terms
 
     def sync(self, made: Made) -> Tensor:
-        """The expert's loss, but for windows of put-in silence, which it was never taught."""
+        """Return the expert's loss, except for windows of put-in silence, which it was never trained on."""
         assert self.judges.teacher is not None
         spoken = ~made.silent
         if not bool(spoken.any()):
@@ -118,7 +118,7 @@ class Terms:
         return self.judges.teacher.sync_loss(made.expert_mels[spoken][:, None], stack_frames(lower))
 
     def _of_lips(self, made: Made) -> dict[str, Tensor]:
-        """`lips`: mean distance of gap and points from the real ones, in eye distances, where the sound is own.
+        """Return `lips`: mean distance of gap and points from the real ones, in eye distances, where the sound is own.
 
         `rest`: mean gap above a closed mouth's in windows of put-in silence.
         """
@@ -134,7 +134,7 @@ class Terms:
         }
 
     def _read(self, lower: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (batch, frames, 6, 2) and gaps (batch, frames) of lower halves (batch, 3, frames, rows, width)."""
+        """Read points (batch, frames, 6, 2) and gaps (batch, frames) of (batch, 3, frames, rows, width)."""
         assert self.judges.lips is not None
         n_batch, _, n_frames = lower.shape[:3]
         flat = lower.transpose(1, 2).flatten(0, 1)
@@ -144,6 +144,6 @@ class Terms:
 
 
 def on_device(batch: GeneratorBatch | GeneratorTensors, device: torch.device) -> dict[str, Tensor]:
-    """The arrays of a batch as tensors there, by name."""
+    """Return the arrays of a batch as tensors on `device`, by name."""
     tensors = batch if isinstance(batch, GeneratorTensors) else generator_tensors(batch)
     return tensors.to(device).tensors()

@@ -44,7 +44,7 @@ SoundOf = Callable[[int, int], SourceSound | None]
 
 
 class GeneratorValidation:
-    """Measures a generator on the validation tracks; the same windows and stretches each time."""
+    """Measurement of a generator on the validation tracks; the same windows and stretches each time."""
 
     def __init__(
         self, settings: GeneratorSettings, data: TrainingData, terms: Terms, words: Words | None = None
@@ -57,7 +57,7 @@ class GeneratorValidation:
         self._check: MouthCheck | None = None
 
     def __call__(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> Validation:
-        """Scores of what `make` makes; sheet and video go to `folder`."""
+        """Score what `make` makes; sheet and video go to `folder`."""
         s = self.settings
         weights = {name: s.weights(s.loop.steps + 1).get(name, 0.0) for name in VALUED} | {"l1": s.l1}
         found: dict[str, list[float]] = {}
@@ -78,11 +78,11 @@ class GeneratorValidation:
         return Validation(scores, -cost - UNSETTLED * (not self._settled(step)), tuple(warnings), self._settled(step))
 
     def _settled(self, step: int) -> bool:
-        """Whether all terms have their full weight."""
+        """Return whether all terms have their full weight."""
         return self.settings.weights(step) == self.settings.weights(self.settings.loop.steps + 1)
 
     def _mouths(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> dict[str, float]:
-        """What the mouths of whole stretches do, and a video of the first one."""
+        """Measure the mouths of whole stretches, and write a video of the first one."""
         if self._check is None:
             self._check = MouthCheck(self.tracks, self.crop, self.settings.validation_tracks, self._words_of)
         made: dict[Stretch, NDArray[np.float32]] = {}
@@ -103,13 +103,13 @@ class GeneratorValidation:
         return scores
 
     def _words_of(self, track: int) -> tuple[Word, ...]:
-        """The words of a track, in seconds from its frame 0."""
+        """Return the words of a track, in seconds from its frame 0."""
         spoken = self.words.get(self.tracks.names[track], ())
         begins_s = self.tracks.spoken_from(track) / FPS if spoken else 0.0
         return tuple((from_s - begins_s, to_s - begins_s, word) for from_s, to_s, word in spoken)
 
     def _generated(self, stretch: Stretch, make: Callable[[GeneratorBatch], Made]) -> NDArray[np.float32]:
-        """The rows (frames, rows, width, 3) in 0..255 of a stretch, from references at the ends of its track."""
+        """Generate a stretch, (frames, rows, width, 3) in 0..255, from references at the ends of its track."""
         s, n_frames = self.settings, int(self.tracks.lengths[stretch.track])
         look, sound = nothing_changed()
         starts = [*range(stretch.first, stretch.stop - WINDOW_FRAMES + 1, WINDOW_FRAMES)]
@@ -140,7 +140,7 @@ def _sound(data: TrainingData, track: int, frame: int) -> SourceSound | None:
 
 
 def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None) -> None:
-    """The sample video; silent, with a warning, where its sound cannot be read: no run ends for it."""
+    """Write the sample video; silent, with a warning, where its sound cannot be read: that does not end a run."""
     try:
         write_sample_video(path, real, generated, sound)
     except MediaError as error:
@@ -151,7 +151,7 @@ def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint
 
 
 def ends_of(n_frames: int, start: int, n_references: int, distance: int) -> tuple[tuple[int, ...], ...]:
-    """References for the window at `start`, each one still frame five times: both ends of a track, and between them.
+    """Return references for the window at `start`, each a still frame five times: ends of a track, and between.
 
     None is nearer to the window than `distance` frames, as in training, so that its own mouth is not shown; the others
     come again in its place.
@@ -163,12 +163,12 @@ def ends_of(n_frames: int, start: int, n_references: int, distance: int) -> tupl
 
 
 def nothing_changed() -> tuple[Look, Sound]:
-    """A look and a sound that leave all as it is."""
+    """Return a look and a sound that change nothing."""
     rng = np.random.default_rng(0)
     return draw_look(rng, STILL), draw_sound(rng, STILL)
 
 
 def pixels(generated: Tensor) -> NDArray[np.float32]:
-    """(batch, 3, frames, rows, width) in 0..1 -> (batch * frames, rows, width, 3) in 0..255."""
+    """Return (batch, 3, frames, rows, width) in 0..1 as (batch * frames, rows, width, 3) in 0..255."""
     flat = generated.permute(0, 2, 3, 4, 1).flatten(0, 1)
     return np.asarray(flat.clamp(0, 1).mul(255).to("cpu", torch.float32).numpy())

@@ -67,7 +67,7 @@ class _Run:
 
 
 def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
-    """Writes report.html of the run in `folder` from what lies there; returns its path.
+    """Write report.html of the run in `folder` from what lies there; returns its path.
 
     It may be called at any time: after a validation, at the end, or for a run that was killed.
 
@@ -96,7 +96,7 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
 
 
 def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
-    """What is trained and validated on, for `PageFacts.data`."""
+    """Describe what is trained and validated on, for `PageFacts.data`."""
     found = {}
     for name, tracks in (("training", train), ("validation", val)):
         speakers = {speaker for speaker in tracks.speakers if speaker}

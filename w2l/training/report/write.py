@@ -10,12 +10,12 @@ class Reports:
     """To be called with a run's folder when the scores are in its log; see `Surroundings.after_validation`."""
 
     def __init__(self, facts: PageFacts = NO_FACTS) -> None:
-        """`facts` are what the page says that the folder does not hold."""
+        """Take what the page shows besides what lies in the folder."""
         self.facts = facts
         self._boards: dict[Path, Board] = {}
 
     def __call__(self, folder: Path) -> None:
-        """Writes all of it anew, but for TensorBoard, which gets the news."""
+        """Write all of it anew, except TensorBoard's events, which are appended."""
         from w2l.training.report.curves_png import write_curves  # matplotlib takes a second
 
         write_curves(folder)
@@ -23,6 +23,6 @@ class Reports:
         self._boards.setdefault(folder, Board(folder)).follow()
 
     def close(self) -> None:
-        """Ends what is still being written."""
+        """Close what is still being written."""
         for board in self._boards.values():
             board.close()
