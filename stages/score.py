@@ -19,7 +19,7 @@ from w2l.score.metrics.columns import GROUPS, MeasureGroup
 from w2l.score.report.frames import frames_of
 from w2l.score.report.page import write_score_page
 from w2l.score.report.table import as_csv, as_plain, explain, score_table
-from w2l.score.run import Scored, ScoreRequest, Work, run
+from w2l.score.run import Scored, ScoreRequest, ScoreWork, run
 from w2l.score.settings import VARIANTS, ScoreSettings, plain_settings
 from w2l.score.tools import ALL_COLUMNS
 
@@ -119,7 +119,7 @@ def command(
         # A file after an option whose value may be left out is not its value.
         files, given["ray"] = (Path(given["ray"]), *files), HERE
     request = take(ScoreRequest, given, outputs=files)
-    work = take(Work, given, device=common.device)
+    work = take(ScoreWork, given, device=common.device)
     output = take(ScoreOutput, given)
     settings = _settings(common, given)
     if work.ray is None:

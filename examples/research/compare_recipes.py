@@ -38,7 +38,7 @@ from w2l.score import run as scoring
 from w2l.score.inputs.samples import Inputs
 from w2l.score.metrics.columns import GROUPS, Column
 from w2l.score.results import REAL, SHUFFLED
-from w2l.score.run import Work
+from w2l.score.run import ScoreWork
 from w2l.score.settings import ScoreSettings, plain_settings
 from w2l.sync.settings import SyncSettings
 from w2l.sync.tools import Tools
@@ -206,7 +206,7 @@ class Comparison:
         samples = sorted(made, key=lambda sample: [*SPEECHES, REAL].index(sample.system))
         if not samples:
             raise MediaError(f"none of the {len(self.trials)} clips could be re-synced by {model}; see the warnings")
-        scored = scoring.score(Inputs(tuple(samples)), self.judging, self.cache, Work(self.device, self.jobs))
+        scored = scoring.score(Inputs(tuple(samples)), self.judging, self.cache, ScoreWork(self.device, self.jobs))
         systems = scored.report.systems
         means = {one.system: {name: each.mean for name, each in one.means.items()} | one.whole for one in systems}
         intervals = {one.system: {name: (each.low, each.high) for name, each in one.means.items()} for one in systems}

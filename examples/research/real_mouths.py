@@ -29,7 +29,7 @@ from w2l.score import run as scoring
 from w2l.score.inputs.samples import Inputs
 from w2l.score.report.table import score_table
 from w2l.score.results import REAL, Sample
-from w2l.score.run import Work
+from w2l.score.run import ScoreWork
 from w2l.score.settings import ScoreSettings
 from w2l.sync.compose import Compositor
 from w2l.sync.draw import Watch, draw, make_parts
@@ -118,7 +118,7 @@ def main(folder: Path, filelist: Path, output: Path, judge: str, limit: int | No
     trials = [trial for trial in trials if trial.video.speaker == trial.speech.speaker][:limit]
     samples = sorted(make_samples(trials, output / "swapped", tools), key=lambda sample: sample.system == REAL)
     how = ScoreSettings(judge=judge, detect=settings.detect)
-    scored = scoring.score(Inputs(tuple(samples)), how, cache, Work(tools.device))
+    scored = scoring.score(Inputs(tuple(samples)), how, cache, ScoreWork(tools.device))
     print(score_table(scored.report, scored.columns, None, clips=False))
 
 

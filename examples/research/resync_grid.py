@@ -32,7 +32,7 @@ from w2l.score.report.frames import frames_of
 from w2l.score.report.page import write_score_page
 from w2l.score.report.table import score_table
 from w2l.score.results import REAL, Sample
-from w2l.score.run import Work
+from w2l.score.run import ScoreWork
 from w2l.score.settings import ScoreSettings, plain_settings
 from w2l.sync.jobs import Job
 from w2l.sync.run import run
@@ -116,7 +116,7 @@ def main(
     )
     if not samples:
         raise MediaError(f"none of the clips in {filelist} could be re-synced")
-    scored = scoring.score(Inputs(tuple(samples)), how, cache, Work(where, jobs))
+    scored = scoring.score(Inputs(tuple(samples)), how, cache, ScoreWork(where, jobs))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(score_table(scored.report, scored.columns, width, clips=False))
     if report is not None:

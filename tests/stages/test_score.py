@@ -36,7 +36,7 @@ from w2l.score.inputs.samples import NO_REAL
 from w2l.score.judge import title_of
 from w2l.score.metrics.columns import GROUPS
 from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
-from w2l.score.run import ScoreRequest, Work, run
+from w2l.score.run import ScoreRequest, ScoreWork, run
 from w2l.score.settings import ScoreSettings
 from w2l.score.tools import ALL_COLUMNS
 
@@ -208,7 +208,7 @@ def test_what_is_known_is_not_measured_again(
     assert len(measured) == 2
     run(ScoreRequest(files), settings(judge_path, max_shift=7), cache)
     assert len(measured) == 4
-    assert run(ScoreRequest(files), settings(judge_path), cache, Work(force=True)) == first
+    assert run(ScoreRequest(files), settings(judge_path), cache, ScoreWork(force=True)) == first
     assert len(measured) == 6
     for kept in cache.scores.rglob("*.json"):
         kept.write_text("{")
@@ -228,7 +228,7 @@ def test_a_judge_of_the_same_name_is_another_judge(cache: Cache, media: Path, tm
 def test_several_processes_score_the_same(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
     files = (media / "a.mp4", media / "silent.mp4", media / "b.mp4", media / "real.mp4")
     one = run(ScoreRequest(files), settings(judge_path), cache)
-    two = run(ScoreRequest(files), settings(judge_path), Cache.open(tmp_path / "other", create=True), Work(jobs=2))
+    two = run(ScoreRequest(files), settings(judge_path), Cache.open(tmp_path / "other", create=True), ScoreWork(jobs=2))
     assert [clip.scored for clip in two.report.clips] == [clip.scored for clip in one.report.clips]
     for ours, theirs in zip(one.report.clips, two.report.clips):
         assert ours.values == pytest.approx(theirs.values, abs=1e-4)
@@ -240,7 +240,7 @@ def test_ray_scores_the_same(cache: Cache, media: Path, judge_path: Path, tmp_pa
     files = (media / "a.mp4", media / "silent.mp4", media / "b.mp4")
     one = run(ScoreRequest(files), settings(judge_path), cache)
     other = Cache.open(tmp_path / "other", create=True)
-    two = run(ScoreRequest(files), settings(judge_path), other, Work(jobs=2, ray="local"))
+    two = run(ScoreRequest(files), settings(judge_path), other, ScoreWork(jobs=2, ray="local"))
     assert [clip.scored for clip in two.report.clips] == [clip.scored for clip in one.report.clips]
     for ours, theirs in zip(one.report.clips, two.report.clips):
         assert ours.values == pytest.approx(theirs.values, abs=1e-4)

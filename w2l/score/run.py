@@ -50,7 +50,7 @@ class ScoreRequest:
 
 
 @dataclass(frozen=True)
-class Work:
+class ScoreWork:
     """How the work of a score is done."""
 
     device: str = "cpu"
@@ -62,7 +62,7 @@ class Work:
     """Whether clips are measured again that are known from an earlier run."""
 
 
-ONE_PROCESS = Work()
+ONE_PROCESS = ScoreWork()
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Scored:
     columns: tuple[Column, ...]
 
 
-def run(request: ScoreRequest, settings: ScoreSettings, cache: Cache, work: Work = ONE_PROCESS) -> Scored:
+def run(request: ScoreRequest, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
     """Score the outputs, the real videos beside them, and what chance would score; see `score`."""
     inputs = find_inputs(request.outputs, request.references, cache, request.root, request.order)
     return score(inputs, settings, cache, work)
 
 
-def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: Work = ONE_PROCESS) -> Scored:
+def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
     """Score all samples; one that cannot be scored is named with its reason, and the others go on.
 
     What the cache holds of an earlier run with the same files and settings is taken from there, unless `work.force` is
@@ -109,7 +109,7 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: Work = ON
     return Scored(ScoreReport(title, clips, summary.systems, summary.comparisons, tuple(notes)), bench.columns)
 
 
-def _measure_all(slots: Slots, bench: Bench, work: Work) -> list[ClipScore]:
+def _measure_all(slots: Slots, bench: Bench, work: ScoreWork) -> list[ClipScore]:
     """Return the scores of all samples, in their order."""
     found: dict[Sample, tuple[ClipScore, ...]] = {}
     for sample, slot in slots.items():
