@@ -14,7 +14,7 @@ from w2l.core.arrays import Image
 from w2l.features.crop import CropSpec, cut
 from w2l.models.checkpoint import Model, ModelCard
 from w2l.models.inception import InceptionWeights
-from w2l.nets.inception import Inception, fold
+from w2l.nets.inception import Inception, fold_inception
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.score.metrics.fid import (
     FID_COLUMNS,
@@ -106,7 +106,7 @@ def inception() -> InceptionSource:
     for weight in network.parameters():
         if weight.dim() == 4:
             torch.nn.init.kaiming_normal_(weight)
-    return InceptionSource(InceptionWeights(fold(network), Path("random.pth"), 64 * "0"))
+    return InceptionSource(InceptionWeights(fold_inception(network), Path("random.pth"), 64 * "0"))
 
 
 def test_fid_sees_the_box_or_the_frame(inception: InceptionSource) -> None:
@@ -175,7 +175,7 @@ def test_golden_folders(seed: int, golden_rule: ModuleType) -> None:
     golden = golden_vectors(f"fid_seed{seed}")
     network = Inception()
     network.load_state_dict(published_state("fid_inception", seed), strict=False)
-    source = InceptionSource(InceptionWeights(fold(network), Path("rule.pth"), 64 * "0"))
+    source = InceptionSource(InceptionWeights(fold_inception(network), Path("rule.pth"), 64 * "0"))
     measure = FaceFeatures(source, "frame", batch=4)
     for view in views(*(golden_rule.fid_images(seed + more, 10, 96, 96) for more in (0, 1))):
         measure.add(view)
