@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from tests.helpers.coded_media import SIZE, make_coded, number_of, numbered_image
 from w2l.core.errors import MediaError
 from w2l.media import player
-from w2l.media.coded import CodedFrame, CodedReader
+from w2l.media.coded import CodedFrame, CodedReader, frame_times, read_coded
 from w2l.media.encoders import Encoding
 from w2l.media.output import Output
-from w2l.media.timeline import Extend, end_of, lay_out, output_rate, play
-from w2l.media.video import frame_times, probe, read_coded
+from w2l.media.player import play
+from w2l.media.timeline import Extend, end_of, lay_out, output_rate
+from w2l.media.video import probe
 from w2l.media.writer import VideoWriter
 
 Times = NDArray[np.float64]

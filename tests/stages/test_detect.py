@@ -13,8 +13,9 @@ from stages import cli
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.tracker import Track
 from w2l.media.audio import read_audio, write_wav
+from w2l.media.coded import frame_times
 from w2l.media.output import Output
-from w2l.media.video import frame_times, probe, read_frames
+from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
 
 Run = Callable[..., tuple[int, str, str]]

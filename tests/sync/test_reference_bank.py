@@ -12,8 +12,8 @@ from w2l.media.picture import RgbPicture
 from w2l.sync.reference_bank import (
     Bank,
     GivenLooks,
-    Look,
     OwnFrame,
+    Reference,
     gather,
     light_between,
     poses_of,
@@ -68,11 +68,11 @@ def reader(images: list[np.ndarray], asked: list[int] | None = None):
     return read
 
 
-def look(frame_idx: int, by: float = 0.0, parted: bool = False) -> Look:
+def look(frame_idx: int, by: float = 0.0, parted: bool = False) -> Reference:
     """A look whose lower half shows the number of its frame."""
     crop = np.full((4, 4, 3), 90, dtype=np.uint8)
     crop[2:] = frame_idx + 20
-    return Look(frame_idx, crop, poses_of(turned(by)), parted)
+    return Reference(frame_idx, crop, poses_of(turned(by)), parted)
 
 
 def all_shown(bank: Bank, faces: Faces, frame_idx: int) -> list[int]:
@@ -165,7 +165,7 @@ def test_further_references_are_steady() -> None:
 def test_all_references_are_in_one_light() -> None:
     image = np.random.default_rng(0).integers(60, 160, (96, 96, 3), dtype=np.uint8)
     dim = np.rint(image * 0.6).astype(np.uint8)
-    some = [Look(100, image, poses_of(FRONTAL)), Look(120, dim, poses_of(FRONTAL), True)]
+    some = [Reference(100, image, poses_of(FRONTAL)), Reference(120, dim, poses_of(FRONTAL), True)]
     faces = faces_of([FRONTAL] * 3)
     first, second = np.split(Bank({0: some}, faces, 2).at(1, faces.at(1)[0], image), 2, axis=-1)
     np.testing.assert_array_equal(first, image)

@@ -12,7 +12,8 @@ from w2l.core.log import progress
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.tracker import Scan, Track
 from w2l.media.output import Output
-from w2l.media.timeline import end_of, lay_out, play
+from w2l.media.player import play
+from w2l.media.timeline import end_of, lay_out
 from w2l.media.unfinished import Unfinished
 from w2l.media.video import VideoInfo, read_frames
 from w2l.media.writer import VideoWriter

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from w2l.core.config import check_word
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media.picture import HD_HEIGHT, LEFT_SITED, SPACE_OF, UNSAID, Colour, Matrix, Picture
+from w2l.media.planar import CONVERSION
 from w2l.media.priority import ordinary_threads
-from w2l.media.video import CONVERSION
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from w2l.media.picture import Picture
 from w2l.media.unfinished import Unfinished
 from w2l.media.writer import VideoWriter
 
-MARK = "mark"
+MARK_FILE = "mark"
 """The file in a folder of parts that says what they are parts of."""
 
 
@@ -146,7 +146,7 @@ class Parts:
         about = fingerprint(
             self._mark, self._edges, self._pts.tolist(), self._shape, encoding, colour, encoder, av.library_versions,
         )  # fmt: skip
-        mark = self._folder / MARK
+        mark = self._folder / MARK_FILE
         try:
             if self._folder.exists() and not (self._resume and mark.is_file() and mark.read_text() == about):
                 shutil.rmtree(self._folder)

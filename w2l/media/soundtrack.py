@@ -33,7 +33,7 @@ PREROLL_S = 0.05
 """Sound kept before a cut in copied packets, in seconds: the decoder needs it to settle."""
 MAX_HOLE_S = 0.05
 """Most sound, in seconds, that may be lost behind a cut where a container cannot say that packets begin before it."""
-SAME_TIME_S = 0.0005
+HALF_TICK_S = 0.0005
 """Half a tick of Matroska's clock: what begins earlier than the picture by less does not."""
 USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
     3: ("FL", "FR", "FC"),
@@ -45,7 +45,7 @@ USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
 """Which speakers so many channels are for, where the file does not say."""
 HALF_POWER = 0.5**0.5
 """How much of a centre speaker, or of one at the side or behind, is heard on its side of two."""
-TAGS = ("language", "title")
+STREAM_TAGS = ("language", "title")
 """What is said of a stream and goes with it into another file."""
 
 
@@ -132,7 +132,7 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
 
 def stream_tags(stream: Any) -> dict[str, str]:
     """The language and title of a stream, where the file says."""
-    return {key: value for key in TAGS if (value := stream.metadata.get(key, "und")) != "und"}
+    return {key: value for key in STREAM_TAGS if (value := stream.metadata.get(key, "und")) != "und"}
 
 
 def sound_packets(speech: Speech, source: InputContainer, output: OutputContainer) -> Iterator[tuple[float, Any]]:
@@ -146,7 +146,7 @@ def sound_packets(speech: Speech, source: InputContainer, output: OutputContaine
     if _copyable(speech, output.format.name):
         target = output.add_stream_from_template(stream)
         target.metadata.update(speech.tags)
-        is_cut = output.format.name in MATROSKA and speech.cut_s > SAME_TIME_S
+        is_cut = output.format.name in MATROSKA and speech.cut_s > HALF_TICK_S
         yield from _copied(speech, source, stream, target, 0.0 if is_cut else PREROLL_S)
         return
     if output.format.name == "webm":
@@ -185,7 +185,7 @@ def _copyable(speech: Speech, muxer: str) -> bool:
     if muxer not in MATROSKA:
         return True
     is_small = speech.cut_s <= MAX_HOLE_S and speech.block_s <= MAX_HOLE_S
-    return not speech.primed and (speech.cut_s <= SAME_TIME_S or is_small)
+    return not speech.primed and (speech.cut_s <= HALF_TICK_S or is_small)
 
 
 def _copied(
@@ -205,7 +205,7 @@ def _copied(
             continue
         pts = following if packet.pts is None else packet.pts - shift
         following = pts + (packet.duration or 0)
-        if following <= earliest or (preroll_s == 0.0 and pts * unit < -SAME_TIME_S):
+        if following <= earliest or (preroll_s == 0.0 and pts * unit < -HALF_TICK_S):
             continue
         if pts >= until:
             return

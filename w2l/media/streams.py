@@ -30,7 +30,7 @@ SUBTITLE_CODECS = {
     "webm": ("webvtt",),
 }
 """Subtitles each kind of file holds, by the muxer's name; text becomes the first of them."""
-NOTHING = (b"", b"\0\0")
+EMPTY_TEXT = (b"", b"\0\0")
 """Packets without words: MP4's fill the time between two others, and are made anew."""
 MILLISECOND = Fraction(1, 1000)
 FILE_TAGS = frozenset(
@@ -195,7 +195,7 @@ def _subtitle_packets(
         target.codec_context.time_base = target.time_base = MILLISECOND
     target.metadata.update(subtitle.tags)
     for packet in packets(source, stream, ReadStats()):
-        if packet is None or packet.pts is None or bytes(packet) in NOTHING:
+        if packet is None or packet.pts is None or bytes(packet) in EMPTY_TEXT:
             continue
         start_s = float(packet.pts * packet.time_base) - kept.origin_s
         end_s = start_s + float((packet.duration or 0) * packet.time_base)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
-from w2l.media.player import play as play
 
 Extend = Literal["bounce", "loop", "hold"]
 

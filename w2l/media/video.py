@@ -12,9 +12,6 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from w2l.core.errors import MediaError
-from w2l.media.coded import CodedFrame as CodedFrame
-from w2l.media.coded import frame_times as frame_times
-from w2l.media.coded import read_coded as read_coded
 from w2l.media.container import (
     Clock,
     ReadStats,
@@ -27,9 +24,7 @@ from w2l.media.container import (
 )
 from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
-from w2l.media.planar import CONVERSION as CONVERSION
-from w2l.media.planar import colorspace_for as colorspace_for
-from w2l.media.planar import colour_of
+from w2l.media.planar import CONVERSION, colorspace_for, colour_of
 
 STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 """Brands of files that are built like videos and hold a picture."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from w2l.core.arrays import Floats
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Brightness as a mean of red, green and blue (BT.601); here only to tell brightness from colour."""
@@ -19,7 +19,7 @@ RIM_COLUMNS = 24
 """Columns of the grid on which the correction of colour is worked out."""
 RIM_SPREAD = 1.5
 """Cells within which rim differences are averaged rather than followed."""
-MAX_SHIFT = 40.0
+MAX_CORRECTION = 40.0
 """Largest correction of colour, in grey levels."""
 NOISE_FLOOR = 0.5
 """Grey levels (standard deviation) of noise that rounding to 8 bits may show alone; less counts as clean."""
@@ -61,7 +61,7 @@ STEADY = 0.95
 """Share of what was measured before in the strength of detail and the level of noise."""
 
 
-def blurred(image: Array, sigma: float) -> Array:
+def blurred(image: Floats, sigma: float) -> Floats:
     """Gaussian low-pass; what lies beyond the edge is taken to be as at the edge mirrored."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.float32)
 
@@ -73,7 +73,7 @@ class RimField:
     what is there, in the middle a mean of all around. The weights depend on the mask alone, so they are made once.
     """
 
-    def __init__(self, weight: Array) -> None:
+    def __init__(self, weight: Floats) -> None:
         """`weight` (rows, columns), 0..1: how much of a patch shows."""
         self._shape = weight.shape
         self._grid = (RIM_COLUMNS, max(1, round(RIM_COLUMNS * weight.shape[0] / weight.shape[1])))
@@ -84,21 +84,21 @@ class RimField:
         kernel = self._amount.reshape(1, -1) * (distance + RIM_SPREAD**2) ** -1.5
         self._kernel = kernel / np.maximum(kernel.sum(axis=1, keepdims=True), 1e-12)
 
-    def spread(self, difference: Array) -> Array:
+    def spread(self, difference: Floats) -> Floats:
         """The field (grid rows, grid columns, 3) that `difference` (rows, columns, 3) asks for at the rim."""
-        limited = np.clip(difference, -MAX_SHIFT, MAX_SHIFT) * self._fading[..., None]
+        limited = np.clip(difference, -MAX_CORRECTION, MAX_CORRECTION) * self._fading[..., None]
         cells = cv2.resize(limited, self._grid, interpolation=cv2.INTER_AREA)
         cells = cells / np.maximum(self._amount, 1e-6)[..., None]
-        spread: Array = (self._kernel @ cells.reshape(-1, 3)).reshape(cells.shape)
+        spread: Floats = (self._kernel @ cells.reshape(-1, 3)).reshape(cells.shape)
         return spread
 
-    def over(self, field: Array) -> Array:
+    def over(self, field: Floats) -> Floats:
         """A field of the grid as (rows, columns, 3)."""
         size = (self._shape[1], self._shape[0])
         return np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
-def limited(deviation: Array, most_luma: Array, most_chroma: Array) -> Array:
+def limited(deviation: Floats, most_luma: Floats, most_chroma: Floats) -> Floats:
     """A deviation (rows, columns, 3) whose brightness and colour are bent to stay within limits (rows, columns).
 
     Small deviations stay as they are to first order; none exceeds its limit (tanh).
@@ -107,11 +107,11 @@ def limited(deviation: Array, most_luma: Array, most_chroma: Array) -> Array:
     chroma = deviation - luma[..., None]
     size = np.sqrt((chroma * chroma).sum(axis=-1))
     shrink = most_chroma * np.tanh(size / most_chroma) / np.maximum(size, 1e-3)
-    bent: Array = chroma * shrink[..., None] + (most_luma * np.tanh(luma / most_luma))[..., None]
+    bent: Floats = chroma * shrink[..., None] + (most_luma * np.tanh(luma / most_luma))[..., None]
     return bent
 
 
-def gamut_of(colours: Array) -> NDArray[np.float64]:
+def gamut_of(colours: Floats) -> NDArray[np.float64]:
     """The range of some colours (pixels, 3), as six numbers.
 
     Least and most of red less brightness, in grey levels (grey always within, for teeth); the slope of the line that
@@ -128,19 +128,19 @@ def gamut_of(colours: Array) -> NDArray[np.float64]:
     return np.array([*limits, margin / GAMUT_MARGIN])
 
 
-def bands(image: Array, sigmas: tuple[float, ...]) -> list[Array]:
+def bands(image: Floats, sigmas: tuple[float, ...]) -> list[Floats]:
     """Band-pass pictures, finest first, and what is left: they add up to `image`. `sigmas` in pixels, rising."""
     levels = [image, *(blurred(image, sigma) for sigma in sigmas)]
     return [*(fine - coarse for fine, coarse in pairwise(levels)), levels[-1]]
 
 
-def energy(band: Array, where: Array) -> float:
+def energy(band: Floats, where: Floats) -> float:
     """Mean square of a band's brightness (rows, columns, 3), weighted by `where` (rows, columns)."""
     luma = band @ LUMA
     return float((luma * luma * where).sum() / max(float(where.sum()), 1e-6))
 
 
-def noise_level(luma: Array) -> float:
+def noise_level(luma: Floats) -> float:
     """Standard deviation in grey levels of the white noise in `luma` (rows, columns), 0 where it is clean.
 
     A second difference in both directions removes shading (Immerkaer, 1996); its size over the calmest 30 % of the
@@ -163,7 +163,7 @@ class Grain:
         soft = blurred(noise, 0.5)
         self._field = soft / float(soft.std())
 
-    def piece(self, shape: tuple[int, int], frame_idx: int) -> Array:
+    def piece(self, shape: tuple[int, int], frame_idx: int) -> Floats:
         """Grain for a region of `shape` (rows, columns)."""
         down, across = np.random.default_rng(frame_idx).integers(0, GRAIN_TILE, 2)
         rows, columns = (np.arange(n) + start for n, start in zip(shape, (down, across)))
@@ -172,7 +172,7 @@ class Grain:
         return np.asarray(self._field.take(rows % GRAIN_TILE, axis=0).take(columns % GRAIN_TILE, axis=1))
 
 
-def multi_band(source: Array, patch: Array, weight: Array, levels: int) -> Array:
+def multi_band(source: Floats, patch: Floats, weight: Floats, levels: int) -> Floats:
     """`patch` in place of `source` (region, 3 channels), each octave fading over in its own width (Burt, Adelson 1983).
 
     `weight` (region), 0..1; coarse shading fades over widely, fine detail at the sharp middle of the weight.
@@ -196,9 +196,9 @@ def multi_band(source: Array, patch: Array, weight: Array, levels: int) -> Array
 class Memory:
     """What is carried over from one frame of a track to the next."""
 
-    correction: Array | None = None
+    correction: Floats | None = None
     """(grid rows, grid columns, 3) What was added to the patch's colour."""
-    keep: Array | None = None
+    keep: Floats | None = None
     """(rows, columns) Share of the source's own detail."""
     energies: list[float] = field(default_factory=list)
     """Mean squares of the source's bands in the mouth, then of the patch's."""
@@ -230,7 +230,7 @@ class Fitter:
         Whether detail is matched.
     """
 
-    def __init__(self, weight: Array, mouth: Array, moving: Array, size: int, sharpen: bool = True) -> None:
+    def __init__(self, weight: Floats, mouth: Floats, moving: Floats, size: int, sharpen: bool = True) -> None:
         self._rim = RimField(weight)
         self._mouth = mouth
         self._moving = moving
@@ -242,7 +242,7 @@ class Fitter:
             for limits in (SHAPE_LIMITS, SHADE_LIMITS)
         )
 
-    def fit(self, patch: Array, crop: Array, memory: Memory) -> tuple[Array, Array]:
+    def fit(self, patch: Floats, crop: Floats, memory: Memory) -> tuple[Floats, Floats]:
         """What to paste in place of `patch` (rows, columns, 3), given the source's `crop` (the same).
 
         Returns
@@ -268,7 +268,7 @@ class Fitter:
             change += own * (lift[..., None] * luma + gamut[-1] * min(gain, 1.0) * (band - luma))
         return change, keep
 
-    def _toned(self, patch_low: Array, crop_low: Array, memory: Memory) -> Array:
+    def _toned(self, patch_low: Floats, crop_low: Floats, memory: Memory) -> Floats:
         """The patch's shading in the source's colours."""
         correction = self._rim.spread(crop_low - patch_low)
         if memory.correction is not None:
@@ -282,13 +282,13 @@ class Fitter:
         toned += limited(deviation, *self._shade_limits) - deviation
         return toned
 
-    def _gamut(self, crop_low: Array, memory: Memory) -> list[float]:
+    def _gamut(self, crop_low: Floats, memory: Memory) -> list[float]:
         """The range of colours of the source's mouth and chin, steadied; see `gamut_of`."""
         fresh = gamut_of(crop_low[self._face][::GAMUT_STEP])
         memory.gamut = fresh if memory.gamut is None else STEADY * memory.gamut + (1 - STEADY) * fresh
         return [float(limit) for limit in memory.gamut]
 
-    def _within(self, gamut: list[float], toned: Array) -> Array:
+    def _within(self, gamut: list[float], toned: Floats) -> Floats:
         """No colour on mouth and chin that the source's do not have: no blue teeth, no green lips."""
         least_red, most_red, slope, least_blue, most_blue, _ = gamut
         luma = toned @ LUMA
@@ -298,7 +298,7 @@ class Fitter:
         inside = np.stack([red, green, blue], axis=-1) + luma[..., None]
         return np.asarray(toned + self._moving[..., None] * (inside - toned), dtype=np.float32)
 
-    def _agreement(self, difference: Array, memory: Memory) -> Array:
+    def _agreement(self, difference: Floats, memory: Memory) -> Floats:
         """How far source and patch show the same, (rows, columns) 0..1, never in the mouth; it falls at once."""
         square = blurred((difference * difference).mean(axis=-1), LOW * self._size)
         keep = (1 - self._mouth) * np.exp(-square / AGREEMENT**2)
@@ -307,7 +307,7 @@ class Fitter:
         memory.keep = keep
         return np.asarray(keep, dtype=np.float32)
 
-    def _gains(self, patch_bands: list[Array], crop_bands: list[Array], memory: Memory) -> list[float]:
+    def _gains(self, patch_bands: list[Floats], crop_bands: list[Floats], memory: Memory) -> list[float]:
         """How much to lift each band so that the mouth is as sharp as the source's own is over time."""
         fresh = [energy(band, self._mouth) for band in (*crop_bands, *patch_bands)]
         known = memory.energies or fresh

@@ -11,7 +11,7 @@ from w2l.core.arrays import Canvas, Floats, Image
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
 from w2l.nets.generator import GeneratedRows
-from w2l.sync.blend import LUMA, Array, Fitter, Grain, Memory, multi_band, noise_level
+from w2l.sync.blend import LUMA, Fitter, Grain, Memory, multi_band, noise_level
 
 Blend = Literal["soft", "laplacian", "hard"]
 
@@ -21,7 +21,7 @@ MASK_FEATHER = 0.3
 """Share of its radius, from the rim inwards, over which it fades in."""
 MAX_TRACKS = 16
 """Faces whose colours and sharpness are carried over from picture to picture."""
-MARGIN = 2
+ROWS_ABOVE = 2
 """Rows above the first one that shows which are looked at too, for filters to start in."""
 RIM_STEEPNESS = 4.0
 """How much faster than the mask the multi-band picture, which fades over by itself, gives way to the source."""
@@ -58,29 +58,29 @@ ANATOMY = {
 """For each kind of crop that can be put back. A detected box ends at the chin, an aligned crop below it."""
 
 
-def soft_weight(size: int, kind: str = "aligned") -> Array:
+def soft_weight(size: int, kind: str = "aligned") -> Floats:
     """How much of a redrawn crop shows, (size, size), 0..1: mouth, jaw and chin, all within its lower half."""
     inwards = np.clip((1 - _radius(size, ANATOMY[kind].centre, ANATOMY[kind].radii, MASK_POWER)) / MASK_FEATHER, 0, 1)
     return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
 
 
-def mouth_map(size: int, kind: str = "aligned") -> Array:
+def mouth_map(size: int, kind: str = "aligned") -> Floats:
     """1 in the mouth, 0 on skin that only follows it, (size, size)."""
     return _bump(_radius(size, ANATOMY[kind].mouth, ANATOMY[kind].mouth_radii, 2.0))
 
 
-def moving_map(size: int, kind: str = "aligned") -> Array:
+def moving_map(size: int, kind: str = "aligned") -> Floats:
     """1 in the mouth and on the chin, 0 where a face hardly moves in speech, (size, size)."""
     return _bump(_radius(size, ANATOMY[kind].moving, ANATOMY[kind].moving_radii, 2.0))
 
 
-def _bump(radius: NDArray[np.float64]) -> Array:
+def _bump(radius: NDArray[np.float64]) -> Floats:
     """1 well inside radius 1, 0 well outside, smooth between."""
     inwards = np.clip((1.25 - radius) / 0.5, 0.0, 1.0)
     return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
 
 
-def hard_weight(size: int, rows: GeneratedRows) -> Array:
+def hard_weight(size: int, rows: GeneratedRows) -> Floats:
     """All of the rows that were redrawn, with a hard edge: (size, size), 0 or 1."""
     weight = np.ones((size, size), dtype=np.float32)
     if rows == "lower":
@@ -124,7 +124,7 @@ class Compositor:
         self.blend = blend
         self.weight = hard_weight(spec.size, rows) if blend == "hard" else soft_weight(spec.size, spec.kind)
         first = int(np.flatnonzero(self.weight.any(axis=1))[0])
-        self.first_row = max(first - MARGIN, spec.size // 2 if rows == "lower" else 0)
+        self.first_row = max(first - ROWS_ABOVE, spec.size // 2 if rows == "lower" else 0)
         self._published = blend == "hard" and spec.kind == "box" and rows == "full"
         shows = slice(self.first_row, None)
         mouth, moving = (map_[shows] for map_ in (mouth_map(spec.size, spec.kind), moving_map(spec.size, spec.kind)))
@@ -174,8 +174,8 @@ class Compositor:
         return memory
 
     def _fitted(
-        self, source: Array, found: Footprint, patch: Floats, crop: Image, memory: Memory, frame_idx: int
-    ) -> Array:
+        self, source: Floats, found: Footprint, patch: Floats, crop: Image, memory: Memory, frame_idx: int
+    ) -> Floats:
         """The patch in the frame's coordinates (region rows, columns, 3), fitted to `source`, the region as it was."""
         drawn = np.asarray(patch[self.first_row :], dtype=np.float32)
         change, keep = self._fitter.fit(drawn, crop[self.first_row :].astype(np.float32), memory)
@@ -197,7 +197,7 @@ class Compositor:
         return canvas.painted(slice(y1, y2), slice(x1, x2), resized, weight)
 
 
-def _middle(region: Array, side: int) -> Array:
+def _middle(region: Floats, side: int) -> Floats:
     """At most `side` rows and columns from the middle of a region (rows, columns, 3)."""
     top, left = (max(0, (length - side) // 2) for length in region.shape[:2])
     return region[top : top + side, left : left + side]

@@ -27,7 +27,8 @@ from w2l.features.speech import mel_starts, quiet_frames, reference_starts, spee
 from w2l.features.windows import mel_window
 from w2l.media.audio import read_audio
 from w2l.media.coded import frame_times
-from w2l.media.timeline import Timeline, end_of, lay_out, play
+from w2l.media.player import play
+from w2l.media.timeline import Timeline, end_of, lay_out
 from w2l.media.video import VideoInfo, probe, read_frames
 from w2l.sync.detail import check_detail, finer_spec
 from w2l.sync.engine import Cue

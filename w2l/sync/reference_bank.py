@@ -41,7 +41,7 @@ OWN_PENALTY, TWICE_PENALTY, OTHER_PENALTY = 100.0, 30.0, 10.0
 open in that of a closed: each more than the next and than any distance between poses."""
 MAX_SAMPLES = 400
 """Most frames of a track whose poses are compared."""
-MEASURED = CropSpec("aligned", 96)
+LIPS_CROP = CropSpec("aligned", 96)
 """The crop on which lips are read, whatever the generator wants."""
 
 ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Canvas]]]
@@ -90,7 +90,7 @@ class GivenLooks:
 
 
 @dataclass(frozen=True)
-class Look:
+class Reference:
     """One crop of a face that can serve as reference."""
 
     frame_idx: int
@@ -107,7 +107,7 @@ class Bank:
 
     Parameters
     ----------
-    looks : mapping of int to list of Look
+    looks : mapping of int to list of Reference
         By track.
     faces : Faces
     n_references : int
@@ -116,7 +116,7 @@ class Bank:
     """
 
     def __init__(
-        self, looks: Mapping[int, list[Look]], faces: Faces, n_references: int = 1, min_distance: int = 5
+        self, looks: Mapping[int, list[Reference]], faces: Faces, n_references: int = 1, min_distance: int = 5
     ) -> None:
         self._looks = {track: _well_lit(some) for track, some in looks.items() if some}
         self._n_references = n_references
@@ -190,19 +190,19 @@ def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_referen
             for frame_idx in candidates:
                 users.setdefault(frame_idx, []).append((track, group))
     states = (False, True) if n_references > 1 else (False,)
-    best: dict[tuple[int, int, bool], tuple[float, Look]] = {}
+    best: dict[tuple[int, int, bool], tuple[float, Reference]] = {}
     for frame_idx, canvas in read(sorted(users)):
         here = {face.track: face for face in faces.at(frame_idx)}
         for track, group in users.get(frame_idx, ()):
             face = here[track]
-            measured = cut_from(canvas, face.box, face.points, MEASURED)
+            measured = cut_from(canvas, face.box, face.points, LIPS_CROP)
             gap, penalty = float(read_lips(measured[None])[0][0]), DARK_PENALTY if _light(measured) < DARK else 0.0
             for parted in states:
                 cost = penalty + (-gap if parted else gap)
                 if (track, group, parted) not in best or cost < best[track, group, parted][0]:
                     crop = cut_from(canvas, face.box, face.points, spec)
-                    best[track, group, parted] = (cost, Look(frame_idx, crop, poses_of(face.points), parted))
-    looks: dict[int, list[Look]] = {}
+                    best[track, group, parted] = (cost, Reference(frame_idx, crop, poses_of(face.points), parted))
+    looks: dict[int, list[Reference]] = {}
     for (track, _, _), (_, look) in sorted(best.items(), key=lambda item: item[0]):
         looks.setdefault(track, []).append(look)
     return Bank(looks, faces, n_references, round(OWN_MOUTH_S * fps))
@@ -213,7 +213,7 @@ def _light(crop: Image) -> float:
     return float(crop[: len(crop) // 2].mean())
 
 
-def _well_lit(looks: list[Look]) -> list[Look]:
+def _well_lit(looks: list[Reference]) -> list[Reference]:
     """Those looks that are not dark, or all where none is."""
     return [look for look in looks if _light(look.crop) >= DARK] or looks
 
@@ -258,7 +258,7 @@ def _nearest(
 
 
 def _chosen(
-    frames: NDArray[np.int64], points: Floats, looks: list[Look], min_distance: int, n_references: int
+    frames: NDArray[np.int64], points: Floats, looks: list[Reference], min_distance: int, n_references: int
 ) -> NDArray[np.int16]:
     """For each frame of a track its looks, (frames, n_references): a closed mouth, an open one, and so on in turn.
 

@@ -10,7 +10,7 @@ from w2l.core.arrays import Canvas, Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.faces.detectors.base import Detector
 from w2l.features.crop import cut, cut_from
-from w2l.media.timeline import play
+from w2l.media.player import play
 from w2l.models.checkpoint import ModelCard
 from w2l.sync.plan import Plan, face_on
 from w2l.sync.reference_bank import GivenLooks, OwnFrame, References, gather

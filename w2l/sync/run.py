@@ -37,7 +37,7 @@ def run(tools: Tools, job: Job) -> SyncResult:
     watch.lap("hashes")  # now, so that nothing slow lies between an output and its record
     draw(plan, redrawer, parts, watch)
     watch.lap("draw")
-    result = describe(tools, job, plan, redrawer, watch, mark, hashes)
+    result = result_of(tools, job, plan, redrawer, watch, mark, hashes)
     keep(result, tools.model.card.step)
     return result
 
@@ -67,7 +67,7 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
     return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256}
 
 
-def describe(
+def result_of(
     tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, mark: str, hashes: dict[str, str]
 ) -> SyncResult:
     """Return what was made, and of what; log the frames that stay as they are."""
