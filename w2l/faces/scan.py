@@ -16,6 +16,8 @@ from w2l.media.coded import read_coded
 
 VERSION = 3
 """Rises whenever the same detector would give other boxes, so that old ones are made anew."""
+SHOTS_VERSION = 2
+"""Rises whenever other shots would be found; 1 lacks fades through black and faint cuts, see `_made_mark`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ def scan_clip(
 ) -> tuple[Scan, bool]:
     """The detections of the video at `path`, and whether they were made now (True) or read from the cache.
 
+    What an earlier `SHOTS_VERSION` made is kept: its boxes are as good, its shots lack some fades and faint cuts, and
+    nothing short of another pass over the video says whether there are any.
+
     Raises MediaError when the video cannot be read.
     """
     mark = scan_fingerprint(path, detector, settings)
@@ -60,16 +65,20 @@ def scan_clip(
         if kept is not None:
             return kept, False
     scan = scan_faces(read_coded(path), detector, settings.stride, on_progress, settings.min_face)
-    write_arrays(
-        clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": np.array(mark)}
-    )
+    made = np.array(_made_mark(mark, has_cuts=bool(len(scan.cuts))))
+    write_arrays(clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": made})
     return scan, True
+
+
+def _made_mark(mark: str, has_cuts: bool) -> str:
+    """The fingerprint of a scan made now; that of a single shot is the same whatever rule found none."""
+    return fingerprint(mark, "shots", SHOTS_VERSION) if has_cuts else mark
 
 
 def _load(path: Path, mark: str) -> Scan | None:
     try:
         values = read_arrays(path)
-        if str(values.pop("mark")) != mark:
+        if str(values.pop("mark")) not in (mark, _made_mark(mark, has_cuts=True)):
             return None
     except DAMAGED:
         return None

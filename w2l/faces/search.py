@@ -18,9 +18,9 @@ from w2l.core.errors import MediaError
 from w2l.core.prefetch import ahead
 from w2l.core.timing import FPS
 from w2l.faces.appearance import NO_LOOK, likeness
-from w2l.faces.cuts import SMALL_WIDTH, CutFinder
 from w2l.faces.detectors.base import MIN_FACE, Detector
 from w2l.faces.refine import AnyFrame, Sight, can_look, look_near, sight_of, size_of, small_picture, whole_of
+from w2l.faces.shots import SMALL_WIDTH, ShotFinder
 from w2l.faces.tracker import MIN_OVERLAP, Scan, best_pairs
 from w2l.features import boxes as bx
 from w2l.media.coded import CodedFrame
@@ -121,7 +121,7 @@ class _Search:
         self._guided = can_look(detector)
         self._stride = stride if self._guided else max(stride, UNGUIDED_STRIDE)
         self._min_face = min_face
-        self._cuts = CutFinder()
+        self._shots = ShotFinder()
         self._known: list[_Known] = []
         self._held: deque[tuple[int, AnyFrame]] = deque()
         self._found: list[tuple[int, Sight]] = []
@@ -131,10 +131,10 @@ class _Search:
         self.times: list[float] = []
 
     def take(self, frame: AnyFrame, small: Image) -> None:
-        """Looks at the next frame as far as it must be; `small` is its picture for the cut finder."""
+        """Looks at the next frame as far as it must be; `small` is its picture for the shot finder."""
         idx = len(self.times)
         self.times.append(frame.time_s)
-        is_new_shot = self._cuts.push(small)
+        is_new_shot = self._shots.push(small)
         if is_new_shot:
             self._known, self._held = [], deque()
         due = frame.time_s - self._searched_s >= (SEARCH_S if self._is_calm() else LOST_SEARCH_S) - 1e-6
@@ -172,7 +172,7 @@ class _Search:
             points=np.array([sight.face.points for _, sight in found], dtype=np.float64).reshape(-1, 5, 2),
             detector=self._detector.fingerprint,
             stride=self._stride,
-            cuts=self._cuts.finish(),
+            cuts=self._shots.finish(),
             looks=np.array([sight.look for _, sight in found], dtype=np.uint8).reshape(-1, *NO_LOOK.shape),
         )
 

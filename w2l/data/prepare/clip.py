@@ -21,16 +21,13 @@ from w2l.core.timing import FPS, SAMPLES_PER_FRAME
 from w2l.data.prepare.cut import cut_pieces
 from w2l.data.prepare.gates import OF_PIXELS, GateSettings, Refusal, commonest, refusal, silent_share
 from w2l.data.prepare.samples import Piece, find_pieces
-from w2l.data.prepare.shots import SMALL_WIDTH, join_cuts, scene_cuts
 from w2l.data.sources.listing import sound_beside
 from w2l.faces.detectors.base import Detector
-from w2l.faces.refine import small_picture
 from w2l.faces.scan import DetectSettings, scan_clip, scan_fingerprint
 from w2l.faces.tracker import Scan
 from w2l.features.crop import CropSpec
 from w2l.features.mel import mel_spectrogram, mfcc, to_int16
 from w2l.media.audio import read_audio
-from w2l.media.coded import read_coded
 from w2l.media.video import VideoInfo, probe
 
 VERSION = 2
@@ -62,7 +59,7 @@ class PrepareSettings:
     max_track_s: float = 20.0
     """Longer tracks are split into equal samples."""
     long_s: float = 20.0
-    """In videos longer than this PySceneDetect looks for cuts, too."""
+    """Of no effect: shots are found in videos of every length. Read so that settings of version 0.1 stay valid."""
 
     def __post_init__(self) -> None:
         """Refuses lengths that contradict each other."""
@@ -149,7 +146,7 @@ def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettin
     wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
     scan, _ = scan_clip(clip, path, detector, settings.detect, force)
     pieces, n_unheard = find_pieces(
-        scan, _cuts(path, scan, settings), settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME
+        scan, settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME
     )
     facts = _facts(info, scan, beside)
     if not pieces and n_unheard:
@@ -174,15 +171,6 @@ def _no_face(path: Path, scan: Scan) -> str:
 def _facts(info: VideoInfo, scan: Scan, beside: Path | None) -> SourceFacts:
     sound = str(beside) if beside else ""
     return SourceFacts(scan.n_frames, round(info.fps, 6), (scan.width, scan.height), sound)
-
-
-def _cuts(path: Path, scan: Scan, settings: PrepareSettings) -> list[int]:
-    """The first frame of each shot but the first."""
-    cuts = scan.cuts
-    if scan.n_frames > settings.long_s * scan.fps:
-        pictures = (small_picture(frame, SMALL_WIDTH) for frame in read_coded(path))
-        cuts = join_cuts(cuts, scene_cuts(pictures, scan.fps), scan.fps)
-    return [int(cut) for cut in cuts]
 
 
 def _write(

@@ -45,15 +45,13 @@ class Piece:
 
 
 def find_pieces(
-    scan: Scan, cuts: Sequence[int], smooth_s: float, max_track_s: float, n_sound_frames: int
+    scan: Scan, smooth_s: float, max_track_s: float, n_sound_frames: int
 ) -> tuple[list[Piece], int]:
     """The pieces of all face tracks of at least a window, in time order, and how many had no sound.
 
     Parameters
     ----------
     scan : Scan
-    cuts : sequence of int
-        First frame of each shot but the first.
     smooth_s : float
         Standard deviation in seconds of the Gaussian that steadies boxes and points.
     max_track_s : float
@@ -62,7 +60,7 @@ def find_pieces(
         Frames of the grid that have sound; what lies behind is cut off.
     """
     nearest = nearest_frames(scan.times, FPS)
-    tracks = [track for track in link_tracks(scan, cuts) if _duration_s(scan, track) > WINDOW_FRAMES / FPS - 1e-6]
+    tracks = [track for track in link_tracks(scan) if _duration_s(scan, track) > WINDOW_FRAMES / FPS - 1e-6]
     n_faces = _faces_at_once(tracks, scan.n_frames)
     pieces: list[Piece] = []
     n_unheard = 0
