@@ -71,17 +71,10 @@ def test_gaps_up_to_a_second_are_bridged(missing: int, n_tracks: int) -> None:
 
 
 def test_a_cut_ends_every_track() -> None:
-    scan = scan_of([still(LEFT, range(0, 51, 5))], 51)
-    tracks = sorted(link_tracks(scan, cuts=[23]), key=lambda track: track.start)
+    scan = replace(scan_of([still(LEFT, range(0, 51, 5))], 51), cuts=np.array([23]))
+    tracks = sorted(link_tracks(scan), key=lambda track: track.start)
     assert [(track.start, track.stop) for track in tracks] == [(0, 23), (23, 51)]
-    assert [len(track) for track in link_tracks(scan, cuts=[0, 51, 99])] == [51]
-
-
-def test_the_cuts_of_the_scan_count_unless_others_are_given() -> None:
-    scan = replace(scan_of([still(LEFT, range(51))], 51, stride=1), cuts=np.array([20, 40]))
-    assert sorted(track.start for track in link_tracks(scan)) == [0, 20, 40]
-    assert len(link_tracks(scan, cuts=[])) == 1
-    assert scan.shots == [(0, 20), (20, 40), (40, 51)]
+    assert scan.shots == [(0, 23), (23, 51)]
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -67,11 +66,7 @@ class Scan:
     @property
     def shots(self) -> list[tuple[int, int]]:
         """First frame of each shot, and the one after its last."""
-        return self.shots_between(self.cuts.tolist())
-
-    def shots_between(self, cuts: Sequence[int]) -> list[tuple[int, int]]:
-        """The same for other cuts."""
-        return list(pairwise(sorted({0, self.n_frames, *(cut for cut in cuts if 0 < cut < self.n_frames)})))
+        return list(pairwise([0, *self.cuts.tolist(), self.n_frames]))
 
 
 @dataclass(frozen=True)
@@ -119,17 +114,9 @@ class Track:
         return float(bx.area(self.boxes)[self.seen].sum())
 
 
-def link_tracks(scan: Scan, cuts: Sequence[int] | None = None) -> list[Track]:
-    """The tracks of a scan, the one with the most face area over time first.
-
-    Parameters
-    ----------
-    scan : Scan
-    cuts : sequence of int
-        Index of the first frame of each shot but the first, by default as the scan found them; no track crosses one.
-    """
-    shots = scan.shots if cuts is None else scan.shots_between(cuts)
-    tracks = [_fill(scan, chain, first, stop) for first, stop in shots for chain in _chains(scan, first, stop)]
+def link_tracks(scan: Scan) -> list[Track]:
+    """The tracks of a scan, the one with the most face area over time first; none crosses a cut."""
+    tracks = [_fill(scan, chain, first, stop) for first, stop in scan.shots for chain in _chains(scan, first, stop)]
     return sorted(tracks, key=lambda track: -track.presence)
 
 
