@@ -41,7 +41,7 @@ HEAVY = ("librosa", "insightface", "mtcnn", "scenedetect")
 LIGHT = ("stages", "stages.cli", "w2l", "w2l.core.errors")
 """What ``w2l --help`` imports, and what it does not import."""
 NOT_LIGHT = ("torch", "numpy", "cv2", "av", "yaml", "rich")
-MAX_LINES, MAX_FUNCTION, SHORT_FUNCTION, MAX_ARGUMENTS = 350, 80, 40, 18
+MAX_LINES, MAX_FUNCTION, SHORT_FUNCTION, MAX_ARGUMENTS = 350, 80, 40, 7
 
 PATHS = [path for package in ("w2l", "stages") for path in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
