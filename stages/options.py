@@ -34,7 +34,7 @@ class Common:
     assignments: tuple[str, ...]
     json: bool
     verbosity: int = 0
-    """As `w2l.core.log.set_up` takes it."""
+    """As `w2l.core.log.set_up_logging` takes it."""
 
     def settings(self, kind: type[T], stage: str, **given: Any) -> T:
         """Settings of `stage`: defaults, then --config, then --set, then options that were given (not None).

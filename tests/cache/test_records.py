@@ -153,6 +153,12 @@ def test_values_of_another_type_count_as_not_there(content: Any) -> None:
     assert json.dumps(to_json(record)) == json.dumps(kept)
 
 
+@pytest.mark.parametrize("frames", [True, 2.5, 10**400, float("nan"), "12"])
+def test_numbers_that_are_no_count_are_not_taken(frames: Any) -> None:
+    assert from_json(TrackRecord, {"n_frames": frames}) == TrackRecord()
+    assert from_json(TrackRecord, {"n_frames": 12.0}) == TrackRecord(n_frames=12)
+
+
 def test_tracks_keep_their_places_beside_damaged_ones() -> None:
     found = from_json(PreprocessOutcome, {"tracks": [3, {"n_frames": 7}, None], "rejected": "x"})
     assert found.tracks == (TrackRecord(), TrackRecord(7), TrackRecord())

@@ -76,3 +76,11 @@ def test_in_a_folder_that_is_held_all_drafts_are_leftovers(tmp_path: Path) -> No
     assert names(tmp_path) == {living, f"{TEMPORARY}000000-{DEAD}-1-a", f"{TEMPORARY}1-a", "a"}
     remove_leftovers(tmp_path, held=True)
     assert names(tmp_path) == {"a"}
+
+
+def test_the_draft_of_a_living_process_is_kept_however_old(tmp_path: Path) -> None:
+    """A process that was stopped over night goes on with its file."""
+    draft = Draft(tmp_path / "out.mp4")
+    touch(tmp_path, draft.temporary.name, age_s=2 * LEFTOVER_S)
+    remove_drafts(draft.path)
+    assert names(tmp_path) == {draft.temporary.name}

@@ -36,7 +36,9 @@ def vectors_file(name: str) -> Path:
 def golden_seeds(kind: str) -> list[int]:
     """Return the seeds for which there are vectors of a kind, such as ``nets``."""
     found = vectors_file(f"{kind}_seed0.npz").parent.glob(f"{kind}_seed*.npz")
-    return sorted(int(path.stem.rpartition("seed")[2]) for path in found)
+    seeds = sorted(int(path.stem.rpartition("seed")[2]) for path in found)
+    assert seeds, f"no golden vectors of {kind} in {root()}: parity would go unproved"
+    return seeds
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Frozen dataclasses as JSON objects: fields named as the keys, nested ones included; lenient in what they read.
 
-A value of another type than its field counts as not there: the field keeps its default. What was read and is written
-again loses nothing: keys without a field, keys that were left out and values that did not change stay as they were.
+A value of another type than its field counts as not there: the field keeps its default. A `FileObject` that was read
+and is written again loses nothing: keys without a field, keys that were left out and values that did not change stay as
+they were. Other dataclasses are written as their fields.
 """
 
 import functools
@@ -79,9 +80,19 @@ def _reader(hint: Any) -> Reader:
     if is_dataclass(hint):
         return lambda value: from_json(hint, value) if isinstance(value, dict) else None  # type: ignore[arg-type]
     if hint in (int, float):
-        return lambda value: hint(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+        return functools.partial(_number, hint)
     wanted = dict if get_origin(hint) else hint  # a Mapping[...], or str or bool
     return lambda value: value if isinstance(value, wanted) else None
+
+
+def _number(kind: type[int] | type[float], value: Any) -> Any:
+    """Return a finite number as `kind`; None where it is none, or would change."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return kind(value) if math.isfinite(value) and (kind is float or value == int(value)) else None
+    except OverflowError:  # an int beyond all floats
+        return None
 
 
 def _tuple_reader(hint: Any) -> Reader:

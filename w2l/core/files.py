@@ -142,9 +142,10 @@ def _short(name: str) -> str:
 
 
 def _is_leftover(path: Path) -> bool:
+    """Whether its process is dead; of another machine's, which cannot be asked, whether it is a day old."""
     pid = path.name.removeprefix(_mark()).partition("-")[0]
-    if path.name.startswith(_mark()) and pid.isdecimal() and not is_alive(int(pid)):
-        return True
+    if path.name.startswith(_mark()) and pid.isdecimal():
+        return not is_alive(int(pid))
     try:
         return time.time() - path.stat().st_mtime > LEFTOVER_S
     except OSError:

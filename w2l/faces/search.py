@@ -1,8 +1,8 @@
 """All faces of a video in one pass: the whole picture is searched now and then, known faces are looked at in between.
 
-A search takes place at the first frame of a shot, every second, when a known face is lost and, while none is known,
-every quarter of a second. A face that a search finds is traced back through the frames since the last search, so it is
-known from the frame where it appears.
+A search takes place at the first frame of a shot that follows a plain cut (fades and faint cuts are settled only some
+frames later), every second, when a known face is lost and, while none is known, every quarter of a second. A face that
+a search finds is traced back through the frames since the last search, so it is known from the frame where it appears.
 """
 
 from collections import deque

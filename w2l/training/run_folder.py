@@ -24,7 +24,7 @@ BOARD = "tensorboard"
 
 
 class Exporting(Protocol):
-    """What has models to write; see `w2l.training.task.Task`."""
+    """What has models to write; see `w2l.training.task.TrainingTask`."""
 
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
