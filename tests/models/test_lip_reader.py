@@ -8,8 +8,8 @@ import torch
 
 from w2l.core.errors import CheckpointError
 from w2l.features.crop import TEMPLATE
-from w2l.models.lip_reader import BATCH, WEIGHTS, LipReader, load_lips, read_lips, save_lips
-from w2l.nets.lips import EYE_DISTANCE, LipDimensions, Lips, mouth_region
+from w2l.models.lip_reader import BATCH, WEIGHTS, LipReader, load_lips, read_lips, read_mouths, save_lips
+from w2l.nets.lips import EYE_DISTANCE, N_EXTRAS, LipDimensions, Lips, mouth_region
 
 MAX_BYTES = 300_000
 
@@ -55,6 +55,25 @@ def test_batches_do_not_change_what_is_read(untrained: Lips) -> None:
     np.testing.assert_allclose(gaps[-2:], last, atol=1e-5)
     empty, _ = LipReader(untrained).finish()
     assert empty.shape == (0,)
+
+
+def test_extras_leave_points_and_gap_where_they_are() -> None:
+    torch.manual_seed(0)
+    network = Lips(LipDimensions(width=2, features=8, extras=N_EXTRAS)).eval()
+    faces = np.random.default_rng(1).integers(0, 256, (BATCH + 3, 96, 96, 3), dtype=np.uint8)
+    gaps, points = read_lips(faces, network)
+    mouths = read_mouths(faces, network)
+    np.testing.assert_allclose(mouths.gaps, gaps, atol=1e-6)
+    np.testing.assert_allclose(mouths.points, points, atol=1e-6)
+    assert mouths.widths.shape == (BATCH + 3,)
+    for chances in (mouths.teeth, mouths.covered):
+        assert ((chances > 0) & (chances < 1)).all()
+    assert read_mouths(faces[:0], network).points.shape == (0, 6, 2)
+
+
+def test_extras_are_refused_of_a_reader_without(untrained: Lips) -> None:
+    with pytest.raises(ValueError, match="points and gaps alone"):
+        read_mouths(np.zeros((1, 96, 96, 3), np.uint8), untrained)
 
 
 def test_it_tells_places_in_the_whole_crop(untrained: Lips) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,22 @@ WEIGHTS = Path(__file__).parent / "assets" / "lips.npz"
 BATCH = 64
 """Mouths read at once."""
 
+
+
+@dataclass(frozen=True)
+class Mouths:
+    """All that a lip reader with extras predicts of faces, one after the other."""
+
+    gaps: Floats
+    """(frames,): between the lips, in eye distances."""
+    points: Floats
+    """(frames, 6, 2): in sides of the crop."""
+    widths: Floats
+    """(frames,): from corner to corner, in eye distances."""
+    teeth: Floats
+    """(frames,): probability that teeth show."""
+    covered: Floats
+    """(frames,): probability that something hides the lips: the other numbers then mean nothing."""
 
 
 def save_lips(path: Path, network: Lips, **facts: str) -> None:
@@ -89,3 +106,20 @@ def read_lips(crops: Image, network: Lips | None = None) -> tuple[Floats, Floats
     for crop in crops:
         reader.add(crop)
     return reader.finish()
+
+
+def read_mouths(crops: Image, network: Lips | None = None) -> Mouths:
+    """Return all that is to be read of aligned faces (frames, side, side, 3).
+
+    ValueError for a lip reader without the extras, see `Lips.read_all`.
+    """
+    network = network or shipped_lips()
+    found: list[list[Floats]] = [[], [], [], [], []]
+    for first in range(0, max(1, len(crops)), BATCH):
+        faces = torch.from_numpy(crops[first : first + BATCH]).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            reading = network.read_all(mouth_region(faces).contiguous())
+        for column, values in zip(found, reading):
+            column.append(values.double().numpy())
+    points, gaps, widths, teeth, covered = (np.concatenate(column) for column in found)
+    return Mouths(gaps, points, widths, teeth, covered)

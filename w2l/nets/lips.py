@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ N_POINTS = 6
 """Left and right corner, upper rim of the upper lip, its lower rim, upper rim of the lower lip, its lower rim."""
 HOME = (32.0, 17.0)
 """Column and row of the grid around which points are told, and where the mouth of an aligned face is about."""
+N_EXTRAS = 3
+"""Width of the mouth (in units of `POINT_UNIT`), and the logits of teeth that show and of lips that are covered."""
 POINT_UNIT, GAP_UNIT = 10.0, 5.0
 """Pixels of the grid to a unit of what the last layer says, for points and for the gap."""
 CONTRAST_FLOOR = 0.02
@@ -32,6 +35,23 @@ class LipDimensions:
     """Channels of the first layer are 3 times this; all others scale with it."""
     features: int = 64
     """Units of the layer before the last."""
+    extras: int = 0
+    """`N_EXTRAS` for one that also predicts width, teeth and cover, else 0."""
+
+
+class Reading(NamedTuple):
+    """All that a lip reader with extras predicts of a batch of mouths."""
+
+    points: Tensor
+    """(batch, 6, 2): x and y in sides of the crop."""
+    gaps: Tensor
+    """(batch,): between the lips, in eye distances."""
+    widths: Tensor
+    """(batch,): from corner to corner, in eye distances."""
+    teeth: Tensor
+    """(batch,): probability that teeth show."""
+    covered: Tensor
+    """(batch,): probability that something hides the lips."""
 
 
 class Lips(nn.Module):
@@ -50,8 +70,9 @@ class Lips(nn.Module):
         self.trunk = nn.Sequential(*layers, nn.Conv2d(channels[-1], last, 1), nn.ReLU())
         n_cells = GRID[0] // 8 * (GRID[1] // 8)
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(last * n_cells, features), nn.ReLU(), nn.Linear(features, 2 * N_POINTS + 1)
-        )
+            nn.Flatten(), nn.Linear(last * n_cells, features), nn.ReLU(),
+            nn.Linear(features, 2 * N_POINTS + 1 + self.dimensions.extras),
+        )  # fmt: skip
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Points (batch, 6, 2), x and y in sides of the crop, and gaps (batch,) between the lips in eye distances.
@@ -63,18 +84,36 @@ class Lips(nn.Module):
 
     def read(self, region: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, from what `mouth_region` cut out of the crops."""
-        raw = self.raw(region)
-        pixels = raw[:, :-1].reshape(-1, N_POINTS, 2) * POINT_UNIT + raw.new_tensor(HOME)
-        corner = raw.new_tensor([REGION_COLUMNS[0], REGION_ROWS[0]])
-        points = (pixels + 0.5) / SIDE + corner
-        return points, raw[:, -1] * (GAP_UNIT / (SIDE * EYE_DISTANCE))
+        return _placed(self.raw(region))
+
+    def read_all(self, region: Tensor) -> Reading:
+        """Return all that there is to read of regions; ValueError for a lip reader without extras."""
+        if self.dimensions.extras != N_EXTRAS:
+            raise ValueError("this lip reader predicts points and gaps alone")
+        found = self.everything(region)
+        points, gaps = _placed(found[:, :-N_EXTRAS])
+        width, teeth, covered = found[:, -N_EXTRAS:].unbind(dim=1)
+        unit = POINT_UNIT / (SIDE * EYE_DISTANCE)
+        return Reading(points, gaps, width * unit, teeth.sigmoid(), covered.sigmoid())
 
     def raw(self, region: Tensor) -> Tensor:
         """What the last layer says, (batch, 13), of regions (batch, 3, 48, 64) in 0..1: points, then the gap."""
+        return self.everything(region)[:, : 2 * N_POINTS + 1]
+
+    def everything(self, region: Tensor) -> Tensor:
+        """Return `raw` and behind it the extras: (batch, 13 + extras)."""
         centred = region - region.mean(dim=(2, 3), keepdim=True)
         contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-8).sqrt()
         out: Tensor = self.head(self.trunk(centred / (contrast + CONTRAST_FLOOR)))
         return out
+
+
+def _placed(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Return points in sides of the crop and gaps in eye distances, from `Lips.raw`."""
+    pixels = raw[:, :-1].reshape(-1, N_POINTS, 2) * POINT_UNIT + raw.new_tensor(HOME)
+    corner = raw.new_tensor([REGION_COLUMNS[0], REGION_ROWS[0]])
+    points = (pixels + 0.5) / SIDE + corner
+    return points, raw[:, -1] * (GAP_UNIT / (SIDE * EYE_DISTANCE))
 
 
 def mouth_region(crops: Tensor) -> Tensor:
