@@ -1,17 +1,14 @@
-"""Trains the lip reader on mouths whose truth is known, first drawn ones, then also real closed ones warped open.
+"""Train the lip reader on mouths whose truth is known: real ones that the face mesh labelled, and drawn ones.
 
-    python -m examples.research.train_lips OUT.npz [--cache CACHE --list train.txt] [--mouths 26000] [--steps 1300] \\
-        [--seed 1]
+    python -m examples.research.train_lips OUT.npz [--labels LABELS.npz ...] [--drawn 20000] [--real 160000] \\
+        [--steps 12000]
 
-The second phase needs a cache of aligned 96 px crops: the most closed mouths of the clips in --list (of
-all without), as the first phase reads them, are opened. Without a cache there is one phase.
-
-The shipped weights: the defaults, with the cache of GRID and its train list; 12 minutes on one core. Of the 26,000
-mouths of the second phase two of five are real ones of 220 clips (1,760 closed mouths), opened.
+LABELS are what `mesh_labels.py` wrote; a fifth of the people of portraits, by the hash of their name, never trains (see
+`mesh_mouths.is_left_out`). Of the drawn mouths a part are labelled closed ones, warped open by a known gap. Things are
+drawn over some of all mouths and beside others. Without labels there are drawn mouths alone.
 """
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,88 +18,120 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from examples.research.drawn_mouths import PUPPETS, Floats, Mouth, draw_mouth, draw_puppet, spoil
+from examples.research.drawn_mouths import PUPPETS, Floats, draw_mouth, draw_puppet
+from examples.research.mesh_mouths import COVERED, FAR, Choice, Labels, closed_of, draw_real, finished, is_left_out
 from examples.research.opened_mouths import open_mouth
-from w2l.cache.crops import open_crops
 from w2l.models.lip_reader import load_lips, save_lips
-from w2l.nets.lips import GAP_UNIT, HOME, POINT_UNIT, Lips, mouth_region
+from w2l.nets.lips import GAP_UNIT, N_EXTRAS, N_POINTS, POINT_UNIT, LipDimensions, Lips
 
-BATCH = 64
+BATCH = 128
 RATE = 2e-3
 SHIFT = 4
 """Pixels by which a batch is moved at most, each way."""
 GAP_WEIGHT = 3.0
 """Weight of the gap's loss; each coordinate has 1."""
-KNEE = 0.1
+KNEE = 0.05
 """Error from which on the loss grows linearly."""
-CLIPS, PER_CLIP = 220, 8
-"""Clips that closed mouths are taken from, and how many of each."""
-CLOSED_PX = 1.2
-"""Gap in pixels up to which a real mouth is taken as closed."""
-OPENED = 0.4
-"""Share of opened real mouths in the second phase."""
+OPENED = 0.45
+"""Share of opened real mouths among the drawn ones, where there are labels."""
+PLACES = 2 * N_POINTS + 2
+"""Columns of a truth that are lengths: points, gap, width. Behind them: teeth, cover."""
+GAP = 2 * N_POINTS
+"""The column of the gap."""
+STATE_WEIGHT = 0.06
+"""Weight of the cross entropy of teeth and of cover; the mean loss of a length has 1."""
+FEATURES = 72
+"""Units of the layer before the last."""
 HELD_OUT = 500
 
 Region = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Draws, trains, writes."""
+    """Draw, train, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--list", type=Path, help="clips that may be used, one speaker/clip a line")
-    parser.add_argument("--start", type=Path, help="weights to begin the second phase with")
-    parser.add_argument("--mouths", type=int, default=26000)
-    parser.add_argument("--steps", type=int, default=1300)
+    parser.add_argument("--labels", type=Path, nargs="*", default=[])
+    parser.add_argument("--drawn", type=int, default=20000)
+    parser.add_argument("--real", type=int, default=160000)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="Weights to begin with, of a reader with extras.")
+    parser.add_argument("--rate", type=float, default=RATE, help="Learning rate; less with --start.")
+    parser.add_argument("--puppets", type=float, default=PUPPETS, help="Share of puppets among the drawn mouths.")
+    parser.add_argument("--data", default="drawn mouths and puppets", help="What the card says of the data.")
+    parser.add_argument("--licence", default="MIT", help="What the card says of its licence.")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     torch.manual_seed(options.seed)
     cv2.setNumThreads(1)
-    data = "drawn mouths and puppets"
-    if options.start is None:
-        network = Lips()
-        train(network, *draw(rng, options.mouths, []), steps=options.steps)
-    else:
+    labels = [train_part(Labels.read(path)) for path in options.labels]
+    closed = [mouth for each in labels for mouth in closed_of(each)]
+    images, truths = draw(rng, options.drawn, closed, puppets=options.puppets)
+    print(f"{len(closed)} closed mouths, {len(images)} drawn or opened", flush=True)
+    if labels:
+        real, of_real = draw_labelled(rng, options.real, labels)
+        images, truths = torch.cat([images, real]), torch.cat([truths, of_real])
+        print(f"{len(real)} real mouths", flush=True)
+    order = torch.randperm(len(images))
+    network = Lips(LipDimensions(features=FEATURES, extras=N_EXTRAS))
+    if options.start is not None:
         network = load_lips(options.start).requires_grad_(True)
-    if options.cache is not None:
-        allowed = options.list.read_text().split() if options.list else None
-        closed = closed_mouths(options.cache, network, rng, allowed)
-        print(f"{len(closed)} closed mouths", flush=True)
-        train(network, *draw(rng, options.mouths, closed), steps=options.steps)
-        data += ", closed mouths of the GRID corpus (Cooke et al., 2006; CC BY 4.0), warped open"
-    save_lips(options.out, network, data=data, licence="MIT; with GRID: attribution to Cooke et al., 2006 (CC BY 4.0)")
+    train(network, images[order], truths[order], options.steps, options.rate)
+    save_lips(options.out, network, data=options.data, licence=options.licence)
 
 
-def draw(rng: np.random.Generator, count: int, closed: list[tuple[Region, Floats]]) -> tuple[Tensor, Tensor]:
-    """`count` mouths as regions (count, 3, 48, 64) uint8 and what `Lips.raw` should say of them (count, 13)."""
+def train_part(labels: Labels) -> Labels:
+    """Return the labelled mouths of people who may train."""
+    return labels.select(np.array([not is_left_out(person) for person in labels.person.tolist()], dtype=np.bool_))
 
-    def one() -> Mouth:
-        if closed and rng.random() < OPENED:
-            return open_mouth(rng, *closed[int(rng.integers(len(closed)))])
-        return draw_puppet(rng) if rng.random() < PUPPETS else draw_mouth(rng)
 
+def draw(
+    rng: np.random.Generator,
+    count: int,
+    closed: list[tuple[Region, Floats]],
+    covers: bool = True,
+    puppets: float = PUPPETS,
+) -> tuple[Tensor, Tensor]:
+    """Return `count` drawn or opened mouths, (count, 3, 48, 64) uint8, and their truths (count, 16), nan where unknown.
+
+    `puppets`: their share of the drawn ones. Without `covers` nothing is drawn over or beside them.
+    """
     images, truths = [], []
     for _ in range(count):
-        image, points, gap = spoil(rng, one())
+        if closed and rng.random() < OPENED:
+            mouth = open_mouth(rng, *closed[int(rng.integers(len(closed)))])
+        else:
+            mouth = draw_puppet(rng) if rng.random() < puppets else draw_mouth(rng)
+        teeth = 0.0 if mouth.gap == 0 else float("nan")
+        image, truth = finished(rng, mouth, teeth, covers=COVERED * covers, far=FAR * covers)
         images.append(torch.from_numpy(image).permute(2, 0, 1))
-        truths.append(np.append(((points - HOME) / POINT_UNIT).ravel(), gap / GAP_UNIT))
-    return torch.stack(images), torch.from_numpy(np.array(truths, dtype=np.float32))
+        truths.append(torch.from_numpy(truth))
+    return torch.stack(images), torch.stack(truths)
 
 
-def train(network: Lips, images: Tensor, truths: Tensor, steps: int) -> None:
-    """Fits a lip reader; the last mouths are held out and measured at the end."""
+def draw_labelled(rng: np.random.Generator, count: int, labels: list[Labels]) -> tuple[Tensor, Tensor]:
+    """Return `count` labelled mouths as `draw` does."""
+    joint = Labels(**{key: np.concatenate([getattr(each, key) for each in labels]) for key in vars(labels[0])})
+    choice = Choice(joint)
+    images = torch.empty((count, 3, 48, 64), dtype=torch.uint8)
+    truths = torch.empty((count, PLACES + 2))
+    for number in range(count):
+        image, truth = finished(rng, *draw_real(rng, joint, choice.draw(rng)))
+        images[number], truths[number] = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(truth)
+    return images, truths
+
+
+def train(network: Lips, images: Tensor, truths: Tensor, steps: int, rate: float = RATE) -> None:
+    """Fit a lip reader; the last mouths are held out and measured at the end."""
     network.train().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=RATE / 100)
-    weights = torch.ones(truths.shape[1])
-    weights[-1] = GAP_WEIGHT
+    optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=rate / 100)
     for step in range(1, steps + 1):
         pick = torch.randint(len(images) - HELD_OUT, (BATCH,))
         batch, truth = _shifted(images[pick].float() / 255, truths[pick])
-        found = network.raw(batch.contiguous(memory_format=torch.channels_last))
-        loss = (F.smooth_l1_loss(found, truth, reduction="none", beta=KNEE) * weights).mean()
+        found = network.everything(batch.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(found, truth)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -111,52 +140,47 @@ def train(network: Lips, images: Tensor, truths: Tensor, steps: int) -> None:
             print(f"step {step} | loss {loss.item():.4f}", flush=True)
     network.eval()
     with torch.inference_mode():
-        found = network.raw(images[-HELD_OUT:].float() / 255)
-    truth = truths[-HELD_OUT:]
-    off = (found - truth).abs().mean(dim=0).tolist()
-    gap, points = off[-1] * GAP_UNIT, sum(off[:-1]) / len(off[:-1]) * POINT_UNIT
-    corr = float(torch.corrcoef(torch.stack([found[:, -1], truth[:, -1]]))[0, 1])
+        found = network.everything(images[-HELD_OUT:].float() / 255)
+    _report(found, truths[-HELD_OUT:])
+
+
+def loss_of(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the loss of what the last layer says (batch, 16); what is nan in `truth` does not count."""
+    known = ~truth.isnan()
+    truth = truth.nan_to_num()
+    weights = torch.ones(PLACES)
+    weights[GAP] = GAP_WEIGHT
+    lengths = F.smooth_l1_loss(found[:, :PLACES], truth[:, :PLACES], reduction="none", beta=KNEE)
+    places = known[:, :PLACES] * weights
+    states = F.binary_cross_entropy_with_logits(found[:, PLACES:], truth[:, PLACES:], reduction="none")
+    asked = known[:, PLACES:].float()
+    mean = (lengths * places).sum() / known[:, :PLACES].sum().clamp(min=1)
+    return mean + STATE_WEIGHT * (states * asked).sum() / asked.sum().clamp(min=1)
+
+
+def _report(found: Tensor, truth: Tensor) -> None:
+    """Print how far held-out mouths are off."""
+    clear = ~truth[:, 0].isnan()
+    off = (found - truth)[clear].abs().mean(dim=0)
+    points, gap = off[:GAP].mean().item() * POINT_UNIT, off[GAP].item() * GAP_UNIT
+    corr = float(torch.corrcoef(torch.stack([found[clear, GAP], truth[clear, GAP]]))[0, 1])
     print(f"held out: gap off by {gap:.2f} px, r {corr:.3f}, points off by {points:.2f} px")
+    for column, name in ((PLACES, "teeth"), (PLACES + 1, "cover")):
+        known = ~truth[:, column].isnan()
+        right = (found[known, column] > 0) == (truth[known, column] > 0.5)
+        print(f"held out: {name} right in {right.float().mean().item():.3f} of {int(known.sum())}")
 
 
 def _shifted(batch: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """The batch moved by a few pixels, its truth with it."""
+    """Return the batch moved by a few pixels, its truth with it."""
     right, down = (int(way) for way in torch.randint(-SHIFT, SHIFT + 1, (2,)))
     rows, columns = batch.shape[2:]
     padded = F.pad(batch, (SHIFT,) * 4, mode="replicate")
     moved = padded[:, :, SHIFT - down : SHIFT - down + rows, SHIFT - right : SHIFT - right + columns]
     truth = truth.clone()
-    truth[:, 0:-1:2] += right / POINT_UNIT
-    truth[:, 1:-1:2] += down / POINT_UNIT
+    truth[:, 0:GAP:2] += right / POINT_UNIT
+    truth[:, 1:GAP:2] += down / POINT_UNIT
     return moved, truth
-
-
-def closed_mouths(
-    cache: Path, network: Lips, rng: np.random.Generator, allowed: list[str] | None
-) -> list[tuple[Region, Floats]]:
-    """Regions (48, 64, 3) and points (6, 2), in pixels, of the most closed mouths of some clips of a cache."""
-    found = []
-    for frames in _clips(cache, rng, allowed):
-        crops = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)
-        regions = mouth_region(crops.float() / 255)
-        with torch.inference_mode():
-            raw = network.raw(regions).numpy()
-        gaps = raw[:, -1] * GAP_UNIT
-        points = raw[:, :-1].reshape(-1, 6, 2) * POINT_UNIT + HOME
-        closed = np.flatnonzero(gaps <= min(CLOSED_PX, float(np.percentile(gaps, 12))))
-        for frame in rng.permutation(closed)[:PER_CLIP]:
-            region = np.round(regions[frame].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-            found.append((region, points[frame].astype(np.float64)))
-    return found
-
-
-def _clips(cache: Path, rng: np.random.Generator, allowed: list[str] | None) -> Iterator[NDArray[np.uint8]]:
-    """Crops (frames, 96, 96, 3) of the first track of some clips."""
-    tracks = sorted((cache / "clips").glob("**/tracks/*"))
-    names = ["/".join(track.relative_to(cache / "clips").parts[:-2]) for track in tracks]
-    usable = [track for track, name in zip(tracks, names) if allowed is None or name in allowed]
-    for number in rng.permutation(len(usable))[:CLIPS]:
-        yield open_crops(usable[number])[0:10_000]
 
 
 if __name__ == "__main__":
