@@ -1,0 +1,62 @@
+"""Average the weights of models of the same dimensions, such as an expert and the one that it was tuned from.
+
+    python -m examples.research.average_weights OUT.safetensors A.safetensors=0.5 B.safetensors=0.5
+    python -m examples.research.average_weights LIPS.npz A.npz=0.6 B.npz=0.4
+
+The second form is for lip readers. The card is that of the first model; its scores and its calibration no longer hold
+and are left out until `calibrate_expert.py` fits them anew.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from w2l.core.files import read_arrays
+from w2l.models.checkpoint import load_model, save_model
+from w2l.models.lip_reader import load_lips, save_lips
+
+LIPS = ".npz"
+"""How the file of a lip reader ends."""
+
+
+def average(out: Path, parts: Mapping[Path, float]) -> None:
+    """Write the weighted mean of models; the weights are brought to a sum of 1."""
+    shares = list(parts.values())
+    if out.suffix == LIPS:
+        lips = [load_lips(path) for path in parts]
+        _check(lip.dimensions for lip in lips)
+        lips[0].load_state_dict(mean_of([lip.state_dict() for lip in lips], shares))
+        card = json.loads(read_arrays(next(iter(parts)))["card"].tobytes())
+        save_lips(out, lips[0], **{name: fact for name, fact in card.items() if name != "dimensions"})
+        return
+    models = [load_model(path, None) for path in parts]
+    _check(model.card.dimensions for model in models)
+    models[0].network.load_state_dict(mean_of([model.network.state_dict() for model in models], shares))
+    save_model(out, models[0].network, replace(models[0].card, scores={}, calibrated=False, scale=1.0, bias=0.0))
+
+
+def mean_of(states: list[dict[str, Tensor]], shares: list[float]) -> dict[str, Tensor]:
+    """Return the weighted mean of networks' tensors; what counts, in whole numbers, is the first one's."""
+    weights = torch.tensor(shares, dtype=torch.float64) / sum(shares)
+    mean = dict(states[0])
+    for key, value in mean.items():
+        if torch.is_floating_point(value):
+            stacked = torch.stack([state[key].double() for state in states])
+            mean[key] = torch.tensordot(weights, stacked, dims=1).to(value.dtype)
+    return mean
+
+
+def _check(dimensions: Iterable[object]) -> None:
+    first, *others = dimensions
+    if any(other != first for other in others):
+        raise SystemExit("error: the models have different dimensions; name models of one kind and size")
+
+
+if __name__ == "__main__":
+    pairs = [each.rsplit("=", 1) for each in sys.argv[2:]]
+    average(Path(sys.argv[1]), {Path(name): float(share) for name, share in pairs})
