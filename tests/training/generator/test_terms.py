@@ -42,6 +42,8 @@ def mouths(openness: list[float]) -> Tensor:
         frame[:, 17 - half - 3 : 17 + half + 4, 34:62] = torch.tensor([0.65, 0.3, 0.3])[:, None, None]
         if gap:
             frame[:, 17 - half + 1 : 17 + half, 38:58] = torch.tensor([0.15, 0.05, 0.05])[:, None, None]
+        else:  # closed lips meet in a dark line
+            frame[:, 17:18, 36:60] = torch.tensor([0.3, 0.1, 0.1])[:, None, None]
     return frames.transpose(0, 1)[None]
 
 
