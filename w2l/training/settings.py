@@ -47,7 +47,17 @@ class RateSchedule:
         return rise * (self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
+LATER = ("voice", "room")
+"""Settings that came after runs were begun: where they are off, they are no part of what identifies a run."""
+
+
 def shaping(settings: Any, shapeless: Collection[str]) -> dict[str, Any]:
     """Return the settings that shape a step, all but the `shapeless`; of the loop, which they have, only its steps."""
     found = {name: value for name, value in config.plain(settings).items() if name not in shapeless}
-    return {**found, "loop": {"steps": settings.loop.steps}}
+    return {**_without_later(found), "loop": {"steps": settings.loop.steps}}
+
+
+def _without_later(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings without those of `LATER` that are off."""
+    kept = {name: value for name, value in values.items() if value or name not in LATER}
+    return {name: _without_later(value) if isinstance(value, dict) else value for name, value in kept.items()}

@@ -10,6 +10,7 @@ from w2l.core.errors import ConfigError
 from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
 from w2l.data.batches.augment_sound import augment_mels, draw_sound
 from w2l.features.crop import TEMPLATE
+from w2l.features.mel import mel_spectrogram
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
 STRONG = AugmentSettings(
@@ -258,6 +259,36 @@ def test_muffled_sounds_lose_their_upper_bands_only() -> None:
     assert (np.diff(changed) <= 0).all()
     assert (changed[:20] == 2).all()
     assert changed[-1] < -0.4
+
+
+@pytest.mark.parametrize("hertz", [300, 900, 2500])
+def test_another_voice_has_other_frequencies(hertz: int) -> None:
+    times = np.arange(16000) / 16000
+    own, higher = (mel_spectrogram(0.1 * np.sin(2 * np.pi * f * times))[None, :, 20:36] for f in (hertz, 1.15 * hertz))
+    sound = replace(draw_sound(np.random.default_rng(0), OFF), voice=1.15)
+    found = augment_mels(own, sound)[0].mean(axis=1)
+    assert abs(int(found.argmax()) - int(higher[0].mean(axis=1).argmax())) <= 1
+
+
+def test_a_room_fades_after_a_sound_and_leaves_what_comes_before() -> None:
+    click = np.full((1, 80, 16), -4, np.float32)
+    click[:, :, 5] = 2
+    sound = replace(draw_sound(np.random.default_rng(0), OFF), echo=(0.2, 8.0))
+    heard = augment_mels(click, sound)[0, 40]
+    np.testing.assert_allclose(heard[:6], click[0, 40, :6], atol=0.1)
+    assert (np.diff(heard[6:]) < 0).all()
+    assert heard[6] > 0
+
+
+def test_voice_and_room_leave_the_draws_of_older_recipes_alone() -> None:
+    old = draw_sound(np.random.default_rng(8), AugmentSettings())
+    assert old.voice == 1
+    assert old.echo == (0, 0)
+    rng = np.random.default_rng(8)
+    drawn = [draw_sound(rng, AugmentSettings(voice=0.1, room=0.5)) for _ in range(30)]
+    np.testing.assert_array_equal(drawn[0].offset, old.offset)
+    assert all(0.9 <= sound.voice <= 1.1 for sound in drawn)
+    assert 5 < sum(sound.echo[0] > 0 for sound in drawn) < 25
 
 
 def test_digital_silence_stays_silent_without_a_noise_floor() -> None:

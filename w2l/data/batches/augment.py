@@ -70,6 +70,10 @@ class AugmentSettings:
     """Probability of a noise floor under the sound."""
     muffle: float = 0.0
     """Probability of a sound that loses its upper bands, as through a wall or a telephone."""
+    voice: float = 0.0
+    """Largest relative change of all frequencies, both ways: of a longer or shorter vocal tract, another voice."""
+    room: float = 0.0
+    """Probability of a room's reverberation."""
     mask_bands: int = 0
     """Most neighbouring bands, of 80, that are silenced (SpecAugment, Park et al., 2019)."""
     mask_columns: int = 0

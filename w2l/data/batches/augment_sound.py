@@ -1,15 +1,20 @@
 """Changes of sound that leave the sync as it is; the same for all windows of a clip."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.core.arrays import Floats
 from w2l.data.batches.augment import AugmentSettings
+from w2l.features.mel import MEL_HIGHEST_HZ, MEL_KNEE_HZ, MEL_LOG_STEP, MEL_LOWEST_HZ, MEL_STEP_HZ
 from w2l.features.windows import SILENCE
 
 MEL_PER_DB = 0.08
 """Mel units of one decibel: 8 units span 100 dB."""
+ECHO_COLUMNS = (3.0, 16.0)
+"""Columns in which the power of a reverberation falls to 1 / e: 40 to 200 ms, of rooms that ring for 0.5 to 3 s."""
 MUFFLING = 0.25
 """Mel units by which each band above the edge of a muffled sound is lower than the one below it."""
 
@@ -28,6 +33,10 @@ class Sound:
     """First silenced band, and the first one after them that is heard."""
     columns: tuple[int, int] = (0, 0)
     """So of the columns of each window."""
+    voice: float = 1.0
+    """How many times as high all frequencies become."""
+    echo: tuple[float, float] = (0.0, 0.0)
+    """Level of the reverberation, 0..1 of the power, and its decay in columns."""
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
@@ -43,7 +52,11 @@ def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
     if muffled:
         offset = offset - MUFFLING * np.maximum(0, np.arange(80) - edge)
     bands, columns = _stretch(rng, settings.mask_bands, 80), _stretch(rng, settings.mask_columns, 16)
-    return Sound(offset[:, None].astype(np.float32), shaped, seed, bands, columns)
+    voice = 1 + settings.voice * rng.uniform(-1, 1) if settings.voice else 1.0
+    echo = (0.0, 0.0)
+    if settings.room and rng.random() < settings.room:
+        echo = float(rng.uniform(0.02, 0.4)), float(rng.uniform(*ECHO_COLUMNS))
+    return Sound(offset[:, None].astype(np.float32), shaped, seed, bands, columns, float(voice), echo)
 
 
 def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int]:
@@ -54,7 +67,11 @@ def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int
 
 
 def augment_mels(mels: NDArray[np.float32], sound: Sound) -> NDArray[np.float32]:
-    """The mel windows (windows, 80, columns) with another loudness, tilt and noise floor."""
+    """Return the mel windows (windows, 80, columns) with another voice, room, loudness, tilt and noise floor."""
+    if sound.voice != 1:
+        mels = _other_voice(mels, sound.voice)
+    if sound.echo[0]:
+        mels = _in_a_room(mels, *sound.echo)
     changed = np.where(mels > SILENCE, mels + sound.offset, SILENCE)
     if sound.floor is not None:
         flutter = np.random.default_rng(sound.seed).standard_normal(mels.shape, np.float32)
@@ -62,3 +79,40 @@ def augment_mels(mels: NDArray[np.float32], sound: Sound) -> NDArray[np.float32]
     changed[:, slice(*sound.bands)] = SILENCE
     changed[:, :, slice(*sound.columns)] = SILENCE
     return np.clip(changed, SILENCE, -SILENCE).astype(np.float32)
+
+
+def _other_voice(mels: NDArray[np.float32], times: float) -> NDArray[np.float32]:
+    """Return mels (windows, 80, columns) whose frequencies are so many times as high (Jaitly and Hinton, 2013)."""
+    n_bands = mels.shape[1]
+    first, last = _steps(np.array([MEL_LOWEST_HZ, MEL_HIGHEST_HZ]))
+    hz = _hertz(np.linspace(first, last, n_bands))
+    source = np.clip((_steps(hz / times) - first) / (last - first) * (n_bands - 1), 0, n_bands - 1)
+    low = np.minimum(source.astype(int), n_bands - 2)
+    share = (source - low).astype(np.float32)[:, None]
+    return np.asarray(mels[:, low] * (1 - share) + mels[:, low + 1] * share, dtype=np.float32)
+
+
+def _steps(hz: Floats) -> Floats:
+    """Return places on Slaney's scale of mels."""
+    knee = MEL_KNEE_HZ / MEL_STEP_HZ
+    above = knee + np.log(np.maximum(hz, MEL_KNEE_HZ) / MEL_KNEE_HZ) / MEL_LOG_STEP
+    return np.where(hz < MEL_KNEE_HZ, hz / MEL_STEP_HZ, above)
+
+
+def _hertz(steps: Floats) -> Floats:
+    """Return the frequencies at places on Slaney's scale."""
+    knee = MEL_KNEE_HZ / MEL_STEP_HZ
+    above = MEL_KNEE_HZ * np.exp(MEL_LOG_STEP * (np.maximum(steps, knee) - knee))
+    return np.where(steps < knee, steps * MEL_STEP_HZ, above)
+
+
+def _in_a_room(mels: NDArray[np.float32], level: float, decay: float) -> NDArray[np.float32]:
+    """Return mels (windows, 80, columns) with the fading power of the columns before; a window begins without any."""
+    power = 10 ** (mels / (10 * MEL_PER_DB))
+    kept, tail = math.exp(-1 / decay), np.zeros(mels.shape[:2], np.float32)
+    heard = np.empty_like(power)
+    for column in range(mels.shape[2]):
+        heard[:, :, column] = power[:, :, column] + level * tail
+        tail = kept * tail + (1 - kept) * power[:, :, column] * 4
+    loud = 10 * MEL_PER_DB * np.log10(np.maximum(heard, 1e-12))
+    return np.where(loud > SILENCE, loud, SILENCE).astype(np.float32)
