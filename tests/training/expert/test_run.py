@@ -9,6 +9,7 @@ from tests.helpers.tiny_cache import talking_cache
 from w2l.cache.store import Cache
 from w2l.core.config import load
 from w2l.core.errors import ConfigError
+from w2l.models.checkpoint import load_model
 from w2l.training.expert.run import check_training, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
 
@@ -38,6 +39,25 @@ class TestChecks:
         assert train_expert(other, cache, device="cpu").steps == 3
         with pytest.raises(ConfigError, match="begun with other settings"):
             train_expert(settings("lr=0.1"), cache, device="cpu")
+
+    def test_runs_begun_before_there_was_init_voice_or_room_go_on(self) -> None:
+        older = settings().identity()
+        assert "init" not in older
+        assert not {"voice", "room"} & set(older["augment"])
+        for more in ("init=w2l", "augment.voice=0.1", "augment.room=0.5"):
+            assert settings(more).identity() != older
+
+    def test_a_run_begins_with_the_weights_of_init(self, cache: Cache) -> None:
+        first = train_expert(settings(), cache, "first", device="cpu")
+        still = ["lr=1e-12", "ema=0", "loop.steps=1", "loop.validate_every=1"]
+        second = train_expert(settings("init=first", "seed=5", *still), cache, "second", device="cpu")
+        own = train_expert(settings("seed=5", *still), cache, "own", device="cpu")
+        weights, begun, other = (
+            dict(load_model(run.model, "expert").network.named_parameters()) for run in (first, second, own)
+        )
+        for name, value in weights.items():
+            torch.testing.assert_close(begun[name], value, atol=1e-6, rtol=1e-5)
+        assert any(not torch.allclose(other[name], value, atol=1e-3) for name, value in weights.items())
 
     def test_a_small_batch_is_learnt_by_heart(self, cache: Cache) -> None:
         chosen = settings("width=4", "lr=0.01")

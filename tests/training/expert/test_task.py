@@ -278,6 +278,16 @@ class TestEnds:
         latest = task.networks["network"]
         assert not all(torch.equal(a, b) for a, b in zip(exported.parameters(), latest.parameters()))
 
+    def test_a_start_from_other_weights(self, cache: Cache, tmp_path: Path) -> None:
+        begun = load_model(train(cache, tmp_path / "begun", TINY) and tmp_path / "begun/expert-best.safetensors", None)
+        task = task_for(cache, replace(TINY, seed=9))
+        task.start_from(begun)
+        for name in ("network", "average"):
+            for key, value in begun.network.state_dict().items():
+                torch.testing.assert_close(task.networks[name].state_dict()[key], value)
+        with pytest.raises(ConfigError, match="is a expert of"):
+            task_for(cache, replace(TINY, width=4)).start_from(begun)
+
     def test_a_run_at_chance_ends_with_a_diagnosis(self, cache: Cache) -> None:
         plateau = Plateau(PlateauSettings(patience=6, window=3), RunFacts("contrastive", 1e-3, 16, 5))
         task = ExpertTask(replace(TINY, lr=1e-12), open_training_data(cache, ALIGNED), CPU, plateau=plateau)

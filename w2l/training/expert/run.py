@@ -15,6 +15,7 @@ from w2l.core.errors import ConfigError, TrainingError
 from w2l.data.batches.expert_loaders import ExpertDrawing, choose_expert_loader
 from w2l.data.batches.tracks import Tracks, crop_spec
 from w2l.features.crop import CropSpec
+from w2l.models import registry
 from w2l.training.data import TrainingData, open_training_data
 from w2l.training.expert.data_check import CheckFinding, check_data
 from w2l.training.expert.plateau import Plateau, RunFacts, overfit_test
@@ -106,7 +107,10 @@ def _make_task(settings: ExpertSettings, data: TrainingData, device: torch.devic
     facts = RunFacts(settings.objective, settings.lr, settings.n_clips * settings.per_clip, settings.gap)
     findings = functools.partial(_check_tracks, settings, data)
     plateau = Plateau(settings.watchdog, facts, findings, settings.warm_up)
-    return ExpertTask(settings, data, device, ranks, loader, plateau)
+    task = ExpertTask(settings, data, device, ranks, loader, plateau)
+    if settings.init:
+        task.start_from(registry.load(settings.init, settings.arch, data.cache, device))
+    return task
 
 
 def _train_tracks(cache: Cache, crop: CropSpec, n_frames: int) -> Tracks:

@@ -61,6 +61,8 @@ class ExpertSettings:
     """Largest share of silent windows in a clip's draw, where the clip has enough others; 1 takes what comes."""
     spread: bool = ExpertSampling.spread
     """Draw speakers first, each as often as any other, then one of their clips; otherwise clips, all alike."""
+    init: str = ""
+    """Run, file or shipped expert (`w2l`) of the same dimensions whose weights are the start; empty: random weights."""
     accumulate: int = 1
     """Parts in which a batch goes through the network, for less memory; the loss still sees all of it."""
     optimiser: Literal["adam", "adamw"] = "adam"
@@ -143,4 +145,7 @@ class ExpertSettings:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape a step; a run that was begun with others is not continued."""
-        return shaping(self, SHAPELESS)
+        found = shaping(self, SHAPELESS)
+        if not self.init:
+            del found["init"]  # came later: runs that were begun without it go on
+        return found

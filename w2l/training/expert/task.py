@@ -14,7 +14,7 @@ from w2l.core.errors import ConfigError
 from w2l.data.batches.expert_loaders import ExpertDrawing, ExpertTensors
 from w2l.data.batches.loaders import Loader, OwnLoader
 from w2l.features.crop import CropSpec
-from w2l.models.checkpoint import Kind, ModelCard, dimensions_of
+from w2l.models.checkpoint import Kind, Model, ModelCard, dimensions_of
 from w2l.models.tensors import cast
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
@@ -78,6 +78,17 @@ class ExpertTask:
         # One kernel for all parameters in place of several for each.
         fused = self.device.type in ("cpu", "cuda")
         return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
+
+    def start_from(self, init: Model) -> None:
+        """Begin with the weights of another network of the same dimensions; ConfigError for one of others."""
+        network = self.networks["network"]
+        if init.card.kind != self.settings.arch or dimensions_of(init.network) != dimensions_of(network):
+            raise ConfigError(
+                f"init {init.path} is a {init.card.kind} of {init.card.dimensions}, not the {self.settings.arch} that "
+                "the settings describe; set layout, width, n_frames and embedding as it has them"
+            )
+        for each in (network, self.average.network if self.average else network):
+            each.load_state_dict(init.network.state_dict())
 
     def batch(self, step: int) -> ExpertTensors:
         """Return the batch of `step`, on the device."""
