@@ -51,6 +51,7 @@ COLUMNS = {
     "accuracy": "balanced accuracy", "in_sync": "in sync", "off_sync": "off sync", "half": "at p = 0.5",
     "voiced": "voiced", "auc": "AUC", "offset_5": "offset, 5 windows", "offset_10": "10", "offset_20": "20",
     "offset_within_1": "whole clip", "speaker_median": "speakers, median", "speaker_worst": "worst", "bce": "bce",
+    "ece": "ECE",
 }  # fmt: skip
 """Scores that the table shows, in order, and what it calls them."""
 Open = Callable[[int], Tracks]
@@ -67,6 +68,29 @@ class Row:
     found: dict[str, float]
     by_gap: dict[int, float]
     by_speaker: dict[str, float]
+    people: dict[str, tuple[int, float, float, float]]
+    """Speaker -> clips, balanced accuracy at a calibrated half, AUC, share of clips placed within one frame."""
+
+
+def of_people(pairs: ScoredPairs, calibration: tuple[float, float]) -> dict[str, tuple[int, float, float, float]]:
+    """Return `Row.people`; a clip is a track."""
+    names = np.array(pairs.speakers, dtype=np.str_)
+    tracks = np.unique(pairs.track)  # one offset each, in this order: clips of GRID are in one piece
+    found = {}
+    for name in np.unique(names[tracks]).tolist():
+        own = pairs.chosen(names[pairs.track] == name)
+        offsets = pairs.offsets[names[tracks] == name] if len(pairs.offsets) == len(tracks) else np.zeros(0, np.int64)
+        placed = scores.within_one(offsets) if len(offsets) else float("nan")
+        half = scores.accuracy_at_half(own, *calibration)
+        found[name] = (int((names[tracks] == name).sum()), half, scores.area_under_roc(own), placed)
+    return found
+
+
+def interval(values: list[float], rounds: int = 2000) -> tuple[float, float]:
+    """Return the 95 % interval of the mean over people, by the bootstrap."""
+    drawn = np.random.default_rng(0).choice(np.array(values), (rounds, len(values))).mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def measure(
@@ -83,7 +107,7 @@ def measure(
             threshold, calibration = scores.best_threshold(pairs), scores.calibrate(pairs)
         found = scores.score_summary(pairs, threshold, calibration)
         gaps, speakers = scores.by_gap(pairs, threshold), scores.by_speaker(pairs, threshold)
-        yield Row(split, name, len(set(tracks.names)), found, gaps, speakers), pairs
+        yield Row(split, name, len(set(tracks.names)), found, gaps, speakers, of_people(pairs, calibration)), pairs
 
 
 def untrained(model: Model, device: torch.device) -> Model:
@@ -146,7 +170,25 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         values = [f"{row.by_gap[gap]:.3f}" if gap in row.by_gap else "" for gap in GAPS]
         lines.append(f"| {row.split} | {row.model} | {' | '.join(values)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *people_table(rows)])
+
+
+def people_table(rows: list[Row]) -> list[str]:
+    """Return the lines of markdown with a row for each person, and the mean over people with its 95 % interval."""
+    lines = ["", "| person | model | clips | balanced accuracy at p = 0.5 | AUC | whole clip |", "|---" * 6 + "|"]
+    for row in rows:
+        if row.model == RANDOM or row.split == PUPPETS or len(row.people) < 2:
+            continue
+        for person, (n_clips, *numbers) in row.people.items():
+            cells = " | ".join(f"{value:.3f}" for value in numbers)
+            lines.append(f"| {row.split}: {person} | {row.model} | {n_clips} | {cells} |")
+        means = []
+        for column in (1, 2, 3):
+            of_column = [float(person[column]) for person in row.people.values()]
+            low, high = interval(of_column)
+            means.append(f"{np.mean(of_column):.3f} ({low:.3f} to {high:.3f})")
+        lines.append(f"| {row.split}: mean of {len(row.people)} people | {row.model} | | {' | '.join(means)} |")
+    return lines
 
 
 def save(folder: Path, rows: list[Row], drawn: dict[str, ScoredPairs]) -> None:

@@ -49,7 +49,7 @@ def test_tables_scores_and_pictures(root: Path, tmp_path: Path) -> None:
     thresholds = {(row["model"], row["found"]["threshold"]) for row in rows}
     assert len(thresholds) == 3  # chosen on val and kept
     lines = done.stdout.splitlines()
-    assert len({line.count("|") for line in lines[:8]}) == len({line.count("|") for line in lines[9:]}) == 1
+    assert len({line.count("|") for line in lines[:8]}) == len({line.count("|") for line in lines[9:15]}) == 1
     pictures = {path.name for path in out.glob("*.png")}
     assert pictures == {f"{kind}-{split}.png" for kind in ("gaps", "similarities") for split in ("val", "test")}
 

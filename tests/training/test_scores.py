@@ -17,6 +17,7 @@ from w2l.training.scores import (
     by_gap,
     by_speaker,
     calibrate,
+    calibration_error,
     score_summary,
     within_one,
 )
@@ -138,6 +139,12 @@ class TestCalibration:
         some = pairs([0.9, 0.8, 0.3, 0.5], [0.1, 0.6, 0.2, 0.4])
         assert accuracy_at_half(some, 10.0, -5.5) == balanced_accuracy(some, 0.55)
         assert accuracy_at_half(some, 10.0, -1.5) == balanced_accuracy(some, 0.15)
+
+    def test_the_error_of_a_calibration(self) -> None:
+        half = pairs([0.0] * 4, [0.0] * 4)
+        assert calibration_error(half, 1, 0) == pytest.approx(0)
+        sure = pairs([1.0, 1.0, 1.0, -1.0], [-1.0] * 4)  # an eighth is wrong, and says so with certainty
+        assert calibration_error(sure, 30, 0) == pytest.approx(0.125, abs=1e-6)
 
     def test_bce(self) -> None:
         expected = -(math.log(1 / (1 + math.exp(-1.5))) + math.log(1 - 1 / (1 + math.exp(0.5)))) / 2

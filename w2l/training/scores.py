@@ -120,6 +120,22 @@ def bce(pairs: ScoredPairs, scale: float, bias: float) -> float:
     return float((np.logaddexp(0, -in_sync).mean() + np.logaddexp(0, off_sync).mean()) / 2)
 
 
+def calibration_error(pairs: ScoredPairs, scale: float, bias: float, n_bins: int = 10) -> float:
+    """Return the expected calibration error: how far probabilities are, on average, from the shares that come true.
+
+    Over `n_bins` bins of equal width (Guo et al., 2017), with in sync and off sync in equal parts.
+    """
+    parts = []
+    for similarity, true in ((pairs.in_sync, 1.0), (pairs.off_sync, 0.0)):
+        chance = 1 / (1 + np.exp(-np.clip(scale * similarity + bias, -30, 30)))
+        weight = np.full(len(chance), 0.5 / max(1, len(chance)))
+        parts.append(np.stack([chance, np.full(len(chance), true), weight]))
+    chance, true, weight = np.concatenate(parts, axis=1)
+    place = np.minimum((chance * n_bins).astype(int), n_bins - 1)
+    gaps = np.bincount(place, weight * (true - chance), n_bins)
+    return float(np.abs(gaps).sum())
+
+
 def accuracy_at_half(pairs: ScoredPairs, scale: float, bias: float) -> float:
     """Return the balanced accuracy at a calibrated probability of one half."""
     believed, wrong = scale * pairs.in_sync + bias >= 0, scale * pairs.off_sync + bias >= 0
@@ -135,7 +151,7 @@ def score_summary(pairs: ScoredPairs, threshold: float, calibration: tuple[float
     half. `auc` and
     `auc_voiced`: area under the curve. `offset_within_1`: share of whole clips that are placed within one frame,
     `offset_5`: of 5 windows in a row, and so on. `calibration`, (scale, bias) of the logistic curve, is handed on, with
-    the cross entropy that it gives.
+    the cross entropy and the calibration error (`ece`) that it gives.
     """
     voiced = pairs.chosen(pairs.voiced)
     speakers = list(by_speaker(pairs, threshold).values())
@@ -155,4 +171,5 @@ def score_summary(pairs: ScoredPairs, threshold: float, calibration: tuple[float
         "scale": calibration[0],
         "bias": calibration[1],
         "bce": bce(pairs, *calibration),
+        "ece": calibration_error(pairs, *calibration),
     }
