@@ -1,0 +1,76 @@
+"""Fit scale and bias of an expert on people left out of training, and write them into its card.
+
+    python -m examples.research.calibrate_expert MODEL OUT --fold FOLD_A MODEL_A --fold FOLD_C MODEL_C [--data TEXT]
+
+Each FOLD is a cache whose validation people (`leave_people_out.py`) its MODEL_ has never seen. The pairs of all folds
+count together, every person with the same weight. With one fold and MODEL itself this is the calibration of MODEL; with
+several folds, whose models were averaged into MODEL, it is that of its parts.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from w2l.cache.store import Cache
+from w2l.data.batches.tracks import crop_spec, open_splits
+from w2l.models.checkpoint import load_model, save_model
+from w2l.training import scores
+from w2l.training.expert.evaluate import score_pairs
+from w2l.training.expert.pairing import pairing_of
+from w2l.training.scores import ScoredPairs
+
+PER_PERSON = 1000
+"""Windows drawn of each person, with repetition, so that all count alike."""
+
+
+def pairs_of(fold: Path, model: Path) -> ScoredPairs:
+    """Return the pairs of the validation people of a fold."""
+    cache = Cache.open(fold)
+    network = load_model(model, "expert").network
+    val = open_splits(cache, crop_spec(cache))[1]
+    return score_pairs(val, pairing_of(network), torch.device("cpu"))
+
+
+def alike(pairs: ScoredPairs, rng: np.random.Generator) -> list[ScoredPairs]:
+    """Return as many windows of each person."""
+    names = np.array(pairs.speakers)[pairs.track]
+    return [pairs.chosen(rng.choice(np.flatnonzero(names == name), PER_PERSON)) for name in np.unique(names)]
+
+
+def joined(parts: list[ScoredPairs]) -> ScoredPairs:
+    """Return all windows as those of one set; offsets are the first one's."""
+    in_sync, off_sync = (np.concatenate([getattr(part, side) for part in parts]) for side in ("in_sync", "off_sync"))
+    return replace(parts[0], in_sync=in_sync, off_sync=off_sync)
+
+
+@click.command(help=__doc__)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--fold", "folds", multiple=True, required=True, type=(click.Path(path_type=Path), click.Path(path_type=Path))
+)
+@click.option("--data", default="", help="What the card says of the data.")
+def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str) -> None:
+    rng, parts = np.random.default_rng(0), list[ScoredPairs]()
+    for fold, own in folds:
+        people = alike(pairs_of(fold, own), rng)
+        parts += people
+        click.echo(f"{fold.name}: {len(people)} people, AUC {scores.area_under_roc(joined(people)):.3f}")
+    all_pairs = joined(parts)
+    scale, bias = scores.calibrate(all_pairs)
+    found = {
+        "left_out_auc": scores.area_under_roc(all_pairs),
+        "left_out_half": scores.accuracy_at_half(all_pairs, scale, bias),
+        "left_out_ece": scores.calibration_error(all_pairs, scale, bias),
+    }
+    click.echo(f"scale {scale:.3f}, bias {bias:.3f}, threshold {-bias / scale:.3f}; {found}")
+    loaded = load_model(model, "expert")
+    card = replace(loaded.card, calibrated=True, scale=scale, bias=bias, scores=found, data=data or loaded.card.data)
+    save_model(out, loaded.network, card)
+
+
+if __name__ == "__main__":
+    main()
