@@ -11,6 +11,7 @@ from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.errors import CacheError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, read_json, source_fingerprint, write_arrays, write_json
+from w2l.models.lip_reader import VERSION as LIPS_VERSION
 from w2l.score.clip import MeasuredClip
 from w2l.score.fid_sets import write_features
 from w2l.score.metrics.embed import Embeddings
@@ -98,6 +99,8 @@ def slot_for(cache: Cache, sample: Sample, settings: ScoreSettings, judge: Path)
     }
     marks = [(str(path.resolve()), source_fingerprint(path)) for path in (*files, *models)]
     mark = fingerprint("score", VERSION, what, marks, [sample.reference is None, sample.speech is None])
+    if "mouth" in settings.measures and not settings.landmarks:
+        mark = fingerprint(mark, "lips", LIPS_VERSION)
     return Slot(cache.scores / mark[:2] / mark)
 
 

@@ -1,4 +1,4 @@
-"""Real mouths (GRID), two of them of speakers that no shipped weights have seen; skipped where the folder is absent."""
+"""Real mouths (GRID); no shipped weights have seen ue, only the lip reader's uf. Skipped without the folder."""
 
 import csv
 from dataclasses import dataclass
