@@ -32,6 +32,7 @@ DOORS_OF_CALLS = {
     "torch.load": ("w2l.models.checkpoint",),
     "torch.save": ("w2l.models.checkpoint",),
     "fcntl.flock": ("w2l.core.locks",),
+    "av.open": ("w2l.media.container", "w2l.media.unfinished"),
     "print": (),
     "input": (),
     "exit": (),

@@ -1,5 +1,6 @@
 """Work that overlaps: an iterator runs ahead in a thread of its own, by a bounded number of items."""
 
+import contextvars
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,16 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}")
     iterator = iter(items)
+    here = contextvars.copy_context()  # the thread's work counts as its starter's, see `w2l.core.limits.spend`
+
+    def step() -> T:
+        return here.run(lambda: next(iterator, _END))
+
     with ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME) as thread:
-        waiting = deque(thread.submit(next, iterator, _END) for _ in range(depth))
+        waiting = deque(thread.submit(step) for _ in range(depth))
         try:
             while (item := waiting.popleft().result()) is not _END:
-                waiting.append(thread.submit(next, iterator, _END))
+                waiting.append(thread.submit(step))
                 yield item
         finally:
             for future in waiting:

@@ -13,7 +13,6 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.core.errors import MediaError
 from w2l.media.container import (
     MAX_GAP_S,
     Clock,
@@ -23,6 +22,7 @@ from w2l.media.container import (
     packets,
     stated_length,
     stated_rate,
+    undecodable,
     video_stream,
     warn_of_damage,
 )
@@ -197,7 +197,7 @@ def read_coded(path: Path, stats: ReadStats | None = None, *, start_s: float | N
         finally:
             warn_of_damage(path, reader.stats)
     if not n_seen:
-        raise MediaError(f"{path}: no picture can be decoded; the file is damaged, use another copy")
+        raise undecodable(path)
 
 
 def frame_times(path: Path) -> NDArray[np.float64]:
@@ -219,7 +219,7 @@ def frame_times(path: Path) -> NDArray[np.float64]:
         clock = Clock(reader.fps)
         times = np.array([clock.tick(stamp.time_s) for _, stamp in reader.decoded()])
     if not len(times):
-        raise MediaError(f"{path}: no picture can be decoded; the file is damaged, use another copy")
+        raise undecodable(path)
     return times
 
 

@@ -1,17 +1,21 @@
 """Opening media files and decoding one stream of them, past damage: what `video` and `audio` share."""
 
 import logging
-from collections.abc import Iterator
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 
 from w2l.core.errors import MediaError
+from w2l.core.limits import PREFIX, limits, spend
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +27,20 @@ USUAL_RATE = 25.0
 """Pictures per second of a stream that does not say."""
 MAX_READ_ERRORS = 100
 """Failed reads in a row after which the rest of a file counts as unreadable."""
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,flv,asf,mpeg,mpegts,mpegvideo,h261,h263,h264,hevc,vvc,evc,av1,obu,ivf,m4v,mjpeg,dv,"
+    "gxf,mxf,nut,rm,swf,nsv,dnxhd,dirac,vc1,yuv4mpegpipe,wtv,aac,ac3,eac3,aiff,amr,ape,au,caf,dsf,dts,dtshd,flac,"
+    "loas,mp3,mpc,mpc8,oga,ogg,tak,truehd,tta,voc,w64,wav,wv,image2,gif,apng,ico,jpegxl_anim,bmp_pipe,dds_pipe,"
+    "dpx_pipe,exr_pipe,gif_pipe,hdr_pipe,j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,pam_pipe,pbm_pipe,pcx_pipe,"
+    "pgm_pipe,pgmyuv_pipe,pgx_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe,"
+    "xbm_pipe,xpm_pipe,xwd_pipe"
+)
+"""Formats that are opened, by the library's names: such as hold their pictures and sound themselves. Playlists, lists
+and scripts (concat, hls, dash, sdp, svg) name other files, and text is drawn as video (tty)."""
+PLAIN_INPUT = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "pattern_type": "none"}
+"""What keeps the library to the file that is named: no list, no network, no counting up of numbers in its name."""
+TOO_LARGE = re.compile(r"size (\d+)x(\d+) exceeds specified max pixel count")
+"""What the library says of a picture beyond its limit."""
 
 
 @dataclass
@@ -35,20 +53,50 @@ class ReadStats:
     """Damaged packets that were passed over."""
 
 
-def open_input(path: Path) -> AbstractContextManager[InputContainer]:
-    """An open container for a file that exists, is not empty and is of a known format; MediaError otherwise."""
-    if path.is_dir():
-        raise MediaError(f"{path}: is a folder, not a media file; name the file itself")
-    if not path.exists():
-        raise MediaError(f"{path}: no such file; check the path")
-    if path.is_file() and path.stat().st_size == 0:
-        raise MediaError(f"{path}: the file is empty; copy or record it again")
+def open_input(path: Path, options: Mapping[str, str] | None = None) -> AbstractContextManager[InputContainer]:
+    """Open a media file: the only place where one is opened for reading.
+
+    It is one of `FORMATS`, and no other file is opened through it. `options` are the demuxer's.
+
+    Raises MediaError for what is missing, empty, not a file, or not of such a format.
+    """
+    _check_file(path)
     try:
         # The absolute path keeps a colon in a relative name from being read as a protocol.
-        return av.open(str(path.absolute()), metadata_errors="replace")
+        return av.open(
+            str(path.absolute()),
+            options={"max_pixels": _max_pixels()},
+            container_options={**(options or {}), **PLAIN_INPUT},
+            metadata_errors="replace",
+        )
+    except av.error.ArgumentError as error:
+        raise MediaError(
+            f"{path}: not a video, picture or sound of a known format; playlists and other lists of files are not read"
+        ) from error
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(f"{path}: not a readable video, picture or sound ({reason}); try to play it") from error
+
+
+def _check_file(path: Path) -> None:
+    """MediaError for what is not a file with anything in it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: no such file; check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{path}: cannot be opened ({reason}); check the path") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise MediaError(f"{path}: is a folder, not a media file; name the file itself")
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(f"{path}: is a pipe or a device, not a file; write its content to a file first")
+    if status.st_size == 0:
+        raise MediaError(f"{path}: the file is empty; copy or record it again")
+
+
+def _max_pixels() -> str:
+    return str(round(1e6 * limits().megapixels))
 
 
 def packets(container: InputContainer, stream: Any, stats: ReadStats) -> Iterator[Any]:
@@ -84,7 +132,9 @@ def decode(container: InputContainer, stream: Any, stats: ReadStats) -> Iterator
             stats.n_skipped += 1
             log.debug("damaged packet: %s", error)
             continue
-        yield from frames
+        for frame in frames:
+            spend(frame.width * frame.height if isinstance(frame, av.VideoFrame) else 0)
+            yield frame
 
 
 def warn_of_damage(path: Path, stats: ReadStats) -> None:
@@ -104,7 +154,38 @@ def video_stream(container: Any, path: Path) -> Any:
     if not streams:
         raise MediaError(f"{path}: holds no video; name a video or picture file")
     best = container.streams.best("video")
-    return best if best in streams else streams[0]
+    stream = best if best in streams else streams[0]
+    _check_size(path, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": _max_pixels()}
+    return stream
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    """MediaError for pictures that are too large."""
+    most = limits().megapixels
+    if width * height > 1e6 * most:
+        raise MediaError(
+            f"{path}: pictures of {width}x{height} are too large, the limit is {most:g} megapixels; scale them down, or"
+            f" raise {PREFIX}MEGAPIXELS"
+        )
+
+
+def undecodable(path: Path) -> MediaError:
+    """Return the error for a file of whose pictures none can be decoded: too large, or damaged."""
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)  # else the library does not say why
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as said, open_input(path) as container:
+            next(decode(container, video_stream(container, path), ReadStats()), None)
+        for found in filter(None, (TOO_LARGE.search(message) for _, _, message in said)):
+            _check_size(path, int(found[1]), int(found[2]))
+    except MediaError as error:
+        return error
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
+    return MediaError(f"{path}: no picture can be decoded; the file is damaged, use another copy")
 
 
 class Clock:

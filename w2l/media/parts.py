@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from w2l.core.arrays import Floats
 from w2l.core.errors import CacheError, MediaError
 from w2l.core.files import fingerprint, write_text
 from w2l.core.locks import claim
-from w2l.media.container import ReadStats, packets
+from w2l.media.container import ReadStats, open_input, packets
 from w2l.media.encoders import HEVC_TAG, SOFTWARE, choose_encoder
 from w2l.media.output import Output
 from w2l.media.picture import Picture
@@ -159,12 +160,12 @@ class Parts:
     def _part(self, part: int) -> Path:
         return self._folder / f"{part:05d}.mp4"
 
-    def _opened(self, part: int) -> InputContainer:
+    def _opened(self, part: int) -> AbstractContextManager[InputContainer]:
         """A part for reading, its packets with the times they were given."""
         path = self._part(part)
         try:
-            return av.open(str(path.absolute()), options={"ignore_editlist": "1"})
-        except (av.FFmpegError, OSError) as error:
+            return open_input(path, {"ignore_editlist": "1"})
+        except MediaError as error:
             raise MediaError(f"{path}: the part cannot be read; run again without resuming") from error
 
     def _packets(self, part: int) -> Iterator[Any]:

@@ -11,7 +11,6 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from w2l.core.errors import MediaError
 from w2l.media.container import (
     Clock,
     ReadStats,
@@ -19,6 +18,7 @@ from w2l.media.container import (
     open_input,
     stated_length,
     stated_rate,
+    undecodable,
     video_stream,
     warn_of_damage,
 )
@@ -83,7 +83,7 @@ def probe(path: Path) -> VideoInfo:
         stream = video_stream(container, path)
         first = next(decode(container, stream, ReadStats()), None)
         if first is None:
-            raise MediaError(f"{path}: no picture can be decoded; the file is damaged, use another copy")
+            raise undecodable(path)
         width, height = first.width, first.height
         codec = stream.codec_context.name
         aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1) or Fraction(1)
@@ -133,7 +133,7 @@ def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
         finally:
             warn_of_damage(path, stats)
     if not stats.n_frames:
-        raise MediaError(f"{path}: no picture can be decoded; the file is damaged, use another copy")
+        raise undecodable(path)
 
 
 def at_fps(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from w2l.core.errors import W2LError
+from w2l.core.limits import clip_budget
 from w2l.core.text import one_line
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
     SystemExit are not.
     """
     try:
-        return Done(task, work(context, *task.arguments))
+        with clip_budget():
+            return Done(task, work(context, *task.arguments))
     except Busy:
         return None
     except W2LError as error:
