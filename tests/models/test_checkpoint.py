@@ -102,7 +102,7 @@ class TestOurs:
     @pytest.mark.parametrize(
         ("metadata", "said"),
         [
-            (None, "says nothing about itself"),
+            (None, "does not fit its dimensions"),
             ({"w2l": "{"}, "has a card that cannot be read"),
             ({"w2l": "[1, 2]"}, "has a card that cannot be read"),
             ({"w2l": '{"kind": "expert", "dimensions": {}, "wings": 2}'}, "unknown setting wings"),

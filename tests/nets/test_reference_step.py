@@ -30,9 +30,8 @@ def real_or_fake(discriminator: nn.Module, frames: Tensor, target: float) -> Ten
     return F.binary_cross_entropy(probability, torch.full_like(probability, target))
 
 
-# Gradient norms pass back through a hundred layers whose ReLUs open or close on the last bit, so they depend on the order
-# in which a CPU's convolutions add up: on another CPU the published code itself missed its own vectors by more than 5e-4.
-# A wrong gradient (a skip left out, a time step shifted) misses them by far more than 5e-3; the losses stay strict.
+# Gradient norms pass back through dozens of ReLUs that open or close on the last bit, so they depend on the order in
+# which a CPU adds up its convolutions: on another CPU the published code misses its own vectors by more than 5e-4.
 @pytest.mark.parametrize(("mode", "loss_rtol", "norm_rtol"), [("eval", 1e-4, 5e-3), ("train", 2e-2, 2e-2)])
 @pytest.mark.parametrize("seed", [FIRST, *(pytest.param(seed, marks=pytest.mark.slow) for seed in OTHERS)])
 def test_a_step_agrees_with_the_reference(

@@ -1,11 +1,15 @@
 """Model files and training states: the only place where networks are saved and loaded.
 
-Our own model files are safetensors whose metadata holds a `ModelCard`; public PyTorch checkpoints are recognised by
-their keys and shapes and read without unpickling code.
+Our own model files are safetensors whose metadata holds a `ModelCard`. Public files (PyTorch checkpoints, TorchScript,
+safetensors without a card) are recognised by the names and shapes of their tensors, whatever the file is called and
+however they are wrapped; no code in a file is ever run.
 """
 
+import contextlib
 import dataclasses
 import json
+import logging
+import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -14,6 +18,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
@@ -24,6 +29,9 @@ from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import write_atomic
 from w2l.features.crop import CropSpec
 from w2l.features.masks import Mask
+from w2l.models.archives import read_tensors
+from w2l.models.file_kinds import FileKind, kind_of
+from w2l.models.public import clean, flat, odd_generator, other_network, recognise
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import GeneratorDimensions
@@ -34,6 +42,7 @@ from w2l.nets.warping import make_generator
 
 Kind = Literal["generator", "expert", "discriminator", "judge", "patches", "pairs"]
 Network = TypeVar("Network", bound=nn.Module)
+logger = logging.getLogger(__name__)
 
 NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], type[Any]]] = {
     "generator": (make_generator, GeneratorDimensions),
@@ -43,19 +52,13 @@ NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], type[Any]]] = {
     "patches": (Patches, PatchDimensions),
     "pairs": (Pairs, PairDimensions),
 }
-PUBLIC_MARKS = {
-    "generator": "face_decoder_blocks.0.0.conv_block.0.weight",
-    "discriminator": "binary_pred.0.weight",
-    "judge": "netcnnlip.0.weight",
-    "expert": "face_encoder.0.conv_block.0.weight",
-}
-"""A key that only this kind of public checkpoint has."""
 PUBLIC_PADS = (0, 10, 0, 0)
 """Pads (top, bottom, left, right) around the detected box that the public generators expect."""
 PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
 PUBLIC_JUDGE_DATA = "broadcasts, by the authors of SyncNet (Chung and Zisserman, 2016)"
 PUBLIC_LICENCE = "non-commercial, see the model's publisher"
 METADATA_KEY = "w2l"
+WHAT_IS_READ = "read are checkpoints of Wav2Lip and SyncNet, and models of w2l: .pth, .pt, .safetensors"
 MEL = "wav2lip-80x16"
 """Mel settings: 80 bands, 16 kHz, hop 200, windows of 16 columns, see `w2l.features.mel`."""
 DAMAGE = (
@@ -63,6 +66,8 @@ DAMAGE = (
     MemoryError, struct.error,
 )  # fmt: skip
 """What PyTorch's reader was seen to raise for files that are cut off, changed at random, or no checkpoints at all."""
+NOT_WEIGHTS = re.compile(r"GLOBAL ([\w.]{1,100}) was not an allowed global")
+"""Where PyTorch's reader names the class or function that it refuses."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +123,11 @@ def save_model(path: Path, network: nn.Module, card: ModelCard) -> None:
 
 
 def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu") -> Model:
-    """The model at `path`, in eval mode; ours (.safetensors) or a public checkpoint. Of any kind where that is None.
+    """Return the model at `path`, ours or a public one, in eval mode; of any kind where that is None.
 
     Raises CheckpointError when the file is missing, damaged or holds another kind of network.
     """
-    if not path.is_file():
-        raise CheckpointError(f"model {path} does not exist; check the path or train one")
-    tensors, card = _read_ours(path) if path.suffix == ".safetensors" else _read_public(path)
+    tensors, card = _read(path, kind)
     if kind is not None and card.kind != kind:
         raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; name another file")
     network = build_network(card, path)
@@ -157,69 +160,147 @@ def dimensions_of(network: nn.Module) -> dict[str, Any]:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card of a model file of ours, without its weights."""
-    return _read_ours(path, weights=False)[1]
+    """Return the card of a model file; of one of ours without reading its weights."""
+    return _read(path, None, weights=False)[1]
 
 
-def _read_ours(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], ModelCard]:
+def _read(path: Path, wanted: Kind | None, weights: bool = True) -> tuple[dict[str, Tensor], ModelCard]:
+    """Return the weights and the card of a file of any kind; of safetensors without `weights` only their shapes."""
+    if not path.is_file():
+        raise CheckpointError(f"model {path} does not exist; check the path or train one")
+    try:
+        found = kind_of(path)
+    except OSError as error:
+        raise CheckpointError(f"model {path} cannot be read: {error.strerror}; check its permissions") from error
+    if found.container == "other":
+        raise CheckpointError(f"model {path} is {found.name} ({WHAT_IS_READ})")
+    if found.container == "safetensors" or (found.archive is None and path.suffix == ".safetensors"):
+        tensors, card = _read_safetensors(path, weights)
+        return (tensors, card) if card else _public(path, {clean(key): value for key, value in tensors.items()}, wanted)
+    return _read_torch(path, found, wanted)
+
+
+def _read_safetensors(path: Path, weights: bool) -> tuple[dict[str, Tensor], ModelCard | None]:
+    """Return the tensors, and the card where the file has one."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()} if weights else {}  # noqa: SIM118
+            if weights:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            else:
+                shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+                tensors = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"model {path} is damaged or cut off ({_first_sentence(error)}); copy or make it anew"
         ) from error
-    if METADATA_KEY not in metadata:
-        raise CheckpointError(f"model {path} says nothing about itself; it was not written by w2l")
+    return tensors, _card_in(path, metadata) if METADATA_KEY in metadata else None
+
+
+def _card_in(path: Path, metadata: dict[str, str]) -> ModelCard:
+    """Return the card in the metadata of one of our files."""
     try:
         card = build(ModelCard, dict(json.loads(metadata[METADATA_KEY])))
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
     if card.kind not in NETWORKS:
         raise CheckpointError(f"model {path} holds a {card.kind!r}, which this w2l does not know")
-    return tensors, card
+    return card
 
 
-def _read_public(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
-    """Weights of a public checkpoint with the prefix ``module.`` taken off, and a card for it."""
-    content = _torch_load(path)
-    tensors = content.get("state_dict", content)
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise CheckpointError(f"model {path} holds no weights; name a Wav2Lip or SyncNet checkpoint")
-    tensors = {str(key).removeprefix("module."): value for key, value in tensors.items()}
-    step = content.get("global_step", 0)
-    kind = next((kind for kind, mark in PUBLIC_MARKS.items() if mark in tensors), None)
-    if kind is None:
-        raise CheckpointError(f"model {path} is none of the known public checkpoints ({', '.join(PUBLIC_MARKS)})")
+def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[str, Tensor], ModelCard]:
+    """Return the weights of a checkpoint of PyTorch or of a TorchScript archive, and a card for them."""
+    step = 0
+    if found.archive is not None and found.archive.is_script:
+        if found.archive.is_frozen:
+            raise CheckpointError(
+                f"model {path} is frozen TorchScript: its weights lost their names; save it without torch.jit.freeze"
+            )
+        tensors = read_tensors(path, found.archive)
+    else:
+        try:
+            content = _torch_load(path)
+            tensors, step = flat(content), _whole(content.get("global_step", 0))
+        except CheckpointError as error:
+            if found.archive is None or not isinstance(error.__cause__, UnpicklingError):
+                raise
+            tensors = read_tensors(path, found.archive)
+            if recognise(map(clean, tensors), wanted) is None:
+                raise
+            logger.warning("%s holds more than weights; these were taken as data, nothing in it was run", path)
+    cleaned: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        cleaned.setdefault(clean(key), value)
+    return _public(path, cleaned, wanted, step)
+
+
+def _public(
+    path: Path, tensors: dict[str, Tensor], wanted: Kind | None, step: int = 0
+) -> tuple[dict[str, Tensor], ModelCard]:
+    """Return the weights of the network among the tensors of a public file, under our names, and a card for it."""
+    if not tensors:
+        raise CheckpointError(f"model {path} holds no weights ({WHAT_IS_READ})")
+    found = recognise(tensors, wanted)
+    if found is None:
+        told, example = other_network(tensors), ascii(min(tensors))[:80]
+        held = f"is {told}; it is" if told else f"holds {len(tensors)} tensors such as {example} and is"
+        raise CheckpointError(f"model {path} {held} none of the known public checkpoints ({WHAT_IS_READ})")
+    kind, prefix = found
+    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    dimensions: dict[str, Any] = dataclasses.asdict(NETWORKS[kind][1]())
+    if kind == "generator" and (odd := odd_generator(weights)):
+        raise CheckpointError(f"model {path} does not fit its dimensions: it is {odd}; name another file")
     crops = {"judge": CropSpec("judge", 224, smooth_s=0.0, shrink="linear")}
     card = ModelCard(
         kind=kind,  # type: ignore[arg-type]
-        dimensions=dataclasses.asdict(NETWORKS[kind][1]()),
+        dimensions=dimensions,
         crop=crops.get(kind, CropSpec("box", 96, PUBLIC_PADS)),
         colour="bgr",
         references="same",
-        step=step if isinstance(step, int) else 0,
+        step=step,
         data=PUBLIC_JUDGE_DATA if kind == "judge" else PUBLIC_DATA,
         licence=PUBLIC_LICENCE,
     )
-    return tensors, card
+    return weights, card
+
+
+def _whole(number: Any) -> int:
+    """Return a count of steps that may be a number of Python, NumPy or PyTorch; 0 for anything else."""
+    if isinstance(number, Tensor) and number.numel() == 1:
+        number = number.item()
+    is_whole = isinstance(number, (int, float, np.number)) and 0 <= number < 2**63 and number == int(number)
+    return int(number) if is_whole else 0
 
 
 def _torch_load(path: Path, remedy: str = "copy or make it anew") -> dict[str, Any]:
+    """Return what PyTorch's reader of weights gives; numbers and arrays of NumPy may be among them."""
     try:
-        with warnings.catch_warnings():
+        # Opened here, because PyTorch would read it otherwise by its name.
+        with warnings.catch_warnings(), _with_numpy(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # about pickles that are refused below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except DAMAGE as error:
         raise CheckpointError(f"{path} is damaged or cut off ({_first_sentence(error)}); {remedy}") from error
     except UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is damaged or holds more than weights; it was not loaded, name another file"
-        ) from error
+        named = NOT_WEIGHTS.search(str(error))
+        what = f"holds more than weights ({named[1]})" if named else "is damaged or holds more than weights"
+        raise CheckpointError(f"{path} {what}; it was not loaded, name another file") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no dictionary of weights")
     return content
+
+
+def _with_numpy() -> contextlib.AbstractContextManager[Any]:
+    """Let the reader of weights also build numbers and arrays of NumPy, which hold data alone."""
+    safe_globals = getattr(torch.serialization, "safe_globals", None)
+    if safe_globals is None:  # PyTorch 2.4
+        return contextlib.nullcontext()
+    functions: tuple[Any, Any] = (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0])
+    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    known: list[Any] = [np.dtype, np.ndarray, *dtypes]
+    for function in functions:  # of NumPy 1 and 2
+        known += [(function, f"{module}.multiarray.{function.__name__}") for module in ("numpy._core", "numpy.core")]
+    return safe_globals(known)  # type: ignore[no-any-return]
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
