@@ -3,11 +3,9 @@
 import logging
 
 from w2l.cache.store import Cache
-from w2l.core import config
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
-from w2l.core.files import fingerprint
-from w2l.models.checkpoint import read_card
+from w2l.models.checkpoint import card_fingerprint, read_card
 from w2l.training.audit.run import audit_cache
 from w2l.training.audit.verdicts import AuditSettings
 from w2l.training.expert.run import train_expert
@@ -35,4 +33,4 @@ def bootstrap(
     logger.info("audit by %s: %s", first.model, result)
     if result.zero.warning:
         logger.warning("%s", result.zero.warning)
-    return train_expert(settings, cache, name, device, force, fingerprint(config.plain(read_card(first.model))))
+    return train_expert(settings, cache, name, device, force, card_fingerprint(read_card(first.model)))

@@ -3,8 +3,8 @@
     python -m examples.research.average_weights OUT.safetensors A.safetensors=0.5 B.safetensors=0.5
     python -m examples.research.average_weights LIPS.npz A.npz=0.6 B.npz=0.4
 
-The second form is for lip readers. The card is that of the first model; its scores and its calibration no longer hold
-and are left out until `calibrate_expert.py` fits them anew.
+The second form is for lip readers. The card is that of the first model, with the ancestors and the teachers of all; its
+scores and its calibration no longer hold and are left out until `calibrate_expert.py` fits them anew.
 """
 
 import json
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from w2l.core.files import read_arrays
-from w2l.models.checkpoint import load_model, save_model
+from w2l.models.checkpoint import load_model, marks_of, save_model
+from w2l.models.lineage import merged
 from w2l.models.lip_reader import load_lips, save_lips
 
 LIPS = ".npz"
@@ -36,8 +37,13 @@ def average(out: Path, parts: Mapping[Path, float]) -> None:
         return
     models = [load_model(path, None) for path in parts]
     _check(model.card.dimensions for model in models)
+    card = replace(
+        models[0].card, scores={}, calibrated=False, scale=1.0, bias=0.0,
+        ancestors=merged(*map(marks_of, models)),
+        teachers=tuple(dict.fromkeys(teacher for model in models for teacher in model.card.teachers)),
+    )  # fmt: skip
     models[0].network.load_state_dict(mean_of([model.network.state_dict() for model in models], shares))
-    save_model(out, models[0].network, replace(models[0].card, scores={}, calibrated=False, scale=1.0, bias=0.0))
+    save_model(out, models[0].network, card)
 
 
 def mean_of(states: list[dict[str, Tensor]], shares: list[float]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 
 from w2l.cache.store import Cache
 from w2l.data.batches.tracks import crop_spec, open_splits
-from w2l.models.checkpoint import load_model, save_model
+from w2l.models.checkpoint import load_model, marks_of, save_model
 from w2l.training import scores
 from w2l.training.expert.evaluate import score_pairs
 from w2l.training.expert.pairing import pairing_of
@@ -68,7 +68,10 @@ def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str
     }
     click.echo(f"scale {scale:.3f}, bias {bias:.3f}, threshold {-bias / scale:.3f}; {found}")
     loaded = load_model(model, "expert")
-    card = replace(loaded.card, calibrated=True, scale=scale, bias=bias, scores=found, data=data or loaded.card.data)
+    card = replace(
+        loaded.card, calibrated=True, scale=scale, bias=bias, scores=found, data=data or loaded.card.data,
+        ancestors=marks_of(loaded),
+    )  # fmt: skip
     save_model(out, loaded.network, card)
 
 

@@ -9,7 +9,7 @@ import torch
 from examples.research import average_weights
 from w2l.core.files import read_arrays
 from w2l.features.crop import CropSpec
-from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, save_model
+from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, marks_of, save_model
 from w2l.models.lip_reader import load_lips, save_lips
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.lips import N_EXTRAS, LipDimensions, Lips
@@ -21,6 +21,15 @@ def saved(path: Path, seed: int, width: int = 2) -> Path:
     card = ModelCard("expert", dimensions_of(network), CropSpec(size=32), calibrated=True, scale=9.0)
     save_model(path, network, card)
     return path
+
+
+def test_its_ancestors_are_its_parts(tmp_path: Path) -> None:
+    """By file and by weights, so that none of them is a fair judge of what another taught."""
+    paths = [saved(tmp_path / f"{name}.safetensors", seed) for seed, name in enumerate("abc")]
+    average_weights.average(tmp_path / "ab.safetensors", {paths[0]: 1, paths[1]: 1})
+    average_weights.average(tmp_path / "abc.safetensors", {tmp_path / "ab.safetensors": 1, paths[2]: 1})
+    ancestors = set(load_model(tmp_path / "abc.safetensors", "expert").card.ancestors)
+    assert all(set(marks_of(load_model(path, "expert"))) <= ancestors for path in paths)
 
 
 def test_it_is_the_weighted_mean(tmp_path: Path) -> None:

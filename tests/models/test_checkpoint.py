@@ -15,20 +15,23 @@ from torch import Tensor, nn
 
 from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.core.errors import CacheError, CheckpointError
-from w2l.core.files import write_atomic
+from w2l.core.files import fingerprint, write_atomic
 from w2l.features.crop import CropSpec
 from w2l.models import checkpoint
 from w2l.models.checkpoint import (
     Kind,
     Model,
     ModelCard,
+    card_fingerprint,
     dimensions_of,
     load_model,
     load_state,
+    marks_of,
     read_card,
     save_model,
     save_state,
 )
+from w2l.models.lineage import PUBLISHED_EXPERT, TaughtBy, weights_mark
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -72,6 +75,8 @@ class TestOurs:
             bias=-1.25,
             calibrated=True,
             schedule={"l1": 0.97, "sync": 0.03},
+            teachers=(TaughtBy("mine/expert-best", "ab" * 32, "cd" * 32, ("ef" * 32,)),),
+            ancestors=("01" * 32,),
         )
         save_model(path, network, card)
         model = load_model(path, kind)
@@ -85,6 +90,27 @@ class TestOurs:
         model = load_model(saved, "expert")
         save_model(tmp_path / "again.safetensors", model.network, model.card)
         assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
+
+    def test_a_card_of_0_1_names_the_file_of_the_teacher(self, saved: Path) -> None:
+        as_of_0_1(saved, "ab" * 32)
+        assert read_card(saved).teachers == (TaughtBy(sha256="ab" * 32),)
+        rewrite_metadata(saved, {"w2l": '{"kind": "expert", "dimensions": {}, "teacher": ""}'})
+        assert read_card(saved).teachers == ()
+
+    def test_the_fingerprint_of_a_card_stays_what_it_was_before_cards_named_ancestors(self, saved: Path) -> None:
+        """Runs that were begun before go on: what tells them apart has not changed."""
+        facts = as_of_0_1(saved, "ab" * 32)
+        assert card_fingerprint(read_card(saved)) == fingerprint(facts)
+        assert card_fingerprint(dataclasses.replace(read_card(saved), ancestors=("cd" * 32,))) == fingerprint(facts)
+
+    def test_marks_of_weights_stay_when_the_card_changes(self, saved: Path, tmp_path: Path) -> None:
+        model = load_model(saved, "expert")
+        save_model(tmp_path / "other.safetensors", model.network, dataclasses.replace(model.card, step=99))
+        other = load_model(tmp_path / "other.safetensors", "expert")
+        assert set(marks_of(model)) & set(marks_of(other)) == {weights_mark(model.network)}
+        with torch.no_grad():
+            next(other.network.parameters()).view(-1)[0] += 1e-6
+        assert not set(marks_of(model)) & {weights_mark(other.network)}
 
     def test_another_kind(self, saved: Path) -> None:
         with pytest.raises(CheckpointError, match=r"expert\.safetensors is of kind expert, not judge"):
@@ -118,12 +144,7 @@ class TestOurs:
         ],
     )
     def test_cards_that_do_not_fit(self, saved: Path, metadata: dict[str, str] | None, said: str) -> None:
-        content = saved.read_bytes()
-        (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(content[8 : 8 + length])
-        header["__metadata__"] = metadata or {"format": "pt"}
-        text = json.dumps(header).encode()
-        saved.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+        rewrite_metadata(saved, metadata or {"format": "pt"})
         with pytest.raises(CheckpointError, match=said) as caught:
             load_model(saved, "expert")
         assert "\n" not in str(caught.value)
@@ -145,6 +166,26 @@ class TestOurs:
             save_model(saved, network, card_for("expert", network))
         assert saved.read_bytes() == before
         assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def rewrite_metadata(path: Path, metadata: dict[str, str]) -> dict[str, str]:
+    """Give a safetensors file other metadata, and return those before."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    before: dict[str, str] = header["__metadata__"]
+    text = json.dumps({**header, "__metadata__": metadata}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+    return before
+
+
+def as_of_0_1(path: Path, teacher: str) -> dict[str, Any]:
+    """Give a model file the card that w2l 0.1 would have written, and return its facts."""
+    facts = json.loads(rewrite_metadata(path, {})["w2l"])
+    facts = {name: value for name, value in facts.items() if name not in ("teachers", "ancestors")}
+    facts["teacher"] = teacher
+    rewrite_metadata(path, {"w2l": json.dumps(facts)})
+    return facts
 
 
 PUBLISHED = [
@@ -178,6 +219,11 @@ class TestPublished:
         assert model.card.crop.kind == ("judge" if kind == "judge" else "box")
         assert model.card.crop.size == (224 if kind == "judge" else 96)
         assert not model.card.calibrated
+        assert (PUBLISHED_EXPERT in marks_of(model)) == (kind == "expert")
+        assert any(PUBLISHED_EXPERT in teacher.marks for teacher in model.card.teachers) == (kind == "generator")
+        save_model(tmp_path / "imported.safetensors", model.network, model.card)
+        as_of_0_1(tmp_path / "imported.safetensors", "")
+        assert read_card(tmp_path / "imported.safetensors") == model.card
         self.check(model, golden_rule, golden_vectors(f"nets_seed{SEED}"))
         other: Kind = "expert" if kind != "expert" else "generator"
         with pytest.raises(CheckpointError, match=f"is of kind {kind}, not {other}"):

@@ -5,6 +5,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from torch import nn
 
+from examples.research import average_weights
 from stages.score import command
 from w2l.cache.store import Cache
 from w2l.core.config import plain
@@ -25,7 +27,9 @@ from w2l.faces.detectors.base import Detection
 from w2l.media.audio import write_wav
 from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
-from w2l.models.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, save_model
+from w2l.models.checkpoint import PUBLIC_JUDGE_DATA, Model, ModelCard, load_model, marks_of, save_model
+from w2l.models.lineage import TaughtBy
+from w2l.models.registry import as_teacher, bring
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
@@ -365,12 +369,69 @@ def expert_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def taught(cache: Cache, media: Path, expert_path: Path, tmp_path: Path) -> Path:
     """An output whose record names a generator that the expert taught."""
+    return made_by(cache, media, tmp_path, TaughtBy(sha256=sha256(expert_path)))
+
+
+def made_by(cache: Cache, media: Path, folder: Path, *teachers: TaughtBy) -> Path:
+    """An output whose record names a generator with these teachers."""
     dimensions = GeneratorDimensions(width=2, rows="lower")
-    card = ModelCard("generator", plain(dimensions), teacher=sha256(expert_path))
-    save_model(tmp_path / "generator.safetensors", Generator(dimensions), card)
-    paths = {"output": media / "a.mp4", "video": media / "real.mp4", "model": tmp_path / "generator.safetensors"}
+    card = ModelCard("generator", plain(dimensions), teachers=teachers)
+    save_model(folder / "generator.safetensors", Generator(dimensions), card)
+    paths = {"output": media / "a.mp4", "video": media / "real.mp4", "model": folder / "generator.safetensors"}
     write_json(cache.runs / "a.json", {key: str(path) for key, path in paths.items()})
     return media / "a.mp4"
+
+
+def saved_expert(path: Path, seed: int, **facts: Any) -> Model:
+    torch.manual_seed(seed)
+    dimensions = ExpertDimensions(width=4, layout="strided")
+    save_model(path, Expert(dimensions), ModelCard("expert", plain(dimensions), **facts))
+    return load_model(path, "expert")
+
+
+def relative(kind: str, teacher: Model, folder: Path) -> tuple[Path, TaughtBy]:
+    """A judge that is related to `teacher` in one of the ways there are, and what a generator's card says of that."""
+    path, record = folder / "judge.safetensors", as_teacher(teacher)
+    if kind == "calibrated":
+        save_model(path, teacher.network, replace(teacher.card, calibrated=True, scale=3.0))
+    elif kind == "imported":
+        path = bring(teacher.path, "renamed", Cache.open(folder / "cache", create=True), licence="mine").path
+    elif kind == "tuned from it":
+        saved_expert(path, 2, ancestors=marks_of(teacher))
+    elif kind == "averaged":
+        other = saved_expert(folder / "other.safetensors", 3)
+        average_weights.average(path, {other.path: 1, teacher.path: 1})
+    elif kind == "tuned, card of 0.1":
+        saved_expert(path, 2, ancestors=marks_of(teacher))
+        record = TaughtBy(sha256=sha256(teacher.path))
+    elif kind == "what it was tuned from":
+        ancestor = saved_expert(path, 4)
+        record = as_teacher(saved_expert(folder / "tuned.safetensors", 5, ancestors=marks_of(ancestor)))
+    elif kind == "tuned from the same":
+        saved_expert(path, 2, ancestors=marks_of(teacher))
+        record = as_teacher(saved_expert(folder / "tuned.safetensors", 5, ancestors=marks_of(teacher)))
+    return path, record
+
+
+RELATIVES = (
+    "calibrated", "imported", "tuned from it", "averaged", "tuned, card of 0.1", "what it was tuned from",
+    "tuned from the same",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RELATIVES)
+def test_a_relative_of_the_teacher_is_no_judge_either(
+    kind: str, cache: Cache, media: Path, expert_path: Path, tmp_path: Path
+) -> None:
+    """The teacher itself, by its file, is not there any more: the marks of weights and ancestors tell."""
+    teacher = load_model(expert_path, "expert")
+    path, record = relative(kind, teacher, tmp_path)
+    assert sha256(path) != record.sha256
+    output = made_by(cache, media, tmp_path, TaughtBy(sha256="0" * 64), record)
+    with pytest.raises(ConfigError, match=r"taught the generator .* not a fair judge"):
+        run(ScoreRequest((output,)), ScoreSettings(str(path)), cache)
+    unrelated = saved_expert(tmp_path / "unrelated.safetensors", 9).path
+    assert run(ScoreRequest((output,)), ScoreSettings(str(unrelated)), cache).report.clips[0].scored
 
 
 def test_an_expert_is_no_judge_of_those_it_taught_unless_asked_for(
@@ -378,11 +439,14 @@ def test_an_expert_is_no_judge_of_those_it_taught_unless_asked_for(
 ) -> None:
     shown = call(cache, expert_path, taught, "--variant", "face")
     assert isinstance(shown.exception, ConfigError)
-    assert "no fair judge" in str(shown.exception)
+    assert "not a fair judge" in str(shown.exception)
     allowed = call(cache, expert_path, taught, "--allow-teacher", "--variant", "face")
     assert allowed.exit_code == 0, allowed.output
     assert "not comparable with published numbers or with judges" in allowed.stdout
-    others = run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path)), cache).report.clips[0]
+    assert "its scores flatter what that made" in " ".join(allowed.stdout.split())
+    report = run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path)), cache).report
+    assert any("no record says which model made 1 outputs" in note for note in report.notes)
+    others = report.clips[0]
     assert others.windows == 9
     assert 0 < others.values["lse_d"] < 2
 

@@ -26,11 +26,12 @@ from torch import Tensor, nn
 
 from w2l.core.config import build, plain
 from w2l.core.errors import CheckpointError, ConfigError
-from w2l.core.files import write_atomic
+from w2l.core.files import fingerprint, sha256, write_atomic
 from w2l.features.crop import CropSpec
 from w2l.features.masks import Mask
 from w2l.models.archives import read_tensors
 from w2l.models.file_kinds import FileKind, kind_of
+from w2l.models.lineage import PUBLISHED_LINEAGE, TaughtBy, merged, weights_mark
 from w2l.models.public import clean, flat, odd_generator, other_network, recognise
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
@@ -102,8 +103,10 @@ class ModelCard:
     """Weights of the loss terms at `step`, by name."""
     calibrated: bool = False
     """False: the cosine itself is the probability, as in the paper."""
-    teacher: str = ""
-    """SHA-256 of the expert's file that taught a generator: it is no fair judge of it."""
+    teachers: tuple[TaughtBy, ...] = ()
+    """The experts that taught a generator, or one that its weights came from: they are not fair judges of it."""
+    ancestors: tuple[str, ...] = ()
+    """Marks of what the weights came from: SHA-256 of files and of weights (see `marks_of`), and of training runs."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,22 @@ def read_card(path: Path) -> ModelCard:
     return _read(path, None, weights=False)[1]
 
 
+def marks_of(model: Model) -> tuple[str, ...]:
+    """Return the marks of a model: SHA-256 of its file and of its weights, and those of its ancestors.
+
+    Two models with a mark in common are related: one is a copy, a calibration, a fine-tuned version or an average of
+    the other, or both are of a third.
+    """
+    file = (sha256(model.path),) if model.path.is_file() else ()
+    return merged(file, (weights_mark(model.network),), model.card.ancestors)
+
+
+def card_fingerprint(card: ModelCard) -> str:
+    """Return what tells a card from others, for a run that can be resumed; where weights came from does not count."""
+    facts = {name: value for name, value in plain(card).items() if name not in ("teachers", "ancestors")}
+    return fingerprint({**facts, "teacher": card.teachers[-1].sha256 if card.teachers else ""})
+
+
 def _read(path: Path, wanted: Kind | None, weights: bool = True) -> tuple[dict[str, Tensor], ModelCard]:
     """Return the weights and the card of a file of any kind; of safetensors without `weights` only their shapes."""
     if not path.is_file():
@@ -200,12 +219,20 @@ def _read_safetensors(path: Path, weights: bool) -> tuple[dict[str, Tensor], Mod
 def _card_in(path: Path, metadata: dict[str, str]) -> ModelCard:
     """Return the card in the metadata of one of our files."""
     try:
-        card = build(ModelCard, dict(json.loads(metadata[METADATA_KEY])))
+        card = build(ModelCard, _of_today(dict(json.loads(metadata[METADATA_KEY]))))
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
     if card.kind not in NETWORKS:
         raise CheckpointError(f"model {path} holds a {card.kind!r}, which this w2l does not know")
     return card
+
+
+def _of_today(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a card; one of w2l 0.1 has no more of its teacher than the SHA-256 of the file."""
+    teacher = facts.pop("teacher", "")
+    if "ancestors" not in facts and facts.get("data") == PUBLIC_DATA:
+        facts |= PUBLISHED_LINEAGE.get(str(facts.get("kind")), {})
+    return {**facts, "teachers": [{"sha256": teacher}]} if teacher else facts
 
 
 def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[str, Tensor], ModelCard]:
@@ -261,7 +288,7 @@ def _public(
         data=PUBLIC_JUDGE_DATA if kind == "judge" else PUBLIC_DATA,
         licence=PUBLIC_LICENCE,
     )
-    return weights, card
+    return weights, build(ModelCard, {**plain(card), **PUBLISHED_LINEAGE.get(kind, {})})
 
 
 def _whole(number: Any) -> int:

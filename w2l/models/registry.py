@@ -10,9 +10,11 @@ import torch
 
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError, CheckpointError, ConfigError
+from w2l.core.files import sha256
 from w2l.models import packs
-from w2l.models.checkpoint import NETWORKS, Kind, Model, load_model, read_card, save_model
+from w2l.models.checkpoint import NETWORKS, Kind, Model, load_model, marks_of, read_card, save_model
 from w2l.models.fetch import fetched, file_of
+from w2l.models.lineage import TaughtBy, weights_mark
 
 BUNDLED = Path(__file__).parent / "assets"
 """Where the shipped model files lie: ``generator.safetensors``, ``expert.safetensors``, ``judge.safetensors``."""
@@ -80,9 +82,19 @@ def bring(source: Path, name: str, cache: Cache, licence: str | None = None, ove
     path = _imported(cache, name)
     _check_name(name, cache, overwrite)
     model = load_model(source, None)
-    card = model.card if licence is None else replace(model.card, licence=licence)
+    card = replace(model.card, ancestors=marks_of(model))
+    card = card if licence is None else replace(card, licence=licence)
     save_model(path, model.network, card)
     return _entry(name, path, "imported")
+
+
+def as_teacher(expert: Model) -> TaughtBy:
+    """Return what the card of a generator keeps of its teacher: enough to recognise it and its relatives."""
+    path = expert.path
+    shipped = path.resolve().parent == BUNDLED.resolve()
+    name = f"{SHIPPED} (shipped)" if shipped else f"{path.absolute().parent.name}/{path.name}"
+    file = sha256(path) if path.is_file() else ""
+    return TaughtBy(name, file, weights_mark(expert.network), expert.card.ancestors)
 
 
 def entries(cache: Cache | None = None) -> list[Entry]:

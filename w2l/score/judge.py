@@ -6,8 +6,18 @@ from pathlib import Path
 from w2l.cache.store import Cache
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import sha256
+from w2l.core.text import some
 from w2l.models import registry as weights
-from w2l.models.checkpoint import PUBLIC_DATA, PUBLIC_JUDGE_DATA, Model, ModelCard, load_model, read_card
+from w2l.models.checkpoint import (
+    PUBLIC_DATA,
+    PUBLIC_JUDGE_DATA,
+    Model,
+    ModelCard,
+    load_model,
+    marks_of,
+    read_card,
+)
+from w2l.models.lineage import TaughtBy, weights_mark
 from w2l.score.expert_judge import check_judging_expert
 from w2l.score.inputs.records import Records
 from w2l.score.results import REAL, Sample
@@ -35,20 +45,57 @@ def load_judge(name: str, cache: Cache, device: str) -> Model:
     return judge
 
 
-def refuse_teacher(samples: Sequence[Sample], judge: Path, records: Records) -> None:
-    """Raise ConfigError where a sample was made by a generator that `judge` taught, which learnt to please it."""
-    made: dict[Path, Path] = {}
-    for sample in samples:
-        model = records.model_of(sample.path) if sample.system != REAL else None
-        if model is not None and model.suffix == weights.SUFFIX:
-            made.setdefault(model, sample.path)
-    mark = sha256(judge)
+def teacher_notes(samples: Sequence[Sample], judge: Model, records: Records, allowed: bool) -> list[str]:
+    """Return what the table must say of an expert as the judge of generators that it, or a relative, may have taught.
+
+    An expert is related to a teacher where one is a copy, a calibration, a fine-tuned version or an average of the
+    other, or both come from the same weights. Such outputs learnt to please it. Raises ConfigError for them, unless it
+    is `allowed`.
+    """
+    if judge.card.kind != "expert":
+        return []  # nothing else teaches
+    made, unknown = _models_of(samples, records)
+    marks, notes = frozenset(marks_of(judge)), []
     for model, output in made.items():
-        if read_card(model).teacher == mark:
+        teacher = next((one for one in read_card(model).teachers if one.marks & marks), None)
+        if teacher is None:
+            continue
+        how = _relation(teacher, judge)
+        if not allowed:
             raise ConfigError(
-                f"{judge} taught the generator {model}, which made {output}: it is no fair judge of it; name another "
-                "--judge, or say --allow-teacher"
+                f"{judge.path} {how} the generator {model}, which made {output}: it is not a fair judge of it; name "
+                "another --judge, or say --allow-teacher"
             )
+        notes.append(f"{judge.path} {how} the generator {model}: its scores flatter what that made")
+    if unknown:
+        notes.append(
+            f"no record says which model made {len(unknown)} outputs, so whether {judge.path} taught it is not known: "
+            f"{some(unknown)}"
+        )
+    return notes
+
+
+def _models_of(samples: Sequence[Sample], records: Records) -> tuple[dict[Path, Path], list[str]]:
+    """Return the models that made outputs, each with one of them, and the names of outputs of unknown models."""
+    made: dict[Path, Path] = {}
+    unknown = []
+    for sample in samples:
+        if sample.system == REAL:
+            continue
+        model = records.model_of(sample.path)
+        if model is None:
+            unknown.append(sample.name)
+        else:
+            made.setdefault(model, sample.path)
+    return made, unknown
+
+
+def _relation(teacher: TaughtBy, judge: Model) -> str:
+    """Return what joins a judge to the teacher of a generator, as the words between their names."""
+    if teacher.sha256 == sha256(judge.path) or teacher.weights == weights_mark(judge.network):
+        return "taught"
+    named = f" {teacher.name}" if teacher.name else ""
+    return f"shares weights with the expert{named}, which taught"
 
 
 def is_public(card: ModelCard) -> bool:

@@ -19,7 +19,7 @@ from w2l.score.clip import measure_clip
 from w2l.score.fid_sets import FrechetSets
 from w2l.score.inputs.records import Records
 from w2l.score.inputs.samples import Inputs, find_inputs
-from w2l.score.judge import find_judge, refuse_teacher, title_of
+from w2l.score.judge import find_judge, teacher_notes, title_of
 from w2l.score.metrics.columns import Column
 from w2l.score.results import REAL, ClipScore, Sample, ScoreReport
 from w2l.score.sets import summarise
@@ -88,8 +88,7 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
     judge = find_judge(settings.judge, cache)
     slots = {sample: slot_for(cache, sample, settings, judge) for sample in inputs.samples}
     bench = open_bench(settings, cache.root, work.device)
-    if bench.judge.card.kind == "expert" and not settings.allow_teacher:  # nothing else teaches
-        refuse_teacher(inputs.samples, judge, Records(cache))
+    taught = teacher_notes(inputs.samples, bench.judge, Records(cache), settings.allow_teacher)
     measured = _measure_all(slots, bench, work)
     chance = shuffled_speech(measured, slots, settings)
     sets = _frechet_sets(measured, slots, bench)
@@ -98,6 +97,7 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
     summary = summarise(clips, bench.columns, whole, settings.seed)
     notes = [
         *inputs.notes,
+        *taught,
         *settings.idle,
         *_without_words(inputs.samples, bench),
         *chance_notes(chance, inputs.samples, settings),

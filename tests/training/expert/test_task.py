@@ -16,7 +16,7 @@ from w2l.core.errors import ConfigError, TrainingError
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.tracks import Tracks
 from w2l.features.crop import CropSpec
-from w2l.models.checkpoint import load_model
+from w2l.models.checkpoint import load_model, marks_of
 from w2l.training.data import open_training_data
 from w2l.training.expert.pairing import pairing_of
 from w2l.training.expert.plateau import Plateau, PlateauSettings, RunFacts
@@ -287,6 +287,16 @@ class TestEnds:
                 torch.testing.assert_close(task.networks[name].state_dict()[key], value)
         with pytest.raises(ConfigError, match="is a expert of"):
             task_for(cache, replace(TINY, width=4)).start_from(begun)
+
+    def test_its_ancestors_are_the_run_and_what_it_began_with(self, cache: Cache, tmp_path: Path) -> None:
+        """The best and the latest of one run are related, two runs are not; `init` is an ancestor, with its own."""
+        train(cache, tmp_path / "begun", TINY)
+        best, latest = (load_model(tmp_path / f"begun/expert-{tag}.safetensors", None) for tag in ("best", "latest"))
+        assert set(marks_of(best)) & set(marks_of(latest))
+        task = task_for(cache, replace(TINY, seed=9))
+        assert not set(task.exports(0, {})["expert"][1].ancestors) & set(marks_of(best))
+        task.start_from(best)
+        assert set(marks_of(best)) <= set(task.exports(0, {})["expert"][1].ancestors)
 
     def test_a_run_at_chance_ends_with_a_diagnosis(self, cache: Cache) -> None:
         plateau = Plateau(PlateauSettings(patience=6, window=3), RunFacts("contrastive", 1e-3, 16, 5))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.makers import CPU, SAMPLING, SIZE, TINY, task_for
+from tests.helpers.makers import CPU, SAMPLING, SIZE, TINY, make_expert, task_for
 from tests.helpers.tiny_cache import ALIGNED, talking_cache
 from tests.helpers.training_runs import break_at
 from w2l.cache.store import Cache
@@ -19,6 +19,8 @@ from w2l.data.batches.generator import GeneratorSampling
 from w2l.features.crop import CropSpec
 from w2l.features.masks import hidden
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of, load_model
+from w2l.models.lineage import TaughtBy, weights_mark
+from w2l.models.registry import as_teacher
 from w2l.models.tensors import in_order, masked, pictures
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -305,6 +307,19 @@ class TestInit:
         init = Model(network, ModelCard("generator", dimensions_of(network), ALIGNED), Path("init.pth"))
         mine = task_for(cache, replace(L1, seed=9), init=init).networks["generator"].state_dict()
         assert all(torch.equal(mine[key], value) for key, value in network.state_dict().items())
+
+    def test_its_card_names_its_teacher_and_those_of_what_it_began_as(self, cache: Cache) -> None:
+        """Each once, the last one last; tuned without an expert, it was taught all the same."""
+        network = Generator(GeneratorDimensions(SIZE, 2)).eval()
+        expert = make_expert(ancestors=("fe" * 32,))
+        teacher, earlier = as_teacher(expert), TaughtBy("earlier", "ab" * 32)
+        card = ModelCard("generator", dimensions_of(network), ALIGNED, teachers=(teacher, earlier))
+        init = Model(network, card, Path("init.pth"))
+        tuned = task_for(cache, L1, init=init).exports(0, {})["generator"][1]
+        assert tuned.teachers == (teacher, earlier)
+        again = task_for(cache, TINY, expert, init).exports(0, {})
+        assert all(card.teachers == (earlier, teacher) for _, card in again.values())
+        assert {"fe" * 32, weights_mark(expert.network)} <= teacher.marks
 
 
 def task_on(cache: Cache, settings: GeneratorSettings, crop: CropSpec) -> GeneratorTask:

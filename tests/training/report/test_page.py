@@ -17,6 +17,7 @@ from w2l.core.errors import TrainingError
 from w2l.data.batches.tracks import crop_spec, open_splits
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import ModelCard, save_model
+from w2l.models.lineage import TaughtBy
 from w2l.training.report.figures import MOST_SHEETS, MOST_VIDEO, choose_sheets
 from w2l.training.report.page import PAGE_NAME, PageFacts, describe_tracks, write_run_page
 
@@ -86,7 +87,8 @@ def make_run(folder: Path, n_steps: int = 200) -> Path:
     (folder / "config.yaml").write_text("train:\n  sync: 0.03\n  loop:\n    steps: 400\n")
     card = ModelCard(
         "generator", {"size": 96, "width": 4}, CropSpec("aligned", 96), step=150, data="GRID", licence="CC BY 4.0",
-        scores={"l1": 1 / 150}, schedule={"l1": 0.97, "sync": 0.0312}, teacher="ab" * 32,
+        scores={"l1": 1 / 150}, schedule={"l1": 0.97, "sync": 0.0312},
+        teachers=(TaughtBy("mine/expert-best", "ab" * 32),),
     )  # fmt: skip
     save_model(folder / "generator-best.safetensors", nn.Linear(2, 2), card)
     return folder
@@ -104,7 +106,8 @@ def test_the_page_holds_what_the_folder_holds(tmp_path: Path) -> None:
         "Warnings", "Scores", "Loss terms", "Adversary", "Validation", "The run itself", "Schedule", "Samples",
         "Models", "Settings",
     ]  # fmt: skip
-    for words in ("myrun", "step 200 of 400, 4 validations", WARNED, "GRID", "CC BY 4.0", "0.0312", "steps: 400"):
+    settings = ("mine/expert-best", "0.0312", "steps: 400")
+    for words in ("myrun", "step 200 of 400, 4 validations", WARNED, "GRID", "CC BY 4.0", *settings):
         assert words in page.text
     for name in ("l1", "sync", "disc real", "disc fake", "grad norm", "articulation"):
         assert name in page.text

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from w2l.core.errors import ConfigError
+from w2l.core.files import fingerprint
 from w2l.data.batches.expert_loaders import ExpertDrawing, ExpertTensors
 from w2l.data.batches.loaders import Loader, OwnLoader
 from w2l.features.crop import CropSpec
-from w2l.models.checkpoint import Kind, Model, ModelCard, dimensions_of
+from w2l.models.checkpoint import Kind, Model, ModelCard, dimensions_of, marks_of
+from w2l.models.lineage import merged
 from w2l.models.tensors import cast
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
@@ -52,6 +54,9 @@ class ExpertTask:
         self.loader: Loader[ExpertTensors] = loader or OwnLoader(data.train, drawing, device)
         is_expert = settings.arch == "expert"
         self.plateau = plateau
+        run = fingerprint("run", settings.identity(), data.about, data.mark, data.train.names)
+        self.ancestors: tuple[str, ...] = (run,)
+        """Marks of what the exported weights came from: this run, whose best and latest are related, and `init`."""
         self.objective = make_objective(settings.objective, COSINE_SCALE if is_expert else DISTANCE_SCALE).to(device)
         network = _network(settings, data.crop, self.objective.signed).to(device)
         if is_expert:
@@ -89,6 +94,7 @@ class ExpertTask:
             )
         for each in (network, self.average.network if self.average else network):
             each.load_state_dict(init.network.state_dict())
+        self.ancestors = merged(self.ancestors, marks_of(init))
 
     def batch(self, step: int) -> ExpertTensors:
         """Return the batch of `step`, on the device."""
@@ -171,6 +177,7 @@ class ExpertTask:
             data=self.settings.data or self.data.about,
             licence=self.settings.licence,
             scores=scores,
+            ancestors=self.ancestors,
         )
         if scores.get("scale", 0.0) > 0:
             card = replace(card, calibrated=True, scale=scores["scale"], bias=scores["bias"])

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from w2l.cache.store import Cache
-from w2l.core import config
 from w2l.core.errors import ConfigError
-from w2l.core.files import fingerprint
 from w2l.models import registry as weights
-from w2l.models.checkpoint import Model
+from w2l.models.checkpoint import Model, card_fingerprint
+from w2l.models.lineage import TaughtBy
 from w2l.training.generator.person_settings import PersonSettings
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.teacher import Teacher
@@ -35,7 +34,13 @@ class TrainedModels:
 
     def identity(self) -> list[Any]:
         """Return what tells a run with these models from one with others."""
-        return [fingerprint(config.plain(model.card)) for model in (self.expert, self.init) if model]
+        return [card_fingerprint(model.card) for model in (self.expert, self.init) if model]
+
+    def teachers(self, teacher: Teacher | None) -> tuple[TaughtBy, ...]:
+        """Return the experts that taught the generator of a run: those of its beginning, and `teacher`, the last."""
+        before = self.init.card.teachers if self.init else ()
+        own = (teacher.record,) if teacher else ()
+        return (*(each for each in before if each not in own), *own)
 
 
 def load_models(settings: GeneratorSettings, cache: Cache, device: torch.device) -> TrainedModels:

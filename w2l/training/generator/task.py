@@ -53,6 +53,7 @@ class GeneratorTask:
         drawing = GeneratorDrawing(settings.sampling, settings.seed, bilabials_of(words or {}), ranks.rank, ranks.size)
         self.loader = choose_generator_loader(data.train, drawing, device, settings.resident)
         teacher = Teacher(expert, crop, settings.precision) if expert else None
+        self.teachers = models.teachers(teacher)
         if settings.sync and not teacher:
             raise ConfigError("sync is above 0, so an expert is needed; name one with --expert, or set sync=0")
         generator = _generator(settings, crop, models).to(device)
@@ -159,7 +160,6 @@ class GeneratorTask:
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
         """Return the generator, its average where there is one, and the discriminator where there is one."""
-        teacher = self.terms.judges.teacher
         files: dict[str, tuple[nn.Module, ModelCard]] = {}
         for name, network in ((GENERATOR, self.best), (DISCRIMINATOR, self.networks.get(DISCRIMINATOR))):
             if network is None:
@@ -176,7 +176,7 @@ class GeneratorTask:
                 licence=self.settings.licence,
                 scores=scores,
                 schedule=self.settings.weights(step),
-                teacher=teacher.sha256 if teacher else "",
+                teachers=self.teachers,
             )
             files[name] = (network, card)
         return files

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from w2l.core.errors import ConfigError
-from w2l.core.files import sha256
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.features.crop import CropSpec
+from w2l.models import registry
 from w2l.models.checkpoint import MEL, Model
 from w2l.models.tensors import Precision, cast, channels_last, in_order
 from w2l.nets.expert import Expert
@@ -42,7 +42,7 @@ class Teacher:
                 f"{WINDOW_FRAMES} at once; train an expert with n_frames={WINDOW_FRAMES}"
             )
         self.card, self.precision = expert.card, precision
-        self.sha256 = sha256(expert.path) if expert.path.is_file() else ""
+        self.record = registry.as_teacher(expert)
         self.expert = expert.network.eval().requires_grad_(False)
 
     def sync_loss(self, mel: Tensor, faces: Tensor) -> Tensor:

@@ -197,7 +197,8 @@ def _models(run: _Run) -> str:
             "kind": card.kind, "step": number(card.step), "size": f"{size:.2f} MiB",
             "crop": f"{card.crop.kind}, {card.crop.size} px",
             "dimensions": ", ".join(f"{key} {value}" for key, value in card.dimensions.items()),
-            "data": card.data, "licence": card.licence, "teacher": card.teacher[:16],
+            "data": card.data, "licence": card.licence,
+            "taught by": ", ".join(one.name or one.sha256[:16] for one in card.teachers),
         }  # fmt: skip
         told = _table((key, value) for key, value in facts.items() if value)
         parts.append(f"<details><summary>{escaped(name)}</summary>{told}</details>")
