@@ -5,19 +5,21 @@
 Threshold and calibration of each model are chosen on the validation clips and kept for all other splits. Prints
 markdown tables; the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG
 pictures. Unseen puppets are drawn and preprocessed in a temporary cache; no data set holds their looks and voices.
+`--others N` also scores each clip with the sounds of N other clips, see `own_sound.py`; a judge does so by default.
 """
 
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
 
+from examples.research.own_sound import HEADER, Scored, own_sound_table, score_own_and_others
 from stages import preprocess
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
@@ -47,6 +49,8 @@ PUPPETS = "unseen puppets"
 FIRST_PUPPET = 1_000_000
 """Seed of the first unseen puppet; `make_puppets.py` counts from 0."""
 PUPPET_S = 3.0
+OTHERS = 10
+"""Other clips whose sounds a judge also gets with each clip."""
 COLUMNS = {
     "accuracy": "balanced accuracy", "in_sync": "in sync", "off_sync": "off sync", "half": "at p = 0.5",
     "voiced": "voiced", "auc": "AUC", "offset_5": "offset, 5 windows", "offset_10": "10", "offset_20": "20",
@@ -70,6 +74,8 @@ class Row:
     by_speaker: dict[str, float]
     people: dict[str, tuple[int, float, float, float]]
     """Speaker -> clips, balanced accuracy at a calibrated half, AUC, share of clips placed within one frame."""
+    own_sound: list[Scored]
+    """Each clip with its own sound and with others; empty where that was not asked for."""
 
 
 def of_people(pairs: ScoredPairs, calibration: tuple[float, float]) -> dict[str, tuple[int, float, float, float]]:
@@ -94,7 +100,7 @@ def interval(values: list[float], rounds: int = 2000) -> tuple[float, float]:
 
 
 def measure(
-    name: str, model: Model, splits: Mapping[str, Open], device: torch.device
+    name: str, model: Model, splits: Mapping[str, Open], device: torch.device, n_others: int
 ) -> Iterator[tuple[Row, ScoredPairs]]:
     """Rows of one model, the validation first, where threshold and calibration are chosen."""
     pairing = pairing_of(model.network)
@@ -107,7 +113,9 @@ def measure(
             threshold, calibration = scores.best_threshold(pairs), scores.calibrate(pairs)
         found = scores.score_summary(pairs, threshold, calibration)
         gaps, speakers = scores.by_gap(pairs, threshold), scores.by_speaker(pairs, threshold)
-        yield Row(split, name, len(set(tracks.names)), found, gaps, speakers, of_people(pairs, calibration)), pairs
+        people = of_people(pairs, calibration)
+        own = score_own_and_others(tracks, pairing, device, n_others) if n_others else []
+        yield Row(split, name, len(set(tracks.names)), found, gaps, speakers, people, own), pairs
 
 
 def untrained(model: Model, device: torch.device) -> Model:
@@ -170,7 +178,13 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         values = [f"{row.by_gap[gap]:.3f}" if gap in row.by_gap else "" for gap in GAPS]
         lines.append(f"| {row.split} | {row.model} | {' | '.join(values)} |")
-    return "\n".join([*lines, *people_table(rows)])
+    lines += people_table(rows)
+    if any(row.own_sound for row in rows):
+        lines += ["", *HEADER]
+        lines += [
+            line for row in rows if row.own_sound for line in own_sound_table(row.split, row.model, row.own_sound)
+        ]
+    return "\n".join(lines)
 
 
 def people_table(rows: list[Row]) -> list[str]:
@@ -194,7 +208,7 @@ def people_table(rows: list[Row]) -> list[str]:
 def save(folder: Path, rows: list[Row], drawn: dict[str, ScoredPairs]) -> None:
     """Writes scores.md, scores.json and the pictures."""
     write_text(folder / "scores.md", table(rows) + "\n")
-    write_json(folder / "scores.json", {"rows": [vars(row) for row in rows]})
+    write_json(folder / "scores.json", {"rows": [asdict(row) for row in rows]})
     for split in dict.fromkeys(row.split for row in rows):
         gaps = {row.model: row.by_gap for row in rows if row.split == split}
         word = split.replace(" ", "-")
@@ -204,7 +218,13 @@ def save(folder: Path, rows: list[Row], drawn: dict[str, ScoredPairs]) -> None:
 
 
 def evaluate(
-    cache: Cache, names: list[str], kind: Kind, split_names: tuple[str, ...], n_puppets: int, device: torch.device
+    cache: Cache,
+    names: list[str],
+    kind: Kind,
+    split_names: tuple[str, ...],
+    n_puppets: int,
+    device: torch.device,
+    n_others: int = 0,
 ) -> tuple[list[Row], dict[str, ScoredPairs]]:
     """Rows of all models on all splits, and the pairs of the first model by split."""
     crop = crop_spec(cache)
@@ -224,7 +244,7 @@ def evaluate(
         if drawn_faces:
             splits[PUPPETS] = drawn_faces
         for name, model in models.items():
-            for row, pairs in measure(name, model, splits, device):
+            for row, pairs in measure(name, model, splits, device, n_others):
                 rows.append(row)
                 drawn.setdefault(row.split, pairs)
     order = list(splits)
@@ -243,15 +263,19 @@ def _nothing() -> Iterator[None]:
 @click.option("--kind", type=click.Choice(["expert", "judge"]), default="expert", show_default=True)
 @click.option("--split", "splits", multiple=True, default=("test", "unseen"), show_default=True)
 @click.option("--puppets", "n_puppets", default=0, metavar="N", help="Score N puppets that no data set holds, too.")
+@click.option("--others", type=click.IntRange(0), help="Other sounds that each clip is scored with  [10 for a judge]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for scores.md, scores.json and pictures.")
 @click.option("--device", default="auto", show_default=True)
 def main(
     root: Path, model: str, beside: tuple[str, ...], kind: Kind, splits: tuple[str, ...], n_puppets: int,
-    out: Path | None, device: str,
+    others: int | None, out: Path | None, device: str,
 ) -> None:  # fmt: skip
     set_up_logging(0)
+    n_others = (OTHERS if kind == "judge" else 0) if others is None else others
     try:
-        rows, drawn = evaluate(Cache.open(root), [model, *beside], kind, splits, n_puppets, choose_device(device))
+        rows, drawn = evaluate(
+            Cache.open(root), [model, *beside], kind, splits, n_puppets, choose_device(device), n_others
+        )
         click.echo(table(rows))
         if out:
             save(out, rows, drawn)
