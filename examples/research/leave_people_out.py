@@ -23,24 +23,30 @@ from w2l.core.files import write_text
 INDEXES = ("index.npz", "index.old.npz")
 
 
-def left_out(record: Mapping[str, Any], people: Sequence[str], same: Mapping[str, str]) -> dict[str, Any]:
-    """Return a clip's record with the split and the speaker that it has in the fold."""
+def left_out(
+    record: Mapping[str, Any], people: Sequence[str], same: Mapping[str, str], only: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return a clip's record with the split and the speaker that it has in the fold; `only`: who trains, or all."""
     speaker = same.get(record["speaker"], record["speaker"])
     split = record["split"]
     if people and split == "val":
         split = ""
     elif split == "train" and speaker in people:
         split = "val"
+    elif split == "train" and only and speaker not in only:
+        split = ""
     return {**record, "split": split, "speaker": speaker}
 
 
-def link_fold(root: Path, fold: Path, people: Sequence[str], same: Mapping[str, str]) -> dict[str, int]:
-    """Make the cache `fold` out of the cache `root`; return the number of clips in each split."""
+def link_fold(
+    root: Path, fold: Path, people: Sequence[str], same: Mapping[str, str], only: Sequence[str] = ()
+) -> dict[str, int]:
+    """Make the cache `fold` out of the cache `root`; return the number of clips in each split. See `left_out`."""
     shutil.copytree(root / "clips", fold / "clips", copy_function=os.link)
     shutil.copy2(root / "cache.json", fold / "cache.json")
     counts: dict[str, int] = {}
     for path in sorted((fold / "clips").glob("**/clip.json")):
-        record = left_out(json.loads(path.read_text()), people, same)
+        record = left_out(json.loads(path.read_text()), people, same, only)
         path.unlink()  # a new file: writing in place would change the linked one
         write_text(path, json.dumps(record, indent=1, sort_keys=True))
         counts[record["split"]] = counts.get(record["split"], 0) + 1

@@ -26,6 +26,14 @@ def test_who_validates(split: str, speaker: str, people: list[str], found: tuple
     assert record["id"] == "x"
 
 
+def test_only_the_chosen_people_train() -> None:
+    splits = {
+        (split, speaker): left_out({"split": split, "speaker": speaker}, [], SAME, only=["s5", "s1"])["split"]
+        for split, speaker in [("train", "uc"), ("train", "s1"), ("train", "s2"), ("val", "s2"), ("unseen", "s30")]
+    }
+    assert list(splits.values()) == ["train", "train", "", "val", "unseen"]
+
+
 def test_the_cache_itself_stays_as_it_is(tmp_path: Path) -> None:
     clip = tmp_path / "cache/clips/s33/a"
     clip.mkdir(parents=True)
