@@ -1,11 +1,12 @@
 """Videos before a judge that compares brightness with loudness, so that a shift of three is known to score three."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -28,7 +29,7 @@ from w2l.score.clip import MeasuredClip, measure_clip
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.embed import Embeddings
 from w2l.score.metrics.view import Hearing, View
-from w2l.score.results import Sample
+from w2l.score.results import REAL, Sample
 from w2l.score.settings import ScoreSettings, Variant
 from w2l.score.tools import Bench, Embedder
 
@@ -100,14 +101,15 @@ class Watching:
 
     views: list[View]
     hearing: list[Hearing]
+    blank: dict[str, str] = field(default_factory=dict)
     columns = (Column("n", "n", "quality", "", "count"),)
 
     def add(self, view: View) -> None:
         self.views.append(view)
 
-    def finish(self, hearing: Hearing) -> dict[str, float]:
+    def finish(self, hearing: Hearing) -> Mapping[str, float | str]:
         self.hearing.append(hearing)
-        return {"n": float(len(self.views))}
+        return {"n": float(len(self.views)), **self.blank}
 
 
 @pytest.fixture
@@ -289,6 +291,28 @@ def test_a_shorter_reference_is_compared_as_far_as_it_goes(
     score = scored(make_clip("made.mp4"), bench, reference=make_clip("real.mp4", n_frames=30)).scores[0]
     assert score.values["n"] == 31  # the last one is shown for its own time
     assert "31 of 60 frames" in score.notes[0]
+
+
+def test_a_still_is_compared_throughout(make_clip: MakeClip, bench: Bench, watching: Watching, tmp_path: Path) -> None:
+    bench.makers = (lambda: watching,)
+    still = tmp_path / "still.png"
+    cv2.imwrite(str(still), np.full((120, 160, 3), 90, np.uint8))
+    score = scored(make_clip("made.mp4"), bench, reference=still).scores[0]
+    assert score.values["n"] == 60
+    assert all(view.reference is not None and view.reference[60, 80, 0] == 90 for view in watching.views)
+
+
+def test_measures_know_the_real_video_and_say_why_a_number_is_missing(
+    make_clip: MakeClip, bench: Bench, watching: Watching
+) -> None:
+    watching.blank = {"one": "it is dark", "two": "it is dark", "three": "it is late"}
+    bench.makers = (lambda: watching,)
+    clip = make_clip()
+    score = scored(clip, bench).scores[0]
+    assert score.notes == (f"{clip}: no one, two: it is dark", f"{clip}: no three: it is late")
+    assert not {"one", "two", "three"} & set(score.values)
+    measure_clip(Sample(clip, REAL, "clip"), bench)
+    assert [hearing.is_real for hearing in watching.hearing] == [False, True]
 
 
 def test_pictures_alone_need_no_judge(make_clip: MakeClip, bench: Bench, watching: Watching) -> None:

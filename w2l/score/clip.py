@@ -1,6 +1,6 @@
 """One clip is scored: its frames are decoded once, and each goes to the judge and to every measure of the picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from w2l.score.metrics.embed import Embeddings
 from w2l.score.metrics.fid import Features
 from w2l.score.metrics.lse import lse_values
 from w2l.score.metrics.view import Hearing, PictureMeasure, View
-from w2l.score.results import ClipScore, Sample
+from w2l.score.results import REAL, ClipScore, Sample
 from w2l.score.tools import Bench, Embedder, features_measure
 
 SAME_SHAPE = 0.01
@@ -210,12 +210,13 @@ class _Gallery:
         if self._n_measured < self._n_frames:
             self._notes.append(f"{path}: pictures were measured in {self._n_measured} of {self._n_frames} frames")
         words = self._bench.words_of(self._sample.speech, path, self._sample.reference)
-        hearing = Hearing(wave, self._info.fps, words, self._is_own_speech(wave))
+        hearing = Hearing(wave, self._info.fps, words, self._is_own_speech(wave), self._sample.system == REAL)
         asked = set(self._bench.settings.measures)
         if self._reference is not None and not hearing.own_speech and asked & {"quality", "mouth"}:
             self._notes.append(f"{path}: {OTHER_SPEECH}")
-        values = {name: value for measure in self._measures for name, value in measure.finish(hearing).items()}
-        return values, self._notes
+        found = {name: value for measure in self._measures for name, value in measure.finish(hearing).items()}
+        self._notes += _reasons(path, found)
+        return {name: value for name, value in found.items() if not isinstance(value, str)}, self._notes
 
     def features(self) -> tuple[Features | None, Features | None]:
         """For FID, of the output and of the reference; after `finish`."""
@@ -237,8 +238,17 @@ class _Gallery:
         return float(np.corrcoef(ours, theirs)[0, 1]) >= SAME_SPEECH
 
 
+def _reasons(path: Path, found: Mapping[str, float | str]) -> list[str]:
+    """Return a note for each reason why numbers are missing."""
+    names: dict[str, list[str]] = {}
+    for name, value in found.items():
+        if isinstance(value, str):
+            names.setdefault(value, []).append(name)
+    return [f"{path}: no {', '.join(of_it)}: {reason}" for reason, of_it in names.items()]
+
+
 class _Reference:
-    """The real video, whose frames are asked for by rising times."""
+    """The real video, whose frames are asked for by rising times; a still picture is shown throughout."""
 
     def __init__(self, path: Path, info: VideoInfo, output: VideoInfo) -> None:
         self.path, self.info = path, info
@@ -251,13 +261,14 @@ class _Reference:
         self._resized: tuple[int, Image] | None = None
 
     def at(self, time_s: float) -> tuple[Frame, Image] | None:
-        """The frame shown nearest to that time, and it in the output's size; None beyond the end."""
+        """Return the frame shown nearest to that time, and it in the output's size; None beyond the end."""
         while self._next is not None and self._now is not None:
             # A tie goes to the earlier frame; the tolerance keeps rounding from deciding it.
             if abs(self._next.time_s - time_s) >= abs(self._now.time_s - time_s) - 1e-9:
                 break
             self._now, self._next = self._next, next(self._frames, None)
-        if self._now is None or (self._next is None and time_s > self._now.time_s + 1 / self.info.fps):
+        is_over = self._next is None and not self.info.is_still
+        if self._now is None or (is_over and time_s > self._now.time_s + 1 / self.info.fps):
             return None
         if self._resized is None or self._resized[0] != self._now.idx:
             self._resized = (self._now.idx, self._fitted(self._now.image))

@@ -1,5 +1,6 @@
 """What measures of the picture are fed with, and what they give: one `View` a frame, then numbers by column name."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ class View:
 
 @dataclass(frozen=True)
 class Hearing:
-    """What sounds during a clip."""
+    """What sounds during a clip, and whether the clip is real."""
 
     wave: NDArray[np.floating[Any]]
     """(samples,): the output's own sound, mono at 16 kHz; sample 0 at the first frame of the output."""
@@ -38,6 +39,8 @@ class Hearing:
     """Start and end in seconds and text of each word, where an alignment is known."""
     own_speech: bool = False
     """Whether it is the reference's own speech, so that the real mouth says the same at the same time."""
+    is_real: bool = False
+    """Whether the clip is itself the real video, which stands beside outputs as their anchor."""
 
 
 class PictureMeasure(Protocol):
@@ -52,6 +55,9 @@ class PictureMeasure(Protocol):
         """Takes the next frame; holds no frame longer than it must."""
         ...
 
-    def finish(self, hearing: Hearing) -> dict[str, float]:
-        """The numbers by column name; a number that cannot be told (no reference, no speech) is left out."""
+    def finish(self, hearing: Hearing) -> Mapping[str, float | str]:
+        """Return the numbers by column name.
+
+        A number that cannot be told (no reference, no speech) is left out; text in its place says why, for a note.
+        """
         ...
