@@ -30,7 +30,7 @@ WHAT: dict[MeasureGroup, str] = {
     "fid": "FID of the faces, or FD-judge without --inception.",
     "quality": "PSNR, SSIM, LPIPS, sharpness, seam, flicker; needs real videos.",
     "mouth": "Closure, silence, articulation, landmark distance.",
-    "identity": "Cosine of face embeddings; needs --recogniser.",
+    "identity": "Likeness of the face; its identity with --recogniser.",
 }
 
 
@@ -139,7 +139,7 @@ def _settings(common: Common, given: dict[str, Any]) -> ScoreSettings:
     """The settings, with the measures that are asked for by their flags."""
     asked = [group for group in GROUPS if given.pop(group)]
     if given.pop("everything"):
-        asked = [group for group in GROUPS if group != "identity" or given["recogniser"]]
+        asked = list(GROUPS)
     given["allow_teacher"] = given["allow_teacher"] or None
     lpips = list(given.pop("lpips")) or None
     return common.settings(ScoreSettings, STAGE, measures=asked or None, lpips=lpips, **given)

@@ -337,8 +337,6 @@ def test_bad_settings_are_refused(cache: Cache, media: Path, judge_path: Path) -
         ScoreSettings(variant="mouth")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at least 1"):
         ScoreSettings(max_shift=0)
-    with pytest.raises(ConfigError, match="identity needs a recogniser"):
-        ScoreSettings(measures=("identity",))
     with pytest.raises(ConfigError, match=r"lost\.pth does not exist"):
         ScoreSettings(inception="lost.pth")
     with pytest.raises(CheckpointError, match="no judge named 'nobody'"):

@@ -54,7 +54,7 @@ class ScoreSettings:
     lpips: tuple[str, ...] = ()
     """Files of the LPIPS weights: AlexNet's and the layers', or one with both."""
     recogniser: str = ""
-    """File of an insightface recogniser (.onnx), for --identity."""
+    """File of an insightface recogniser (.onnx), for --identity; without it only likeness is measured."""
     landmarks: str = ""
     """File of insightface's 106-point model (.onnx), for --mouth; without it lips are measured in the picture."""
     words: str = ""
@@ -74,10 +74,6 @@ class ScoreSettings:
         for name in ("max_shift", "batch", "min_track", "fid_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1")
-        if "identity" in self.measures and not self.recogniser:
-            raise ConfigError(
-                "identity needs a recogniser: name the .onnx file of an insightface pack with --recogniser"
-            )
         for path in (*self.files, *((self.words,) if self.words else ())):
             if path not in packs.PACKS and not Path(path).is_file():
                 raise ConfigError(f"{path} does not exist; check the path")

@@ -38,7 +38,7 @@ from w2l.score.metrics.fid import (
     InceptionSource,
     JudgeSource,
 )
-from w2l.score.metrics.identity import IDENTITY_COLUMNS, Identity
+from w2l.score.metrics.identity import IDENTITY_COLUMNS, LIKENESS_COLUMNS, Identity, Likeness
 from w2l.score.metrics.lse import LSE_COLUMNS
 from w2l.score.metrics.mouth import MOUTH_COLUMNS as MOUTH_COLUMNS
 from w2l.score.metrics.mouth import Mouth
@@ -47,7 +47,8 @@ from w2l.score.metrics.view import PictureMeasure
 from w2l.score.settings import ScoreSettings
 
 ALL_COLUMNS = (
-    *LSE_COLUMNS, *FID_COLUMNS, *FD_JUDGE_COLUMNS, *QUALITY_COLUMNS, *LPIPS_COLUMNS, *MOUTH_COLUMNS, *IDENTITY_COLUMNS,
+    *LSE_COLUMNS, *FID_COLUMNS, *FD_JUDGE_COLUMNS, *QUALITY_COLUMNS, *LPIPS_COLUMNS, *MOUTH_COLUMNS,
+    *LIKENESS_COLUMNS, *IDENTITY_COLUMNS,
 )  # fmt: skip
 """All that can be measured, for ``--explain``."""
 
@@ -147,6 +148,8 @@ def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
         landmarks = Landmarks(Path(settings.landmarks), device) if settings.landmarks else None
         makers.append(lambda: Mouth(landmarks))
     if "identity" in measures:
+        makers.append(Likeness)
+    if "identity" in measures and settings.recogniser:
         recogniser = Recogniser(Path(settings.recogniser), device)
         makers.append(lambda: Identity(recogniser))
     columns += [column for make in makers for column in make().columns]

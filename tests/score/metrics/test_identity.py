@@ -1,11 +1,13 @@
 """Identity: cosines against the real face, the worst moment, and how steady a face is without a real one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats, Image
-from w2l.score.metrics.identity import IDENTITY_COLUMNS, LOOKS_PER_S, Identity
+from w2l.score.metrics.identity import IDENTITY_COLUMNS, LOOKS_PER_S, Identity, Likeness
 from w2l.score.metrics.view import Hearing, View
 
 HEARING = Hearing(np.zeros(16000), 25.0)
@@ -42,6 +44,8 @@ def test_mean_and_lowest_cosine_to_the_same_moment_of_the_real_video() -> None:
     assert values["identity"] == pytest.approx((1 + 1 + 0.5) / 3)
     assert values["identity_lowest"] == pytest.approx(0.5)
     assert set(values) == {column.name for column in IDENTITY_COLUMNS}
+    real = np.cos(np.radians([[0, 40, 100]] * 3).T - np.radians([[0, 40, 40]] * 3))
+    assert values["identity_any"] == pytest.approx(real.mean())
 
 
 def test_a_steady_stranger_is_steady_and_still_a_stranger() -> None:
@@ -69,3 +73,36 @@ def test_looks_are_spread_over_time_whatever_the_rate(fps: float) -> None:
 
 def test_a_clip_without_frames_has_no_identity() -> None:
     assert Identity(Compass()).finish(HEARING) == {}
+    assert Likeness().finish(HEARING) == {}
+
+
+def test_the_halves_of_the_real_video_anchor_the_cosine_at_any_time() -> None:
+    identity = Identity(Compass())
+    for idx, angle in enumerate([0, 60, 0, 60, 0]):
+        identity.add(View(picture(angle), None, BOX, POINTS, idx / LOOKS_PER_S))
+    assert identity.finish(replace(HEARING, is_real=True))["identity_any"] == pytest.approx(0.5)
+
+
+def face(colour: tuple[int, int, int], flipped: bool = False) -> Image:
+    """A picture with a dark and a light side."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, :32], image[:, 32:] = 20, colour
+    return image[:, ::-1].copy() if flipped else image
+
+
+def likeness(output: list[Image], real: list[Image] | None, is_real: bool = False) -> dict[str, float]:
+    measure = Likeness()
+    for idx, image in enumerate(output):
+        reference = None if real is None else real[idx]
+        measure.add(View(image, reference, 4 * BOX, 4 * POINTS, idx / LOOKS_PER_S))
+    return measure.finish(replace(HEARING, is_real=is_real))
+
+
+def test_likeness_tells_another_face_and_another_colour_without_a_recogniser() -> None:
+    pale, red = face((200, 180, 160)), face((220, 90, 70))
+    assert likeness([pale] * 6, [pale] * 6)["likeness"] == pytest.approx(1)
+    assert likeness([pale] * 6, None, is_real=True)["likeness"] == pytest.approx(1)
+    assert likeness([red] * 6, [pale] * 6)["likeness"] < 0.9
+    assert likeness([face((200, 180, 160), flipped=True)] * 6, [pale] * 6)["likeness"] < 0
+    assert likeness([pale] * 6, None) == {}
+    assert likeness([pale], None, is_real=True) == {}
