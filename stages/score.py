@@ -29,7 +29,7 @@ WHAT: dict[MeasureGroup, str] = {
     "lse": "LSE-D, LSE-C and offset: do mouth and voice agree? (default)",
     "fid": "FID of the faces, or FD-judge without --inception.",
     "quality": "PSNR, SSIM, LPIPS, sharpness, seam, flicker; needs real videos.",
-    "mouth": "Closure, silence, articulation, landmark distance.",
+    "mouth": "Closure, silence, articulation, foreign colours, teeth.",
     "identity": "Likeness of the face; its identity with --recogniser.",
 }
 

@@ -18,7 +18,7 @@ from w2l.score.metrics.embed import Embeddings
 from w2l.score.results import ClipScore, Sample
 from w2l.score.settings import ScoreSettings
 
-VERSION = 2
+VERSION = 3
 """Rises whenever the same clip and settings would give other numbers."""
 
 
@@ -99,7 +99,7 @@ def slot_for(cache: Cache, sample: Sample, settings: ScoreSettings, judge: Path)
     }
     marks = [(str(path.resolve()), source_fingerprint(path)) for path in (*files, *models)]
     mark = fingerprint("score", VERSION, what, marks, [sample.reference is None, sample.speech is None])
-    if "mouth" in settings.measures and not settings.landmarks:
+    if "mouth" in settings.measures:
         mark = fingerprint(mark, "lips", LIPS_VERSION)
     return Slot(cache.scores / mark[:2] / mark)
 

@@ -28,6 +28,7 @@ from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge
 from w2l.score.expert_judge import ExpertEyes, expert_hears
 from w2l.score.judge import load_judge
+from w2l.score.metrics.appearance import APPEARANCE_COLUMNS, Appearance
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.embed import Embeddings, LipEmbedder, embed_sound, ready_judge
 from w2l.score.metrics.fid import (
@@ -48,7 +49,7 @@ from w2l.score.settings import ScoreSettings
 
 ALL_COLUMNS = (
     *LSE_COLUMNS, *FID_COLUMNS, *FD_JUDGE_COLUMNS, *QUALITY_COLUMNS, *LPIPS_COLUMNS, *MOUTH_COLUMNS,
-    *LIKENESS_COLUMNS, *IDENTITY_COLUMNS,
+    *APPEARANCE_COLUMNS, *LIKENESS_COLUMNS, *IDENTITY_COLUMNS,
 )  # fmt: skip
 """All that can be measured, for ``--explain``."""
 
@@ -146,7 +147,7 @@ def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
         makers.append(lambda: Quality(lpips))
     if "mouth" in measures:
         landmarks = Landmarks(Path(settings.landmarks), device) if settings.landmarks else None
-        makers.append(lambda: Mouth(landmarks))
+        makers += [lambda: Mouth(landmarks), Appearance]
     if "identity" in measures:
         makers.append(Likeness)
     if "identity" in measures and settings.recogniser:
