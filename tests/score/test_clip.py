@@ -293,6 +293,20 @@ def test_a_shorter_reference_is_compared_as_far_as_it_goes(
     assert "31 of 60 frames" in score.notes[0]
 
 
+def test_measures_that_ask_for_it_see_the_rest_of_a_longer_reference(
+    make_clip: MakeClip, bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest: list[View] = []
+    monkeypatch.setattr(Watching, "add_rest", lambda self, view: rest.append(view), raising=False)
+    bench.makers = (lambda: watching,)
+    real = make_clip("real.mp4", n_frames=60, size=(320, 240))
+    scored(make_clip("made.mp4", n_frames=24), bench, reference=real)
+    assert len(watching.views) == 24
+    assert len(rest) == 36
+    assert all(view.output.shape == (120, 160, 3) and view.output is view.reference for view in rest)
+    np.testing.assert_allclose(rest[0].box, FACE / 2, atol=1)
+
+
 def test_a_still_is_compared_throughout(make_clip: MakeClip, bench: Bench, watching: Watching, tmp_path: Path) -> None:
     bench.makers = (lambda: watching,)
     still = tmp_path / "still.png"

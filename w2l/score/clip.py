@@ -20,7 +20,7 @@ from w2l.score.faces import MeasuredFace, Shown, face_tracks, main_face, whole_f
 from w2l.score.metrics.embed import Embeddings
 from w2l.score.metrics.fid import Features
 from w2l.score.metrics.lse import lse_values
-from w2l.score.metrics.view import Hearing, PictureMeasure, View
+from w2l.score.metrics.view import Hearing, KnowsPerson, PictureMeasure, View
 from w2l.score.results import REAL, ClipScore, Sample
 from w2l.score.tools import Bench, Embedder, features_measure
 
@@ -34,6 +34,8 @@ OTHER_SPEECH = (
 )
 WHOLE = 0.9
 """Share of the frames a file states that it must hold: the number is an estimate in some."""
+REST_S = 60.0
+"""Seconds of the real video after the end of the output that are looked at for more of the person."""
 SILENT = 1e-4
 """Peak below which nothing is heard: -80 dB."""
 
@@ -209,6 +211,7 @@ class _Gallery:
             return {}, [*self._notes, f"{path}: no face was found, so no picture was measured"]
         if self._n_measured < self._n_frames:
             self._notes.append(f"{path}: pictures were measured in {self._n_measured} of {self._n_frames} frames")
+        self._show_rest()
         words = self._bench.words_of(self._sample.speech, path, self._sample.reference)
         hearing = Hearing(wave, self._info.fps, words, self._is_own_speech(wave), self._sample.system == REAL)
         asked = set(self._bench.settings.measures)
@@ -217,6 +220,17 @@ class _Gallery:
         found = {name: value for measure in self._measures for name, value in measure.finish(hearing).items()}
         self._notes += _reasons(path, found)
         return {name: value for name, value in found.items() if not isinstance(value, str)}, self._notes
+
+    def _show_rest(self) -> None:
+        """Show what the real video holds after the end of the output to the measures that want to know the person."""
+        asking = [measure for measure in self._measures if isinstance(measure, KnowsPerson)]
+        if self._reference is None or not asking:
+            return
+        for frame, image in self._reference.rest():
+            if (face := self._face.at(frame.idx)) is not None:
+                box, points = (place * self._reference.zoom for place in face)
+                for measure in asking:
+                    measure.add_rest(View(image, image, box, points, frame.time_s))
 
     def features(self) -> tuple[Features | None, Features | None]:
         """For FID, of the output and of the reference; after `finish`."""
@@ -273,6 +287,13 @@ class _Reference:
         if self._resized is None or self._resized[0] != self._now.idx:
             self._resized = (self._now.idx, self._fitted(self._now.image))
         return self._now, self._resized[1]
+
+    def rest(self) -> Iterator[tuple[Frame, Image]]:
+        """Yield the frames after the last one that was asked for, as `at` gives them, for `REST_S` seconds."""
+        until = REST_S + (self._now.time_s if self._now is not None else 0.0)
+        while self._next is not None and self._next.time_s < until:
+            frame, self._next = self._next, next(self._frames, None)
+            yield frame, self._fitted(frame.image)
 
     def _fitted(self, image: Image) -> Image:
         if self.zoom == 1 and image.shape[1::-1] == self._size:

@@ -233,6 +233,20 @@ def test_frames_with_covered_lips_do_not_count(real: list[Image], monkeypatch: p
     assert blank(measured(real, real)) == {appearance.COVERED_THROUGHOUT}
 
 
+def test_more_of_the_person_after_the_end_of_the_output_is_known(real: list[Image]) -> None:
+    """A mouth that opens wide beside the first, shut frames of a real video in which it opens later."""
+    measure, shut = Appearance(), faces(np.zeros(12), seed=4)
+    for image, beside in zip(real, shut):
+        measure.add(View(image, beside, BOX, PLACES, 0.0))
+    alone = measured(real[:12], shut)
+    for image in real:
+        measure.add_rest(View(image, image, BOX, PLACES, 1.0))
+    found = dict(measure.finish(Hearing(SOUND, 25.0)))
+    assert float(found["foreign"]) < 0.1 < float(alone["foreign"])
+    assert not isinstance(found["interior"], str)
+    assert alone["interior"] == appearance.REAL_SHUT
+
+
 def test_long_clips_are_thinned_out_alike(real: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(appearance, "MOST_FRAMES", 20)
     found = measured(real, real)

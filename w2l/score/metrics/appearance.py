@@ -98,6 +98,7 @@ class Appearance:
     def __init__(self) -> None:
         self._output: Spread[Face] = Spread(MOST_FRAMES)
         self._real: Spread[Face] = Spread(MOST_FRAMES)
+        self._rest: Spread[Face] = Spread(MOST_FRAMES)
 
     def add(self, view: View) -> None:
         """Keep the faces of the next frame, where it is due."""
@@ -106,24 +107,30 @@ class Appearance:
         if real is not None:
             self._real.offer(lambda: face_of(real, view))
 
+    def add_rest(self, view: View) -> None:
+        """Keep the face of a further frame of the real video, where it is due."""
+        self._rest.offer(lambda: face_of(view.output, view))
+
     def finish(self, hearing: Hearing) -> Mapping[str, float | str]:
         """Return the numbers by column name, or why there is none."""
         output = self._output.items
         real = output if hearing.is_real else self._real.items
         if not real or len(real) != len(output):
             return _blank(NO_REAL)
+        real = [*real, *self._rest.items]
         crops = np.stack([face.crop for face in real])
         read = read_mouths(crops)
         seen = read.covered < COVERED
-        if not seen.any():
+        if not seen[: len(output)].any():
             return _blank(COVERED_THROUGHOUT)
         mouths = _interiors(read, real, seen)
         if hearing.is_real:
             return _halves_foreign(crops[seen]) | _halves_inside(mouths)
         ours = np.stack([face.crop for face in output])
-        shares = 100 * Palette(crops[seen]).foreign_shares(ours[seen])
+        beside = seen[: len(ours)]
+        shares = 100 * Palette(crops[seen]).foreign_shares(ours[beside])
         found = {FOREIGN.name: float(shares.mean()), FOREIGN_WORST.name: float(shares.max())}
-        return found | _inside(_interiors(read_mouths(ours), output, seen), mouths)
+        return found | _inside(_interiors(read_mouths(ours), output, beside), mouths)
 
 
 @dataclass(frozen=True)

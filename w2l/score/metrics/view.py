@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,15 @@ class Hearing:
     """Whether it is the reference's own speech, so that the real mouth says the same at the same time."""
     is_real: bool = False
     """Whether the clip is itself the real video, which stands beside outputs as their anchor."""
+
+
+@runtime_checkable
+class KnowsPerson(Protocol):
+    """A measure that also takes what the real video shows after the end of the output: more of the same person."""
+
+    def add_rest(self, view: View) -> None:
+        """Take a further frame of the real video, which is both output and reference of `view`."""
+        ...
 
 
 class PictureMeasure(Protocol):
