@@ -12,7 +12,7 @@ that are measured, as the best ones would be chosen by the person left out.
 
 Folds are hard links to CACHE. A finished one is kept in OUT and an interrupted one resumes, so that the command can be
 run again, also with more people. A recipe that begins with the weights of another expert (`init`) needs --init-saw:
-people whom those weights have learnt from always train, and are never left out.
+people whom those weights have learnt from, whom their card names, always train and are never left out.
 """
 
 import shutil
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from examples.research.calibrate_expert import alike, joined
 from examples.research.evaluate_expert import interval
-from examples.research.leave_people_out import link_fold
+from examples.research.leave_people_out import link_fold, same_people
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose_device
@@ -80,17 +80,22 @@ class Runner:
 
     def run(self, plan: Plan) -> dict[str, ScoredPairs]:
         """Return the pairs of the people whom the plan measures, from an earlier run where it was finished."""
-        folder, mark = self.out / plan.name, self._mark(plan)
+        folder = self.out / plan.name
+        self._check_mark(plan, folder)
         finished = folder / "pairs.npz"
         if not finished.exists():
             cache = self._fold(plan, folder / "cache")
             train_expert(self.settings, cache, RUN, self.device)
-            pairs = self._measure(cache, plan.measured)
-            write_arrays(finished, {**_arrays(pairs), "mark": np.array(mark)})
-        found = read_arrays(finished)
-        if str(found.pop("mark")) != mark:
+            write_arrays(finished, _arrays(self._measure(cache, plan.measured)))
+        return by_person(read_arrays(finished))
+
+    def _check_mark(self, plan: Plan, folder: Path) -> None:
+        """Note what is trained in a folder before anything else lies there; ConfigError where it is something else."""
+        path, mark = folder / "mark.txt", self._mark(plan)
+        if path.exists() and path.read_text(encoding="utf-8") != mark:
             raise ConfigError(f"{folder} holds a training of another recipe or of other people; name another OUT")
-        return by_person(found)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, mark)
 
     def _mark(self, plan: Plan) -> str:
         init = self.settings.init
@@ -191,9 +196,11 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def training_people(root: Path, same: Same) -> list[str]:
-    """Return the people on the list `train`, by name; ConfigError where there are fewer than two."""
+def training_people(root: Path, same: Same, needed: Sequence[str] = ()) -> list[str]:
+    """Return the people on the list `train`, by name; ConfigError for fewer than two, or without a split `needed`."""
     rows = Cache.open(root).tracks()
+    if missing := [split for split in needed if not rows.has("split", split).any()]:
+        raise ConfigError(f"cache {root} has no clips of the list {missing[0]}; preprocess them into it")
     speakers = rows.select(rows.has("split", "train")).words("speaker")
     people = sorted({same.get(speaker, speaker) for speaker in speakers} - {""})
     if len(people) < 2:
@@ -201,10 +208,15 @@ def training_people(root: Path, same: Same) -> list[str]:
     return people
 
 
+def check_known(people: Sequence[str], named: Sequence[str]) -> None:
+    """Raise ConfigError for a name that none of the people has."""
+    if unknown := sorted({*named} - {*people}):
+        raise ConfigError(f"nobody on the list train is called {', '.join(unknown)}; known: {', '.join(people)}")
+
+
 def folds(people: Sequence[str], left_out: Sequence[str], saw: Sequence[str]) -> Iterator[Plan]:
     """Yield the plan of each fold: of everyone the initial weights have not seen, or of those who are named."""
-    if unknown := sorted({*left_out, *saw} - {*people}):
-        raise ConfigError(f"nobody on the list train is called {', '.join(unknown)}; known: {', '.join(people)}")
+    check_known(people, [*left_out, *saw])
     if both := sorted({*left_out} & {*saw}):
         raise ConfigError(f"the initial weights have seen {', '.join(both)}, who cannot be left out")
     for person in left_out or [person for person in people if person not in saw]:
@@ -213,6 +225,7 @@ def folds(people: Sequence[str], left_out: Sequence[str], saw: Sequence[str]) ->
 
 def curve(people: Sequence[str], counts: Sequence[int], saw: Sequence[str], draw: int) -> Iterator[Plan]:
     """Yield the plan of each number of people; those whom the initial weights have seen come first."""
+    check_known(people, saw)
     low = max(1, len(saw))
     if any(not low <= count <= len(people) for count in counts):
         raise ConfigError(f"--train-on {list(counts)}: the list train allows {low} to {len(people)} people")
@@ -249,10 +262,11 @@ def main(
 ) -> None:  # fmt: skip
     set_up_logging(0)
     try:
-        merged = dict(pair.split("=", 1) for pair in same)
+        merged, saw = same_people(same), tuple(dict.fromkeys(saw))
         settings = config.load(ExpertSettings, STAGE, recipe, assignments)
         check_init(settings, saw)
-        runner, people = Runner(root, out, settings, merged, device), training_people(root, merged)
+        runner = Runner(root, out, settings, merged, device)
+        people = training_people(root, merged, ["unseen"] if counts else [])
         drawn = [plan for draw in range(draws) for plan in curve(people, counts, saw, draw)]
         found = {}
         for plan in drawn or folds(people, left_out, saw):

@@ -55,13 +55,21 @@ def link_fold(
     return counts
 
 
+def same_people(pairs: Sequence[str]) -> dict[str, str]:
+    """Return speaker -> person from words such as `uc=s5`; BadParameter for other words."""
+    found = dict(pair.partition("=")[::2] for pair in pairs)
+    if not all(speaker and person for speaker, person in found.items()):
+        raise click.BadParameter(f"--same {' '.join(pairs)}: write each as SPEAKER=PERSON, such as uc=s5")
+    return found
+
+
 @click.command(help=__doc__)
 @click.argument("root", metavar="CACHE", type=click.Path(path_type=Path, exists=True))
 @click.argument("fold", metavar="FOLD", type=click.Path(path_type=Path))
 @click.option("--people", multiple=True, help="A person who validates; may be given again.")
 @click.option("--same", multiple=True, help="A=B: speaker A is person B.")
 def main(root: Path, fold: Path, people: tuple[str, ...], same: tuple[str, ...]) -> None:
-    merged = dict(pair.split("=", 1) for pair in same)
+    merged = same_people(same)
     if fold.exists():
         raise click.UsageError(f"{fold} exists; name a new folder")
     for split, count in sorted(link_fold(root, fold, people, merged).items()):

@@ -55,6 +55,7 @@ def test_finished_folds_are_kept(root: Path, tmp_path: Path, monkeypatch: pytest
     assert {(record["speaker"], record["split"]) for record in records} == {
         ("ann", "val"), ("bob", "train"), ("cid", "train"), ("eve", "unseen"), ("fay", "unseen"),
     }  # fmt: skip
+    (tmp_path / "out/without-ann/pairs.npz").unlink()  # nor is one that was interrupted
     settings = ["--set", "seed=5", "--person", "ann"]
     changed = CliRunner().invoke(script.main, [str(root), str(tmp_path / "out"), *settings])
     assert changed.exit_code == 2
@@ -68,6 +69,12 @@ def test_the_curve_is_of_people_unseen(root: Path, tmp_path: Path) -> None:
     assert len({record["speaker"] for record in records if record["split"] == "train"}) == 2
 
 
+def test_a_list_that_the_cache_lacks_is_missed_before_training(root: Path) -> None:
+    assert script.training_people(root, {"cid": "bob"}) == ["ann", "bob"]
+    with pytest.raises(ConfigError, match="no clips of the list moon"):
+        script.training_people(root, {}, ["moon"])
+
+
 def test_those_whom_the_first_weights_have_seen_always_train() -> None:
     plans = list(script.folds(PEOPLE, [], ["ann"]))
     assert [plan.left_out for plan in plans] == ["bob", "cid", "dot"]
@@ -79,6 +86,8 @@ def test_those_whom_the_first_weights_have_seen_always_train() -> None:
         list(script.folds(PEOPLE, ["ann"], ["ann"]))
     with pytest.raises(ConfigError, match="nobody on the list train is called eve"):
         list(script.folds(PEOPLE, ["eve"], []))
+    with pytest.raises(ConfigError, match="called eve"):
+        list(script.curve(PEOPLE, [2], ["eve"], 0))
     with pytest.raises(ConfigError, match="allows 1 to 4 people"):
         list(script.curve(PEOPLE, [5], [], 0))
     with pytest.raises(ConfigError, match="--init-saw"):

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import click
 import pytest
 
-from examples.research.leave_people_out import left_out, link_fold
+from examples.research.leave_people_out import left_out, link_fold, same_people
 
 SAME = {"uc": "s5"}
 
@@ -32,6 +33,13 @@ def test_only_the_chosen_people_train() -> None:
         for split, speaker in [("train", "uc"), ("train", "s1"), ("train", "s2"), ("val", "s2"), ("unseen", "s30")]
     }
     assert list(splits.values()) == ["train", "train", "", "val", "unseen"]
+
+
+def test_people_who_are_the_same() -> None:
+    assert same_people(["uc=s5", "uf=s3"]) == {"uc": "s5", "uf": "s3"}
+    for odd in ("uc", "uc=", "=s5"):
+        with pytest.raises(click.BadParameter, match="SPEAKER=PERSON"):
+            same_people([odd])
 
 
 def test_the_cache_itself_stays_as_it_is(tmp_path: Path) -> None:
