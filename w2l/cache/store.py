@@ -3,6 +3,7 @@
     cache.json                              format version
     clips/<clip-id>/clip.json               source, what is known of it, and per stage a fingerprint and an outcome
     clips/<clip-id>/faces.npz               detections of one detector
+    clips/<clip-id>/looks.npz               what `sync` shows of these faces elsewhere, see `w2l.sync.memory.store`
     clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG pictures, see `w2l.cache.crops`
     clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; mfcc.npy (13, columns) beside it for a judge
     index.npz                               one row a track, see `w2l.cache.index`; absent while stale
@@ -71,6 +72,11 @@ class Clip:
     def faces(self) -> Path:
         """Where the detections are kept."""
         return self.folder / "faces.npz"
+
+    @property
+    def looks(self) -> Path:
+        """Where the looks of the faces are kept that `sync` chooses from."""
+        return self.folder / "looks.npz"
 
     def record(self) -> ClipRecord:
         """The content of clip.json; empty when the clip is new."""
@@ -329,7 +335,7 @@ def _holds_other_files(root: Path) -> bool:
         raise CacheError(f"{root} cannot be read ({error.strerror}); name another folder with --cache") from error
 
 
-RESERVED = frozenset([RECORD, "faces.npz", "tracks"])
+RESERVED = frozenset([RECORD, "faces.npz", "looks.npz", "tracks"])
 """What the cache calls its files in a clip's folder; another clip's id may lead through there."""
 
 

@@ -46,7 +46,7 @@ class Watch:
 def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
     """Return all that draws one output, its references gathered."""
     settings, card, runner = tools.settings, tools.model.card, tools.runner
-    looks = references_for(settings.reference, plan, card, tools.detector)
+    looks = references_for(tools, plan)
     finer = plan.spec.size // card.crop.size
     batch = min(max(1, settings.batch // finer), 2 * pictures_ahead(plan.info.width, plan.info.height))
     return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec), batch)

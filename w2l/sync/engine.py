@@ -42,6 +42,8 @@ class Cue:
     """(80, 16)"""
     frame_idx: int
     """Of the source."""
+    picture: int
+    """Which picture of the whole output it is, from 0."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,10 @@ class Redrawer:
         for batch in batches:
             if len(batch.crops):
                 users = [(cue, face) for cue in batch.cues for face in cue.faces]
-                looks = [self.references.at(cue.frame_idx, face, crop) for (cue, face), crop in zip(users, batch.crops)]
+                looks = [
+                    self.references.at(cue.frame_idx, cue.picture, face, crop)
+                    for (cue, face), crop in zip(users, batch.crops)
+                ]
                 lights = [light_between(crop, look) for crop, look in zip(batch.crops, looks)]
                 small = [coarser(crop, self._finer) for crop in batch.crops]
                 masked = np.stack([crop if light is None else relit(crop, light) for crop, light in zip(small, lights)])

@@ -75,6 +75,8 @@ class Plan:
     """How long the speech lasts."""
     skipped_s: float = 0.0
     """Seconds of the whole output before this part of it."""
+    first_picture: int = 0
+    """Pictures of the whole output before this part of it."""
     scan_fresh: bool = False
     """Whether faces were looked for now, and not read from the cache."""
 
@@ -93,7 +95,7 @@ class Plan:
         for idx, frame in zip(range(start, stop), frames):
             source = int(self.timeline.source[idx])
             window = mel_window(self.mel, int(self.starts[idx]))
-            yield Cue(frame.picture, self._faces(idx, source), window, source)
+            yield Cue(frame.picture, self._faces(idx, source), window, source, self.first_picture + idx)
 
     def is_redrawn(self, idx: int) -> bool:
         """Whether anything is redrawn in an output frame."""
@@ -131,6 +133,7 @@ class Plan:
             gain=self.gain[first:last],
             reasons=self.reasons[first:last],
             skipped_s=self.skipped_s + begins_s,
+            first_picture=self.first_picture + first,
         )
 
     def _faces(self, idx: int, source: int) -> tuple[Face, ...]:

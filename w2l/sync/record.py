@@ -13,7 +13,7 @@ from w2l.media.unfinished import Unfinished
 from w2l.sync.settings import SyncSettings
 
 STAGE = "sync"
-VERSION = 3
+VERSION = 4
 """Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
 
 

@@ -51,8 +51,11 @@ ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Canvas]]]
 class References(Protocol):
     """The reference of each frame that is redrawn."""
 
-    def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
-        """(size, size, 3 * references) for `face` in source frame `frame_idx`, whose own crop is `crop`."""
+    def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
+        """(size, size, 3 * references) for `face` in source frame `frame_idx`, whose own crop is `crop`.
+
+        `picture` is the picture of the output, counted from the first of the whole output.
+        """
 
     def __str__(self) -> str:
         """What they are, in a few words."""
@@ -64,7 +67,7 @@ class OwnFrame:
 
     n_references: int = 1
 
-    def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
+    def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
         """The crop itself, repeated."""
         return np.tile(crop, (1, 1, self.n_references))
 
@@ -81,9 +84,11 @@ class GivenLooks:
     others: References = OwnFrame()
     """For tracks that none were given for."""
 
-    def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
+    def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
         """What was given."""
-        return self.looks[face.track] if face.track in self.looks else self.others.at(frame_idx, face, crop)
+        if face.track in self.looks:
+            return self.looks[face.track]
+        return self.others.at(frame_idx, picture, face, crop)
 
     def __str__(self) -> str:
         return "as given"
@@ -123,18 +128,18 @@ class Bank:
         self._frames: dict[int, NDArray[np.int64]] = {}
         self._chosen: dict[int, NDArray[np.int16]] = {}
         for track, some in self._looks.items():
-            frames, points = _track_rows(faces, track)
+            frames, points = track_rows(faces, track)
             self._frames[track] = frames
             self._chosen[track] = _chosen(frames, points, some, min_distance, n_references)
 
-    def at(self, frame_idx: int, face: Face, crop: Image) -> Image:
+    def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
         """The looks nearest in pose; a face that has none (it was never seen well) is its own reference."""
         looks = self._looks.get(face.track)
         if looks is None:
             return np.tile(crop, (1, 1, self._n_references))
         row = min(int(np.searchsorted(self._frames[face.track], frame_idx)), len(self._frames[face.track]) - 1)
         first, *others = (looks[idx].crop for idx in self._chosen[face.track][row])
-        return np.concatenate([first, *(_lit_as(first, other) for other in others)], axis=-1)
+        return np.concatenate([first, *(lit_as(first, other) for other in others)], axis=-1)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(looks)} of face {track}" for track, looks in sorted(self._looks.items()))
@@ -173,7 +178,7 @@ def relit(crop: Image, gain: Floats) -> Image:
     return np.asarray(np.clip(np.rint(crop * gain), 0, 255), dtype=np.uint8)
 
 
-def _lit_as(first: Image, other: Image) -> Image:
+def lit_as(first: Image, other: Image) -> Image:
     """Another look of a face in the light of the first: what is copied from both must fit together."""
     light = light_between(other, first)
     return other if light is None else relit(other, light)
@@ -218,7 +223,7 @@ def _well_lit(looks: list[Reference]) -> list[Reference]:
     return [look for look in looks if _light(look.crop) >= DARK] or looks
 
 
-def _track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[np.int64], Floats]:
+def track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[np.int64], Floats]:
     """The frames (rows,) in which a track is redrawn, rising, and its points (rows, 5, 2) there.
 
     `fully`: only those in which all of it shows, if there are any.
@@ -232,7 +237,7 @@ def _track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[
 
 def _candidates(faces: Faces, track: int) -> list[list[int]]:
     """For each pose worth keeping, the frames nearest to it, spread over time."""
-    frames, points = _track_rows(faces, track, fully=True)
+    frames, points = track_rows(faces, track, fully=True)
     sample = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_SAMPLES)).astype(int))
     sampled, poses = frames[sample], poses_of(points[sample])
     middle = np.median(poses, axis=0)

@@ -1,5 +1,6 @@
 """From `--reference` to what the generator copies looks from."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -9,32 +10,75 @@ import numpy as np
 from w2l.core.arrays import Canvas, Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.faces.detectors.base import Detector
+from w2l.faces.scan import clip_for
 from w2l.features.crop import cut, cut_from
 from w2l.media.player import play
-from w2l.models.checkpoint import ModelCard
+from w2l.sync.detail import moves_pixels
+from w2l.sync.memory.embed import SyncExpert
+from w2l.sync.memory.gather import gather_looks
+from w2l.sync.memory.memory import Memory
+from w2l.sync.memory.store import kept_looks, looks_mark
 from w2l.sync.plan import Plan, face_on
-from w2l.sync.reference_bank import GivenLooks, OwnFrame, References, gather
+from w2l.sync.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
+from w2l.sync.tools import Tools
 
-AUTO, SAME = "auto", "same"
+logger = logging.getLogger(__name__)
+
+AUTO, MEMORY, CLOSED, SAME = "auto", "memory", "closed", "same"
+LEAST_LOOKS = 8
+"""Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
 
 
-def references_for(wanted: str, plan: Plan, card: ModelCard, detector: Detector) -> References:
-    """The references of a plan: `auto`, `same`, seconds of the video (`1.5,4`), or a picture file with a face.
+def references_for(tools: Tools, plan: Plan) -> References:
+    """Return the references of a plan, as `--reference` asks.
+
+    `memory`, `closed`, `same`, seconds of the video (`1.5,4`), a picture file with a face, or `auto`: `memory` for a
+    generator that moves pixels, `closed` for one that draws them.
 
     Raises ConfigError for what is none of these, NoFaceError where no face is to be seen there.
     """
+    card, wanted = tools.model.card, tools.settings.reference
     n_references = int(card.dimensions.get("n_references", 1))
+    if wanted == AUTO:
+        wanted = MEMORY if moves_pixels(card) else CLOSED
     if wanted == SAME:
         return OwnFrame(n_references)
+    if wanted == MEMORY:
+        return _memory(tools, plan, n_references)
     seconds = _seconds(wanted)
-    if wanted != AUTO and seconds is None:
-        look = _portrait(Path(wanted), plan, detector)
+    if wanted != CLOSED and seconds is None:
+        look = _portrait(Path(wanted), plan, tools.detector)
         return GivenLooks({track: np.tile(look, (1, 1, n_references)) for track in plan.faces.tracks})
     given = _at(seconds or [], plan, n_references)
     if seconds and given.keys() >= set(plan.faces.tracks):
         return GivenLooks(given)
-    bank = gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
+    bank = _closed(plan, n_references)
     return GivenLooks(given, bank) if given else bank
+
+
+def _closed(plan: Plan, n_references: int) -> Bank:
+    """Closed mouths of like pose."""
+    return gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
+
+
+def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
+    """The person's own looks, chosen by sound; `closed` where there are none."""
+    expert = SyncExpert(tools.expert)
+    mark = looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path)
+    read = partial(pictures_of, plan)
+    looks = kept_looks(
+        clip_for(tools.cache, plan.info.path).looks,
+        mark,
+        lambda: gather_looks(read, plan.faces, plan.source_times, plan.spec, expert),
+    )
+    enough = {track: some for track, some in looks.items() if len(some) >= LEAST_LOOKS}
+    others: References = OwnFrame(n_references)
+    if n_references > 1 or enough.keys() < set(plan.faces.tracks):
+        others = _closed(plan, n_references)
+    if not enough:
+        logger.info("%s: no look to choose from; references are %s", plan.info.path, others)
+        return others
+    return Memory(enough, plan, expert, others, n_references)
 
 
 def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
@@ -74,7 +118,9 @@ def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]
 def _portrait(path: Path, plan: Plan, detector: Detector) -> Image:
     """The crop of the face on a picture file."""
     if not path.is_file():
-        raise ConfigError(f"--reference {path}: neither auto, same, seconds such as 1.5,4 nor a file that is there")
+        raise ConfigError(
+            f"--reference {path} is not a file; name one, seconds such as 1.5,4, or auto, memory, closed or same"
+        )
     if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
         raise ConfigError(f"--reference {path}: shows one person, and several are redrawn; choose one with --face")
     image, face = face_on(path, detector)

@@ -59,6 +59,11 @@ class Tools:
         detect = self.settings.detect
         return make_detector(detect.detector, self.device, detect.min_face, self.cache.models)
 
+    @cached_property
+    def expert(self) -> Model:
+        """The shipped expert, which chooses looks by sound."""
+        return weights.load(weights.SHIPPED, "expert", self.cache, self.device)
+
     def compositor(self, spec: CropSpec) -> Compositor:
         """Return what pastes the generator's crops, for faces that are cut like `spec`."""
         return Compositor(spec, self.rows, self.settings.blend)
