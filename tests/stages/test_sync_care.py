@@ -65,7 +65,7 @@ def test_given_looks_are_those_of_the_same_face(tmp_path: Path) -> None:
                      np.zeros(1, np.int8)).at(0)[0] for track in (0, 1, 2)]  # fmt: skip
     looks = GivenLooks({track: np.full((4, 4, 3), 10 * track, np.uint8) for track in (1, 2)})
     crop = np.full((4, 4, 3), 99, np.uint8)
-    assert [int(looks.at(0, face, crop)[0, 0, 0]) for face in face_of] == [99, 10, 20]
+    assert [int(looks.at(0, 0, face, crop)[0, 0, 0]) for face in face_of] == [99, 10, 20]
 
 
 def test_what_a_half_done_job_depends_on(media: Path, tmp_path: Path) -> None:

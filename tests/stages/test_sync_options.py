@@ -212,7 +212,7 @@ class TestReference:
 
     @pytest.mark.parametrize(("reference", "status", "said"), [
         ("9.5", 2, "the video lasts"), ("0.1,99", 2, "99"), ("-1", 2, "-1"), ("nobody.png", 2, "nobody.png"),
-        ("best", 2, "neither auto, same, seconds"), ("wall.png", 1, "no face in this picture"),
+        ("best", 2, "--reference best is not a file"), ("wall.png", 1, "no face in this picture"),
         ("junk.png", 1, "junk.png"), ("nan", 2, "nan"),
     ])  # fmt: skip
     def test_what_is_none_is_one_line(self, sync: Run, tmp_path: Path, reference: str, status: int, said: str) -> None:

@@ -67,7 +67,7 @@ def cues(images: list[np.ndarray], faces: tuple[Face, ...], has_face: list[bool]
     """The same faces in every image."""
     for idx, image in enumerate(images):
         there = faces if has_face is None or has_face[idx] else ()
-        yield Cue(RgbPicture(image), there, mel_window(some_mel(), 3 * idx), idx)
+        yield Cue(RgbPicture(image), there, mel_window(some_mel(), 3 * idx), idx, idx)
 
 
 def redrawer(made: Model, blend: str = "soft", batch: int = 4, references: References | None = None) -> Redrawer:
@@ -113,7 +113,7 @@ class TestPublishedLoop:
         count = golden["video_frame_count"] if len(frames) > 1 else golden["static_frame_count"]
         starts = reference_starts(np.arange(int(count)) / fps, mel.shape[1], fps)
         given = (
-            Cue(RgbPicture(frames[idx % len(frames)]), faces, mel_window(mel, start), idx)
+            Cue(RgbPicture(frames[idx % len(frames)]), faces, mel_window(mel, start), idx, idx)
             for idx, start in enumerate(starts)
         )
         return np.stack(redraw(made, given, blend="hard", batch=batch))[..., ::-1]

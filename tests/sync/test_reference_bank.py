@@ -77,14 +77,14 @@ def look(frame_idx: int, by: float = 0.0, parted: bool = False) -> Reference:
 
 def all_shown(bank: Bank, faces: Faces, frame_idx: int) -> list[int]:
     """Which frames' looks a frame gets, in order."""
-    seen = bank.at(frame_idx, faces.at(frame_idx)[0], np.zeros((4, 4, 3), dtype=np.uint8))
+    seen = bank.at(frame_idx, 0, faces.at(frame_idx)[0], np.zeros((4, 4, 3), dtype=np.uint8))
     return [int(value) - 20 for value in seen[-1, 0, ::3]]
 
 
 def shown(bank: Bank, faces: Faces, frame_idx: int) -> int:
     """Which frame's look a frame gets."""
     crop = np.zeros((4, 4, 3), dtype=np.uint8)
-    return int(bank.at(frame_idx, faces.at(frame_idx)[0], crop)[-1, 0, 0]) - 20
+    return int(bank.at(frame_idx, 0, faces.at(frame_idx)[0], crop)[-1, 0, 0]) - 20
 
 
 def test_pose_tells_sides_apart_and_nothing_else() -> None:
@@ -125,7 +125,7 @@ def test_the_look_of_like_pose_is_taken_and_kept() -> None:
 def test_several_references_are_the_nearest_ones() -> None:
     faces = faces_of([FRONTAL] * 4)
     bank = Bank({0: [look(100, 10.0), look(101), look(102, 4.0)]}, faces, n_references=2)
-    seen = bank.at(0, faces.at(0)[0], np.zeros((4, 4, 3), dtype=np.uint8))
+    seen = bank.at(0, 0, faces.at(0)[0], np.zeros((4, 4, 3), dtype=np.uint8))
     assert seen.shape == (4, 4, 6)
     assert (seen[-1, 0, [0, 3]] - 20).tolist() == [101, 102]
 
@@ -167,7 +167,7 @@ def test_all_references_are_in_one_light() -> None:
     dim = np.rint(image * 0.6).astype(np.uint8)
     some = [Reference(100, image, poses_of(FRONTAL)), Reference(120, dim, poses_of(FRONTAL), True)]
     faces = faces_of([FRONTAL] * 3)
-    first, second = np.split(Bank({0: some}, faces, 2).at(1, faces.at(1)[0], image), 2, axis=-1)
+    first, second = np.split(Bank({0: some}, faces, 2).at(1, 0, faces.at(1)[0], image), 2, axis=-1)
     np.testing.assert_array_equal(first, image)
     assert np.abs(second.astype(int) - image).mean() < 1.5
 
@@ -193,7 +193,7 @@ def test_dark_frames_are_no_open_mouths() -> None:
     faces = faces_of([FRONTAL] * 100)
     bank = gather(reader(images), faces, SPEC, 25.0, 2)
     crop = np.zeros((96, 96, 3), dtype=np.uint8)
-    assert all(bank.at(idx, faces.at(idx)[0], crop)[:48].mean() > 100 for idx in range(100))
+    assert all(bank.at(idx, 0, faces.at(idx)[0], crop)[:48].mean() > 100 for idx in range(100))
 
 
 def test_gathering_takes_the_closed_mouth_of_each_pose() -> None:
@@ -218,22 +218,22 @@ def test_a_single_picture_is_its_own_reference() -> None:
     faces = fixed_face((20.0, 20, 100, 110))
     bank = gather(reader([face_image(6)]), faces, SPEC, 25.0)
     crop = np.zeros((96, 96, 3), dtype=np.uint8)
-    assert bank.at(0, faces.at(0)[0], crop).shape == (96, 96, 3)
-    assert bank.at(500, faces.at(500)[0], crop).any(), "frames behind the last known one use it, too"
+    assert bank.at(0, 0, faces.at(0)[0], crop).shape == (96, 96, 3)
+    assert bank.at(500, 0, faces.at(500)[0], crop).any(), "frames behind the last known one use it, too"
 
 
 def test_a_face_without_looks_is_its_own_reference() -> None:
     crop = np.full((4, 4, 3), 9, dtype=np.uint8)
     faces = faces_of([FRONTAL] * 3, track=7)
-    assert (Bank({}, faces, n_references=2).at(1, faces.at(1)[0], crop) == np.tile(crop, (1, 1, 2))).all()
+    assert (Bank({}, faces, n_references=2).at(1, 0, faces.at(1)[0], crop) == np.tile(crop, (1, 1, 2))).all()
 
 
 def test_given_and_own_looks() -> None:
     face = fixed_face((20.0, 20, 100, 110)).at(0)[0]
     crop = np.full((4, 4, 3), 9, dtype=np.uint8)
-    assert GivenLooks({0: np.ones((4, 4, 3), dtype=np.uint8)}).at(3, face, crop).max() == 1
-    assert GivenLooks({1: np.ones((4, 4, 3), dtype=np.uint8)}).at(3, face, crop).max() == 9
-    assert OwnFrame(3).at(3, face, crop).shape == (4, 4, 9)
+    assert GivenLooks({0: np.ones((4, 4, 3), dtype=np.uint8)}).at(3, 0, face, crop).max() == 1
+    assert GivenLooks({1: np.ones((4, 4, 3), dtype=np.uint8)}).at(3, 0, face, crop).max() == 9
+    assert OwnFrame(3).at(3, 0, face, crop).shape == (4, 4, 9)
 
 
 def test_light_is_told_from_the_upper_half() -> None:
@@ -252,7 +252,7 @@ def test_dark_frames_are_not_copied_from() -> None:
     bank = gather(reader(images), faces_of([FRONTAL] * 100), SPEC, 25.0)
     crop = np.zeros((96, 96, 3), dtype=np.uint8)
     faces = faces_of([FRONTAL] * 100)
-    assert all(bank.at(idx, faces.at(idx)[0], crop).mean() > 100 for idx in range(100))
+    assert all(bank.at(idx, 0, faces.at(idx)[0], crop).mean() > 100 for idx in range(100))
 
 
 def test_poses_of_many_are_those_of_each() -> None:

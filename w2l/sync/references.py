@@ -13,7 +13,6 @@ from w2l.faces.detectors.base import Detector
 from w2l.faces.scan import clip_for
 from w2l.features.crop import cut, cut_from
 from w2l.media.player import play
-from w2l.sync.detail import moves_pixels
 from w2l.sync.memory.embed import SyncExpert
 from w2l.sync.memory.gather import gather_looks
 from w2l.sync.memory.memory import Memory
@@ -32,15 +31,14 @@ LEAST_LOOKS = 8
 def references_for(tools: Tools, plan: Plan) -> References:
     """Return the references of a plan, as `--reference` asks.
 
-    `memory`, `closed`, `same`, seconds of the video (`1.5,4`), a picture file with a face, or `auto`: `memory` for a
-    generator that moves pixels, `closed` for one that draws them.
+    `memory`, `closed` (also `auto`), `same`, seconds of the video (`1.5,4`), or a picture file with a face.
 
     Raises ConfigError for what is none of these, NoFaceError where no face is to be seen there.
     """
     card, wanted = tools.model.card, tools.settings.reference
     n_references = int(card.dimensions.get("n_references", 1))
     if wanted == AUTO:
-        wanted = MEMORY if moves_pixels(card) else CLOSED
+        wanted = CLOSED
     if wanted == SAME:
         return OwnFrame(n_references)
     if wanted == MEMORY:
@@ -72,13 +70,14 @@ def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
         lambda: gather_looks(read, plan.faces, plan.source_times, plan.spec, expert),
     )
     enough = {track: some for track, some in looks.items() if len(some) >= LEAST_LOOKS}
-    others: References = OwnFrame(n_references)
-    if n_references > 1 or enough.keys() < set(plan.faces.tracks):
-        others = _closed(plan, n_references)
-    if not enough:
-        logger.info("%s: no look to choose from; references are %s", plan.info.path, others)
-        return others
-    return Memory(enough, plan, expert, others, n_references)
+    for track in sorted(set(plan.faces.tracks) - set(enough)):
+        count = len(looks[track]) if track in looks else 0
+        logger.info("%s: %d looks of face %d are too few to choose from", plan.info.path, count, track)
+    if n_references > 1 or len(enough) < len(plan.faces.tracks):
+        others: References = _closed(plan, n_references)
+    else:
+        others = OwnFrame(n_references)
+    return Memory(enough, plan, expert, others, n_references) if enough else others
 
 
 def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:

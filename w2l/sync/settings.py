@@ -52,8 +52,9 @@ class SyncSettings:
     silence: Silence = "close"
     """The mouth in pauses: it comes to rest (`close`), is the source's (`source`), or what the generator makes."""
     reference: str = "auto"
-    """What the generator copies looks from: `auto` (other frames of like pose), `same` (the frame itself, as
-    published), seconds of the video (`1.5,4`), or a picture file."""
+    """What the generator copies looks from: `memory` (the person's own mouths, chosen by sound), `closed` (other frames
+    of like pose; also `auto`), `same` (the frame itself, as published), seconds of the video (`1.5,4`), or a picture
+    file."""
     detail: int = 0
     """How many times finer than the generator's own crops its references are moved, where it moves them; 0: as fine as
     the face is in the video, up to `MAX_DETAIL` times."""

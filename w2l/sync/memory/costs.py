@@ -7,11 +7,16 @@ from w2l.core.arrays import Floats
 from w2l.features.windows import SILENT_LEVEL, mel_window
 from w2l.sync.memory.looks import Measures
 from w2l.sync.memory.path import NONE, Joins
+from w2l.sync.memory.usual import rim_cells
 
 POSE_COST = 3.0
 """Of a distance between two poses, a side of the crop."""
 LIGHT_COST = 0.3
 """Of a difference in light, as a logarithm, in the channel that differs most."""
+RIM_COST = 0.3
+"""Of a mean difference of `RIM_UNIT` on the rim of what is pasted, between the look and the frame."""
+RIM_UNIT, RIM_MOST = 6.0, 3.0
+"""A difference of colour in CIELAB that shows, and how many times it counts in one cell at most."""
 REST_COST = 2.0
 """In pauses: of the way from the person's rest to the widest mouth that the looks show."""
 REST_TEETH = 0.3
@@ -64,7 +69,7 @@ def following(frame_idx: NDArray[np.int64], step: int) -> NDArray[np.int64]:
 
 
 def frame_costs(
-    looks: Measures, match: Floats, quiet: Floats, pose: Floats, light: Floats
+    looks: Measures, match: Floats, quiet: Floats, pose: Floats, light: Floats, rim: Floats
 ) -> NDArray[np.float32]:
     """Return what each look costs in each frame, (frames, looks), but for the frame's own mouth.
 
@@ -78,12 +83,27 @@ def frame_costs(
     pose : (frames, 2)
     light : (frames, 3)
         Mean RGB of the upper half of the face.
+    rim : (frames, rim cells, 3)
+        L, a and b on the rim of the face; NaN where they are not known.
     """
     heard = quiet[:, None] * rest_costs(looks)[None] - (1 - quiet[:, None]) * match
     away = np.linalg.norm(pose[:, None] - looks.pose[None], axis=-1)
-    return np.asarray(
-        heard + POSE_COST * away + LIGHT_COST * _light_apart(light, looks.light), dtype=np.float32
-    )
+    lit = LIGHT_COST * _light_apart(light, looks.light)
+    return np.asarray(heard + POSE_COST * away + lit + rim_costs(rim, rim_of(looks)), dtype=np.float32)
+
+
+def rim_of(measures: Measures) -> NDArray[np.float32]:
+    """Return L, a and b (looks, rim cells, 3) on the rim of what is pasted."""
+    return measures.cells[:, rim_cells(), :3]
+
+
+def rim_costs(rim: NDArray[np.float32], other: NDArray[np.float32]) -> Floats:
+    """Return what each look costs (frames, looks) for its rim (looks, cells, 3), beside the frames' (frames, cells, 3)."""
+    costs = np.empty((len(rim), len(other)), dtype=np.float32)
+    for frame, one in enumerate(rim):
+        away = np.sqrt(((other - one) ** 2).sum(axis=-1)) / RIM_UNIT
+        costs[frame] = RIM_COST * np.minimum(away, RIM_MOST).mean(axis=-1)
+    return np.nan_to_num(costs)
 
 
 def rest_costs(looks: Measures) -> Floats:

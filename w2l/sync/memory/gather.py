@@ -14,6 +14,7 @@ from w2l.models.lip_reader import BATCH, Mouths, read_mouths
 from w2l.sync.memory.embed import SyncExpert, windows_around
 from w2l.sync.memory.looks import Looks, Measures, compress
 from w2l.sync.memory.sampling import shares, spanning, stretches
+from w2l.sync.memory.usual import cells_of, explaining, oddness, something_else, usual_of
 from w2l.sync.reference_bank import DARK, LIPS_CROP, ReadFrames, poses_of, track_rows
 
 MOST_SEEN = 750
@@ -46,8 +47,8 @@ class _Seen:
     """Aligned crops whose lips are still to be read."""
     lower: list[Image] = field(default_factory=list)
     """Lower halves of aligned crops."""
-    measured: list[tuple[float, Floats]] = field(default_factory=list)
-    """Sharpness and light."""
+    measured: list[tuple[float, Floats, Floats]] = field(default_factory=list)
+    """Sharpness, light and cells."""
     mouths: list[Mouths] = field(default_factory=list)
     crops: list[bytes] = field(default_factory=list)
 
@@ -59,7 +60,8 @@ class _Seen:
         self.frames.append(frame_idx)
         self.faces.append(face)
         self.lower.append(aligned[half:])
-        self.measured.append((sharpness(aligned[half:]), aligned[:half].reshape(-1, 3).mean(axis=0)))
+        light = aligned[:half].reshape(-1, 3).mean(axis=0)
+        self.measured.append((sharpness(aligned[half:]), light, cells_of(aligned)))
         self.crops.append(compress(crop))
         self.aligned.append(aligned)
         if len(self.aligned) == BATCH:
@@ -83,8 +85,9 @@ class _Seen:
             width=np.concatenate([mouths.widths for mouths in self.mouths]),
             teeth=np.concatenate([mouths.teeth for mouths in self.mouths]),
             covered=np.concatenate([mouths.covered for mouths in self.mouths]),
-            sharpness=np.array([sharp for sharp, _ in self.measured]),
-            light=np.stack([light for _, light in self.measured]),
+            sharpness=np.array([sharp for sharp, _, _ in self.measured]),
+            light=np.stack([light for _, light, _ in self.measured]),
+            cells=np.stack([cells for _, _, cells in self.measured]).astype(np.float32),
         )
 
     def yaw(self) -> Floats:
@@ -122,10 +125,17 @@ def sharpness(image: Image) -> float:
 
 
 def usable(measures: Measures, yaw: Floats) -> NDArray[np.int64]:
-    """Return the looks that may be shown elsewhere: sharp, lit, not covered, not half turned away."""
+    """Return the looks that may be shown elsewhere: sharp, lit, not turned away, with nothing over mouth and chin."""
     sharp = measures.sharpness >= BLURRED * np.median(measures.sharpness)
     lit = measures.light.mean(axis=-1) >= DARK
-    return np.flatnonzero(sharp & lit & (measures.covered < COVERED) & (yaw < HALF_TURNED))
+    return np.flatnonzero(sharp & lit & (yaw < HALF_TURNED) & ~over_face(measures))
+
+
+def over_face(measures: Measures) -> NDArray[np.bool_]:
+    """Return in which frames of a track something is seen over mouth or chin: a hand, a cup, a subtitle."""
+    by = explaining(measures.gap, measures.pose)
+    odd = something_else(oddness(usual_of(measures.cells, by), measures.cells, by))
+    return np.asarray(odd | (measures.covered >= COVERED))
 
 
 def _look_at(read: ReadFrames, faces: Faces, spec: CropSpec) -> dict[int, _Seen]:
@@ -154,7 +164,7 @@ def _kept(seen: _Seen, most: int, times: Floats, expert: SyncExpert) -> Looks:
     chosen = good[spanning(_features(measures.only(good)), measures.frame_idx[good], most)]
     windows = windows_around(times[measures.frame_idx], chosen)
     sync = expert.faces(np.stack(seen.lower), windows)
-    return Looks(measures.only(chosen), sync, tuple(seen.crops[look] for look in chosen))
+    return Looks(measures.only(chosen), sync, tuple(seen.crops[look] for look in chosen), measures)
 
 
 def _features(measures: Measures) -> Floats:

@@ -34,6 +34,8 @@ class Measures:
     """(looks,): mean size of the Laplacian of the lower half, grey levels."""
     light: Floats
     """(looks, 3): mean RGB of the upper half, grey levels."""
+    cells: NDArray[np.float32]
+    """(looks, cells, 4): colour and texture of the lower half; see `w2l.sync.memory.usual`."""
 
     def __len__(self) -> int:
         """Number of looks."""
@@ -53,6 +55,8 @@ class Looks:
     """(looks, features): what the expert makes of the frames around each, unit vectors."""
     crops: tuple[bytes, ...]
     """Each crop as a JPEG file."""
+    seen: Measures
+    """Of all frames that were looked at, whether a look was taken from them or not."""
 
     def __len__(self) -> int:
         """Number of looks."""

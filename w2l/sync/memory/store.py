@@ -50,7 +50,8 @@ def kept_looks(path: Path, mark: str, gather: Callable[[], dict[int, Looks]]) ->
 def _arrays(looks: dict[int, Looks], mark: str) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"mark": np.array(mark), "tracks": np.array(sorted(looks), dtype=np.int64)}
     for track, some in looks.items():
-        arrays |= {f"{track}/{name}": getattr(some.measures, name) for name in NAMES}
+        for part, measures in (("measures", some.measures), ("seen", some.seen)):
+            arrays |= {f"{track}/{part}/{name}": getattr(measures, name) for name in NAMES}
         arrays[f"{track}/sync"] = some.sync
         arrays[f"{track}/lengths"] = np.array([len(crop) for crop in some.crops], dtype=np.int64)
         arrays[f"{track}/crops"] = np.frombuffer(b"".join(some.crops), np.uint8)
@@ -69,9 +70,11 @@ def _looks(arrays: dict[str, NDArray[Any]], track: int) -> Looks:
     ends = np.cumsum(arrays[f"{track}/lengths"])
     coded = arrays[f"{track}/crops"].tobytes()
     crops = tuple(coded[end - length : end] for end, length in zip(ends, arrays[f"{track}/lengths"]))
-    measures = Measures(**{name: arrays[f"{track}/{name}"] for name in NAMES})
+    measures, seen = (
+        Measures(**{name: arrays[f"{track}/{part}/{name}"] for name in NAMES}) for part in ("measures", "seen")
+    )
     if {len(crops), len(arrays[f"{track}/sync"])} != {len(measures)}:
         raise ValueError("its arrays do not belong together")
     for crop in crops:
         decompress(crop)
-    return Looks(measures, arrays[f"{track}/sync"], crops)
+    return Looks(measures, arrays[f"{track}/sync"], crops, seen)

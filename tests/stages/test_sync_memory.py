@@ -1,0 +1,77 @@
+"""`w2l sync --reference memory`: looks of the face itself, kept in the cache, the same after a stop; none in a still."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import w2l.sync.draw as sync_draw
+from tests.helpers.sync_runs import Run, pictures, voice, write_pictures
+from tests.sync.memory.made_looks import talking
+from w2l.core.errors import MediaError
+from w2l.media.audio import write_wav
+from w2l.media.parts import PartWriter
+
+BOX = "36,30,124,140"
+MEMORY = ("--box", BOX, "--reference", "memory")
+
+
+@pytest.fixture(scope="module")
+def talk(media: Path) -> Path:
+    """A drawn face that talks for 1.6 s, and something to say."""
+    write_pictures(media / "talk.mp4", talking(40)[0], options={"crf": "10"})
+    write_wav(media / "said.wav", voice(1.2))
+    return media
+
+
+@pytest.mark.usefixtures("talk")
+class TestMemory:
+    def test_looks_are_chosen_and_kept_in_the_cache(self, sync: Run, tmp_path: Path) -> None:
+        made = sync("-o", "one.mp4", *MEMORY, video="talk.mp4", speech="said.wav", faces=True)
+        assert made.status == 0, made.err
+        record = json.loads((tmp_path / "one.w2l.json").read_text())
+        assert record["references"].startswith("the person's own looks, chosen by sound (")
+        (kept,) = (tmp_path / "cache").rglob("looks.npz")
+        assert sync("-o", "two.mp4", *MEMORY, video="talk.mp4", speech="said.wav", faces=True).status == 0
+        assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+        kept.write_bytes(kept.read_bytes()[:-100])
+        again = sync("-o", "three.mp4", *MEMORY, video="talk.mp4", speech="said.wav", faces=True)
+        assert again.status == 0
+        assert "is damaged" in again.err
+        assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "three.mp4").read_bytes()
+
+    def test_other_speech_shows_other_mouths(self, sync: Run, tmp_path: Path) -> None:
+        write_wav(tmp_path / "other.wav", voice(1.2)[::-1].copy())
+        for name, speech in (("one", "said.wav"), ("two", tmp_path / "other.wav")):
+            assert sync("-o", f"{name}.mp4", *MEMORY, video="talk.mp4", speech=speech, faces=True).status == 0
+        one, two = (pictures(tmp_path / f"{name}.mp4") for name in ("one", "two"))
+        assert max(np.abs(a.y.astype(int) - b.y).max() for a, b in zip(one, two)) > 5
+
+    def test_a_stopped_job_goes_on_as_if_it_never_had(
+        self, sync: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sync_draw, "LONG_S", 0.5)
+        monkeypatch.setattr(sync_draw, "PART_S", 0.4)
+        call = dict(video="talk.mp4", speech="said.wav", faces=True, crf=20)
+        assert sync("-o", "whole.mp4", *MEMORY, **call).status == 0
+        write, written = PartWriter.write, []
+
+        def full(writer: PartWriter, picture: object) -> None:
+            written.append(picture)
+            if len(written) == 17:
+                raise MediaError("out.mp4: no space")
+            write(writer, picture)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(PartWriter, "write", full)
+        assert sync("-o", "out.mp4", *MEMORY, **call).status == 1
+        assert sync("-o", "out.mp4", *MEMORY, "--resume", **call).status == 0
+        assert len(written) < 17 + 30
+        assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+    def test_where_there_are_no_looks_closed_mouths_serve_and_that_is_said(self, sync: Run, tmp_path: Path) -> None:
+        write_pictures(tmp_path / "short.mp4", talking(3)[0])
+        made = sync("-o", "out.mp4", *MEMORY, video=tmp_path / "short.mp4", faces=True)
+        assert made.status == 0, made.err
+        assert "3 looks of face 0 are too few to choose from" in made.err
+        assert json.loads((tmp_path / "out.w2l.json").read_text())["references"].startswith("frames of like pose")
