@@ -1,7 +1,8 @@
-"""`w2l sync --reference memory`: looks of the face itself, kept in the cache, the same after a stop; none in a still."""
+"""`w2l sync --reference memory`: looks of the face itself, kept in the cache, the same after a stop; none in stills."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ class TestMemory:
     ) -> None:
         monkeypatch.setattr(sync_draw, "LONG_S", 0.5)
         monkeypatch.setattr(sync_draw, "PART_S", 0.4)
-        call = dict(video="talk.mp4", speech="said.wav", faces=True, crf=20)
+        call: dict[str, Any] = {"video": "talk.mp4", "speech": "said.wav", "faces": True, "crf": 20}
         assert sync("-o", "whole.mp4", *MEMORY, **call).status == 0
         write, written = PartWriter.write, []
 

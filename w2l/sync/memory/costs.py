@@ -98,7 +98,7 @@ def rim_of(measures: Measures) -> NDArray[np.float32]:
 
 
 def rim_costs(rim: NDArray[np.float32], other: NDArray[np.float32]) -> Floats:
-    """Return what each look costs (frames, looks) for its rim (looks, cells, 3), beside the frames' (frames, cells, 3)."""
+    """Return what looks cost (frames, looks) for their rims (looks, cells, 3) beside the frames' (frames, cells, 3)."""
     costs = np.empty((len(rim), len(other)), dtype=np.float32)
     for frame, one in enumerate(rim):
         away = np.sqrt(((other - one) ** 2).sum(axis=-1)) / RIM_UNIT
