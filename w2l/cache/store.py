@@ -337,8 +337,6 @@ def _holds_other_files(root: Path) -> bool:
 
 RESERVED = frozenset([RECORD, "faces.npz", "looks.npz", "tracks"])
 """What the cache calls its files in a clip's folder; another clip's id may lead through there."""
-
-
 MAX_NAME = 200
 """Longest part of an id, in characters, so that file systems take it with a hash at its end."""
 
