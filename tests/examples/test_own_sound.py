@@ -27,6 +27,9 @@ def test_a_clip_is_told_by_the_mean_and_a_pair_by_itself() -> None:
     assert own_sound.clips_told(clips, "LSE-D") == 0.5
     assert own_sound.pairs_told(clips, "LSE-C") == (1 + 0 + 0.5 + 0) / 4
     assert own_sound.pairs_told(clips, "LSE-C", within=True) == 1.0
+    # The other clip has no other sound of its person.
+    assert [own_sound.clips_told(clips, score, within=True) for score in ("LSE-C", "LSE-D")] == [1.0, 0.0]
+    assert np.isnan(own_sound.clips_told(clips[1:], "LSE-D", within=True))
     assert np.isnan(own_sound.pairs_told(clips[1:], "LSE-C", within=True))
 
 
@@ -37,7 +40,7 @@ def test_the_table_names_the_worst_person() -> None:
         "unseen", "unseen: me", "unseen: you", "unseen: worst of 2 people"
     ]  # fmt: skip
     assert [line.split("|")[4].strip() for line in lines] == ["0.500", "1.000", "0.000", "0.000"]
-    assert {line.count("|") for line in [*lines, *own_sound.HEADER]} == {10}
+    assert {line.count("|") for line in [*lines, *own_sound.HEADER]} == {12}
 
 
 class Loud:
