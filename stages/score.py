@@ -98,6 +98,9 @@ def command(
     """Measures how well mouth and voice agree, and how good the pictures are, in OUTPUTS: videos, folders (each a
     system, compared clip by clip) or lists. Without any: all that `w2l sync` made with this cache.
 
+    The first line says whether the judge can tell lip sync on these clips (p < 0.05, own against shuffled sound); if
+    not, LSE and offset are marked ?, and --json has judge_check.can_tell false. An offset by chance is none (null).
+
     Always beside them: the real videos, and the real pictures under other clips' speech, which is what chance scores.
     A clip that cannot be scored is named with its reason; the others go on. Run it again to go on after a stop.
 

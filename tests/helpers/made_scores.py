@@ -1,5 +1,6 @@
 """Reports of scores for tests: two systems, the real videos and shuffled speech, with known numbers."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from w2l.score.results import REAL, SHUFFLED, ClipScore, Sample, ScoreReport, Sy
 COLUMNS = (
     Column("lse_d", "LSE-D", "lse", "lower", "Distance of <mouth> & voice."),
     Column("lse_c", "LSE-C", "lse", "higher", "How sharply they lock."),
-    Column("offset", "offset", "lse", "zero", "Frames that the sound is ahead.", digits=0),
+    Column("offset", "offset", "lse", "zero", "Frames that the sound is ahead.", digits=0, none=True),
     Column("windows", "windows", "lse", "", "Windows that were judged.", digits=0),
     Column("lse_d_corrected", "LSE-D corr.", "lse", "lower", "Without the zeros.", minor=True),
     Column("fid", "FID", "fid", "lower", "Distance of sets.", digits=2),
@@ -59,7 +60,7 @@ def report(clips: Iterable[ClipScore] = (), comparisons: tuple[Comparison, ...] 
 def _system(name: str, clips: tuple[ClipScore, ...]) -> SystemScore:
     own = [one for one in clips if one.sample.system == name]
     scored = [one for one in own if one.scored]
-    values = {column.name: [c.values[column.name] for c in scored if column.name in c.values] for column in COLUMNS}
+    values = {c.name: [v for one in scored if math.isfinite(v := one.values.get(c.name, math.nan))] for c in COLUMNS}
     means = {key: _interval(found) for key, found in values.items() if found}
     whole = {"fid": {OURS: 9.25, THEIRS: 12.5}[name]} if scored and name in (OURS, THEIRS) else {}
     return SystemScore(name, len(scored), len(own) - len(scored), means, whole)

@@ -1,6 +1,7 @@
 """The page of scores: it stands alone, is well formed whatever the names are, and shows what it should."""
 
 import base64
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.helpers.made_scores import COLUMNS, CURVE, NOTE, OURS, THEIRS, against, clip, report
+from tests.helpers.made_scores import COLUMNS, CURVE, N_CLIPS, NOTE, OURS, THEIRS, against, clip, report
 from w2l.core.arrays import Image
 from w2l.core.errors import CacheError
 from w2l.report.page import FRAME_HEIGHT
@@ -27,7 +28,8 @@ from w2l.score.report.cards import (
     worst_of,
 )
 from w2l.score.report.page import write_score_page
-from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport
+from w2l.score.report.wording import DOUBT
+from w2l.score.results import REAL, SHUFFLED, ClipScore, JudgeCheck, ScoreReport
 
 LONE = {"meta", "br", "img"}
 """Elements that are never closed."""
@@ -223,3 +225,18 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="cannot be written"):
         write_score_page(tmp_path / "file" / "page.html", report(), COLUMNS, {}, None)
+
+
+def test_the_page_begins_with_what_the_judge_can_tell(tmp_path: Path) -> None:
+    cannot = JudgeCheck(False, 0.7, 9, True, "shuffled")
+    clips = [clip(OURS, number, offset=math.nan) for number in range(N_CLIPS)]
+    page, reader = page_of(tmp_path, replace(report(clips), judge_check=cannot))
+    text = " ".join(reader.text.split())
+    assert text.index("The judge cannot tell lip sync on these clips") < text.rindex("LSE with a judge")
+    assert f"none{DOUBT}" in text
+    assert f"7.650{DOUBT}" in text
+    assert f"{N_CLIPS} without an offset" in text
+    assert "nan" not in page.replace("finance", "")
+    able, _ = page_of(tmp_path, replace(report(), judge_check=replace(cannot, can_tell=True)))
+    assert "The judge can tell lip sync on these clips" in able
+    assert f'<span class="bad">{DOUBT}</span>' not in able

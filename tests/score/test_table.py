@@ -13,10 +13,11 @@ from rich.cells import cell_len
 
 from tests.helpers.made_scores import COLUMNS, N_CLIPS, NOTE, OURS, THEIRS, against, clip, report
 from w2l.score.metrics.columns import Column
-from w2l.score.metrics.statistics import Interval
+from w2l.score.metrics.statistics import Comparison, Interval
 from w2l.score.report.table import FEW, MOST_LINES, as_csv, as_plain, explain, score_table
-from w2l.score.report.wording import NOTHING, beats_real, best_systems, value_text, winner
-from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
+from w2l.score.report.verdict import judge_lines
+from w2l.score.report.wording import DOUBT, NOTHING, beats_real, best_systems, value_text, winner
+from w2l.score.results import REAL, SHUFFLED, ClipScore, JudgeCheck, ScoreReport, SystemScore
 
 Better = Literal["lower", "higher", "one", "zero", ""]
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -260,12 +261,83 @@ def test_json_is_strict_and_complete() -> None:
     found = as_plain(report([clip(OURS, 1)], pairs))
     again = json.loads(json.dumps(found, allow_nan=False))
     assert again == found
-    assert set(found) == {"title", "clips", "systems", "comparisons", "notes"}
+    assert set(found) == {"title", "clips", "systems", "comparisons", "notes", "judge_check"}
+    assert found["judge_check"] is None
     assert found["clips"][0]["sample"]["path"] == "/ours/clip1.mp4"
     assert found["clips"][0]["values"]["lse_c"] == pytest.approx(7.6)
     assert len(found["clips"][0]["curve"]) == 31
     assert found["systems"][0]["means"]["lse_c"] == {"mean": pytest.approx(7.6), "low": None, "high": None, "clips": 1}
     assert found["comparisons"][0]["p_value"] is None
+
+
+CAN = JudgeCheck(True, 0.0004, 9, True, "shuffled")
+CANNOT = replace(CAN, can_tell=False, p_value=0.7)
+
+
+def judged(check: JudgeCheck, *clips: ClipScore, pairs: tuple[Comparison, ...] = ()) -> ScoreReport:
+    return replace(report(clips, pairs), judge_check=check)
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_the_first_line_says_that_the_judge_can_tell(width: int | None) -> None:
+    text = plain(score_table(judged(CAN), COLUMNS, width, clips=False))
+    start = " ".join(text.split())
+    assert start.startswith("The judge can tell lip sync on these clips: 9 real videos score better with their own ")
+    assert start.index("p < 0.001.") < start.index("LSE with a judge")
+    assert DOUBT not in text
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_the_first_line_says_that_it_cannot_and_marks_what_it_says(width: int | None) -> None:
+    """Of all other measures nothing changes."""
+    text = plain(score_table(judged(CANNOT, pairs=(against(OURS, REAL, "lse_c", 0.7, 0.01),)), COLUMNS, width, True))
+    start = " ".join(text.split())
+    assert start.startswith("The judge cannot tell lip sync on these clips: 9 real videos score no better")
+    assert "p = 0.700" in start
+    assert "--judge syncnet-v2" in start
+    cells = row(text, OURS).split()
+    assert {"8.000?", "7.700?"} <= set(cells)
+    assert "9.25" in row(text, OURS, "Likeness")
+    assert "9.25?" not in text
+    assert "*" not in row(text, OURS, "LSE-C" if width is None else "")
+    assert re.search(r"\+0\.700.*\?", text)
+    assert f"{DOUBT}: the judge cannot tell" in text
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (replace(CANNOT, real=False), "name some with --reference"),
+        (replace(CAN, real=False), "No real video was there"),
+        (replace(CANNOT, clips=1, how="alone"), "1 real video fits its own sound at no offset better than next to it"),
+        (replace(CAN, clips=2, how="alone", real=False), "2 outputs fit their own sound better at one offset"),
+        (replace(CANNOT, clips=3, how="alone"), "Five or more clips"),
+        (replace(CANNOT, published=True), "w2l train-expert"),
+    ],
+)
+def test_the_check_says_what_it_was_made_on(check: JudgeCheck, said: str) -> None:
+    assert said in " ".join(judge_lines(judged(check)))
+
+
+def test_a_published_judge_is_not_told_to_try_itself() -> None:
+    assert "syncnet" not in " ".join(judge_lines(judged(replace(CANNOT, published=True))))
+
+
+def test_an_offset_that_is_none_is_printed_so() -> None:
+    clips = [clip(OURS, 1, offset=math.nan), clip(OURS, 2, offset=math.nan)]
+    text = plain(score_table(judged(CANNOT, *clips), COLUMNS, None, clips=True))
+    assert "none?" in row(text, OURS).split()
+    assert "none?" in row(text, f"{OURS}/clip1").split()
+    (first, _) = csv.DictReader(io.StringIO(as_csv(judged(CANNOT, *clips), COLUMNS)))
+    assert first["offset"] == "none"
+    assert first["judge_can_tell"] == "no"
+    found = as_plain(judged(CAN, *clips))
+    assert found["clips"][0]["values"]["offset"] is None
+    assert found["judge_check"]["can_tell"] is True
+    assert found["judge_check"]["p_value"] == 0.0004
+    half = plain(score_table(judged(CAN, clips[0], clip(OURS, 2, offset=2.0)), COLUMNS, None, clips=False))
+    assert "+2.0" in row(half, OURS)
+    assert "(1)" in row(half, OURS)
 
 
 def test_explain_says_everything_of_every_column() -> None:

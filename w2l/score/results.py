@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from w2l.score.metrics.statistics import Comparison, Interval
 
@@ -69,6 +70,25 @@ class SystemScore:
 
 
 @dataclass(frozen=True)
+class JudgeCheck:
+    """Whether the judge can tell a clip's own sound from other sound, on these clips: if not, LSE says nothing."""
+
+    can_tell: bool
+    """Whether `p_value` is below 0.05."""
+    p_value: float
+    """Chance that a judge who cannot tell would do as well."""
+    clips: int
+    """Clips that it was checked on."""
+    real: bool
+    """Whether these are real videos; else the outputs, which may be out of sync themselves."""
+    how: Literal["shuffled", "alone"]
+    """`shuffled`: own sound against the sounds of other clips, clip by clip; `alone`: with fewer than five clips, own
+    sound at one offset against the offsets beside it, see `w2l.score.metrics.locking`."""
+    published: bool = False
+    """Whether the judge is SyncNet v2 with the published weights."""
+
+
+@dataclass(frozen=True)
 class ScoreReport:
     """Everything that tables, files and the page show."""
 
@@ -79,3 +99,5 @@ class ScoreReport:
     """The outputs' systems in order, then `REAL`, then `SHUFFLED`."""
     comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
+    judge_check: JudgeCheck | None = None
+    """None where LSE was not asked for, or nothing was scored."""

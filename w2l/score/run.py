@@ -1,4 +1,4 @@
-"""The story of `score`: find the samples and the judge, measure each clip once, measure chance, sum up, report."""
+"""The story of `score`: find samples and judge, measure each clip once and chance, check the judge, sum up, report."""
 
 import logging
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ from w2l.core.log import progress
 from w2l.core.text import some
 from w2l.data.sources.pairs import Order
 from w2l.score.chance import Slots, chance_notes, shuffled_speech
+from w2l.score.check import check_judge, offset_notes, without_luck
 from w2l.score.clip import measure_clip
 from w2l.score.fid_sets import FrechetSets
 from w2l.score.inputs.records import Records
 from w2l.score.inputs.samples import Inputs, find_inputs
-from w2l.score.judge import find_judge, teacher_notes, title_of
+from w2l.score.judge import find_judge, is_public, teacher_notes, title_of
 from w2l.score.metrics.columns import Column
 from w2l.score.results import REAL, ClipScore, Sample, ScoreReport
 from w2l.score.sets import summarise
@@ -93,7 +94,10 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
     chance = shuffled_speech(measured, slots, settings)
     sets = _frechet_sets(measured, slots, bench)
     whole = {system: sets.score(system) for system in inputs.systems} if sets is not None else {}
-    clips = (*measured, *chance)
+    check = check_judge(measured, chance, slots, settings)
+    if check is not None:
+        check = replace(check, published=is_public(bench.judge.card))
+    clips = tuple(without_luck(measured, chance, slots, settings))
     summary = summarise(clips, bench.columns, whole, settings.seed)
     notes = [
         *inputs.notes,
@@ -101,12 +105,14 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
         *settings.idle,
         *_without_words(inputs.samples, bench),
         *chance_notes(chance, inputs.samples, settings),
+        *offset_notes(clips[: len(measured)], settings),
         *_frechet_notes(sets, bench),
         *summary.notes,
         f"judged by {judge.name}, sha256 {sha256(judge)[:12]}; w2l {versions()['w2l']}",
     ]
     title = title_of(bench.judge, settings)
-    return Scored(ScoreReport(title, clips, summary.systems, summary.comparisons, tuple(notes)), bench.columns)
+    report = ScoreReport(title, clips, summary.systems, summary.comparisons, tuple(notes), check)
+    return Scored(report, bench.columns)
 
 
 def _measure_all(slots: Slots, bench: Bench, work: ScoreWork) -> list[ClipScore]:

@@ -128,6 +128,7 @@ def _not_finite(clips: Sequence[ClipScore], columns: Sequence[Column]) -> list[s
     found = {
         column.name: [clip.sample.name for clip in clips if column.name in clip.values and not _has(clip, column)]
         for column in columns
+        if not column.none  # an offset that is none has a note of its own
     }
     return [
         f"{name}: {len(of_it)} clips have no finite number: {some(of_it)}" for name, of_it in found.items() if of_it

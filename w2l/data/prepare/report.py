@@ -121,7 +121,7 @@ def _limit_of(report: Report, measure: TrackMeasure) -> str:
 
 def _audit_line(audit: Audit) -> str:
     found = ", ".join(f"{count} {readable(verdict)}" for verdict, count in audit.verdicts.items())
-    return f"sync audit of {len(audit.offsets)} tracks: {found}"
+    return f"sync audit of {sum(audit.verdicts.values())} tracks: {found}"
 
 
 def _aligned(rows: Sequence[Row]) -> str:

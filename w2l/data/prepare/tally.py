@@ -81,7 +81,7 @@ class Audit:
     verdicts: Mapping[str, int]
     """Verdict -> tracks."""
     offsets: NDArray[np.int64]
-    """(tracks,): in video frames, positive where the sound runs ahead of the picture."""
+    """(tracks not set aside,): in video frames, positive where the sound runs ahead of the picture."""
     confidences: Floats
     """(tracks,)"""
 
@@ -243,8 +243,9 @@ def _loss(group: Group, tally: _Tally, values: Mapping[str, Floats]) -> Loss:
 def _audit(tally: _Tally) -> Audit | None:
     if not tally.audited:
         return None
-    verdicts, offsets, confidences = zip(*tally.audited)
-    counted = dict(Counter(verdicts).most_common())
+    counted = dict(Counter(verdict for verdict, _, _ in tally.audited).most_common())
+    offsets = [offset for verdict, offset, _ in tally.audited if verdict != EXCLUDED]
+    confidences = [confidence for _, _, confidence in tally.audited]
     return Audit(counted, np.array(offsets, np.int64), np.array(confidences, np.float64))
 
 

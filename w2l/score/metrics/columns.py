@@ -22,5 +22,7 @@ class Column:
     meaning: str
     """What it is, its unit and range, and what it cannot see: one or two sentences for a reader of tables."""
     digits: int = 3
+    none: bool = False
+    """Whether a clip may have none of it, which is stored as nan and printed as "none"."""
     minor: bool = False
     """Left to JSON, CSV and the page: a table on the terminal has no room for it."""

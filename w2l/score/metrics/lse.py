@@ -23,12 +23,15 @@ LSE_COLUMNS: tuple[Column, ...] = (
     Column(
         "offset", "offset", "lse", "zero",
         "Frames at 25 fps by which the sound runs ahead of the picture at the best shift; negative: the sound is late. "
-        "LSE-D and LSE-C do not see it.",
-        digits=0,
+        "LSE-D and LSE-C do not see it. None (null in JSON) where it is the first or last one tried, or where LSE-C is "
+        "not above its mean with the sounds of five other clips; with fewer than five clips, where it does not stand "
+        "out from the offsets beside it.",
+        digits=0, none=True,
     ),
     Column(
         "near", "in sync", "lse", "higher",
-        "1 where the offset is at most one frame either way, else 0: its mean is the share of clips in sync.",
+        "1 where the offset is at most one frame either way, 0 where it is larger or none: its mean is the share of "
+        "clips in sync.",
         digits=2,
     ),
     Column("windows", "windows", "lse", "", "Windows of five frames that were judged: frames less five.", digits=0),
@@ -46,7 +49,7 @@ LSE_COLUMNS: tuple[Column, ...] = (
     Column(
         "offset_corrected", "offset corr.", "lse", "zero",
         "Offset of the corrected curve, in frames at 25 fps; positive: the sound runs ahead.",
-        digits=0, minor=True,
+        digits=0, none=True, minor=True,
     ),
 )  # fmt: skip
 

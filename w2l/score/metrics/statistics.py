@@ -136,25 +136,27 @@ def compare(
     )
 
 
-def sign_flip_p(differences: Sequence[float], seed: int = 0, draws: int = DRAWS) -> float:
+def sign_flip_p(differences: Sequence[float], seed: int = 0, draws: int = DRAWS, *, above: bool = False) -> float:
     """Share of sign flips of `differences` (clips,) whose sum is at least as far from zero as theirs, 0..1.
 
     Exact up to EXACT_CLIPS clips; with more, by `draws` random flips and the identity, which is never below
-    1 / (draws + 1); with MANY_CLIPS, by the normal distribution of that sum.
+    1 / (draws + 1); with MANY_CLIPS, by the normal distribution of that sum. `above`: one-sided, the share of sums
+    that are at least as large.
     """
     sample = _finite(differences)
+    size = (lambda sums: sums) if above else np.abs
     if len(sample) > MANY_CLIPS:
-        far = abs(float(sample.sum())) / math.sqrt(float(np.sum(sample**2)) or 1.0)
-        return 2.0 * NORMAL.cdf(-far)
-    limit = abs(float(sample.sum())) - SAME * float(np.abs(sample).sum())
+        far = float(size(sample.sum())) / math.sqrt(float(np.sum(sample**2)) or 1.0)
+        return NORMAL.cdf(-far) * (1.0 if above else 2.0)
+    limit = float(size(sample.sum())) - SAME * float(np.abs(sample).sum())
     if len(sample) <= EXACT_CLIPS:
         patterns = np.arange(2 ** len(sample))[:, None] >> np.arange(len(sample)) & 1
-        return float((np.abs((1.0 - 2.0 * patterns) @ sample) >= limit).mean())
+        return float((size((1.0 - 2.0 * patterns) @ sample) >= limit).mean())
     rng = np.random.default_rng(seed)
     reached = 0
     for n in _chunks(len(sample), draws):
         flips = rng.integers(0, 2, (n, len(sample)), dtype=np.int8)
-        reached += int((np.abs((1.0 - 2.0 * flips) @ sample) >= limit).sum())
+        reached += int((size((1.0 - 2.0 * flips) @ sample) >= limit).sum())
     return (reached + 1) / (draws + 1)
 
 

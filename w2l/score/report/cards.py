@@ -126,7 +126,7 @@ def curve(clip: ClipScore, real: ClipScore | None, look: str) -> str:
     if clip.curve:
         lines.append(_curve_line(clip, look, named(clip)))
     offset = clip.values.get("offset")
-    marks = [(offset, look)] if offset is not None else []
+    marks = [(offset, look)] if offset is not None and math.isfinite(offset) else []
     return line_plot(lines, ("offset: frames the sound is ahead", "distance"), marks)
 
 

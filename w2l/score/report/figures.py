@@ -1,5 +1,6 @@
 """The figures of the page of scores: means with intervals, curves and histograms of offsets, spread by speaker."""
 
+import math
 from collections.abc import Sequence
 
 from w2l.core.text import readable
@@ -66,10 +67,14 @@ def offsets(report: ScoreReport) -> str:
         clips = _of(report, system.system)
         reals = _of(report, REAL) if system.system != REAL else []
         drawn, note = all_curves(clips, reals, look[system.system], limits), f"{len(clips)} clips"
-        found = [clip.values["offset"] for clip in clips if "offset" in clip.values]
-        if found:
-            near = sum(abs(offset) <= NEAR for offset in found) / len(found)
+        asked = [clip.values["offset"] for clip in clips if "offset" in clip.values]
+        found = [offset for offset in asked if math.isfinite(offset)]
+        if asked:
+            near = sum(abs(offset) <= NEAR for offset in found) / len(asked)
             note += f", {near:.0%} within {NEAR} frame"
+        if len(found) < len(asked):
+            note += f", {len(asked) - len(found)} without an offset"
+        if found:
             drawn += whole_bars(found, MAX_SHIFT, look[system.system], "offset: frames the sound is ahead")
         figures.append(_figure(system.system, note, drawn))
     if not any(figures):

@@ -11,9 +11,11 @@ from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Comparison
 from w2l.score.report.cards import FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
 from w2l.score.report.figures import means, offsets, speakers, swatch
+from w2l.score.report.verdict import is_doubtful, judge_lines
 from w2l.score.report.wording import (
     ANCHORS,
     BETTER,
+    DOUBT,
     NOTHING,
     TITLES,
     beats_real,
@@ -40,6 +42,8 @@ from w2l.score.results import ScoreReport, SystemScore
 
 MOST_ROWS = 500
 """Clips of the long table; CSV has all."""
+DOUBTED = f'<span class="bad">{DOUBT}</span>'
+"""Behind a number of a judge that cannot tell."""
 MOST_NAMES = 12
 """Clips that are named behind a reason or a note."""
 
@@ -77,8 +81,17 @@ def write_score_page(
         "Columns": _explained(shown),
         "Settings": _settings(settings),
     }
-    head = f'<h1>w2l score</h1><p class="lead">{escaped(report.title)}</p>{links_to(sections)}'
+    head = f'<h1>w2l score</h1>{_judge(report)}<p class="lead">{escaped(report.title)}</p>{links_to(sections)}'
     write_text(path, whole_page(report.title, head, sections))
+
+
+def _judge(report: ScoreReport) -> str:
+    """Whether the judge can tell, before all else."""
+    lines = judge_lines(report)
+    if not lines:
+        return ""
+    first = escaped(lines[0]) if len(lines) == 1 else f'<b class="bad">{escaped(lines[0])}</b>'
+    return f'<p class="lead">{"<br>".join([first, *map(escaped, lines[1:])])}</p>'
 
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], kind: str = "numbers") -> str:
@@ -150,9 +163,11 @@ def _name(report: ScoreReport, system: SystemScore) -> str:
 
 def _mean_cell(report: ScoreReport, system: SystemScore, column: Column) -> str:
     text = mean_text(system, column)
-    if system.system in best_systems(report.systems, column):
+    if is_doubtful(report, column):
+        text += DOUBTED
+    elif system.system in best_systems(report.systems, column):
         text = f'<span class="best">{text}</span>'
-    if beats_real(report, system, column):
+    if beats_real(report, system, column) and not is_doubtful(report, column):
         text += '<span class="over">*</span>'
     interval = system.means.get(column.name)
     if interval is None or column.name in system.whole:
@@ -172,7 +187,7 @@ def _comparisons(report: ScoreReport, columns: Sequence[Column]) -> str:
     look = looks(report)
     blocks = []
     for idx, ((first, second), found) in enumerate(pairs.items()):
-        rows = [_comparison_row(comparison, by_name[comparison.column]) for comparison in found]
+        rows = [_comparison_row(report, comparison, by_name[comparison.column]) for comparison in found]
         title = f"{swatch(look.get(first, ''))}{escaped(first)} against {swatch(look.get(second, ''))}{escaped(second)}"
         head = ("measure", f"{first} - {second}", "95 % interval", f"{first} is better on", "clips", "p", "better")
         body = _table((f"<th>{escaped(cell)}</th>" for cell in head), rows)
@@ -186,15 +201,17 @@ def _comparisons(report: ScoreReport, columns: Sequence[Column]) -> str:
     )
 
 
-def _comparison_row(comparison: Comparison, column: Column) -> tuple[str, list[str]]:
+def _comparison_row(report: ScoreReport, comparison: Comparison, column: Column) -> tuple[str, list[str]]:
     difference = comparison.difference
-    better = winner(comparison, column)
+    doubtful = is_doubtful(report, column)
+    better = "" if doubtful else winner(comparison, column)
     cells = [
-        escaped(heading(column)), signed(column, difference.mean), difference_spread(column, difference) or NOTHING,
+        escaped(heading(column)) + (DOUBTED if doubtful else ""), signed(column, difference.mean),
+        difference_spread(column, difference) or NOTHING,
         wins_text(comparison), str(difference.clips), escaped(p_text(comparison)),
         f'<span class="best">{escaped(better)}</span>' if better else NOTHING,
     ]  # fmt: skip
-    return "" if told_apart(comparison) else "unsure", cells
+    return "" if told_apart(comparison) and not doubtful else "unsure", cells
 
 
 def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: FramesOf | None) -> dict[str, str]:
@@ -230,7 +247,10 @@ def _all_clips(report: ScoreReport, columns: Sequence[Column]) -> str:
     rows = [
         ("anchor" if clip.sample.system in ANCHORS else "", [
             f"{swatch(look.get(clip.sample.system, ''))}{escaped(named(clip))}",
-            *(value_text(column, clip.values.get(column.name)) for column in members),
+            *(
+                value_text(column, clip.values.get(column.name)) + (DOUBTED if is_doubtful(report, column) else "")
+                for column in members
+            ),
         ])
         for clip in scored[:MOST_ROWS]
     ]  # fmt: skip

@@ -16,8 +16,11 @@ from rich.text import Text
 from w2l.core.text import readable, some
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Comparison
+from w2l.score.report.verdict import is_doubtful, judge_lines
 from w2l.score.report.wording import (
     BETTER,
+    DOUBT,
+    NONE,
     NOTHING,
     TITLES,
     beats_real,
@@ -74,6 +77,7 @@ def score_table(report: ScoreReport, columns: Sequence[Column], width: int | Non
         Whether all clips are listed; a few always are.
     """
     console = Console(file=io.StringIO(), force_terminal=width is not None, width=width or WIDE, highlight=False)
+    _print_judge(console, report)
     console.print(Text(readable(report.title), style="bold"))
     shown = [column for column in with_values(report, columns) if not column.minor]
     _print_systems(console, report, shown)
@@ -82,24 +86,32 @@ def score_table(report: ScoreReport, columns: Sequence[Column], width: int | Non
     _print_comparisons(console, report, shown)
     listed = [clip for clip in report.clips if clip.scored and clip.sample.system != SHUFFLED]
     if clips or len(listed) <= FEW:
-        _print_clips(console, listed, shown)
+        _print_clips(console, report, listed, shown)
     _print_notes(console, report)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.rstrip("\n").split("\n"))
 
 
 def as_csv(report: ScoreReport, columns: Sequence[Column]) -> str:
-    """One line a clip with all columns that clips have, minor ones too, and the reason where it has no score."""
+    """One line per clip with all columns that clips have, minor ones too, and the reason where it has no score.
+
+    `judge_can_tell` is yes or no, as in `JudgeCheck`, or empty without a check; an offset that is none says so.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = [column.name for column in with_numbers(report.clips, columns)]
-    writer.writerow(("system", "clip", "speaker", "path", "reference", *names, "start_s", "reason", "notes"))
+    kept = with_numbers(report.clips, columns)
+    names = [column.name for column in kept]
+    check = report.judge_check
+    told = "" if check is None else "yes" if check.can_tell else "no"
+    writer.writerow(
+        ("system", "clip", "speaker", "path", "reference", *names, "judge_can_tell", "start_s", "reason", "notes")
+    )
     for clip in report.clips:
         sample = clip.sample
         who = (sample.system, sample.name, sample.speaker, sample.path, sample.reference or "")
-        numbers = (_exact(clip.values.get(name)) for name in names)
+        numbers = (_exact(clip.values.get(column.name), NONE if column.none else "") for column in kept)
         start = _exact(clip.start_s) if clip.scored else ""
-        facts = (*who, *numbers, start, clip.reason, "; ".join(clip.notes))
+        facts = (*who, *numbers, told, start, clip.reason, "; ".join(clip.notes))
         writer.writerow([readable(str(fact)) for fact in facts])
     return file.getvalue()
 
@@ -134,8 +146,10 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _exact(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else f"{value:.7g}"
+def _exact(value: float | None, missing: str = "") -> str:
+    if value is None:
+        return ""
+    return f"{value:.7g}" if math.isfinite(value) else missing
 
 
 def _print_grid(console: Console, title: str, headings: Sequence[str], rows: Sequence[TableRow]) -> None:
@@ -173,6 +187,14 @@ def _cut(name: str, width: int) -> str:
     return name if cell_len(name) <= width else "…" + name[1 - width :]
 
 
+def _print_judge(console: Console, report: ScoreReport) -> None:
+    """Says first of all whether the judge can tell."""
+    style = "green" if report.judge_check is not None and report.judge_check.can_tell else "bold red"
+    for line in judge_lines(report):
+        console.print(Text(readable(line), style=style))
+        style = ""
+
+
 def _print_systems(console: Console, report: ScoreReport, columns: Sequence[Column]) -> None:
     if not columns:
         rows = [(system.system, [_counts(system)], _style(system.system)) for system in report.systems]
@@ -200,9 +222,12 @@ def _counts(system: SystemScore) -> Text:
 def _mean_cell(report: ScoreReport, system: SystemScore, column: Column) -> Text:
     """The mean, the half of its interval, and how many clips it is of, where that is not all."""
     interval = system.means.get(column.name)
-    is_best = system.system in best_systems(report.systems, column)
+    doubtful = is_doubtful(report, column)
+    is_best = not doubtful and system.system in best_systems(report.systems, column)
     cell = Text.assemble((mean_text(system, column), "bold green" if is_best else ""))
-    if beats_real(report, system, column):
+    if doubtful:
+        cell.append(DOUBT, style="red")
+    elif beats_real(report, system, column):
         cell.append("*", style="yellow")
     if column.name not in system.whole and interval is not None:
         if half := half_width(column, interval):
@@ -219,7 +244,13 @@ def _print_legend(console: Console, report: ScoreReport, columns: Sequence[Colum
         lines[0] += " ±: half of the 95 % interval over clips."
     if any(mean.clips != system.scored for system in report.systems for mean in system.means.values()):
         lines.append("(n): mean of so many clips; the others have no such number.")
-    if any(beats_real(report, system, column) for system in report.systems for column in columns):
+    if any(is_doubtful(report, column) for column in columns):
+        lines.append(f"{DOUBT}: the judge cannot tell, see the first line.")
+    if any(
+        beats_real(report, system, column) and not is_doubtful(report, column)
+        for system in report.systems
+        for column in columns
+    ):
         lines.append("*: better than the real videos, so the measure was overshot; that says nothing of the mouth.")
     for line in ("", *lines):
         console.print(Text(line, style="dim"))
@@ -231,7 +262,8 @@ def _print_comparisons(console: Console, report: ScoreReport, columns: Sequence[
     pairs = list(dict.fromkeys((pair.first, pair.second) for pair in report.comparisons))
     rows: list[TableRow] = []
     for column in columns:
-        cells = [_difference(column, found.get((*pair, column.name))) for pair in pairs]
+        doubt = DOUBT if is_doubtful(report, column) else ""
+        cells = [_difference(column, found.get((*pair, column.name)), doubt) for pair in pairs]
         if any(cell.plain != NOTHING for cell in cells):
             rows.append((heading(column), cells, ""))
     if not rows:
@@ -249,24 +281,31 @@ def _print_comparisons(console: Console, report: ScoreReport, columns: Sequence[
     console.print(Text(legend, style="dim"))
 
 
-def _difference(column: Column, pair: Comparison | None) -> Text:
+def _difference(column: Column, pair: Comparison | None, doubt: str) -> Text:
     if pair is None:
         return Text(NOTHING, style="dim")
     width = f" {half_width(column, pair.difference)}".rstrip()
     text = f"{signed(column, pair.difference.mean)}{width} {wins_text(pair):>4}"
-    if not told_apart(pair):
-        return Text(f"~{text}", style="dim")
+    if doubt or not told_apart(pair):
+        return Text(f"{'' if told_apart(pair) else '~'}{text}{doubt}", style="dim")
     return Text(text, style={pair.first: "green", pair.second: "red"}.get(winner(pair, column), ""))
 
 
-def _print_clips(console: Console, clips: Sequence[ClipScore], columns: Sequence[Column]) -> None:
+def _print_clips(console: Console, report: ScoreReport, clips: Sequence[ClipScore], columns: Sequence[Column]) -> None:
     for group, members in by_group(with_numbers(clips, columns)).items():
         rows = [
-            (named(clip), [Text(value_text(c, clip.values.get(c.name))) for c in members], _style(clip.sample.system))
+            (named(clip), [_clip_cell(report, clip, column) for column in members], _style(clip.sample.system))
             for clip in clips
             if with_numbers([clip], members)
         ]
         _print_grid(console, f"Clips: {group}", [heading(column) for column in members], rows)
+
+
+def _clip_cell(report: ScoreReport, clip: ClipScore, column: Column) -> Text:
+    cell = Text(value_text(column, clip.values.get(column.name)))
+    if is_doubtful(report, column) and column.name in clip.values:
+        cell.append(DOUBT, style="red")
+    return cell
 
 
 def _print_notes(console: Console, report: ScoreReport) -> None:

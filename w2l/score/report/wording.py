@@ -22,6 +22,10 @@ TITLES: dict[MeasureGroup, str] = {
     "identity": "Identity",
 }
 """Titles of the groups of columns."""
+NONE = "none"
+"""Stands for an offset that a clip does not have."""
+DOUBT = "?"
+"""Behind a number of a judge that cannot tell."""
 NOTHING = "-"
 """Stands for a number that could not be told."""
 ANCHORS = (REAL, SHUFFLED)
@@ -43,7 +47,7 @@ def digits_of(column: Column, *, mean: bool = False) -> int:
 def value_text(column: Column, value: float | None, *, mean: bool = False) -> str:
     """A value of a column as text; offsets, which have a direction, are signed."""
     if value is None or not math.isfinite(value):
-        return NOTHING
+        return NONE if value is not None and column.none else NOTHING
     digits = digits_of(column, mean=mean)
     rounded = round(value, digits) + 0.0  # no "-0.0"
     sign = "+" if column.better == "zero" and column.group == "lse" and rounded > 0 else ""
@@ -100,7 +104,10 @@ def value_of(system: SystemScore, column: Column) -> float | None:
 
 def mean_text(system: SystemScore, column: Column) -> str:
     """What stands for the system in a column of a table."""
-    return value_text(column, value_of(system, column), mean=column.name not in system.whole)
+    value = value_of(system, column)
+    if value is None and column.none and system.scored:
+        value = math.nan
+    return value_text(column, value, mean=column.name not in system.whole)
 
 
 def best_systems(systems: Sequence[SystemScore], column: Column) -> set[str]:
@@ -184,9 +191,12 @@ def remarks(clips: Iterable[ClipScore]) -> dict[str, list[str]]:
 def p_text(comparison: Comparison) -> str:
     """A p-value; one too small for its draws says so."""
     p = comparison.p_value
-    if not math.isfinite(p):
-        return NOTHING
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    return small_p(p).removeprefix("= ").replace(" ", "") if math.isfinite(p) else NOTHING
+
+
+def small_p(p_value: float) -> str:
+    """A p-value with its sign of relation; one too small for its draws says so."""
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
 
 
 def wins_text(comparison: Comparison) -> str:
