@@ -307,6 +307,7 @@ def test_the_first_line_says_that_it_cannot_and_marks_what_it_says(width: int | 
 @pytest.mark.parametrize(
     ("check", "said"),
     [
+        (replace(CAN, clips=1, how="alone"), "can tell lip sync on this clip: 1 real video"),
         (replace(CANNOT, real=False), "name some with --reference"),
         (replace(CAN, real=False), "No real video was there"),
         (replace(CANNOT, clips=1, how="alone"), "1 real video fits its own sound at no offset better than next to it"),

@@ -11,8 +11,8 @@ OTHER_JUDGE = (
 OWN_JUDGE = "Try a --judge trained on such people (w2l train-expert)."
 """Where SyncNet v2 is the judge."""
 UNKNOWN = (
-    ": either the judge is at fault, or these clips are not in sync. No real video was there to find out which; name "
-    "some with --reference."
+    ": either the judge is at fault, or picture and sound do not match. No real video was there to find out which; "
+    "name some with --reference."
 )
 """Where the check was made on outputs."""
 MORE = " Five or more clips, or longer ones, make this check stronger."
@@ -30,12 +30,13 @@ def judge_lines(report: ScoreReport) -> list[str]:
     if check is None:
         return []
     found = f"{_evidence(check)}, p {small_p(check.p_value)}"
+    where = "these clips" if check.clips > 1 else "this clip"
     if check.can_tell:
         unchecked = "" if check.real else " No real video was there to check it on."
-        return [f"The judge can tell lip sync on these clips: {found}.{unchecked}"]
+        return [f"The judge can tell lip sync on {where}: {found}.{unchecked}"]
     meaning = f"LSE, offset and in sync (marked {DOUBT}) mean nothing here{'.' if check.real else UNKNOWN}"
     advice = OWN_JUDGE if check.published else OTHER_JUDGE
-    return [f"The judge cannot tell lip sync on these clips: {found}.", meaning, advice + MORE * (check.how == "alone")]
+    return [f"The judge cannot tell lip sync on {where}: {found}.", meaning, advice + MORE * (check.how == "alone")]
 
 
 def _evidence(check: JudgeCheck) -> str:
