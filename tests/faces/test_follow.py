@@ -16,9 +16,11 @@ from w2l.faces.follow import (
     TURNED,
     UNSURE,
     Face,
+    Faces,
     fixed_face,
     follow,
     hysteresis,
+    without,
     yaw_of,
 )
 from w2l.faces.select import Choice, choose, steady_tracks
@@ -224,3 +226,25 @@ def test_a_box_by_hand_holds_for_ever_and_gets_points_of_a_face() -> None:
     assert face.box.tolist() == list(BOX)
     assert ((face.points > BOX[:2]) & (face.points < BOX[2:])).all()
     assert fixed_face(BOX, 7).n_frames == 7
+
+
+def test_faces_that_something_covers_pass_through_and_fade() -> None:
+    faces = fixed_face(BOX, 12)
+    hidden = np.zeros(12, dtype=np.bool_)
+    hidden[4:8] = True
+    left = without(faces, {0: hidden}, 2)
+    assert [len(left.at(frame)) for frame in range(12)] == [1] * 4 + [0] * 4 + [1] * 4
+    assert [round(left.at(frame)[0].strength, 2) for frame in (1, 2, 3, 8, 9, 10)] == [1, 0.67, 0.33, 0.33, 0.67, 1]
+    assert left.passed() == {"something covers the mouth or chin": 4}
+    assert without(faces, {}, 2).passed() == {}
+
+
+def test_of_two_faces_the_one_that_is_free_is_redrawn() -> None:
+    one = fixed_face(BOX, 3)
+    both = Faces(
+        np.arange(0, 8, 2), np.tile([0, 1], 3), np.repeat(one.boxes, 2, axis=0), np.repeat(one.points, 2, axis=0),
+        np.ones(6), one.why,
+    )  # fmt: skip
+    left = without(both, {1: np.array([False, True, True])}, 1)
+    assert [[face.track for face in left.at(frame)] for frame in range(3)] == [[0, 1], [0], [0]]
+    assert left.passed() == {}

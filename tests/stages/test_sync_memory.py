@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import w2l.sync.draw as sync_draw
-from tests.helpers.sync_runs import Run, pictures, voice, write_pictures
-from tests.sync.memory.made_looks import talking
+from tests.helpers.sync_runs import Run, pictures, same, voice, write_pictures
+from tests.sync.memory.made_looks import covered, talking
 from w2l.core.errors import MediaError
 from w2l.media.audio import write_wav
 from w2l.media.parts import PartWriter
 
-BOX = "36,30,124,140"
+BOX = "41.7,26.7,118.3,127.7"
 MEMORY = ("--box", BOX, "--reference", "memory")
 
 
@@ -69,6 +69,22 @@ class TestMemory:
         assert sync("-o", "out.mp4", *MEMORY, "--resume", **call).status == 0
         assert len(written) < 17 + 30
         assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+    def test_frames_with_something_over_the_mouth_pass_through_and_are_counted(
+        self, sync: Run, tmp_path: Path
+    ) -> None:
+        images = talking(40)[0]
+        images[10:16] = [covered(image, "cup") for image in images[10:16]]
+        write_pictures(tmp_path / "cup.mp4", images, options={"crf": "10"})
+        tried = sync("-o", "out.mp4", *MEMORY, "--dry-run", video=tmp_path / "cup.mp4", speech="said.wav", faces=True)
+        assert "6 something covers the mouth or chin" in tried.out
+        assert "looks, chosen by sound (face 0: " in tried.out
+        made = sync("-o", "out.mp4", *MEMORY, video=tmp_path / "cup.mp4", speech="said.wav", faces=True)
+        assert made.status == 0, made.err
+        record = json.loads((tmp_path / "out.w2l.json").read_text())
+        assert record["frames_passed_through"] == {"something covers the mouth or chin": 6}
+        source = pictures(tmp_path / "cup.mp4")
+        assert all(same(ours, theirs) for ours, theirs in zip(pictures(tmp_path / "out.mp4")[10:16], source[10:16]))
 
     def test_where_there_are_no_looks_closed_mouths_serve_and_that_is_said(self, sync: Run, tmp_path: Path) -> None:
         write_pictures(tmp_path / "short.mp4", talking(3)[0])

@@ -1,5 +1,6 @@
 """Which faces are redrawn in every frame, how surely, and why not where none is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,9 +16,9 @@ from w2l.features import boxes as bx
 Mask = NDArray[np.bool_]
 Smoothing = Literal["gaussian", "published"]
 
-REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN = range(5)
+REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN, COVERED = range(6)
 """Why a frame is or is not redrawn; see `WHY`."""
-WHY = ("redrawn", "no face", "unsure", "turned away", "not chosen")
+WHY = ("redrawn", "no face", "unsure", "turned away", "not chosen", "something covers the mouth or chin")
 """The same in words."""
 MIN_SURE = 0.7
 """Score from which a face begins to be redrawn."""
@@ -148,6 +149,22 @@ def fixed_face(box: tuple[float, float, float, float], n_frames: int = 1) -> Fac
         strength=np.ones(n_frames),
         why=np.full(n_frames, REDRAWN, dtype=np.int8),
     )
+
+
+def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int) -> Faces:
+    """Return the faces without the rows of tracks in which something covers them; they come and go over `n_fade` rows.
+
+    `covered` (rows of the track,) says so of each row of a track, in order.
+    """
+    strength = faces.strength.copy()
+    for track, hidden in covered.items():
+        rows = np.flatnonzero(faces.track == track)
+        strength[rows] = np.minimum(strength[rows], fade(~hidden, n_fade))
+    kept = strength > 0
+    before = np.concatenate([[0], np.cumsum(kept)])
+    first = before[faces.first]
+    why = np.where((faces.why == REDRAWN) & (np.diff(first) == 0), COVERED, faces.why).astype(np.int8)
+    return Faces(first, faces.track[kept], faces.boxes[kept], faces.points[kept], strength[kept], why)
 
 
 def yaw_of(points: Floats) -> Floats:

@@ -10,6 +10,7 @@ from w2l.sync.draw import Watch, draw, make_parts, make_redrawer
 from w2l.sync.engine import Redrawer
 from w2l.sync.jobs import Job
 from w2l.sync.plan import Plan, plan_of
+from w2l.sync.remember import remember
 from w2l.sync.tools import Tools
 
 TRIAL_S = 2.0
@@ -54,8 +55,8 @@ class DryRun:
 
 
 def dry_run(tools: Tools, job: Job) -> DryRun:
-    """Return what `run` would do and how long it would take; write nothing but the boxes in the cache."""
-    plan = plan_of(tools, job)
+    """Return what `run` would do and how long it would take; write nothing but boxes and looks in the cache."""
+    plan = remember(tools, plan_of(tools, job))
     redrawer = make_redrawer(tools, plan)
     rate = measure_rate(tools, plan, redrawer)
     unit = 2**20 if sys.platform == "darwin" else 2**10

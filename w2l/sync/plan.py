@@ -1,9 +1,9 @@
 """What `sync` decides before it draws: which frames are shown when, which faces are redrawn in them, what they hear."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from w2l.media.video import VideoInfo, probe, read_frames
 from w2l.sync.detail import check_detail, finer_spec
 from w2l.sync.engine import Cue
 from w2l.sync.jobs import Job
+from w2l.sync.memory.looks import Looks
 from w2l.sync.settings import SyncSettings
 from w2l.sync.tools import Tools
 
@@ -79,6 +80,8 @@ class Plan:
     """Pictures of the whole output before this part of it."""
     scan_fresh: bool = False
     """Whether faces were looked for now, and not read from the cache."""
+    looks: Mapping[int, Looks] = field(default_factory=dict)
+    """By track, the looks that references are chosen from; none where they come from elsewhere."""
 
     def __len__(self) -> int:
         """Frames of the output."""

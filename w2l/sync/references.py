@@ -1,29 +1,25 @@
 """From `--reference` to what the generator copies looks from."""
 
 import logging
-from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from w2l.core.arrays import Canvas, Image
+from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.faces.detectors.base import Detector
-from w2l.faces.scan import clip_for
 from w2l.features.crop import cut, cut_from
-from w2l.media.player import play
 from w2l.sync.memory.embed import SyncExpert
-from w2l.sync.memory.gather import gather_looks
 from w2l.sync.memory.memory import Memory
-from w2l.sync.memory.store import kept_looks, looks_mark
 from w2l.sync.plan import Plan, face_on
 from w2l.sync.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
+from w2l.sync.remember import AUTO, MEMORY, pictures_of
 from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
 
-AUTO, MEMORY, CLOSED, SAME = "auto", "memory", "closed", "same"
+CLOSED, SAME = "closed", "same"
 LEAST_LOOKS = 8
 """Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
 
@@ -61,30 +57,16 @@ def _closed(plan: Plan, n_references: int) -> Bank:
 
 def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
     """The person's own looks, chosen by sound; `closed` where there are none."""
-    expert = SyncExpert(tools.expert)
-    mark = looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path)
-    read = partial(pictures_of, plan)
-    looks = kept_looks(
-        clip_for(tools.cache, plan.info.path).looks,
-        mark,
-        lambda: gather_looks(read, plan.faces, plan.source_times, plan.spec, expert),
-    )
-    enough = {track: some for track, some in looks.items() if len(some) >= LEAST_LOOKS}
-    for track in sorted(set(plan.faces.tracks) - set(enough)):
-        count = len(looks[track]) if track in looks else 0
+    tracks = plan.faces.tracks
+    enough = {track: some for track, some in plan.looks.items() if track in tracks and len(some) >= LEAST_LOOKS}
+    for track in sorted(set(tracks) - set(enough)):
+        count = len(plan.looks[track]) if track in plan.looks else 0
         logger.info("%s: %d looks of face %d are too few to choose from", plan.info.path, count, track)
-    if n_references > 1 or len(enough) < len(plan.faces.tracks):
+    if n_references > 1 or len(enough) < len(tracks):
         others: References = _closed(plan, n_references)
     else:
         others = OwnFrame(n_references)
-    return Memory(enough, plan, expert, others, n_references) if enough else others
-
-
-def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
-    """The index and the picture of each wanted frame of the source, indices rising."""
-    indices = np.fromiter(wanted, dtype=np.int64)
-    for frame_idx, frame in zip(indices, play(plan.info.path, plan.source_times, indices)):
-        yield int(frame_idx), frame.picture
+    return Memory(enough, plan, SyncExpert(tools.expert), others, n_references) if enough else others
 
 
 def _seconds(text: str) -> list[float] | None:

@@ -10,6 +10,7 @@ from w2l.sync.engine import Redrawer
 from w2l.sync.jobs import Job
 from w2l.sync.plan import Plan, plan_of, preview_of
 from w2l.sync.record import SyncResult, check_output, half_done_mark, keep, made_before, mark_of, record_in
+from w2l.sync.remember import remember
 from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def run(tools: Tools, job: Job) -> SyncResult:
     if job.resume and (done := find_done(tools, job)):
         return done
     check(tools, job)
-    plan = plan_of(tools, job)
+    plan = remember(tools, plan_of(tools, job))
     logger.info("%s: %s", job.output, plan.chosen)
     if job.preview_s is not None:
         plan = preview_of(plan, job.preview_s)

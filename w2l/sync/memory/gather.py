@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Canvas, Floats, Image
+from w2l.core.intervals import runs
 from w2l.core.prefetch import ahead
 from w2l.faces.follow import Face, Faces, yaw_of
 from w2l.features.crop import CropSpec, cut_from
@@ -14,7 +15,7 @@ from w2l.models.lip_reader import BATCH, Mouths, read_mouths
 from w2l.sync.memory.embed import SyncExpert, windows_around
 from w2l.sync.memory.looks import Looks, Measures, compress
 from w2l.sync.memory.sampling import shares, spanning, stretches
-from w2l.sync.memory.usual import cells_of, explaining, oddness, something_else, usual_of
+from w2l.sync.memory.usual import cells_of, explaining, much_else, oddness, something_else, usual_of
 from w2l.sync.reference_bank import DARK, LIPS_CROP, ReadFrames, poses_of, track_rows
 
 MOST_SEEN = 750
@@ -27,6 +28,8 @@ STRETCH = 32
 """Frames in a row that are looked at in a long video."""
 COVERED = 0.5
 """Probability from which lips count as covered."""
+LEAST_HIDDEN = 3
+"""Frames in a row that something must cover to count as covered."""
 HALF_TURNED = 45.0
 """Degrees from which on a head is turned too far for its lips to be shown elsewhere."""
 BLURRED = 0.4
@@ -98,7 +101,7 @@ class _Seen:
 def gather_looks(
     read: ReadFrames, faces: Faces, times: Floats, spec: CropSpec, expert: SyncExpert
 ) -> dict[int, Looks]:
-    """Return the looks of each track of a video; a track without a usable one is left out.
+    """Return the looks of each track of a video that was seen well; of some there may be none.
 
     Parameters
     ----------
@@ -113,8 +116,7 @@ def gather_looks(
     """
     seen = _look_at(read, faces, spec)
     kept = dict(zip(seen, shares([len(one.frames) for one in seen.values()], MOST_KEPT, LEAST_KEPT)))
-    looks = {track: _kept(one, kept[track], times, expert) for track, one in seen.items()}
-    return {track: some for track, some in looks.items() if len(some)}
+    return {track: _kept(one, kept[track], times, expert) for track, one in seen.items()}
 
 
 def sharpness(image: Image) -> float:
@@ -133,9 +135,25 @@ def usable(measures: Measures, yaw: Floats) -> NDArray[np.int64]:
 
 def over_face(measures: Measures) -> NDArray[np.bool_]:
     """Return in which frames of a track something is seen over mouth or chin: a hand, a cup, a subtitle."""
+    return np.asarray(something_else(_oddness(measures)) | (measures.covered >= COVERED))
+
+
+def hidden_faces(measures: Measures) -> NDArray[np.bool_]:
+    """Return in which frames so much is seen over mouth or chin that they had better stay as they are.
+
+    Single frames do not count: what is held before a face stays there for some.
+    """
+    much = much_else(_oddness(measures)) | (measures.covered >= COVERED)
+    found = np.zeros(len(much), dtype=np.bool_)
+    for start, stop in runs(much):
+        found[start:stop] = stop - start >= LEAST_HIDDEN
+    return found
+
+
+def _oddness(measures: Measures) -> Floats:
+    """By how much each cell differs from its usual look, see `w2l.sync.memory.usual.oddness`."""
     by = explaining(measures.gap, measures.pose)
-    odd = something_else(oddness(usual_of(measures.cells, by), measures.cells, by))
-    return np.asarray(odd | (measures.covered >= COVERED))
+    return oddness(usual_of(measures.cells, by), measures.cells, by)
 
 
 def _look_at(read: ReadFrames, faces: Faces, spec: CropSpec) -> dict[int, _Seen]:

@@ -8,6 +8,7 @@ import numpy as np
 from w2l.core.arrays import Image
 from w2l.faces.follow import Face
 from w2l.sync.memory.choose import Chooser
+from w2l.sync.memory.coverage import coverage_of
 from w2l.sync.memory.embed import SyncExpert
 from w2l.sync.memory.looks import Looks
 from w2l.sync.plan import Plan
@@ -53,8 +54,8 @@ class Memory:
         return np.concatenate([first, *(lit_as(first, other) for other in others[:-1])], axis=-1)
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{len(looks)} of face {track}" for track, looks in sorted(self._looks.items()))
-        return f"the person's own looks, chosen by sound ({counts})"
+        faces = (f"face {track}: {coverage_of(looks.measures)}" for track, looks in sorted(self._looks.items()))
+        return f"the person's own looks, chosen by sound ({' | '.join(faces)})"
 
     def _crop(self, track: int, look: int) -> Image:
         key = (track, look)

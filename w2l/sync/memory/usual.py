@@ -43,6 +43,11 @@ heads (three clips) all these frames are found and no other one, and of one that
 subtitle that hardly reaches what is pasted 47 %) and 15 % of the others. One that turns much is the exception: 54 to
 100 %, and 7 to 21 %.
 """
+COVERING, COVERING_CELLS = 10.0, 4
+"""The same for what covers so much that the frame had better stay as it is.
+
+Of the frames above all with the lower third and 54 to 100 % with the cup are found, and at most 1 % of the others.
+"""
 MOST_ODD = 0.5
 """Share of frames."""
 CALM_SHARE, CALM_QUANTILE = 0.3, 0.3853
@@ -119,6 +124,11 @@ def something_else(odd: Floats) -> NDArray[np.bool_]:
     """Return in which frames something is seen that is not the face, of `oddness` (frames, rows, columns)."""
     found = _side_by_side(odd > ODD, ODD_CELLS)
     return _side_by_side(odd > VERY_ODD, VERY_ODD_CELLS) if found.mean() > MOST_ODD else found
+
+
+def much_else(odd: Floats) -> NDArray[np.bool_]:
+    """Return in which frames much is seen that is not the face, of `oddness` (frames, rows, columns)."""
+    return _side_by_side(odd > COVERING, COVERING_CELLS)
 
 
 def _side_by_side(odd: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
