@@ -213,3 +213,16 @@ def test_on_a_gpu_pictures_stay_within_one_grey_level(precision: Any) -> None:
     np.testing.assert_allclose(pictures, expected, atol=1.0)
     with pytest.raises(ConfigError, match="onnx runs on the CPU"):
         Runner(made, 48, "onnx")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_own_pixels_are_those_of_the_references_alone(backend: Any) -> None:
+    """Of a reference of one colour nothing else can be made, unless it is drawn."""
+    made = model(layout="warping", rows="lower")
+    mels, faces = inputs(made, 3)
+    faces[..., 3:] = (200, 40, 90)
+    drawing, moving = (Runner(made, 32, backend, own_pixels=own)(mels, faces) for own in (False, True))
+    assert np.abs(drawing - (200, 40, 90)).max() > 20
+    assert np.abs(moving - (200, 40, 90)).max() < 0.01
+    with pytest.raises(ConfigError, match="moves pixels"):
+        Runner(model(layout="published"), own_pixels=True)

@@ -67,6 +67,8 @@ class Runner:
         Frames computed at once, at most.
     precision : str
         `float32`, `half` (on a GPU), or `auto`: half on a GPU.
+    own_pixels : bool
+        Whether a generator that moves pixels shows nothing but pixels of its references, and none that it draws.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Runner:
         backend: Backend = "auto",
         batch: int = 16,
         precision: InferencePrecision = "auto",
+        own_pixels: bool = False,
     ) -> None:
         check_word("backend", backend, get_args(Backend))
         check_word("precision", precision, get_args(InferencePrecision))
@@ -85,6 +88,10 @@ class Runner:
         device = next(network.parameters()).device
         dtype = _dtype(precision, device)
         folded = fold(network, first_row)
+        if own_pixels:
+            if not isinstance(folded, FoldedWarping):
+                raise ConfigError("own_pixels needs a generator that moves pixels; this one draws them: leave it out")
+            folded.draw_nothing()
         self.backend: Literal["torch", "onnx"] = _chosen(backend, folded, device)
         self.batch = batch
         self.first_row = folded.first_row

@@ -55,6 +55,8 @@ class SyncSettings:
     """What the generator copies looks from: `memory` (the person's own mouths, chosen by sound), `closed` (other frames
     of like pose; also `auto`), `same` (the frame itself, as published), seconds of the video (`1.5,4`), or a picture
     file."""
+    own_pixels: bool = False
+    """Whether a generator that moves pixels draws none, not even inside the mouth; for comparisons."""
     detail: int = 0
     """How many times finer than the generator's own crops its references are moved, where it moves them; 0: as fine as
     the face is in the video, up to `MAX_DETAIL` times."""

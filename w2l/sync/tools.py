@@ -51,7 +51,8 @@ class Tools:
     def runner(self) -> Runner:
         """The generator, ready for inference; that takes longer than loading its file."""
         first_row = self.compositor(self.model.card.crop).first_row
-        return Runner(self.model, first_row, self.settings.backend, self.settings.batch)
+        settings = self.settings
+        return Runner(self.model, first_row, settings.backend, settings.batch, own_pixels=settings.own_pixels)
 
     @cached_property
     def detector(self) -> Detector:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from w2l.nets.blocks import ConvBlock, frame_by_frame
 from w2l.nets.folded.layers import (
+    FoldedConv,
     FoldedJoin,
     Operations,
     TorchOperations,
@@ -15,6 +16,11 @@ from w2l.nets.folded.layers import (
     fold_plain,
 )
 from w2l.nets.warping import MARGIN, WarpingGenerator, level_width, lowest_rows, mixture, n_halvings
+
+DRAWN_SHARE = 3
+"""The channel of `w2l.nets.warping.mixture`'s `drawn` that says which share of a pixel is drawn, before the softmax."""
+NO_SHARE = -1e4
+"""What it says where nothing is; within the range of half precision."""
 
 
 class FoldedWarping(nn.Module):
@@ -39,6 +45,15 @@ class FoldedWarping(nn.Module):
         # A ReLU before the pixels are shuffled does what one after does.
         self.to_pixels = nn.Sequential(fold_plain(generator.to_pixels, "relu"))
         self.output = nn.Sequential(*fold_blocks(generator.finest), fold_plain(generator.output, "none"))
+
+    @torch.no_grad()
+    def draw_nothing(self) -> None:
+        """Leave all of every pixel to the references, none to what is drawn."""
+        last = self.output[-1]
+        assert isinstance(last, FoldedConv)
+        assert last.conv.bias is not None
+        last.conv.weight[DRAWN_SHARE] = 0.0
+        last.conv.bias[DRAWN_SHARE] = NO_SHARE
 
     def forward(self, mel: Tensor, faces: Tensor, references: Tensor | None = None) -> Tensor:
         """As `WarpingGenerator.forward`, but the rows from `first_row` on: (batch, 3, size - first_row, size).
