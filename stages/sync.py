@@ -50,9 +50,9 @@ _set = functools.partial(setting, SyncSettings)
       help="The generator; `w2l weights` lists those that are there.")  # fmt: skip
 @_set("blend", "--blend", heading=PICTURE, type=click.Choice(get_args(Blend)), help="How the mouth is pasted.")
 @_set("reference", "--reference", heading=PICTURE, metavar="FROM",
-      help="Where looks are copied from: memory (the person's own mouths, chosen by sound), closed (other frames of"
-           " like pose; also auto), same (the frame itself, as published), seconds of the video such as 1.5,4, or a"
-           " picture.")  # fmt: skip
+      help="Where looks are copied from: memory (the person's own mouths, chosen by sound), closed (closed mouths of"
+           " like pose), auto (memory where the generator moves pixels, else closed), same (the frame itself, as"
+           " published), seconds of the video such as 1.5,4, or a picture.")  # fmt: skip
 @_set("detail", "--detail", heading=PICTURE, type=int,
       help="How many times finer than the generator's crops looks are copied, where the generator moves them.",
       default_text="as the face is, up to 3")  # fmt: skip

@@ -15,6 +15,9 @@ from w2l.models.checkpoint import ModelCard, save_model
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 
+CLOSED = ("--reference", "closed")
+"""For waves, on which no mouth is to be seen that could be chosen."""
+
 
 @pytest.fixture(scope="module", params=["lower-half", "jaw"])
 def warping(request: pytest.FixtureRequest, media: Path) -> str:
@@ -34,7 +37,7 @@ def test_it_redraws_the_mouth_alone_alike_in_every_backend(
     made = {}
     for backend in ("torch", "onnx"):
         output = tmp_path / f"{backend}.mp4"
-        outcome = sync("-o", output, "--set", f"backend={backend}", model=warping)
+        outcome = sync("-o", output, *CLOSED, "--set", f"backend={backend}", model=warping)
         assert outcome.status == 0, outcome.err
         made[backend] = pictures(output)
     source = pictures(media / "clip.mp4")
@@ -46,7 +49,7 @@ def test_it_redraws_the_mouth_alone_alike_in_every_backend(
 
 
 def test_the_record_names_the_model(sync: Run, warping: str, tmp_path: Path) -> None:
-    outcome = sync("-o", tmp_path / "out.mp4", model=warping)
+    outcome = sync("-o", tmp_path / "out.mp4", *CLOSED, model=warping)
     assert outcome.status == 0, outcome.err
     record: dict[str, Any] = json.loads((tmp_path / "out.w2l.json").read_text())
     assert record["model_step"] == 7
@@ -58,7 +61,7 @@ def test_looks_may_be_moved_more_finely(sync: Run, warping: str, tmp_path: Path)
     shown = {}
     for detail in (1, 2):
         output = tmp_path / f"{detail}.mp4"
-        assert sync("-o", output, "--detail", detail, model=warping).status == 0
+        assert sync("-o", output, *CLOSED, "--detail", detail, model=warping).status == 0
         shown[detail] = pictures(output)
         assert json.loads(output.with_suffix(".w2l.json").read_text())["crop"] == 96 * detail
     inside = support(144, 120)

@@ -14,12 +14,12 @@ from w2l.sync.memory.embed import SyncExpert
 from w2l.sync.memory.memory import Memory
 from w2l.sync.plan import Plan, face_on
 from w2l.sync.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
-from w2l.sync.remember import AUTO, MEMORY, pictures_of
+from w2l.sync.remember import CLOSED, MEMORY, pictures_of, reference_of
 from w2l.sync.tools import Tools
 
 logger = logging.getLogger(__name__)
 
-CLOSED, SAME = "closed", "same"
+SAME = "same"
 LEAST_LOOKS = 8
 """Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
 
@@ -27,14 +27,12 @@ LEAST_LOOKS = 8
 def references_for(tools: Tools, plan: Plan) -> References:
     """Return the references of a plan, as `--reference` asks.
 
-    `memory`, `closed` (also `auto`), `same`, seconds of the video (`1.5,4`), or a picture file with a face.
+    `auto` (see `reference_of`), `memory`, `closed`, `same`, seconds of the video (`1.5,4`), or a picture of a face.
 
     Raises ConfigError for what is none of these, NoFaceError where no face is to be seen there.
     """
-    card, wanted = tools.model.card, tools.settings.reference
-    n_references = int(card.dimensions.get("n_references", 1))
-    if wanted == AUTO:
-        wanted = CLOSED
+    wanted = reference_of(tools)
+    n_references = int(tools.model.card.dimensions.get("n_references", 1))
     if wanted == SAME:
         return OwnFrame(n_references)
     if wanted == MEMORY:

@@ -10,6 +10,7 @@ from w2l.core.arrays import Canvas
 from w2l.faces.follow import FADE_S, without
 from w2l.faces.scan import clip_for
 from w2l.media.player import play
+from w2l.sync.detail import moves_pixels
 from w2l.sync.memory.embed import SyncExpert
 from w2l.sync.memory.gather import gather_looks, hidden_faces
 from w2l.sync.memory.store import kept_looks, looks_mark
@@ -17,7 +18,7 @@ from w2l.sync.plan import Plan
 from w2l.sync.reference_bank import track_rows
 from w2l.sync.tools import Tools
 
-AUTO, MEMORY = "auto", "memory"
+AUTO, MEMORY, CLOSED = "auto", "memory", "closed"
 
 
 def remember(tools: Tools, plan: Plan) -> Plan:
@@ -25,7 +26,7 @@ def remember(tools: Tools, plan: Plan) -> Plan:
 
     Of a long video stretches are looked at; what covers a face between them is not known.
     """
-    if tools.settings.reference != MEMORY:
+    if reference_of(tools) != MEMORY:
         return plan
     mark = looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path)
     read = partial(pictures_of, plan)
@@ -39,6 +40,14 @@ def remember(tools: Tools, plan: Plan) -> Plan:
         frames = track_rows(plan.faces, track)[0]
         covered[track] = np.isin(frames, some.seen.frame_idx[hidden_faces(some.seen)])
     return replace(plan, looks=looks, faces=without(plan.faces, covered, max(1, round(FADE_S * plan.info.fps))))
+
+
+def reference_of(tools: Tools) -> str:
+    """Return what `--reference` asks for; `auto` is `memory` for a generator that moves pixels, else `closed`."""
+    wanted = tools.settings.reference
+    if wanted != AUTO:
+        return wanted
+    return MEMORY if moves_pixels(tools.model.card) else CLOSED
 
 
 def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:

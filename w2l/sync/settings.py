@@ -52,9 +52,9 @@ class SyncSettings:
     silence: Silence = "close"
     """The mouth in pauses: it comes to rest (`close`), is the source's (`source`), or what the generator makes."""
     reference: str = "auto"
-    """What the generator copies looks from: `memory` (the person's own mouths, chosen by sound), `closed` (other frames
-    of like pose; also `auto`), `same` (the frame itself, as published), seconds of the video (`1.5,4`), or a picture
-    file."""
+    """What the generator copies looks from: `memory` (the person's own mouths, chosen by sound), `closed` (closed
+    mouths of like pose), `auto` (`memory` for a generator that moves pixels, else `closed`), `same` (the frame itself,
+    as published), seconds of the video (`1.5,4`), or a picture file."""
     own_pixels: bool = False
     """Whether a generator that moves pixels draws none, not even inside the mouth; for comparisons."""
     detail: int = 0
