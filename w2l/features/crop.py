@@ -184,6 +184,17 @@ class Footprint:
         return np.asarray(cv2.warpAffine(layers, matrix, target, flags=cv2.INTER_LINEAR, borderMode=border))
 
 
+def crop_to_frame(box: Floats, points: Floats, spec: CropSpec, width: int, height: int) -> NDArray[np.float64]:
+    """Return the map (2, 3) from pixels of an aligned or box crop to pixels of its frame of `width` x `height`."""
+    if spec.kind == "aligned":
+        return np.asarray(cv2.invertAffineTransform(alignment(points, spec.size)))
+    if spec.kind == "box":
+        x1, y1, x2, y2 = padded_box(box, spec.pads, width, height)
+        across, down = (x2 - x1) / spec.size, (y2 - y1) / spec.size
+        return np.array([[across, 0, x1 + (across - 1) / 2], [0, down, y1 + (down - 1) / 2]])
+    raise ConfigError(f"a {spec.kind} crop is for measuring and cannot be put back")
+
+
 def footprint(
     weight: Floats, box: Floats, points: Floats, spec: CropSpec, width: int, height: int
 ) -> Footprint | None:
@@ -192,15 +203,8 @@ def footprint(
     columns, rows = np.flatnonzero(shows.any(axis=0)), np.flatnonzero(shows.any(axis=1))
     if not len(rows):
         return None
-    limits = (0, 0, width, height)
-    if spec.kind == "box":
-        x1, y1, x2, y2 = limits = padded_box(box, spec.pads, width, height)
-        across, down = (x2 - x1) / spec.size, (y2 - y1) / spec.size
-        inverse = np.array([[across, 0, x1 + (across - 1) / 2], [0, down, y1 + (down - 1) / 2]])
-    elif spec.kind == "aligned":
-        inverse = cv2.invertAffineTransform(alignment(points, spec.size))
-    else:
-        raise ConfigError(f"a {spec.kind} crop is for measuring and cannot be put back")
+    limits = padded_box(box, spec.pads, width, height) if spec.kind == "box" else (0, 0, width, height)
+    inverse = crop_to_frame(box, points, spec, width, height)
     left, top, right, bottom = columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2
     corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], dtype=np.float64)
     in_frame = corners @ inverse[:, :2].T + inverse[:, 2]
