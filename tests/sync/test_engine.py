@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.helpers.golden import golden_seeds, golden_vectors, published_state
+from w2l.data.puppets import draw_face
 from w2l.faces.follow import Face, fixed_face
 from w2l.features.crop import CropSpec, coarser, cut
 from w2l.features.masks import MASKS, hidden
@@ -168,6 +169,27 @@ class TestRedrawer:
         assert [bool((after == before).all()) for before, after in zip(images, made, strict=True)] == [
             not there for there in has_face
         ]
+
+    @pytest.mark.parametrize("kind", ["aligned", "box"])
+    def test_the_compositor_knows_the_lips_of_source_and_patch(
+        self, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image, seen = np.full((240, 320, 3), 90, np.uint8), []
+        points = [draw_face(image, x, 110, 50, mouth) for x, mouth in ((90, 0.0), (230, 1.0))]
+        boxes = [np.array([x - 50.0, 50.0, x + 50.0, 180.0]) for x in (90, 230)]
+        faces = tuple(Face(idx, box, there) for idx, (box, there) in enumerate(zip(boxes, points)))
+        paste = Compositor.paste
+
+        def watched(self: Compositor, *given: Any) -> Any:
+            seen.append(given[-1])
+            return paste(self, *given)
+
+        monkeypatch.setattr(Compositor, "paste", watched)
+        redraw(model(kind), cues([image] * 3, faces, [True, False, True]))
+        assert len(seen) == 4
+        gaps = [lips.source[4, 1] - lips.source[3, 1] for lips in seen]
+        assert gaps[0] == pytest.approx(gaps[2])
+        assert gaps[1] > gaps[0] + 0.05
 
     def test_all_faces_of_a_picture_are_redrawn(self) -> None:
         image = clip(1, 120, 300)[0]

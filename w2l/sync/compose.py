@@ -11,7 +11,10 @@ from w2l.core.arrays import Canvas, Floats, Image
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
 from w2l.nets.generator import GeneratedRows
-from w2l.sync.blend import LUMA, Fitter, Grain, Memory, multi_band, noise_level
+from w2l.sync.blend import Grain, multi_band, noise_level
+from w2l.sync.colours import LUMA
+from w2l.sync.fitting import Fitter, Memory
+from w2l.sync.lips import LipPair
 
 Blend = Literal["soft", "laplacian", "hard"]
 
@@ -31,6 +34,8 @@ OCTAVES = 4
 """Of the multi-band pyramid."""
 LEAST_GRAIN = 0.3
 """Grey levels below which grain is not worth adding."""
+UNREAD = LipPair()
+"""Lips of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,10 @@ class Compositor:
     """Puts redrawn crops back into their pictures.
 
     Outside the weight's support a picture stays exactly as it is. Inside, a patch is fitted in this order: the colour
-    difference at the rim, spread inwards, is taken away; broad patches of foreign colour are bent back to the source's;
-    the strength of detail is matched to that of the source's own mouth; where patch and source show the same, the
-    source's own detail stays; grain as strong as the source's is added where its own does not show.
+    difference between skin and skin at the rim, spread inwards, is taken away; skin of a foreign colour is bent back to
+    the source's, and what that asks for carried on into the lips, which themselves are compared with nothing; the
+    strength of detail is matched to that of the source's own mouth; where patch and source show the same, the source's
+    own detail stays; grain as strong as the source's is added where its own does not show.
 
     Parameters
     ----------
@@ -128,15 +134,22 @@ class Compositor:
         self._published = blend == "hard" and spec.kind == "box" and rows == "full"
         shows = slice(self.first_row, None)
         mouth, moving = (map_[shows] for map_ in (mouth_map(spec.size, spec.kind), moving_map(spec.size, spec.kind)))
-        self._fitter = Fitter(self.weight[shows], mouth, moving, spec.size, sharpen)
+        self._fitter = Fitter(self.weight[shows], mouth, moving, sharpen)
         self._grain = Grain() if grain else None
         self._memory: dict[int, Memory] = {}
+
+    @property
+    def needs_lips(self) -> bool:
+        """Whether `paste` looks at lips: patches are fitted in."""
+        return self.blend != "hard"
 
     def reset(self) -> None:
         """Forgets what was carried over: for cuts, and for frames that do not follow on the last."""
         self._memory.clear()
 
-    def paste(self, canvas: Canvas, face: Face, patch: Floats, crop: Image, frame_idx: int) -> Canvas:
+    def paste(
+        self, canvas: Canvas, face: Face, patch: Floats, crop: Image, frame_idx: int, lips: LipPair = UNREAD
+    ) -> Canvas:
         """A copy of `canvas` with the patch in it, as much of it as `face.strength` says.
 
         Parameters
@@ -147,6 +160,8 @@ class Compositor:
             The same face as it was cut out of this picture.
         frame_idx : int
             Chooses the grain.
+        lips : LipPair
+            The lips of crop and patch; where they were not found, a mouth is taken to be where it usually is.
         """
         if self._published:
             return self._overwrite(canvas, face, patch)
@@ -158,7 +173,7 @@ class Compositor:
             placed = np.clip(found.moved(patch), 0, 255)
         else:
             source = canvas.rgb(found.rows, found.columns).astype(np.float32)
-            placed = self._fitted(source, found, patch, crop, self._recall(face.track), frame_idx)
+            placed = self._fitted(source, found, patch, crop, lips, face.track, frame_idx)
             if self.blend == "laplacian":
                 placed = multi_band(source, placed, weight, OCTAVES)
                 weight = np.minimum(RIM_STEEPNESS * weight, 1.0)
@@ -174,16 +189,17 @@ class Compositor:
         return memory
 
     def _fitted(
-        self, source: Floats, found: Footprint, patch: Floats, crop: Image, memory: Memory, frame_idx: int
+        self, source: Floats, found: Footprint, patch: Floats, crop: Image, lips: LipPair, track: int, frame_idx: int
     ) -> Floats:
         """The patch in the frame's coordinates (region rows, columns, 3), fitted to `source`, the region as it was."""
+        memory = self._recall(track)
         drawn = np.asarray(patch[self.first_row :], dtype=np.float32)
-        change, keep = self._fitter.fit(drawn, crop[self.first_row :].astype(np.float32), memory)
+        change, keep = self._fitter.fit(drawn, crop[self.first_row :].astype(np.float32), lips, memory)
         kept = np.clip(found.moved(keep, self.first_row), 0, 1)
         fitted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
         cv2.add(fitted, found.moved(change, self.first_row), dst=fitted)
         if self._grain is not None:
-            noise = memory.hear_noise(noise_level(_middle(source, NOISE_SIDE) @ LUMA))
+            noise = memory.update_noise(noise_level(_middle(source, NOISE_SIDE) @ LUMA))
             if noise > LEAST_GRAIN:
                 grain = noise * np.sqrt(1 - kept * kept) * self._grain.piece(kept.shape, frame_idx)
                 cv2.add(fitted, cv2.merge([grain, grain, grain]), dst=fitted)

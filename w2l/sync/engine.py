@@ -6,7 +6,7 @@ pasting overlap in threads that run ahead by a bounded number of pictures.
 
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,8 @@ from w2l.features.crop import CropSpec, coarser, cut_from
 from w2l.features.masks import hidden
 from w2l.models.checkpoint import ModelCard
 from w2l.models.runtime import Runner
-from w2l.sync.compose import Compositor
+from w2l.sync.compose import UNREAD, Compositor
+from w2l.sync.lips import LipPair, read_pairs
 from w2l.sync.reference_bank import References, light_between, relit
 
 AHEAD_BYTES = 48 * 2**20
@@ -55,6 +56,8 @@ class _Batch:
     """(faces, size, size, 3)"""
     patches: NDArray[np.float32]
     """(faces, size, size, 3), RGB in 0..255; the crops until they are redrawn."""
+    lips: list[LipPair] = field(default_factory=list)
+    """(faces,) Of crops and patches; unknown until they are redrawn."""
 
 
 class Redrawer:
@@ -142,17 +145,26 @@ class Redrawer:
                 rows = self._ordered(self._runner(mels, seen, shown if self._finer > 1 else None))
                 for patch, row, light in zip(batch.patches, rows, lights):
                     patch[len(patch) - len(row) :] = row if light is None else np.clip(row / light, 0, 255)
+                batch.lips.extend(self._lips(batch))
             yield batch
 
     def _pasted(self, batches: Iterable[_Batch]) -> Generator[Canvas, None, None]:
         for batch in batches:
-            redrawn = zip(batch.patches, batch.crops)
+            redrawn = zip(batch.patches, batch.crops, batch.lips)
             for cue in batch.cues:
                 canvas = cue.canvas
                 for face in cue.faces:
-                    patch, crop = next(redrawn)
-                    canvas = self._compositor.paste(canvas, face, patch, crop, cue.frame_idx)
+                    patch, crop, lips = next(redrawn)
+                    canvas = self._compositor.paste(canvas, face, patch, crop, cue.frame_idx, lips)
                 yield canvas
+
+    def _lips(self, batch: _Batch) -> list[LipPair]:
+        """Return the lips of all faces before and after, as far as the compositor looks at them."""
+        if not self._compositor.needs_lips:
+            return [UNREAD] * len(batch.crops)
+        faces = [face for cue in batch.cues for face in cue.faces]
+        sizes = [(cue.canvas.width, cue.canvas.height) for cue in batch.cues for _ in cue.faces]
+        return read_pairs(batch.crops, batch.patches, faces, sizes, self._spec)
 
     def _ordered(self, images: NDArray[Any]) -> NDArray[Any]:
         """RGB to the network's order of channels, or back; (..., 3 * images)."""
