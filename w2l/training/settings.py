@@ -47,7 +47,7 @@ class RateSchedule:
         return rise * (self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
-LATER = ("voice", "room")
+LATER = ("voice", "room", "near")
 """Settings that came after runs were begun: where they are off, they are no part of what identifies a run."""
 
 

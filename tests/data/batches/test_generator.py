@@ -285,6 +285,9 @@ def test_a_shifted_track(tmp_path: Path) -> None:
         ({"swap": 0.6, "silence": 0.6}, "between 0 and 1"),
         ({"swap": -0.1}, "between 0 and 1"),
         ({"swap": 0.5, "silence": -0.1}, "between 0 and 1"),
+        ({"near": -0.1}, "between 0 and 1"),
+        ({"near": 0.7, "resting": 0.4}, "between 0 and 1"),
+        ({"near": 1.2, "resting": -0.3}, "between 0 and 1"),
     ],
 )
 def test_refused(given: dict[str, Any], said: str) -> None:

@@ -97,7 +97,7 @@ def test_widths_have_names() -> None:
 
 
 def test_validation_hears_and_sees_what_is_real() -> None:
-    settings = GeneratorSettings(sampling=GeneratorSampling(4, 2, swap=0.5, silence=0.2, repeat=0.3, bilabials=0.2))
+    settings = GeneratorSettings(sampling=GeneratorSampling(4, 2, swap=0.5, silence=0.2, repeat=0.3, near=0.7))
     still = settings.without_change
     assert (still.swap, still.silence, still.repeat, still.augment.noise, still.augment.flip) == (0, 0, 0, 0, 0)
-    assert (still.batch_size, still.n_references) == (4, 2)
+    assert (still.batch_size, still.n_references, still.near) == (4, 2, 0.7)

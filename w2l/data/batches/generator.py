@@ -12,11 +12,16 @@ from w2l.core.errors import ConfigError
 from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
 from w2l.data.batches.augment_sound import Sound, augment_mels, draw_sound
+from w2l.data.batches.near import Likeness, borrowed, nearest, resting
 from w2l.data.batches.tracks import Tracks
 from w2l.features.aperture import Word, bilabial_spans
 from w2l.features.windows import SILENCE, expert_mel, generator_mels
 
 MAX_REFERENCES = 4
+NEAREST = 8
+"""From how many frames most like a window a reference near to it is drawn: no look fits as well as its own frames."""
+MOVING = 0.5
+"""Share of references near to a window that move along with it, as looks do that `sync` shows one after the other."""
 Spans = Mapping[str, Sequence[tuple[float, float]]]
 """Clip -> seconds in which lips close for a b, p or m."""
 
@@ -38,6 +43,10 @@ class GeneratorSampling:
     resting: float = 0.0
     """Share of windows whose references are taken from pauses in the speech, where there are some: mouths at rest, such
     as `sync` shows first."""
+    near: float = 0.0
+    """Share of windows whose references are chosen as `sync` chooses looks: among the frames of the clip, at least
+    `distance` away, that are most like the window in pose and in the lips that go with its sound. Half of them are five
+    frames that move along, the others a single frame."""
     shuffle: float = 0.0
     """Probability that frames of consecutive references change places, so that their order tells nothing."""
     apart: float = 0.0
@@ -64,9 +73,12 @@ class GeneratorSampling:
             raise ConfigError(f"n_references must be 1 to {MAX_REFERENCES}, got {self.n_references}")
         if self.references not in ("still", "consecutive"):
             raise ConfigError(f"references {self.references!r} is unknown; choose still or consecutive")
-        shares = (self.repeat, self.resting, self.shuffle, self.bilabials, self.spread, self.swap + self.silence)
-        if min(*shares, self.swap, self.silence) < 0 or max(shares) > 1:
-            raise ConfigError("repeat, resting, shuffle, bilabials, spread and swap + silence must lie between 0 and 1")
+        pairs = self.swap + self.silence, self.resting + self.near
+        shares = (self.repeat, self.shuffle, self.bilabials, self.spread, *pairs)
+        if min(*shares, self.swap, self.silence, self.resting, self.near) < 0 or max(shares) > 1:
+            raise ConfigError(
+                "repeat, shuffle, bilabials, spread, swap + silence and resting + near must lie between 0 and 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -176,8 +188,13 @@ def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans:
     if lot < s.swap:
         spoken = (other, other_start)
     silent = s.swap <= lot < s.swap + s.silence
-    resting = _pauses(tracks, track, s) if s.resting and rng.random() < s.resting else None
-    references = _references(rng, s, int(tracks.lengths[track]), start, resting)
+    kind = rng.random() if s.resting or s.near else 1.0
+    pauses = _pauses(tracks, track, s) if kind < s.resting else None
+    near = s.resting <= kind < s.resting + s.near
+    if near:
+        references = _near(rng, s, tracks, _wanted(tracks, (track, start), spoken, silent), (track, start))
+    else:
+        references = _references(rng, s, tracks, (track, start), pauses)
     looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
     return Draw(track, start, references, *spoken, silent, look, looks, sound)
 
@@ -207,18 +224,52 @@ def _pauses(tracks: Tracks, track: int, s: GeneratorSampling) -> NDArray[np.int6
 
 
 def _references(
-    rng: np.random.Generator, s: GeneratorSampling, n_frames: int, start: int, among: NDArray[np.int64] | None
-) -> tuple[tuple[int, ...], ...]:
-    """Draw for each reference its five frames, `distance` away from the window at `start` where there is room.
+    rng: np.random.Generator, s: GeneratorSampling, tracks: Tracks, window: tuple[int, int],
+    among: NDArray[np.int64] | None,
+) -> tuple[tuple[int, ...], ...]:  # fmt: skip
+    """Draw for each reference its five frames, `distance` away from the window (track, start) where there is room.
 
     They begin with frames of `among`, if that is given and has any so far away.
     """
     length = 1 if s.references == "still" else WINDOW_FRAMES
-    first = np.arange(n_frames - length + 1)
-    away = np.maximum(start - (first + length - 1), first - (start + WINDOW_FRAMES - 1))
-    allowed = first[away >= min(s.distance, int(away.max()))]
+    allowed = _away(s, tracks, window, length)
     if among is not None and len(some := np.intersect1d(allowed, among)):
         allowed = some
+    return _drawn(rng, s, allowed, length)
+
+
+def _near(
+    rng: np.random.Generator, s: GeneratorSampling, tracks: Tracks, wanted: Likeness, window: tuple[int, int]
+) -> tuple[tuple[int, ...], ...]:
+    """Draw for each reference its five frames, as far away from the window, from those that are most like `wanted`."""
+    moves = s.references == "consecutive" or rng.random() < MOVING
+    length = WINDOW_FRAMES if moves else 1
+    allowed = _away(s, tracks, window, length)
+    return _drawn(rng, s, nearest(tracks.likeness(window[0]), wanted, allowed, length, NEAREST), length)
+
+
+def _wanted(tracks: Tracks, window: tuple[int, int], spoken: tuple[int, int], silent: bool) -> Likeness:
+    """Return what a window (track, start) with the sound of the window `spoken`, or with silence, should look like."""
+    own = tracks.likeness(window[0])
+    if silent:
+        return resting(own, window[1])
+    if spoken == window:
+        return own[window[1] : window[1] + WINDOW_FRAMES]
+    return borrowed(own, window[1], tracks.likeness(spoken[0]), spoken[1])
+
+
+def _away(s: GeneratorSampling, tracks: Tracks, window: tuple[int, int], length: int) -> NDArray[np.int64]:
+    """Return the first frames of `length` frames that lie `distance` away from a window, or as far as there is room."""
+    track, start = window
+    first = np.arange(int(tracks.lengths[track]) - length + 1)
+    away = np.maximum(start - (first + length - 1), first - (start + WINDOW_FRAMES - 1))
+    return first[away >= min(s.distance, int(away.max()))]
+
+
+def _drawn(
+    rng: np.random.Generator, s: GeneratorSampling, allowed: NDArray[np.int64], length: int
+) -> tuple[tuple[int, ...], ...]:
+    """Draw the references from first frames `allowed`: for each its five frames, one repeated, or `length` 5."""
     chosen = rng.choice(allowed, s.n_references, replace=len(allowed) < s.n_references)
     if rng.random() < s.repeat:
         chosen = np.full_like(chosen, chosen[0])

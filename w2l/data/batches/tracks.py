@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from w2l.cache.crops import Crops, skip
 from w2l.cache.index import Rows
 from w2l.cache.store import Cache, TrackRow
-from w2l.core.errors import CacheError, TrainingError
+from w2l.core.errors import CacheError, ConfigError, TrainingError
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
 from w2l.data.batches.lru import Recent, n_bytes, one
+from w2l.data.batches.near import Likeness, likeness
 from w2l.data.batches.splits import plan_splits
 from w2l.features.crop import CropSpec
 from w2l.features.windows import (
@@ -34,6 +35,8 @@ SOUND_BYTES = 2**30
 """Most memory for mels, and for MFCCs, that were used last: one minute of speech is 1.5 MB of mel."""
 SILENCE_BYTES = 2**27
 """Most memory for which windows of a track are silent: a byte a window."""
+LIKENESS_BYTES = 2**27
+"""Most memory for what lips and pose look like: 122 bytes a frame, 12 hours of video."""
 
 
 class Tracks:
@@ -84,6 +87,7 @@ class Tracks:
         self._mels = Recent(self._load_mel, SOUND_BYTES, n_bytes)
         self._mfccs = Recent(self._load_mfcc, SOUND_BYTES, n_bytes)
         self._silent = Recent(self._find_silent, SILENCE_BYTES, n_bytes)
+        self._likeness = Recent(self._find_likeness, LIKENESS_BYTES, n_bytes)
         self._spoken_from: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -138,6 +142,13 @@ class Tracks:
             self._spoken_from[track] = begun + int(self._heard_from[track])
         return self._spoken_from[track]
 
+    def likeness(self, track: int) -> Likeness:
+        """Return what lips and pose look like in each frame of a track, see `w2l.data.batches.near`.
+
+        Read from the crops when first asked for. ConfigError for crops that are not aligned.
+        """
+        return self._likeness[int(track)]
+
     def window(self, track: int, start: int) -> NDArray[np.uint8]:
         """Return the crops (frames, height, width, 3) of the window that begins at frame `start`."""
         return np.asarray(self.frames(track)[start : start + self.n_frames])
@@ -182,6 +193,14 @@ class Tracks:
         first, length = int(self._heard_from[track]), int(self.lengths[track])
         mfcc = self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * first :]
         return mfcc[:, : MFCC_PER_FRAME * length] if self._is_part else mfcc
+
+    def _find_likeness(self, track: int) -> Likeness:
+        if self._crop.kind != "aligned":
+            raise ConfigError(
+                f"sampling.near needs aligned crops, and this cache holds crops of kind {self._crop.kind}; set "
+                "sampling.near=0, or preprocess with crop.kind=aligned"
+            )
+        return likeness(self.frames(track))
 
     def _find_silent(self, track: int) -> NDArray[np.bool_]:
         return silent_windows(self.mel(track), int(self.counts[track]), self.n_frames)

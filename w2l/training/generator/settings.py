@@ -226,9 +226,9 @@ class GeneratorSettings:
 
     @property
     def without_change(self) -> GeneratorSampling:
-        """How windows are drawn for validation: own sounds, nothing changed."""
+        """How windows are drawn for validation: own sounds, references as near as in training, nothing changed."""
         s = self.sampling
-        return GeneratorSampling(s.batch_size, s.n_references, s.references, s.distance, augment=STILL)
+        return GeneratorSampling(s.batch_size, s.n_references, s.references, s.distance, near=s.near, augment=STILL)
 
 
 STILL = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
