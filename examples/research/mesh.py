@@ -36,23 +36,32 @@ class Mesh:
 
         `box` (4,) and `points` (5, 2), eyes first, are those of a detector.
         """
+        found, score = self.place_in_depth(image, box, points)
+        return found[:, :2], score
+
+    def place_in_depth(self, image: Image, box: Floats, points: Floats, looks: int = LOOKS) -> tuple[Floats, float]:
+        """Return points (468, 3) as `place` does, with their depth in pixels, smaller towards the camera.
+
+        One of `looks` suffices where the box is that of the same face one frame before.
+        """
         centre, side = (box[:2] + box[2:]) / 2, float(max(box[2] - box[0], box[3] - box[1]))
         right, down = points[1] - points[0]
-        angle, score, found = float(np.degrees(np.arctan2(down, right))), 0.0, np.zeros((468, 2))
-        for _ in range(LOOKS):
+        angle, score, found = float(np.degrees(np.arctan2(down, right))), 0.0, np.zeros((468, 3))
+        for _ in range(looks):
             matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, SIDE / (WIDEN * side))
             matrix[:, 2] += SIDE / 2 - centre
             upright = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA)
             self._network.setInput(cv2.dnn.blobFromImage(upright, 1 / 255))
             outputs = self._network.forward(self._names)
-            mesh = next(out for out in outputs if out.size == 3 * 468).reshape(468, 3)[:, :2].astype(np.float64)
+            mesh = next(out for out in outputs if out.size == 3 * 468).reshape(468, 3).astype(np.float64)
             flag = float(next(out for out in outputs if out.size == 1).ravel()[0])
             score = float(1 / (1 + np.exp(-flag)))
             inverse = cv2.invertAffineTransform(matrix)
-            found = mesh @ inverse[:, :2].T + inverse[:, 2]
-            low, high = found.min(axis=0), found.max(axis=0)
+            flat = mesh[:, :2] @ inverse[:, :2].T + inverse[:, 2]
+            found = np.column_stack([flat, mesh[:, 2] * np.hypot(inverse[0, 0], inverse[1, 0])])
+            low, high = flat.min(axis=0), flat.max(axis=0)
             centre, side = (low + high) / 2, float((high - low).max())
-            right, down = found[EYES[1]] - found[EYES[0]]
+            right, down = flat[EYES[1]] - flat[EYES[0]]
             angle = float(np.degrees(np.arctan2(down, right)))
         return found, score
 

@@ -15,7 +15,8 @@ from w2l.core.errors import ConfigError
 from w2l.core.timing import mel_columns
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import NEAREST, GeneratorSampling, generator_batch, plan_generator_batch
-from w2l.data.batches.generator_loaders import GeneratorDrawing, OwnLoader, ResidentGeneratorLoader
+from w2l.data.batches.generator_loaders import GeneratorDrawing, GeneratorTensors, ResidentGeneratorLoader
+from w2l.data.batches.loaders import Loader, OwnLoader
 from w2l.data.batches.near import N_LIPS, borrowed, likeness, nearest, resting
 from w2l.data.batches.tracks import Tracks
 from w2l.data.puppets import draw_face
@@ -121,7 +122,8 @@ def test_the_share_and_the_batches_depend_on_seed_and_step_alone(near: float, ta
 
 def test_kept_crops_show_the_same(talker: Cache) -> None:
     drawing = GeneratorDrawing(replace(NEAR, near=0.6), 3)
-    loaders = OwnLoader(opened(talker), drawing, CPU), ResidentGeneratorLoader(opened(talker), drawing, CPU)
+    loaders: list[Loader[GeneratorTensors]]
+    loaders = [OwnLoader(opened(talker), drawing, CPU), ResidentGeneratorLoader(opened(talker), drawing, CPU)]
     for step in (0, 1):
         loaded, kept = (loader.batch(step) for loader in loaders)
         assert torch.equal(loaded.reference, kept.reference)
