@@ -236,6 +236,7 @@ def test_the_page_begins_with_what_the_judge_can_tell(tmp_path: Path) -> None:
     assert f"none{DOUBT}" in text
     assert f"7.650{DOUBT}" in text
     assert f"{N_CLIPS} without an offset" in text
+    assert f"LSE-C ↑ 7.500{DOUBT}" in text[: text.index("clips with all numbers")]
     assert "nan" not in page.replace("finance", "")
     able, _ = page_of(tmp_path, replace(report(), judge_check=replace(cannot, can_tell=True)))
     assert "The judge can tell lip sync on these clips" in able

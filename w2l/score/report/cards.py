@@ -14,9 +14,12 @@ from w2l.report.markup import escaped
 from w2l.report.page import FRAME_HEIGHT
 from w2l.report.plots import N_COLOURS, Line, line_plot
 from w2l.score.metrics.columns import Column
-from w2l.score.report.wording import ANCHORS, heading, named, value_text, with_numbers, worth
+from w2l.score.report.verdict import is_doubtful
+from w2l.score.report.wording import ANCHORS, DOUBT, heading, named, value_text, with_numbers, worth
 from w2l.score.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
+DOUBTED = f'<span class="bad">{DOUBT}</span>'
+"""Behind a number of a judge that cannot tell."""
 FramesOf = Callable[[ClipScore], list[Image]]
 """Gives a few frames (rows, columns, 3) RGB of a clip, that of least confidence first; an empty list when it cannot."""
 
@@ -94,11 +97,14 @@ def across(by_rank: dict[str, list[ClipScore]], without: Sequence[ClipScore]) ->
 
 
 def card(
-    clip: ClipScore, real: ClipScore | None, look: str, columns: Sequence[Column], frames: FramesOf | None = None
-) -> str:
+    report: ScoreReport, clip: ClipScore, real: ClipScore | None, columns: Sequence[Column],
+    frames: FramesOf | None = None,
+) -> str:  # fmt: skip
     """One clip: its name and numbers, its frames, its curve and its confidence over time with the real ones behind."""
+    look = looks(report)[clip.sample.system]
     values = [
         f'{html.escape(heading(column))} <b class="num">{value_text(column, clip.values[column.name])}</b>'
+        + (DOUBTED if is_doubtful(report, column) else "")
         for column in columns
         if column.name in clip.values
     ]

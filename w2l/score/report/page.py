@@ -9,13 +9,12 @@ from w2l.report.markup import escaped, remark
 from w2l.report.page import links_to, whole_page
 from w2l.score.metrics.columns import Column
 from w2l.score.metrics.statistics import Comparison
-from w2l.score.report.cards import FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
+from w2l.score.report.cards import DOUBTED, FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
 from w2l.score.report.figures import means, offsets, speakers, swatch
 from w2l.score.report.verdict import is_doubtful, judge_lines
 from w2l.score.report.wording import (
     ANCHORS,
     BETTER,
-    DOUBT,
     NOTHING,
     TITLES,
     beats_real,
@@ -42,8 +41,6 @@ from w2l.score.results import ScoreReport, SystemScore
 
 MOST_ROWS = 500
 """Clips of the long table; CSV has all."""
-DOUBTED = f'<span class="bad">{DOUBT}</span>'
-"""Behind a number of a judge that cannot tell."""
 MOST_NAMES = 12
 """Clips that are named behind a reason or a note."""
 
@@ -218,7 +215,7 @@ def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: Frame
     by = ranking(report, columns)
     if by is None:
         return {}
-    look, reals = looks(report), Reals(report)
+    reals = Reals(report)
     by_rank = ranked(report, by)
     worst = worst_of(by_rank)
     more = across(by_rank, worst)
@@ -229,10 +226,10 @@ def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: Frame
         "offset, the found one dashed; right: confidence over time. Grey dashed: the real video. The first picture is "
         "of the moment of least confidence, the others are spread through the clip."
     )
-    cards = [card(clip, reals.of(clip), look[clip.sample.system], main, frames) for clip in worst]
+    cards = [card(report, clip, reals.of(clip), main, frames) for clip in worst]
     found = {"Clips" if few else "Worst clips": note + "".join(cards)} if cards else {}
     if more:
-        others = "".join(card(clip, reals.of(clip), look[clip.sample.system], main) for clip in more)
+        others = "".join(card(report, clip, reals.of(clip), main) for clip in more)
         title = f"{len(more)} more clips, evenly from the worst to the best of each system"
         found["More clips"] = f"<details><summary>{title}</summary>{others}</details>"
     return found
