@@ -2,9 +2,10 @@
 
     python -m examples.research.evaluate_expert CACHE expert --beside old.safetensors --puppets 20 --out results/
 
-Threshold and calibration of each model are chosen on the validation clips and kept for all other splits. Prints
-markdown tables; the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG
-pictures. Unseen puppets are drawn and preprocessed in a temporary cache; no data set holds their looks and voices.
+The threshold of each model is chosen on the validation clips and kept for all other splits; so is its calibration,
+unless its card holds one, such as that on people left out of training (`calibrate_expert.py`). Prints markdown tables;
+the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG pictures. Unseen
+puppets are drawn and preprocessed in a temporary cache; no data set holds their looks and voices.
 `--others N` also scores each clip with the sounds of N other clips, see `own_sound.py`; a judge does so by default.
 """
 
@@ -102,7 +103,7 @@ def interval(values: list[float], rounds: int = 2000) -> tuple[float, float]:
 def measure(
     name: str, model: Model, splits: Mapping[str, Open], device: torch.device, n_others: int
 ) -> Iterator[tuple[Row, ScoredPairs]]:
-    """Rows of one model, the validation first, where threshold and calibration are chosen."""
+    """Yield the rows of one model, the validation first, where the threshold is chosen, and a calibration it lacks."""
     pairing = pairing_of(model.network)
     n_frames = int(model.card.dimensions.get("n_frames", WINDOW_FRAMES))
     threshold, calibration = 0.0, (1.0, 0.0)
@@ -110,7 +111,9 @@ def measure(
         tracks = open_split(n_frames)
         pairs = score_pairs(tracks, pairing, device)
         if split == VALIDATION:
-            threshold, calibration = scores.best_threshold(pairs), scores.calibrate(pairs)
+            threshold = scores.best_threshold(pairs)
+            own = model.card.calibrated and name != RANDOM
+            calibration = (model.card.scale, model.card.bias) if own else scores.calibrate(pairs)
         found = scores.score_summary(pairs, threshold, calibration)
         gaps, speakers = scores.by_gap(pairs, threshold), scores.by_speaker(pairs, threshold)
         people = of_people(pairs, calibration)
