@@ -77,9 +77,9 @@ def command(context: click.Context, common: Common) -> None:
 @click.option("-y", "--overwrite", is_flag=True, help="Replace a model that was imported under this name.")
 @common_options
 def import_command(file: Path, name: str, licence: str | None, overwrite: bool, common: Common) -> None:
-    """Brings a model into the cache: a public .pth of Wav2Lip or SyncNet, or a .safetensors of w2l.
+    """Import a model into the cache: a public file (.pth, TorchScript, .safetensors), or one of w2l.
 
-    Generators, experts, discriminators and judges are told apart by their keys; nothing in the file is executed.
+    Generators, experts, discriminators and judges are told apart by their tensors; nothing in the file is executed.
 
     \b
     w2l weights import wav2lip_gan.pth --as wav2lip-gan

@@ -13,10 +13,10 @@ import re
 import struct
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,12 +27,18 @@ from torch import Tensor, nn
 from w2l.core.config import build, plain
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import fingerprint, sha256, write_atomic
-from w2l.features.crop import CropSpec
-from w2l.features.masks import Mask
 from w2l.models.archives import read_tensors
+from w2l.models.card import MEL as MEL
+from w2l.models.card import PUBLIC_DATA as PUBLIC_DATA
+from w2l.models.card import PUBLIC_JUDGE_DATA as PUBLIC_JUDGE_DATA
+from w2l.models.card import PUBLIC_LICENCE as PUBLIC_LICENCE
+from w2l.models.card import Kind as Kind
+from w2l.models.card import ModelCard as ModelCard
+from w2l.models.card import public_card
 from w2l.models.file_kinds import FileKind, kind_of
-from w2l.models.lineage import PUBLISHED_LINEAGE, TaughtBy, merged, weights_mark
-from w2l.models.public import clean, flat, odd_generator, other_network, recognise
+from w2l.models.lineage import PUBLISHED_LINEAGE, merged, weights_mark
+from w2l.models.onnx_generator import OnnxGenerator
+from w2l.models.public import clean, flat, odd_generator, other_network, recognise, steps_in
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import GeneratorDimensions
@@ -41,7 +47,6 @@ from w2l.nets.pairs import PairDimensions, Pairs
 from w2l.nets.patches import PatchDimensions, Patches
 from w2l.nets.warping import make_generator
 
-Kind = Literal["generator", "expert", "discriminator", "judge", "patches", "pairs"]
 Network = TypeVar("Network", bound=nn.Module)
 logger = logging.getLogger(__name__)
 
@@ -53,15 +58,8 @@ NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], type[Any]]] = {
     "patches": (Patches, PatchDimensions),
     "pairs": (Pairs, PairDimensions),
 }
-PUBLIC_PADS = (0, 10, 0, 0)
-"""Pads (top, bottom, left, right) around the detected box that the public generators expect."""
-PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
-PUBLIC_JUDGE_DATA = "broadcasts, by the authors of SyncNet (Chung and Zisserman, 2016)"
-PUBLIC_LICENCE = "non-commercial, see the model's publisher"
 METADATA_KEY = "w2l"
-WHAT_IS_READ = "read are checkpoints of Wav2Lip and SyncNet, and models of w2l: .pth, .pt, .safetensors"
-MEL = "wav2lip-80x16"
-"""Mel settings: 80 bands, 16 kHz, hop 200, windows of 16 columns, see `w2l.features.mel`."""
+WHAT_IS_READ = "read are checkpoints of Wav2Lip and SyncNet, and models of w2l: .pth, .pt, .safetensors, .onnx"
 DAMAGE = (
     OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
     MemoryError, struct.error,
@@ -69,44 +67,6 @@ DAMAGE = (
 """What PyTorch's reader was seen to raise for files that are cut off, changed at random, or no checkpoints at all."""
 NOT_WEIGHTS = re.compile(r"GLOBAL ([\w.]{1,100}) was not an allowed global")
 """Where PyTorch's reader names the class or function that it refuses."""
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model file says about itself: enough to rebuild the network and to feed it."""
-
-    kind: Kind
-    dimensions: dict[str, Any]
-    """Fields of the network's dimensions."""
-    crop: CropSpec = field(default_factory=CropSpec)
-    """How faces are cut for it."""
-    colour: Literal["rgb", "bgr"] = "rgb"
-    """Order of the colour channels that the network sees."""
-    mask: Mask = "lower-half"
-    """What of the face is hidden from the generator; see `w2l.features.masks`."""
-    references: Literal["still", "same"] = "still"
-    """Reference at inference: one `still` frame of the clip, or the `same` frame that is redrawn (published)."""
-    mel: str = MEL
-    """The mel settings."""
-    fps: float = 25.0
-    step: int = 0
-    """Training steps."""
-    data: str = ""
-    """What it was trained on."""
-    licence: str = ""
-    scores: dict[str, float] = field(default_factory=dict)
-    """Validation scores."""
-    scale: float = 1.0
-    """With `bias`: the probability of being in sync is sigmoid(scale * cosine + bias) for a calibrated expert."""
-    bias: float = 0.0
-    schedule: dict[str, float] = field(default_factory=dict)
-    """Weights of the loss terms at `step`, by name."""
-    calibrated: bool = False
-    """False: the cosine itself is the probability, as in the paper."""
-    teachers: tuple[TaughtBy, ...] = ()
-    """The experts that taught a generator, or one that its weights came from: they are not fair judges of it."""
-    ancestors: tuple[str, ...] = ()
-    """Marks of what the weights came from: SHA-256 of files and of weights (see `marks_of`), and of training runs."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +90,14 @@ def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu"
 
     Raises CheckpointError when the file is missing, damaged or holds another kind of network.
     """
-    tensors, card = _read(path, kind)
-    if kind is not None and card.kind != kind:
-        raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; name another file")
+    found = _kind_of(path)
+    if found.container == "onnx":
+        graph = OnnxGenerator(path, str(device)).eval()
+        card = _onnx_card(graph)
+        _check_kind(path, card, kind)
+        return Model(graph, card, path)
+    tensors, card = _read(path, found, kind)
+    _check_kind(path, card, kind)
     network = build_network(card, path)
     counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
     try:
@@ -145,6 +110,11 @@ def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu"
         odd = f"{missing[0]} is missing" if missing else f"{min(left.unexpected_keys)} is unknown"
         raise CheckpointError(f"model {path} is no complete {card.kind}: {odd}")
     return Model(network.to(device).eval(), card, path)
+
+
+def _check_kind(path: Path, card: ModelCard, kind: Kind | None) -> None:
+    if kind is not None and card.kind != kind:
+        raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; name another file")
 
 
 def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:
@@ -164,7 +134,10 @@ def dimensions_of(network: nn.Module) -> dict[str, Any]:
 
 def read_card(path: Path) -> ModelCard:
     """Return the card of a model file; of one of ours without reading its weights."""
-    return _read(path, None, weights=False)[1]
+    found = _kind_of(path)
+    if found.container == "onnx":
+        return _onnx_card(OnnxGenerator(path))
+    return _read(path, found, None, weights=False)[1]
 
 
 def marks_of(model: Model) -> tuple[str, ...]:
@@ -183,8 +156,8 @@ def card_fingerprint(card: ModelCard) -> str:
     return fingerprint({**facts, "teacher": card.teachers[-1].sha256 if card.teachers else ""})
 
 
-def _read(path: Path, wanted: Kind | None, weights: bool = True) -> tuple[dict[str, Tensor], ModelCard]:
-    """Return the weights and the card of a file of any kind; of safetensors without `weights` only their shapes."""
+def _kind_of(path: Path) -> FileKind:
+    """Return what kind of file a model is; CheckpointError where it is not there or of no use."""
     if not path.is_file():
         raise CheckpointError(f"model {path} does not exist; check the path or train one")
     try:
@@ -192,11 +165,30 @@ def _read(path: Path, wanted: Kind | None, weights: bool = True) -> tuple[dict[s
     except OSError as error:
         raise CheckpointError(f"model {path} cannot be read: {error.strerror}; check its permissions") from error
     if found.container == "other":
-        raise CheckpointError(f"model {path} is {found.name} ({WHAT_IS_READ})")
-    if found.container == "safetensors" or (found.archive is None and path.suffix == ".safetensors"):
-        tensors, card = _read_safetensors(path, weights)
-        return (tensors, card) if card else _public(path, {clean(key): value for key, value in tensors.items()}, wanted)
-    return _read_torch(path, found, wanted)
+        raise CheckpointError(f"model {path} is {found.name}; it was not loaded ({WHAT_IS_READ})")
+    return found
+
+
+def _read(
+    path: Path, found: FileKind, wanted: Kind | None, weights: bool = True
+) -> tuple[dict[str, Tensor], ModelCard]:
+    """Return the weights and the card of a file that holds weights; of safetensors without `weights` their shapes."""
+    if found.container != "safetensors":
+        return _read_torch(path, found, wanted)
+    tensors, card = _read_safetensors(path, weights)
+    return (tensors, card) if card else _public(path, {clean(key): value for key, value in tensors.items()}, wanted)
+
+
+def _onnx_card(graph: OnnxGenerator) -> ModelCard:
+    """Return the card of a generator in an ONNX file: its own, or that of a published generator.
+
+    Its layout is left out of the dimensions, because what a graph does inside cannot be had any finer.
+    """
+    shape = {"size": graph.size, "n_references": graph.n_references, "rows": "lower" if graph.first_row else "full"}
+    if METADATA_KEY not in graph.metadata:
+        return public_card("generator", shape)
+    card = _card_in(graph.path, graph.metadata)
+    return dataclasses.replace(card, dimensions=shape | {"rows": card.dimensions.get("rows", "full")})
 
 
 def _read_safetensors(path: Path, weights: bool) -> tuple[dict[str, Tensor], ModelCard | None]:
@@ -247,7 +239,7 @@ def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[
     else:
         try:
             content = _torch_load(path)
-            tensors, step = flat(content), _whole(content.get("global_step", 0))
+            tensors, step = flat(content), steps_in(content)
         except CheckpointError as error:
             if found.archive is None or not isinstance(error.__cause__, UnpicklingError):
                 raise
@@ -274,29 +266,9 @@ def _public(
         raise CheckpointError(f"model {path} {held} none of the known public checkpoints ({WHAT_IS_READ})")
     kind, prefix = found
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    dimensions: dict[str, Any] = dataclasses.asdict(NETWORKS[kind][1]())
     if kind == "generator" and (odd := odd_generator(weights)):
         raise CheckpointError(f"model {path} does not fit its dimensions: it is {odd}; name another file")
-    crops = {"judge": CropSpec("judge", 224, smooth_s=0.0, shrink="linear")}
-    card = ModelCard(
-        kind=kind,  # type: ignore[arg-type]
-        dimensions=dimensions,
-        crop=crops.get(kind, CropSpec("box", 96, PUBLIC_PADS)),
-        colour="bgr",
-        references="same",
-        step=step,
-        data=PUBLIC_JUDGE_DATA if kind == "judge" else PUBLIC_DATA,
-        licence=PUBLIC_LICENCE,
-    )
-    return weights, build(ModelCard, {**plain(card), **PUBLISHED_LINEAGE.get(kind, {})})
-
-
-def _whole(number: Any) -> int:
-    """Return a count of steps that may be a number of Python, NumPy or PyTorch; 0 for anything else."""
-    if isinstance(number, Tensor) and number.numel() == 1:
-        number = number.item()
-    is_whole = isinstance(number, (int, float, np.number)) and 0 <= number < 2**63 and number == int(number)
-    return int(number) if is_whole else 0
+    return weights, public_card(kind, dataclasses.asdict(NETWORKS[kind][1]()), step)
 
 
 def _torch_load(path: Path, remedy: str = "copy or make it anew") -> dict[str, Any]:

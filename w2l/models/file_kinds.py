@@ -37,8 +37,8 @@ MAGICS: tuple[tuple[int, bytes, str], ...] = (
 """Place, bytes and name of other kinds of file."""
 PAGES = (b"<!doctype html", b"<html")
 TEXT = bytes(range(32, 127)) + b"\t\r\n\f"
-MAX_IR_VERSION = 64
-"""An ONNX file begins with its version as field 1; far above what there is."""
+MAX_IR_VERSION, ONNX_FIELDS = 64, b"\x12\x1a\x22\x28\x32\x3a\x42"
+"""An ONNX file begins with its version, a small number, as field 1; then come other fields."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class FileKind:
     """What a model file is."""
 
     container: Container
-    """`torch` also where it cannot be told: PyTorch's reader decides."""
+    """Where the content does not say it: by the file's name, or `torch`; the reader then says what is wrong."""
     name: str = ""
     """Of another kind of file: what it is, and what to do about it where that helps."""
     archive: Archive | None = None
@@ -69,13 +69,13 @@ def kind_of(path: Path) -> FileKind:
             return FileKind("other", name)
     if head.lstrip().lower().startswith(PAGES):
         return FileKind("other", "a web page, saved in place of the file; download it again from its own link")
-    if len(head) > 2 and head[0] == 8 and 0 < head[1] <= MAX_IR_VERSION and head[2:3] in (b"\x12", b"\x3a", b"\x42"):
+    if len(head) > 2 and head[0] == 8 and 0 < head[1] <= MAX_IR_VERSION and head[2] in ONNX_FIELDS:
         return FileKind("onnx")
     if _is_plain_pickle(head, size):
-        return FileKind("other", "a Python pickle and not a checkpoint of PyTorch; it was not loaded")
+        return FileKind("other", "a Python pickle and not a checkpoint of PyTorch")
     if not head.translate(None, TEXT):
         return FileKind("other", "a text file")
-    return FileKind("torch")
+    return FileKind({".safetensors": "safetensors", ".onnx": "onnx"}.get(path.suffix, "torch"))  # type: ignore[arg-type]
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:

@@ -14,6 +14,7 @@ from w2l.core.config import plain
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import write_atomic
 from w2l.models.checkpoint import METADATA_KEY, Model
+from w2l.models.onnx_generator import OnnxGenerator
 from w2l.nets.folded.generator import Folded, fold
 from w2l.nets.folded.layers import FoldedConv
 from w2l.nets.folded.warping import FoldedWarping
@@ -106,6 +107,8 @@ def export(model: Model, path: Path, first_row: int = 0) -> Exported:
     The graph is run and compared with the network of `model` before the file is written.
     """
     network = model.network
+    if isinstance(network, OnnxGenerator):
+        raise CheckpointError(f"model {model.path} is an ONNX file already; name the model it was exported from")
     if model.card.kind != "generator" or not isinstance(network, (Generator, WarpingGenerator)):
         raise CheckpointError(f"model {model.path} is of kind {model.card.kind}; only a generator can be exported")
     size = network.dimensions.size

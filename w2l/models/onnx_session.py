@@ -16,10 +16,20 @@ log = logging.getLogger(__name__)
 def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, Any]:
     """An ONNX Runtime session of `file`, and its only input (name, shape: numbers, or text where it may vary).
 
-    It computes in as many threads as PyTorch does.
-
     With `any_size` a model that was exported for pictures of one size is made to take others. That it can must be
     tried out: weights behind a fixed number of pixels cannot. Raises CheckpointError for a file that is no ONNX model.
+    """
+    session = new_session(_with_free_sizes(file) if any_size else str(file), file, device)
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise CheckpointError(f"{file}: not a model that looks at one picture; name a face model")
+    return session, inputs[0]
+
+
+def new_session(model: bytes | str, file: Path, device: str) -> Any:
+    """Return an ONNX Runtime session of `model`, the content or the name of `file`.
+
+    It computes in as many threads as PyTorch does. Raises CheckpointError for what is not an ONNX model.
     """
     import onnxruntime
     import torch
@@ -29,20 +39,15 @@ def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             providers.insert(0, "CUDAExecutionProvider")
         else:
-            log.info("this onnxruntime has no CUDA; faces are detected on the CPU")
+            log.info("this onnxruntime does not have CUDA; %s runs on the CPU", file.name)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     options.intra_op_num_threads = torch.get_num_threads()  # which OMP_NUM_THREADS and a pool's workers limit
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute meanwhile
     try:
-        model = _with_free_sizes(file) if any_size else str(file)
-        session = onnxruntime.InferenceSession(model, options, providers=providers)
+        return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except _errors() as error:
         raise CheckpointError(f"{file}: not a readable ONNX model ({_first_line(error)}); fetch it again") from error
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        raise CheckpointError(f"{file}: not a model that looks at one picture; name a face model")
-    return session, inputs[0]
 
 
 def _with_free_sizes(file: Path) -> bytes | str:
@@ -78,7 +83,8 @@ def _errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     names = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "Fail", "RuntimeException", "NotImplemented")
-    return tuple(getattr(states, name) for name in names)
+    # Beside its own: a name in the file that is not UTF-8, a size that cannot be had.
+    return (*(getattr(states, name) for name in names), ValueError, RuntimeError, MemoryError)
 
 
 def _first_line(error: Exception) -> str:

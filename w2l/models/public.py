@@ -57,6 +57,15 @@ def flat(content: Any) -> dict[str, Tensor]:
     return found
 
 
+def steps_in(content: Mapping[str, Any]) -> int:
+    """Return the training steps of a checkpoint, a number of Python, NumPy or PyTorch; 0 where it does not say."""
+    number = content.get("global_step", 0)
+    if isinstance(number, Tensor) and number.numel() == 1:
+        number = number.item()
+    is_whole = isinstance(number, (int, float, np.number)) and 0 <= number < 2**63 and number == int(number)
+    return int(number) if is_whole else 0
+
+
 def clean(name: str) -> str:
     """Return a tensor's name without what PyTorch's wrappers put into it."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)

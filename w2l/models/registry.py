@@ -15,6 +15,7 @@ from w2l.models import packs
 from w2l.models.checkpoint import NETWORKS, Kind, Model, load_model, marks_of, read_card, save_model
 from w2l.models.fetch import fetched, file_of
 from w2l.models.lineage import TaughtBy, weights_mark
+from w2l.models.onnx_generator import OnnxGenerator
 
 BUNDLED = Path(__file__).parent / "assets"
 """Where the shipped model files lie: ``generator.safetensors``, ``expert.safetensors``, ``judge.safetensors``."""
@@ -82,6 +83,8 @@ def bring(source: Path, name: str, cache: Cache, licence: str | None = None, ove
     path = _imported(cache, name)
     _check_name(name, cache, overwrite)
     model = load_model(source, None)
+    if isinstance(model.network, OnnxGenerator):
+        raise CheckpointError(f"{source} is an ONNX file, which is used by its path: w2l sync --model {source}")
     card = replace(model.card, ancestors=marks_of(model))
     card = card if licence is None else replace(card, licence=licence)
     save_model(path, model.network, card)

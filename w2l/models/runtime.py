@@ -12,6 +12,7 @@ from w2l.core.arrays import Floats
 from w2l.core.config import check_word
 from w2l.core.errors import ConfigError
 from w2l.models.checkpoint import Model
+from w2l.models.onnx_generator import OnnxGenerator
 from w2l.nets.folded.generator import Folded, fold
 from w2l.nets.folded.warping import FoldedWarping
 from w2l.nets.generator import Generator
@@ -84,6 +85,13 @@ class Runner:
         check_word("precision", precision, get_args(InferencePrecision))
         if batch < 1:
             raise ConfigError(f"batch {batch} must be at least 1")
+        self.batch = batch
+        self._engine: _Engine
+        if isinstance(model.network, OnnxGenerator):
+            is_lower = model.card.dimensions.get("rows") == "lower"
+            first_row = max(first_row, model.network.size // 2 if is_lower else 0)
+            self._open_file(model.network, first_row, backend, precision)
+            return
         network = cast(Generator | WarpingGenerator, model.network)
         device = next(network.parameters()).device
         dtype = _dtype(precision, device)
@@ -93,16 +101,28 @@ class Runner:
                 raise ConfigError("own_pixels needs a generator that moves pixels; this one draws them: leave it out")
             folded.draw_nothing()
         self.backend: Literal["torch", "onnx"] = _chosen(backend, folded, device)
-        self.batch = batch
         self.first_row = folded.first_row
         self.moves_pixels = isinstance(folded, FoldedWarping)
         """Whether it moves pixels of the references, so that these may be finer than what it sees."""
         self._size = network.dimensions.size
-        self._engine: _Engine
         if self.backend == "onnx":
             self._engine = _OnnxEngine(folded)
         else:
             self._engine = _TorchEngine(folded, device, dtype)
+
+    def _open_file(self, graph: OnnxGenerator, first_row: int, backend: str, precision: str) -> None:
+        """Make a generator in an ONNX file ready, which ONNX Runtime alone can run."""
+        if backend == "torch" or precision == "half":
+            what = "backend torch" if backend == "torch" else "precision half"
+            raise ConfigError(f"{graph.path} is an ONNX file, which {what} cannot run; leave that out")
+        if graph.first_row > first_row:
+            raise ConfigError(
+                f"{graph.path} generates the rows from {graph.first_row} on, and those from {first_row} on are shown;"
+                " export it without --first-row"
+            )
+        self.backend, self.moves_pixels = "onnx", False
+        self.first_row, self._size = first_row, graph.size
+        self._engine = _FileEngine(graph, self.first_row)
 
     def __call__(self, mels: Floats, faces: Pixels, references: Pixels | None = None) -> Floats:
         """Redrawn rows (n, size - first_row, size, 3) in 0..255, colours in the network's order, or finer ones.
@@ -212,6 +232,22 @@ class _OnnxEngine:
             flow, drawn = (torch.from_numpy(each) for each in made)
             picture = self._moving.mixed((flow, drawn), moved) * 255
         return cast(Floats, picture.permute(0, 2, 3, 1).contiguous().numpy())
+
+    def finish(self) -> None:
+        """Nothing is ever under way."""
+
+
+class _FileEngine:
+    """A generator in an ONNX file; what it generates above `first_row` is left out."""
+
+    def __init__(self, graph: OnnxGenerator, first_row: int) -> None:
+        self._graph = graph
+        self._top = first_row - graph.first_row
+
+    def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
+        """See `_Engine.start`; such a file takes no finer references."""
+        made = self._graph.run(mels[:, None], faces.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+        return np.ascontiguousarray((made[:, :, self._top :] * 255).transpose(0, 2, 3, 1))
 
     def finish(self) -> None:
         """Nothing is ever under way."""

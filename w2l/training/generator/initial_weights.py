@@ -9,6 +9,7 @@ from torch import Tensor
 
 from w2l.core.errors import ConfigError
 from w2l.models.checkpoint import Model
+from w2l.models.onnx_generator import OnnxGenerator
 from w2l.models.tensors import in_order
 from w2l.nets.expert import Expert
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -30,6 +31,8 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
     number of references it goes on as from so many copies of their mean.
     """
     begun, wanted = init.network, generator.dimensions
+    if isinstance(begun, OnnxGenerator):
+        raise ConfigError(f"init {init.path} is an ONNX file, which cannot be trained; name the model it was made from")
     if not isinstance(begun, (Generator, WarpingGenerator)):
         raise ConfigError(f"init {init.path} is no generator")
     for name in MUST_AGREE:
