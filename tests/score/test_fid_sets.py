@@ -118,21 +118,19 @@ def test_whole_clips_are_drawn_so_that_their_likeness_is_no_news(tmp_path: Path)
     assert abs(np.mean(extrapolated)) < 0.4 * np.mean(plain)
 
 
-def test_half_precision_costs_little_and_large_numbers_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_what_is_kept_gives_the_distance_of_the_features_themselves(scale: float, tmp_path: Path) -> None:
+    """Small distances between large features, which half precision moves by 1e-4 of their value and more."""
     rng = np.random.default_rng(0)
-    real = np.abs(rng.normal(size=(300, 24))) * np.arange(1, 25) ** -0.5
-    ours = real * 0.9 + 0.02
-    path = tmp_path / "a" / "clip.npy"
-    halves = []
-    for rows in (ours, real):
-        write_features(path, rows.astype(np.float32))
-        halves.append(read_features(path))
-    assert halves[0].dtype == np.float16
-    exact, rounded = (frechet_distance(_moments(a), _moments(b)) for a, b in ((ours, real), halves))
-    assert abs(rounded - exact) < 1e-3 * exact
-    large = np.full((2, 3), 1e6, np.float32)
-    write_features(path, large)
-    np.testing.assert_array_equal(read_features(path), large)
+    real = scale * np.abs(rng.normal(size=(300, 24))) * np.arange(1, 25) ** -0.5
+    ours = 0.99 * real + 0.002 * scale
+    sets = FrechetSets()
+    for name, rows in (("ours", ours), ("real", real)):
+        write_features(tmp_path / f"{name}.npy", rows.astype(np.float32))
+        np.testing.assert_array_equal(read_features(tmp_path / f"{name}.npy"), rows.astype(np.float32))
+    sets.add("ours", "clip", tmp_path / "ours.npy", tmp_path / "real.npy")
+    exact = frechet_distance(_moments(ours.astype(np.float32)), _moments(real.astype(np.float32)))
+    assert sets.score("ours")["fid"] == pytest.approx(exact, rel=1e-9)
 
 
 def _moments(rows: NDArray[np.floating]) -> Moments:

@@ -38,7 +38,7 @@ from w2l.score import tools as score_bench
 from w2l.score.chance import ONE_CLIP, OWN_CHANCE
 from w2l.score.inputs.samples import NO_REAL
 from w2l.score.judge import title_of
-from w2l.score.metrics.columns import GROUPS
+from w2l.score.metrics.columns import GROUPS, MeasureGroup
 from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
 from w2l.score.run import ScoreRequest, ScoreWork, run
 from w2l.score.settings import ScoreSettings
@@ -468,6 +468,17 @@ def test_what_is_no_judge_is_refused(
         run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path), measures=("fid",)), cache)
     with pytest.raises(CheckpointError, match="of kind generator, not judge"):
         run(ScoreRequest((taught,)), settings(tmp_path / "generator.safetensors"), cache)
+
+
+def test_a_table_without_lse_has_its_own_title(media: Path, judge_path: Path, tmp_path: Path) -> None:
+    cache = Cache.open(tmp_path / "cache", create=True)
+    request = ScoreRequest((media / "b.mp4",), (media / "a.mp4",))
+    titles: dict[MeasureGroup, str] = {"fid": "FD-judge (eyes of", "quality": "Picture, against", "lse": "LSE, variant"}
+    for group, title in titles.items():
+        found = run(request, ScoreSettings(str(judge_path), measures=(group,)), cache).report
+        assert found.title.startswith(title)
+        assert ("LSE" in found.title) == (group == "lse")
+        assert found.notes[-1].startswith("measured by w2l" if group == "quality" else "judged by")
 
 
 def test_a_public_judge_is_told_from_ours() -> None:

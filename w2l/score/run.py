@@ -22,6 +22,8 @@ from w2l.score.inputs.records import Records
 from w2l.score.inputs.samples import Inputs, find_inputs
 from w2l.score.judge import find_judge, is_public, teacher_notes, title_of
 from w2l.score.metrics.columns import Column
+from w2l.score.metrics.fid import JudgeSource
+from w2l.score.report.wording import TITLES
 from w2l.score.results import REAL, ClipScore, Sample, ScoreReport
 from w2l.score.sets import summarise
 from w2l.score.settings import ScoreSettings
@@ -108,11 +110,27 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
         *offset_notes(clips[: len(measured)], settings),
         *_frechet_notes(sets, bench),
         *summary.notes,
-        f"judged by {judge.name}, sha256 {sha256(judge)[:12]}; w2l {versions()['w2l']}",
+        _measured_by(bench),
     ]
-    title = title_of(bench.judge, settings)
+    title = title_of(bench.judge, settings) if "lse" in settings.measures else _title_without_lse(bench)
     report = ScoreReport(title, clips, summary.systems, summary.comparisons, tuple(notes), check)
     return Scored(report, bench.columns)
+
+
+def _title_without_lse(bench: Bench) -> str:
+    """Return the title of a table without the judge's columns: what it measures, and FID in which features."""
+    titles = {group: TITLES[group] for group in bench.settings.measures}
+    if bench.source is not None:
+        titles["fid"] = bench.source.title
+    return "; ".join(titles.values())
+
+
+def _measured_by(bench: Bench) -> str:
+    """Say which judge gave numbers, where one did, and which version of w2l."""
+    version = f"w2l {versions()['w2l']}"
+    if "lse" not in bench.settings.measures and not isinstance(bench.source, JudgeSource):
+        return f"measured by {version}"
+    return f"judged by {bench.judge.path.name}, sha256 {sha256(bench.judge.path)[:12]}; {version}"
 
 
 def _measure_all(slots: Slots, bench: Bench, work: ScoreWork) -> list[ClipScore]:

@@ -18,7 +18,7 @@ from w2l.score.metrics.embed import Embeddings
 from w2l.score.results import ClipScore, Sample
 from w2l.score.settings import ScoreSettings
 
-VERSION = 4
+VERSION = 5
 """Rises whenever the same clip and settings would give other numbers."""
 
 
