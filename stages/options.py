@@ -41,13 +41,21 @@ class Common:
 
         A nested setting is given under its dotted name with ``__`` for the dots; see `setting`.
         """
-        named = {key.replace("__", "."): value for key, value in given.items()}
-        chosen = [f"{key}={json.dumps(value, default=str)}" for key, value in named.items() if value is not None]
-        return config.load(kind, stage, self.config, [*self.assignments, *chosen], SECTIONS)
+        return config.load(kind, stage, self.config, [*self.assignments, *_assigned(given)], SECTIONS)
+
+    def named(self, stage: str, **given: Any) -> dict[str, Any]:
+        """Return the settings of `stage` that the user names, by --config, --set or an option, and their values."""
+        return config.named(stage, self.config, [*self.assignments, *_assigned(given)], SECTIONS)
 
     def show(self, result: Any, text: str) -> None:
         """Prints a result on stdout: `text`, or with --json the `result`."""
         click.echo(json.dumps(result, indent=1, default=str) if self.json else text)
+
+
+def _assigned(given: dict[str, Any]) -> list[str]:
+    """Options that were given, as assignments of settings."""
+    named = {key.replace("__", "."): value for key, value in given.items()}
+    return [f"{key}={json.dumps(value, default=str)}" for key, value in named.items() if value is not None]
 
 
 class HeadedOption(click.Option):

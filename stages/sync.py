@@ -21,7 +21,7 @@ from w2l.sync.estimate import dry_run
 from w2l.sync.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.sync.record import STAGE
 from w2l.sync.run import run
-from w2l.sync.settings import Alignment, Fit, OnMissing, Silence, SyncSettings
+from w2l.sync.settings import PUBLISHED, Alignment, Fit, OnMissing, Silence, SyncSettings, check_published
 from w2l.sync.tools import Tools, make_tools
 
 PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
@@ -48,6 +48,9 @@ _set = functools.partial(setting, SyncSettings)
 @_set("end_s", "--end", heading=FACES, type=float, metavar="SECONDS", help="Redraw up to here.", default_text="the end")
 @_set("model", "--model", heading=PICTURE, metavar="NAME|FILE",
       help="The generator; `w2l weights` lists those that are there.")  # fmt: skip
+@option("--as-published", is_flag=True, heading=PICTURE,
+        help="Draw what the published inference draws, for public models: alignment and smoothing, reference, blend,"
+             " silence and extend at the same time.")  # fmt: skip
 @_set("blend", "--blend", heading=PICTURE, type=click.Choice(get_args(Blend)), help="How the mouth is pasted.")
 @_set("reference", "--reference", heading=PICTURE, metavar="FROM",
       help="Where looks are copied from: memory (the person's own mouths, chosen by sound), closed (closed mouths of"
@@ -99,6 +102,7 @@ def command(
     jobs: int,
     ray: str | None,
     box: str | None,
+    as_published: bool,
     common: Common,
     **given: Any,
 ) -> None:
@@ -116,6 +120,9 @@ def command(
     Of many outputs one that fails is named at the end (exit status 1); the others are made. --resume makes what is
     missing.
     """
+    if as_published:
+        check_published(common.named(STAGE, **given))
+        given |= PUBLISHED
     settings = common.settings(SyncSettings, STAGE, box=_parse_box(box), **given)
     asked = [
         replace(job, overwrite=overwrite, resume=resume, preview_s=preview_s)

@@ -39,6 +39,13 @@ def load(
     ConfigError
         For a file that cannot be read, an unknown key (with the nearest known one) or a value of another type.
     """
+    return build(kind, named(stage, path, assignments, sections), f"{stage}.")
+
+
+def named(
+    stage: str, path: Path | None = None, assignments: Iterable[str] = (), sections: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Return the values that a file and assignments name, nested as the settings are; see `load`."""
     values: dict[str, Any] = {}
     if path is not None:
         values = _section(path, stage, sections)
@@ -47,7 +54,7 @@ def load(
         if not separator:
             raise ConfigError(f"--set {assignment!r} has no value; write key=value")
         _put(values, key.strip().removeprefix(f"{stage}."), _parse(text, assignment))
-    return build(kind, values, f"{stage}.")
+    return values
 
 
 def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:

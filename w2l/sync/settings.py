@@ -1,5 +1,6 @@
 """How a video is lip-synced: every choice of `sync`, checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +22,11 @@ MIN_BOX = 16
 MIN_FPS, MAX_FPS = 1.0, 240.0
 MAX_DETAIL = 3
 """Finer than that faces are pasted slowly, and what the generator draws itself looks coarse beside them."""
+
+
+PUBLISHED = {"alignment": "reference", "reference": "same", "blend": "hard", "silence": "model", "extend": "loop"}
+"""The settings that draw what the published inference draws, frame by frame. Its averages of boxes follow from
+`alignment`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,15 @@ class SyncSettings:
             raise ConfigError(f"start {start_s:g} s must not be negative")
         if self.end_s is not None and self.end_s <= start_s:
             raise ConfigError(f"start {start_s:g} s and end {self.end_s:g} s leave nothing between them; end later")
+
+
+def check_published(named: Mapping[str, Any]) -> None:
+    """Refuse settings, by name, that contradict those of the published inference."""
+    for name, value in named.items():
+        if name in PUBLISHED and value != PUBLISHED[name]:
+            raise ConfigError(f"--as-published sets {name} to {PUBLISHED[name]}, not {value}; leave out one of the two")
+        if name == "detail" and value not in (0, 1):
+            raise ConfigError(f"--as-published has no finer looks; leave out detail {value}")
 
 
 def _is_box(box: Any) -> bool:
