@@ -18,13 +18,15 @@ from w2l.training.parallel import is_first
 @click.option("--run", "name", help=f"Name of the run in the cache  [generator, or {PERSON} with --person]")
 @click.option("--expert", help="Run, file or `w2l` (shipped) that teaches sync  [expert, or w2l with --person]")
 @click.option("--init", help="Run, file or `w2l` (shipped) whose weights are the start  [none, or w2l with --person]")
+@click.option("--discriminator-init", help="Discriminator (run or file, also a public one) to begin with  [none]")
 @click.option("--person", "clips", multiple=True, type=click.Path(path_type=Path),
               help="A clip of the person to tune to; may be repeated. The cache's own clips are not used.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Start the run anew.")
 @common_options
 def command(
-    name: str | None, expert: str | None, init: str | None, clips: tuple[Path, ...], force: bool, common: Common
-) -> None:
+    name: str | None, expert: str | None, init: str | None, discriminator_init: str | None, clips: tuple[Path, ...],
+    force: bool, common: Common,
+) -> None:  # fmt: skip
     """Trains the generator: L1, sync from the frozen expert, and what else the recipe weighs.
 
     Run it again to go on after a stop; the result is the same as without the stop. Look at report.html in the run's
@@ -42,12 +44,13 @@ def command(
     """
     if not is_first():
         logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
+    given = {"expert": expert, "init": init, "discriminator__init": discriminator_init}
     if clips:
-        tuning = common.settings(PersonSettings, STAGE, expert=expert, init=init)
+        tuning = common.settings(PersonSettings, STAGE, **given)
         cache = Cache.open(common.cache, create=True)
         result = tune_to_person(tuning, clips, cache, name or PERSON, common.device, force)
     else:
-        settings = common.settings(GeneratorSettings, STAGE, expert=expert, init=init)
+        settings = common.settings(GeneratorSettings, STAGE, **given)
         result = train_generator(settings, Cache.open(common.cache), name or "generator", common.device, force)
     if is_first():
         scores = ", ".join(f"{key} {value:.4f}" for key, value in result.scores.items())

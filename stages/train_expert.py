@@ -18,11 +18,14 @@ from w2l.training.parallel import is_first
 @click.command(STAGE)
 @click.option("--run", "name", help="Name of the run in the cache  [the arch]")
 @click.option("--arch", type=click.Choice(["expert", "judge"]), help="What to train  [expert]")
+@click.option("--init", help="Run, file or `w2l` (shipped) whose weights are the start, also a public one  [none]")
 @click.option("--check", is_flag=True, help="Only look at the data and learn one small batch by heart.")
 @click.option("--bootstrap", "twice", is_flag=True, help="Train on all, audit, train on what is in sync.")
 @click.option("--force", is_flag=True, help="Start the run anew.")
 @common_options
-def command(name: str | None, arch: str | None, check: bool, twice: bool, force: bool, common: Common) -> None:
+def command(
+    name: str | None, arch: str | None, init: str | None, check: bool, twice: bool, force: bool, common: Common
+) -> None:
     """Trains the expert: given a few frames of a mouth and their sound, do they belong together?
 
     Run it again to go on after a stop; the result is the same as without the stop. Accuracies are those of all windows
@@ -35,10 +38,11 @@ def command(name: str | None, arch: str | None, check: bool, twice: bool, force:
     \b
     w2l train-expert --config examples/recipes/expert.yaml
     w2l train-expert --set width=16 --set loop.steps=4000
+    w2l train-expert --config examples/recipes/expert-public.yaml --init lipsync_expert.pth
     w2l train-expert --bootstrap --run repaired
     torchrun --nproc-per-node 2 -m -- stages.cli train-expert --run large --config examples/recipes/expert-large.yaml
     """
-    settings = common.settings(ExpertSettings, STAGE, arch=arch)
+    settings = common.settings(ExpertSettings, STAGE, arch=arch, init=init)
     cache, run = Cache.open(common.cache), name or settings.arch
     if not is_first():
         logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all

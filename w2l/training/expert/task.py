@@ -17,7 +17,7 @@ from w2l.data.batches.loaders import Loader, OwnLoader
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Kind, Model, ModelCard, dimensions_of, marks_of
 from w2l.models.lineage import merged
-from w2l.models.tensors import cast
+from w2l.models.tensors import cast, in_order
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.training.data import TrainingData
@@ -35,6 +35,9 @@ __all__ = ["ExpertSettings", "ExpertTask", "pairing_of"]
 logger = logging.getLogger(__name__)
 COSINE_SCALE, DISTANCE_SCALE = 10.0, 1.0
 """Where the learnt factor on similarities begins."""
+
+FIRST_LAYER = "face_encoder.0.conv_block.0.weight"
+"""Where a published expert's colours come in."""
 
 
 class ExpertTask:
@@ -85,15 +88,24 @@ class ExpertTask:
         return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
 
     def start_from(self, init: Model) -> None:
-        """Begin with the weights of another network of the same dimensions; ConfigError for one of others."""
+        """Begin with the weights of another network of the same dimensions; ConfigError for one of others.
+
+        An expert that sees BGR, as the published one does, becomes one that sees RGB. Whether embeddings may be
+        negative is as the settings have it: no weight depends on it.
+        """
         network = self.networks["network"]
-        if init.card.kind != self.settings.arch or dimensions_of(init.network) != dimensions_of(network):
+        begun, wanted = ({**dimensions_of(each), "signed": None} for each in (init.network, network))
+        if init.card.kind != self.settings.arch or begun != wanted:
             raise ConfigError(
                 f"init {init.path} is a {init.card.kind} of {init.card.dimensions}, not the {self.settings.arch} that "
-                "the settings describe; set layout, width, n_frames and embedding as it has them"
+                "the settings and the crops describe; set layout, width, n_frames and embedding as it has them, and "
+                "preprocess with its crop.size"
             )
+        weights = init.network.state_dict()
+        if init.card.colour == "bgr" and init.card.kind == "expert":  # a judge sees BGR here too
+            weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
         for each in (network, self.average.network if self.average else network):
-            each.load_state_dict(init.network.state_dict())
+            each.load_state_dict(weights)
         self.ancestors = merged(self.ancestors, marks_of(init))
 
     def batch(self, step: int) -> ExpertTensors:

@@ -21,6 +21,8 @@ from w2l.nets.patches import PatchDimensions, Patches
 from w2l.training.losses import adversarial
 
 AdversaryKind = Literal["published", "patches", "pairs"]
+KINDS: dict[AdversaryKind, Kind] = {"published": "discriminator", "patches": "patches", "pairs": "pairs"}
+"""What model cards call each of them."""
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 CHANCE, HALFWAY = math.log(2), 0.25
 """What cross entropy is at a probability of one half, and squares are halfway between what they pull to."""

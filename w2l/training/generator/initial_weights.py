@@ -5,12 +5,13 @@ import math
 import re
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from w2l.core.errors import ConfigError
-from w2l.models.checkpoint import Model
+from w2l.models.checkpoint import Model, dimensions_of
 from w2l.models.onnx_generator import OnnxGenerator
 from w2l.models.tensors import in_order
+from w2l.nets.discriminator import Discriminator
 from w2l.nets.expert import Expert
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
@@ -64,6 +65,24 @@ def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
             f"that of a generator of width {generator.dimensions.width}; set width to the expert's, whose layout must "
             "be strided, or hearing=own"
         ) from error
+
+
+def begin_discriminator(network: nn.Module, init: Model) -> None:
+    """Initialise what is trained against a generator from another network of the same dimensions.
+
+    One that sees BGR, as the published one does, becomes one that sees RGB. ConfigError for other dimensions.
+    """
+    begun, wanted = dimensions_of(init.network), dimensions_of(network)
+    differ = [f"{name} {begun.get(name)}, not {value}" for name, value in wanted.items() if begun.get(name) != value]
+    if type(init.network) is not type(network) or differ:
+        raise ConfigError(
+            f"discriminator.init {init.path} is a {init.card.kind} with {', '.join(differ) or 'another layout'}; set "
+            "discriminator.kind, width and frames as it has them (the public one: published, 32 and 1), and crop.size"
+        )
+    weights = init.network.state_dict()
+    if init.card.colour == "bgr" and isinstance(init.network, Discriminator):
+        weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
+    network.load_state_dict(weights)
 
 
 def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from w2l.core.errors import ConfigError
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Model, card_fingerprint
 from w2l.models.lineage import TaughtBy
+from w2l.training.generator.adversaries import KINDS
 from w2l.training.generator.person_settings import PersonSettings
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.teacher import Teacher
@@ -26,6 +27,8 @@ class TrainedModels:
     """Teaches sync."""
     init: Model | None = None
     """The generator whose weights are the start."""
+    discriminator: Model | None = None
+    """What the network that is trained against the generator begins as."""
 
     @property
     def taught_by(self) -> str:
@@ -34,7 +37,8 @@ class TrainedModels:
 
     def identity(self) -> list[Any]:
         """Return what tells a run with these models from one with others."""
-        return [card_fingerprint(model.card) for model in (self.expert, self.init) if model]
+        models = (self.expert, self.init, self.discriminator)
+        return [card_fingerprint(model.card) for model in models if model]
 
     def teachers(self, teacher: Teacher | None) -> tuple[TaughtBy, ...]:
         """Return the experts that taught the generator of a run: those of its beginning, and `teacher`, the last."""
@@ -47,7 +51,13 @@ def load_models(settings: GeneratorSettings, cache: Cache, device: torch.device)
     """Load the models that `settings` name."""
     expert = weights.load(settings.expert, "expert", cache, device) if settings.sync else None
     init = weights.load(settings.init, "generator", cache, device) if settings.init else None
-    return TrainedModels(expert, init)
+    return TrainedModels(expert, init, load_discriminator(settings, cache, device))
+
+
+def load_discriminator(settings: GeneratorSettings, cache: Cache, device: torch.device) -> Model | None:
+    """Load the discriminator that `settings` begin with; None where they begin with random weights."""
+    chosen = settings.discriminator
+    return weights.load(chosen.init, KINDS[chosen.kind], cache, device) if chosen.init else None
 
 
 def load_fitting_expert(settings: PersonSettings, init: Model, cache: Cache, device: torch.device) -> Model | None:

@@ -17,7 +17,7 @@ from w2l.data.batches.tracks import crop_spec
 from w2l.data.sources.word_times import Words, read_words, words_of
 from w2l.models import registry as weights
 from w2l.training.data import TrainingData, open_training_data
-from w2l.training.generator.models import TrainedModels, load_fitting_expert, load_models
+from w2l.training.generator.models import TrainedModels, load_discriminator, load_fitting_expert, load_models
 from w2l.training.generator.person import open_person
 from w2l.training.generator.person_settings import PersonSettings, like
 from w2l.training.generator.settings import GeneratorSettings
@@ -79,7 +79,8 @@ def tune_to_person(
     settings = like(settings, init.card)
     footage = open_person(clips, folder / PERSON, init.card.crop, str(where), cache.models)
     data = replace(footage, about=f"{init.card.data}; {footage.about}")
-    models = TrainedModels(load_fitting_expert(settings, init, cache, where), init)
+    discriminator = load_discriminator(settings, cache, where)
+    models = TrainedModels(load_fitting_expert(settings, init, cache, where), init, discriminator)
     if not models.expert:
         settings = replace(settings, sync=0.0)
     return _train(settings, data, models, folder, where, ALONE, force)

@@ -64,6 +64,8 @@ class DiscriminatorSettings:
     """Channels of its first layer; 32 is the published one."""
     lr: float = 1e-4
     """Learning rate, with the generator's warm-up and course."""
+    init: str = ""
+    """Run, file or imported discriminator, also a public one, whose weights are the start; empty: random weights."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -191,6 +193,11 @@ class GeneratorSettings:
                 raise ConfigError(f"{term} needs layout=warping: other layouts draw all that they make; set {term}=0")
         if self.layout == "warping" and self.rows != "lower":
             raise ConfigError("layout=warping generates the lower rows only; set rows=lower")
+        if self.discriminator.init and not self.adversary:
+            raise ConfigError(
+                f"discriminator.init {self.discriminator.init} is of no use without a discriminator: set adversarial, "
+                "features or contrast above 0"
+            )
         if self.rest and not self.sampling.silence:
             raise ConfigError("rest is above 0, so windows of silence are needed: set sampling.silence above 0")
 
@@ -217,7 +224,10 @@ class GeneratorSettings:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape a step; a run that was begun with others is not continued."""
-        return shaping(self, SHAPELESS)
+        found = shaping(self, SHAPELESS)
+        if not self.discriminator.init:
+            del found["discriminator"]["init"]  # came later: runs that were begun without it go on
+        return found
 
     def weights(self, step: int) -> dict[str, float]:
         """Return the weight of each loss term at `step`, of those whose weight is not 0 for good."""

@@ -12,7 +12,7 @@ from w2l.data.batches.generator_loaders import GeneratorDrawing, GeneratorTensor
 from w2l.data.sources.word_times import Words
 from w2l.features.crop import CropSpec
 from w2l.features.masks import hidden
-from w2l.models.checkpoint import ModelCard, dimensions_of
+from w2l.models.checkpoint import Model, ModelCard, dimensions_of
 from w2l.models.lip_reader import load_lips
 from w2l.models.tensors import cast, masked, pictures
 from w2l.nets.blocks import lower_half
@@ -21,7 +21,7 @@ from w2l.nets.warping import make_generator
 from w2l.training.data import TrainingData
 from w2l.training.ema import Average
 from w2l.training.generator.adversaries import Adversary, AdversaryShape, make_adversary
-from w2l.training.generator.initial_weights import hear_like, start_from
+from w2l.training.generator.initial_weights import begin_discriminator, hear_like, start_from
 from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.teacher import Teacher
@@ -63,7 +63,7 @@ class GeneratorTask:
         if self.average:
             self.networks[AVERAGE] = self.average.network
         self.learning_rates = {GENERATOR: settings.lr}
-        self.adversary = self._make_adversary() if settings.adversary else None
+        self.adversary = self._make_adversary(models.discriminator) if settings.adversary else None
         betas = (0.5, 0.999) if self.adversary else (0.9, 0.999)
         self.optimisers = {
             name: torch.optim.Adam(self.networks[name].parameters(), lr=rate, betas=betas, fused=True)
@@ -86,10 +86,12 @@ class GeneratorTask:
             if teacher:
                 teacher.expert.compile()
 
-    def _make_adversary(self) -> Adversary:
+    def _make_adversary(self, init: Model | None) -> Adversary:
         s, chosen = self.settings, self.settings.discriminator
         shape = AdversaryShape(chosen.kind, self.data.crop.size, chosen.width, chosen.frames, s.rows)
         adversary = make_adversary(shape, self.device, s.precision, features=s.features > 0)
+        if init:
+            begin_discriminator(adversary.network, init)
         self.networks[DISCRIMINATOR] = adversary.network
         self.learning_rates[DISCRIMINATOR] = chosen.lr
         return adversary
