@@ -22,6 +22,10 @@ Benchmark = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argp
 def _sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--long", type=float, default=600, help="seconds of the long video; 0: leave it out")
     parser.add_argument("--video", type=Path, help="a real one, scaled to 512x512 and 720p  [a drawn face]")
+    parser.add_argument(
+        "--published", type=Path, metavar="FOLDER", help="a checkout of the public tool, run in turn with ours"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each with --published")
 
 
 def _loader(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +65,7 @@ def _score(parser: argparse.ArgumentParser) -> None:
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "sync": ("speed, start-up and peak memory of sync", _sync, lambda a: sync(a.long, a.video)),
+    "sync": ("speed, start-up and peak memory of sync", _sync, lambda a: sync(a.long, a.video, a.published, a.rounds)),
     "loader": ("training windows a second, raw and as JPEG", _loader, lambda a: loader(a.cache, a.clips)),
     "index": ("seconds to open a large cache and to draw from it", _index, lambda a: index(a.rows, a.clips)),
     "detect": ("milliseconds a frame of each detector", _detect, lambda a: detect(a.video, a.detectors)),

@@ -5,44 +5,46 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-import torch
 
+from examples.benchmarks.published import copy_of, run_published, save_checkpoint, told
 from w2l.data.puppets import babble, talk
-from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
 from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
-from w2l.models.checkpoint import ModelCard, save_model
-from w2l.nets.generator import Generator, GeneratorDimensions
 
 PIECE_S = 10.0
 """The long video repeats so many seconds."""
-PUBLISHED_S, PUBLISHED_MB = 35.0, 2200.0
-"""What the published tool took for the first row on a machine with two AVX2 cores."""
 
 
-def sync(long_s: float, video: Path | None) -> None:
-    """Prints a table of speed, start-up and peak memory."""
+def sync(long_s: float, video: Path | None, published: Path | None = None, rounds: int = 3) -> None:
+    """Print a table of speed, start-up and peak memory.
+
+    With a checkout of the public tool its first row is run in turn with that, so often, and the two are compared.
+    """
     print("| what | frames | s | frames/s | first frame, s | peak MB |\n|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         speech = folder / "speech.wav"
         write_wav(speech, np.tile(babble(PIECE_S, seed=4), 2))
         small, box = _make(folder / "small.mp4", video, (512, 512), 8.0)
-        public = folder / "public.safetensors"
-        _save_public(public)
+        public = save_checkpoint(folder / "public.pth")
         eight = folder / "eight.wav"
         write_wav(eight, babble(8.0, seed=4))
         common = ["--model", str(public), "--box", ",".join(map(str, box))]
-        took_s, peak = _row("public dimensions, 8 s of 512x512, box given", small, eight, folder, common)
-        print(f"\npublished tool over ours: {PUBLISHED_S / took_s:.2f} in time, {PUBLISHED_MB / peak:.2f} in memory\n")
+        copy = copy_of(published, folder) if published else None
+        ours, theirs = [], []
+        for _ in range(rounds if copy else 1):
+            ours.append(_row("public dimensions, 8 s of 512x512, box given", small, eight, folder, common))
+            if copy:
+                theirs.append(run_published(copy, public, small, eight, box))
+        if theirs:
+            print(f"\n{told(ours, theirs)}\n")
         piece, _ = _make(folder / "piece.mp4", video, (1280, 720), PIECE_S)
         twenty = folder / "twenty.mp4"
         _repeat(piece, twenty, 2)
@@ -77,14 +79,6 @@ def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) ->
     n_frames = result["frames"]
     print(f"| {what} | {n_frames} | {took_s:.1f} | {n_frames / took_s:.1f} | {first_s:.1f} | {peak:.0f} |", flush=True)
     return took_s, peak
-
-
-def _save_public(path: Path) -> None:
-    """A generator of the published dimensions with random weights."""
-    torch.manual_seed(0)
-    dims = GeneratorDimensions()
-    card = ModelCard("generator", asdict(dims), CropSpec("box", 96, (0, 10, 0, 0)), "bgr", references="same")
-    save_model(path, Generator(dims), card)
 
 
 def _make(

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from examples.benchmarks import published
+from examples.benchmarks import sync as sync_benchmark
 from examples.benchmarks.__main__ import BENCHMARKS, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +28,58 @@ def test_each_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> 
         main([name, "--help"])
     assert end.value.code == 0
     assert f"python -m examples.benchmarks {name}" in capsys.readouterr().out
+
+
+FAKE_TOOL = """
+import argparse, librosa, torch, audio
+parser = argparse.ArgumentParser()
+for name in ("checkpoint_path", "face", "audio", "outfile"):
+    parser.add_argument(f"--{name}")
+parser.add_argument("--box", nargs=4, type=int)
+given = parser.parse_args()
+assert given.box == [10, 70, 20, 90]
+assert len(torch.load(given.checkpoint_path)["state_dict"]) == 352
+assert audio.basis().shape == (80, 401)
+open(given.outfile, "w").write("made")
+print("done")
+"""
+
+
+def test_the_public_tool_is_copied_mended_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for its checkout, with the call of librosa as it is written there."""
+    checkout = tmp_path / "Wav2Lip"
+    checkout.mkdir()
+    (checkout / "inference.py").write_text(FAKE_TOOL)
+    call = "librosa.filters.mel(hp.sample_rate, hp.n_fft, n_mels=80, fmin=55, fmax=7600)"
+    head = "import librosa\nclass hp: sample_rate, n_fft = 16000, 800\n"
+    (checkout / "audio.py").write_text(f"{head}def basis():\n    return {call}\n")
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/ffmpeg")
+    copy = published.copy_of(checkout, tmp_path)
+    assert "mel(sr=hp.sample_rate, n_fft=hp.n_fft, n_mels" in (copy / "audio.py").read_text()
+    assert call in (checkout / "audio.py").read_text()
+    checkpoint = published.save_checkpoint(tmp_path / "public.pth")
+    took_s, peak = published.run_published(copy, checkpoint, Path("a.mp4"), Path("a.wav"), (20, 10, 90, 70))
+    assert took_s > 0
+    assert peak > 50
+    (copy / "inference.py").write_text("raise SystemExit('broken')")
+    with pytest.raises(SystemExit, match="made nothing"):
+        published.run_published(copy, checkpoint, Path("a.mp4"), Path("a.wav"), (20, 10, 90, 70))
+    with pytest.raises(SystemExit, match=r"no inference\.py there"):
+        published.copy_of(tmp_path / "none", tmp_path)
+
+
+def test_the_two_are_compared_run_by_run() -> None:
+    ours, theirs = [(10.0, 500.0), (20.0, 500.0), (10.0, 500.0)], [(17.0, 1000.0), (38.0, 1100.0), (18.5, 1200.0)]
+    line = published.told(ours, theirs)
+    assert line.endswith("3 runs of each in turn: 1.85 (1.70 to 1.90) in time, 2.20 in memory")
+
+
+def test_without_the_public_tool_no_ratio_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr(sync_benchmark, "_row", lambda *_: (1.0, 100.0))
+    monkeypatch.setattr(sync_benchmark, "_make", lambda path, *_: (path, (0, 0, 9, 9)))
+    monkeypatch.setattr(sync_benchmark, "_repeat", lambda *_: None)
+    sync_benchmark.sync(0, None)
+    assert "published tool" not in capsys.readouterr().out
 
 
 def test_a_small_index_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
