@@ -19,14 +19,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.helpers.golden import golden_rule, golden_seeds, golden_vectors, published_state
-from w2l.core.errors import CheckpointError
+from w2l.core.errors import CheckpointError, ConfigError
 from w2l.models import checkpoint
 from w2l.models.archives import find_archive, read_tensors
 from w2l.models.checkpoint import load_model, read_card
 from w2l.models.file_kinds import kind_of
+from w2l.models.onnx_export import export
+from w2l.models.runtime import Runner
 from w2l.nets.blocks import ConvBlock
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
-from w2l.nets.generator import Generator
+from w2l.nets.fork288 import Fork288
+from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.training.generator.initial_weights import start_from
 
 SEED = golden_seeds("nets")[0]
 State = dict[str, Tensor]
@@ -332,3 +336,53 @@ class TestOtherKinds:
             assert list(pickletools.genops(data))
             with pytest.raises(CheckpointError, match=r"holds no weights|which no checkpoint needs|damaged"):
                 load_model(archived(tmp_path / "a.pt", data), None)
+
+
+class TestFork:
+    """The generator of the 288 px fork, by its names and shapes."""
+
+    @pytest.mark.parametrize("prefix", ["", "module."])
+    @pytest.mark.parametrize("layout", ["fork288", "fork288-prelu"])
+    def test_it_is_rebuilt_and_run(self, layout: Any, prefix: str, tmp_path: Path) -> None:
+        torch.manual_seed(0)
+        network = Fork288(GeneratorDimensions(288, layout=layout)).eval()
+        torch.save({"state_dict": prefixed(network.state_dict(), prefix)}, tmp_path / "fork.pth")
+        model = load_model(tmp_path / "fork.pth", "generator")
+        assert (model.card.dimensions["layout"], model.card.crop.size, model.card.colour) == (layout, 288, "bgr")
+        runner = Runner(model, first_row=150, batch=1)
+        faces = np.random.default_rng(0).integers(0, 256, (1, 288, 288, 6), dtype=np.uint8)
+        mels = np.zeros((1, 80, 16), dtype=np.float32)
+        with torch.no_grad():
+            seen = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255
+            whole = network(torch.zeros(1, 1, 80, 16), seen)[0].permute(1, 2, 0).numpy() * 255
+        np.testing.assert_allclose(runner(mels, faces)[0], whole[150:], atol=0.05)
+        assert runner.backend == "torch"
+
+    def test_its_tensors_are_those_of_the_fork(self) -> None:
+        """Counts of tensors and shapes that its published layout has."""
+        with torch.device("meta"):
+            plain, slopes = (
+                Fork288(GeneratorDimensions(288, layout=layout)).state_dict() for layout in ("fork288", "fork288-prelu")
+            )
+        blocks = {key.removesuffix(".conv_block.0.weight") for key in plain if key.endswith(".conv_block.0.weight")}
+        assert set(slopes) - set(plain) == {f"{block}.act.weight" for block in blocks}
+        assert len([key for key in plain if key.startswith("face_encoder_blocks.")]) == 22 * 7
+        assert len([key for key in plain if key.startswith("face_decoder_blocks.")]) == 24 * 7
+        assert len([key for key in plain if key.startswith("audio_encoder.")]) == 13 * 7
+        shapes = {"face_encoder_blocks.1.0": (32, 16, 5, 5), "face_decoder_blocks.2.0": (1024, 512, 3, 3)}
+        assert all(plain[f"{key}.conv_block.0.weight"].shape == shape for key, shape in shapes.items())
+
+    def test_what_cannot_be_done_with_it(self, tmp_path: Path) -> None:
+        network = Fork288(GeneratorDimensions(288, layout="fork288")).eval()
+        torch.save(network.state_dict(), tmp_path / "fork.pth")
+        model = load_model(tmp_path / "fork.pth", "generator")
+        with pytest.raises(CheckpointError, match="fork288 is not written as ONNX"):
+            export(model, tmp_path / "fork.onnx")
+        with pytest.raises(ConfigError, match="layout=fork288"):
+            start_from(Generator(GeneratorDimensions(64, 2)), model)
+
+    def test_another_fork_is_named(self, tmp_path: Path) -> None:
+        torch.save(Generator(GeneratorDimensions(192, 4)).state_dict(), tmp_path / "fork.pth")
+        with pytest.raises(CheckpointError, match="a fork of Wav2Lip with 8 levels of 4 channels and more") as caught:
+            load_model(tmp_path / "fork.pth", "generator")
+        assert "damaged" not in str(caught.value)

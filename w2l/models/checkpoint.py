@@ -38,10 +38,10 @@ from w2l.models.card import public_card
 from w2l.models.file_kinds import FileKind, kind_of
 from w2l.models.lineage import PUBLISHED_LINEAGE, merged, weights_mark
 from w2l.models.onnx_generator import OnnxGenerator
-from w2l.models.public import clean, flat, odd_generator, other_network, recognise, steps_in
+from w2l.models.public import clean, flat, fork_layout, odd_generator, other_network, recognise, steps_in
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.nets.generator import GeneratorDimensions
+from w2l.nets.generator import FORK_SIZE, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.nets.pairs import PairDimensions, Pairs
 from w2l.nets.patches import PatchDimensions, Patches
@@ -266,6 +266,9 @@ def _public(
         raise CheckpointError(f"model {path} {held} none of the known public checkpoints ({WHAT_IS_READ})")
     kind, prefix = found
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    if kind == "generator" and (layout := fork_layout(weights)):
+        dimensions = dataclasses.asdict(GeneratorDimensions(FORK_SIZE, layout=layout))
+        return weights, public_card(kind, dimensions, step)
     if kind == "generator" and (odd := odd_generator(weights)):
         raise CheckpointError(f"model {path} does not fit its dimensions: it is {odd}; name another file")
     return weights, public_card(kind, dataclasses.asdict(NETWORKS[kind][1]()), step)

@@ -18,6 +18,7 @@ from w2l.models.onnx_generator import OnnxGenerator
 from w2l.nets.folded.generator import Folded, fold
 from w2l.nets.folded.layers import FoldedConv
 from w2l.nets.folded.warping import FoldedWarping
+from w2l.nets.folded.whole import Whole
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import REACH, WarpingGenerator, places
 
@@ -47,6 +48,8 @@ def graph(folded: Folded, metadata: dict[str, str] | None = None, steps: bool = 
     """
     from onnx import TensorProto, helper
 
+    if isinstance(folded, Whole):
+        raise CheckpointError(f"a generator of the layout {folded.dimensions.layout} is not written as ONNX")
     dims = folded.dimensions
     n, half = dims.n_references, dims.size // 2
     builder = _Builder()

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from w2l.nets.generator import GeneratorLayout
+
 MARKS = {
     "generator": "face_decoder_blocks.0.0.conv_block.0.weight",
     "discriminator": "binary_pred.0.weight",
@@ -95,10 +97,10 @@ def other_network(names: Iterable[str]) -> str:
     return ""
 
 
-def fork_layout(tensors: Mapping[str, Tensor]) -> str:
-    """Return the layout of a generator of the 288 px fork; empty for any other."""
+def fork_layout(tensors: Mapping[str, Tensor]) -> GeneratorLayout | None:
+    """Return the layout of a generator of the 288 px fork; None for any other."""
     if any(name not in tensors or tuple(tensors[name].shape) != shape for name, shape in FORK_SHAPES.items()):
-        return ""
+        return None
     return "fork288-prelu" if FORK_SLOPE in tensors else "fork288"
 
 

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, UpBlock, audio_encoder, frame_by_frame, residual_blocks
 
 GeneratedRows = Literal["full", "lower"]
-GeneratorLayout = Literal["published", "warping"]
+GeneratorLayout = Literal["published", "warping", "fork288", "fork288-prelu"]
+FORKS = ("fork288", "fork288-prelu")
+"""Layouts of a public fork, see `w2l.nets.fork288`: used, and not trained."""
+FORK_SIZE = 288
 
 _LARGEST_GRID = 7
 _DECODER_WIDTHS = (4, 8, 16, 24)
@@ -34,7 +37,7 @@ class GeneratorDimensions:
     rows: GeneratedRows = "full"
     """Rows that are generated: all, or the lower half only, at half the decoder's cost."""
     layout: GeneratorLayout = "published"
-    """`published`: that of Wav2Lip; `warping`: our own, see `w2l.nets.warping`."""
+    """`published`: that of Wav2Lip; `warping`: our own, see `w2l.nets.warping`; `fork288`: see `w2l.nets.fork288`."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.n_references < 1:
@@ -45,6 +48,10 @@ class GeneratorDimensions:
             raise ValueError(f"layout must be one of {get_args(GeneratorLayout)}, got {self.layout!r}")
         if self.layout == "warping" and self.rows != "lower":
             raise ValueError("the warping layout generates the lower rows only; set rows=lower")
+        if self.layout in FORKS:
+            if (self.size, self.width, self.n_references, self.rows) != (FORK_SIZE, 16, 1, "full"):
+                raise ValueError(f"the layout {self.layout} has size {FORK_SIZE}, width 16, one reference, all rows")
+            return
         if self.size < 16 or self.level_sizes[-1] > _LARGEST_GRID:
             raise ValueError(
                 f"size must be at least 16 and halve down to {_LARGEST_GRID} or less, as 96, 128, 192 and 256 do;"

@@ -20,7 +20,8 @@ from w2l.nets.blocks import (
     residual_blocks,
     strided_encoder,
 )
-from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.fork288 import Fork288
+from w2l.nets.generator import FORKS, Generator, GeneratorDimensions
 
 COARSEST = 8
 """Faces are halved until their grid has at most so many rows and columns."""
@@ -131,6 +132,8 @@ class WarpingGenerator(nn.Module):
 
 def make_generator(dimensions: GeneratorDimensions) -> Generator | WarpingGenerator:
     """A generator of any layout, with random weights."""
+    if dimensions.layout in FORKS:
+        return Fork288(dimensions)
     return WarpingGenerator(dimensions) if dimensions.layout == "warping" else Generator(dimensions)
 
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from w2l.nets.blocks import frame_by_frame
 from w2l.nets.folded.layers import Operations, TorchOperations, Value, fold_block, fold_blocks, fold_plain
 from w2l.nets.folded.warping import FoldedWarping
-from w2l.nets.generator import Generator, GeneratorDimensions
+from w2l.nets.folded.whole import Whole
+from w2l.nets.generator import FORKS, Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 
 DECODER_RESIDUALS = 2
@@ -59,7 +60,7 @@ class FoldedGenerator(nn.Module):
         return _cut(do, do.convolve(self.output_block, x), n_rows, sizes[0] - self.first_row)[0]
 
 
-Folded = FoldedGenerator | FoldedWarping
+Folded = FoldedGenerator | FoldedWarping | Whole
 """A generator of any layout, made quick."""
 
 
@@ -93,7 +94,9 @@ def fold(generator: Generator | WarpingGenerator, first_row: int = 0) -> Folded:
     if not 0 <= first_row < generator.dimensions.size:
         raise ValueError(f"first_row {first_row} must lie between 0 and {generator.dimensions.size - 1}")
     folded: Folded
-    if isinstance(generator, WarpingGenerator):
+    if generator.dimensions.layout in FORKS and isinstance(generator, Generator):
+        folded = Whole(generator, first_row)
+    elif isinstance(generator, WarpingGenerator):
         folded = FoldedWarping(generator, first_row)
     else:
         folded = FoldedGenerator(generator, first_row)
