@@ -174,7 +174,7 @@ def write_crops(folder: Path, shape: tuple[int, ...], store: Store = "raw") -> I
     try:
         with _one_line(path):
             folder.mkdir(parents=True, exist_ok=True)
-            file = draft.temporary.open("wb")
+            file = draft.create()
         try:
             writer = CropWriter(file, path, shape, store)
             writer.begin()

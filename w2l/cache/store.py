@@ -47,6 +47,7 @@ from w2l.core.files import (
     write_json,
 )
 from w2l.core.locks import claim
+from w2l.core.own_files import refuse_link
 
 FORMAT = 1
 RECORD = "clip.json"
@@ -100,6 +101,10 @@ class Clip:
 
     def claim(self) -> AbstractContextManager[bool]:
         """Context manager: True inside when this process may work on the clip, False when another one does."""
+        try:
+            refuse_link(self.folder)
+        except OSError as error:
+            raise CacheError(f"{self.folder} cannot be written: {error.strerror}") from error
         return claim(self.lock)
 
     def reopen(self) -> None:
@@ -111,7 +116,10 @@ class Clip:
 
     def clear_tracks(self) -> None:
         """Removes all tracks and what a killed process left half-written; for the process that holds the clip."""
-        shutil.rmtree(self.folder / "tracks", ignore_errors=True)
+        tracks = self.folder / "tracks"
+        if tracks.is_symlink():
+            tracks.unlink()
+        shutil.rmtree(tracks, ignore_errors=True)
         self.clear_leftovers()
 
     def clear_leftovers(self) -> None:

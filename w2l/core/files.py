@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import CacheError
 from w2l.core.locks import is_alive, machine
+from w2l.core.own_files import create_anew, reopen
 
 TEMPORARY = ".tmp-"
 """How the names of half-written files begin."""
@@ -69,9 +70,13 @@ class Draft:
         self.path = path
         self.temporary = path.with_name(f"{_mark()}{os.getpid()}-{threading.get_native_id()}-{_short(path.name)}")
 
+    def create(self) -> BinaryIO:
+        """Make the temporary file, empty; a link or an old file of that name is removed, not written to."""
+        return create_anew(self.temporary)
+
     def finish(self) -> None:
         """Flush the closed file to disk and give it its name."""
-        with self.temporary.open("rb+") as file:
+        with reopen(self.temporary) as file:
             os.fsync(file.fileno())
         self.temporary.replace(self.path)
 
@@ -100,10 +105,15 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with Draft(path) as draft, draft.temporary.open("wb") as file:
+        with Draft(path) as draft, draft.create() as file:
             write(file)
     except OSError as error:
         raise CacheError(f"{path} cannot be written: {error.strerror or error}; check space and permissions") from error
+
+
+def hidden(path: Path, suffix: str) -> Path:
+    """Return the name of a hidden companion of a file, such as its lock; it is not too long where the file's is not."""
+    return path.with_name(f".{_short(path.name)}{suffix}")
 
 
 def drafts(path: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from w2l.core.errors import CacheError
+from w2l.core.own_files import create, reopen
 
 HEARTBEAT_S = 15.0
 """Seconds between two signs of life."""
@@ -19,6 +20,8 @@ STALE_S = 120.0
 """A lock of another machine without a sign of life for so long may be taken over."""
 UNSIGNED_S = 5.0
 """A lock that its maker has not signed after so long is that of a killed process."""
+LONGEST = 4096
+"""Bytes of a lock that are read; a signature has fewer."""
 
 
 @contextmanager
@@ -45,7 +48,9 @@ def claim(path: Path) -> Iterator[bool]:
     finally:
         stop.set()
         with contextlib.suppress(OSError):
-            if path.read_text() == signature:  # a process that slept too long may have lost it
+            with reopen(path, sole=True) as file:
+                is_ours = file.read(LONGEST) == signature.encode()  # a process that slept too long may have lost it
+            if is_ours:
                 path.unlink()
 
 
@@ -61,12 +66,29 @@ def is_alive(pid: int) -> bool:
 
 
 def machine() -> str:
-    """Name of the machine, or of the container on it that has process numbers of its own."""
+    """Return what processes share that know each other by number.
+
+    That is the host with the start of its system, and on it the container: its namespace of process numbers and its
+    root. Containers may share the first (a host's name in the image) or the second (sandboxes number it anew).
+    """
+    root = os.stat("/")
+    return " ".join((socket.gethostname(), _boot(), _namespace(), f"{root.st_dev}:{root.st_ino}"))
+
+
+def _boot() -> str:
+    """What changes with every start of the system; empty where it does not tell."""
     try:
-        namespace = os.readlink("/proc/self/ns/pid")
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        namespace = ""
-    return f"{socket.gethostname()} {namespace}".strip()
+        return ""
+
+
+def _namespace() -> str:
+    """Which processes this one sees; empty where the system does not tell."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _signature() -> str:
@@ -76,12 +98,12 @@ def _signature() -> str:
 
 def _create(path: Path, signature: str) -> bool:
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        file = create(path)
     except FileExistsError:
         return False
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(signature)
+        with file:
+            file.write(signature.encode())
     except OSError:
         path.unlink(missing_ok=True)
         raise
@@ -91,30 +113,30 @@ def _create(path: Path, signature: str) -> bool:
 def _take_over(path: Path, signature: str) -> bool:
     """Signs a stale lock anew; the system's own lock on the file lets one process at a time look and sign."""
     try:
-        file = path.open("r+")
+        file = reopen(path, sole=True)
     except FileNotFoundError:
         return _create(path, signature)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = os.fstat(file.fileno())
-            if not os.path.samestat(status, path.stat()):
+            if not os.path.samestat(status, path.lstat()):
                 return False
         except (BlockingIOError, FileNotFoundError):
             return False
-        if not _is_stale(file.read(), time.time() - status.st_mtime):
+        if not _is_stale(file.read(LONGEST), time.time() - status.st_mtime):
             return False
         file.seek(0)
         file.truncate()
-        file.write(signature)
+        file.write(signature.encode())
     return True
 
 
-def _is_stale(signature: str, silent_s: float) -> bool:
+def _is_stale(signature: bytes, silent_s: float) -> bool:
     try:
         owner = json.loads(signature)
         pid = int(owner["pid"])
-    except (ValueError, KeyError, TypeError):  # killed between creating the lock and signing it
+    except (ValueError, KeyError, TypeError, RecursionError):  # killed between creating the lock and signing it
         return silent_s > UNSIGNED_S
     if owner.get("machine") == machine():
         return not is_alive(pid) or _birth(pid) != owner.get("process")
@@ -137,7 +159,7 @@ def _stat(pid: int) -> list[str]:
 def _beat(path: Path, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_S):
         try:
-            os.utime(path)
+            os.utime(path, follow_symlinks=False)
         except FileNotFoundError:
             return
         except OSError:

@@ -81,7 +81,7 @@ def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_R
     """Write a mono wave (samples,) in -1..1 as a 16-bit WAV file, whole or not at all; what is louder is clipped."""
     pcm = np.clip(np.round(np.asarray(wave, dtype=np.float64) * 32768), -32768, 32767).astype("<i2")
     try:
-        with Draft(path) as draft, draft.temporary.open("wb") as file, wave_file.open(file, "wb") as writer:
+        with Draft(path) as draft, draft.create() as file, wave_file.open(file, "wb") as writer:
             writer.setnchannels(1)
             writer.setsampwidth(2)
             writer.setframerate(sample_rate)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.core.errors import CacheError, MediaError
-from w2l.core.files import fingerprint, write_text
+from w2l.core.files import fingerprint, hidden, write_text
 from w2l.core.locks import claim
+from w2l.core.own_files import refuse_link
 from w2l.media.container import ReadStats, open_input, packets
 from w2l.media.encoders import HEVC_TAG, SOFTWARE, choose_encoder
 from w2l.media.output import Output
@@ -70,7 +71,7 @@ class Parts:
         self._shape = output.shape
         self._pts = _timestamps(times, self._shape.time_base) if output.variable else np.arange(len(times))
         self._mark, self._resume = mark, resume
-        self._folder = output.path.with_name(f".{output.path.name}.w2l-parts")
+        self._folder = hidden(output.path, ".w2l-parts")
         self._resources = contextlib.ExitStack()
         self._whole: VideoWriter | None = None
         self._file: Unfinished | None = None
@@ -82,7 +83,7 @@ class Parts:
     def __enter__(self) -> "Parts":
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._resources.close)
-            lock = self.path.with_name(f".{self.path.name}.w2l-lock")
+            lock = hidden(self.path, ".w2l-lock")
             try:
                 is_ours = self._resources.enter_context(claim(lock))
             except CacheError as error:
@@ -149,6 +150,7 @@ class Parts:
         )  # fmt: skip
         mark = self._folder / MARK_FILE
         try:
+            refuse_link(self._folder)
             if self._folder.exists() and not (self._resume and mark.is_file() and mark.read_text() == about):
                 shutil.rmtree(self._folder)
             self._folder.mkdir(exist_ok=True)

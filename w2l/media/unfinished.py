@@ -33,22 +33,26 @@ class Unfinished:
         self.muxer = MUXERS[path.suffix.lower()]
         self._draft = Draft(path)
         try:
-            self._draft.temporary.touch()
-            self._draft.temporary.unlink()
+            self._draft.create().close()
+            self._draft.discard()
         except OSError as error:
             raise MediaError(
                 f"{path}: cannot be written ({error.strerror}); choose a folder that exists and is yours"
             ) from error
-        remove_drafts(path)
         self._container: OutputContainer | None = None
 
     def open(self) -> OutputContainer:
-        """The empty container."""
+        """Return the empty container; what killed processes left half-written of it is removed.
+
+        That is done now and not before: by now the caller holds the lock on the output, where there is one.
+        """
+        remove_drafts(self.path)
         is_mp4 = self.muxer in ("mp4", "mov")
         # Else Matroska gives the file and its streams random numbers, and the same input other bytes every time.
         options = {"movflags": "+faststart"} if is_mp4 else {"fflags": "+bitexact"}
         target = str(self._draft.temporary.absolute())
         with self.named_errors():
+            self._draft.create().close()  # the library would follow a link of that name
             self._container = av.open(target, "w", format=self.muxer, container_options=options)
         return self._container
 

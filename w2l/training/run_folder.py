@@ -15,6 +15,7 @@ from torch import nn
 
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint, remove_leftovers, write_text
+from w2l.core.own_files import append
 from w2l.models.checkpoint import ModelCard, load_state, read_card, save_model, save_state
 from w2l.training.run_log import read_lines
 
@@ -88,8 +89,7 @@ class RunFolder:
         if not self.writes:
             return
         try:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append(self.log, json.dumps(line) + "\n")
         except OSError as error:
             raise CacheError(f"{self.log} cannot be written: {error.strerror}; check space and permissions") from error
 
