@@ -8,6 +8,7 @@ import click
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
+from w2l.core.reading import real_path
 from w2l.models import registry as weights
 from w2l.models.onnx_export import export
 from w2l.models.registry import SHIPPED
@@ -58,8 +59,8 @@ def run(settings: ExportSettings, output: Path, cache: Cache | None = None, over
     model = weights.load(settings.model, "generator", cache)
     made = export(model, output, settings.first_row)
     return Result(
-        output=output.resolve(),
-        model=model.path.resolve(),
+        output=real_path(output),
+        model=real_path(model.path),
         first_row=made.first_row,
         size=made.size,
         n_bytes=output.stat().st_size,

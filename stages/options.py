@@ -13,6 +13,7 @@ import click
 from stages.cli import SECTIONS
 from w2l.core import config
 from w2l.core.log import set_up_logging
+from w2l.core.text import printable
 
 T = TypeVar("T")
 COMMON = "Common"
@@ -47,9 +48,12 @@ class Common:
         """Return the settings of `stage` that the user names, by --config, --set or an option, and their values."""
         return config.named(stage, self.config, [*self.assignments, *_assigned(given)], SECTIONS)
 
-    def show(self, result: Any, text: str) -> None:
-        """Prints a result on stdout: `text`, or with --json the `result`."""
-        click.echo(json.dumps(result, indent=1, default=str) if self.json else text)
+    def show(self, result: Any, text: str, styled: bool = False) -> None:
+        """Print a result on stdout: `text`, or with --json the `result`.
+
+        Of a text that is not `styled`, control characters, which can come from names of files, are escaped.
+        """
+        click.echo(json.dumps(result, indent=1, default=str) if self.json else text if styled else printable(text))
 
 
 def _assigned(given: dict[str, Any]) -> list[str]:

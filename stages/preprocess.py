@@ -10,6 +10,7 @@ import click
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
+from w2l.core.text import printable
 from w2l.data.prepare.clip import PrepareSettings
 from w2l.data.prepare.run import FAILED, STAGE, PrepareOptions, PrepareResult, run
 from w2l.data.sources.layouts import LAYOUTS
@@ -78,7 +79,7 @@ def command(
     if report is None:
         common.show(asdict(result), "\n".join(_summary(result, cache)))
     else:
-        click.echo("\n".join(_summary(result, cache)), err=True)
+        click.echo(printable("\n".join(_summary(result, cache))), err=True)
         _show_report(cache, settings, report, common)
     if not result.is_whole:
         sys.exit(1)

@@ -152,7 +152,7 @@ def _show(scored: Scored, settings: ScoreSettings, output: ScoreOutput, common: 
     found, columns = scored.report, scored.columns
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     told = as_plain(found) | {"settings": plain_settings(settings)} if common.json else None
-    common.show(told, score_table(found, columns, width, output.clips))
+    common.show(told, score_table(found, columns, width, output.clips), styled=width is not None)
     if output.csv is not None:
         write_text(output.csv, as_csv(found, columns))
     if output.report is not None:

@@ -12,6 +12,7 @@ from stages.options import Common, common_options
 from w2l.cache.store import Cache, default_root
 from w2l.core.errors import ConfigError
 from w2l.core.log import progress
+from w2l.core.text import printable
 from w2l.models import fetch as fetching
 from w2l.models import packs
 from w2l.models import registry as weights
@@ -118,7 +119,7 @@ def _ask(pack: packs.Pack, source: Path | None) -> None:
     text = f"{pack.name}: {pack.summary}\nfrom {origin}; {_bytes(pack.kept)} are kept\n{pack.terms}"
     if not sys.stdin.isatty():
         raise ConfigError(f"{pack.terms} To agree and fetch {pack.name}, say --yes")
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
     click.confirm("Agree and fetch?", abort=True, err=True)
 
 

@@ -351,3 +351,13 @@ def test_explain_says_everything_of_every_column() -> None:
     assert [line.partition(":")[0] for line in text.splitlines() if line.startswith("--")] == [
         "--lse", "--fid", "--quality", "--identity"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", "=+-@")
+def test_no_cell_is_a_formula(first: str) -> None:
+    scored = clip(OURS, 0, lse_c=-0.5)
+    name = f'{first}HYPERLINK("http://x")'
+    odd = replace(scored, sample=replace(scored.sample, name=name, system=name, speaker=name), reason=name)
+    cells = next(csv.DictReader(io.StringIO(as_csv(report([odd]), COLUMNS))))
+    assert [cells[column] for column in ("system", "clip", "speaker", "reason")] == [f"'{name}"] * 4
+    assert cells["lse_c"] == "-0.5"

@@ -81,8 +81,15 @@ def _reader(hint: Any) -> Reader:
         return lambda value: from_json(hint, value) if isinstance(value, dict) else None  # type: ignore[arg-type]
     if hint in (int, float):
         return functools.partial(_number, hint)
-    wanted = dict if get_origin(hint) else hint  # a Mapping[...], or str or bool
+    if hint is str:
+        return _text
+    wanted = dict if get_origin(hint) else hint  # a Mapping[...], or bool
     return lambda value: value if isinstance(value, wanted) else None
+
+
+def _text(value: Any) -> str | None:
+    """Return a text; None where it is none, or cannot be a path, which most texts of records are."""
+    return value if isinstance(value, str) and "\0" not in value else None
 
 
 def _number(kind: type[int] | type[float], value: Any) -> Any:

@@ -11,8 +11,11 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import Unreadable, checked_path, parse_yaml, read_text
 from w2l.core.text import one_line
 
+MAX_MEGABYTES = 1.0
+"""Size of a settings file."""
 T = TypeVar("T")
 
 
@@ -111,11 +114,9 @@ def _plain(value: Any) -> Any:
 
 def _section(path: Path, stage: str, sections: Collection[str] | None) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2025-13-01
-        raise ConfigError(f"settings file {path} is no YAML: {one_line(error)}") from error
+        content = parse_yaml(read_text(path, megabytes=MAX_MEGABYTES))
+    except Unreadable as error:
+        raise ConfigError(f"settings file {path} cannot be read: {one_line(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -141,8 +142,8 @@ def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _parse(text: str, assignment: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        return parse_yaml(text)
+    except Unreadable as error:
         raise ConfigError(f"--set {assignment!r}: the value cannot be read; quote it") from error
 
 
@@ -165,13 +166,15 @@ def _suggestion(key: str, known: Iterable[str]) -> str:
 def _convert(hint: Any, value: Any, name: str) -> Any:
     """`value`, as YAML gives it, as the type `hint`, which is one type or that type and None."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if value is None and (type(None) in kinds or Any in kinds):
-        return None
+    if Any in kinds or (value is None and type(None) in kinds):
+        return value
     kind = next(kind for kind in kinds if kind is not type(None))
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} must hold 'key: value' lines, got {value!r}")
         return build(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is dict:
+        return _mapping(get_args(kind), value, name)
     if get_origin(kind) is Literal:
         return _choice(get_args(kind), value, name)
     if get_origin(kind) is tuple:
@@ -185,12 +188,21 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if kind in (str, Path):
         if value is None or isinstance(value, (list, Mapping)):
             raise ConfigError(f"{name} must be one text, got {value!r}")
-        return kind(str(value))
+        return kind(checked_path(str(value), name))
     return value
 
 
+def _mapping(kinds: tuple[Any, ...], value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"{name} must hold 'key: value' lines, got {value!r}")
+    numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value.values())
+    if kinds[1] is float and not numbers:
+        raise ConfigError(f"{name} must hold numbers, got {value!r}")  # NaN is one: a score that could not be measured
+    return dict(value)
+
+
 def _choice(allowed: tuple[Any, ...], value: Any, name: str) -> Any:
-    if value not in allowed:
+    if isinstance(value, (list, Mapping)) or value not in allowed:
         known = ", ".join(str(each) if each != "" else "''" for each in allowed)
         raise ConfigError(f"{name} must be one of {known}, got {value!r}")
     return value

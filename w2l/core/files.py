@@ -1,10 +1,12 @@
 """Files that are never half there: written under a temporary name, flushed, renamed; fingerprints."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import threading
 import time
 import zipfile
@@ -16,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.core import reading
 from w2l.core.errors import CacheError
 from w2l.core.locks import is_alive, machine
 from w2l.core.own_files import create_anew, reopen
@@ -163,10 +166,30 @@ def _is_leftover(path: Path) -> bool:
 
 
 def check_writable(path: Path) -> None:
-    """Raises CacheError where no file can be written at `path`; for a result that comes after hours of work."""
+    """Raise CacheError where no file can be written at `path`; for a result that comes after hours of work."""
+    try:
+        _try_writing(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CacheError(
+            f"{path} cannot be written ({reason}); name a file in a folder that you may write to"
+        ) from error
+
+
+def _try_writing(path: Path) -> None:
+    """Make a temporary file where one of `path` would be, and remove it; OSError where that fails."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.lstat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+            raise OSError(errno.EINVAL, "it is a folder, or not a file")
+        if stat.S_ISLNK(status.st_mode) and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a link to a folder")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise CacheError(f"{path} cannot be written; name a file in a folder that you may write to")
+    draft = Draft(folder / path.name)
+    try:
+        draft.create().close()
+    finally:
+        draft.discard()
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -199,11 +222,11 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file; CacheError when it is missing or damaged."""
+    """Return the object of a JSON file; CacheError when it is missing, damaged or no object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = reading.read_json(path)
+    except reading.Unreadable as error:
         raise CacheError(f"{path} cannot be read ({error}); delete it and run the stage again") from error
     if not isinstance(content, dict):
-        raise CacheError(f"{path} holds no JSON object; delete it and run the stage again")
+        raise CacheError(f"{path} does not hold a JSON object; delete it and run the stage again")
     return content

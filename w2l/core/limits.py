@@ -24,6 +24,8 @@ class Limits:
 
     megapixels: float = 64.0
     """Size of one picture, in millions of pixels; one of 64 takes up to 2 GB on its way through the command."""
+    text_megabytes: float = 256.0
+    """Size of a list, a record or an answer of a rater that is read whole."""
     clip_gigapixels: float = 20_000.0
     """Pictures decoded for one clip of a batch, in billions of pixels; two hours of 4K at 60 pictures a second are
     3600, and a command may go through them several times."""

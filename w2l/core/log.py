@@ -9,12 +9,22 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from w2l.core.text import printable
+
 
 class Advance(Protocol):
     """Called with the number of units done since the last call."""
 
     def __call__(self, units: int = 1) -> None:
         """Moves the bar."""
+
+
+class Printable(logging.Formatter):
+    """Messages in which names of files cannot control the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, with its traceback where there is one, see `w2l.core.text.printable`."""
+        return printable(super().format(record))
 
 
 def set_up_logging(verbosity: int) -> None:
@@ -26,7 +36,7 @@ def set_up_logging(verbosity: int) -> None:
         handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(Printable("%(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))

@@ -23,5 +23,10 @@ def some(names: Iterable[str], most: int = 3) -> str:
 
 
 def one_line(text: object) -> str:
-    """Return a text, such as an error of another library, in one line: no line breaks, single blanks."""
-    return " ".join(str(text).split())
+    """Return a text, such as an error of another library, in one printable line: see `readable`; single blanks."""
+    return readable(" ".join(str(text).split()))
+
+
+def printable(text: str) -> str:
+    """Return a text of several lines as `readable` ones: what comes from files cannot control a terminal."""
+    return "\n".join(readable(line.replace("\t", "    ")) for line in text.split("\n"))

@@ -9,6 +9,7 @@ import numpy as np
 from w2l.core.errors import ConfigError, MediaError
 from w2l.core.files import write_atomic
 from w2l.core.log import progress
+from w2l.core.reading import real_path
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.tracker import Scan, Track
 from w2l.media.output import Output
@@ -26,7 +27,7 @@ SHEET_FRAMES = 12
 
 def check_preview(preview: Path, video: Path, overwrite: bool) -> None:
     """Refuse a preview that cannot be written, before any work: ConfigError, or MediaError."""
-    if preview.resolve() == video.resolve():
+    if real_path(preview) == real_path(video):
         raise ConfigError(f"{preview} is the input; name another file for --preview")
     if preview.is_file() and not overwrite:
         raise ConfigError(f"{preview} exists; overwrite it with -y or name another file for --preview")

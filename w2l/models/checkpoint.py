@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from w2l.core.config import build, plain
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import fingerprint, sha256, write_atomic
+from w2l.core.reading import parse_json
 from w2l.models.archives import read_tensors
 from w2l.models.card import MEL as MEL
 from w2l.models.card import PUBLIC_DATA as PUBLIC_DATA
@@ -211,7 +212,7 @@ def _read_safetensors(path: Path, weights: bool) -> tuple[dict[str, Tensor], Mod
 def _card_in(path: Path, metadata: dict[str, str]) -> ModelCard:
     """Return the card in the metadata of one of our files."""
     try:
-        card = build(ModelCard, _of_today(dict(json.loads(metadata[METADATA_KEY]))))
+        card = build(ModelCard, _of_today(dict(parse_json(metadata[METADATA_KEY]))))
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
     if card.kind not in NETWORKS:

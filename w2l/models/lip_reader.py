@@ -12,6 +12,7 @@ import torch
 from w2l.core.arrays import Floats, Image
 from w2l.core.errors import CheckpointError
 from w2l.core.files import DAMAGED, read_arrays, write_atomic
+from w2l.core.reading import parse_json
 from w2l.nets.lips import LipDimensions, Lips, mouth_region
 
 WEIGHTS = Path(__file__).parent / "assets" / "lips.npz"
@@ -52,7 +53,7 @@ def load_lips(path: Path = WEIGHTS) -> Lips:
     """The lip reader of a file, in eval mode; CheckpointError for a file that holds none."""
     try:
         arrays = read_arrays(path)
-        card = json.loads(arrays.pop("card").tobytes())
+        card = parse_json(arrays.pop("card").tobytes())
         network = Lips(LipDimensions(**card["dimensions"]))
         tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
         left = network.load_state_dict(tensors, strict=False)

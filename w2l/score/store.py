@@ -11,6 +11,7 @@ from w2l.cache.store import Cache
 from w2l.core.config import plain
 from w2l.core.errors import CacheError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, read_json, source_fingerprint, write_arrays, write_json
+from w2l.core.reading import real_path
 from w2l.models.lip_reader import VERSION as LIPS_VERSION
 from w2l.score.clip import MeasuredClip
 from w2l.score.fid_sets import write_features
@@ -97,7 +98,7 @@ def slot_for(cache: Cache, sample: Sample, settings: ScoreSettings, judge: Path)
         for name, value in plain(settings).items()
         if name not in ("batch", "seed", "judge", "allow_teacher")
     }
-    marks = [(str(path.resolve()), source_fingerprint(path)) for path in (*files, *models)]
+    marks = [(str(real_path(path)), source_fingerprint(path)) for path in (*files, *models)]
     mark = fingerprint("score", VERSION, what, marks, [sample.reference is None, sample.speech is None])
     if "mouth" in settings.measures:
         mark = fingerprint(mark, "lips", LIPS_VERSION)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import real_path
 from w2l.data.sources.pairs import Order, read_pairs
 from w2l.sync.settings import SyncSettings
 
@@ -78,10 +79,10 @@ def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Pat
 def check_apart(jobs: Iterable[Job]) -> None:
     """Refuse to write over any input of the call, and to write two results into one file."""
     jobs = list(jobs)
-    inputs = {path.resolve() for path in {path for job in jobs for path in (job.video, job.speech)}}
+    inputs = {real_path(path) for path in {path for job in jobs for path in (job.video, job.speech)}}
     seen: set[Path] = set()
     for job in jobs:
-        path = job.output.resolve()
+        path = real_path(job.output)
         if path in inputs:
             raise ConfigError(f"{job.output} is an input, too; name another output with -o")
         if path in seen:

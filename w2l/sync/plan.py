@@ -14,6 +14,7 @@ from w2l.core.arrays import Floats, Image
 from w2l.core.errors import ConfigError, MediaError, NoFaceError
 from w2l.core.intervals import fade
 from w2l.core.log import progress
+from w2l.core.reading import real_path
 from w2l.core.timing import FPS, MIN_SPEECH_S, SAMPLE_RATE, reference_window_starts
 from w2l.faces.appearance import look_of
 from w2l.faces.detectors.base import Detection, Detector
@@ -175,7 +176,7 @@ def make_plan(
 
     Raises MediaError for what cannot be read, NoFaceError where the wanted face is not there.
     """
-    own = speech.resolve() == info.path.resolve()
+    own = real_path(speech) == real_path(info.path)
     origin_s = info.start_s if own else None
     with ThreadPoolExecutor(1) as listener:
         heard = listener.submit(hear, speech, origin_s)

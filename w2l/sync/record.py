@@ -1,5 +1,8 @@
 """The record beside an output of `sync`: what it was made of and how; for people, `score`, and `--resume`."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -7,9 +10,12 @@ from typing import Any
 from w2l.cache.records import SIDECAR, OutputRecord, read_output, versions, write_record
 from w2l.cache.store import Cache
 from w2l.core.config import plain
-from w2l.core.errors import CacheError, ConfigError
-from w2l.core.files import fingerprint, source_fingerprint
+from w2l.core.errors import CacheError, ConfigError, MediaError
+from w2l.core.files import LONGEST_NAME, check_writable, fingerprint, hidden, source_fingerprint
+from w2l.core.locks import claim
+from w2l.core.reading import real_path
 from w2l.media.unfinished import Unfinished
+from w2l.sync.jobs import Job
 from w2l.sync.settings import SyncSettings
 
 STAGE = "sync"
@@ -67,30 +73,61 @@ def half_done_mark(mark: str, device: str) -> str:
     return fingerprint(mark, device)
 
 
-def check_output(video: Path, speech: Path, output: Path, overwrite: bool, settings: SyncSettings) -> None:
-    """Refuses what cannot end well, before any work: ConfigError, or MediaError where `output` cannot be written."""
-    if output.resolve() in (video.resolve(), speech.resolve()):
+def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
+    """Refuse what cannot end well, before any work.
+
+    Raises ConfigError, or MediaError or CacheError where the output or its records cannot be written.
+    """
+    output, sidecar = job.output, job.output.with_suffix(SIDECAR)
+    if real_path(output) in (real_path(job.video), real_path(job.speech)):
         raise ConfigError(f"{output} is an input, too; name another output with -o")
-    if output.is_file() and not overwrite:
+    if real_path(sidecar) in (real_path(job.video), real_path(job.speech)):
+        raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
+    if output.is_file() and not job.overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
     Unfinished(output, settings.encoding.codec)  # looks at folder and ending
-    sidecar = output.with_suffix(SIDECAR)
-    if sidecar.is_file() and not overwrite and (other := _output_in(sidecar)) not in (None, output.resolve()):
-        raise ConfigError(f"{sidecar} is the record of {other}; overwrite it with -y or name another output with -o")
+    for record in (sidecar, record_in(cache, output)):
+        check_writable(record)
+    _check_sidecar(sidecar, output, job.overwrite)
+
+
+def _check_sidecar(sidecar: Path, output: Path, overwrite: bool) -> None:
+    """ConfigError where a file that is not the output's own record would be lost."""
+    if overwrite or not os.path.lexists(sidecar):
+        return
+    known = _output_in(sidecar)
+    if known == real_path(output):
+        return
+    what = f"is the record of {known}" if known else "is not a record of w2l"
+    raise ConfigError(f"{sidecar} {what}; overwrite it with -y or name another output with -o")
+
+
+@contextmanager
+def hold(job: Job) -> Iterator[None]:
+    """Keep others from making an output with the same record, such as o.mkv beside o.mp4; MediaError where one does."""
+    sidecar = job.output.with_suffix(SIDECAR)
+    with claim(hidden(sidecar, ".w2l-lock")) as mine:
+        if not mine:
+            raise MediaError(
+                f"{job.output}: another process is writing it, or one with the record {sidecar.name}; wait for it, or"
+                " name another output"
+            )
+        yield
 
 
 def _output_in(sidecar: Path) -> Path | None:
-    """Which output a record tells of; None where it is damaged or none of ours."""
+    """Return the output that a record is about; None where the file is damaged or not a record of ours."""
     try:
-        output = read_output(sidecar).output
+        record = read_output(sidecar)
     except CacheError:
         return None
-    return None if output is None else Path(output)
+    return None if record.output is None or record.stage not in (None, STAGE) else Path(record.output)
 
 
 def record_in(cache: Cache, output: Path) -> Path:
-    """Where the cache keeps the record of an output."""
-    return cache.runs / f"{output.stem}-{fingerprint(str(output.resolve()))[:8]}.json"
+    """Return where the cache keeps the record of an output; a very long name is left out."""
+    stem = output.stem if len(os.fsencode(output.stem)) <= LONGEST_NAME else "output"
+    return cache.runs / f"{stem}-{fingerprint(str(real_path(output)))[:8]}.json"
 
 
 def keep(result: SyncResult, model_step: int) -> None:
@@ -112,7 +149,7 @@ def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult
         kept = read_output(sidecar)
     except CacheError:
         return None
-    if kept.mark != wanted or kept.output != str(output.resolve()):
+    if kept.mark != wanted or kept.output != str(real_path(output)):
         return None
     values: dict[str, Any] = {one.name: getattr(kept, one.name) for one in fields(SyncResult)}
     if None in values.values():  # by another version of w2l

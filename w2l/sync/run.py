@@ -5,11 +5,12 @@ import time
 
 from w2l.core.errors import ConfigError
 from w2l.core.files import sha256
+from w2l.core.reading import real_path
 from w2l.sync.draw import Watch, draw, make_parts, make_redrawer
 from w2l.sync.engine import Redrawer
 from w2l.sync.jobs import Job
 from w2l.sync.plan import Plan, plan_of, preview_of
-from w2l.sync.record import SyncResult, check_output, half_done_mark, keep, made_before, mark_of, record_in
+from w2l.sync.record import SyncResult, check_output, half_done_mark, hold, keep, made_before, mark_of, record_in
 from w2l.sync.remember import remember
 from w2l.sync.tools import Tools
 
@@ -25,6 +26,13 @@ def run(tools: Tools, job: Job) -> SyncResult:
     if job.resume and (done := find_done(tools, job)):
         return done
     check(tools, job)
+    with hold(job):
+        return _make(tools, job, watch)
+
+
+def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
+    """Write the output and its records, while no other process makes one of the same record."""
+    check(tools, job)  # again: another process may just have finished
     plan = remember(tools, plan_of(tools, job))
     logger.info("%s: %s", job.output, plan.chosen)
     if job.preview_s is not None:
@@ -58,7 +66,7 @@ def mark_of_job(tools: Tools, job: Job) -> str:
 
 def check(tools: Tools, job: Job) -> None:
     """Refuse what cannot end well, before any work."""
-    check_output(job.video, job.speech, job.output, job.overwrite, tools.settings)
+    check_output(job, tools.cache, tools.settings)
     if job.preview_s is not None and not job.preview_s >= 0.0:
         raise ConfigError(f"preview {job.preview_s} s is no time of the result; name one from 0 on")
 
@@ -77,10 +85,10 @@ def result_of(
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
         logger.info("%s: %d of %d frames stay as they are: %s", job.output, sum(passed.values()), len(plan), reasons)
     return SyncResult(
-        output=job.output.resolve(),
-        video=job.video.resolve(),
-        speech=job.speech.resolve(),
-        model=tools.model.path.resolve(),
+        output=real_path(job.output),
+        video=real_path(job.video),
+        speech=real_path(job.speech),
+        model=real_path(tools.model.path),
         frames=len(plan),
         frames_passed_through=passed,
         faces=plan.chosen,

@@ -1,6 +1,5 @@
 """The log of a run, log.jsonl: its lines, its curves and its warnings."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.errors import TrainingError
+from w2l.core.reading import Unreadable, parse_json, read_text
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Steps and values, each (points,)."""
@@ -23,14 +23,14 @@ SMOOTHED = 15
 def read_lines(log: Path) -> list[dict[str, Any]]:
     """The lines of a log that are whole; what a kill cut off is left out. TrainingError when it cannot be read."""
     try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise TrainingError(f"log {log} cannot be read ({error.strerror}); name the log.jsonl of a run") from error
+        text = read_text(log, errors="replace")
+    except Unreadable as error:
+        raise TrainingError(f"log {log} cannot be read ({error}); name the log.jsonl of a run") from error
     found = []
     for line in text.splitlines():
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = parse_json(line)
+        except Unreadable:
             continue
         if isinstance(entry, dict) and _is_number(entry.get("step")):
             found.append(entry)

@@ -1,6 +1,5 @@
 """The tracks of a cache as training sees them."""
 
-import json
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from w2l.cache.crops import Crops, skip
 from w2l.cache.index import Rows
 from w2l.cache.store import Cache, TrackRow
+from w2l.core.config import build
 from w2l.core.errors import CacheError, ConfigError, TrainingError
+from w2l.core.reading import Unreadable, parse_json
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
 from w2l.data.batches.lru import Recent, n_bytes, one
 from w2l.data.batches.near import Likeness, likeness
@@ -292,4 +293,8 @@ def crop_spec(cache: Cache) -> CropSpec:
         raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
     if len(found) > 1:
         raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
-    return CropSpec(**json.loads(found[0]))
+    try:
+        return build(CropSpec, parse_json(found[0]), "crop.")
+    except (ConfigError, Unreadable, AttributeError) as error:
+        reason = f"the record of how its crops were cut is damaged ({error})"
+        raise CacheError(f"cache {cache.root}: {reason}; preprocess again") from error

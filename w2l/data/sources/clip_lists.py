@@ -1,12 +1,12 @@
 """Lists of clips: one a line, with or without suffix, perhaps with more columns after a blank."""
 
-import codecs
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import Unreadable, read_text
 from w2l.data.sources.walk import is_video_name
 
 SPLITS = ("pretrain", "train", "val", "test", "unseen")
@@ -24,12 +24,9 @@ def read_list(filelist: Path) -> list[str]:
     ConfigError when it cannot be read or is UTF-16.
     """
     try:
-        content = filelist.read_bytes()
-    except OSError as error:
+        text = read_text(filelist, errors="surrogateescape")
+    except Unreadable as error:
         raise ConfigError(f"file list {filelist} cannot be read ({error}); check the path") from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ConfigError(f"file list {filelist} cannot be read: it is UTF-16; save it as UTF-8")
-    text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     return [line for line in map(str.strip, re.split(r"[\r\n]+", text)) if line]
 
 

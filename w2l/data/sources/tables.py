@@ -1,6 +1,5 @@
 """The rows of a list of files: names between blanks, tabs or commas, in quotes or not, perhaps below a heading."""
 
-import codecs
 import csv
 import re
 from collections.abc import Collection
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import Unreadable, read_text
 
 LIST_SUFFIXES = frozenset([".txt", ".tsv", ".csv", ".lst", ".list"])
 """Of files that are taken for lists."""
@@ -76,14 +76,11 @@ def read_table(path: Path, known: Collection[str] = ()) -> Table:
 def _lines(path: Path) -> list[str]:
     """All lines; bytes that are no UTF-8 stay what they are in a file name."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"list {path} cannot be read ({error.strerror}); check the path") from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ConfigError(f"list {path} cannot be read: it is UTF-16; save it as UTF-8")
-    if b"\0" in content:
+        text = read_text(path, errors="surrogateescape")
+    except Unreadable as error:
+        raise ConfigError(f"list {path} cannot be read ({error}); check the path") from error
+    if "\0" in text:
         raise ConfigError(f"list {path} cannot be read: it holds zero bytes, so it is no text; name a list of files")
-    text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     return re.split(r"\r\n|\r|\n", text)
 
 

@@ -1,9 +1,12 @@
 """What is said in each clip and when: the words of a corpus, from a table."""
 
 import csv
+import io
+import math
 from pathlib import Path, PurePath
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import Unreadable, read_text
 
 Spoken = tuple[tuple[float, float, str], ...]
 """Words of one clip: start and end in seconds, and the word."""
@@ -17,20 +20,29 @@ def read_words(path: Path) -> Words:
     Raises ConfigError, with the line, for what is no such table.
     """
     found: dict[str, list[tuple[float, float, str]]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        try:
-            for row in reader:
-                words = found.setdefault(row["clip"], [])
-                words.append((float(row["start_s"]), float(row["end_s"]), row["word"]))
-        except (KeyError, TypeError, ValueError, csv.Error) as error:  # a text of another encoding is a ValueError
-            raise ConfigError(
-                f"{path}, line {reader.line_num + isinstance(error, UnicodeError)}: expected clip, start_s, end_s and "
-                "word between tabs"
-            ) from error
+    try:
+        text = read_text(path)
+    except Unreadable as error:
+        raise ConfigError(f"word times {path} cannot be read ({error}); check the path") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
+    try:
+        for row in reader:
+            words = found.setdefault(row["clip"], [])
+            words.append((_seconds(row["start_s"]), _seconds(row["end_s"]), row["word"]))
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ConfigError(
+            f"{path}, line {reader.line_num}: expected clip, start_s, end_s and word between tabs"
+        ) from error
     if not found:
         raise ConfigError(f"{path} holds no words; a heading clip, start_s, end_s, word and a line a word belong there")
     return {clip: tuple(words) for clip, words in found.items()}
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not math.isfinite(seconds):
+        raise ValueError(f"{text} is not a time")
+    return seconds
 
 
 def words_of(words: Words, clip: str | PurePath) -> Spoken:

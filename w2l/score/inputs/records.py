@@ -8,6 +8,7 @@ from pathlib import Path
 from w2l.cache.records import SIDECAR, OutputRecord, read_output
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError
+from w2l.core.reading import real_path
 from w2l.core.text import some
 from w2l.score.inputs.references import clip_names
 from w2l.score.results import Sample
@@ -38,7 +39,7 @@ class Records:
         """Resolved output -> its run, in the order of the records' names."""
         read = (self._read(path) for path in sorted(self._cache.runs.glob("*.json")))
         runs = [self._run(record) for record in read if record.output]
-        return {run.output.resolve(): run for run in runs}
+        return {real_path(run.output): run for run in runs}
 
     def outputs(self, notes: list[str]) -> list[Sample]:
         """All outputs that are still there; CacheError when there is none."""
@@ -79,7 +80,7 @@ class Records:
 
     def _runs_of(self, output: Path) -> list[Run]:
         """What the cache and the record beside `output`, or beside the file that it links to, tell."""
-        resolved = output.resolve()
+        resolved = real_path(output)
         found = [self.runs[resolved]] if resolved in self.runs else []
         for path in dict.fromkeys([output, resolved]):
             beside = path.with_suffix(SIDECAR)

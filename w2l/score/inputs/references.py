@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import real_path
 from w2l.core.text import readable, some
 from w2l.data.sources.pairs import COLUMNS as PAIR_COLUMNS
 from w2l.data.sources.pairs import Order, named_file, read_pairs, suffix_kind
@@ -52,7 +53,7 @@ class Named:
         return told
 
     def _told(self, sample: Sample) -> Sample:
-        origin = self.by_output.get(sample.path.resolve())
+        origin = self.by_output.get(real_path(sample.path))
         if origin is None or sample.reference is not None:
             return sample
         return replace(sample, reference=origin.video, speech=sample.speech or origin.speech)
@@ -99,7 +100,7 @@ class Named:
         """What goes by a name; of several the one that has the suffix of the output."""
         origins = self.by_name[target]
         if len(origins) > 1:
-            origins = list({origin.video.resolve(): origin for origin in origins}.values())
+            origins = list({real_path(origin.video): origin for origin in origins}.values())
         alike = [origin for origin in origins if origin.video.suffix.lower() == output.suffix.lower()]
         return alike if len(alike) == 1 else origins
 
@@ -123,7 +124,7 @@ def read_references(paths: Sequence[Path], root: Path | None, order: Order, note
         if path.is_dir():
             for name, video in videos_below(path, notes):
                 named.by_name.setdefault(_without_suffix(name), []).append(Origin(video))
-            named.folders.append(path.resolve())
+            named.folders.append(real_path(path))
         elif path.suffix.lower() in LIST_SUFFIXES:
             _read_list(path, root, order, named)
     return named
@@ -139,7 +140,7 @@ def _read_list(path: Path, root: Path | None, order: Order, named: Named) -> Non
             speech = table.cell(row, "speech", "audio")
             origin = Origin(video, find_listed(table, row, speech, bases) if speech else None)
             if output := table.cell(row, "output"):
-                named.by_output[find_listed(table, row, output, bases).resolve()] = origin
+                named.by_output[real_path(find_listed(table, row, output, bases))] = origin
             else:
                 named.by_name.setdefault(table.cell(row, "name") or video.stem, []).append(origin)
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
+from w2l.core.reading import real_path
 from w2l.core.text import some
 from w2l.data.sources.layouts import recognise
 from w2l.data.sources.pairs import Order
@@ -104,11 +105,11 @@ def _from_paths(paths: Sequence[Path], named: Named, root: Path | None, notes: l
 
 def _from_files(files: Sequence[Path], notes: list[str]) -> list[Sample]:
     """One system of videos named one by one; one of each folder where these hold files of the same name."""
-    files = list({path.resolve(): path for path in files}.values())
+    files = list({real_path(path): path for path in files}.values())
     if len({path.stem for path in files}) < len(files) and len({path.parent for path in files}) > 1:
         samples = []
         for folder, system in _systems([path.parent for path in files], notes).items():
-            inside = [path for path in files if path.parent.resolve() == folder.resolve()]
+            inside = [path for path in files if real_path(path.parent) == real_path(folder)]
             samples += [Sample(path, system, name) for path, name in zip(inside, clip_names(inside))]
         return samples
     return [Sample(path, OUTPUTS, name) for path, name in zip(files, clip_names(files))]
@@ -116,10 +117,10 @@ def _from_files(files: Sequence[Path], notes: list[str]) -> list[Sample]:
 
 def _from_folder(folder: Path, system: str, named: Named, notes: list[str]) -> list[Sample]:
     """All videos below a folder, without those in a folder of references that lies in it."""
-    within = [real for real in named.folders if real != folder.resolve() and real.is_relative_to(folder.resolve())]
+    within = [real for real in named.folders if real != real_path(folder) and real.is_relative_to(real_path(folder))]
     videos = videos_below(folder, notes)
     if within:
-        outside = [(name, path) for name, path in videos if not any(path.resolve().is_relative_to(f) for f in within)]
+        outside = [(name, path) for name, path in videos if not any(real_path(path).is_relative_to(f) for f in within)]
         if not outside:
             raise ConfigError(f"all videos in {folder} lie in the folder of references; name the folder of the outputs")
         videos = outside
@@ -131,7 +132,7 @@ def _systems(folders: Sequence[Path], notes: list[str]) -> dict[Path, str]:
     """A name for each folder: its own, with those above it where several are called so."""
     different: dict[Path, Path] = {}
     for folder in folders:
-        different.setdefault(folder.resolve(), folder)
+        different.setdefault(real_path(folder), folder)
     parts = {folder: Path(os.path.abspath(folder)).parts for folder in different.values()}
     names = {folder: "/".join(of_folder[-1:]) for folder, of_folder in parts.items()}
     depth = 1

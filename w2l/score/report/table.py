@@ -60,6 +60,9 @@ EXPLAIN_WIDTH = 96
 GAP = 2
 """Blanks between two columns."""
 
+FORMULA = ("=", "+", "-", "@")
+"""How cells begin that spreadsheets compute."""
+
 TableRow = tuple[str, list[Text], str]
 """Name, cells and style."""
 
@@ -111,9 +114,15 @@ def as_csv(report: ScoreReport, columns: Sequence[Column]) -> str:
         who = (sample.system, sample.name, sample.speaker, sample.path, sample.reference or "")
         numbers = (_exact(clip.values.get(column.name), NONE if column.none else "") for column in kept)
         start = _exact(clip.start_s) if clip.scored else ""
-        facts = (*who, *numbers, told, start, clip.reason, "; ".join(clip.notes))
-        writer.writerow([readable(str(fact)) for fact in facts])
+        why = (clip.reason, "; ".join(clip.notes))
+        writer.writerow([*map(_cell, who), *numbers, told, start, *map(_cell, why)])
     return file.getvalue()
+
+
+def _cell(fact: object) -> str:
+    """Return a text as a cell that no spreadsheet takes for a formula: a quote stands before =, +, - and @."""
+    text = readable(str(fact))
+    return f"'{text}" if text[:1] in FORMULA else text
 
 
 def as_plain(report: ScoreReport) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The files that raters of a study send back: read, checked, and blind names turned into systems by the key."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from w2l.core.errors import ConfigError
+from w2l.core.reading import Unreadable, read_json
 from w2l.score.study.build import KEY, KEY_FORMAT
 from w2l.score.study.page import ANSWERS_FORMAT, ASPECTS, SCALE
 
@@ -111,8 +111,8 @@ def read_answers(files: Sequence[Path], key: Path | None = None) -> Answers:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except Unreadable as error:
         raise _Unusable(f"cannot be read ({error})") from error
     if not isinstance(content, dict) or content.get("format") not in (ANSWERS_FORMAT, KEY_FORMAT):
         raise _Unusable("holds no answers to a w2l study")

@@ -14,6 +14,7 @@ from w2l.core.config import plain
 from w2l.core.errors import CacheError, ConfigError, MediaError
 from w2l.core.files import fingerprint, read_json, remove_leftovers, sha256, write_atomic, write_json, write_text
 from w2l.core.log import progress
+from w2l.core.reading import real_path
 from w2l.core.text import readable, some
 from w2l.data.sources.walk import walk_videos
 from w2l.media.browser import encode_for_browsers, unplayable
@@ -119,7 +120,7 @@ def find_systems(folder: Path, named: Sequence[Path] = ()) -> dict[str, Path]:
     for path in found:
         if not path.is_dir():
             raise ConfigError(f"{path} is no folder; name the folder that holds a system's videos")
-        name = path.resolve().name
+        name = real_path(path).name
         if name in systems:
             raise ConfigError(f"{systems[name]} and {path} are both called {name}; rename one: systems go by that name")
         systems[name] = path

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from w2l.core.errors import CheckpointError
 from w2l.core.files import write_text
+from w2l.core.reading import Unreadable, parse_yaml, read_text
 from w2l.core.text import number
 from w2l.core.timing import FPS
 from w2l.data.batches.tracks import Tracks
@@ -109,7 +109,10 @@ def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
 def _read(folder: Path) -> _Run:
     lines = read_lines(folder / "log.jsonl")
     settings = folder / "config.yaml"
-    config = settings.read_text(encoding="utf-8") if settings.exists() else ""
+    try:
+        config = read_text(settings)
+    except Unreadable:  # the page shows what there is
+        config = ""
     cards = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
@@ -122,8 +125,8 @@ def _read(folder: Path) -> _Run:
 def _planned_steps(config: str) -> int:
     """``loop.steps`` of the one section of the settings."""
     try:
-        steps = next(iter(yaml.safe_load(config).values()))["loop"]["steps"]
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, StopIteration):
+        steps = next(iter(parse_yaml(config).values()))["loop"]["steps"]
+    except (Unreadable, AttributeError, KeyError, TypeError, StopIteration):
         return 0
     return steps if isinstance(steps, int) else 0
 
