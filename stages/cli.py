@@ -1,9 +1,14 @@
 """The command line: a table of commands, each imported when it is first used."""
 
 import io
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +29,9 @@ COMMANDS = {
 """Name -> where the command is, and its line in ``w2l --help``."""
 SECTIONS = (*COMMANDS, "study")
 """Sections that a file of settings may hold: one per command, and one for the studies that `score --study` builds."""
+
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a command as Ctrl-C does: a service manager's, and a terminal's that closes."""
 
 
 class Commands(click.Group):
@@ -68,8 +76,10 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
+    stopped_by: list[int] = []
     try:
-        group.main(arguments, prog_name=Path(sys.argv[0]).name or "w2l", standalone_mode=False)
+        with _ends(stopped_by):
+            group.main(arguments, prog_name=Path(sys.argv[0]).name or "w2l", standalone_mode=False)
     except W2LError as error:
         if "--debug" in arguments:
             raise
@@ -79,7 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
         help_line = f" See {context.command_path} --help." if context else ""
         sys.exit(_complain(error.format_message() + help_line, error.exit_code))
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(_complain("interrupted; the same command goes on with what is finished (sync: with --resume)", 130))
+        status = 128 + (stopped_by or [signal.SIGINT])[0]
+        sys.exit(_complain("interrupted; the same command goes on with what is finished (sync: with --resume)", status))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -87,6 +98,33 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in arguments:
             raise
         sys.exit(_complain(f"{error.filename or 'system'}: {error.strerror or error}; check space and permissions", 1))
+
+
+@contextmanager
+def _ends(stopped_by: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does, and note which did; a second one ends it immediately.
+
+    What is ignored from before, as by nohup, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stopped_by.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in ENDS}
+    for number in ENDS:
+        if before[number] is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ENDS:
+            if before[number] is signal.SIG_DFL:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _complain(message: str, status: int) -> int:

@@ -356,7 +356,9 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     other = other.with_name(other.name.replace("out.mp4", "other.mp4"))
     for path in (left, living, other):
         path.touch()
-    VideoWriter(Output(tmp_path / "out.mp4", 32, 32, 25.0))
+    with VideoWriter(Output(tmp_path / "out.mp4", 32, 32, 25.0)) as writer:
+        assert left.exists()  # another process may hold the output's lock
+        writer.write(np.zeros((32, 32, 3), np.uint8))
     assert not left.exists()
     assert living.exists()
     assert other.exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,3 +136,42 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     os.close(write)
     assert "Traceback" not in ended.stderr
     assert ended.returncode != 0
+
+
+STOPPED = """
+import pathlib, signal, sys, time
+import stages.preprocess
+from stages import cli
+from w2l.core.locks import claim
+
+class Work:
+    @staticmethod
+    def main(arguments, **how):
+        with claim(pathlib.Path("lock")):
+            print("works", flush=True)
+            time.sleep(60)
+
+cli.group = Work
+cli.main(["sync"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_with_its_line_and_its_locks_released(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "works\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert said.startswith("error: interrupted; the same command goes on")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_that_is_called_leaves_the_signals_of_its_caller(run: Run) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    run("--version")
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before

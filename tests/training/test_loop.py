@@ -419,6 +419,23 @@ class TestInterrupt:
         assert again.done == list(range(7, 12))
         assert content(tmp_path) == undisturbed
 
+    def test_sigterm_does_the_same_where_it_ends_the_command(
+        self, undisturbed: dict[str, Any], tmp_path: Path
+    ) -> None:
+        def end(number: int, frame: object) -> None:
+            raise KeyboardInterrupt(number)
+
+        before = signal.signal(signal.SIGTERM, end)
+        task = FakeTask()
+        task.before_step = lambda step: signal.raise_signal(signal.SIGTERM) if step == 6 else None
+        with pytest.raises(KeyboardInterrupt) as raised:
+            train(task, tmp_path)
+        assert signal.signal(signal.SIGTERM, before) is end
+        assert raised.value.args == (signal.SIGTERM,)
+        assert task.done == list(range(7))
+        train(FakeTask(), tmp_path)
+        assert content(tmp_path) == undisturbed
+
     def test_a_second_ctrl_c_does_not_wait(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
         task = FakeTask()
 

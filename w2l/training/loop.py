@@ -105,22 +105,39 @@ def _held(run: RunFolder) -> Iterator[bool]:
 
 @contextmanager
 def _steps_kept_whole() -> Iterator[threading.Event]:
-    """Make Ctrl-C wait for the end of a step: half a step must not be saved. A second Ctrl-C does not wait."""
+    """Make Ctrl-C, and SIGTERM where it ends the command so, wait for the end of a step, which must not be saved half.
+
+    A second one does not wait.
+    """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # where Ctrl-C does not arrive
+    if threading.current_thread() is not threading.main_thread():  # where signals do not arrive
         yield asked
         return
-    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGINT] = before[signal.SIGINT] or signal.default_int_handler
 
-    def wait_for_step(_number: int, _frame: Any) -> None:
+    def wait_for_step(number: int, _frame: Any) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, before)
+        first.append(number)
+        restore()
 
-    signal.signal(signal.SIGINT, wait_for_step)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    first: list[int] = []
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, wait_for_step)
     try:
         yield asked
+    except KeyboardInterrupt:
+        for handler in (before[number] for number in first[:1]):
+            if callable(handler):
+                handler(first[0], None)  # raises it in its turn, knowing which signal it was
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 @dataclass(frozen=True)
