@@ -57,6 +57,8 @@ def run(settings: ExportSettings, output: Path, cache: Cache | None = None, over
     if output.exists() and not overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another file")
     model = weights.load(settings.model, "generator", cache)
+    if real_path(output) == real_path(model.path):
+        raise ConfigError(f"{output} is the model itself; name another file")
     made = export(model, output, settings.first_row)
     return Result(
         output=real_path(output),

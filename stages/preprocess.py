@@ -10,6 +10,8 @@ import click
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
+from w2l.core.errors import ConfigError
+from w2l.core.files import check_writable
 from w2l.core.text import printable
 from w2l.data.prepare.clip import PrepareSettings
 from w2l.data.prepare.run import FAILED, STAGE, PrepareOptions, PrepareResult, run
@@ -21,6 +23,8 @@ MOST_NAMED = 20
 PAGE = "report.html"
 """Where in the cache the page of the report is written."""
 DATA = "Data"
+
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 @click.command(STAGE, cls=HeadedCommand)
@@ -66,6 +70,8 @@ def command(
     """
     settings = common.settings(PrepareSettings, STAGE)
     folder, report, ray = _folder(folder, report, ray)
+    if report:
+        _check_page(Path(report))
     if folder is None:
         if report is None:
             raise click.UsageError("Missing argument 'FOLDER'; --report goes without one, for what is in the cache.")
@@ -92,6 +98,13 @@ def _folder(folder: Path | None, report: str | None, ray: str | None) -> tuple[P
     if folder is None and ray and Path(ray).is_dir():
         return Path(ray), report, HERE
     return folder, report, ray
+
+
+def _check_page(page: Path) -> None:
+    """Refuse a file for the report, before any work, that cannot be written or is not a page and would be lost."""
+    if page.suffix.lower() not in PAGE_SUFFIXES:
+        raise ConfigError(f"--report {page} must end in {PAGE_SUFFIXES[0]}; what it names is replaced")
+    check_writable(page)
 
 
 def _show_report(cache: Cache, settings: PrepareSettings, page: str, common: Common) -> None:

@@ -14,6 +14,7 @@ from w2l.cache.store import Cache, default_root
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable, write_text
+from w2l.core.reading import real_path
 from w2l.data.sources.pairs import Order
 from w2l.score.metrics.columns import GROUPS, MeasureGroup
 from w2l.score.report.frames import frames_of
@@ -41,8 +42,15 @@ class ScoreOutput:
     csv: Path | None = None
     report: Path | None = None
     """The page."""
+    overwrite: bool = False
+    """Whether files that exist are replaced."""
     clips: bool = False
     """Whether the table lists every clip, however many there are."""
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """The files that are named."""
+        return tuple(path for path in (self.csv, self.report) if path is not None)
 
 
 def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,6 +90,7 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Write a line for each clip there.")  # fmt: skip
 @option("--report", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
         help="Write a page with plots and the worst clips there (.html).")  # fmt: skip
+@option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace a file that --csv or --report names.")
 @option("--clips", is_flag=True, heading=OUTPUT, help="List every clip in the table, however many there are.")
 @option("--study", type=click.Path(path_type=Path, file_okay=False), heading=STUDY,
         help="Build a blind study there, of the folders OUTPUTS or else of its subfolders, one a system.")  # fmt: skip
@@ -121,14 +130,13 @@ def command(
     if given["ray"] is not None and Path(given["ray"]).exists():
         # A file after an option whose value may be left out is not its value.
         files, given["ray"] = (Path(given["ray"]), *files), HERE
-    request = take(ScoreRequest, given, outputs=files)
-    work = take(ScoreWork, given, device=common.device)
     output = take(ScoreOutput, given)
+    request = take(ScoreRequest, given, outputs=files, results=output.results)
+    work = take(ScoreWork, given, device=common.device)
+    _check_results(output, common)
     settings = _settings(common, given)
     if work.ray is None:
         choose_device(work.device)  # refuses one that is not there before any work
-    for path in filter(None, (output.csv, output.report)):
-        check_writable(path)
     if work.ray is not None:  # other machines work elsewhere
         request, settings = request.everywhere(), settings.everywhere()
     root = common.cache.absolute() if common.cache is not None else default_root().absolute()
@@ -136,6 +144,18 @@ def command(
     _show(scored, settings, output, common)
     if any(not clip.scored for clip in scored.report.clips):
         sys.exit(1)
+
+
+def _check_results(output: ScoreOutput, common: Common) -> None:
+    """Refuse files that cannot be written, or would be lost: ConfigError, or CacheError."""
+    if output.csv is not None and output.report is not None and real_path(output.csv) == real_path(output.report):
+        raise ConfigError(f"--csv and --report name one file, {output.csv}; name two")
+    for path in output.results:
+        if common.config is not None and real_path(path) == real_path(common.config):
+            raise ConfigError(f"{path} is the settings file; name another file for the result")
+        if path.is_file() and not output.overwrite:
+            raise ConfigError(f"{path} exists; overwrite it with -y or name another file")
+        check_writable(path)
 
 
 def _settings(common: Common, given: dict[str, Any]) -> ScoreSettings:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -195,6 +196,79 @@ def test_a_result_that_could_not_be_written_is_refused_at_once(cache: Cache, med
     shown = call(cache, judge_path, media / "a.mp4", "--csv", media / "a.mp4" / "scores.csv")
     assert isinstance(shown.exception, CacheError)
     assert not cache.scores.exists()
+
+
+@pytest.mark.parametrize("option", ["--csv", "--report"])
+def test_a_result_takes_the_place_of_a_file_only_when_asked_and_never_of_an_input(
+    cache: Cache, media: Path, judge_path: Path, tmp_path: Path, option: str
+) -> None:
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    for name in ("a.mp4", "real.mp4", "b.mp4"):
+        shutil.copy(media / name, (folder if name != "real.mp4" else tmp_path) / name)
+    listed = tmp_path / "list.csv"
+    listed.write_text("output,reference,speech\noutputs/a.mp4,real.mp4,b.wav\n")
+    shutil.copy(media / "b.wav", tmp_path / "b.wav")
+    (tmp_path / "link.csv").symlink_to(folder / "b.mp4")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("kept")
+    before = {path: path.read_bytes() for path in [notes, listed, *tmp_path.glob("*.wav"), *tmp_path.rglob("*.mp4")]}
+    for inputs, result, said in [
+        ((folder / "a.mp4",), notes, "exists; overwrite it with -y"),
+        ((folder / "a.mp4",), folder / "a.mp4", "exists; overwrite it with -y"),
+        ((folder / "a.mp4", "-y"), folder / "a.mp4", "is an input"),
+        ((folder, "-y"), folder / "b.mp4", "is an input"),
+        ((folder, "-y"), tmp_path / "link.csv", "is an input"),
+        ((listed, "-y"), listed, "is an input"),
+        ((listed, "-y"), tmp_path / "b.wav", "is an input"),
+        ((folder / "a.mp4", "--reference", tmp_path / "real.mp4", "-y"), tmp_path / "real.mp4", "is an input"),
+        ((folder / "a.mp4", "-y"), judge_path, "is an input"),
+    ]:
+        shown = call(cache, judge_path, *inputs, option, result)
+        assert isinstance(shown.exception, ConfigError), (inputs, result)
+        assert said in str(shown.exception)
+    assert {path: path.read_bytes() for path in before} == before
+    assert call(cache, judge_path, folder / "a.mp4", option, notes, "-y").exit_code == 0
+    assert "kept" not in notes.read_text()
+
+
+def test_csv_and_page_are_two_files(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
+    shown = call(cache, judge_path, media / "a.mp4", "--csv", tmp_path / "x", "--report", tmp_path / "y" / ".." / "x")
+    assert "name one file" in str(shown.exception)
+
+
+@pytest.mark.parametrize("name", [REAL, SHUFFLED])
+@pytest.mark.parametrize("how", ["column", "list", "folder", "record"])
+def test_no_output_joins_an_anchor_row(
+    cache: Cache, media: Path, judge_path: Path, tmp_path: Path, name: str, how: str
+) -> None:
+    paths: list[Path] = [tmp_path / f"{name}.csv"]
+    match how:
+        case "column":
+            paths[0].write_text(f"output,system,reference\n{media / 'a.mp4'},{name},{media / 'real.mp4'}\n")
+        case "list":
+            paths[0].write_text(f"output,reference\n{media / 'a.mp4'},{media / 'real.mp4'}\n")
+        case "folder":
+            paths = [tmp_path / name]
+            paths[0].mkdir()
+            shutil.copy(media / "a.mp4", paths[0])
+        case "record":
+            paths = []
+            made = {"output": media / "a.mp4", "video": media / "real.mp4", "model": tmp_path / f"{name}.safetensors"}
+            write_json(cache.runs / "a.json", {key: str(path) for key, path in made.items()})
+    report = run(ScoreRequest(tuple(paths), (media / "real.mp4",)), settings(judge_path), cache).report
+    assert {one.system: one.scored for one in report.systems} == {f"{name}/": 1, REAL: 1}
+    assert any(f"a system {name}/" in note for note in report.notes)
+
+
+def test_of_outputs_made_from_a_still_it_is_said_that_nothing_is_real(
+    cache: Cache, media: Path, judge_path: Path, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "face.png"), np.zeros((64, 64, 3), np.uint8))
+    shown = call(cache, judge_path, media / "a.mp4", "--reference", tmp_path / "face.png")
+    assert shown.exit_code == 1
+    assert "is a still picture" in " ".join(shown.stdout.split())
+    assert "name the real video with --reference" in " ".join(shown.stdout.split())
 
 
 def test_what_is_known_is_not_measured_again(

@@ -63,6 +63,9 @@ def measure_clip(sample: Sample, bench: Bench) -> MeasuredClip:
     for 6 frames on end, or no track is as the variant asks.
     """
     info = probe(sample.path)
+    if info.is_still:
+        remedy = "name the real video with --reference" if sample.system == REAL else "name a video"
+        raise MediaError(f"{sample.path}: is a still picture, so there is nothing in it to score; {remedy}")
     wave = _sound(sample, info)
     watchers = [_Watcher(shown, bench.embedder(), bench) for shown in _shown(sample.path, bench)]
     gallery = _Gallery(sample, info, bench) if bench.makers or bench.source else None

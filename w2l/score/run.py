@@ -8,10 +8,12 @@ from pathlib import Path
 
 from w2l.cache.records import versions
 from w2l.cache.store import Cache
+from w2l.core.errors import ConfigError
 from w2l.core.files import sha256
 from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Task
 from w2l.core.log import progress
+from w2l.core.reading import real_path
 from w2l.core.text import some
 from w2l.data.sources.pairs import Order
 from w2l.score.chance import Slots, chance_notes, shuffled_speech
@@ -45,6 +47,8 @@ class ScoreRequest:
     """Folder that names in lists begin from."""
     order: Order = "auto"
     """Which comes first in a list of pairs."""
+    results: tuple[Path, ...] = ()
+    """Files that the result is going to be written to; none of them may be an input."""
 
     def everywhere(self) -> "ScoreRequest":
         """The same with absolute paths, for machines that work in another folder."""
@@ -79,7 +83,18 @@ class Scored:
 def run(request: ScoreRequest, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
     """Score the outputs, the real videos beside them, and what chance would score; see `score`."""
     inputs = find_inputs(request.outputs, request.references, cache, request.root, request.order)
+    _keep_inputs(request, inputs, settings)
     return score(inputs, settings, cache, work)
+
+
+def _keep_inputs(request: ScoreRequest, inputs: Inputs, settings: ScoreSettings) -> None:
+    """ConfigError where a result would be written over something that is read."""
+    samples = (path for one in inputs.samples for path in (one.path, one.reference, one.speech) if path is not None)
+    named = (Path(text) for text in (settings.judge, settings.words, *settings.files) if text)
+    read = {real_path(path) for path in (*request.outputs, *request.references, *samples, *named)}
+    for path in request.results:
+        if real_path(path) in read:
+            raise ConfigError(f"{path} is an input, too; name another file for the result")
 
 
 def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:

@@ -77,6 +77,7 @@ def find_inputs(
     named = read_references(references, root, order, notes)
     records = Records(cache)
     samples = _from_paths(paths, named, root, notes) if paths else records.outputs(notes)
+    samples = _apart_from_anchors(samples, notes)
     samples = named.assign(_once(samples, identity, notes), notes)
     samples = _one_name_a_clip(records.assign(samples, notes), identity, notes)
     reals = _reals(samples, identity)
@@ -95,20 +96,20 @@ def _from_paths(paths: Sequence[Path], named: Named, root: Path | None, notes: l
             raise ConfigError(f"{path} does not exist; name a video, a folder of videos or a list of them")
     folders = [path for path in paths if path.is_dir()]
     lists = [path for path in paths if not path.is_dir() and path.suffix.lower() in LIST_SUFFIXES]
-    samples = _from_files([path for path in paths if not path.is_dir() and path not in lists], notes)
-    for folder, system in _systems(folders, notes).items():
+    samples = _from_files([path for path in paths if not path.is_dir() and path not in lists])
+    for folder, system in _systems(folders).items():
         samples += _from_folder(folder, system, named, notes)
     for path in lists:
         samples += _from_list(path, root)
     return samples
 
 
-def _from_files(files: Sequence[Path], notes: list[str]) -> list[Sample]:
+def _from_files(files: Sequence[Path]) -> list[Sample]:
     """One system of videos named one by one; one of each folder where these hold files of the same name."""
     files = list({real_path(path): path for path in files}.values())
     if len({path.stem for path in files}) < len(files) and len({path.parent for path in files}) > 1:
         samples = []
-        for folder, system in _systems([path.parent for path in files], notes).items():
+        for folder, system in _systems([path.parent for path in files]).items():
             inside = [path for path in files if real_path(path.parent) == real_path(folder)]
             samples += [Sample(path, system, name) for path, name in zip(inside, clip_names(inside))]
         return samples
@@ -128,7 +129,7 @@ def _from_folder(folder: Path, system: str, named: Named, notes: list[str]) -> l
     return [Sample(path, system, name) for (_, path), name in zip(videos, names)]
 
 
-def _systems(folders: Sequence[Path], notes: list[str]) -> dict[Path, str]:
+def _systems(folders: Sequence[Path]) -> dict[Path, str]:
     """A name for each folder: its own, with those above it where several are called so."""
     different: dict[Path, Path] = {}
     for folder in folders:
@@ -139,11 +140,16 @@ def _systems(folders: Sequence[Path], notes: list[str]) -> dict[Path, str]:
     while len(set(names.values())) < len(names):
         depth += 1
         names = {folder: "/".join(of_folder[-depth:]) for folder, of_folder in parts.items()}
-    for folder, name in names.items():
-        if name in (REAL, SHUFFLED):
-            names[folder] = f"{name}/"
-            notes.append(f"folder {folder} is scored as outputs of a system {name}/; name real videos with --reference")
     return names
+
+
+def _apart_from_anchors(samples: Sequence[Sample], notes: list[str]) -> list[Sample]:
+    """The outputs, those of systems that are called as an anchor row is under another name; whoever called them so."""
+    for name in (REAL, SHUFFLED):
+        if any(sample.system == name for sample in samples):
+            remedy = "name real videos with --reference"
+            notes.append(f"outputs called {name} are scored as those of a system {name}/; {remedy}")
+    return [replace(one, system=f"{one.system}/") if one.system in (REAL, SHUFFLED) else one for one in samples]
 
 
 def _from_list(path: Path, root: Path | None) -> list[Sample]:
