@@ -132,10 +132,10 @@ def test_a_value_and_its_parts_cannot_both_be_set() -> None:
     ("trian: {rate: 1}", "unknown section 'trian'.*did you mean train"),
     ("- train", "must hold sections"),
     ("train: 7", "must hold 'key: value' lines"),
-    ("train: {rate: [", "is no YAML"),
+    ("train: {rate: [", "not valid YAML"),
     ("train: {1: 2}", "unknown setting train.1"),
-    ("train: {day: 2025-13-45}", "is no YAML"),
-    (b"\xff\xfe\x00", "is no YAML"),
+    ("train: {day: 2025-13-45}", "not valid YAML"),
+    (b"\xff\xfe\x00", "it is UTF-16"),
 ])  # fmt: skip
 def test_bad_files_are_refused(tmp_path: Path, text: str | bytes, said: str) -> None:
     file = tmp_path / "bad.yaml"
