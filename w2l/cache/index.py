@@ -24,6 +24,9 @@ NUMBERS = ("track", "n_frames", "n_columns", "offset")
 WORDS = ("clip", "split", "speaker", "status", "crop")
 """Columns; `crop` is how the track was cut, as JSON."""
 
+DAMAGED_RECORD = "its record is damaged"
+"""Why a track is set aside whose record holds numbers that cannot be."""
+
 
 @dataclass(frozen=True)
 class TrackRow:
@@ -248,6 +251,8 @@ def rows_of(clip_id: str, record: ClipRecord) -> Iterator[tuple[TrackRow, str]]:
     for number, (facts, found) in enumerate(zip(outcome.tracks, record.verdicts)):
         offset = found.offset if found.verdict == SHIFTED else 0
         status = (found.reason or "set aside by the audit") if found.verdict == EXCLUDED else ""
+        if min(facts.n_frames, facts.n_columns) < 0 or abs(offset) > max(0, facts.n_frames):
+            offset, status = 0, status or DAMAGED_RECORD
         row = TrackRow(
             clip_id, number, facts.n_frames, facts.n_columns, record.split or "", record.speaker or "", offset, status
         )

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from w2l.core.ranges import LARGEST_INT
+
 R = TypeVar("R")
 Reader = Callable[[Any], Any]
 """From a JSON value to that of a field; None where it is of another type."""
@@ -93,11 +95,13 @@ def _text(value: Any) -> str | None:
 
 
 def _number(kind: type[int] | type[float], value: Any) -> Any:
-    """Return a finite number as `kind`; None where it is none, or would change."""
+    """Return a finite number as `kind`; None where it is none, would change, or is an int that no index holds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
+    if kind is int:
+        return int(value) if -LARGEST_INT <= value <= LARGEST_INT and value == int(value) else None
     try:
-        return kind(value) if math.isfinite(value) and (kind is float or value == int(value)) else None
+        return float(value) if math.isfinite(value) else None
     except OverflowError:  # an int beyond all floats
         return None
 

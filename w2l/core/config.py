@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from w2l.core.errors import ConfigError
+from w2l.core.ranges import check_ranges
 from w2l.core.reading import Unreadable, checked_path, parse_yaml, read_text
 from w2l.core.text import one_line
 
@@ -40,9 +41,12 @@ def load(
     Raises
     ------
     ConfigError
-        For a file that cannot be read, an unknown key (with the nearest known one) or a value of another type.
+        For a file that cannot be read, an unknown key (with the nearest known one), a value of another type or out of
+        its range.
     """
-    return build(kind, named(stage, path, assignments, sections), f"{stage}.")
+    settings = build(kind, named(stage, path, assignments, sections), f"{stage}.")
+    check_ranges(settings, f"{stage}.")
+    return settings
 
 
 def named(
@@ -74,7 +78,7 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
         arguments[key] = _convert(hints[key], _completed(known[key], value), f"{prefix}{key}")
     try:
         return kind(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ConfigError(f"settings {prefix.rstrip('.')}: {error}") from error
 
 
@@ -221,7 +225,7 @@ def _row(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
 def _number(value: Any, name: str) -> float:
     try:  # YAML reads 1e-4 as text
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{name} must be a number, got {value!r}") from error
     if not math.isfinite(number):
         raise ConfigError(f"{name} must be a number, got {value!r}")

@@ -13,6 +13,7 @@ from w2l.cache.index import Rows
 from w2l.cache.store import Cache, TrackRow
 from w2l.core.config import build
 from w2l.core.errors import CacheError, ConfigError, TrainingError
+from w2l.core.ranges import check_ranges
 from w2l.core.reading import Unreadable, parse_json
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
 from w2l.data.batches.lru import Recent, n_bytes, one
@@ -294,7 +295,9 @@ def crop_spec(cache: Cache) -> CropSpec:
     if len(found) > 1:
         raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
     try:
-        return build(CropSpec, parse_json(found[0]), "crop.")
+        spec = build(CropSpec, parse_json(found[0]), "crop.")
+        check_ranges(spec, "crop.")
+        return spec
     except (ConfigError, Unreadable, AttributeError) as error:
         reason = f"the record of how its crops were cut is damaged ({error})"
         raise CacheError(f"cache {cache.root}: {reason}; preprocess again") from error

@@ -53,6 +53,8 @@ class AuditSettings:
             raise ConfigError(f"min_voiced {self.min_voiced} must be at least 2")
         if self.max_drift <= 0:
             raise ConfigError(f"max_drift {self.max_drift} must be above 0")
+        if self.zero is not None and not -self.max_shift <= self.zero <= self.max_shift:
+            raise ConfigError(f"zero {self.zero:g} must be a lag that is tried: at most max_shift, {self.max_shift}")
 
 
 @dataclass(frozen=True)
