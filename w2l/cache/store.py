@@ -101,10 +101,7 @@ class Clip:
 
     def claim(self) -> AbstractContextManager[bool]:
         """Context manager: True inside when this process may work on the clip, False when another one does."""
-        try:
-            refuse_link(self.folder)
-        except OSError as error:
-            raise CacheError(f"{self.folder} cannot be written: {error.strerror}") from error
+        refuse_link(self.folder)
         return claim(self.lock)
 
     def reopen(self) -> None:

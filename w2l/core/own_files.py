@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from w2l.core.errors import CacheError
+
 MODE = 0o666
 """Permissions of a new file, less what the user's mask takes away."""
 PLAIN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -39,9 +41,9 @@ def append(path: Path, text: str) -> None:
 
 
 def refuse_link(folder: Path) -> None:
-    """OSError where a folder that is ours alone is a link to another."""
+    """CacheError where a folder that is ours alone is a link to another."""
     if folder.is_symlink():
-        raise OSError(errno.ELOOP, "it is a link; remove it", str(folder))
+        raise CacheError(f"{folder}: it is a link, through which nothing is written; remove it")
 
 
 def _checked(path: Path, handle: int, sole: bool = False) -> int:

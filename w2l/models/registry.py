@@ -11,6 +11,7 @@ import torch
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError, CheckpointError, ConfigError
 from w2l.core.files import sha256
+from w2l.core.reading import real_path
 from w2l.models import packs
 from w2l.models.checkpoint import NETWORKS, Kind, Model, load_model, marks_of, read_card, save_model
 from w2l.models.fetch import fetched, file_of
@@ -94,7 +95,7 @@ def bring(source: Path, name: str, cache: Cache, licence: str | None = None, ove
 def as_teacher(expert: Model) -> TaughtBy:
     """Return what the card of a generator keeps of its teacher: enough to recognise it and its relatives."""
     path = expert.path
-    shipped = path.resolve().parent == BUNDLED.resolve()
+    shipped = real_path(path).parent == real_path(BUNDLED)
     name = f"{SHIPPED} (shipped)" if shipped else f"{path.absolute().parent.name}/{path.name}"
     file = sha256(path) if path.is_file() else ""
     return TaughtBy(name, file, weights_mark(expert.network), expert.card.ancestors)
