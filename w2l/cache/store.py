@@ -21,7 +21,6 @@ import functools
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -47,7 +46,7 @@ from w2l.core.files import (
     write_json,
 )
 from w2l.core.locks import claim
-from w2l.core.own_files import refuse_link
+from w2l.core.own_files import refuse_link, remove_folder
 
 FORMAT = 1
 RECORD = "clip.json"
@@ -113,10 +112,7 @@ class Clip:
 
     def clear_tracks(self) -> None:
         """Removes all tracks and what a killed process left half-written; for the process that holds the clip."""
-        tracks = self.folder / "tracks"
-        if tracks.is_symlink():
-            tracks.unlink()
-        shutil.rmtree(tracks, ignore_errors=True)
+        remove_folder(self.folder / "tracks")
         self.clear_leftovers()
 
     def clear_leftovers(self) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -44,6 +45,13 @@ def refuse_link(folder: Path) -> None:
     """CacheError where a folder that is ours alone is a link to another."""
     if folder.is_symlink():
         raise CacheError(f"{folder}: it is a link, through which nothing is written; remove it")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all in it, as far as that can be done; of a link to one, the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checked(path: Path, handle: int, sole: bool = False) -> int:
