@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.errors import TrainingError
-from w2l.core.reading import Unreadable, parse_json, read_text
+from w2l.core.reading import Unreadable, parse_json, read_bytes
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Steps and values, each (points,)."""
@@ -23,7 +23,7 @@ SMOOTHED = 15
 def read_lines(log: Path) -> list[dict[str, Any]]:
     """The lines of a log that are whole; what a kill cut off is left out. TrainingError when it cannot be read."""
     try:
-        text = read_text(log, errors="replace")
+        text = read_bytes(log).decode("utf-8", "replace")  # whatever it holds, the whole lines of it are a log
     except Unreadable as error:
         raise TrainingError(f"log {log} cannot be read ({error}); name the log.jsonl of a run") from error
     found = []
