@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from w2l.core.config import build, plain
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.core.files import fingerprint, sha256, write_atomic
+from w2l.core.ranges import check_ranges
 from w2l.core.reading import parse_json
 from w2l.models.archives import read_tensors
 from w2l.models.card import MEL as MEL
@@ -40,6 +41,7 @@ from w2l.models.file_kinds import FileKind, kind_of
 from w2l.models.lineage import PUBLISHED_LINEAGE, merged, weights_mark
 from w2l.models.onnx_generator import OnnxGenerator
 from w2l.models.public import clean, flat, fork_layout, odd_generator, other_network, recognise, steps_in
+from w2l.models.soundness import check_numbers, check_sizes
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import FORK_SIZE, GeneratorDimensions
@@ -99,17 +101,14 @@ def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu"
         return Model(graph, card, path)
     tensors, card = _read(path, found, kind)
     _check_kind(path, card, kind)
+    check_numbers(path, tensors)
+    check_sizes(path, card.kind, lambda: build_network(card, path), tensors)
     network = build_network(card, path)
-    counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
     try:
-        left = network.load_state_dict(tensors, strict=False)
+        network.load_state_dict(tensors, strict=False)  # what is missing are counters, see `check_sizes`
     except RuntimeError as error:
         lines = str(error).strip().splitlines()  # the first names no tensor
         raise CheckpointError(f"model {path} does not fit its dimensions: {lines[-1].strip()}") from error
-    missing = sorted(set(left.missing_keys) - counters)
-    if missing or left.unexpected_keys:
-        odd = f"{missing[0]} is missing" if missing else f"{min(left.unexpected_keys)} is unknown"
-        raise CheckpointError(f"model {path} is no complete {card.kind}: {odd}")
     return Model(network.to(device).eval(), card, path)
 
 
@@ -122,7 +121,9 @@ def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:
     """A network with the dimensions of `card` and random weights."""
     network, dimensions = NETWORKS[card.kind]
     try:
-        built = network(build(dimensions, card.dimensions))
+        sizes = build(dimensions, card.dimensions)
+        check_ranges(sizes)
+        built = network(sizes)
     except (ConfigError, ValueError) as error:
         raise CheckpointError(f"model {path or card.kind} has dimensions that cannot be built: {error}") from error
     return built
@@ -213,6 +214,7 @@ def _card_in(path: Path, metadata: dict[str, str]) -> ModelCard:
     """Return the card in the metadata of one of our files."""
     try:
         card = build(ModelCard, _of_today(dict(parse_json(metadata[METADATA_KEY]))))
+        check_ranges(card)
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
     if card.kind not in NETWORKS:

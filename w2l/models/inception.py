@@ -9,6 +9,7 @@ import torch
 from w2l.core.errors import CheckpointError
 from w2l.core.files import sha256
 from w2l.models.checkpoint import load_state
+from w2l.models.soundness import check_numbers
 from w2l.nets.inception import Inception, fold_inception
 
 STANDARD = "pt_inception-2015-12-05"
@@ -52,6 +53,7 @@ def load_inception(path: Path, device: torch.device | str = "cpu") -> InceptionW
     if not path.is_file():
         raise CheckpointError(f"the FID weights {path} do not exist; name the file {STANDARD}-{STANDARD_SHA256}.pth")
     tensors = {str(key).removeprefix("module."): value for key, value in load_state(path).items()}
+    check_numbers(path, tensors)
     with torch.device("meta"):
         network = Inception()
     wanted = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}

@@ -13,6 +13,7 @@ from w2l.core.arrays import Floats, Image
 from w2l.core.errors import CheckpointError
 from w2l.core.files import DAMAGED, read_arrays, write_atomic
 from w2l.core.reading import parse_json
+from w2l.models.soundness import check_numbers
 from w2l.nets.lips import LipDimensions, Lips, mouth_region
 
 WEIGHTS = Path(__file__).parent / "assets" / "lips.npz"
@@ -56,6 +57,7 @@ def load_lips(path: Path = WEIGHTS) -> Lips:
         card = parse_json(arrays.pop("card").tobytes())
         network = Lips(LipDimensions(**card["dimensions"]))
         tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+        check_numbers(path, tensors)
         left = network.load_state_dict(tensors, strict=False)
     except (*DAMAGED, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: no weights of a lip reader ({error}); install w2l anew") from error

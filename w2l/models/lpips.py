@@ -9,6 +9,7 @@ from torch import Tensor
 
 from w2l.core.errors import CheckpointError
 from w2l.models.checkpoint import load_state
+from w2l.models.soundness import check_numbers
 from w2l.nets.lpips import Lpips
 
 NAMES = (
@@ -63,4 +64,5 @@ def _weights(path: Path) -> dict[str, Tensor]:
             match = pattern.fullmatch(str(key).removeprefix("module."))
             if match and isinstance(value, Tensor):
                 found[match.expand(replacement)] = value
+    check_numbers(path, found)
     return found

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from w2l.core.arrays import Floats
 from w2l.core.config import check_word
-from w2l.core.errors import ConfigError
+from w2l.core.errors import CheckpointError, ConfigError
 from w2l.models.checkpoint import Model
 from w2l.models.onnx_generator import OnnxGenerator
 from w2l.nets.folded.generator import Folded, fold
@@ -86,6 +86,7 @@ class Runner:
         if batch < 1:
             raise ConfigError(f"batch {batch} must be at least 1")
         self.batch = batch
+        self._path = model.path
         self._engine: _Engine
         if isinstance(model.network, OnnxGenerator):
             is_lower = model.card.dimensions.get("rows") == "lower"
@@ -151,7 +152,13 @@ class Runner:
                 start = stop
         self._engine.finish()
         if pieces:
-            return np.concatenate(pieces)
+            generated = np.concatenate(pieces)
+            if not np.isfinite(generated.sum(dtype=np.float64)):  # one number that is none makes the sum none
+                raise CheckpointError(
+                    f"model {self._path} draws what is not a number; its training diverged or its file is damaged:"
+                    " use an earlier one"
+                )
+            return generated
         columns = self._size if references is None else references.shape[2]
         return np.zeros((0, (self._size - self.first_row) * columns // self._size, columns, 3), dtype=np.float32)
 

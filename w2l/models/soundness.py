@@ -1,0 +1,47 @@
+"""Whether the tensors of a model file can be those of its network: their sizes before it is built, their numbers."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from w2l.core.errors import CheckpointError
+
+COUNTERS = "num_batches_tracked"
+"""How the names of tensors end that no forward pass reads, and that public checkpoints lack."""
+
+
+def check_sizes(path: Path, kind: str, make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """CheckpointError where the tensors do not fit the network that `make` builds; no memory is taken for it.
+
+    A card that states other dimensions than its tensors have could ask for any amount.
+    """
+    with torch.device("meta"):
+        wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+    for name, shape in wanted.items():
+        found = tuple(tensors[name].shape) if name in tensors else shape
+        if found != shape:
+            raise CheckpointError(
+                f"model {path} does not fit its dimensions: size mismatch, {name} has {found}, expected {shape}"
+            )
+    missing = sorted(name for name in wanted.keys() - tensors.keys() if not name.endswith(COUNTERS))
+    unknown = sorted(tensors.keys() - wanted.keys())
+    if missing or unknown:
+        odd = f"{missing[0]} is missing" if missing else f"{unknown[0]} is unknown"
+        raise CheckpointError(f"model {path} is no complete {kind}: {odd}")
+
+
+def check_numbers(path: Path, tensors: Mapping[str, Any]) -> None:
+    """CheckpointError where a weight is not a finite number, as after a training that diverged."""
+    odd = [
+        name
+        for name, tensor in tensors.items()
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
+    if odd:
+        raise CheckpointError(
+            f"model {path} holds weights that are not finite numbers ({len(odd)} of {len(tensors)} tensors, first"
+            f" {odd[0]}); its training diverged or the file is damaged: use an earlier one"
+        )
