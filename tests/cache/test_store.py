@@ -215,6 +215,22 @@ def test_fingerprints(tmp_path: Path) -> None:
     assert len({gone, before, source_fingerprint(path)}) == 3
 
 
+@pytest.mark.parametrize("size", [1, 4096, 4097, 65536, 1_000_003])
+def test_a_source_is_known_by_its_content_too(tmp_path: Path, size: int) -> None:
+    """Of the same size and time: other throughout, or at its beginning or its end alone."""
+    path, content = tmp_path / "source", os.urandom(size)
+    marks, by_status = set(), set()
+    for other in (content, os.urandom(size), bytes(255 - byte for byte in content[:1]) + content[1:],
+                  content[:-1] + bytes(255 - byte for byte in content[-1:])):  # fmt: skip
+        path.write_bytes(other)
+        os.utime(path, ns=(1, 1))
+        marks.add(source_fingerprint(path))
+        by_status.add(source_fingerprint(path, content=False))
+    assert len(by_status) == 1
+    assert len(marks) == (4 if size > 1 else len(marks))
+    assert by_status == {fingerprint(size, 1)}  # as w2l 0.2 wrote it
+
+
 def test_a_track_is_read_as_it_was_written(cache: Cache) -> None:
     add_track(cache, "s1/a b")
     row = cache.tracks()[0]

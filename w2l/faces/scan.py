@@ -39,9 +39,9 @@ class DetectSettings:
             raise ConfigError(f"min_face {self.min_face} must be at least 12 pixels")
 
 
-def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings) -> str:
-    """Changes when the source, the detector's weights or the settings do."""
-    return fingerprint("detect", VERSION, source_fingerprint(path), detector.fingerprint, settings.stride)
+def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings, content: bool = True) -> str:
+    """Return what changes when the source, the detector's weights or the settings do; see `source_fingerprint`."""
+    return fingerprint("detect", VERSION, source_fingerprint(path, content), detector.fingerprint, settings.stride)
 
 
 def scan_clip(
@@ -61,7 +61,7 @@ def scan_clip(
     """
     mark = scan_fingerprint(path, detector, settings)
     if not force and clip.faces.exists():
-        kept = _load(clip.faces, mark)
+        kept = _load(clip.faces, (mark, scan_fingerprint(path, detector, settings, content=False)))
         if kept is not None:
             return kept, False
     scan = scan_faces(read_coded(path), detector, settings.stride, on_progress, settings.min_face)
@@ -75,10 +75,11 @@ def _made_mark(mark: str, has_cuts: bool) -> str:
     return fingerprint(mark, "shots", SHOTS_VERSION) if has_cuts else mark
 
 
-def _load(path: Path, mark: str) -> Scan | None:
+def _load(path: Path, marks: tuple[str, ...]) -> Scan | None:
+    """Return what is kept under one of the marks, made now or by an earlier version; None where nothing is."""
     try:
         values = read_arrays(path)
-        if str(values.pop("mark")) not in (mark, _made_mark(mark, has_cuts=True)):
+        if str(values.pop("mark")) not in (*marks, *(_made_mark(mark, has_cuts=True) for mark in marks)):
             return None
     except DAMAGED:
         return None

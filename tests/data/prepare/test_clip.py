@@ -1,6 +1,7 @@
 """From a clip to samples: every face of every shot, cut exactly, with its own sound."""
 
 import errno
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,14 @@ from w2l.cache.records import ClipRecord
 from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, MediaError
+from w2l.core.files import read_arrays, write_arrays
 from w2l.data.prepare.clip import PrepareSettings, prepare_clip, prepare_fingerprint
 from w2l.data.prepare.gates import GateSettings
+from w2l.data.prepare.run import prepare_one
 from w2l.data.puppets import Puppet, babble, draw_face, openness
+from w2l.data.sources.listing import Source
 from w2l.faces.detectors.base import Detection
+from w2l.faces.scan import scan_clip, scan_fingerprint
 from w2l.features.crop import CropSpec, cut_from
 from w2l.features.mel import mel_spectrogram
 from w2l.features.windows import nearest_frames
@@ -279,6 +284,45 @@ def test_a_video_without_sound_has_that_of_the_file_beside_it(clip: Clip, tmp_pa
     write_wav(sound, wave[:8000])
     assert prepare_fingerprint(video, Usher(), settings) != mark
     assert prepare(clip, tmp_path / "both.mkv", settings).sound == ""
+
+
+def faces_in(record: ClipRecord) -> float:
+    return (record.preprocess.tracks[0].quality or {})["n_faces"]
+
+
+def test_another_video_of_the_same_size_and_time_is_looked_at_anew(clip: Clip, tmp_path: Path) -> None:
+    video, other, settings = tmp_path / "a.mkv", tmp_path / "b.mkv", PrepareSettings(SPEC)
+    make_video(video, [(60, 30)])
+    make_video(other, [(150, 30)])
+    length = max(path.stat().st_size for path in (video, other))
+    for path in (video, other):
+        path.write_bytes(path.read_bytes().ljust(length, b"\0"))
+        os.utime(path, ns=(1, 1))
+    detector = Usher()
+    assert faces_in(prepare(clip, video, settings, detector)) == 1
+    n_shown = detector.n_shown
+    prepare(clip, video, settings, detector)
+    assert scan_clip(clip, video, detector, settings.detect)[1] is False
+    assert detector.n_shown == n_shown
+    other.replace(video)
+    assert faces_in(prepare(clip, video, settings, detector)) == 2
+    assert detector.n_shown > n_shown
+
+
+def test_what_an_earlier_version_prepared_stays_ready(clip: Clip, film: Path) -> None:
+    """It knew a source by size and time alone."""
+    settings, detector = PrepareSettings(SPEC), Usher()
+    made = prepare(clip, film, settings, detector)
+    old = prepare_fingerprint(film, detector, settings, content=False)
+    arrays = read_arrays(clip.faces)
+    marked = scan_fingerprint(film, detector, settings.detect, content=False)
+    write_arrays(clip.faces, {**arrays, "mark": np.array(marked)})
+    assert scan_clip(clip, film, detector, settings.detect)[1] is False
+    clip.write(made.noted(replace(made.preprocess, fingerprint=old)))
+    cache = Cache(clip.folder.parent.parent)
+    n_shown = detector.n_shown
+    assert not prepare_one((cache, detector), Source("film", film), settings, False).is_new
+    assert detector.n_shown == n_shown
 
 
 def test_a_fade_through_black_parts_two_people_at_one_place(tmp_path: Path, clip: Clip) -> None:

@@ -90,18 +90,27 @@ class _Prepared:
     facts: SourceFacts | None = None
 
 
-def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings) -> str:
-    """Changes when anything does that the crops, the mels or the choice of tracks depend on; reads no file."""
-    return fingerprint(_crops_mark(path, detector, settings), plain(settings.gates))
+def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings, content: bool = True) -> str:
+    """Return what changes when anything does that the crops, the mels or the choice of tracks depend on.
+
+    For `content` see `source_fingerprint`.
+    """
+    return fingerprint(_crops_mark(path, detector, settings, content), plain(settings.gates))
 
 
-def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings) -> str:
-    """The same for all but the gates."""
+def known_fingerprints(path: Path, detector: Detector, settings: PrepareSettings) -> tuple[str, str]:
+    """Return `prepare_fingerprint` as it is written now, and as w2l 0.2 wrote it: what that prepared stays ready."""
+    return prepare_fingerprint(path, detector, settings), prepare_fingerprint(path, detector, settings, content=False)
+
+
+def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings, content: bool = True) -> str:
+    """Return the same for all but the gates."""
     beside = sound_beside(path)
     return fingerprint(
-        "preprocess", VERSION, source_fingerprint(path), scan_fingerprint(path, detector, settings.detect),
+        "preprocess", VERSION, source_fingerprint(path, content),
+        scan_fingerprint(path, detector, settings.detect, content),
         plain(settings.crop), settings.store, settings.max_track_s, settings.long_s,
-        *([source_fingerprint(beside)] if beside else []),
+        *([source_fingerprint(beside, content)] if beside else []),
     )  # fmt: skip
 
 
@@ -119,7 +128,7 @@ def prepare_clip(
     """
     record = replace(clip.record(), id=clip.id, source=str(path))
     mark, crops_mark = prepare_fingerprint(path, detector, settings), _crops_mark(path, detector, settings)
-    if not force and record.preprocess.crops_mark == crops_mark:
+    if not force and record.preprocess.crops_mark in (crops_mark, _crops_mark(path, detector, settings, content=False)):
         again = _judged_again(path, record.preprocess, settings.gates)
         if again is not None:
             return record.noted(replace(again, fingerprint=mark))

@@ -13,7 +13,7 @@ from w2l.core.errors import MediaError
 from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Busy, Done, Task
 from w2l.core.log import progress
-from w2l.data.prepare.clip import PrepareSettings, prepare_clip, prepare_fingerprint
+from w2l.data.prepare.clip import PrepareSettings, known_fingerprints, prepare_clip
 from w2l.data.sources.listing import Listing, Source
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
@@ -126,18 +126,18 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
     """Prepares one clip unless it is ready; raises Busy while another process works on it."""
     cache, detector = context
     clip = cache.clip(source.clip_id)
-    mark = prepare_fingerprint(source.path, detector, settings)
-    if not force and _is_ready(clip, mark, source) and not clip.lock.exists():
+    marks = known_fingerprints(source.path, detector, settings)
+    if not force and _is_ready(clip, marks, source) and not clip.lock.exists():
         return _result(clip, is_new=False)
     with clip.claim() as mine:
         if not mine:
             raise Busy
         clip.clear_leftovers()
-        if not force and _is_ready(clip, mark, source):  # by a process that has just left, or was killed at its end
+        if not force and _is_ready(clip, marks, source):  # by a process that has just left, or was killed at its end
             return _result(clip, is_new=False)
         cache.invalidate_index()
         record = clip.record()
-        if force or record.preprocess.fingerprint != mark:  # else only its split or speaker is new
+        if force or record.preprocess.fingerprint not in marks:  # else only its split or speaker is new
             record = prepare_clip(clip, source.path, detector, settings, force)
             if record.preprocess.outcome == UNUSABLE:
                 logger.warning("set aside %s: %s", source.clip_id, record.preprocess.reason)
@@ -147,11 +147,11 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
     return _result(clip, is_new=True)
 
 
-def _is_ready(clip: Clip, mark: str, source: Source) -> bool:
+def _is_ready(clip: Clip, marks: tuple[str, ...], source: Source) -> bool:
     """Whether nothing is left to do; a clip whose split or speaker is not said keeps what it has."""
     record = clip.record()
     same = source.split in ("", record.split or "") and source.speaker in ("", record.speaker or "")
-    return same and record.preprocess.fingerprint == mark
+    return same and record.preprocess.fingerprint in marks
 
 
 def _result(clip: Clip, is_new: bool) -> ClipResult:
