@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -13,13 +14,14 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core import reading
 from w2l.core.errors import CacheError
+from w2l.core.limits import PREFIX, limits
 from w2l.core.locks import is_alive, machine
 from w2l.core.own_files import create_anew, reopen
 
@@ -229,16 +231,44 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_array(path: Path, mapped: bool = False) -> NDArray[Any]:
-    """The array of an npy file, `mapped`: read as it is sliced; raises one of DAMAGED when the file is none."""
+    """Return the array of an npy file, `mapped`: read as it is sliced; raises one of DAMAGED when the file is none."""
     with HEADERS:
+        with path.open("rb") as file:
+            _check_array(file, path.stat().st_size, None if mapped else limits().array_megabytes)
         array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None)
     return array
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file by name; raises one of DAMAGED when the file is none."""
-    with HEADERS, np.load(path) as content:
-        return {name: content[name] for name in content.files}
+    """Return the arrays of an npz file by name; raises one of DAMAGED when the file is none.
+
+    Nothing is unpacked before it is known that all of it is as large as it says, and not too large.
+    """
+    with HEADERS, zipfile.ZipFile(path) as archive:
+        most = limits().array_megabytes
+        if sum(member.file_size for member in archive.infolist()) > 1e6 * most:
+            raise ValueError(f"its arrays are larger than {most:g} MB, see {PREFIX}ARRAY_MEGABYTES")
+        arrays = {}
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                _check_array(file, member.file_size, most)
+            with archive.open(member) as file:
+                arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+        return arrays
+
+
+def _check_array(file: IO[bytes], n_bytes: int, most: float | None) -> None:
+    """ValueError where an array is larger than its file, or than `most` megabytes, or holds objects."""
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"array of format {version}")
+    shape, _, kind = read(file)
+    size = math.prod(shape) * kind.itemsize
+    if kind.hasobject or min(shape, default=0) < 0 or size + file.tell() > n_bytes:
+        raise ValueError(f"array {shape} of {kind} does not fit its {n_bytes} bytes")
+    if most is not None and size > 1e6 * most:
+        raise ValueError(f"array of {size} bytes is larger than {most:g} MB, see {PREFIX}ARRAY_MEGABYTES")
 
 
 def read_json(path: Path) -> dict[str, Any]:

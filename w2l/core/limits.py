@@ -24,6 +24,10 @@ class Limits:
 
     megapixels: float = 64.0
     """Size of one picture, in millions of pixels; one of 64 takes up to 2 GB on its way through the command."""
+    sound_hours: float = 6.0
+    """Length of a sound that is heard; what holds it whole takes up to 2.8 GB for 6 hours."""
+    array_megabytes: float = 4096.0
+    """Arrays of a file of the cache, unpacked."""
     text_megabytes: float = 256.0
     """Size of a list, a record or an answer of a rater that is read whole."""
     clip_gigapixels: float = 20_000.0

@@ -1,5 +1,6 @@
 """What the mouth hears: the mel of a speech, the window of each frame, and where the speech pauses."""
 
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,43 @@ MEL_MARGIN = 4
 
 
 def speech_mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`mel_spectrogram` (80, columns) of a long sound, block by block: the same numbers in little memory."""
-    n_columns = mel_columns(len(wave))
-    mels = []
-    for start in range(0, n_columns, MEL_BLOCK):
-        stop = min(start + MEL_BLOCK, n_columns)
-        before = min(MEL_MARGIN, start)
-        mel = mel_spectrogram(wave[(start - before) * HOP_LENGTH : (stop + MEL_MARGIN) * HOP_LENGTH])
-        mels.append(mel[:, before : before + stop - start])
-    return np.concatenate(mels, axis=1)
+    """Return `mel_spectrogram` (80, columns) of a long sound, block by block: the same numbers in little memory."""
+    return mel_of_pieces([wave])[0]
+
+
+def mel_of_pieces(pieces: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], int]:
+    """Return `speech_mel` (80, columns) of a sound that comes in pieces (samples,), and how many samples it has.
+
+    However the sound is cut into pieces, the mel is the same; a minute of the sound is held. ValueError for no sound.
+    """
+    held, first = np.zeros(0, np.float32), 0  # the samples from `first` on
+    waiting: list[NDArray[np.float32]] = []
+    n_samples = n_made = 0
+    mels: list[NDArray[np.float32]] = []
+
+    def block(stop: int) -> NDArray[np.float32]:
+        before = min(MEL_MARGIN, n_made)
+        begin, end = (n_made - before) * HOP_LENGTH - first, (stop + MEL_MARGIN) * HOP_LENGTH - first
+        return mel_spectrogram(held[begin:end])[:, before : before + stop - n_made]
+
+    for piece in pieces:
+        waiting.append(piece)
+        n_samples += len(piece)
+        if n_samples < (n_made + MEL_BLOCK + MEL_MARGIN) * HOP_LENGTH:
+            continue
+        held, waiting = np.concatenate([held, *waiting]), []
+        while n_samples >= (n_made + MEL_BLOCK + MEL_MARGIN) * HOP_LENGTH:
+            mels.append(block(n_made + MEL_BLOCK))
+            n_made += MEL_BLOCK
+        kept = max(first, (n_made - MEL_MARGIN) * HOP_LENGTH)
+        held, first = held[kept - first :].copy(), kept
+    held = np.concatenate([held, *waiting])
+    n_columns = mel_columns(n_samples)
+    while n_made < n_columns:
+        stop = min(n_made + MEL_BLOCK, n_columns)
+        mels.append(block(stop))
+        n_made = stop
+    return np.concatenate(mels, axis=1), n_samples
 
 
 def mel_starts(times: Floats) -> list[int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import MediaError
 from w2l.core.files import Draft
+from w2l.core.limits import PREFIX, limits
 from w2l.core.timing import SAMPLE_RATE
 from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, stated_length, warn_of_damage
 
@@ -38,7 +39,7 @@ class SoundBlock:
 
 
 def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float32]:
-    """The sound of any media file as mono at 16 kHz, channels averaged.
+    """Return the sound of any media file as mono at 16 kHz, channels averaged.
 
     Parameters
     ----------
@@ -51,30 +52,51 @@ def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float
     -------
     wave : (samples,) in -1..1
 
-    Raises MediaError for a file that is missing, empty, without sound, or undecodable.
+    Raises MediaError for a file that is missing, empty, without sound, undecodable, or longer than the limit.
     """
+    return np.concatenate([np.zeros(0, np.float32), *audio_pieces(path, origin_s=origin_s)])
+
+
+def audio_pieces(path: Path, *, origin_s: float | None = None) -> Iterator[NDArray[np.float32]]:
+    """Yield the sound of `read_audio` in pieces (samples,), as they are decoded."""
+    most = limits().sound_hours
+    n_left = round(most * 3600 * SAMPLE_RATE)
+    too_long = MediaError(f"{path}: has more than {most:g} hours of sound; cut it, or raise {PREFIX}SOUND_HOURS")
+    n_heard = n_skip = 0
+    is_first = origin_s is not None
+    for first_s, piece in _mono_pieces(path):
+        n_heard += piece.size
+        if is_first:
+            is_first, n_before = False, round((first_s - (origin_s or 0.0)) * SAMPLE_RATE)
+            n_skip, n_before = max(0, -n_before), max(0, n_before)
+            if n_before > n_left:
+                raise too_long
+            piece = np.concatenate([np.zeros(n_before, np.float32), piece])
+        n_dropped = min(n_skip, piece.size)
+        n_skip -= n_dropped
+        n_left -= piece.size - n_dropped
+        if n_left < 0:
+            raise too_long
+        if piece.size > n_dropped:
+            yield piece[n_dropped:]
+    if not n_heard:
+        raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
+
+
+def _mono_pieces(path: Path) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Yield all sound of a file as mono at 16 kHz (samples,), each piece with the time of the first in the file."""
     resampler = Resampler(SAMPLE_RATE)
-    pieces: list[NDArray[np.float32]] = []
-    first_s = 0.0
     stats = ReadStats()
+    first_s = 0.0
     with open_input(path) as container:
         stream = sound_stream(container, path)
         for block in sound_blocks(container, stream, stats):
             if not stats.n_frames:
                 first_s = block.time_s
             stats.n_frames += 1
-            pieces.append(resampler.push(block.samples.mean(axis=0, keepdims=True), block.rate))
-    pieces.append(resampler.flush())
+            yield first_s, resampler.push(block.samples.mean(axis=0, keepdims=True), block.rate)[0]
+    yield first_s, resampler.flush()[0]
     warn_of_damage(path, stats)
-    wave: NDArray[np.float32] = np.concatenate(pieces, axis=1)[0]
-    if not wave.size:
-        raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
-    if origin_s is None:
-        return wave
-    n_before = round((first_s - origin_s) * SAMPLE_RATE)
-    if n_before <= 0:
-        return wave[-n_before:]
-    return np.concatenate([np.zeros(n_before, np.float32), wave])
 
 
 def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:

@@ -19,6 +19,7 @@ from typing import IO
 
 from w2l.core.errors import CacheError, CheckpointError
 from w2l.core.files import read_json, write_atomic, write_json
+from w2l.core.reading import Unreadable, read_bytes
 from w2l.models import packs
 from w2l.models.packs import Pack, PackFile, PackKind
 
@@ -79,9 +80,9 @@ def take(pack: Pack, source: Path, models: Path) -> Path:
     contents = {}
     for file in pack.files:
         try:
-            contents[file.name] = (source / file.name).read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{source / file.name} cannot be read ({error.strerror}); check the path") from error
+            contents[file.name] = read_bytes(source / file.name, (file.size + 1) / 1e6)
+        except Unreadable as error:
+            raise CheckpointError(f"{source / file.name} cannot be read ({error}); check the path") from error
         if hashlib.sha256(contents[file.name]).hexdigest() != file.sha256:
             raise CheckpointError(f"{source / file.name} is not the one of {pack.name}; fetch {pack.url}")
     return _write(pack, contents, models, str(source))
@@ -173,7 +174,7 @@ def _member(pack: Pack, archive: IO[bytes], wanted: PackFile) -> bytes:
     """The content of one file of the archive; CheckpointError unless it is what the table says."""
     if pack.is_plain:
         archive.seek(0)
-        content = archive.read()
+        content = archive.read(wanted.size + 1)
         if hashlib.sha256(content).hexdigest() == wanted.sha256:
             return content
         raise CheckpointError(f"the file is not the {wanted.name} of {pack.name}; fetch {pack.url}")

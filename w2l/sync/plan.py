@@ -24,9 +24,9 @@ from w2l.faces.select import Choice, choose, parse_choice, steady_tracks
 from w2l.features.boxes import area
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import gate_silence, pauses
-from w2l.features.speech import mel_starts, quiet_frames, reference_starts, speech_mel
+from w2l.features.speech import mel_of_pieces, mel_starts, quiet_frames, reference_starts
 from w2l.features.windows import mel_window
-from w2l.media.audio import read_audio
+from w2l.media.audio import audio_pieces
 from w2l.media.coded import frame_times
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
@@ -331,8 +331,8 @@ def hear(path: Path, origin_s: float | None = None) -> tuple[NDArray[np.float32]
     `origin_s` is the time in the file's clock that counts as 0, see `read_audio`. Raises MediaError where there is no
     sound, or less than one window of it.
     """
-    wave = read_audio(path, origin_s=origin_s)
-    duration_s = len(wave) / SAMPLE_RATE
+    mel, n_samples = mel_of_pieces(audio_pieces(path, origin_s=origin_s))
+    duration_s = n_samples / SAMPLE_RATE
     if duration_s < MIN_SPEECH_S:
         raise MediaError(f"{path}: lasts {duration_s:.3f} s; name speech of at least {MIN_SPEECH_S} s, one window")
-    return speech_mel(wave), duration_s
+    return mel, duration_s
