@@ -1,12 +1,26 @@
 """Drafts: files under temporary names, of which only what the dead left is removed, and nothing of anybody else."""
 
+import io
 import os
 import time
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from w2l.core.files import LEFTOVER_S, TEMPORARY, Draft, drafts, remove_drafts, remove_leftovers, write_text
+from w2l.core.files import (
+    DAMAGED,
+    LEFTOVER_S,
+    TEMPORARY,
+    Draft,
+    drafts,
+    read_array,
+    read_arrays,
+    remove_drafts,
+    remove_leftovers,
+    write_text,
+)
 
 DEAD = 99999999
 """The number of no process."""
@@ -84,3 +98,48 @@ def test_the_draft_of_a_living_process_is_kept_however_old(tmp_path: Path) -> No
     touch(tmp_path, draft.temporary.name, age_s=2 * LEFTOVER_S)
     remove_drafts(draft.path)
     assert names(tmp_path) == {draft.temporary.name}
+
+
+def npy(shape: tuple[int, ...], data: bytes = b"", kind: str = "<f4") -> bytes:
+    """An array file with any header and any content."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    return file.getvalue() + data
+
+
+LIES = {
+    "too large": npy((10**12,)),
+    "overflow": npy((2**62, 2**62)),
+    "negative": npy((-1, 4), b"x" * 16),
+    "short": npy((4,), b"x" * 12),
+    "objects": npy((1,), b"x" * 8, "|O"),
+    "other": b"no array at all",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_array_that_is_not_what_it_says_takes_no_memory(tmp_path: Path, lie: str) -> None:
+    for packed in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w", packed) as archive:
+            archive.writestr("x.npy", LIES[lie])
+        with pytest.raises(DAMAGED):
+            read_arrays(tmp_path / "a.npz")
+    (tmp_path / "a.npy").write_bytes(LIES[lie])
+    for mapped in (False, True):
+        with pytest.raises(DAMAGED):
+            read_array(tmp_path / "a.npy", mapped)
+
+
+def test_arrays_are_bounded_before_they_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(2_000_000, np.float32), y=np.arange(3))
+    np.save(tmp_path / "a.npy", np.zeros(2_000_000, np.float32))
+    assert (tmp_path / "a.npz").stat().st_size < 20_000
+    assert read_arrays(tmp_path / "a.npz")["y"].tolist() == [0, 1, 2]
+    monkeypatch.setenv("W2L_MAX_ARRAY_MEGABYTES", "7")
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(ValueError, match="W2L_MAX_ARRAY_MEGABYTES"):
+        read_arrays(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="W2L_MAX_ARRAY_MEGABYTES"):
+        read_array(tmp_path / "a.npy")
+    assert read_array(tmp_path / "a.npy", mapped=True).shape == (2_000_000,)

@@ -1,14 +1,15 @@
 """What the mouth hears: the same mel in blocks, windows by time, pauses by frame."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from w2l.core.errors import MediaError
-from w2l.core.timing import generator_window_start
+from w2l.core.timing import generator_window_start, mel_columns
 from w2l.features.mel import mel_spectrogram
-from w2l.features.speech import mel_starts, quiet_frames, reference_starts, speech_mel
+from w2l.features.speech import mel_of_pieces, mel_starts, quiet_frames, reference_starts, speech_mel
 from w2l.media.audio import write_wav
 from w2l.sync.plan import hear
 
@@ -17,6 +18,27 @@ from w2l.sync.plan import hear
 def test_mel_in_blocks_equals_the_mel_at_once(n_samples: int) -> None:
     wave = np.random.default_rng(1).standard_normal(n_samples).astype(np.float32) * 0.1
     np.testing.assert_array_equal(speech_mel(wave), mel_spectrogram(wave))
+
+
+@pytest.mark.parametrize("n_samples", [3200, 819_200, 820_000, 900_001, 1_700_000])
+@pytest.mark.parametrize("size", [777, 160_000, 819_200])
+def test_the_mel_is_the_same_however_the_sound_comes(n_samples: int, size: int) -> None:
+    wave = np.random.default_rng(1).standard_normal(n_samples).astype(np.float32) * 0.1
+    mel, counted = mel_of_pieces(wave[start : start + size] for start in range(0, n_samples, size))
+    assert counted == n_samples
+    np.testing.assert_array_equal(mel, mel_spectrogram(wave))
+
+
+def test_a_long_sound_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty minutes of sound are 77 MB; their mel is 31, and is put together once."""
+    made = np.zeros((80, 5000), np.float32)
+    monkeypatch.setattr("w2l.features.speech.mel_spectrogram", lambda wave: made[:, : mel_columns(len(wave))])
+    tracemalloc.start()
+    mel, n_samples = mel_of_pieces(np.zeros(1600, np.float32) for _ in range(12_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (mel.shape, n_samples) == ((80, mel_columns(19_200_000)), 19_200_000)
+    assert peak < mel.nbytes + 12e6
 
 
 @pytest.mark.parametrize("fps", [23.976, 25.0, 29.97, 60.0])

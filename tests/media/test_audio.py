@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.made_media import EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 from w2l.core.errors import MediaError
 from w2l.media import audio
-from w2l.media.audio import read_audio, write_wav
+from w2l.media.audio import audio_pieces, read_audio, write_wav
 from w2l.media.video import probe
 
 
@@ -88,6 +88,26 @@ def test_origin_puts_sample_zero_at_the_first_picture(
     # Matroska counts in milliseconds: half of one for the sound, half for the picture.
     tolerance_s = 1e-3 if ending == "mp4" else 1.1e-3
     np.testing.assert_allclose(click_times(wave), EVENT_S, atol=tolerance_s)
+
+
+@pytest.mark.parametrize("origin_s", [None, -0.5, 0.0, 0.7, 1.9999, 3.0])
+def test_pieces_are_the_sound(tmp_path: Path, origin_s: float | None) -> None:
+    path = make_sound(tmp_path / "a.flac", click_wave(44100), 44100, "flac")
+    whole, pieces = read_audio(path), list(audio_pieces(path, origin_s=origin_s))
+    assert len(pieces) > 3 or (origin_s or 0) > 1
+    n_before = -round((origin_s or 0.0) * 16000)
+    expected = np.concatenate([np.zeros(max(0, n_before), np.float32), whole[max(0, -n_before) :]])
+    np.testing.assert_array_equal(np.concatenate([np.zeros(0, np.float32), *pieces]), expected)
+    np.testing.assert_array_equal(read_audio(path, origin_s=origin_s), expected)
+
+
+def test_a_sound_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_sound(tmp_path / "a.flac", click_wave(16000), 16000, "flac")
+    monkeypatch.setenv("W2L_MAX_SOUND_HOURS", str(1.5 / 3600))
+    for origin_s in (None, 0.0, -1e9):  # the last one would put years of silence before it
+        with pytest.raises(MediaError, match=r"a\.flac: has more than .* hours of sound"):
+            read_audio(path, origin_s=origin_s)
+    assert len(read_audio(path, origin_s=1.0)) == 16000
 
 
 def test_lost_packets_leave_silence_and_not_a_shift(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ FILES = {"raw": "frames.npy", "jpeg": "frames.jpegs"}
 QUALITY = 95
 """JPEG quality; colour is kept at full resolution (4:4:4), as lips differ from skin by colour."""
 MAGIC = b"W2LJPEG1"
+MAX_SIDE = 4096
+"""Largest side of a crop, in pixels."""
 TAIL = struct.Struct("<4qI8s")
 """End of a JPEG store: frames, height, width, place of the table, CRC-32 of the table, MAGIC."""
 
@@ -60,9 +62,14 @@ class JpegCrops:
             raise ValueError("no store of JPEG pictures")
         n_frames, height, width, place, crc, magic = TAIL.unpack(data[-TAIL.size :].tobytes())
         table = data[place : -TAIL.size].tobytes()
-        if magic != MAGIC or len(table) != 8 * (n_frames + 1) or zlib.crc32(table) != crc:
+        if magic != MAGIC or n_frames < 1 or len(table) != 8 * (n_frames + 1) or zlib.crc32(table) != crc:
             raise ValueError("its table is damaged")
-        return cls(path, data, np.frombuffer(table, "<i8"), (height, width))
+        ends = np.frombuffer(table, "<i8")
+        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+            raise ValueError(f"its pictures would have {width}x{height} pixels")
+        if ends[0] < len(MAGIC) or ends[-1] > place or (np.diff(ends) <= 0).any():
+            raise ValueError("its pictures lie where none can")
+        return cls(path, data, ends, (height, width))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -109,9 +116,20 @@ def open_crops(folder: Path) -> Crops:
     try:
         if jpegs.exists():
             return JpegCrops.open(jpegs)
-        return read_array(folder / FILES["raw"], mapped=True)
+        crops = read_array(folder / FILES["raw"], mapped=True)
+        if crops.ndim != 4 or crops.shape[3] != 3 or crops.dtype != np.uint8:
+            raise ValueError(f"an array {crops.shape} of {crops.dtype} is not pictures")
+        return crops
     except DAMAGED as error:
         raise damaged(folder, error) from error
+
+
+def read_sound(path: Path, n_rows: int) -> NDArray[np.float32]:
+    """Return the features (rows, columns) of a track's sound; raises one of DAMAGED where they are none."""
+    found = read_array(path)
+    if found.ndim != 2 or len(found) != n_rows or found.dtype.kind != "f" or not np.isfinite(found).all():
+        raise ValueError(f"an array {found.shape} of {found.dtype} is not {n_rows} rows of finite numbers")
+    return np.asarray(found, dtype=np.float32)
 
 
 def skip(crops: Crops, n_frames: int) -> Crops:

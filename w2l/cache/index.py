@@ -216,10 +216,22 @@ class Rows(Sequence[TrackRow]):
     def read(cls, path: Path) -> "Rows":
         """Reads what `write` wrote; raises one of `w2l.core.files.DAMAGED` when it is not that."""
         arrays = read_arrays(path)
-        if int(arrays["format"]) != FORMAT:
+        if arrays["format"].shape != () or int(arrays["format"]) != FORMAT:
             raise ValueError(f"index of format {arrays['format']}")
         words = {name: Words(arrays[f"{name}_text"], arrays[f"{name}_ends"]) for name in WORDS}
-        return cls({name: arrays[name] for name in (*NUMBERS, *WORDS)}, words)
+        numbers = {name: arrays[name] for name in (*NUMBERS, *WORDS)}
+        for name, column in numbers.items():
+            if column.shape != numbers["track"].shape or column.ndim != 1 or column.dtype != np.int32:
+                raise ValueError(f"index with a column {name} {column.shape} of {column.dtype}")
+        for name, table in words.items():
+            ends = table.ends
+            rises = ends.ndim == 1 and (np.diff(ends, prepend=0) >= 0).all()
+            if not rises or table.text.ndim != 1 or table.text.dtype != np.uint8 or ends[-1:].sum() != len(table.text):
+                raise ValueError(f"index with damaged words in {name}")
+            codes = numbers[name]
+            if len(codes) and not (codes.min() >= 0 and codes.max() < len(ends)):
+                raise ValueError(f"index with unknown words in {name}")
+        return cls(numbers, words)
 
 
 class Builder:

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache.crops import Crops, CropWriter, Store, damaged, open_crops, write_crops
+from w2l.cache.crops import Crops, CropWriter, Store, damaged, open_crops, read_sound, write_crops
 from w2l.cache.index import Builder, Rows, rows_of
 from w2l.cache.index import TrackRow as TrackRow
 from w2l.cache.records import AuditOutcome, ClipRecord, PreprocessOutcome, read_clip, write_record
@@ -39,7 +39,6 @@ from w2l.core.files import (
     DAMAGED,
     drafts,
     fingerprint,
-    read_array,
     read_json,
     remove_leftovers,
     write_atomic,
@@ -305,7 +304,7 @@ class Cache:
     def load_mel(self, row: TrackRow) -> NDArray[np.float32]:
         """Mel (80, columns) of one track; CacheError when damaged."""
         try:
-            return np.asarray(read_array(self._track(row) / "mel.npy"), dtype=np.float32)
+            return read_sound(self._track(row) / "mel.npy", 80)
         except DAMAGED as error:
             raise damaged(self._track(row), error) from error
 
@@ -316,7 +315,7 @@ class Cache:
         """MFCC (13, columns) of one track that was cut for a judge."""
         path = self._track(row) / "mfcc.npy"
         try:
-            return np.asarray(read_array(path), dtype=np.float32)
+            return read_sound(path, 13)
         except DAMAGED as error:
             raise CacheError(f"{path} cannot be read ({error}); run w2l preprocess --set crop.kind=judge") from error
 

@@ -8,9 +8,11 @@ import math
 import os
 import re
 import stat
+import struct
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +33,10 @@ LONGEST_NAME = 200
 """Bytes of a file's name that its temporary name still holds: file systems allow 255 in all."""
 LEFTOVER_S = 86400.0
 """A temporary file that was not written to for so long, in seconds, has been given up, whoever made it."""
-DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+DAMAGED = (
+    OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError,
+    OverflowError, MemoryError, struct.error,
+)  # fmt: skip
 """What reading a damaged array file raises."""
 BLOCK = 1 << 20
 """Bytes hashed at once."""

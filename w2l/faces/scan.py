@@ -84,7 +84,24 @@ def _load(path: Path, marks: tuple[str, ...]) -> Scan | None:
     except DAMAGED:
         return None
     scalars = {name: value.item() for name, value in values.items() if value.ndim == 0}
-    return Scan(**{**values, **scalars})
+    try:
+        scan = Scan(**{**values, **scalars})
+        return scan if _fits(scan) else None
+    except (TypeError, ValueError, AttributeError):  # other fields, or numbers in the place of arrays
+        return None
+
+
+def _fits(scan: Scan) -> bool:
+    """Whether the arrays of a scan have the sizes and the numbers that they say."""
+    count = len(scan.frame)
+    shapes = ((scan.times, (scan.n_frames,)), (scan.frame, (count,)), (scan.box, (count, 4)), (scan.score, (count,)),
+              (scan.points, (count, 5, 2)))  # fmt: skip
+    if any(array.shape != shape for array, shape in shapes) or scan.cuts.ndim != 1:
+        return False
+    finite = all(bool(np.isfinite(array).all()) for array in (scan.times, scan.box, scan.score, scan.points))
+    frames = [scan.frame, scan.cuts] if scan.frame.dtype.kind == scan.cuts.dtype.kind == "i" else []
+    inside = all(not len(idx) or (idx.min() >= 0 and idx.max() < scan.n_frames) for idx in frames)
+    return finite and bool(frames) and inside and bool((np.diff(scan.frame) >= 0).all())
 
 
 def clip_for(cache: Cache, path: Path) -> Clip:

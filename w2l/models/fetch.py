@@ -29,6 +29,8 @@ LEAST_RATE = 20_000
 """Bytes a second below which a download, on the average, has stalled."""
 PIECE = 1 << 18
 """Bytes read at once."""
+LARGEST_MEGABYTES = 1024.0
+"""Size of a file that is looked at when the user names a folder of them."""
 MARKER = "pack.json"
 Progress = Callable[[int], None]
 """Called with the number of bytes that came since the last call."""
@@ -80,7 +82,7 @@ def take(pack: Pack, source: Path, models: Path) -> Path:
     contents = {}
     for file in pack.files:
         try:
-            contents[file.name] = read_bytes(source / file.name, (file.size + 1) / 1e6)
+            contents[file.name] = read_bytes(source / file.name, LARGEST_MEGABYTES)
         except Unreadable as error:
             raise CheckpointError(f"{source / file.name} cannot be read ({error}); check the path") from error
         if hashlib.sha256(contents[file.name]).hexdigest() != file.sha256:
