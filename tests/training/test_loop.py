@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from w2l.core.errors import CacheError, CheckpointError, ConfigError, TrainingError, W2LError
@@ -28,6 +30,8 @@ from w2l.training.task import Validation
 
 SETTINGS = LoopSettings(steps=12, log_every=2, validate_every=4, checkpoint_every=3)
 IDENTITY = {"lr": 0.01}
+LONG = dict.fromkeys(range(31), 0.0)
+"""What a `FakeTask` scores that trains for up to 30 steps."""
 QUALITIES = {4: 0.2, 8: 0.9, 12: 0.5}
 PATIENT = LoopSettings(steps=12, log_every=2, validate_every=2, checkpoint_every=5, patience=2)
 FALLING = {2: 0.2, 4: 0.5, 6: 0.9, 8: 0.8, 10: 0.7, 12: 1.0}
@@ -80,6 +84,12 @@ class FakeTask:
 def train(task: FakeTask, folder: Path, settings: LoopSettings = SETTINGS, **options: Any) -> RunProgress:
     anew = options.pop("anew", False)
     return fit(task, Destination(folder, IDENTITY, "lr: 0.01\n", anew), settings, **options)
+
+
+def stating(folder: Path, steps: int, lr: float = 0.01) -> Destination:
+    """As the stages state it: the steps are part of what a run is begun with."""
+    facts = {"lr": lr, "loop": {"steps": steps}}
+    return Destination(folder, facts, yaml.safe_dump({"train": facts}))
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -501,9 +511,65 @@ class TestRefusals:
     def test_other_settings(self, tmp_path: Path) -> None:
         train(FakeTask(), tmp_path)
         before = content(tmp_path)
-        with pytest.raises(ConfigError, match=r"begun with other settings .*config\.yaml.*--force"):
+        with pytest.raises(ConfigError, match=r"begun with other settings: lr 0.01 -> 0.02 .*config\.yaml.*--force"):
             fit(FakeTask(), Destination(tmp_path, {"lr": 0.02}, "lr: 0.02\n"), SETTINGS)
         assert content(tmp_path) == before  # also config.yaml, which the message points at
+
+    def test_a_finished_run_goes_on_with_more_steps_and_says_how(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        rates = RateSchedule(0, 0.05)
+        for steps, done in ((12, range(12)), (24, range(12, 24)), (30, range(24, 30))):
+            task = FakeTask(LONG)
+            assert fit(task, stating(tmp_path, steps), replace(SETTINGS, steps=steps), rates).step == steps
+            assert task.done == list(done)
+        assert "had done its 12 steps and goes on to 24" in caplog.text
+        assert "52 % of their full value from here, falling to 5 %" in caplog.text
+        assert [line["step"] for line in lines(tmp_path) if "loss" in line][-1] == 30
+
+    def test_one_that_was_stopped_on_its_way_to_more_steps_goes_on(self, tmp_path: Path) -> None:
+        whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+        longer = replace(SETTINGS, steps=24)
+        for folder in (whole, stopped):
+            fit(FakeTask(LONG), stating(folder, 12), SETTINGS)
+        fit(FakeTask(LONG), stating(whole, 24), longer)
+        task = FakeTask(LONG)
+        task.before_step = lambda step: signal.raise_signal(signal.SIGINT) if step == 17 else None
+        with pytest.raises(KeyboardInterrupt):
+            fit(task, stating(stopped, 24), longer)
+        fit(FakeTask(LONG), stating(stopped, 24), longer)
+        assert content(stopped) == content(whole)
+
+    def test_a_finished_run_of_an_earlier_version_goes_on_too(self, tmp_path: Path) -> None:
+        fit(FakeTask(LONG), stating(tmp_path, 12), SETTINGS)
+        state = load_state(tmp_path / "state.pt")
+        del state["begun"]
+        save_state(tmp_path / "state.pt", state)
+        assert fit(FakeTask(LONG), stating(tmp_path, 24), replace(SETTINGS, steps=24)).step == 24
+
+    def test_settings_that_differ_are_named(self, tmp_path: Path) -> None:
+        task = FakeTask()
+        task.before_step = lambda step: signal.raise_signal(signal.SIGINT) if step == 5 else None
+        with pytest.raises(KeyboardInterrupt):
+            fit(task, stating(tmp_path, 20), replace(SETTINGS, steps=20))
+        for steps, lr, said in ((40, 0.01, "loop.steps 20 -> 40 (see"), (20, 0.5, "lr 0.01 -> 0.5 (see"),
+                                (10, 0.5, "loop.steps 20 -> 10, lr 0.01 -> 0.5 (see")):  # fmt: skip
+            with pytest.raises(ConfigError, match=f"begun with other settings: {re.escape(said)}"):
+                fit(FakeTask(), stating(tmp_path, steps, lr), replace(SETTINGS, steps=steps))
+        state = load_state(tmp_path / "state.pt")
+        del state["begun"]  # as an earlier version saved it: what config.yaml says is compared
+        save_state(tmp_path / "state.pt", state)
+        with pytest.raises(ConfigError, match=r"other settings: loop\.steps 20 -> 40 \(see"):
+            fit(FakeTask(), stating(tmp_path, 40), replace(SETTINGS, steps=40))
+        (tmp_path / "config.yaml").write_text("[[[")
+        with pytest.raises(ConfigError, match=r"other settings \(see"):
+            fit(FakeTask(), stating(tmp_path, 40), replace(SETTINGS, steps=40))
+
+    def test_a_finished_run_does_not_go_back(self, tmp_path: Path) -> None:
+        fit(FakeTask(), stating(tmp_path, 12), SETTINGS)
+        with pytest.raises(ConfigError, match=r"loop\.steps 12 -> 8"):
+            fit(FakeTask(), stating(tmp_path, 8), replace(SETTINGS, steps=8))
 
     def test_other_crops(self, tmp_path: Path) -> None:
         train(FakeTask(), tmp_path)

@@ -82,6 +82,13 @@ def fit(
         around.ranks.agree(progress.step, f"the step at which the run in {folder} stands", around.device)
         if run.writes:
             write_text(folder / "config.yaml", destination.config)
+        if progress.finished_at is not None:
+            logger.info(
+                "run %s had done its %d steps and goes on to %d; the learning rates are those of a run of %d steps:"
+                " %.0f %% of their full value from here, falling to %.0f %%",
+                folder.name, progress.finished_at, settings.steps, settings.steps,
+                100 * rates.share(progress.step, settings.steps), 100 * rates.end,
+            )  # fmt: skip
         if progress.step >= settings.steps:
             logger.info("run %s has done its %d steps", folder.name, progress.step)
             return progress

@@ -16,7 +16,9 @@ from torch import nn
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint, remove_leftovers, write_text
 from w2l.core.own_files import append
+from w2l.core.reading import Unreadable, read_text
 from w2l.models.checkpoint import ModelCard, load_state, read_card, save_model, save_state
+from w2l.training.begun import differences, is_longer, kept_text
 from w2l.training.run_log import read_lines
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class RunProgress:
     """Validations since the best one."""
     saved: int | None = None
     """Step of the state on disk; None where there is none."""
+    finished_at: int | None = None
+    """Steps after which the run was finished before, where it goes on with more."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class RunFolder:
     identity: str
     """Fingerprint of the settings that shape a step."""
     writes: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those settings."""
+    config: str = ""
+    """All settings as text."""
 
     @property
     def log(self) -> Path:
@@ -104,6 +112,7 @@ class RunFolder:
         self.export(task, progress, "latest")
         state = {
             "identity": self.identity,
+            "begun": kept_text(self.settings),
             "step": progress.step,
             "best": progress.best,
             "scores": progress.scores,
@@ -133,10 +142,11 @@ class RunFolder:
                 write_text(self.log, "")
             return RunProgress()
         state = load_state(path)
-        if state.get("identity") != self.identity:
+        longer = is_longer(state, self.settings)
+        if state.get("identity") != self.identity and not longer:
             raise ConfigError(
-                f"run {self.path.name} was begun with other settings (see {self.path / 'config.yaml'}); choose another "
-                "--run, or --force to start it anew"
+                f"run {self.path.name} was begun with other settings{self._other_settings(state)} (see "
+                f"{self.path / 'config.yaml'}); choose another --run, or --force to start it anew"
             )
         self._check_crops(task, state)
         for name, network in task.networks.items():
@@ -148,7 +158,17 @@ class RunFolder:
         if self.writes:
             self._cut_log(state["step"])
             logger.info("run %s goes on at step %d", self.path.name, state["step"])
-        return RunProgress(state["step"], state["best"], state["scores"], state.get("stale", 0), state["step"])
+        step = state["step"]
+        return RunProgress(step, state["best"], state["scores"], state.get("stale", 0), step, step if longer else None)
+
+    def _other_settings(self, state: dict[str, Any]) -> str:
+        """Return which settings differ from those of the state, as a clause; empty where that is not known."""
+        try:
+            kept = read_text(self.path / "config.yaml")
+        except Unreadable:
+            kept = ""
+        found = differences(state, kept, self.settings, self.config)
+        return f": {found}" if found else ""
 
     def _check_crops(self, task: Exporting, state: dict[str, Any]) -> None:
         """Refuse to resume with other crops than those that the run began with."""
@@ -176,7 +196,7 @@ def open_run(destination: Destination, writes: bool) -> RunFolder:
         raise CacheError(f"run folder {path} cannot be made: {error.strerror}; choose another --run") from error
     if not os.access(path, os.W_OK):
         raise CacheError(f"run folder {path} cannot be written; check permissions or choose another --run")
-    return RunFolder(path, fingerprint(destination.identity), writes)
+    return RunFolder(path, fingerprint(destination.identity), writes, destination.identity, destination.config)
 
 
 def clear_run(path: Path) -> None:
