@@ -384,7 +384,7 @@ def test_what_the_audit_set_aside_is_not_given(cache: Cache) -> None:
 def test_reopening_forgets_before_it_removes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = add_track(cache, "a", split="val")
     clip.note(AuditOutcome("o"))
-    monkeypatch.setattr(cache_module.shutil, "rmtree", lambda *_, **__: pytest.fail("killed"))
+    monkeypatch.setattr(cache_module, "remove_folder", lambda *_, **__: pytest.fail("killed"))
     with pytest.raises(pytest.fail.Exception):
         clip.reopen()
     assert clip.record().preprocess.is_empty
