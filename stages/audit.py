@@ -35,6 +35,8 @@ def command(expert: str | None, clips: str, via: Path | None, undo: bool, common
     w2l audit --expert my-expert                by one trained on this cache
     w2l audit --expert syncnet_v2.model --via judge-cache
     w2l audit --undo
+
+    An expert that tells sync from off sync no better than chance, or would leave nothing to train on, changes nothing.
     """
     settings = common.settings(AuditSettings, STAGE)
     cache = Cache.open(common.cache)

@@ -31,6 +31,8 @@ def bootstrap(
     first = train_expert(settings, cache, f"{name}{ALL}", device, force)
     result = audit_cache(cache, str(first.model), AuditSettings(), choose_device(device))
     logger.info("audit by %s: %s", first.model, result)
+    if result.refused:
+        logger.warning("the audit changed nothing: %s; %s is trained on all tracks, too", result.refused, name)
     if result.zero.warning:
         logger.warning("%s", result.zero.warning)
     return train_expert(settings, cache, name, device, force, card_fingerprint(read_card(first.model)))

@@ -17,6 +17,12 @@ TRUST_MOST = ("--set", "audit.min_confidence=-9", "--set", "min_odds=-99", "--se
 
 
 @pytest.fixture
+def believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The expert counts as one that knows something."""
+    monkeypatch.setattr("w2l.training.audit.run.why_at_chance", lambda _tracks: "")
+
+
+@pytest.fixture
 def cache(tmp_path: Path) -> Cache:
     """Four talking mouths, and an expert with random weights, which can be sure of nothing."""
     made = talking_cache(tmp_path / "cache", 4)
@@ -40,17 +46,30 @@ def test_the_table_and_the_json(w2l: Run, cache: Cache) -> None:
     assert first["verdict"]["verdict"] in ("kept", "shifted", "set aside")
 
 
+@pytest.mark.usefixtures("believed")
 def test_thresholds_decide(w2l: Run, cache: Cache) -> None:
-    assert w2l("audit", "--expert", "mine", *DOUBT_ALL).status == 0
-    assert not cache.all_tracks().usable.any()
+    doubted = w2l("audit", "--expert", "mine", *DOUBT_ALL, "--clips", "clip0")
+    assert doubted.status == 0
+    assert cache.all_tracks().usable.tolist() == [False, True, True, True]
     assert w2l("audit", "--expert", "mine", *TRUST_MOST).status == 0
     assert cache.all_tracks().usable.any()
 
 
+def test_an_expert_at_chance_changes_nothing(w2l: Run, cache: Cache) -> None:
+    audited = w2l("audit", "--expert", "mine")
+    assert audited.status == 0
+    assert "nothing was changed: on these tracks it tells sync from off sync hardly better than chance" in audited.out
+    assert cache.all_tracks().usable.all()
+    assert "hardly better" in json.loads(w2l("audit", "--expert", "mine", *DOUBT_ALL, "--json").out)["refused"]
+
+
+@pytest.mark.usefixtures("believed")
 def test_undo(w2l: Run, cache: Cache) -> None:
-    w2l("audit", "--expert", "mine", *DOUBT_ALL)
+    for clip in ("clip0", "clip1"):
+        w2l("audit", "--expert", "mine", *DOUBT_ALL, "--clips", clip)
+    assert cache.all_tracks().usable.sum() == 2
     undone = w2l("audit", "--undo")
-    assert (undone.status, undone.out) == (0, "the audit of 4 clips is undone\n")
+    assert (undone.status, undone.out) == (0, "the audit of 2 clips is undone\n")
     assert cache.all_tracks().usable.all()
     assert json.loads(w2l("audit", "--undo", "--json").out) == {"undone": 0}
 

@@ -28,6 +28,7 @@ class Audited:
     """The result of an audit."""
 
     zero: Zero = Zero()
+    refused: str = ""
 
 
 TINY = ["width=2", "n_clips=3", "per_clip=3", "ema=0.5", "check=false", "loop.steps=3", "loop.log_every=1",
@@ -80,3 +81,12 @@ def test_the_warning_of_the_audit_is_said(
     bootstrap(settings(), cache, device="cpu")
     said = [record.levelname for record in caplog.records if "the data lag by 3 frames" in record.getMessage()]
     assert said.count("WARNING") == 1
+
+
+def test_a_weak_first_run_poisons_nothing(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    """Three steps teach it nothing: the audit leaves the cache alone, and what is trained next finds its tracks."""
+    bootstrap(settings(), cache, device="cpu")
+    assert sum("the audit changed nothing" in record.getMessage() for record in caplog.records) == 1
+    assert cache.all_tracks().usable.all()
+    assert all(clip.record().audit.tracks is None for clip in cache.clips())
+    assert train_expert(settings(), cache, "another", device="cpu").steps == 3

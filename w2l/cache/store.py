@@ -243,7 +243,7 @@ class Cache:
         if not len(usable):
             reason = next(iter(rows.counts("status")))
             raise CacheError(
-                f"cache {self.root}: the audit set all {len(rows)} tracks aside ({reason}); audit with another model"
+                f"cache {self.root}: the audit set all {len(rows)} tracks aside ({reason}); undo it: w2l audit --undo"
             )
         return usable
 

@@ -1,5 +1,6 @@
 """The audit on caches of drawn mouths, by an expert that simply compares how open they are with how loud it is."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +26,7 @@ from w2l.training.audit.lag import Lag
 from w2l.training.audit.measure import Auditor
 from w2l.training.audit.run import AuditResult, audit_cache, undo_audit
 from w2l.training.audit.table import audit_table
-from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, find_zero, judge_track, measure
+from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, find_zero, judge_track, measure, why_at_chance
 
 N_FRAMES = 60
 SURE = Lag(offset=0.0, confidence=3.0, margin=2.0, odds=2.0, n_voiced=50, at_edge=False)
@@ -289,12 +290,80 @@ def test_crops_of_another_cache_serve_if_they_are_of_the_same_tracks(tmp_path: P
 
 def test_a_long_track_whose_halves_disagree_drifts(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [4], 400, drift=True)
+    for number, clip in enumerate(shifted_cache(tmp_path / "others", [0, 0]).clips()):
+        shutil.copytree(clip.folder, cache.clip(f"other{number}").folder)
+    cache.invalidate_index()
     result = audit_cache(cache, "openness")
     assert verdicts(result)[0][0] == "set aside"
     assert "drifts: -0.1 frames in its first half, +3.9 in" in result.findings[0].verdict.reason
     assert cache.all_tracks()[0].status == result.findings[0].verdict.reason
     steady = shifted_cache(tmp_path / "steady", [4], 400)
     assert verdicts(audit_cache(steady, "openness")) == [("shifted", 4)]
+
+
+def guessing(monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> None:
+    """The auditor's odds are drawn, so that it is at chance; it is sure of them all the same."""
+    rng = np.random.default_rng(seed)
+
+    def guess(self: Auditor, similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+        return rng.normal(1.0, 4.0, similarity.shape)
+
+    monkeypatch.setattr(Auditor, "odds", guess)
+
+
+@pytest.mark.parametrize("n_clips", [3, 25])
+def test_an_auditor_at_chance_changes_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_clips: int
+) -> None:
+    cache = shifted_cache(tmp_path, [0.0] * n_clips)
+    audit_cache(cache, "openness")
+    before = list(cache.all_tracks())
+    guessing(monkeypatch)
+    result = audit_cache(cache, "openness", AuditSettings(max_shift=14))
+    assert "hardly better than chance (AUC 0." in result.refused
+    assert "nothing was changed" in str(result)
+    assert "nothing was changed" in audit_table(result)
+    assert list(cache.all_tracks()) == before
+    assert all(clip.record().audit.tracks is not None for clip in cache.clips())
+
+
+def test_an_auditor_that_would_leave_nothing_changes_nothing(tmp_path: Path) -> None:
+    cache = shifted_cache(tmp_path, [0, 3, 0])
+    result = audit_cache(cache, "openness", AuditSettings(min_confidence=90))
+    assert result.counts["set aside"] == 3
+    assert "nothing could be trained on what is left" in result.refused
+    assert cache.all_tracks().usable.all()
+    partly = audit_cache(cache, "openness", AuditSettings(min_confidence=90), clips="clip00")
+    assert not partly.refused  # two other clips are left
+    assert cache.all_tracks().usable.tolist() == [False, True, True]
+    assert "all but 1 clips" in audit_cache(cache, "openness", AuditSettings(min_confidence=90), clips="clip01").refused
+
+
+def test_a_cache_that_an_earlier_audit_emptied_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = shifted_cache(tmp_path, [0, 3, 0])
+    monkeypatch.setattr(audit_run, "LEAST_CLIPS", 0)  # as w2l 0.2 did it
+    audit_cache(cache, "openness", AuditSettings(min_confidence=90))
+    assert not cache.all_tracks().usable.any()
+    with pytest.raises(CacheError, match="undo it: w2l audit --undo"):
+        cache.tracks()
+    monkeypatch.undo()
+    model = Model(nn.Identity(), CARD, Path("openness.safetensors"))
+    by_openness = Auditor(model, "0123", Openness(), cache, ALIGNED, torch.device("cpu"))
+    monkeypatch.setattr(audit_run, "open_auditor", lambda *_: by_openness)
+    assert audit_cache(cache, "openness", AuditSettings(min_confidence=91)).refused
+    assert cache.all_tracks().usable.all()
+    assert not audit_cache(cache, "openness").refused
+
+
+@pytest.mark.parametrize("shifts", [[7.0] * 25, [7.0, 8.0], [0.0, 6.0] * 13, [-10.0, 5.0, 0.0]])
+def test_data_that_lag_are_no_reason_to_doubt_the_auditor(tmp_path: Path, shifts: list[float]) -> None:
+    """Where the cache's own claim is wrong, the auditor's lags agree, or it is sure of each."""
+    result = audit_cache(shifted_cache(tmp_path, shifts), "openness")
+    assert not result.refused
+
+
+def test_what_an_earlier_version_measured_is_believed() -> None:
+    assert why_at_chance([LagMeasurement(50, SURE)] * 30) == ""
 
 
 class TestVerdict:

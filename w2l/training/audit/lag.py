@@ -89,6 +89,20 @@ def find_lag(odds: Floats, voiced: NDArray[np.bool_], min_pairs: int) -> Lag | N
     )
 
 
+def claimed_auc(odds: Floats, voiced: NDArray[np.bool_]) -> float | None:
+    """Share of offsets off sync that score below offset 0, over voiced windows; 0.5 at chance, None without any.
+
+    `odds` (windows, 2 * max_shift + 1) is as `neighbourhood` gives it. Offsets whose windows overlap do not count.
+    """
+    asked, middle = odds[voiced], odds.shape[1] // 2
+    off = asked[:, np.abs(np.arange(odds.shape[1]) - middle) > NEIGHBOURHOOD]
+    there = ~np.isnan(off) & ~np.isnan(asked[:, middle : middle + 1])
+    if not there.any():
+        return None
+    beaten = (asked[:, middle : middle + 1] > off) + 0.5 * (asked[:, middle : middle + 1] == off)
+    return round(float(beaten[there].mean()), 4)
+
+
 def _between(curve: Floats, top: int) -> float:
     """How far from `top`, at most half a frame, the parabola through it and its neighbours has its top."""
     if not 0 < top < len(curve) - 1:

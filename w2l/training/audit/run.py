@@ -11,6 +11,7 @@ The audit is virtual: crops and sounds stay as they are, and whoever reads a tra
 What is measured is always the track as it lies on disk, so a second audit finds what the first one found.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -26,11 +27,14 @@ from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint
 from w2l.core.log import progress
 from w2l.training.audit.measure import Auditor, measure_lag, open_auditor
-from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, Zero, find_zero, judge_track
+from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, Zero, find_zero, judge_track, why_at_chance
 
+logger = logging.getLogger(__name__)
 STAGE = "audit"
 VERSION = 1
 """Rises whenever the same track and expert would give another lag."""
+LEAST_CLIPS = 2
+"""Clips that an audit leaves, where the cache has so many: a training divides them."""
 POLL_S = 1.0
 """Seconds between two looks at clips that another process works on."""
 
@@ -58,11 +62,14 @@ class AuditResult:
     """All tracks, in the order of the index."""
     measured: int = 0
     """Clips measured now; the others were before."""
+    refused: str = ""
+    """Why the cache was left as it was; empty where the verdicts were written."""
 
     def __str__(self) -> str:
         """One line."""
         counts = ", ".join(f"{self.counts[word]} {word}" for word in VERDICTS)
-        return f"{len(self.findings)} tracks: {counts}; zero {self.zero.lag:+.2f} frames"
+        left = f"; nothing was changed: {self.refused}" if self.refused else ""
+        return f"{len(self.findings)} tracks: {counts}; zero {self.zero.lag:+.2f} frames{left}"
 
 
 def audit_cache(
@@ -104,13 +111,34 @@ def audit_cache(
     auditor = open_auditor(model, via or cache, torch.device(device))
     mark = fingerprint(STAGE, VERSION, auditor.mark, chosen.max_shift, chosen.min_voiced)
     measured, n_fresh = _measure_all(cache, rows, auditor, chosen, mark)
-    zero = find_zero([track for tracks in measured.values() for track in tracks], chosen)
+    all_measured = [track for tracks in measured.values() for track in tracks]
+    zero = find_zero(all_measured, chosen)
     verdicts = {
         name: [judge_track(track, zero.lag, chosen) for track in tracks] for name, tracks in measured.items()
     }  # fmt: skip
-    outcome = AuditOutcome(fingerprint(mark, plain(chosen), zero.lag), expert=auditor.mark, zero=zero.lag)
-    _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, outcome, verdicts[clip.id]))
-    return _result(auditor.model.path, zero, _findings(rows, verdicts), n_fresh)
+    refused = why_at_chance(all_measured) or _why_nothing_left(cache, verdicts)
+    if refused:
+        _free(cache)
+    else:
+        outcome = AuditOutcome(fingerprint(mark, plain(chosen), zero.lag), expert=auditor.mark, zero=zero.lag)
+        _each([cache.clip(name) for name in rows], lambda clip: _note_verdicts(cache, clip, outcome, verdicts[clip.id]))
+    return replace(_result(auditor.model.path, zero, _findings(rows, verdicts), n_fresh), refused=refused)
+
+
+def _why_nothing_left(cache: Cache, verdicts: dict[str, list[Verdict]]) -> str:
+    """Return why verdicts must not be written: too few clips would be left to train on; empty where enough are."""
+    others = {row.clip for row in cache.all_tracks() if row.clip not in verdicts and not row.status}
+    left = {name for name, found in verdicts.items() if any(one.verdict != EXCLUDED for one in found)}
+    if len(others | left) >= min(LEAST_CLIPS, len(verdicts) + len(others)):
+        return ""
+    return f"it would set aside all but {len(others | left)} clips, and nothing could be trained on what is left"
+
+
+def _free(cache: Cache) -> None:
+    """Undo the audit of a cache that an earlier one left without any usable track."""
+    if not cache.all_tracks().usable.any():
+        count = undo_audit(cache)
+        logger.warning("an earlier audit had set all tracks aside; that of %d clips is undone", count)
 
 
 def undo_audit(cache: Cache, clips: str = "*") -> int:

@@ -31,7 +31,9 @@ def audit_table(result: AuditResult) -> str:
         lines += ["", "set aside, by reason:", *(f"  {count:7}  {reason}" for reason, count in reasons.most_common())]
     if result.zero.warning:
         lines += ["", f"warning: {result.zero.warning}"]
-    if result.counts[EXCLUDED] > MOST_ASIDE * len(result.findings):
+    if result.refused:
+        lines += ["", f"nothing was changed: {result.refused}"]
+    elif result.counts[EXCLUDED] > MOST_ASIDE * len(result.findings):
         lines += ["", "warning: most tracks are set aside, which training will not see; perhaps this expert does not "
                       "know such faces: name another with --expert, or take it back with --undo"]  # fmt: skip
     return "\n".join(lines)

@@ -10,12 +10,18 @@ from w2l.cache.records import EXCLUDED, KEPT, SHIFTED, Verdict
 from w2l.core.arrays import Floats
 from w2l.core.errors import ConfigError
 from w2l.core.timing import MAX_SHIFT
-from w2l.training.audit.lag import Lag, find_lag
+from w2l.training.audit.lag import Lag, claimed_auc, find_lag
 
 HALF_VOICED = 75
 """Voiced windows that each half of a track needs before halves are compared: as much as the thresholds were set on."""
 ZERO_TRACKS = 20
 """Fewer tracks than these tell nothing about their common zero."""
+LEAST_AUC = 0.6
+"""Of an auditor that is believed: the share of offsets off sync that it scores below the one that the cache claims."""
+AGREE = 1.5
+"""Frames between lags that agree."""
+CLEAR = 0.5
+"""Log odds by which a lag stands out clearly from all others that are not its neighbours."""
 ZERO_REACH = 1.0
 """Largest lag, in frames, that an expert or the making of recordings may have by nature: real ones lag 0 to 1."""
 
@@ -67,6 +73,9 @@ class LagMeasurement:
     """None: too little speech for any."""
     halves: tuple[Lag, Lag] | None = None
     """Of the first and the second half, for tracks long enough to tell."""
+    claim: float | None = None
+    """Share of offsets off sync that score below offset 0, which the cache claims to be in sync: 0.5 at chance. None
+    where none could be compared, and in records of w2l 0.2."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +103,14 @@ class Zero:
 def measure(odds: Floats, voiced: NDArray[np.bool_], settings: AuditSettings) -> LagMeasurement:
     """The lag of a track from its log odds (windows, 2 * max_shift + 1), see `neighbourhood`, and of its halves."""
     n_voiced = int(voiced.sum())
-    lag = find_lag(odds, voiced, settings.min_voiced)
+    lag, claim = find_lag(odds, voiced, settings.min_voiced), claimed_auc(odds, voiced)
     middle = int(np.searchsorted(np.cumsum(voiced), n_voiced // 2))
     if lag is None or n_voiced < 2 * HALF_VOICED:
-        return LagMeasurement(n_voiced, lag)
+        return LagMeasurement(n_voiced, lag, claim=claim)
     first, second = (
         find_lag(odds[part], voiced[part], settings.min_voiced) for part in (slice(middle), slice(middle, None))
     )
-    return LagMeasurement(n_voiced, lag, (first, second) if first and second else None)
+    return LagMeasurement(n_voiced, lag, (first, second) if first and second else None, claim)
 
 
 def find_zero(tracks: Sequence[LagMeasurement], settings: AuditSettings) -> Zero:
@@ -116,6 +125,29 @@ def find_zero(tracks: Sequence[LagMeasurement], settings: AuditSettings) -> Zero
     if settings.zero is not None:
         return Zero(settings.zero, median)
     return Zero(median if median is not None and abs(median) <= ZERO_REACH else 0.0, median)
+
+
+def why_at_chance(tracks: Sequence[LagMeasurement]) -> str:
+    """Return why an auditor cannot be believed; empty where it can, or where that is not known.
+
+    It tells the offset that the cache claims from others better than chance. Where it does not, as in a cache that lags
+    as a whole, most of its lags must agree with each other; of few tracks, most must stand out clearly.
+    """
+    known = [(track.claim, track.n_voiced) for track in tracks if track.claim is not None]
+    if not known or len(known) < len(tracks) / 2:
+        return ""
+    auc = float(np.average([claim for claim, _ in known], weights=[max(1, voiced) for _, voiced in known]))
+    lags = [track.lag for track in tracks if track.lag]
+    sure = [lag for lag in lags if _is_sure(lag, AuditSettings())]
+    middle = float(np.median([lag.offset for lag in sure])) if sure else 0.0
+    is_few = len(lags) < ZERO_TRACKS
+    agreed = sum(lag.margin >= CLEAR if is_few else abs(lag.offset - middle) <= AGREE for lag in sure)
+    if auc >= LEAST_AUC or (lags and agreed >= len(lags) / 2):
+        return ""
+    return (
+        f"on these tracks it tells sync from off sync hardly better than chance (AUC {auc:.2f}, at least {LEAST_AUC} is"
+        " needed); train the expert longer, or take another"
+    )
 
 
 def _is_sure(lag: Lag, settings: AuditSettings) -> bool:
