@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     stopped_by: list[int] = []
     try:
         with _ends(stopped_by):
-            group.main(arguments, prog_name=Path(sys.argv[0]).name or "w2l", standalone_mode=False)
+            group.main(arguments, prog_name="w2l", standalone_mode=False)
     except W2LError as error:
         if "--debug" in arguments:
             raise

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = ("core nets", "media features cache report", "models", "faces", "data", "sync score training", "stages")
-"""Packages from the ground up; a package imports only packages on lower floors."""
+FLOORS = (
+    "core nets", "media features cache report", "models", "faces", "data", "sync score training", "stages", "__main__",
+)  # fmt: skip
+"""Packages from the ground up; a package imports only packages on lower floors. `w2l.__main__` starts `stages.cli`."""
 FLOOR = {package: floor for floor, names in enumerate(FLOORS) for package in names.split()}
-TOP = {"__init__.py", "py.typed", *FLOOR} - {"stages"}
+TOP = {"__init__.py", "__main__.py", "py.typed", *FLOOR} - {"stages", "__main__"}
 STAGE_GROUND = {"stages.batch", "stages.bootstrap", "stages.cli", "stages.options"}
 """Modules of stages that are not commands."""
 PURE_CORE = ("w2l.core.arrays", "w2l.core.timing", "w2l.core.intervals")
@@ -40,7 +42,7 @@ DOORS_OF_CALLS = {
 }
 HEAVY = ("librosa", "insightface", "mtcnn", "scenedetect")
 """Imported only when they are used."""
-LIGHT = ("stages", "stages.cli", "w2l", "w2l.core.errors")
+LIGHT = ("stages", "stages.cli", "w2l", "w2l.__main__", "w2l.core.errors")
 """What ``w2l --help`` imports, and what it does not import."""
 NOT_LIGHT = ("torch", "numpy", "cv2", "av", "yaml", "rich")
 MAX_LINES, MAX_FUNCTION, SHORT_FUNCTION, MAX_ARGUMENTS = 350, 80, 40, 7

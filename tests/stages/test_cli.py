@@ -1,5 +1,6 @@
 """The command line: light until a command runs, one line for an error, the status the README promises."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 import stages.preprocess
+import w2l
 from stages import cli
 from w2l.core.errors import CacheError
 
 HEAVY = ("torch", "numpy", "cv2", "av", "librosa", "insightface", "onnxruntime", "yaml", "rich", "scenedetect")
+ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -45,6 +48,35 @@ def test_nothing_heavy_is_imported_before_a_command_runs(argument: str) -> None:
     loaded = {name.partition(".")[0] for name in json.loads(ended.stderr.splitlines()[-1])}
     assert "click" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_python_m_w2l_is_the_command(run: Run) -> None:
+    """Help, version and a wrong command end with the same text and status as `w2l`."""
+    for argument in ("--help", "--version", "nosuch"):
+        command = [sys.executable, "-m", "w2l", argument]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert (ended.returncode, ended.stdout, ended.stderr) == run(argument)
+
+
+def test_the_version_is_that_of_the_installed_package(run: Run) -> None:
+    assert w2l.__version__ == importlib.metadata.version("w2l")
+    assert run("--version")[1].rstrip().endswith(w2l.__version__)
+    assert not hasattr(w2l, "nosuch")
+
+
+def test_a_copy_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(AttributeError, match="not installed; run pip install"):
+        _ = w2l.__version__
+
+
+def test_importing_w2l_loads_nothing() -> None:
+    script = "import sys; before = set(sys.modules); import w2l; print(*sorted(set(sys.modules) - before))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout.split() == ["w2l"]
 
 
 def test_help_lists_every_command_and_each_has_one_of_its_own(run: Run) -> None:
@@ -89,7 +121,6 @@ def test_wrong_usage_is_one_line_and_status_two(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(sys, "argv", ["w2l"])
     (tmp_path / "a.mp4").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     status, out, err = run(*arguments)
