@@ -1,5 +1,6 @@
 """Encoders: planes go in and come out as they are, colours and pixel aspect are told, and nobody talks."""
 
+import contextlib
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.helpers.made_media import square_image
+from tests.helpers.sync_runs import pattern
 from w2l.core.errors import ConfigError, MediaError
+from w2l.media import encoders
 from w2l.media.encoders import PRESETS, Encoding, fill, rgb_colour
 from w2l.media.output import Output
+from w2l.media.parts import Parts
 from w2l.media.picture import Colour, Picture
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
@@ -176,3 +180,51 @@ def test_what_hardware_is_fed_with(depth: Any, name: str, raised: int) -> None:
     np.testing.assert_array_equal(y, np.pad(given.y, ((0, 1), (0, 1)), mode="edge") << raised)
     np.testing.assert_array_equal(uv[:, 0::2], given.u << raised)
     np.testing.assert_array_equal(uv[:, 1::2], given.v << raised)
+
+
+@pytest.mark.parametrize("width", [350, 352, 360])
+def test_equal_pictures_give_one_file(tmp_path: Path, width: int) -> None:
+    """On a machine with AVX-512 about every second clip of 60 pictures was another."""
+    images = list(pattern(60, (288, width)))
+    found = set()
+    for _ in range(6):
+        with VideoWriter(Output(tmp_path / "a.mp4", width, 288, 25.0)) as writer:
+            for image in images:
+                writer.write(image)
+        found.add((tmp_path / "a.mp4").read_bytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("has_avx512", [True, False])
+def test_x264_is_kept_from_code_that_varies(monkeypatch: pytest.MonkeyPatch, has_avx512: bool) -> None:
+    """AVX2 comes with AVX-512; without that the library chooses, as an older machine may have neither."""
+    monkeypatch.setattr(encoders.cv2, "checkHardwareSupport", lambda number: has_avx512 and number == 13)
+    for encoding in (Encoding(), Encoding(crf=0)):
+        options = encoders._options("libx264", encoding, rgb_colour(288))
+        assert options.get("x264-params") == ("asm=avx2" if has_avx512 else None)
+
+
+def test_a_resumed_video_is_the_undisturbed_one(tmp_path: Path) -> None:
+    images, times, edges = list(pattern(150, (288, 360))), np.arange(150) / 25, (0, 50, 100, 150)
+
+    def parts(path: Path) -> Parts:
+        return Parts(Output(path, 360, 288, 25.0, colour=rgb_colour(288)), times, edges, "mark", resume=True)
+
+    def draw(made: Parts, wanted: range) -> None:
+        for part in wanted:
+            if not made.finished(part):
+                with made.writer(part) as writer:
+                    for idx in made.pictures(part):
+                        writer.write(images[idx])
+
+    with parts(tmp_path / "whole.mp4") as made:
+        draw(made, range(3))
+        made.assemble()
+    with contextlib.suppress(KeyboardInterrupt), parts(tmp_path / "resumed.mp4") as made:
+        draw(made, range(2))
+        raise KeyboardInterrupt
+    with parts(tmp_path / "resumed.mp4") as made:
+        assert [made.finished(part) for part in range(3)] == [True, True, False]
+        draw(made, range(3))
+        made.assemble()
+    assert (tmp_path / "resumed.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()

