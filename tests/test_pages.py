@@ -8,6 +8,8 @@ NAMED = re.compile(r"(?<![\w/*.-])(?:docs|examples|tests|w2l)/[\w/.-]+\.(?:md|py
 MODULES = re.compile(r"python -m (examples(?:\.\w+)+)")
 PAGES = (
     "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "docs/*.md",
     "w2l/models/assets/README.md",
     "examples/**/*.py",
