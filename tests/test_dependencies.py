@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.test_layers import IMPORTS
@@ -21,10 +22,9 @@ NOT_IMPORTED = {
 
 def requirements(extra: str = "") -> list[str]:
     """Return the lines of the dependencies, or those of an extra."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")  # Python 3.10 has no tomllib
-    found = re.search(rf"^{extra or 'dependencies'} = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)
-    assert found
-    return re.findall(r'"(.+?)"', found[1])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines: list[str] = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return lines
 
 
 def declared(extra: str = "") -> set[str]:
@@ -51,3 +51,12 @@ def test_every_dependency_is_imported_or_has_a_reason() -> None:
 
 def test_every_dependency_has_a_floor() -> None:
     assert [line for line in requirements() if ">=" not in line] == []
+
+
+def test_the_pages_state_the_oldest_python() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = project["requires-python"].removeprefix(">=")
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert f"Python {oldest} or later" in (ROOT / page).read_text(encoding="utf-8"), page
+    assert f'python: ["{oldest}", ' in (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
