@@ -24,10 +24,23 @@ COMMANDS = {
     "score": ("stages.score:command", "Measure lip sync: LSE-D, LSE-C, offset."),
     "export": ("stages.export:command", "Write a generator as an ONNX file for others."),
     "weights": ("stages.weights:command", "List models by name, import public ones, fetch face detectors."),
+    "settings": ("stages.settings:command", "List all settings, or write them as a YAML file to edit."),
+    "doctor": ("stages.doctor:command", "Check this machine; say what is missing and what to do."),
 }
 """Name -> where the command is, and its line in ``w2l --help``."""
-SECTIONS = (*COMMANDS, "study")
-"""Sections that a file of settings may hold: one per command, and one for the studies that `score --study` builds."""
+SECTIONS = {
+    "preprocess": "w2l.data.prepare.clip:PrepareSettings",
+    "detect": "w2l.faces.scan:DetectSettings",
+    "audit": "w2l.training.audit.verdicts:AuditSettings",
+    "train-expert": "w2l.training.expert.settings:ExpertSettings",
+    "train": "w2l.training.generator.settings:GeneratorSettings",
+    "sync": "w2l.sync.settings:SyncSettings",
+    "score": "w2l.score.settings:ScoreSettings",
+    "export": "stages.export:ExportSettings",
+    "weights": "stages.weights:FetchSettings",
+    "study": "w2l.score.study.build:StudySettings",
+}
+"""Sections that a file of settings may hold, and the dataclass of each; `study` is for `score --study`."""
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a command as Ctrl-C does: a service manager's, and a terminal's that closes."""

@@ -13,7 +13,10 @@ FLOORS = (
 """Packages from the ground up; a package imports only packages on lower floors. `w2l.__main__` starts `stages.cli`."""
 FLOOR = {package: floor for floor, names in enumerate(FLOORS) for package in names.split()}
 TOP = {"__init__.py", "__main__.py", "py.typed", *FLOOR} - {"stages", "__main__"}
-STAGE_GROUND = {"stages.batch", "stages.bootstrap", "stages.cli", "stages.options"}
+STAGE_GROUND = {
+    "stages.batch", "stages.bootstrap", "stages.cli", "stages.options",
+    *(f"stages.checks.{name}" for name in ("finding", "machine", "parts", "storage")),
+}  # fmt: skip
 """Modules of stages that are not commands."""
 PURE_CORE = ("w2l.core.arrays", "w2l.core.timing", "w2l.core.intervals")
 PURE_SCORE = ("w2l.score.inputs.matching", "w2l.score.study.means", "w2l.score.study.plan")

@@ -18,6 +18,12 @@ from w2l.core.text import one_line
 MAX_MEGABYTES = 1.0
 """Size of a settings file."""
 T = TypeVar("T")
+MOST_SUGGESTED = 3
+"""Names that the error for an unknown one suggests."""
+LEAST_LIKENESS = 0.6
+"""Names less like the unknown one are suggested only where no other is."""
+FEW = 12
+"""So many names are listed whole where none is like the unknown one."""
 
 
 def load(
@@ -41,7 +47,7 @@ def load(
     Raises
     ------
     ConfigError
-        For a file that cannot be read, an unknown key (with the nearest known one), a value of another type or out of
+        For a file that cannot be read, an unknown key (with the nearest known ones), a value of another type or out of
         its range.
     """
     settings = build(kind, named(stage, path, assignments, sections), f"{stage}.")
@@ -100,7 +106,7 @@ def check_word(name: str, value: str, known: tuple[str, ...]) -> None:
 
 def plain(settings: Any) -> dict[str, Any]:
     """The settings as plain values that YAML and JSON can hold."""
-    return {key: _plain(value) for key, value in dataclasses.asdict(settings).items()}
+    return {key: plain_value(value) for key, value in dataclasses.asdict(settings).items()}
 
 
 def dump(settings: Any, stage: str) -> str:
@@ -108,12 +114,13 @@ def dump(settings: Any, stage: str) -> str:
     return yaml.safe_dump({stage: plain(settings)}, sort_keys=False)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Return one setting as a value that YAML and JSON can hold."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+        return {key: plain_value(item) for key, item in value.items()}
+    return [plain_value(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def _section(path: Path, stage: str, sections: Collection[str] | None) -> dict[str, Any]:
@@ -160,11 +167,27 @@ def _names(kind: Any) -> set[str]:
     return names
 
 
-def _suggestion(key: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    near = [name for name in known if name.endswith(f".{key}")]
-    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(known))
+def _suggestion(key: str, known: Collection[str]) -> str:
+    """Return a hint at the known names nearest to `key`: at most `MOST_SUGGESTED`, or all where they are few."""
+    likeness = {name: _likeness(key, name) for name in known}
+    order = sorted(known, key=lambda name: (-likeness[name], name.count("."), name))[:MOST_SUGGESTED]
+    near = [name for name in order if likeness[name] >= LEAST_LIKENESS]
+    exact = [name for name in near if likeness[name] == 1]
+    near = exact or near
+    if near:
+        return f"did you mean {_either(near)}?"
+    if len(known) <= FEW:
+        return "known: " + ", ".join(sorted(known))
+    return f"the nearest are {', '.join(order)}; 'w2l settings' lists all"
+
+
+def _likeness(key: str, name: str) -> float:
+    """Return how much a dotted name, or the part of it that is most like `key`, is like it, in [0, 1]."""
+    return max(difflib.SequenceMatcher(None, key, part).ratio() for part in {name, *name.split(".")})
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:

@@ -125,7 +125,7 @@ def choose_encoder(encoding: Encoding, shape: Shape, colour: Colour) -> str:
     if encoding.hardware == "auto":
         for kind in HARDWARE:
             name = f"{encoding.codec}_{kind}"
-            if _opens(name, encoding, shape, colour):
+            if opens(name, encoding, shape, colour):
                 return name
         log.info("no hardware encodes %s here; %s does", encoding.codec, SOFTWARE[encoding.codec])
     name = SOFTWARE[encoding.codec]
@@ -216,8 +216,8 @@ class VideoEncoder:
         return packets
 
 
-def _opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
-    """Whether an encoder is there and takes such pictures."""
+def opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
+    """Return whether an encoder is there and takes such pictures."""
     if name not in av.codecs_available:
         return False
     try:

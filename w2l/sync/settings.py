@@ -36,7 +36,8 @@ class SyncSettings:
     model: str = SHIPPED
     """The generator: `w2l` (the shipped one), an imported one, a run of the cache, or a file."""
     face: str = "auto"
-    """Whose mouth is redrawn; see `w2l.faces.select`."""
+    """Whose mouth is redrawn: auto, largest, left, right, all, a number that `w2l detect` shows, x,y[@seconds] (a point
+    in the face), or a picture of the person."""
     box: tuple[float, float, float, float] | None = None
     """The face's box x1, y1, x2, y2 in pixels, for the whole video; without it faces are detected."""
     start_s: float | None = None
@@ -50,7 +51,7 @@ class SyncSettings:
     extend: Extend = "bounce"
     """How a video that is too short goes on: backwards and forwards, from its beginning, or on its last frame."""
     fps: float | None = None
-    """Frame rate of the output; None: as the source's, 25 for a still picture."""
+    """Frame rate of the output; null: as the source's, 25 for a still picture."""
     alignment: Alignment = "training"
     """`training`: each frame hears what it heard in training; `reference`: the published inference loop."""
     blend: Blend = "soft"
@@ -65,7 +66,7 @@ class SyncSettings:
     """Whether a generator that moves pixels draws none, not even inside the mouth; for comparisons."""
     detail: int = 0
     """How many times finer than the generator's own crops its references are moved, where it moves them; 0: as fine as
-    the face is in the video, up to `MAX_DETAIL` times."""
+    the face is in the video, up to 3 times."""
     keep_streams: bool = False
     """Copy the source's other sound and subtitle streams."""
     batch: int = 16

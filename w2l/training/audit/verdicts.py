@@ -47,7 +47,7 @@ class AuditSettings:
     max_drift: float = 1.0
     """Frames by which the two halves of a long track may differ."""
     zero: float | None = None
-    """Lag, in frames, that counts as in sync. None: the median of the tracks, where that is at most 1, else 0."""
+    """Lag, in frames, that counts as in sync. null: the median of the tracks, where that is at most 1, else 0."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be measured."""

@@ -66,6 +66,7 @@ class ExpertSettings:
     accumulate: int = 1
     """Parts in which a batch goes through the network, for less memory; the loss still sees all of it."""
     optimiser: Literal["adam", "adamw"] = "adam"
+    """`adamw` applies `weight_decay` to the weights themselves, `adam` through the gradient."""
     lr: float = 1e-3
     """Learning rate after the warm-up; it falls along a cosine."""
     lr_end: float = 0.02
@@ -79,6 +80,7 @@ class ExpertSettings:
     ema: float = 0.998
     """Decay of the moving average of the weights, which is what is validated and exported; 0: the last weights."""
     seed: int = 0
+    """Of everything that is random in training: weights, order of windows, augmentation."""
     precision: Precision = "fp32"
     """Arithmetic of the convolutions."""
     workers: int = 0

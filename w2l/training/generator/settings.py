@@ -31,15 +31,25 @@ class Schedule:
     """For each loss term the step at which it begins, and the steps over which its weight rises from 0."""
 
     l1: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `l1`."""
     edges: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `edges`."""
     sync: tuple[int, int] = (0, 1000)
+    """First step and steps of rise of the weight `sync`."""
     lips: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `lips`."""
     rest: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `rest`."""
     adversarial: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `adversarial`."""
     features: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `features`."""
     contrast: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `contrast`."""
     drawn: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `drawn`."""
     smooth: tuple[int, int] = NOW
+    """First step and steps of rise of the weight `smooth`."""
 
     def __post_init__(self) -> None:
         """Refuse steps before the first."""
@@ -128,6 +138,7 @@ class GeneratorSettings:
     schedule: Schedule = field(default_factory=Schedule)
     """When each term begins: schedule.sync=[first step, steps of rise]."""
     discriminator: DiscriminatorSettings = field(default_factory=DiscriminatorSettings)
+    """The discriminator and its training."""
     lr: float = 1e-4
     """Learning rate of Adam after the warm-up; it falls to `lr_end` of it along a cosine."""
     lr_end: float = 0.05
@@ -145,6 +156,7 @@ class GeneratorSettings:
     compile: bool = False
     """Whether PyTorch compiles the generator: minutes at the start, a faster step afterwards."""
     seed: int = 0
+    """Of everything that is random in training: weights, order of windows, augmentation."""
     precision: Precision = "fp32"
     """Arithmetic of the convolutions."""
     data: str = ""
