@@ -107,7 +107,7 @@ def test_a_changed_expert_is_another_run(cache: Cache, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
-        (["--set", "sinc=1"], 2, "unknown setting train.sinc; did you mean sync?"),
+        (["--set", "sinc=1"], 2, "unknown setting train.sinc; did you mean sync, schedule.sync or"),
         (["--set", "sync=-1"], 2, "at least 0"),
         (["--set", "sampling.batch_size=0"], 2, "at least 1"),
         (["--set", "discriminator.frames=2"], 2, "must be 1 or 5"),

@@ -92,7 +92,7 @@ def test_force_leaves_a_run_in_work_alone(cache: Cache, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
-        (["--set", "widht=2"], 2, "unknown setting train-expert.widht; did you mean width?"),
+        (["--set", "widht=2"], 2, "unknown setting train-expert.widht; did you mean width or"),
         (["--set", "loop.step=2"], 2, "did you mean steps?"),
         (["--set", "per_clip=1"], 2, "per_clip at least 2"),
         (["--set", "loss=l2"], 2, "loss"),
