@@ -18,7 +18,7 @@ ODD = "a\x1b[31m\x1b]0;owned\x07b"
 @pytest.mark.parametrize("content", ["my notes", "{}", '{"a": 1}', "[1]", "[" * 2000, ""])
 def test_a_sidecar_that_is_not_ours_is_kept_unless_asked(sync: Run, tmp_path: Path, content: str) -> None:
     (tmp_path / "out.w2l.json").write_text(content)
-    one_line(sync("-o", "out.mp4"), 2, "out.w2l.json is not a record of w2l", "-y")
+    one_line(sync("-o", "out.mp4"), 1, "out.w2l.json is not a record of w2l", "-y")
     assert listing(tmp_path) == {"out.w2l.json": content.encode()}
     if content == "my notes":
         assert sync("-o", "out.mp4", "-y").status == 0

@@ -92,14 +92,16 @@ def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
 
 
 def _check_sidecar(sidecar: Path, output: Path, overwrite: bool) -> None:
-    """ConfigError where a file that is not the output's own record would be lost."""
+    """ConfigError, or CacheError, where a file that is not the output's own record would be lost."""
     if overwrite or not os.path.lexists(sidecar):
         return
     known = _output_in(sidecar)
     if known == real_path(output):
         return
-    what = f"is the record of {known}" if known else "is not a record of w2l"
-    raise ConfigError(f"{sidecar} {what}; overwrite it with -y or name another output with -o")
+    remedy = "overwrite it with -y or name another output with -o"
+    if known is None:
+        raise CacheError(f"{sidecar} is not a record of w2l; {remedy}")
+    raise ConfigError(f"{sidecar} is the record of {known}; {remedy}")
 
 
 @contextmanager
