@@ -167,6 +167,17 @@ def test_where_no_lips_are_read_a_mouth_is_taken_to_be_where_it_usually_is() -> 
     assert redness(made)[skin].max() < redness(real)[skin].max() + 6
 
 
+@pytest.mark.parametrize("where", ["source", "patch", "both"])
+def test_a_reading_that_leaves_no_skin_ends_well(where: str) -> None:
+    all_of_it = np.array([[0.0, 0.7], [1.0, 0.7], [0.5, -3.0], [0.5, 0.7], [0.5, 0.7], [0.5, 4.0]])
+    spec = CropSpec("aligned", 96)
+    image = Look(0.3).drawn()
+    crop = cut(image, FACE.box, FACE.points, spec)
+    lips = LipPair(*(all_of_it if where in (name, "both") else None for name in ("source", "patch")))
+    made = Compositor(spec).paste(RgbPicture(image), FACE, crop.astype(np.float32), crop, 0, lips).rgb()
+    assert np.abs(made.astype(int) - image).max() <= 12
+
+
 def test_red_smears_beside_the_new_lips_are_taken_off() -> None:
     spec = CropSpec("aligned", 96)
     smear = np.zeros((96, 96, 3), np.float32)

@@ -174,12 +174,14 @@ class Fitter:
             self._mouth if points is None else lip_map(points, self._x, self._y)
             for points in (lips.source, lips.patch)
         )
-        seen = source[self._face & (there < 0.5)][::GAMUT_STEP], source[self._face & (there > 0)][::GAMUT_STEP]
-        gamut, inside = memory.update_gamut(*seen)
+        skin, mouth = (source[self._face & where][::GAMUT_STEP] for where in (there < 0.5, there > 0))
+        if memory.gamut is None and len(skin) < LEAST_SAMPLE:
+            skin = source[self._face]
+        gamut, inside = memory.update_gamut(skin, mouth)
         # What is redder than skin, though no lips were read there: a tongue, or lips that the reader took for skin.
         redness = source[..., 0] - source @ LUMA - float(gamut[1])
-        skin = (1 - there) * (1 - here) * np.clip(1 - redness / GAMUT_MARGIN, 0, 1)
-        return _Regions(here, np.asarray(skin, dtype=np.float32), gamut, inside)
+        both = (1 - there) * (1 - here) * np.clip(1 - redness / GAMUT_MARGIN, 0, 1)
+        return _Regions(here, np.asarray(both, dtype=np.float32), gamut, inside)
 
     def _toned(self, drawn: Floats, source: Floats, regions: _Regions, memory: Memory) -> Floats:
         """Return the patch's shading `drawn` in the source's colours, on the grid.
