@@ -44,9 +44,10 @@ RANGES: dict[str, tuple[Number, Number]] = {
     "workers": (0, 1024),
     "validation_batches": (0, 1_000_000),
     "validation_tracks": (0, 1_000_000),
-    # training
-    "lr": (0, 100),
-    "weight_decay": (0, 100),
+    # training, which itself ends where a loss is no number: what float32 holds
+    "lr": (0, 3.4e38),
+    "clip_norm": (0, 3.4e38),
+    "weight_decay": (0, 3.4e38),
     # augmentation: probabilities and shares, angles, decibels
     "flip": (0, 1),
     "grey": (0, 1),
