@@ -19,7 +19,7 @@ from w2l.sync.jobs import Job
 from w2l.sync.settings import SyncSettings
 
 STAGE = "sync"
-VERSION = 4
+VERSION = 5
 """Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
 
 
