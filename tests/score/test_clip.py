@@ -347,7 +347,8 @@ def test_words_are_found_by_the_end_of_a_path(bench: Bench) -> None:
     ("content", "where"),
     [
         (b"clip\tstart_s\tend_s\tword\na\t0\t1\tbin\na\tx\t1\tblue\n", "line 3"), (b"clip word\na bin\n", "line 2"),
-        (b"\xff\xfe\x9d\n", "line 1"), (b"", "holds no words"), (b"clip\tstart_s\tend_s\tword\n", "holds no words"),
+        (b"\x9d\n", "not UTF-8"), (b"\xff\xfe\x9d\n", "UTF-16"),
+        (b"", "holds no words"), (b"clip\tstart_s\tend_s\tword\n", "holds no words"),
     ],
 )  # fmt: skip
 def test_a_table_of_words_that_is_none_says_where(content: bytes, where: str, tmp_path: Path) -> None:
