@@ -34,11 +34,11 @@ SECTIONS = {
     "audit": "w2l.training.audit.verdicts:AuditSettings",
     "train-expert": "w2l.training.expert.settings:ExpertSettings",
     "train": "w2l.training.generator.settings:GeneratorSettings",
-    "sync": "w2l.sync.settings:SyncSettings",
-    "score": "w2l.score.settings:ScoreSettings",
+    "sync": "w2l.syncing.settings:SyncSettings",
+    "score": "w2l.scoring.settings:ScoreSettings",
     "export": "stages.export:ExportSettings",
     "weights": "stages.weights:FetchSettings",
-    "study": "w2l.score.study.build:StudySettings",
+    "study": "w2l.scoring.study.build:StudySettings",
 }
 """Sections that a file of settings may hold, and the dataclass of each; `study` is for `score --study`."""
 

@@ -16,13 +16,13 @@ from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable, write_text
 from w2l.core.reading import real_path
 from w2l.data.sources.pairs import Order
-from w2l.score.metrics.columns import GROUPS, MeasureGroup
-from w2l.score.report.frames import frames_of
-from w2l.score.report.page import write_score_page
-from w2l.score.report.table import as_csv, as_plain, explain, score_table
-from w2l.score.run import Scored, ScoreRequest, ScoreWork, run
-from w2l.score.settings import VARIANTS, ScoreSettings, plain_settings
-from w2l.score.tools import ALL_COLUMNS
+from w2l.scoring.metrics.columns import GROUPS, MeasureGroup
+from w2l.scoring.report.frames import frames_of
+from w2l.scoring.report.page import write_score_page
+from w2l.scoring.report.table import as_csv, as_plain, explain, score_table
+from w2l.scoring.run import Scored, ScoreRequest, ScoreWork, run
+from w2l.scoring.settings import VARIANTS, ScoreSettings, plain_settings
+from w2l.scoring.tools import ALL_COLUMNS
 
 STAGE = "score"
 MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY = "Measures", "Inputs", "Networks", "Output", "User study"
@@ -181,8 +181,8 @@ def _show(scored: Scored, settings: ScoreSettings, output: ScoreOutput, common: 
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:
     """Builds a study of the folders `others`, or sums up the files `results` and `others`."""
-    from w2l.score.study import build
-    from w2l.score.study.results import as_dict, as_text, read_results
+    from w2l.scoring.study import build
+    from w2l.scoring.study.results import as_dict, as_text, read_results
 
     if folder is not None and results:
         raise ConfigError("--study builds one, --study-results sums one up: do one after the other")

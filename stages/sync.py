@@ -16,13 +16,13 @@ from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
 from w2l.media.timeline import Extend
-from w2l.sync.compose import Blend
-from w2l.sync.estimate import dry_run
-from w2l.sync.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
-from w2l.sync.record import STAGE
-from w2l.sync.run import run
-from w2l.sync.settings import PUBLISHED, Alignment, Fit, OnMissing, Silence, SyncSettings, check_published
-from w2l.sync.tools import Tools, make_tools
+from w2l.syncing.compose import Blend
+from w2l.syncing.estimate import dry_run
+from w2l.syncing.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
+from w2l.syncing.record import STAGE
+from w2l.syncing.run import run
+from w2l.syncing.settings import PUBLISHED, Alignment, Fit, OnMissing, Silence, SyncSettings, check_published
+from w2l.syncing.tools import Tools, make_tools
 
 PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
 _set = functools.partial(setting, SyncSettings)

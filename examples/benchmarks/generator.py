@@ -11,7 +11,7 @@ from w2l.models.registry import load
 from w2l.nets.folded.generator import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
-from w2l.sync.compose import soft_weight
+from w2l.syncing.compose import soft_weight
 
 
 def generator(batches: list[int], threads: list[int], rounds: int) -> None:

@@ -62,7 +62,7 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
 def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) -> tuple[float, float]:
     """Runs sync, prints its row; seconds of the whole command and peak MB."""
     code = (
-        "import resource, sys, time; from w2l.sync.draw import Watch; first, seen = Watch.first, [];"
+        "import resource, sys, time; from w2l.syncing.draw import Watch; first, seen = Watch.first, [];"
         "Watch.first = lambda watch: (seen or seen.append(time.monotonic()), first(watch))[1];"
         "from stages.cli import group; group.main(sys.argv[1:], standalone_mode=False);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seen[0])"

@@ -34,14 +34,14 @@ from w2l.core.files import fingerprint, source_fingerprint, write_json, write_te
 from w2l.core.log import set_up_logging
 from w2l.data.sources.listing import find_videos
 from w2l.models import registry as weights
-from w2l.score import run as scoring
-from w2l.score.inputs.samples import Inputs
-from w2l.score.metrics.columns import GROUPS, Column
-from w2l.score.results import REAL, SHUFFLED
-from w2l.score.run import ScoreWork
-from w2l.score.settings import ScoreSettings, plain_settings
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.scoring import run as scoring
+from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.metrics.columns import GROUPS, Column
+from w2l.scoring.results import REAL, SHUFFLED
+from w2l.scoring.run import ScoreWork
+from w2l.scoring.settings import ScoreSettings, plain_settings
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 from w2l.training.generator.run import STAGE, train_generator
 from w2l.training.generator.settings import GeneratorSettings
 

@@ -23,14 +23,14 @@ from w2l.core.errors import W2LError
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, footprint
 from w2l.nets.generator import GeneratedRows
-from w2l.score.metrics.seam import seam_ratio
-from w2l.sync.compose import Blend, Compositor
-from w2l.sync.engine import Redrawer
-from w2l.sync.jobs import Job
-from w2l.sync.plan import plan_of
-from w2l.sync.references import references_for
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.scoring.metrics.seam import seam_ratio
+from w2l.syncing.compose import Blend, Compositor
+from w2l.syncing.engine import Redrawer
+from w2l.syncing.jobs import Job
+from w2l.syncing.plan import plan_of
+from w2l.syncing.references import references_for
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 Patch = NDArray[np.float32]
 PATCHES: dict[str, Callable[[Patch, Patch], Patch]] = {

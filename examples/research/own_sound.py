@@ -1,7 +1,7 @@
 """Whether a judge prefers a clip's own sound to the sounds of other clips, clip by clip.
 
 A clip's faces are scored with its own sound and with those of other clips of the same set, as `w2l score` does it: the
-published LSE at the best of all shifts (`w2l.score.metrics.lse`), the longer of the two cut. A clip counts as told
+published LSE at the best of all shifts (`w2l.scoring.metrics.lse`), the longer of the two cut. A clip counts as told
 where its own score is better than the mean of the others; a pair, where it is better than that one other. An equal
 score is half a success, so that a judge that has learnt nothing gets 0.5 of all pairs. Voices and rooms alone can move
 the scores of other people's sounds: an untrained judge's LSE-D "told" 0.93 of the clips of one person and 0.09 of those
@@ -17,7 +17,7 @@ import torch
 from w2l.core.arrays import Floats
 from w2l.core.timing import MAX_SHIFT
 from w2l.data.batches.tracks import Tracks
-from w2l.score.metrics.lse import lse_values
+from w2l.scoring.metrics.lse import lse_values
 from w2l.training.expert.evaluate import embed_windows
 from w2l.training.expert.pairing import Pairing
 

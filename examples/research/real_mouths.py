@@ -25,20 +25,20 @@ from w2l.core.errors import MediaError, NoFaceError, W2LError
 from w2l.core.log import progress, set_up_logging
 from w2l.data.sources.listing import find_videos
 from w2l.features.crop import CropSpec, cut_from
-from w2l.score import run as scoring
-from w2l.score.inputs.samples import Inputs
-from w2l.score.report.table import score_table
-from w2l.score.results import REAL, Sample
-from w2l.score.run import ScoreWork
-from w2l.score.settings import ScoreSettings
-from w2l.sync.compose import Compositor
-from w2l.sync.draw import Watch, draw, make_parts
-from w2l.sync.engine import Redrawer
-from w2l.sync.jobs import Job
-from w2l.sync.plan import Plan, plan_of
-from w2l.sync.references import references_for
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.scoring import run as scoring
+from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.report.table import score_table
+from w2l.scoring.results import REAL, Sample
+from w2l.scoring.run import ScoreWork
+from w2l.scoring.settings import ScoreSettings
+from w2l.syncing.compose import Compositor
+from w2l.syncing.draw import Watch, draw, make_parts
+from w2l.syncing.engine import Redrawer
+from w2l.syncing.jobs import Job
+from w2l.syncing.plan import Plan, plan_of
+from w2l.syncing.references import references_for
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
 SWAPPED = "real mouths of the speech"

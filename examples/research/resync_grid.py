@@ -25,19 +25,19 @@ from w2l.core.files import fingerprint, source_fingerprint
 from w2l.core.log import progress, set_up_logging
 from w2l.data.sources.listing import Source, find_videos
 from w2l.models import registry as weights
-from w2l.score import run as scoring
-from w2l.score.inputs.samples import Inputs
-from w2l.score.metrics.columns import GROUPS
-from w2l.score.report.frames import frames_of
-from w2l.score.report.page import write_score_page
-from w2l.score.report.table import score_table
-from w2l.score.results import REAL, Sample
-from w2l.score.run import ScoreWork
-from w2l.score.settings import ScoreSettings, plain_settings
-from w2l.sync.jobs import Job
-from w2l.sync.run import run
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.scoring import run as scoring
+from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.metrics.columns import GROUPS
+from w2l.scoring.report.frames import frames_of
+from w2l.scoring.report.page import write_score_page
+from w2l.scoring.report.table import score_table
+from w2l.scoring.results import REAL, Sample
+from w2l.scoring.run import ScoreWork
+from w2l.scoring.settings import ScoreSettings, plain_settings
+from w2l.syncing.jobs import Job
+from w2l.syncing.run import run
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
 OWN, OTHER = "own speech", "another's speech"

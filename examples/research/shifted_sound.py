@@ -22,10 +22,10 @@ from w2l.data.sources.listing import find_videos
 from w2l.media.audio import read_audio
 from w2l.media.video import probe, read_frames
 from w2l.models import registry as weights
-from w2l.score.faces import main_face
-from w2l.score.metrics.lse import NEAR, lse_values
-from w2l.score.settings import ScoreSettings
-from w2l.score.tools import Bench, open_bench
+from w2l.scoring.faces import main_face
+from w2l.scoring.metrics.lse import NEAR, lse_values
+from w2l.scoring.settings import ScoreSettings
+from w2l.scoring.tools import Bench, open_bench
 
 
 def offsets_of(path: Path, bench: Bench) -> dict[int, float]:

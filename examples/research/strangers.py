@@ -30,17 +30,17 @@ from w2l.faces.detectors.factory import make_detector
 from w2l.faces.scan import clip_for, scan_clip
 from w2l.features.crop import CropSpec, cut
 from w2l.media.video import probe, read_frames
-from w2l.score import run as scoring
-from w2l.score.faces import MeasuredFace
-from w2l.score.inputs.references import clip_names
-from w2l.score.inputs.samples import Inputs
-from w2l.score.results import REAL, ClipScore, Sample
-from w2l.score.run import ScoreWork
-from w2l.score.settings import ScoreSettings
-from w2l.sync.jobs import Job
-from w2l.sync.run import run
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.scoring import run as scoring
+from w2l.scoring.faces import MeasuredFace
+from w2l.scoring.inputs.references import clip_names
+from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.results import REAL, ClipScore, Sample
+from w2l.scoring.run import ScoreWork
+from w2l.scoring.settings import ScoreSettings
+from w2l.syncing.jobs import Job
+from w2l.syncing.run import run
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 SHOWN = {
     "foreign": "foreign %", "foreign_worst": "worst", "interior": "interior", "interior_ratio": "over real",

@@ -20,7 +20,7 @@ from w2l.data.sources.tables import read_table
 from w2l.data.sources.word_times import read_words
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import ModelCard
-from w2l.score.study.answers import read_answers
+from w2l.scoring.study.answers import read_answers
 from w2l.training.run_log import read_lines
 
 READERS: dict[str, tuple[Callable[[Path], Any], type[W2LError]]] = {

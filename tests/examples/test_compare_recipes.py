@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from examples.research import compare_recipes as script
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError, TrainingError
-from w2l.score.metrics.columns import Column
-from w2l.score.metrics.statistics import Interval
-from w2l.score.results import REAL, SHUFFLED, Sample, ScoreReport, SystemScore
-from w2l.score.run import Scored
-from w2l.sync.tools import Tools
+from w2l.scoring.metrics.columns import Column
+from w2l.scoring.metrics.statistics import Interval
+from w2l.scoring.results import REAL, SHUFFLED, Sample, ScoreReport, SystemScore
+from w2l.scoring.run import Scored
+from w2l.syncing.tools import Tools
 from w2l.training.generator.run import GeneratorResult
 from w2l.training.generator.settings import GeneratorSettings
 

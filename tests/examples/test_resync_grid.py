@@ -22,8 +22,8 @@ from w2l.media.writer import VideoWriter
 from w2l.models.checkpoint import ModelCard, save_model
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.score import tools as score_bench
-from w2l.sync import tools as sync_tools
+from w2l.scoring import tools as score_bench
+from w2l.syncing import tools as sync_tools
 
 SOURCES = [Source(f"s1/{idx}", Path(f"s1/{idx}.mkv")) for idx in range(7)]
 

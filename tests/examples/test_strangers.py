@@ -12,9 +12,9 @@ from tests.examples.test_resync_grid import OneFace
 from tests.examples.test_resync_grid import material as material
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media.video import probe
-from w2l.score import tools as score_bench
-from w2l.score.results import REAL, ClipScore, Sample
-from w2l.sync import tools as sync_tools
+from w2l.scoring import tools as score_bench
+from w2l.scoring.results import REAL, ClipScore, Sample
+from w2l.syncing import tools as sync_tools
 
 
 def test_a_variant_is_a_name_and_settings() -> None:

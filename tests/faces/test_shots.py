@@ -25,8 +25,8 @@ from w2l.media.encoders import Encoding
 from w2l.media.output import Output
 from w2l.media.video import probe
 from w2l.media.writer import VideoWriter
-from w2l.sync.plan import make_plan
-from w2l.sync.settings import SyncSettings
+from w2l.syncing.plan import make_plan
+from w2l.syncing.settings import SyncSettings
 
 HEIGHT = 54
 

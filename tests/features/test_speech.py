@@ -11,7 +11,7 @@ from w2l.core.timing import generator_window_start, mel_columns
 from w2l.features.mel import mel_spectrogram
 from w2l.features.speech import mel_of_pieces, mel_starts, quiet_frames, reference_starts, speech_mel
 from w2l.media.audio import write_wav
-from w2l.sync.plan import hear
+from w2l.syncing.plan import hear
 
 
 @pytest.mark.parametrize("n_samples", [3200, 819_000, 819_200, 819_400, 900_001])

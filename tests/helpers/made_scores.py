@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from w2l.score.metrics.columns import Column
-from w2l.score.metrics.statistics import Comparison, Interval
-from w2l.score.results import REAL, SHUFFLED, ClipScore, Sample, ScoreReport, SystemScore
+from w2l.scoring.metrics.columns import Column
+from w2l.scoring.metrics.statistics import Comparison, Interval
+from w2l.scoring.results import REAL, SHUFFLED, ClipScore, Sample, ScoreReport, SystemScore
 
 COLUMNS = (
     Column("lse_d", "LSE-D", "lse", "lower", "Distance of <mouth> & voice."),

@@ -21,7 +21,7 @@ from w2l.media.picture import Picture
 from w2l.models.checkpoint import ModelCard, save_model
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
-from w2l.sync.compose import Compositor
+from w2l.syncing.compose import Compositor
 
 BOX = (40.0, 20.0, 104.0, 100.0)
 """Where the face of `pattern` is said to be; there is none."""

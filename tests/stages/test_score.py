@@ -34,16 +34,16 @@ from w2l.models.registry import as_teacher, bring
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge, JudgeDimensions
-from w2l.score import run as scoring
-from w2l.score import tools as score_bench
-from w2l.score.chance import ONE_CLIP, OWN_CHANCE
-from w2l.score.inputs.samples import NO_REAL
-from w2l.score.judge import title_of
-from w2l.score.metrics.columns import GROUPS, MeasureGroup
-from w2l.score.results import REAL, SHUFFLED, ScoreReport, SystemScore
-from w2l.score.run import ScoreRequest, ScoreWork, run
-from w2l.score.settings import ScoreSettings
-from w2l.score.tools import ALL_COLUMNS
+from w2l.scoring import run as scoring
+from w2l.scoring import tools as score_bench
+from w2l.scoring.chance import ONE_CLIP, OWN_CHANCE
+from w2l.scoring.inputs.samples import NO_REAL
+from w2l.scoring.judge import title_of
+from w2l.scoring.metrics.columns import GROUPS, MeasureGroup
+from w2l.scoring.results import REAL, SHUFFLED, ScoreReport, SystemScore
+from w2l.scoring.run import ScoreRequest, ScoreWork, run
+from w2l.scoring.settings import ScoreSettings
+from w2l.scoring.tools import ALL_COLUMNS
 
 CLIPS = (
     ("a", 14, 1), ("b", 14, 1), ("c", 14, 1), ("real", 14, 1), ("silent", 14, 0), ("short", 4, 1),

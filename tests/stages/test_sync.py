@@ -36,12 +36,12 @@ from w2l.faces.detectors.base import Detection, Detector
 from w2l.faces.detectors.factory import make_detector
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe, read_frames
-from w2l.sync import tools as sync_tools
-from w2l.sync.engine import Redrawer
-from w2l.sync.jobs import Job
-from w2l.sync.run import run
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.syncing import tools as sync_tools
+from w2l.syncing.engine import Redrawer
+from w2l.syncing.jobs import Job
+from w2l.syncing.run import run
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 BOUNCE = [*range(15), *range(13, 3, -1)]
 """Which frames of the clip of 15 are shown in one second."""

@@ -8,9 +8,9 @@ import pytest
 
 from tests.helpers.sync_runs import SIZE, Run, change, listing, one_line, pattern, pictures, support, write_pictures
 from w2l.faces.follow import Faces
-from w2l.sync.record import half_done_mark, mark_of
-from w2l.sync.reference_bank import GivenLooks
-from w2l.sync.settings import SyncSettings
+from w2l.syncing.record import half_done_mark, mark_of
+from w2l.syncing.reference_bank import GivenLooks
+from w2l.syncing.settings import SyncSettings
 
 MASK = support(SIZE[1], SIZE[0])
 

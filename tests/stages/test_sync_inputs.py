@@ -38,8 +38,8 @@ from w2l.faces.detectors.factory import make_detector
 from w2l.features.crop import CropSpec
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.video import probe
-from w2l.sync.plan import Plan, make_plan
-from w2l.sync.settings import SyncSettings
+from w2l.syncing.plan import Plan, make_plan
+from w2l.syncing.settings import SyncSettings
 
 ODD_SIZE = (121, 145)
 ODD_NAMES = ("a b.mp4", 'it\'s "so".mp4', "Grüße 你好.mp4", "-dash.mp4", "per%03d.mp4", "$HOME;#.mp4", "x:y.mp4")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import w2l.sync.draw as sync_draw
+import w2l.syncing.draw as sync_draw
 from tests.helpers.sync_runs import Run, pictures, same, voice, write_pictures
-from tests.sync.memory.made_looks import covered, talking
+from tests.syncing.memory.made_looks import covered, talking
 from w2l.core.errors import MediaError
 from w2l.media.audio import write_wav
 from w2l.media.parts import PartWriter

@@ -38,7 +38,7 @@ from w2l.media.audio import read_audio, write_wav
 from w2l.media.parts import PartWriter
 from w2l.media.video import probe
 from w2l.models.runtime import Runner
-from w2l.sync import draw as sync_draw
+from w2l.syncing import draw as sync_draw
 
 MASK = support(SIZE[1], SIZE[0])
 
@@ -327,7 +327,7 @@ class TestStopping:
         def interrupted(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("w2l.sync.plan.scan_clip", interrupted)
+        monkeypatch.setattr("w2l.syncing.plan.scan_clip", interrupted)
         one_line(sync("-o", "out.mp4", faces=True), 130, "interrupted", n_logged=1)
         assert listing(tmp_path) == {}
 

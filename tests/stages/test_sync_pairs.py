@@ -17,11 +17,11 @@ from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.media.audio import read_audio, write_wav
 from w2l.models import registry as weights
-from w2l.sync.jobs import Job, check_apart, everywhere, jobs_of_files, jobs_of_pairs
-from w2l.sync.record import made_before
-from w2l.sync.run import run
-from w2l.sync.settings import SyncSettings
-from w2l.sync.tools import Tools
+from w2l.syncing.jobs import Job, check_apart, everywhere, jobs_of_files, jobs_of_pairs
+from w2l.syncing.record import made_before
+from w2l.syncing.run import run
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 SECONDS = {"one": 0.4, "two": 0.6, "three": 0.8}
 """How long the made clips are."""

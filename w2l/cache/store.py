@@ -3,14 +3,14 @@
     cache.json                              format version
     clips/<clip-id>/clip.json               source, what is known of it, and per stage a fingerprint and an outcome
     clips/<clip-id>/faces.npz               detections of one detector
-    clips/<clip-id>/looks.npz               what `sync` shows of these faces elsewhere, see `w2l.sync.memory.store`
+    clips/<clip-id>/looks.npz               what `sync` shows of these faces elsewhere, see `w2l.syncing.memory.store`
     clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG pictures, see `w2l.cache.crops`
     clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; mfcc.npy (13, columns) beside it for a judge
     index.npz                               one row a track, see `w2l.cache.index`; absent while stale
     index.old.npz                           the last one, while stale: spares reading the clips that it knows again
     checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/
     runs/<name>.json                        what `sync` made, for `score`
-    scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.score.store`
+    scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.scoring.store`
     models/<name>.safetensors               imported models; models/<pack>/ fetched ones
 
 Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.

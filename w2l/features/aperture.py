@@ -145,7 +145,7 @@ def correlation(output: Floats, real: Floats) -> float | None:
 def beside(output: Floats, real: Floats, speech: Mask, fps: float, words: Sequence[Word] = ()) -> dict[str, float]:
     """What tells a mouth from the real one that says the same, frame by frame: (frames,) each.
 
-    `articulation`, `aperture_corr`, `closure_recall` and `closure_precision` as in `w2l.score.metrics.mouth`; those
+    `articulation`, `aperture_corr`, `closure_recall` and `closure_precision` as in `w2l.scoring.metrics.mouth`; those
     that cannot be told are left out. `words` in seconds from the first frame.
     """
     found = {"articulation": articulation(output, real, speech), "aperture_corr": correlation(output, real)}

@@ -14,7 +14,7 @@ from w2l.cache.store import Cache
 from w2l.core.errors import TrainingError
 from w2l.data.batches.tracks import Tracks
 from w2l.nets.expert import Expert, ExpertDimensions
-from w2l.score.metrics import sync
+from w2l.scoring.metrics import sync
 from w2l.training.expert import evaluate
 from w2l.training.expert.evaluate import (
     best_offset,

@@ -17,8 +17,8 @@ from w2l.features.aperture import Word
 from w2l.features.crop import CropSpec, cut
 from w2l.features.speech import speech_mel
 from w2l.models.lip_reader import read_lips
-from w2l.score.metrics.mouth import Mouth
-from w2l.score.metrics.view import Hearing, View
+from w2l.scoring.metrics.mouth import Mouth
+from w2l.scoring.metrics.view import Hearing, View
 from w2l.training.generator import mouth_check
 from w2l.training.generator.mouth_check import FIGURES, MouthCheck, Stretch
 

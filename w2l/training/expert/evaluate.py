@@ -131,7 +131,7 @@ def _inside(sounds: NDArray[np.int64], table: NDArray[np.float64]) -> NDArray[np
 def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
     """Return the offset, in frames, with the best mean similarity in ``table[sound, face]``.
 
-    Positive when the sound runs ahead of the picture, as in `w2l.score.metrics.sync`: face i then fits sound
+    Positive when the sound runs ahead of the picture, as in `w2l.scoring.metrics.sync`: face i then fits sound
     i - offset. Offsets of more than half the clip are not tried.
     """
     reach = min(max_shift, len(table) // 2)

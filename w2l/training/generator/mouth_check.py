@@ -1,6 +1,6 @@
 """What a validation says of the mouths that a generator makes: whether they move, close and rest as the real ones do.
 
-The figures are those of `w2l score` (see `w2l.score.metrics.mouth`), of whole stretches of a few validation clips: a
+The figures are those of `w2l score` (see `w2l.scoring.metrics.mouth`), of whole stretches of a few validation clips: a
 window of five frames is too short for them.
 """
 
@@ -55,7 +55,7 @@ class RealMouth:
 Generate = Callable[[Stretch], Floats]
 """Makes the lower halves (frames, rows, width, 3), RGB in 0..255, of a stretch, whose own sound is heard.
 
-As `w2l.sync.engine` does at inference, pauses should be heard as silence (`w2l.features.pauses.gate_silence`)."""
+As `w2l.syncing.engine` does at inference, pauses should be heard as silence (`w2l.features.pauses.gate_silence`)."""
 WordsOf = Callable[[int], Sequence[Word]]
 """The words said in a track, in seconds from its frame 0; empty where they are not known."""
 

@@ -1,0 +1,107 @@
+"""Which looks an output shows: never a frame's own mouth, rest in pauses, the same for every part and every run."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.syncing.memory.made_looks import faces_at
+from tests.syncing.memory.test_gather import small_expert
+from tests.syncing.memory.test_store import some_looks
+from w2l.features.crop import CropSpec
+from w2l.media.timeline import Timeline
+from w2l.syncing.memory.choose import Chooser
+from w2l.syncing.memory.costs import rest_costs
+from w2l.syncing.memory.looks import Looks
+from w2l.syncing.memory.memory import Memory
+from w2l.syncing.plan import Plan
+from w2l.syncing.reference_bank import OwnFrame
+
+FRONTAL = np.array([[40.0, 40], [80, 40], [60, 62], [44, 86], [76, 86]])
+
+
+class _Info:
+    fps = 25.0
+    path = Path("none.mp4")
+
+
+def plan_for(n_pictures: int, n_source: int, seed: int = 0) -> Plan:
+    """The plan of a video that is shown forwards again and again, with noise for speech that pauses."""
+    source = np.arange(n_pictures) % n_source
+    mel = np.random.default_rng(seed).uniform(-2, 2, (80, n_pictures * 4)).astype(np.float32)
+    mel[:, 300:420] = -4.0
+    times = np.arange(n_pictures) / 25
+    return Plan(
+        info=_Info(),  # type: ignore[arg-type]
+        source_times=np.arange(n_source) / 25,
+        timeline=Timeline(source, times, 25.0, True, n_pictures / 25),
+        spec=CropSpec(), faces=faces_at(np.repeat(FRONTAL[None], n_source, axis=0)), chosen="", mel=mel,
+        starts=np.floor(times * 80 - 3.2).astype(np.int64), gain=np.ones(n_pictures, np.float32),
+        reasons=np.full(n_pictures, ""), speech=Path("none.wav"), speech_origin_s=None, speech_s=n_pictures / 25,
+    )  # fmt: skip
+
+
+def looks_of(count: int) -> Looks:
+    """Looks of the first frames, embedded as the small expert embeds sound."""
+    some = some_looks(count)
+    plain = {"pose": np.zeros((count, 2)), "cells": np.zeros((count, 128, 4), np.float32)}
+    measures = replace(some.measures, points=0.02 * some.measures.points, **plain)
+    rng = np.random.default_rng(5)
+    sync = rng.normal(size=(count, small_expert().sounds(np.zeros((80, 40), np.float32), np.array([3])).shape[1]))
+    sync /= np.linalg.norm(sync, axis=1, keepdims=True)
+    return replace(some, measures=measures, seen=measures, sync=sync)
+
+
+@pytest.fixture(scope="module")
+def chosen() -> list[int]:
+    """The looks of 400 pictures."""
+    return all_of(Chooser(looks_of(40), plan_for(400, 60), 0, small_expert()), 400)
+
+
+def all_of(chooser: Chooser, n_pictures: int) -> list[int]:
+    """The looks of all pictures, in order."""
+    return [chooser.at(picture) for picture in range(n_pictures)]
+
+
+def test_no_picture_shows_its_own_mouth(chosen: list[int]) -> None:
+    source = np.arange(400) % 60
+    assert np.abs(np.array(chosen) - source).min() >= 5
+    assert len(set(chosen)) > 3
+
+
+def test_in_a_pause_the_mouth_comes_to_rest(chosen: list[int]) -> None:
+    costs = rest_costs(looks_of(40).measures)
+    paused, all_looks = costs[chosen[80:100]].mean(), costs.mean()
+    assert paused < all_looks / 2
+
+
+def test_every_run_and_every_order_of_asking_gives_the_same(chosen: list[int]) -> None:
+    again = Chooser(looks_of(40), plan_for(400, 60), 0, small_expert())
+    assert [again.at(picture) for picture in (390, 3, 255)] == [chosen[390], chosen[3], chosen[255]]
+    assert all_of(again, 400) == chosen
+
+
+def test_a_part_that_is_drawn_shows_what_the_whole_does(chosen: list[int]) -> None:
+    """Parts of an output ask with the picture's number in the whole."""
+    looks, plan = looks_of(40), plan_for(400, 60)
+    memory = Memory({0: looks}, plan, small_expert(), OwnFrame())
+    face, crop = plan.faces.at(0)[0], np.zeros((32, 32, 3), dtype=np.uint8)
+    for picture in (300, 310):
+        np.testing.assert_array_equal(memory.at(picture % 60, picture, face, crop), looks.crop(chosen[picture]))
+
+
+def test_a_face_without_looks_gets_others_and_further_references_are_those() -> None:
+    looks, plan = looks_of(40), plan_for(50, 60)
+    face, crop = plan.faces.at(0)[0], np.full((32, 32, 3), 90, dtype=np.uint8)
+    assert (Memory({}, plan, small_expert(), OwnFrame()).at(0, 0, face, crop) == crop).all()
+    both = Memory({0: looks}, plan, small_expert(), OwnFrame(2), 2).at(0, 0, face, crop)
+    assert both.shape == (32, 32, 6)
+    assert both[..., 3:].std(axis=(0, 1)).max() < 1
+
+
+def test_pictures_faster_than_the_source_are_chosen_too() -> None:
+    plan = plan_for(80, 60)
+    fast = replace(plan, timeline=replace(plan.timeline, fps=float(Fraction(50))))
+    assert len(all_of(Chooser(looks_of(40), fast, 0, small_expert()), 80)) == 80

@@ -1,0 +1,254 @@
+"""FID: the features of the faces of each clip, with the published network or in the judge's eyes (Heusel et al., 2017).
+
+A clip has no FID: the distance is between the sets that many clips make, see `w2l.scoring.fid_sets`.
+"""
+
+from collections import deque
+from typing import Literal, Protocol, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Image
+from w2l.core.timing import WINDOW_FRAMES
+from w2l.features.boxes import clip
+from w2l.features.crop import cut, padded_box
+from w2l.models.checkpoint import Model
+from w2l.models.inception import InceptionWeights
+from w2l.nets.inception import FEATURES, fitted
+from w2l.nets.judge import Judge
+from w2l.scoring.metrics.columns import Column
+from w2l.scoring.metrics.view import Hearing, View
+
+Features = NDArray[np.float32]
+FidRegion = Literal["face", "frame"]
+"""What is compared: the box of the face, or the whole frame."""
+
+BATCH = 25
+"""Pictures embedded at once; it does not change the result beyond rounding."""
+
+
+LEAST_CLIPS = 8
+"""Clips without which no distance is extrapolated: a half needs four of them."""
+ENOUGH_CLIPS = 100
+"""Clips below which even the extrapolated distance is far too high, see `w2l.scoring.fid_sets`."""
+
+_BIAS = (
+    f"The distance at infinitely many clips: a line in 1 / clips through that of all clips and of two random halves "
+    f"(Chong and Forsyth 2020, clips in place of frames, as neighbouring frames tell the same). Needs {LEAST_CLIPS} "
+    f"clips, is still too high below about {ENOUGH_CLIPS}, and may fall just below 0."
+)
+_FRAMES = "{} that each of the two sets holds. Distances compare at equal numbers alone."
+
+FID_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "fid",
+        "FID",
+        "fid",
+        "lower",
+        "Fréchet distance of the pictures' Inception features from those of the real pictures (Heusel 2017); 0: alike. "
+        "Sees looks, not sync; too high with few clips; other crops, codecs or weights give other numbers.",
+        2,
+    ),
+    Column("fid_unbiased", "FID inf", "fid", "lower", _BIAS, 2),
+    Column("fid_frames", "FID frames", "fid", "", _FRAMES.format("Frames"), 0, minor=True),
+)
+FD_JUDGE_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "fd_judge",
+        "FD-judge",
+        "fid",
+        "lower",
+        f"As FID, in the features of the judge's eyes for {WINDOW_FRAMES} frames on end: for want of the FID weights. "
+        "Sees lips and their motion; no published number compares, nor does one by another judge.",
+    ),
+    Column("fd_judge_unbiased", "FD-judge inf", "fid", "lower", _BIAS),
+    Column("fd_judge_frames", "FD-judge windows", "fid", "", _FRAMES.format("Windows of frames"), 0, minor=True),
+)
+"""Distance, extrapolated distance and count, in this order, as in `FID_COLUMNS`."""
+
+
+class FeatureSource(Protocol):
+    """A network that gives features of pictures."""
+
+    columns: tuple[Column, ...]
+    """What a set gets: the distance, the extrapolated one, the count."""
+    title: str
+    """Names the distance and the weights, for a note under a table."""
+    span: int
+    """Neighbouring pictures that make one feature."""
+    dims: int
+    """Length of a feature."""
+
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
+        """The part of `image`, the output or the reference of `view`, that the network sees; a copy."""
+        ...
+
+    def embed(self, windows: list[list[Image]]) -> Features:
+        """Windows of `span` cut pictures -> (windows, dims)."""
+        ...
+
+
+class InceptionSource:
+    """FID: one feature for each picture, as pytorch-fid takes it from picture files."""
+
+    columns = FID_COLUMNS
+    span = 1
+    dims = FEATURES
+
+    def __init__(self, weights: InceptionWeights) -> None:
+        self.title = f"FID ({weights.title})"
+        self._network = weights.network
+        self._device = next(weights.network.parameters()).device
+
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
+        """The box of the face, inside the picture, in whole pixels; or the whole picture."""
+        if region == "frame":
+            return image.copy()
+        height, width = image.shape[:2]
+        x1, y1, x2, y2 = padded_box(clip(view.box, width, height), (0, 0, 0, 0), width, height)
+        return image[y1:y2, x1:x2].copy()
+
+    @torch.inference_mode()
+    def embed(self, windows: list[list[Image]]) -> Features:
+        """Pictures of any sizes -> (pictures, 2048)."""
+        pictures = [fitted(torch.from_numpy(image)[None].to(self._device)) for (image,) in windows]
+        batch = torch.cat(pictures).contiguous(memory_format=torch.channels_last)
+        # Rounded products would move features. `enabled` must be said: flags() would switch cuDNN off.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            features: Features = self._network(batch).cpu().numpy()
+        return features
+
+
+class JudgeSource:
+    """FD-judge: one feature for each window of five pictures, from the last layer of the judge's eyes.
+
+    Real neighbours, not one picture five times: that is what the judge learnt to see, and a trembling or frozen mouth
+    then counts, too. On 43 GRID clips with the shipped judge, lips shifted by a pixel in every other frame gave 0.66
+    this way and 0.42 with repeated pictures, frozen ones 11.0 and 8.8, blurred ones (1.5 px) 7.3 and 7.0.
+    """
+
+    columns = FD_JUDGE_COLUMNS
+    span = WINDOW_FRAMES
+
+    def __init__(self, judge: Model) -> None:
+        self.title = f"FD-judge (eyes of {judge.path.name}; not comparable with FID)"
+        self._network = cast(Judge, judge.network)
+        self._card = judge.card
+        self._device = next(judge.network.parameters()).device
+        self.dims = self._network.dimensions.scaled(512)
+
+    def cut(self, image: Image, view: View, region: FidRegion) -> Image:
+        """The face as the judge takes it, or the whole picture at the judge's size."""
+        size = self._network.dimensions.size
+        if region == "face":
+            image = cut(image, view.box, view.points, self._card.crop)
+        if image.shape[:2] == (size, size):
+            return image.copy()
+        return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+    @torch.inference_mode()
+    def embed(self, windows: list[list[Image]]) -> Features:
+        """Windows of five pictures -> (windows, dims)."""
+        stack = torch.from_numpy(np.stack([np.stack(window) for window in windows])).to(self._device)
+        if self._card.colour == "bgr":
+            stack = stack.flip(-1)
+        features: Features = self._network.forward_lipfeat(stack.permute(0, 4, 1, 2, 3).float()).cpu().numpy()
+        return features
+
+
+class FaceFeatures:
+    """A `Measure` that gives no numbers of a clip but `features`, which many clips make a set of.
+
+    Parameters
+    ----------
+    source : FeatureSource
+        Shared by all clips.
+    region : "face" or "frame"
+        What is compared.
+    every : int
+        Frames from one feature's first picture to the next one's. Neighbours tell almost the same: on a CPU, 5 saves
+        time and costs little.
+    with_reference : bool
+        Whether the real pictures are embedded as well.
+    batch : int
+        Windows embedded at once; no more pictures are held.
+    """
+
+    columns: tuple[Column, ...] = ()
+    """None: one clip has no FID."""
+
+    def __init__(
+        self,
+        source: FeatureSource,
+        region: FidRegion = "face",
+        every: int = 1,
+        with_reference: bool = True,
+        batch: int = BATCH,
+    ) -> None:
+        if every < 1 or batch < 1:
+            raise ValueError(f"every {every} and batch {batch} must be at least 1")
+        self._source = source
+        self._region: FidRegion = region
+        self._every = every
+        self._n_seen = 0
+        self._output = _Embedded(source, batch)
+        self._reference = _Embedded(source, batch) if with_reference else None
+
+    def add(self, view: View) -> None:
+        """Takes the next frame. Once a frame comes without a reference, the clip has none."""
+        start = self._n_seen - self._source.span + 1
+        is_needed = self._n_seen % self._every < self._source.span
+        completes = start >= 0 and start % self._every == 0
+        self._n_seen += 1
+        if view.reference is None:
+            self._reference = None
+        if is_needed:
+            self._output.take(self._source.cut(view.output, view, self._region), completes)
+            if self._reference is not None and view.reference is not None:
+                self._reference.take(self._source.cut(view.reference, view, self._region), completes)
+
+    def finish(self, hearing: Hearing) -> dict[str, float]:
+        """Embeds what is left; gives nothing."""
+        for embedded in (self._output, self._reference):
+            if embedded is not None:
+                embedded.flush()
+        return {}
+
+    def features(self) -> tuple[Features, Features | None]:
+        """Of the output and of the reference, (windows, dims) each, row by row of the same time; after `finish`.
+
+        The reference's are None where there is no reference, or where they were not asked for.
+        """
+        return self._output.features(), self._reference.features() if self._reference is not None else None
+
+
+class _Embedded:
+    """Windows of pictures, embedded a batch at a time."""
+
+    def __init__(self, source: FeatureSource, batch: int) -> None:
+        self._source = source
+        self._batch = batch
+        self._held: deque[Image] = deque(maxlen=source.span)
+        self._windows: list[list[Image]] = []
+        self._features: list[Features] = []
+
+    def take(self, image: Image, completes: bool) -> None:
+        """Takes a picture; `completes` says that a window ends with it."""
+        self._held.append(image)
+        if completes:
+            self._windows.append(list(self._held))
+        if len(self._windows) == self._batch:
+            self.flush()
+
+    def flush(self) -> None:
+        """Embeds the windows that wait."""
+        if self._windows:
+            self._features.append(self._source.embed(self._windows))
+            self._windows = []
+
+    def features(self) -> Features:
+        """(windows, dims)"""
+        return np.concatenate([np.empty((0, self._source.dims), np.float32), *self._features])

@@ -1,0 +1,230 @@
+"""Means with intervals over clips, and paired comparisons of two systems.
+
+The interval is a BCa bootstrap over clips (Efron, JASA 1987), widened as Hesterberg (The American Statistician 2015)
+advises: a bootstrap of n clips is too narrow by sqrt((n - 1) / n) and takes normal quantiles where Student's belong,
+which matters below some 30 clips. It tells what other clips of the same kind would give; clips of one speaker are
+alike, so that other speakers may differ by more. Comparisons test by sign flips of the clips' differences (Fisher
+1935). Of thousands of clips the mean is normal for all that matters, and nothing is drawn.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats
+from w2l.scoring.metrics.columns import Column
+
+DRAWS = 2000
+LEVEL = 0.95
+EXACT_CLIPS = 12
+"""Up to so many clips all sign flips are gone through; with more, DRAWS of them are drawn."""
+MANY_CLIPS = 2000
+"""With more clips, the normal distribution takes the place of resamples and sign flips."""
+CHUNK = 2**20
+"""Numbers that are drawn at once: memory stays flat."""
+SAME = 1e-12
+"""Differences smaller than this, relative to the values, are ties: rounding."""
+MANY_DEGREES = 200
+NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval."""
+
+    mean: float
+    low: float
+    high: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the clips that both have, for one column."""
+
+    column: str
+    first: str
+    second: str
+    difference: Interval
+    """First minus second, clip by clip; for columns that are best near a number, of the distances from it."""
+    wins: float
+    """Share of clips on which the first is better; ties count half."""
+    p_value: float
+    """Two-sided, by sign flips of the differences."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """What one system got in one column."""
+
+    system: str
+    by_clip: Mapping[str, float]
+    """Clip -> value. A clip for which nothing could be told is left out."""
+
+
+def bootstrap_mean(values: Sequence[float], seed: int = 0, draws: int = DRAWS, level: float = LEVEL) -> Interval:
+    """The mean over clips and its interval; the same values give the same interval.
+
+    Parameters
+    ----------
+    values : (clips,)
+        One clip tells nothing about others: its interval is without end. Equal values have an interval of no width.
+        Below some six clips no resample is wider than the values are: the interval is their range.
+    draws : int
+        Resamples; at least 100.
+    level : float
+        Share of repetitions whose interval holds the true mean, 0..1.
+
+    Raises
+    ------
+    ValueError
+        For no values, one that is not finite, too few draws or a level that is no share.
+    """
+    sample = _finite(values)
+    if draws < 100 or not 0.0 < level < 1.0:
+        raise ValueError(f"draws {draws} must be at least 100 and level {level} between 0 and 1")
+    mean = float(sample.mean())
+    if len(sample) == 1:
+        return Interval(mean, -math.inf, math.inf, 1)
+    if np.ptp(sample) <= SAME * np.abs(sample).max():
+        return Interval(mean, mean, mean, len(sample))
+    if len(sample) > MANY_CLIPS:
+        half = NORMAL.inv_cdf((1.0 + level) / 2.0) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
+        return Interval(mean, mean - half, mean + half, len(sample))
+    means = np.concatenate([sample[idx].mean(axis=1) for idx in _resamples(len(sample), draws, seed)])
+    low, high = np.quantile(means, _bca_shares(sample, means, level))
+    return Interval(mean, float(low), float(high), len(sample))
+
+
+def compare(
+    first: Values, second: Values, column: Column, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
+) -> Comparison | None:
+    """Two systems on the clips that both have; None when there is none.
+
+    The difference is that of the values; for a column whose best is `one` or `zero`, that of their distances from it,
+    so that the lower is the better. `wins` counts clips, ties half. `p_value` is the share of sign flips of the
+    differences whose mean is at least as far from zero: the chance of such a mean if the systems were alike. One clip
+    has p = 1. Several columns and systems make several tests: of twenty, one is below 0.05 by chance.
+
+    Raises ValueError for a value that is not finite, or a column of which neither way is better.
+    """
+    if not column.better:
+        raise ValueError(f"neither way is better of {column.name}")
+    shared = [clip for clip in first.by_clip if clip in second.by_clip]
+    if not shared:
+        return None
+    one, other = (_finite([values.by_clip[clip] for clip in shared]) for values in (first, second))
+    if column.better in ("one", "zero"):
+        target = 1.0 if column.better == "one" else 0.0
+        one, other = np.abs(one - target), np.abs(other - target)
+    differences = one - other
+    differences[np.abs(differences) <= SAME * np.maximum(np.abs(one), np.abs(other))] = 0.0
+    ahead = np.sign(differences) * (1.0 if column.better == "higher" else -1.0)
+    return Comparison(
+        column=column.name,
+        first=first.system,
+        second=second.system,
+        difference=bootstrap_mean(differences.tolist(), seed, draws, level),
+        wins=float((ahead.mean() + 1.0) / 2.0),
+        p_value=sign_flip_p(differences.tolist(), seed, draws),
+    )
+
+
+def sign_flip_p(differences: Sequence[float], seed: int = 0, draws: int = DRAWS, *, above: bool = False) -> float:
+    """Share of sign flips of `differences` (clips,) whose sum is at least as far from zero as theirs, 0..1.
+
+    Exact up to EXACT_CLIPS clips; with more, by `draws` random flips and the identity, which is never below
+    1 / (draws + 1); with MANY_CLIPS, by the normal distribution of that sum. `above`: one-sided, the share of sums
+    that are at least as large.
+    """
+    sample = _finite(differences)
+    size = (lambda sums: sums) if above else np.abs
+    if len(sample) > MANY_CLIPS:
+        far = float(size(sample.sum())) / math.sqrt(float(np.sum(sample**2)) or 1.0)
+        return NORMAL.cdf(-far) * (1.0 if above else 2.0)
+    limit = float(size(sample.sum())) - SAME * float(np.abs(sample).sum())
+    if len(sample) <= EXACT_CLIPS:
+        patterns = np.arange(2 ** len(sample))[:, None] >> np.arange(len(sample)) & 1
+        return float((size((1.0 - 2.0 * patterns) @ sample) >= limit).mean())
+    rng = np.random.default_rng(seed)
+    reached = 0
+    for n in _chunks(len(sample), draws):
+        flips = rng.integers(0, 2, (n, len(sample)), dtype=np.int8)
+        reached += int((size((1.0 - 2.0 * flips) @ sample) >= limit).sum())
+    return (reached + 1) / (draws + 1)
+
+
+@cache
+def t_quantile(share: float, degrees: int) -> float:
+    """The quantile of Student's t with whole `degrees` of freedom.
+
+    By bisection of its distribution; for MANY_DEGREES by Abramowitz and Stegun, 26.7.5.
+    """
+    if share < 0.5:
+        return -t_quantile(1.0 - share, degrees)
+    if degrees > MANY_DEGREES:
+        z = NORMAL.inv_cdf(share)
+        return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+    low, high = 0.0, 1.0
+    while _t_share(high, degrees) < share:
+        high *= 2.0
+    for _ in range(100):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _t_share(middle, degrees) < share else (low, middle)
+    return (low + high) / 2.0
+
+
+def _t_share(t: float, degrees: int) -> float:
+    """Share of Student's t below `t` >= 0: the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    angle = math.atan(t / math.sqrt(degrees))
+    squared = math.cos(angle) ** 2
+    term, total = 1.0, 0.0
+    for k in range(degrees // 2):
+        total += term
+        term *= squared * (2 * k + 1) / (2 * k + 2) if degrees % 2 == 0 else squared * (2 * k + 2) / (2 * k + 3)
+    if degrees % 2 == 0:
+        within = math.sin(angle) * total
+    else:
+        within = (angle + math.sin(angle) * math.cos(angle) * total) * 2.0 / math.pi
+    return (1.0 + within) / 2.0
+
+
+def _bca_shares(sample: Floats, means: Floats, level: float) -> Floats:
+    """(2,) which quantiles of the resampled `means` bound the interval: the percentiles, corrected three ways."""
+    n = len(sample)
+    mean = sample.mean()
+    below = (np.sum(means < mean) + 0.5 * np.sum(means == mean)) / len(means)
+    bias = NORMAL.inv_cdf(float(np.clip(below, 0.5 / len(means), 1.0 - 0.5 / len(means))))
+    deviations = sample - mean
+    skew = float(np.sum(deviations**3) / (6.0 * np.sum(deviations**2) ** 1.5))
+    half = t_quantile((1.0 + level) / 2.0, n - 1) * math.sqrt(n / (n - 1))
+    return np.array([NORMAL.cdf(bias + (bias + z) / max(1.0 - skew * (bias + z), SAME)) for z in (-half, half)])
+
+
+def _finite(values: Sequence[float]) -> Floats:
+    sample: Floats = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or not len(sample):
+        raise ValueError("there are no values to take a mean of")
+    if not np.isfinite(sample).all():
+        raise ValueError(f"value {int(np.argmin(np.isfinite(sample)))} of {len(sample)} is not finite; leave it out")
+    return sample
+
+
+def _resamples(n: int, draws: int, seed: int) -> Iterator[NDArray[np.integer[Any]]]:
+    """Places (some draws, n) of clips, drawn with replacement, `draws` rows in all."""
+    rng = np.random.default_rng(seed)
+    for rows in _chunks(n, draws):
+        yield rng.integers(0, n, (rows, n), dtype=np.int32)
+
+
+def _chunks(n: int, draws: int) -> Iterator[int]:
+    """How many rows of `n` numbers to draw at once, until there are `draws`."""
+    most = max(1, CHUNK // n)
+    for start in range(0, draws, most):
+        yield min(most, draws - start)

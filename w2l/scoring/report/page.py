@@ -1,0 +1,286 @@
+"""Scores as one HTML page that needs nothing else: tables, plots, the worst clips with their frames, explanations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from w2l.core.files import write_text
+from w2l.core.text import some
+from w2l.report.markup import escaped, remark
+from w2l.report.page import links_to, whole_page
+from w2l.scoring.metrics.columns import Column
+from w2l.scoring.metrics.statistics import Comparison
+from w2l.scoring.report.cards import DOUBTED, FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
+from w2l.scoring.report.figures import means, offsets, speakers, swatch
+from w2l.scoring.report.verdict import is_doubtful, judge_lines
+from w2l.scoring.report.wording import (
+    ANCHORS,
+    BETTER,
+    NOTHING,
+    TITLES,
+    beats_real,
+    best_systems,
+    by_group,
+    difference_spread,
+    dropped,
+    heading,
+    mean_text,
+    named,
+    p_text,
+    remarks,
+    signed,
+    spread,
+    told_apart,
+    value_of,
+    value_text,
+    winner,
+    wins_text,
+    with_numbers,
+    with_values,
+)
+from w2l.scoring.results import ScoreReport, SystemScore
+
+MOST_ROWS = 500
+"""Clips of the long table; CSV has all."""
+MOST_NAMES = 12
+"""Clips that are named behind a reason or a note."""
+
+
+def write_score_page(
+    path: Path, report: ScoreReport, columns: Sequence[Column], settings: Mapping[str, object], frames: FramesOf | None
+) -> None:
+    """Writes the report to `path`.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        All that were asked for, minor ones too; those without any number are left out.
+    settings : mapping
+        What it was scored with, name by name; written at the end of the page.
+    frames : callable or None
+        Gives a few frames (rows, columns, 3) RGB of a clip, or none; called for a dozen clips at most.
+
+    Raises
+    ------
+    CacheError
+        When the file cannot be written.
+    """
+    shown = with_values(report, columns)
+    sections = {
+        "Summary": _summary(report, shown),
+        "Means": means(report, shown),
+        "Comparisons": _comparisons(report, shown),
+        "Offsets": offsets(report),
+        "Speakers": speakers(report, shown),
+        **_clip_sections(report, shown, frames),
+        "All clips": _all_clips(report, shown),
+        "Not scored": _counted(dropped(report.clips)),
+        "Notes": _notes(report),
+        "Columns": _explained(shown),
+        "Settings": _settings(settings),
+    }
+    head = f'<h1>w2l score</h1>{_judge(report)}<p class="lead">{escaped(report.title)}</p>{links_to(sections)}'
+    write_text(path, whole_page(report.title, head, sections))
+
+
+def _judge(report: ScoreReport) -> str:
+    """Whether the judge can tell, before all else."""
+    lines = judge_lines(report)
+    if not lines:
+        return ""
+    first = escaped(lines[0]) if len(lines) == 1 else f'<b class="bad">{escaped(lines[0])}</b>'
+    return f'<p class="lead">{"<br>".join([first, *map(escaped, lines[1:])])}</p>'
+
+
+def _table(head: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], kind: str = "numbers") -> str:
+    """A table of cells that are HTML already; each row comes with its class."""
+    body = "".join(
+        f'<tr class="{look}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for look, cells in rows
+    )
+    return f'<div class="scroll"><table class="{kind}"><thead><tr>{"".join(head)}</tr></thead>{body}</table></div>'
+
+
+def _head(columns: Iterable[Column]) -> list[str]:
+    return [f'<th title="{escaped(column.meaning)}">{escaped(heading(column))}</th>' for column in columns]
+
+
+def _summary(report: ScoreReport, columns: Sequence[Column]) -> str:
+    parts = [_counts(report)]
+    for group, members in by_group(columns).items():
+        main = _means_table(report, [column for column in members if not column.minor])
+        rest = _means_table(report, [column for column in members if column.minor])
+        more = f"<details><summary>further measures</summary>{rest}</details>" if rest else ""
+        if main or rest:
+            parts.append(f"<h3>{escaped(TITLES[group])}</h3>{main}{more}")
+    parts.append(
+        remark(
+            "Mean over clips, below it the 95 % interval (bootstrap over clips). ↓ lower is better, ↑ higher, →0 and "
+            "→1 nearer. Bold: best of the systems. "
+            '<span class="over">*</span>: better than the real videos, so the measure was overshot; that says nothing '
+            "of the mouth. Rest the pointer on a heading, or read below, for what it means."
+        )
+    )
+    return "".join(parts)
+
+
+def _counts(report: ScoreReport) -> str:
+    """How many clips of each system were scored, and why the others were not."""
+    rows = []
+    any_lost = any(system.dropped for system in report.systems)
+    for system in report.systems:
+        lost = f'<span class="bad">{system.dropped}</span>' if system.dropped else "0"
+        cells = [_name(report, system), str(system.scored + system.dropped), str(system.scored), lost]
+        if any_lost:
+            why = dropped(clip for clip in report.clips if clip.sample.system == system.system)
+            told = (f"{len(names)} × {reason.partition(';')[0]}" for reason, names in why.items())
+            cells.append(escaped("; ".join(told)))
+        rows.append((_row_look(system), cells))
+    head = ["<th></th>", *(f"<th>{title}</th>" for title in ("clips", "scored", "dropped"))]
+    if any_lost:
+        return _table([*head, "<th>why</th>"], rows, "numbers told")
+    return _table(head, rows)
+
+
+def _means_table(report: ScoreReport, columns: Sequence[Column]) -> str:
+    """One row a system that has any of the columns; empty when none has."""
+    systems = [s for s in report.systems if any(value_of(s, column) is not None for column in columns)]
+    rows = [
+        (_row_look(system), [_name(report, system), *(_mean_cell(report, system, column) for column in columns)])
+        for system in systems
+    ]
+    return _table(["<th></th>", *_head(columns)], rows) if rows else ""
+
+
+def _row_look(system: SystemScore) -> str:
+    return "anchor" if system.system in ANCHORS else ""
+
+
+def _name(report: ScoreReport, system: SystemScore) -> str:
+    return swatch(looks(report)[system.system]) + escaped(system.system)
+
+
+def _mean_cell(report: ScoreReport, system: SystemScore, column: Column) -> str:
+    text = mean_text(system, column)
+    if is_doubtful(report, column):
+        text += DOUBTED
+    elif system.system in best_systems(report.systems, column):
+        text = f'<span class="best">{text}</span>'
+    if beats_real(report, system, column) and not is_doubtful(report, column):
+        text += '<span class="over">*</span>'
+    interval = system.means.get(column.name)
+    if interval is None or column.name in system.whole:
+        return text
+    below = spread(column, interval)
+    if interval.clips != system.scored:
+        below += f" of {interval.clips}"
+    return f"{text}<small>{below.strip()}</small>" if below else text
+
+
+def _comparisons(report: ScoreReport, columns: Sequence[Column]) -> str:
+    by_name = {column.name: column for column in columns}
+    pairs: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in report.comparisons:
+        if comparison.column in by_name:
+            pairs.setdefault((comparison.first, comparison.second), []).append(comparison)
+    look = looks(report)
+    blocks = []
+    for idx, ((first, second), found) in enumerate(pairs.items()):
+        rows = [_comparison_row(report, comparison, by_name[comparison.column]) for comparison in found]
+        title = f"{swatch(look.get(first, ''))}{escaped(first)} against {swatch(look.get(second, ''))}{escaped(second)}"
+        head = ("measure", f"{first} - {second}", "95 % interval", f"{first} is better on", "clips", "p", "better")
+        body = _table((f"<th>{escaped(cell)}</th>" for cell in head), rows)
+        blocks.append(f"<details{' open' if idx < 1 else ''}><summary>{title}</summary>{body}</details>")
+    if not blocks:
+        return ""
+    return "".join(blocks) + remark(
+        "Differences clip by clip, over the clips that both systems have; for →0 and →1 of the distances from it. Ties "
+        "count half. p is two-sided, by sign flips, for each measure by itself: among twenty measures one below 0.05 "
+        "comes by chance. Grey: the clips do not tell the two apart."
+    )
+
+
+def _comparison_row(report: ScoreReport, comparison: Comparison, column: Column) -> tuple[str, list[str]]:
+    difference = comparison.difference
+    doubtful = is_doubtful(report, column)
+    better = "" if doubtful else winner(comparison, column)
+    cells = [
+        escaped(heading(column)) + (DOUBTED if doubtful else ""), signed(column, difference.mean),
+        difference_spread(column, difference) or NOTHING,
+        wins_text(comparison), str(difference.clips), escaped(p_text(comparison)),
+        f'<span class="best">{escaped(better)}</span>' if better else NOTHING,
+    ]  # fmt: skip
+    return "" if told_apart(comparison) and not doubtful else "unsure", cells
+
+
+def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: FramesOf | None) -> dict[str, str]:
+    by = ranking(report, columns)
+    if by is None:
+        return {}
+    reals = Reals(report)
+    by_rank = ranked(report, by)
+    worst = worst_of(by_rank)
+    more = across(by_rank, worst)
+    main = [column for column in columns if not column.minor]
+    few = not more
+    note = remark(
+        f"{'All clips' if few else 'The worst clips of each system'} by {escaped(by.heading)}. Left: distance at every "
+        "offset, the found one dashed; right: confidence over time. Grey dashed: the real video. The first picture is "
+        "of the moment of least confidence, the others are spread through the clip."
+    )
+    cards = [card(report, clip, reals.of(clip), main, frames) for clip in worst]
+    found = {"Clips" if few else "Worst clips": note + "".join(cards)} if cards else {}
+    if more:
+        others = "".join(card(report, clip, reals.of(clip), main) for clip in more)
+        title = f"{len(more)} more clips, evenly from the worst to the best of each system"
+        found["More clips"] = f"<details><summary>{title}</summary>{others}</details>"
+    return found
+
+
+def _all_clips(report: ScoreReport, columns: Sequence[Column]) -> str:
+    scored = [clip for clip in report.clips if clip.scored]
+    members = with_numbers(scored, columns)
+    if not members:
+        return ""
+    look = looks(report)
+    rows = [
+        ("anchor" if clip.sample.system in ANCHORS else "", [
+            f"{swatch(look.get(clip.sample.system, ''))}{escaped(named(clip))}",
+            *(
+                value_text(column, clip.values.get(column.name)) + (DOUBTED if is_doubtful(report, column) else "")
+                for column in members
+            ),
+        ])
+        for clip in scored[:MOST_ROWS]
+    ]  # fmt: skip
+    left = len(scored) - MOST_ROWS
+    more = remark(f"and {left} more: --csv writes all.") if left > 0 else ""
+    body = _table(["<th>clip</th>", *_head(members)], rows)
+    return f"<details><summary>{len(scored)} clips with all numbers</summary>{body}{more}</details>"
+
+
+def _counted(texts: Mapping[str, Sequence[str]]) -> str:
+    if not texts:
+        return ""
+    rows = [("", [escaped(text), str(len(names)), escaped(some(names, MOST_NAMES))]) for text, names in texts.items()]
+    return _table(map("<th>{}</th>".format, ("why", "clips", "which")), rows, "names")
+
+
+def _notes(report: ScoreReport) -> str:
+    said = "".join(f"<li>{escaped(note)}</li>" for note in report.notes)
+    return (f"<ul>{said}</ul>" if said else "") + _counted(remarks(report.clips)).replace("<th>why", "<th>what")
+
+
+def _explained(columns: Sequence[Column]) -> str:
+    parts = []
+    for group, members in by_group(columns).items():
+        terms = "".join(
+            f"<dt>{escaped(column.heading)} <small>{escaped(column.name)}: {BETTER[column.better]}</small></dt>"
+            f"<dd>{escaped(column.meaning)}</dd>"
+            for column in members
+        )
+        parts.append(f"<h3>{escaped(TITLES[group])} <small>--{group}</small></h3><dl>{terms}</dl>")
+    return "".join(parts)
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    rows = [("", [escaped(name), escaped(value)]) for name, value in settings.items()]
+    return _table((), rows, "names") if rows else ""

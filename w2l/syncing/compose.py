@@ -1,0 +1,219 @@
+"""How a redrawn face is put into its picture: which part of it shows, how its rim fades, and that it fits in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Canvas, Floats, Image
+from w2l.faces.follow import Face
+from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
+from w2l.nets.generator import GeneratedRows
+from w2l.syncing.blend import Grain, multi_band, noise_level
+from w2l.syncing.colours import LUMA
+from w2l.syncing.fitting import Fitter, Memory
+from w2l.syncing.lips import LipPair
+
+Blend = Literal["soft", "laplacian", "hard"]
+
+MASK_POWER = 2.5
+"""Shape of the part that shows: 2 is an ellipse, larger is nearer to a rectangle."""
+MASK_FEATHER = 0.3
+"""Share of its radius, from the rim inwards, over which it fades in."""
+MAX_TRACKS = 16
+"""Faces whose colours and sharpness are carried over from picture to picture."""
+ROWS_ABOVE = 2
+"""Rows above the first one that shows which are looked at too, for filters to start in."""
+RIM_STEEPNESS = 4.0
+"""How much faster than the mask the multi-band picture, which fades over by itself, gives way to the source."""
+NOISE_SIDE = 128
+"""Side in pixels of the part of the picture in which noise is measured."""
+OCTAVES = 4
+"""Of the multi-band pyramid."""
+LEAST_GRAIN = 0.3
+"""Grey levels below which grain is not worth adding."""
+UNREAD = LipPair()
+"""Lips of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Where things are in a crop, as shares of its width and height."""
+
+    centre: tuple[float, float]
+    """Middle of the part that shows: between mouth and chin."""
+    radii: tuple[float, float]
+    """Its half-axes: from under the nose to under the chin, from cheek to cheek."""
+    mouth: tuple[float, float]
+    """Middle of the mouth."""
+    mouth_radii: tuple[float, float]
+    """Half-axes of what moves with it."""
+    moving: tuple[float, float]
+    """Middle of mouth and chin together."""
+    moving_radii: tuple[float, float]
+    """Half-axes of mouth and chin together: what moves in speech."""
+
+
+ANATOMY = {
+    "aligned": Anatomy((0.5, 0.75), (0.40, 0.25), (0.5, 0.69), (0.21, 0.11), (0.5, 0.79), (0.28, 0.25)),
+    "box": Anatomy((0.5, 0.79), (0.46, 0.21), (0.5, 0.79), (0.28, 0.11), (0.5, 0.89), (0.38, 0.25)),
+}
+"""For each kind of crop that can be put back. A detected box ends at the chin, an aligned crop below it."""
+
+
+def soft_weight(size: int, kind: str = "aligned") -> Floats:
+    """How much of a redrawn crop shows, (size, size), 0..1: mouth, jaw and chin, all within its lower half."""
+    inwards = np.clip((1 - _radius(size, ANATOMY[kind].centre, ANATOMY[kind].radii, MASK_POWER)) / MASK_FEATHER, 0, 1)
+    return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
+
+
+def mouth_map(size: int, kind: str = "aligned") -> Floats:
+    """1 in the mouth, 0 on skin that only follows it, (size, size)."""
+    return _bump(_radius(size, ANATOMY[kind].mouth, ANATOMY[kind].mouth_radii, 2.0))
+
+
+def moving_map(size: int, kind: str = "aligned") -> Floats:
+    """1 in the mouth and on the chin, 0 where a face hardly moves in speech, (size, size)."""
+    return _bump(_radius(size, ANATOMY[kind].moving, ANATOMY[kind].moving_radii, 2.0))
+
+
+def _bump(radius: NDArray[np.float64]) -> Floats:
+    """1 well inside radius 1, 0 well outside, smooth between."""
+    inwards = np.clip((1.25 - radius) / 0.5, 0.0, 1.0)
+    return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
+
+
+def hard_weight(size: int, rows: GeneratedRows) -> Floats:
+    """All of the rows that were redrawn, with a hard edge: (size, size), 0 or 1."""
+    weight = np.ones((size, size), dtype=np.float32)
+    if rows == "lower":
+        weight[: size // 2] = 0.0
+    return weight
+
+
+def _radius(size: int, centre: tuple[float, float], radii: tuple[float, float], power: float) -> NDArray[np.float64]:
+    """(size, size): 0 at the centre, 1 on the rim of a (super)ellipse."""
+    places = (np.arange(size) + 0.5) / size
+    x, y = (np.abs(places - middle) / half for middle, half in zip(centre, radii))
+    radius: NDArray[np.float64] = (x[None, :] ** power + y[:, None] ** power) ** (1 / power)
+    return radius
+
+
+class Compositor:
+    """Puts redrawn crops back into their pictures.
+
+    Outside the weight's support a picture stays exactly as it is. Inside, a patch is fitted in this order: the colour
+    difference between skin and skin at the rim, spread inwards, is taken away; skin of a foreign colour is bent back to
+    the source's, and what that asks for carried on into the lips, which themselves are compared with nothing; the
+    strength of detail is matched to that of the source's own mouth; where patch and source show the same, the source's
+    own detail stays; grain as strong as the source's is added where its own does not show.
+
+    Parameters
+    ----------
+    spec : CropSpec
+        How the faces were cut.
+    rows : str
+        `full` or `lower`: which rows of the crops were redrawn.
+    blend : str
+        `soft`; `laplacian` (each octave fades over in its own width); `hard` (all that was redrawn, as published).
+    sharpen, grain : bool
+        Whether detail and grain are matched; not used by `hard`.
+    """
+
+    def __init__(
+        self, spec: CropSpec, rows: GeneratedRows = "full", blend: Blend = "soft", sharpen: bool = True,
+        grain: bool = True,
+    ) -> None:  # fmt: skip
+        self.spec = spec
+        self.blend = blend
+        self.weight = hard_weight(spec.size, rows) if blend == "hard" else soft_weight(spec.size, spec.kind)
+        first = int(np.flatnonzero(self.weight.any(axis=1))[0])
+        self.first_row = max(first - ROWS_ABOVE, spec.size // 2 if rows == "lower" else 0)
+        self._published = blend == "hard" and spec.kind == "box" and rows == "full"
+        shows = slice(self.first_row, None)
+        mouth, moving = (map_[shows] for map_ in (mouth_map(spec.size, spec.kind), moving_map(spec.size, spec.kind)))
+        self._fitter = Fitter(self.weight[shows], mouth, moving, sharpen)
+        self._grain = Grain() if grain else None
+        self._memory: dict[int, Memory] = {}
+
+    @property
+    def needs_lips(self) -> bool:
+        """Whether `paste` looks at lips: patches are fitted in."""
+        return self.blend != "hard"
+
+    def reset(self) -> None:
+        """Forgets what was carried over: for cuts, and for frames that do not follow on the last."""
+        self._memory.clear()
+
+    def paste(
+        self, canvas: Canvas, face: Face, patch: Floats, crop: Image, frame_idx: int, lips: LipPair = UNREAD
+    ) -> Canvas:
+        """A copy of `canvas` with the patch in it, as much of it as `face.strength` says.
+
+        Parameters
+        ----------
+        patch : (size, size, 3) float
+            RGB in 0..255; rows above `first_row` are not looked at.
+        crop : (size, size, 3) uint8
+            The same face as it was cut out of this picture.
+        frame_idx : int
+            Chooses the grain.
+        lips : LipPair
+            The lips of crop and patch; where they were not found, a mouth is taken to be where it usually is.
+        """
+        if self._published:
+            return self._overwrite(canvas, face, patch)
+        found = footprint(self.weight, face.box, face.points, self.spec, canvas.width, canvas.height)
+        if found is None:
+            return canvas
+        weight = found.moved_weight(self.weight)
+        if self.blend == "hard":
+            placed = np.clip(found.moved(patch), 0, 255)
+        else:
+            source = canvas.rgb(found.rows, found.columns).astype(np.float32)
+            placed = self._fitted(source, found, patch, crop, lips, face.track, frame_idx)
+            if self.blend == "laplacian":
+                placed = multi_band(source, placed, weight, OCTAVES)
+                weight = np.minimum(RIM_STEEPNESS * weight, 1.0)
+            np.clip(placed, 0, 255, out=placed)
+        return canvas.painted(found.rows, found.columns, placed, (weight * face.strength).astype(np.float32))
+
+    def _recall(self, track: int) -> Memory:
+        """What is known of a track; only the tracks seen last are remembered."""
+        memory = self._memory.pop(track, None) or Memory()
+        self._memory[track] = memory
+        if len(self._memory) > MAX_TRACKS:
+            del self._memory[next(iter(self._memory))]
+        return memory
+
+    def _fitted(
+        self, source: Floats, found: Footprint, patch: Floats, crop: Image, lips: LipPair, track: int, frame_idx: int
+    ) -> Floats:
+        """The patch in the frame's coordinates (region rows, columns, 3), fitted to `source`, the region as it was."""
+        memory = self._recall(track)
+        drawn = np.asarray(patch[self.first_row :], dtype=np.float32)
+        change, keep = self._fitter.fit(drawn, crop[self.first_row :].astype(np.float32), lips, memory)
+        kept = np.clip(found.moved(keep, self.first_row), 0, 1)
+        fitted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
+        cv2.add(fitted, found.moved(change, self.first_row), dst=fitted)
+        if self._grain is not None:
+            noise = memory.update_noise(noise_level(_middle(source, NOISE_SIDE) @ LUMA))
+            if noise > LEAST_GRAIN:
+                grain = noise * np.sqrt(1 - kept * kept) * self._grain.piece(kept.shape, frame_idx)
+                cv2.add(fitted, cv2.merge([grain, grain, grain]), dst=fitted)
+        return np.asarray(fitted, dtype=np.float32)
+
+    def _overwrite(self, canvas: Canvas, face: Face, patch: Floats) -> Canvas:
+        """The published paste: whole grey levels, resized over the whole box."""
+        x1, y1, x2, y2 = padded_box(face.box, self.spec.pads, canvas.width, canvas.height)
+        resized = cv2.resize(np.clip(patch, 0, 255).astype(np.uint8), (x2 - x1, y2 - y1)).astype(np.float32)
+        weight = np.full(resized.shape[:2], face.strength, dtype=np.float32)
+        return canvas.painted(slice(y1, y2), slice(x1, x2), resized, weight)
+
+
+def _middle(region: Floats, side: int) -> Floats:
+    """At most `side` rows and columns from the middle of a region (rows, columns, 3)."""
+    top, left = (max(0, (length - side) // 2) for length in region.shape[:2])
+    return region[top : top + side, left : left + side]

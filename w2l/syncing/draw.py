@@ -1,0 +1,101 @@
+"""From a plan to a file: the drawing of an output, in parts where it is long."""
+
+import logging
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+from w2l.core.log import progress
+from w2l.media.output import Output
+from w2l.media.parts import Parts, part_edges
+from w2l.media.picture import Picture
+from w2l.media.soundtrack import inspect_speech
+from w2l.syncing.engine import Redrawer, pictures_ahead
+from w2l.syncing.plan import Plan
+from w2l.syncing.references import references_for
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
+
+logger = logging.getLogger(__name__)
+
+PART_S = 20.0
+"""Seconds of one part of a long output; a resumed job loses no more."""
+LONG_S = 60.0
+"""An output that lasts longer is made in parts."""
+
+
+class Watch:
+    """Seconds by step of the work."""
+
+    def __init__(self) -> None:
+        self.began = self._last = time.monotonic()
+        self.steps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        """Note the seconds of the step that ends now."""
+        now = time.monotonic()
+        self.steps[step] = round(now - self._last, 3)
+        self._last = now
+
+    def first(self) -> None:
+        """Note when the first picture is finished; later calls change nothing."""
+        self.steps.setdefault("first_frame", round(time.monotonic() - self.began, 3))
+
+
+def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
+    """Return all that draws one output, its references gathered."""
+    settings, card, runner = tools.settings, tools.model.card, tools.runner
+    looks = references_for(tools, plan)
+    finer = plan.spec.size // card.crop.size
+    batch = min(max(1, settings.batch // finer), 2 * pictures_ahead(plan.info.width, plan.info.height))
+    return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec), batch)
+
+
+def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False) -> Parts:
+    """Return the output to be made, in parts where it is long; nothing is written yet."""
+    info, timeline = plan.info, plan.timeline
+    n_frames = len(timeline)
+    origin_s = plan.speech_origin_s
+    if plan.skipped_s:
+        origin_s = inspect_speech(plan.speech, origin_s, None).zero_s + plan.skipped_s
+    n_per_part = n_frames if timeline.end_s <= LONG_S else max(1, round(PART_S * timeline.fps))
+    wanted = Output(
+        output,
+        info.width,
+        info.height,
+        timeline.fps,
+        speech=plan.speech,
+        speech_origin_s=origin_s,
+        until_s=timeline.end_s,
+        speech_until_s=plan.sound_s,
+        encoding=settings.encoding,
+        colour=info.colour,
+        pixel_aspect=info.pixel_aspect,
+        variable=not timeline.constant,
+        keep=info.path if settings.keep_streams else None,
+        keep_origin_s=info.start_s + plan.skipped_s,
+    )
+    return Parts(wanted, timeline.times, part_edges(n_frames, n_per_part), mark, resume)
+
+
+def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
+    """Draw the parts that are missing and put all together."""
+    n_ahead = pictures_ahead(plan.info.width, plan.info.height)
+    with parts, progress("sync", len(plan)) as advance:
+        if n_kept := sum(map(parts.finished, range(parts.n_parts))):
+            logger.info("%d of %d parts are there from before", n_kept, parts.n_parts)
+        for number in range(parts.n_parts):
+            frames = parts.pictures(number)
+            if parts.finished(number):
+                advance(len(frames))
+                continue
+            redrawn = redrawer.redraw(plan.cues(frames.start, frames.stop), n_ahead)
+            with closing(redrawn), parts.writer(number) as writer:
+                for picture in redrawn:
+                    writer.write(cast(Picture, picture))  # what comes of a Picture is one
+                    watch.first()
+                    advance()
+        parts.assemble()
+
+

@@ -1,0 +1,101 @@
+"""What a call of `sync` is to make: which video says which speech, and where each result goes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from w2l.core.errors import ConfigError
+from w2l.core.reading import real_path
+from w2l.data.sources.pairs import Order, read_pairs
+from w2l.syncing.settings import SyncSettings
+
+SUFFIX = ".mp4"
+"""The kind of file that is made where the user names a folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One output to make."""
+
+    video: Path
+    speech: Path
+    output: Path
+    name: str = ""
+    """Names it in messages: the video, or the line of a list."""
+    overwrite: bool = False
+    """Whether an existing output is replaced."""
+    resume: bool = False
+    """Whether finished parts of a long output are kept, and an output that is done."""
+    preview_s: float | None = None
+    """Make only the second around this time, seconds."""
+
+    def absolute(self) -> "Job":
+        """Return the same job under names that mean the same on every machine of a cluster."""
+        video, speech, output = (path.absolute() for path in (self.video, self.speech, self.output))
+        return replace(self, video=video, speech=speech, output=output)
+
+
+def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = False) -> list[Job]:
+    """Return the jobs of VIDEO... SPEECH: every video says the same speech. Raises ConfigError for unusable names."""
+    if len(files) < 2:
+        raise ConfigError("name a VIDEO and a SPEECH: w2l sync in.mp4 speech.wav -o out.mp4")
+    *videos, speech = files
+    jobs = [Job(video, speech, path, str(video)) for video, path in zip(videos, _outputs(videos, output, preview))]
+    check_apart(jobs)
+    return jobs
+
+
+def jobs_of_pairs(
+    pairs: Path, root: Path | None, order: Order, output: Path | None, preview: bool = False
+) -> list[Job]:
+    """Return the jobs of a list of pairs: the folder `output` gets one file for each, named as the list says.
+
+    A name may have folders in it. Raises ConfigError for a list that cannot be read, and for names that cannot be.
+    """
+    if output is None or (output.suffix and not output.is_dir()) or output.is_file():
+        raise ConfigError(f"the pairs of {pairs} need a folder{f', not {output}' if output else ''}; name one with -o")
+    ending = f"-preview{SUFFIX}" if preview else SUFFIX
+    jobs = [
+        Job(pair.video, pair.speech, output / f"{pair.name}{ending}", f"{pairs}, line {pair.line}")
+        for pair in read_pairs(pairs, root, order)
+    ]
+    check_apart(jobs)
+    return jobs
+
+
+def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Path]:
+    """Where the result of each video goes."""
+    names = [f"{video.stem}-{'preview' if preview else 'synced'}{SUFFIX}" for video in videos]
+    if len(videos) == 1 and (output is None or not output.is_dir()):
+        return [output or Path(names[0])]
+    if len(set(names)) < len(names):
+        raise ConfigError("two of the videos have the same name; sync them one by one, each with its own -o")
+    folder = output or Path()
+    if folder.suffix and not folder.is_dir():
+        raise ConfigError(f"{len(videos)} videos need a folder, not {folder}; name one with -o")
+    return [folder / name for name in names]
+
+
+def check_apart(jobs: Iterable[Job]) -> None:
+    """Refuse to write over any input of the call, and to write two results into one file."""
+    jobs = list(jobs)
+    inputs = {real_path(path) for path in {path for job in jobs for path in (job.video, job.speech)}}
+    seen: set[Path] = set()
+    for job in jobs:
+        path = real_path(job.output)
+        if path in inputs:
+            raise ConfigError(f"{job.output} is an input, too; name another output with -o")
+        if path in seen:
+            raise ConfigError(f"two results would be named {job.output}; give the pairs names of their own")
+        seen.add(path)
+
+
+def everywhere(settings: SyncSettings) -> SyncSettings:
+    """Return the settings with files under absolute names, for workers elsewhere."""
+    model, face, reference = (_absolute(text) for text in (settings.model, settings.face, settings.reference))
+    return replace(settings, model=model, face=face, reference=reference)
+
+
+def _absolute(text: str) -> str:
+    """The absolute name of a file; what names none stays as it is."""
+    return str(Path(text).absolute()) if Path(text).is_file() else text

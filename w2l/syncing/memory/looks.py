@@ -1,0 +1,89 @@
+"""Looks of a face: crops of it, kept compressed, with what is measured of each."""
+
+from dataclasses import dataclass, fields, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats, Image
+
+JPEG_QUALITY = 95
+"""Of the crops that are kept; without halved colours, which would bleed from lips to teeth."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured of the same face in some frames."""
+
+    frame_idx: NDArray[np.int64]
+    """(looks,): of the source, rising."""
+    pose: Floats
+    """(looks, 2); see `w2l.syncing.reference_bank.poses_of`."""
+    points: Floats
+    """(looks, 6, 2): of the lips, in sides of the aligned crop."""
+    gap: Floats
+    """(looks,): between the lips, in eye distances."""
+    width: Floats
+    """(looks,): of the mouth, in eye distances."""
+    teeth: Floats
+    """(looks,): probability that teeth show."""
+    covered: Floats
+    """(looks,): probability that something covers the lips."""
+    sharpness: Floats
+    """(looks,): mean size of the Laplacian of the lower half, grey levels."""
+    light: Floats
+    """(looks, 3): mean RGB of the upper half, grey levels."""
+    cells: NDArray[np.float32]
+    """(looks, cells, 4): colour and texture of the lower half; see `w2l.syncing.memory.usual`."""
+
+    def __len__(self) -> int:
+        """Number of looks."""
+        return len(self.frame_idx)
+
+    def only(self, which: NDArray[np.int64]) -> "Measures":
+        """Return some of the looks."""
+        return Measures(**{one.name: getattr(self, one.name)[which] for one in fields(Measures)})
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks of one track."""
+
+    measures: Measures
+    sync: Floats
+    """(looks, features): what the expert makes of the frames around each, unit vectors."""
+    crops: tuple[bytes, ...]
+    """Each crop as a JPEG file."""
+    seen: Measures
+    """Of all frames that were looked at, whether a look was taken from them or not."""
+
+    def __len__(self) -> int:
+        """Number of looks."""
+        return len(self.crops)
+
+    def crop(self, look: int) -> Image:
+        """Return one crop, (size, size, 3) RGB."""
+        return decompress(self.crops[look])
+
+    def only(self, which: NDArray[np.int64]) -> "Looks":
+        """Return some of the looks."""
+        crops = tuple(self.crops[look] for look in which)
+        return replace(self, measures=self.measures.only(which), sync=self.sync[which], crops=crops)
+
+
+def compress(crop: Image) -> bytes:
+    """Return a crop (size, size, 3) RGB as a JPEG file."""
+    how = [
+        cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]  # fmt: skip
+    return bytes(cv2.imencode(".jpg", crop[..., ::-1], how)[1])
+
+
+def decompress(coded: bytes) -> Image:
+    """Return the crop (size, size, 3) RGB of a JPEG file; ValueError for one that is damaged."""
+    image = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("a look cannot be decoded")
+    return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)

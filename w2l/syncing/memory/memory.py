@@ -1,0 +1,67 @@
+"""The person's own mouths as references: for each picture the look that fits its sound, its pose and its light."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import numpy as np
+
+from w2l.core.arrays import Image
+from w2l.faces.follow import Face
+from w2l.syncing.memory.choose import Chooser
+from w2l.syncing.memory.coverage import coverage_of
+from w2l.syncing.memory.embed import SyncExpert
+from w2l.syncing.memory.looks import Looks
+from w2l.syncing.plan import Plan
+from w2l.syncing.reference_bank import References, lit_as
+
+HELD = 32
+"""Crops that are held decoded."""
+
+
+class Memory:
+    """References chosen by sound from the looks of each track; a track without looks gets others.
+
+    Parameters
+    ----------
+    looks : mapping of int to Looks
+        By track.
+    plan : Plan
+        The output, or the part of it that is drawn.
+    expert : SyncExpert
+    others : References
+        For tracks without looks, and for the second reference and all after it.
+    n_references : int
+    """
+
+    def __init__(
+        self, looks: Mapping[int, Looks], plan: Plan, expert: SyncExpert, others: References, n_references: int = 1
+    ) -> None:
+        self._looks = dict(looks)
+        self._first = plan.first_picture
+        self._choosers = {track: Chooser(some, plan, track, expert) for track, some in looks.items()}
+        self._others = others
+        self._n_references = n_references
+        self._held: OrderedDict[tuple[int, int], Image] = OrderedDict()
+
+    def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
+        """See `References.at`."""
+        if face.track not in self._choosers:
+            return self._others.at(frame_idx, picture, face, crop)
+        first = self._crop(face.track, self._choosers[face.track].at(picture - self._first))
+        if self._n_references == 1:
+            return first
+        others = np.split(self._others.at(frame_idx, picture, face, crop), self._n_references, axis=-1)
+        return np.concatenate([first, *(lit_as(first, other) for other in others[:-1])], axis=-1)
+
+    def __str__(self) -> str:
+        faces = (f"face {track}: {coverage_of(looks.measures)}" for track, looks in sorted(self._looks.items()))
+        return f"the person's own looks, chosen by sound ({' | '.join(faces)})"
+
+    def _crop(self, track: int, look: int) -> Image:
+        key = (track, look)
+        if key not in self._held:
+            self._held[key] = self._looks[track].crop(look)
+            if len(self._held) > HELD:
+                self._held.popitem(last=False)
+        self._held.move_to_end(key)
+        return self._held[key]

@@ -1,0 +1,338 @@
+"""What `sync` decides before it draws: which frames are shown when, which faces are redrawn in them, what they hear."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.store import Cache
+from w2l.core.arrays import Floats, Image
+from w2l.core.errors import ConfigError, MediaError, NoFaceError
+from w2l.core.intervals import fade
+from w2l.core.log import progress
+from w2l.core.reading import real_path
+from w2l.core.timing import FPS, MIN_SPEECH_S, SAMPLE_RATE, reference_window_starts
+from w2l.faces.appearance import look_of
+from w2l.faces.detectors.base import Detection, Detector
+from w2l.faces.follow import WHY, Face, Faces, fixed_face, follow
+from w2l.faces.scan import clip_for, scan_clip
+from w2l.faces.select import Choice, choose, parse_choice, steady_tracks
+from w2l.features.boxes import area
+from w2l.features.crop import CropSpec
+from w2l.features.pauses import gate_silence, pauses
+from w2l.features.speech import mel_of_pieces, mel_starts, quiet_frames, reference_starts
+from w2l.features.windows import mel_window
+from w2l.media.audio import audio_pieces
+from w2l.media.coded import frame_times
+from w2l.media.player import play
+from w2l.media.timeline import Timeline, end_of, lay_out
+from w2l.media.video import VideoInfo, probe, read_frames
+from w2l.syncing.detail import check_detail, finer_spec
+from w2l.syncing.engine import Cue
+from w2l.syncing.jobs import Job
+from w2l.syncing.memory.looks import Looks
+from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
+
+PREVIEW_S = 1.0
+"""Seconds that a preview lasts."""
+FADE_FRAMES = 3
+"""Frames over which redrawing fades in and out where a part of the video passes through."""
+OUTSIDE = "outside --start/--end"
+"""The reason of frames outside the part that is to be redrawn."""
+PAUSE = "the speech pauses"
+"""The reason of frames that pass through because of `--silence source`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about an output but its pixels."""
+
+    info: VideoInfo
+    source_times: Floats
+    """(source frames,) seconds."""
+    timeline: Timeline
+    """Which source frame is shown when."""
+    spec: CropSpec
+    faces: Faces
+    """Of the source, by frame."""
+    chosen: str
+    """Which face is redrawn and what else was seen, for a person."""
+    mel: NDArray[np.float32]
+    """(80, columns)"""
+    starts: NDArray[np.int64]
+    """(frames,) first mel column of each output frame."""
+    gain: NDArray[np.float32]
+    """(frames,) how much of the redrawn mouth shows, 0..1, faces aside."""
+    reasons: NDArray[np.str_]
+    """(frames,) why a frame of gain 0 is not redrawn."""
+    speech: Path
+    speech_origin_s: float | None
+    """Time in the clock of the speech that falls on time 0 of the whole output; None: its first sample."""
+    speech_s: float
+    """How long the speech lasts."""
+    skipped_s: float = 0.0
+    """Seconds of the whole output before this part of it."""
+    first_picture: int = 0
+    """Pictures of the whole output before this part of it."""
+    scan_fresh: bool = False
+    """Whether faces were looked for now, and not read from the cache."""
+    looks: Mapping[int, Looks] = field(default_factory=dict)
+    """By track, the looks that references are chosen from; none where they come from elsewhere."""
+
+    def __len__(self) -> int:
+        """Frames of the output."""
+        return len(self.timeline.source)
+
+    @property
+    def sound_s(self) -> float:
+        """Seconds of sound in the output."""
+        return max(0.0, min(self.speech_s - self.skipped_s, self.timeline.end_s))
+
+    def cues(self, start: int, stop: int) -> Iterator[Cue]:
+        """What the output frames `start` to `stop` (exclusive) are made of, in order."""
+        frames = play(self.info.path, self.source_times, self.timeline.source[start:stop])
+        for idx, frame in zip(range(start, stop), frames):
+            source = int(self.timeline.source[idx])
+            window = mel_window(self.mel, int(self.starts[idx]))
+            yield Cue(frame.picture, self._faces(idx, source), window, source, self.first_picture + idx)
+
+    def is_redrawn(self, idx: int) -> bool:
+        """Whether anything is redrawn in an output frame."""
+        return self.gain[idx] > 0.0 and bool(self.faces.at(int(self.timeline.source[idx])))
+
+    def passed_through(self) -> dict[str, int]:
+        """How many frames of the output stay as they are, by reason."""
+        counts: Counter[str] = Counter()
+        for idx, source in enumerate(self.timeline.source):
+            if self.gain[idx] == 0.0:
+                counts[str(self.reasons[idx])] += 1
+            elif not self.faces.at(int(source)):
+                counts[why_not(self.faces, int(source))] += 1
+        return dict(counts)
+
+    def part(self, start_s: float, length_s: float) -> "Plan":
+        """The plan of a stretch of the output: the frames shown from `start_s` on, for `length_s`."""
+        times = self.timeline.times
+        first, last = (int(idx) for idx in np.searchsorted(times, [start_s - 1e-6, start_s + length_s - 1e-6]))
+        if first >= len(times):
+            raise ConfigError(f"there is nothing at {start_s:g} s: the result lasts {self.timeline.end_s:.2f} s")
+        last = max(last, first + 1)
+        stop_s = float(times[last]) if last < len(times) else self.timeline.end_s
+        begins_s = float(times[first])
+        timeline = replace(
+            self.timeline,
+            source=self.timeline.source[first:last],
+            times=times[first:last] - begins_s,
+            end_s=stop_s - begins_s,
+        )
+        return replace(
+            self,
+            timeline=timeline,
+            starts=self.starts[first:last],
+            gain=self.gain[first:last],
+            reasons=self.reasons[first:last],
+            skipped_s=self.skipped_s + begins_s,
+            first_picture=self.first_picture + first,
+        )
+
+    def _faces(self, idx: int, source: int) -> tuple[Face, ...]:
+        gain = float(self.gain[idx])
+        faces = self.faces.at(source) if gain > 0.0 else ()
+        return faces if gain >= 1.0 else tuple(replace(face, strength=gain * face.strength) for face in faces)
+
+
+def why_not(faces: Faces, source: int) -> str:
+    """Why a source frame is not redrawn, in words; the last frame also counts for all after it."""
+    return WHY[int(faces.why[min(source, faces.n_frames - 1)])]
+
+
+def plan_of(tools: Tools, job: Job) -> Plan:
+    """Return all that is decided before drawing the whole output of a job."""
+    settings, info, card = tools.settings, probe(job.video), tools.model.card
+    if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
+        raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
+    check_detail(settings.detail, card)
+    plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
+    return replace(plan, spec=finer_spec(plan.spec, plan.faces, card, settings.detail))
+
+
+def preview_of(plan: Plan, preview_s: float) -> Plan:
+    """Return the plan of the second around a time; ConfigError where the output ends before."""
+    end_s = plan.timeline.end_s
+    if preview_s > end_s:
+        raise ConfigError(f"preview {preview_s:g} s lies behind the end of the result, {end_s:.2f} s")
+    return plan.part(max(0.0, min(preview_s - PREVIEW_S / 2, end_s - PREVIEW_S)), PREVIEW_S)
+
+
+def make_plan(
+    settings: SyncSettings, info: VideoInfo, speech: Path, spec: CropSpec, cache: Cache, detector: Detector
+) -> Plan:
+    """Looks and listens: all that is decided before drawing.
+
+    Raises MediaError for what cannot be read, NoFaceError where the wanted face is not there.
+    """
+    own = real_path(speech) == real_path(info.path)
+    origin_s = info.start_s if own else None
+    with ThreadPoolExecutor(1) as listener:
+        heard = listener.submit(hear, speech, origin_s)
+        if settings.box is not None:
+            spec = replace(spec, pads=(0, 0, 0, 0))
+            shown = frame_times(info.path)
+            seen = _Seen(fixed_face(settings.box, len(shown)), shown, f"the box {_told(settings.box)}")
+        else:
+            seen = _look(settings, info, spec, cache, detector, heard)
+        mel, speech_s = heard.result()
+    faces, times = seen.faces, seen.times
+    timeline = _timeline(settings, info, times, speech_s, mel.shape[1])
+    gain, reasons = _gain(settings, timeline, mel)
+    if settings.alignment == "reference":
+        starts = reference_starts(timeline.times, mel.shape[1], timeline.fps)
+    else:
+        starts = mel_starts(timeline.times)
+    plan = Plan(
+        info=info,
+        source_times=times,
+        timeline=timeline,
+        spec=spec,
+        faces=faces,
+        chosen=seen.chosen,
+        mel=gate_silence(mel) if settings.silence == "close" else mel,
+        starts=np.asarray(starts, dtype=np.int64),
+        gain=gain,
+        reasons=reasons,
+        speech=speech,
+        speech_origin_s=origin_s,
+        speech_s=speech_s,
+        scan_fresh=seen.fresh,
+    )
+    _check_missing(settings, plan)
+    return plan
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What looking at a source gave."""
+
+    faces: Faces
+    times: Floats
+    """(source frames,) seconds."""
+    chosen: str
+    fresh: bool = False
+
+
+def _look(
+    settings: SyncSettings,
+    info: VideoInfo,
+    spec: CropSpec,
+    cache: Cache,
+    detector: Detector,
+    heard: "Future[tuple[NDArray[np.float32], float]]",
+) -> _Seen:
+    """The chosen faces; stops as soon as there is nothing to hear."""
+    choice = parse_choice(settings.face)
+    portrait = _portrait(choice, detector)
+    with progress("faces", info.n_frames or None) as advance:
+
+        def on_progress(_total: int) -> None:
+            advance()
+            if heard.done():
+                heard.result()
+
+        clip = clip_for(cache, info.path)
+        scan, fresh = scan_clip(clip, info.path, detector, settings.detect, on_progress=on_progress)
+    hint = "look with 'w2l detect --preview', try --set detect.min_face=20, or give its --box"
+    try:
+        chosen = choose(steady_tracks(scan), scan, choice, portrait)
+    except NoFaceError as error:
+        raise NoFaceError(f"{info.path}: {error}; {hint}") from error
+    faces = follow(
+        scan,
+        spec.smooth_s,
+        chosen,
+        hold=settings.on_missing == "hold",
+        smoothing="published" if settings.alignment == "reference" and spec.kind == "box" else "gaussian",
+    )
+    if not faces.tracks:
+        reasons = ", ".join(f"{count} frames {reason}" for reason, count in faces.passed().items())
+        raise NoFaceError(f"{info.path}: no face is sure enough to be redrawn ({reasons}); {hint}")
+    return _Seen(faces, scan.times, chosen.description, fresh)
+
+
+def _told(box: tuple[float, ...]) -> str:
+    return ",".join(f"{side:g}" for side in box)
+
+
+def _portrait(choice: Choice, detector: Detector) -> Image | None:
+    """The look of the face on the picture that a choice names, if it does."""
+    if choice.picture is None:
+        return None
+    image, face = face_on(choice.picture, detector)
+    return look_of(image, face.points)
+
+
+def face_on(path: Path, detector: Detector) -> tuple[Image, Detection]:
+    """A picture file as RGB (height, width, 3), and the largest face on it; NoFaceError where there is none."""
+    image = next(read_frames(path)).image
+    found = detector.detect([image])[0]
+    if not found:
+        raise NoFaceError(f"{path}: no face in this picture; name another")
+    return image, max(found, key=lambda face: float(area(face.box)))
+
+
+def _timeline(
+    settings: SyncSettings, info: VideoInfo, times: Floats, speech_s: float, n_columns: int
+) -> Timeline:
+    if info.is_still and settings.fit != "speech":
+        raise ConfigError(f"{info.path}: a still picture has no length; leave out --fit {settings.fit}")
+    video_s = end_of(times, info.fps, info.end_s)
+    fps = settings.fps or (float(FPS) if info.is_still else None)
+    if settings.alignment == "reference":
+        rate = fps or info.fps
+        speech_s = len(reference_window_starts(n_columns, rate)) / rate
+    length_s = {"speech": speech_s, "video": video_s, "shortest": min(speech_s, video_s)}[settings.fit]
+    return lay_out(times, video_s, info.fps, length_s, forced_fps=fps, extend=settings.extend)
+
+
+def _gain(
+    settings: SyncSettings, timeline: Timeline, mel: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """How much of the mouth shows in each frame (frames,), and the reason where it is nothing."""
+    times = timeline.times
+    start_s, end_s = settings.start_s or 0.0, np.inf if settings.end_s is None else settings.end_s
+    if start_s >= timeline.end_s:
+        raise ConfigError(f"start {start_s} s lies behind the end of the result, {timeline.end_s:.2f} s")
+    inside = (times >= start_s - 1e-6) & (times < end_s - 1e-6)
+    gain = fade(inside, FADE_FRAMES).astype(np.float32)
+    reasons = np.where(inside, PAUSE, OUTSIDE)
+    if settings.silence == "source":
+        gain *= 1.0 - fade(quiet_frames(pauses(mel), times), FADE_FRAMES).astype(np.float32)
+    return gain, reasons
+
+
+def _check_missing(settings: SyncSettings, plan: Plan) -> None:
+    if settings.on_missing != "fail":
+        return
+    for idx, source in enumerate(plan.timeline.source):
+        if plan.gain[idx] > 0.0 and not plan.faces.at(int(source)):
+            raise NoFaceError(
+                f"{plan.info.path}: the face is missing at {plan.timeline.times[idx]:.2f} s"
+                f" ({why_not(plan.faces, int(source))}); --on-missing keep passes such frames through"
+            )
+
+
+def hear(path: Path, origin_s: float | None = None) -> tuple[NDArray[np.float32], float]:
+    """The mel (80, columns) of the sound at `path`, and how long it lasts in seconds.
+
+    `origin_s` is the time in the file's clock that counts as 0, see `read_audio`. Raises MediaError where there is no
+    sound, or less than one window of it.
+    """
+    mel, n_samples = mel_of_pieces(audio_pieces(path, origin_s=origin_s))
+    duration_s = n_samples / SAMPLE_RATE
+    if duration_s < MIN_SPEECH_S:
+        raise MediaError(f"{path}: lasts {duration_s:.3f} s; name speech of at least {MIN_SPEECH_S} s, one window")
+    return mel, duration_s

@@ -1,0 +1,161 @@
+"""The record beside an output of `sync`: what it was made of and how; for people, `score`, and `--resume`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from w2l.cache.records import SIDECAR, OutputRecord, read_output, versions, write_record
+from w2l.cache.store import Cache
+from w2l.core.config import plain
+from w2l.core.errors import CacheError, ConfigError, MediaError
+from w2l.core.files import LONGEST_NAME, check_writable, fingerprint, hidden, source_fingerprint
+from w2l.core.locks import claim
+from w2l.core.reading import real_path
+from w2l.media.unfinished import Unfinished
+from w2l.syncing.jobs import Job
+from w2l.syncing.settings import SyncSettings
+
+STAGE = "sync"
+VERSION = 5
+"""Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What was made, and of what; also the content of the records."""
+
+    output: Path
+    video: Path
+    speech: Path
+    model: Path
+    frames: int
+    """Frames of the output."""
+    frames_passed_through: dict[str, int]
+    """Those of them that stay as the source's, by reason."""
+    faces: str
+    """Which face was redrawn, and what else was seen."""
+    looked: bool
+    """Whether faces were looked for now; False: known from before, or the box was given."""
+    references: str
+    """What looks were copied from."""
+    crop: int
+    """Side in pixels of the crops in which the face was redrawn."""
+    fps: float
+    variable_rate: bool
+    duration_s: float
+    """Of the output."""
+    took_s: float
+    """Seconds of work."""
+    timing: dict[str, float]
+    """Those seconds by step; `first_frame` counts from the start to the first finished picture."""
+    record: Path
+    """Where the cache keeps this, for `score`."""
+    settings: SyncSettings
+    hashes: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the video, the speech and the model file."""
+    mark: str = ""
+    """See `mark_of`."""
+
+
+def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
+    """Changes when the same command would make another output."""
+    named = [Path(text) for text in (settings.face, settings.reference) if Path(text).is_file()]
+    sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
+    # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.
+    return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
+
+
+def half_done_mark(mark: str, device: str) -> str:
+    """Changes when a half-done output could not be gone on with: its parts must be of one device."""
+    return fingerprint(mark, device)
+
+
+def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
+    """Refuse what cannot end well, before any work.
+
+    Raises ConfigError, or MediaError or CacheError where the output or its records cannot be written.
+    """
+    output, sidecar = job.output, job.output.with_suffix(SIDECAR)
+    if real_path(output) in (real_path(job.video), real_path(job.speech)):
+        raise ConfigError(f"{output} is an input, too; name another output with -o")
+    if real_path(sidecar) in (real_path(job.video), real_path(job.speech)):
+        raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
+    if output.is_file() and not job.overwrite:
+        raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
+    Unfinished(output, settings.encoding.codec)  # looks at folder and ending
+    for record in (sidecar, record_in(cache, output)):
+        check_writable(record)
+    _check_sidecar(sidecar, output, job.overwrite)
+
+
+def _check_sidecar(sidecar: Path, output: Path, overwrite: bool) -> None:
+    """ConfigError, or CacheError, where a file that is not the output's own record would be lost."""
+    if overwrite or not os.path.lexists(sidecar):
+        return
+    known = _output_in(sidecar)
+    if known == real_path(output):
+        return
+    remedy = "overwrite it with -y or name another output with -o"
+    if known is None:
+        raise CacheError(f"{sidecar} is not a record of w2l; {remedy}")
+    raise ConfigError(f"{sidecar} is the record of {known}; {remedy}")
+
+
+@contextmanager
+def hold(job: Job) -> Iterator[None]:
+    """Keep others from making an output with the same record, such as o.mkv beside o.mp4; MediaError where one does."""
+    sidecar = job.output.with_suffix(SIDECAR)
+    with claim(hidden(sidecar, ".w2l-lock")) as mine:
+        if not mine:
+            raise MediaError(
+                f"{job.output}: another process is writing it, or one with the record {sidecar.name}; wait for it, or"
+                " name another output"
+            )
+        yield
+
+
+def _output_in(sidecar: Path) -> Path | None:
+    """Return the output that a record is about; None where the file is damaged or not a record of ours."""
+    try:
+        record = read_output(sidecar)
+    except CacheError:
+        return None
+    return None if record.output is None or record.stage not in (None, STAGE) else Path(record.output)
+
+
+def record_in(cache: Cache, output: Path) -> Path:
+    """Return where the cache keeps the record of an output; a very long name is left out."""
+    stem = output.stem if len(os.fsencode(output.stem)) <= LONGEST_NAME else "output"
+    return cache.runs / f"{stem}-{fingerprint(str(real_path(output)))[:8]}.json"
+
+
+def keep(result: SyncResult, model_step: int) -> None:
+    """Writes the record, beside the output and into the cache."""
+    record = OutputRecord(**plain(result), stage=STAGE, versions=versions(), model_step=model_step)
+    for path in (result.output.with_suffix(SIDECAR), result.record):
+        write_record(path, record)
+
+
+def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult | None:
+    """What the record beside `output` tells, where it is there and was made with the mark `wanted`; else None.
+
+    An output that was moved or written since is not what its record tells of.
+    """
+    sidecar = output.with_suffix(SIDECAR)
+    if not (output.is_file() and sidecar.is_file()) or output.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
+        return None
+    try:
+        kept = read_output(sidecar)
+    except CacheError:
+        return None
+    if kept.mark != wanted or kept.output != str(real_path(output)):
+        return None
+    values: dict[str, Any] = {one.name: getattr(kept, one.name) for one in fields(SyncResult)}
+    if None in values.values():  # by another version of w2l
+        return None
+    paths = {name: Path(values[name]) for name in ("output", "video", "speech", "model", "record")}
+    return SyncResult(**(values | paths | {"settings": settings}))
+

@@ -1,0 +1,106 @@
+"""From `--reference` to what the generator copies looks from."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from w2l.core.arrays import Image
+from w2l.core.errors import ConfigError, NoFaceError
+from w2l.faces.detectors.base import Detector
+from w2l.features.crop import cut, cut_from
+from w2l.syncing.memory.embed import SyncExpert
+from w2l.syncing.memory.memory import Memory
+from w2l.syncing.plan import Plan, face_on
+from w2l.syncing.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
+from w2l.syncing.remember import CLOSED, MEMORY, pictures_of, reference_of
+from w2l.syncing.tools import Tools
+
+logger = logging.getLogger(__name__)
+
+SAME = "same"
+LEAST_LOOKS = 8
+"""Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
+
+
+def references_for(tools: Tools, plan: Plan) -> References:
+    """Return the references of a plan, as `--reference` asks.
+
+    `auto` (see `reference_of`), `memory`, `closed`, `same`, seconds of the video (`1.5,4`), or a picture of a face.
+
+    Raises ConfigError for what is none of these, NoFaceError where no face is to be seen there.
+    """
+    wanted = reference_of(tools)
+    n_references = int(tools.model.card.dimensions.get("n_references", 1))
+    if wanted == SAME:
+        return OwnFrame(n_references)
+    if wanted == MEMORY:
+        return _memory(tools, plan, n_references)
+    seconds = _seconds(wanted)
+    if wanted != CLOSED and seconds is None:
+        look = _portrait(Path(wanted), plan, tools.detector)
+        return GivenLooks({track: np.tile(look, (1, 1, n_references)) for track in plan.faces.tracks})
+    given = _at(seconds or [], plan, n_references)
+    if seconds and given.keys() >= set(plan.faces.tracks):
+        return GivenLooks(given)
+    bank = _closed(plan, n_references)
+    return GivenLooks(given, bank) if given else bank
+
+
+def _closed(plan: Plan, n_references: int) -> Bank:
+    """Closed mouths of like pose."""
+    return gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
+
+
+def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
+    """The person's own looks, chosen by sound; `closed` where there are none."""
+    tracks = plan.faces.tracks
+    enough = {track: some for track, some in plan.looks.items() if track in tracks and len(some) >= LEAST_LOOKS}
+    for track in sorted(set(tracks) - set(enough)):
+        count = len(plan.looks[track]) if track in plan.looks else 0
+        logger.info("%s: %d looks of face %d are too few to choose from", plan.info.path, count, track)
+    if n_references > 1 or len(enough) < len(tracks):
+        others: References = _closed(plan, n_references)
+    else:
+        others = OwnFrame(n_references)
+    return Memory(enough, plan, SyncExpert(tools.expert), others, n_references) if enough else others
+
+
+def _seconds(text: str) -> list[float] | None:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return None
+
+
+def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]:
+    """By track, the crops (size, size, 3 * references) of the faces that are seen at those times of the source."""
+    end_s = float(plan.source_times[-1])
+    looks: dict[int, list[Image]] = {}
+    for time_s in sorted(seconds):
+        if not 0.0 <= time_s <= end_s + 0.5:
+            raise ConfigError(f"--reference {time_s:g}: the video lasts {end_s:.2f} s; name a time within it")
+        frame_idx = int(np.abs(plan.source_times - time_s).argmin())
+        faces = plan.faces.at(frame_idx)
+        if not faces:
+            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s to serve as reference; name another time")
+        _, canvas = next(pictures_of(plan, [frame_idx]))
+        for face in faces:
+            looks.setdefault(face.track, []).append(cut_from(canvas, face.box, face.points, plan.spec))
+    return {
+        track: np.concatenate([crops[idx % len(crops)] for idx in range(n_references)], axis=-1)
+        for track, crops in looks.items()
+    }
+
+
+def _portrait(path: Path, plan: Plan, detector: Detector) -> Image:
+    """The crop of the face on a picture file."""
+    if not path.is_file():
+        raise ConfigError(
+            f"--reference {path} is not a file; name one, seconds such as 1.5,4, or auto, memory, closed or same"
+        )
+    if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
+        raise ConfigError(f"--reference {path}: shows one person, and several are redrawn; choose one with --face")
+    image, face = face_on(path, detector)
+    return cut(image, face.box, face.points, plan.spec)

@@ -1,0 +1,107 @@
+"""The story of `sync`: one video, one speech, one output."""
+
+import logging
+import time
+
+from w2l.core.errors import ConfigError
+from w2l.core.files import sha256
+from w2l.core.reading import real_path
+from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
+from w2l.syncing.engine import Redrawer
+from w2l.syncing.jobs import Job
+from w2l.syncing.plan import Plan, plan_of, preview_of
+from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before, mark_of, record_in
+from w2l.syncing.remember import remember
+from w2l.syncing.tools import Tools
+
+logger = logging.getLogger(__name__)
+
+
+def run(tools: Tools, job: Job) -> SyncResult:
+    """Write `job.output`: the job's video with a mouth that fits its speech.
+
+    All that is cheap is checked first. Raises MediaError, NoFaceError, CheckpointError or ConfigError.
+    """
+    watch = Watch()
+    if job.resume and (done := find_done(tools, job)):
+        return done
+    check(tools, job)
+    with hold(job):
+        return _make(tools, job, watch)
+
+
+def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
+    """Write the output and its records, while no other process makes one of the same record."""
+    check(tools, job)  # again: another process may just have finished
+    plan = remember(tools, plan_of(tools, job))
+    logger.info("%s: %s", job.output, plan.chosen)
+    if job.preview_s is not None:
+        plan = preview_of(plan, job.preview_s)
+    mark = mark_of_job(tools, job)
+    parts = make_parts(tools.settings, plan, job.output, half_done_mark(mark, tools.device), job.resume)
+    watch.lap("look")
+    redrawer = make_redrawer(tools, plan)
+    watch.lap("references")
+    hashes = hash_inputs(tools, job)
+    watch.lap("hashes")  # now, so that nothing slow lies between an output and its record
+    draw(plan, redrawer, parts, watch)
+    watch.lap("draw")
+    result = result_of(tools, job, plan, redrawer, watch, mark, hashes)
+    keep(result, tools.model.card.step)
+    return result
+
+
+def find_done(tools: Tools, job: Job) -> SyncResult | None:
+    """Return the same output where it was made before, by its record."""
+    done = made_before(job.output, mark_of_job(tools, job), tools.settings)
+    if done:
+        logger.info("%s is there from before", job.output)
+    return done
+
+
+def mark_of_job(tools: Tools, job: Job) -> str:
+    """Return what changes when the same job would make another output."""
+    return mark_of(tools.settings, job.video, job.speech, tools.model_path, job.preview_s)
+
+
+def check(tools: Tools, job: Job) -> None:
+    """Refuse what cannot end well, before any work."""
+    check_output(job, tools.cache, tools.settings)
+    if job.preview_s is not None and not job.preview_s >= 0.0:
+        raise ConfigError(f"preview {job.preview_s} s is no time of the result; name one from 0 on")
+
+
+def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
+    """Return the SHA-256 of the video, the speech and the model file."""
+    return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256}
+
+
+def result_of(
+    tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, mark: str, hashes: dict[str, str]
+) -> SyncResult:
+    """Return what was made, and of what; log the frames that stay as they are."""
+    passed = plan.passed_through()
+    if passed:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
+        logger.info("%s: %d of %d frames stay as they are: %s", job.output, sum(passed.values()), len(plan), reasons)
+    return SyncResult(
+        output=real_path(job.output),
+        video=real_path(job.video),
+        speech=real_path(job.speech),
+        model=real_path(tools.model.path),
+        frames=len(plan),
+        frames_passed_through=passed,
+        faces=plan.chosen,
+        looked=plan.scan_fresh,
+        references=str(redrawer.references),
+        crop=plan.spec.size,
+        fps=plan.timeline.fps,
+        variable_rate=not plan.timeline.constant,
+        duration_s=round(plan.timeline.end_s, 6),
+        took_s=round(time.monotonic() - watch.began, 2),
+        timing=watch.steps,
+        record=record_in(tools.cache, job.output),
+        settings=tools.settings,
+        hashes=hashes,
+        mark=mark,
+    )

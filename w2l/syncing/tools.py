@@ -1,0 +1,81 @@
+"""What makes outputs: the generator and the face detector, loaded once for many outputs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from w2l.cache.store import Cache
+from w2l.core.device import choose_device
+from w2l.core.files import sha256
+from w2l.faces.detectors.base import Detector
+from w2l.faces.detectors.factory import make_detector
+from w2l.features.crop import CropSpec
+from w2l.models import registry as weights
+from w2l.models.checkpoint import Model
+from w2l.models.runtime import Runner
+from w2l.nets.generator import GeneratedRows
+from w2l.syncing.compose import Compositor
+from w2l.syncing.detail import check_detail
+from w2l.syncing.settings import SyncSettings
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What makes outputs: each is loaded when it is first wanted, then kept for the next output."""
+
+    settings: SyncSettings
+    cache: Cache
+    device: str
+
+    @cached_property
+    def model_path(self) -> Path:
+        """The file of the generator."""
+        return weights.find(self.settings.model, "generator", self.cache)
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """The SHA-256 of that file, in hexadecimal digits."""
+        return sha256(self.model_path)
+
+    @cached_property
+    def model(self) -> Model:
+        """The generator."""
+        return weights.load(self.settings.model, "generator", self.cache, self.device)
+
+    @property
+    def rows(self) -> GeneratedRows:
+        """The rows that the generator draws."""
+        return "lower" if self.model.card.dimensions.get("rows") == "lower" else "full"
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The generator, ready for inference; that takes longer than loading its file."""
+        first_row = self.compositor(self.model.card.crop).first_row
+        settings = self.settings
+        return Runner(self.model, first_row, settings.backend, settings.batch, own_pixels=settings.own_pixels)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The face detector."""
+        detect = self.settings.detect
+        return make_detector(detect.detector, self.device, detect.min_face, self.cache.models)
+
+    @cached_property
+    def expert(self) -> Model:
+        """The shipped expert, which chooses looks by sound."""
+        return weights.load(weights.SHIPPED, "expert", self.cache, self.device)
+
+    def compositor(self, spec: CropSpec) -> Compositor:
+        """Return what pastes the generator's crops, for faces that are cut like `spec`."""
+        return Compositor(spec, self.rows, self.settings.blend)
+
+
+def make_tools(settings: SyncSettings, root: Path, device: str) -> Tools:
+    """Return the tools of a worker with the cache at `root`; unusable ones raise here, not for each output.
+
+    The device is chosen where the worker is, as the machines of a cluster may differ.
+    """
+    tools = Tools(settings, Cache.open(root, create=True), str(choose_device(device)))
+    check_detail(settings.detail, tools.model.card)
+    _ = tools.detector
+    return tools
