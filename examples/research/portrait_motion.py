@@ -27,7 +27,7 @@ from examples.research.portrait_warp import Inside, Pose, TalkingPortrait
 from w2l.core.arrays import Floats
 from w2l.core.files import write_text
 from w2l.core.timing import FPS, SAMPLES_PER_FRAME
-from w2l.data.sources.word_times import Spoken, Words, read_words
+from w2l.data.sources.word_times import STILL, Spoken, Words, read_words
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
 from w2l.media.audio import read_audio, write_wav
@@ -49,6 +49,8 @@ LOUD = (0.95, 1.35)
 """How far lips move against what was measured."""
 WIDEST = 0.17
 """Most that lips come apart, in eye distances."""
+N_STILL = 6
+"""Frames of the portrait as it is, at the end of a clip."""
 CRF = 12
 """Quality of the video: hardly a loss to see."""
 
@@ -150,14 +152,17 @@ def fitted(motion: Motion, portrait: Portrait, loud: float) -> Floats:
 
 
 def film(path: Path, wave: Floats, actor: TalkingPortrait, moves: Floats, rng: np.random.Generator) -> None:
-    """Write one clip."""
+    """Write one clip; the portrait as it is comes last."""
     path.parent.mkdir(parents=True, exist_ok=True)
     speech = path.parent / f".{path.stem}.wav"
-    write_wav(speech, wave.astype(np.float32))
+    silence = np.zeros(N_STILL * SAMPLES_PER_FRAME)
+    write_wav(speech, np.concatenate([wave, silence]).astype(np.float32))
     output = Output(path, SIDE, SIDE, FPS, speech=speech, encoding=Encoding(crf=CRF, preset="ultrafast"))
     with VideoWriter(output) as writer:
         for move, pose in zip(moves, poses(len(moves), rng)):
             writer.write(actor.draw(move, pose))
+        for _ in range(N_STILL):
+            writer.write(actor.portrait.image)
     speech.unlink()
 
 
@@ -210,6 +215,8 @@ def make(out: Path, cast: Cast, chosen: Sequence[tuple[Portrait, int]], speakers
             for start_s, end_s, word in words.get(motion.clip, ())
             if first / FPS < end_s and start_s < last / FPS
         ]
+        ends_s = (last - first) / FPS
+        lines.append(f"{name}\t{ends_s:.3f}\t{ends_s + N_STILL / FPS:.3f}\t{STILL}")
         if number % 50 == 49:
             click.echo(f"{number + 1} of {len(chosen)} clips", err=True)
     return lines

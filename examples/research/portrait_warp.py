@@ -80,7 +80,9 @@ class TalkingPortrait:
 
     def __init__(self, portrait: Portrait, inside: Inside, unsmile: Floats | None = None) -> None:
         """Take a portrait with closed lips, or an open smile with `unsmile` (468, 2), which moves it towards rest."""
-        self._portrait, self._inside = portrait, inside
+        self.portrait = portrait
+        """The portrait as it is."""
+        self._inside = inside
         self._source = portrait.mesh[:, :2].copy()
         self._rest = self._source.copy()
         if unsmile is None:
@@ -99,10 +101,10 @@ class TalkingPortrait:
 
     def draw(self, moves: Floats, pose: Pose) -> Image:
         """Return the picture (SIDE, SIDE, 3) with the mesh moved by `moves` (468, 2), in eye distances."""
-        eyes = self._portrait.eyes
+        eyes = self.portrait.eyes
         target = self._rest + moves * eyes
         _keep_apart(target)
-        flat = _turned(np.column_stack([target, self._portrait.mesh[:, 2]]), pose, eyes)
+        flat = _turned(np.column_stack([target, self.portrait.mesh[:, 2]]), pose, eyes)
         ring, held = self._around
         anchors = _turned(np.column_stack([ring, np.zeros(len(ring))]), pose, eyes)
         fixed_from, fixed_to = np.concatenate([ring, held]), np.concatenate([anchors, held])
@@ -110,7 +112,7 @@ class TalkingPortrait:
             _bend(np.concatenate([flat[side], fixed_to]), np.concatenate([self._source[side], fixed_from]))
             for side in self._sides
         ]
-        image = self._portrait.image
+        image = self.portrait.image
         upper, lower, beyond = _rims(flat, np.arange(SIDE, dtype=np.float64), eyes)
         y = np.arange(SIDE, dtype=np.float64)[:, None]
         below = np.clip((y - (upper + lower) / 2) / (1 + 0.6 * beyond) + 0.5, 0, 1)[..., None].astype(np.float32)
@@ -141,17 +143,17 @@ class TalkingPortrait:
     def _between(self, flat: Floats, y: Floats, rims: tuple[Floats, Floats], corner: tuple[int, int]) -> Floats:
         """Return what shows between the lips: dark, tongue, teeth, all under the upper lip's shade."""
         upper, lower = rims
-        eyes, lip, gap = self._portrait.eyes, self._portrait.lip, np.maximum(lower - upper, 1e-3)
-        reds = 0.0 if is_grey(self._portrait) else 1.0
+        eyes, lip, gap = self.portrait.eyes, self.portrait.lip, np.maximum(lower - upper, 1e-3)
+        reds = 0.0 if is_grey(self.portrait) else 1.0
         colours = [
-            [0.16 * self._portrait.skin[0], 9 * reds, 5 * reds],
+            [0.16 * self.portrait.skin[0], 9 * reds, 5 * reds],
             [self._inside.light * lip[0], (0.9 * lip[1] + 4) * reds, 0.8 * lip[2] * reds],
         ]
         dark, tongue = to_rgb(np.array([colours]))[0]
         rise = np.clip((self._inside.tongue - (lower - y) / gap) / 0.35, 0, 1) * np.clip((gap - 2) / 6, 0, 1)
         filled = dark + rise[..., None] * (tongue - dark)
         skull = np.column_stack([flat[list(SKULL)], np.ones(len(SKULL))])
-        matrix = np.linalg.lstsq(skull, self._portrait.mesh[list(SKULL), :2], rcond=None)[0].T
+        matrix = np.linalg.lstsq(skull, self.portrait.mesh[list(SKULL), :2], rcond=None)[0].T
         matrix[:, 2] += matrix[:, :2] @ np.array([corner[1], corner[0]])
         how = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
         teeth, share = (cv2.warpAffine(each, matrix, (len(upper), len(y)), **how)

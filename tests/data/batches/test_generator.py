@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,13 +18,14 @@ from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import (
     GeneratorBatch,
     GeneratorSampling,
-    bilabials_of,
     generator_batch,
     load_generator_batch,
     plan_generator_batch,
 )
 from w2l.data.batches.generator_loaders import GeneratorDrawing
+from w2l.data.batches.spans import NO_SPANS, Spans
 from w2l.data.batches.tracks import Tracks
+from w2l.data.sources.word_times import STILL
 from w2l.features.windows import SILENCE, generator_mels
 
 OFF = AugmentSettings(flip=0, colour=0, gain_db=0, tilt_db=0, noise=0)
@@ -68,7 +69,7 @@ def test_it_depends_on_seed_and_step_alone(numbered: Tracks) -> None:
 @pytest.mark.parametrize("n_ranks", [2, 3])
 def test_processes_share_one_joint_batch(n_ranks: int, numbered: Tracks) -> None:
     whole = generator_batch(numbered, PLAIN, 3, 4)
-    plans = [GeneratorDrawing(PLAIN, 3, {}, rank, n_ranks).plan(numbered, 4) for rank in range(n_ranks)]
+    plans = [GeneratorDrawing(PLAIN, 3, NO_SPANS, rank, n_ranks).plan(numbered, 4) for rank in range(n_ranks)]
     shares = [load_generator_batch(numbered, plan) for plan in plans]
     for name, array in joined(shares).items():
         np.testing.assert_array_equal(array, getattr(whole, name))
@@ -176,9 +177,9 @@ class TestSounds:
         assert mels.max() < 0  # far below speech
 
     def test_bilabials_are_sampled_more_often(self, numbered: Tracks) -> None:
-        spans = bilabials_of({"clip001": [(1.0, 1.3, "bin"), (1.5, 1.8, "red")], "clip002": [(0.1, 0.4, "two")]})
-        assert list(spans) == ["clip001"]
-        from_s, to_s = spans["clip001"][0]
+        spans = Spans.of({"clip001": [(1.0, 1.3, "bin"), (1.5, 1.8, "red")], "clip002": [(0.1, 0.4, "two")]})
+        assert list(spans.bilabials) == ["clip001"]
+        from_s, to_s = spans.bilabials["clip001"][0]
         for share, least, most in ((0.0, 0.0, 0.4), (1.0, 1.0, 1.0)):
             plan = plan_generator_batch(numbered, replace(PLAIN, batch_size=200, bilabials=share), 0, 0, spans)
             starts = np.array([draw.start for draw in plan if draw.track == 1])
@@ -194,11 +195,42 @@ class TestSounds:
         outcome = clip.record().preprocess
         clip.note(replace(outcome, tracks=(replace(outcome.tracks[0], first_frame=20),)))
         assert tracks.spoken_from(0) == 20 + 10
-        spans = {"clip000": [(2.4, 2.4)]}
+        spans = Spans(bilabials={"clip000": [(2.4, 2.4)]})
         plan = plan_generator_batch(tracks, replace(PLAIN, bilabials=1.0, batch_size=30), 0, 0, spans)
         shown = where(load_generator_batch(tracks, plan).target)[1]
         face = round(2.4 * FPS) - 20 - 7
         assert ((shown[:, 0] <= face) & (shown[:, -1] >= face)).all()
+
+
+class TestStills:
+    """A clip of 60 frames whose frames from 40 on show the person as on a photograph."""
+
+    WORDS: ClassVar = {"clip001": [(0.0, 1.6, "red"), (1.6, 2.4, STILL)]}
+
+    def test_windows_keep_clear_of_stills(self, numbered: Tracks) -> None:
+        plan = plan_generator_batch(numbered, replace(PLAIN, batch_size=300), 0, 0, Spans.of(self.WORDS))
+        starts = [draw.start for draw in plan if draw.track == 1]
+        assert max(starts) == 35
+        assert max(draw.start for draw in plan if draw.track != 1) > 35
+
+    def test_references_come_from_stills_where_asked(self, numbered: Tracks) -> None:
+        shown = replace(PLAIN, batch_size=200, stills=0.5)
+        plan = plan_generator_batch(numbered, shown, 0, 0, Spans.of(self.WORDS))
+        from_stills = [places[0] >= 40 for draw in plan if draw.track == 1 for places in draw.references]
+        assert 0.5 < np.mean(from_stills) < 0.9  # half of them, and by chance some of the others
+        whole = replace(shown, stills=1.0)
+        plan = plan_generator_batch(numbered, whole, 0, 0, Spans.of(self.WORDS))
+        assert all(min(places) >= 40 for d in plan if d.track == 1 for places in d.references)
+        assert len({places for d in plan if d.track != 1 for places in d.references}) > 30  # others: anywhere
+
+    def test_a_clip_that_is_a_still_throughout_keeps_its_windows(self, numbered: Tracks) -> None:
+        spans = Spans.of({"clip001": [(0.0, 10.0, STILL)]})
+        plan = plan_generator_batch(numbered, replace(PLAIN, batch_size=50), 0, 0, spans)
+        assert any(draw.track == 1 for draw in plan)
+
+    def test_shares_above_one_are_refused(self) -> None:
+        with pytest.raises(ConfigError, match="stills"):
+            replace(PLAIN, resting=0.5, near=0.4, stills=0.2)
 
 
 def test_rare_speakers_are_drawn_more_often_where_asked(numbered: Tracks, monkeypatch: pytest.MonkeyPatch) -> None:

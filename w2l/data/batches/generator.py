@@ -1,6 +1,6 @@
 """Batches for a generator: what is drawn, purely from (seed, step), and the loading of a process's share of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,8 +13,8 @@ from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
 from w2l.data.batches.augment_sound import Sound, augment_mels, draw_sound
 from w2l.data.batches.near import Likeness, borrowed, nearest, resting
+from w2l.data.batches.spans import NO_SPANS, Spans, clear_of
 from w2l.data.batches.tracks import Tracks
-from w2l.features.aperture import Word, bilabial_spans
 from w2l.features.windows import SILENCE, expert_mel, generator_mels
 
 MAX_REFERENCES = 4
@@ -22,8 +22,6 @@ NEAREST = 8
 """From how many frames most like a window a reference near to it is drawn: no look fits as well as its own frames."""
 MOVING = 0.5
 """Share of references near to a window that move along with it, as looks do that `sync` shows one after the other."""
-Spans = Mapping[str, Sequence[tuple[float, float]]]
-"""Clip -> seconds in which lips close for a b, p or m."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,9 @@ class GeneratorSampling:
     """Share of windows whose references are chosen as `sync` chooses looks: among the frames of the clip, at least
     `distance` away, that are most like the window in pose and in the lips that go with its sound. Half of them are five
     frames that move along, the others a single frame."""
+    stills: float = 0.0
+    """Share of windows whose references come from a still of the clip, where its words name one (`<still>`): a look of
+    the person that speech does not show, such as a smile."""
     shuffle: float = 0.0
     """Probability that frames of consecutive references change places, so that their order tells nothing."""
     apart: float = 0.0
@@ -73,11 +74,13 @@ class GeneratorSampling:
             raise ConfigError(f"n_references must be 1 to {MAX_REFERENCES}, got {self.n_references}")
         if self.references not in ("still", "consecutive"):
             raise ConfigError(f"references {self.references!r} is unknown; choose still or consecutive")
-        pairs = self.swap + self.silence, self.resting + self.near
+        pairs = self.swap + self.silence, self.resting + self.near + self.stills
         shares = (self.repeat, self.shuffle, self.bilabials, self.spread, *pairs)
-        if min(*shares, self.swap, self.silence, self.resting, self.near) < 0 or max(shares) > 1:
+        alone = (self.swap, self.silence, self.resting, self.near, self.stills)
+        if min(*shares, *alone) < 0 or max(shares) > 1:
             raise ConfigError(
-                "repeat, shuffle, bilabials, spread, swap + silence and resting + near must lie between 0 and 1"
+                "repeat, shuffle, bilabials, spread, swap + silence and resting + near + stills must lie between 0 and "
+                "1"
             )
 
 
@@ -131,18 +134,18 @@ class GeneratorBatch:
 
 
 def generator_batch(
-    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
+    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans = NO_SPANS
 ) -> GeneratorBatch:
-    """Draw and load batch `step`; `spans`: where bilabials are, by clip."""
+    """Draw and load batch `step`; `spans`: what is known of the clips."""
     return load_generator_batch(tracks, plan_generator_batch(tracks, sampling, seed, step, spans))
 
 
 def plan_generator_batch(
-    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans | None = None
+    tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans = NO_SPANS
 ) -> list[Draw]:
     """Draw batch `step` of a generator's training."""
     rng = np.random.default_rng([seed, step])
-    return [_draw(rng, tracks, sampling, spans or {}) for _ in range(sampling.batch_size)]
+    return [_draw(rng, tracks, sampling, spans) for _ in range(sampling.batch_size)]
 
 
 def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch:
@@ -180,7 +183,9 @@ def _frames(frames: Crops, places: tuple[int, ...]) -> NDArray[np.uint8]:
 def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans: Spans) -> Draw:
     track = _track(rng, tracks, s.spread)
     look, sound = draw_look(rng, s.augment), draw_sound(rng, s.augment)
-    start = _start(rng, tracks, track, spans if rng.random() < s.bilabials else {})
+    stills = spans.still_frames(tracks.names[track], tracks.spoken_from(track), int(tracks.lengths[track]))
+    windows = clear_of(stills, int(tracks.counts[track]))
+    start = _start(rng, tracks, track, windows, spans if rng.random() < s.bilabials else NO_SPANS)
     lot = rng.random()
     spoken = (track, start)
     other = int(rng.integers(0, len(tracks)))
@@ -188,13 +193,13 @@ def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans:
     if lot < s.swap:
         spoken = (other, other_start)
     silent = s.swap <= lot < s.swap + s.silence
-    kind = rng.random() if s.resting or s.near else 1.0
-    pauses = _pauses(tracks, track, s) if kind < s.resting else None
-    near = s.resting <= kind < s.resting + s.near
-    if near:
+    kind = rng.random() if s.resting or s.near or s.stills else 1.0
+    if s.resting <= kind < s.resting + s.near:
         references = _near(rng, s, tracks, _wanted(tracks, (track, start), spoken, silent), (track, start))
     else:
-        references = _references(rng, s, tracks, (track, start), pauses)
+        pauses = _pauses(tracks, track, s) if kind < s.resting else None
+        shown = stills if s.resting + s.near <= kind < s.resting + s.near + s.stills else None
+        references = _references(rng, s, tracks, (track, start), pauses if shown is None else shown)
     looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
     return Draw(track, start, references, *spoken, silent, look, looks, sound)
 
@@ -207,15 +212,17 @@ def _track(rng: np.random.Generator, tracks: Tracks, spread: float) -> int:
     return int(rng.integers(0, len(tracks)))
 
 
-def _start(rng: np.random.Generator, tracks: Tracks, track: int, spans: Spans) -> int:
-    """Draw the first frame of a window, around a bilabial where the clip has one."""
-    count = int(tracks.counts[track])
-    known = spans.get(tracks.names[track], ())
+def _start(
+    rng: np.random.Generator, tracks: Tracks, track: int, windows: NDArray[np.int64], spans: Spans
+) -> int:
+    """Draw the first frame of a window, one of `windows`, around a bilabial where the clip has one."""
+    known = spans.bilabials.get(tracks.names[track], ())
     if known:
         from_s, to_s = known[int(rng.integers(0, len(known)))]
         middle = rng.uniform(from_s, to_s) * FPS - tracks.spoken_from(track)
-        return int(np.clip(round(middle - rng.uniform(0, WINDOW_FRAMES - 1)), 0, count - 1))
-    return int(rng.integers(0, count))
+        wanted = round(middle - rng.uniform(0, WINDOW_FRAMES - 1))
+        return int(windows[np.abs(windows - wanted).argmin()])
+    return int(windows[int(rng.integers(0, len(windows)))])
 
 
 def _pauses(tracks: Tracks, track: int, s: GeneratorSampling) -> NDArray[np.int64]:
@@ -280,8 +287,3 @@ def _drawn(
             frames = rng.permutation(frames)
         found.append(tuple(int(frame) for frame in frames))
     return tuple(found)
-
-
-def bilabials_of(words: Mapping[str, Sequence[Word]]) -> Spans:
-    """Return when lips close in each clip, from its words; clips without any are left out."""
-    return {clip: spans for clip, spoken in words.items() if (spans := bilabial_spans(spoken))}

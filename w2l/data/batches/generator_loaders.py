@@ -1,7 +1,7 @@
 """How a generator's batches get to the device: loaded in the thread that asks, or gathered where all crops are kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -11,13 +11,13 @@ from w2l.data.batches.generator import (
     Draw,
     GeneratorBatch,
     GeneratorSampling,
-    Spans,
     load_generator_batch,
     plan_generator_batch,
     sounds_of,
 )
 from w2l.data.batches.loaders import Loader, OwnLoader, sent, share_of, tensor_of
 from w2l.data.batches.resident import KeptCrops, Resident, is_kept, vary
+from w2l.data.batches.spans import NO_SPANS, Spans
 from w2l.data.batches.tracks import Tracks
 
 TENSORS = ("target", "reference", "mels", "expert_mels", "own", "silent")
@@ -69,8 +69,8 @@ class GeneratorDrawing:
 
     sampling: GeneratorSampling
     seed: int
-    spans: Spans = field(default_factory=dict)
-    """Where bilabials are, by clip."""
+    spans: Spans = NO_SPANS
+    """What is known of the clips."""
     rank: int = 0
     n_ranks: int = 1
 

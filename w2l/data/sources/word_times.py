@@ -12,6 +12,9 @@ Spoken = tuple[tuple[float, float, str], ...]
 """Words of one clip: start and end in seconds, and the word."""
 Words = dict[str, Spoken]
 """Clip -> its words."""
+STILL = "<still>"
+"""In place of a word: a stretch without speech that shows the person in another look, such as a smile. A generator's
+training takes references from it, and never learns to draw it."""
 
 
 def read_words(path: Path) -> Words:

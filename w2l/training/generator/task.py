@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from w2l.core.errors import ConfigError
-from w2l.data.batches.generator import GeneratorBatch, bilabials_of
+from w2l.data.batches.generator import GeneratorBatch
 from w2l.data.batches.generator_loaders import GeneratorDrawing, GeneratorTensors, choose_generator_loader
+from w2l.data.batches.spans import Spans
 from w2l.data.sources.word_times import Words
 from w2l.features.crop import CropSpec
 from w2l.features.masks import hidden
@@ -50,7 +51,7 @@ class GeneratorTask:
         check_crops(settings, crop)
         torch.manual_seed(settings.seed)
         self.settings, self.data, self.device, self.ranks = settings, data, device, ranks
-        drawing = GeneratorDrawing(settings.sampling, settings.seed, bilabials_of(words or {}), ranks.rank, ranks.size)
+        drawing = GeneratorDrawing(settings.sampling, settings.seed, Spans.of(words or {}), ranks.rank, ranks.size)
         self.loader = choose_generator_loader(data.train, drawing, device, settings.resident)
         teacher = Teacher(expert, crop, settings.precision) if expert else None
         self.teachers = models.teachers(teacher)
