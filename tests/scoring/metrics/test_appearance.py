@@ -209,6 +209,14 @@ def test_a_still_and_a_shut_mouth(real: list[Image]) -> None:
     assert blank(found, "interior", "interior_ratio", "teeth") == {appearance.REAL_SHUT}
     assert blank(measured(shut, real[:20]), "interior", "interior_ratio", "teeth") == {appearance.SHUT}
 
+
+def test_a_smiling_still_gives_a_distance_and_no_ratio(real: list[Image]) -> None:
+    smile = [real[int(np.argmax([float(np.std(image[140:185, 135:185])) for image in real]))]] * len(real)
+    found = measured(real, smile)
+    assert float(found["interior"]) > 0
+    assert blank(found, "interior_ratio") == {appearance.NO_MOTION}
+
+
 def test_one_frame_is_compared_and_cannot_be_halved(real: list[Image]) -> None:
     assert measured(real[:1], real[:1])["foreign"] == 0
     alone = measured(real[:1], None, is_real=True)

@@ -39,6 +39,8 @@ COVERED = 0.5
 BLOCK = 8
 """Kept frames in a row that go to the same half of the real video: the halves take turns, so that a face that turns
 slowly is in both."""
+LEAST_FLOOR = 0.1
+"""Least distance between the halves of a real video, in CIELAB units, that another one is divided by."""
 LEAST_SHOWN = 4
 """Open frames of the output without which nothing is said of its mouth."""
 
@@ -86,6 +88,7 @@ COVERED_THROUGHOUT = "the real mouth is covered throughout"
 TOO_SHORT = f"the real video has fewer than {2 * BLOCK} frames to be split in halves"
 REAL_SHUT = f"the real mouth is open in fewer than {LEAST_OPEN} frames"
 SHUT = f"the mouth is open in fewer than {LEAST_SHOWN} frames"
+NO_MOTION = "the real picture does not move, so its halves are equal"
 NOT_ALIKE = "output and real mouth are never open alike"
 NO_TEETH = "the real mouth hardly shows teeth where it is open as far"
 
@@ -195,8 +198,14 @@ def _inside(ours: Interiors, real: Interiors) -> dict[str, float | str]:
     if not apart:
         return {INTERIOR.name: NOT_ALIKE, INTERIOR_RATIO.name: NOT_ALIKE, TEETH.name: teeth}
     distance = float(np.mean(apart))
-    ratio = distance / floor if floor else TOO_SHORT
-    return {INTERIOR.name: distance, INTERIOR_RATIO.name: ratio, TEETH.name: teeth}
+    return {INTERIOR.name: distance, INTERIOR_RATIO.name: _over(distance, floor), TEETH.name: teeth}
+
+
+def _over(distance: float, floor: float | None) -> float | str:
+    """Return how many times as far as the halves of the real video are apart; a reason where they are not."""
+    if floor is None:
+        return TOO_SHORT
+    return distance / floor if floor >= LEAST_FLOOR else NO_MOTION
 
 
 def _split(mouths: Interiors) -> tuple[Interiors, Interiors]:
