@@ -62,7 +62,7 @@ def names(root: Path) -> set[str]:
 
 def test_opening_makes_a_cache_only_when_asked(tmp_path: Path) -> None:
     root = tmp_path / "deep" / "cache"
-    with pytest.raises(CacheError, match="there is no cache at"):
+    with pytest.raises(CacheError, match="does not exist"):
         Cache.open(root)
     assert not root.exists()
     Cache.open(root, create=True)
@@ -91,9 +91,9 @@ def test_folders_that_are_no_cache_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("content", "said"), [
     ('{"format": 99}', "format 99"),
     ("{}", "format None"),
-    ('{"form', "is damaged; write"),
-    ("[]", "is damaged; write"),
-    ("", "is damaged; write"),
+    ('{"form', "is damaged; replace"),
+    ("[]", "is damaged; replace"),
+    ("", "is damaged; replace"),
 ])  # fmt: skip
 def test_other_versions_and_damage_are_refused(cache: Cache, content: str, said: str) -> None:
     (cache.root / "cache.json").write_text(content)

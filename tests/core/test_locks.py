@@ -139,7 +139,7 @@ def test_many_processes_take_turns_also_over_stale_locks(lock: Path, tmp_path: P
 
 def test_where_no_lock_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CacheError, match="no lock can be made"), claim(tmp_path / "file" / ".lock"):
+    with pytest.raises(CacheError, match="the lock cannot be created"), claim(tmp_path / "file" / ".lock"):
         pass
 
 

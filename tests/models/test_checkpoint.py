@@ -136,8 +136,8 @@ class TestOurs:
         ("metadata", "said"),
         [
             (None, "does not fit its dimensions"),
-            ({"w2l": "{"}, "has a card that cannot be read"),
-            ({"w2l": "[1, 2]"}, "has a card that cannot be read"),
+            ({"w2l": "{"}, "has an unreadable card"),
+            ({"w2l": "[1, 2]"}, "has an unreadable card"),
             ({"w2l": '{"kind": "expert", "dimensions": {}, "wings": 2}'}, "unknown setting wings"),
             ({"w2l": '{"kind": "poet", "dimensions": {}}'}, "'poet'"),
             ({"w2l": '{"kind": "expert", "dimensions": {"size": 33}}'}, "dimensions that cannot be built"),
@@ -261,7 +261,7 @@ class TestPublished:
         path = tmp_path / "expert.pth"
         missing = "audio_encoder.3.conv_block.0.weight"
         torch.save({key: value for key, value in state.items() if key != missing}, path)
-        with pytest.raises(CheckpointError, match=r"no complete expert: audio_encoder\.3\S+ is missing"):
+        with pytest.raises(CheckpointError, match=r"not a complete expert: audio_encoder\.3\S+ is missing"):
             load_model(path, "expert")
         torch.save({**state, "extra": torch.zeros(1)}, path)
         with pytest.raises(CheckpointError, match="extra is unknown"):
@@ -340,7 +340,7 @@ class TestBadFiles:
     )
     def test_checkpoints_of_something_else(self, content: Any, tmp_path: Path) -> None:
         torch.save(content, tmp_path / "model.pth")
-        with pytest.raises(CheckpointError, match=r"no dictionary|no weights|none of the known public checkpoints"):
+        with pytest.raises(CheckpointError, match=r"a dictionary|not contain weights|none of the known public checkpoints"):
             load_model(tmp_path / "model.pth", "expert")
 
 

@@ -138,8 +138,8 @@ def flipped(content: bytes, at: int) -> bytes:
 
 
 @pytest.mark.parametrize(("answer", "said"), [
-    (sends(ARCHIVE[:-1], stated=len(ARCHIVE)), r"\d+ of \d+ bytes came"),
-    (sends(ARCHIVE[: len(ARCHIVE) // 2], stated=-1), r"\d+ of \d+ bytes came"),
+    (sends(ARCHIVE[:-1], stated=len(ARCHIVE)), r"\d+ of \d+ bytes arrived"),
+    (sends(ARCHIVE[: len(ARCHIVE) // 2], stated=-1), r"\d+ of \d+ bytes arrived"),
     (sends(b"", stated=0), "0 of"),
     (sends(ARCHIVE + b"x"), "more of"),
     (sends(flipped(ARCHIVE, len(ARCHIVE) // 2)), "its sha256 is"),

@@ -67,7 +67,7 @@ def changed(published: dict[str, Tensor], **changes: Any) -> dict[str, Tensor]:
         ({}, "is missing"),
         ({"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 1, 3, 3)}, r"\(32, 1, 3, 3\), not \(32, 3, 3, 3\)"),
         ({"Conv2d_1a_3x3.conv.weight": 3}, "Conv2d_1a_3x3.conv.weight is missing"),
-        ({"AuxLogits.conv0.conv.weight": torch.zeros(1)}, "of torchvision"),
+        ({"AuxLogits.conv0.conv.weight": torch.zeros(1)}, "torchvision's"),
     ],
     ids=["incomplete", "other shape", "no tensor", "torchvision"],
 )

@@ -163,7 +163,7 @@ def test_what_it_cannot_be_used_for_is_said(tmp_path: Path) -> None:
         Runner(loaded, 50, backend="torch")
     with pytest.raises(CheckpointError, match="is used by its path"):
         registry.bring(tmp_path / "g.onnx", "mine", Cache.open(tmp_path / "cache", create=True))
-    with pytest.raises(CheckpointError, match="is an ONNX file already"):
+    with pytest.raises(CheckpointError, match="is already an ONNX file"):
         export(loaded, tmp_path / "again.onnx")
     with pytest.raises(ConfigError, match="cannot be trained"):
         start_from(model().network, loaded)  # type: ignore[arg-type]

@@ -251,7 +251,7 @@ class TestWrappings:
         network.load_state_dict(state)
         torch.save({"args": argparse.Namespace(lr=1e-4), "network": network}, tmp_path / "whole.pth")
         assert same(tmp_path / "whole.pth", state)
-        assert "holds more than weights; these were taken as data" in caplog.text
+        assert "contains more than weights; only the weights were read" in caplog.text
         torch.save(argparse.Namespace(lr=1), tmp_path / "none.pth", _use_new_zipfile_serialization=False)
         with pytest.raises(CheckpointError, match=r"more than weights \(argparse\.Namespace\); it was not loaded"):
             load_model(tmp_path / "none.pth", None)
@@ -334,7 +334,7 @@ class TestOtherKinds:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             data = pickle.dumps({"a": (1, 2.5, None, True, b"x", "y", [1], {2}, {"b": 2**70})}, protocol)
             assert list(pickletools.genops(data))
-            with pytest.raises(CheckpointError, match=r"holds no weights|which no checkpoint needs|damaged"):
+            with pytest.raises(CheckpointError, match=r"does not contain weights|which no checkpoint needs|damaged"):
                 load_model(archived(tmp_path / "a.pt", data), None)
 
 

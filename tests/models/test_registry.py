@@ -59,7 +59,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_shipped_one(bundled: Path, cache: Cache) -> None:
     path = put(bundled / "expert.safetensors")
     assert weights.find("w2l", "expert") == weights.find("w2l", "expert", cache) == path
-    with pytest.raises(CheckpointError, match="this w2l ships no judge"):
+    with pytest.raises(CheckpointError, match="does not ship a judge"):
         weights.find("w2l", "judge")
 
 
@@ -77,7 +77,7 @@ def test_the_best_of_a_run_else_its_latest(cache: Cache) -> None:
 
 
 def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> None:
-    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*no run here has made one; train one"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*no run has produced one; train one"):
         weights.find("expert", "expert", cache)
     put(cache.run_folder("one") / "expert-best.safetensors")
     put(cache.run_folder("two") / "expert-latest.safetensors")
@@ -145,8 +145,8 @@ def test_names_are_looked_up_in_order(bundled: Path, cache: Cache, monkeypatch: 
     ("w2l", "shipped models"),
     ("buffalo_l", "pack"),
     ("run", "a run in"),
-    ("file", "a file here"),
-    ("taken", "imported before.*-y"),
+    ("file", "a file named"),
+    ("taken", "already exists.*-y"),
     ("", "plain"),
     ("a/b", "plain"),
     ("../up", "plain"),
@@ -188,7 +188,7 @@ class Runs:
 @pytest.mark.parametrize("content", [
     b"", b"no model", {"state_dict": Runs()}, {"state_dict": {"some.weight": torch.zeros(3)}},
     {"state_dict": {"binary_pred.0.weight": torch.zeros(3)}}, {"state_dict": [1, 2]}, [torch.zeros(2)],
-], ids=["empty", "text", "code", "unknown", "incomplete", "list", "no dictionary"])  # fmt: skip
+], ids=["empty", "text", "code", "unknown", "incomplete", "list", "a dictionary"])  # fmt: skip
 def test_what_is_no_model_leaves_nothing(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
 ) -> None:

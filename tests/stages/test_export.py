@@ -57,7 +57,7 @@ def test_a_file_and_its_lower_rows(folder: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(("arguments", "status", "said"), [
     (("x.onnx", "--model", "expert.safetensors"), 1, "expert.safetensors is of kind expert, not generator"),
-    (("x.onnx", "--model", "nosuch", "--cache", "."), 1, "holds other files|no cache"),
+    (("x.onnx", "--model", "nosuch", "--cache", "."), 1, "contains other files|does not exist"),
     (("x.onnx", "--model", "here.onnx"), 1, "here.onnx"),
     (("mine.safetensors", "-y"), 2, "must end in .onnx"),
     (("here.onnx",), 2, "exists; overwrite it with -y"),

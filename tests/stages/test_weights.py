@@ -103,7 +103,7 @@ def test_the_list_needs_no_cache_and_makes_none(run: Run, tmp_path: Path) -> Non
     assert all(Path(entry["path"]).stat().st_size == entry["size"] for entry in found)
     status, _, err = run("--cache", "none")
     assert status == 1
-    assert "no cache" in err
+    assert "is not a cache" in err
 
 
 def test_a_model_is_brought_in_and_listed(run: Run, model: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_model_is_brought_in_and_listed(run: Run, model: Path, tmp_path: Path)
     assert "imported, step 12: some clips" in out
     status, _, err = run("import", model, "--as", "mine")
     assert (status, err.count("\n")) == (2, 1)
-    assert "imported before" in err
+    assert "already exists" in err
     assert run("import", model, "--as", "mine", "-y")[0] == 0
     _, out, _ = run("--json")
     mine = next(entry for entry in json.loads(out) if entry["name"] == "mine")
@@ -228,4 +228,4 @@ def test_a_public_checkpoint_is_told_apart_by_its_keys(run: Run, tmp_path: Path)
     torch.save({"state_dict": {"module.netcnnlip.0.weight": torch.zeros(1)}}, tmp_path / "syncnet_v2.model")
     status, _, err = run("import", "syncnet_v2.model", "--as", "syncnet")
     assert status == 1
-    assert "netcnnlip.0.weight" in err or "no complete judge" in err
+    assert "netcnnlip.0.weight" in err or "not a complete judge" in err

@@ -1,7 +1,7 @@
-"""The index of a cache: one row a kept track, in columns, so that a million of them open in a second.
+"""The index of a cache: one row per kept track, stored by column, so that a million rows open in a second.
 
-Numbers are arrays; words (clips, splits, speakers) are numbers into tables of distinct words. A row becomes an object
-only when it is asked for.
+Numbers are arrays; strings (clips, splits, speakers) are indices into tables of distinct strings. A row becomes an
+object only when it is accessed.
 """
 
 import json
@@ -19,13 +19,13 @@ from w2l.cache.records import EXCLUDED, SHIFTED, ClipRecord
 from w2l.core.files import read_arrays
 
 FORMAT = 2
-"""Version of the file; one of another version is built anew."""
+"""Version of the file; other versions are rebuilt."""
 NUMBERS = ("track", "n_frames", "n_columns", "offset")
 WORDS = ("clip", "split", "speaker", "status", "crop")
-"""Columns; `crop` is how the track was cut, as JSON."""
+"""Columns; `crop` is the track's crop spec, as JSON."""
 
 DAMAGED_RECORD = "its record is damaged"
-"""Why a track is set aside whose record holds numbers that cannot be."""
+"""Reason for excluding a track whose record contains impossible numbers."""
 
 
 @dataclass(frozen=True)
@@ -42,37 +42,37 @@ class TrackRow:
     speaker: str = ""
     """Empty when unknown."""
     offset: int = 0
-    """Video frames by which the sound runs ahead of the picture, as the audit found: face i has sound i - offset."""
+    """Video frames by which the audio runs ahead of the picture, as audited: face i matches audio i - offset."""
     status: str = ""
-    """Empty when usable, else why the audit set it aside."""
+    """Empty if usable, else the audit's reason for excluding it."""
 
 
 class Words(Sequence[str]):
-    """Distinct words, as UTF-8 in one piece with the place where each one ends."""
+    """Distinct strings, as one UTF-8 buffer with the end of each string."""
 
     def __init__(self, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
         self.text, self.ends = text, ends
 
     @classmethod
     def of(cls, words: Iterable[str]) -> "Words":
-        """From any strings; half characters of file names that are no UTF-8 survive."""
+        """Build from any strings; surrogate escapes of undecodable file names are preserved."""
         coded = [word.encode("utf-8", "surrogatepass") for word in words]
         ends = np.cumsum([len(word) for word in coded], dtype=np.int64)
         return cls(np.frombuffer(b"".join(coded), np.uint8), ends)
 
     def __len__(self) -> int:
-        """Number of words."""
+        """Return the number of strings."""
         return len(self.ends)
 
     def __iter__(self) -> Iterator[str]:
-        """All words."""
+        """Iterate over all strings."""
         text, begin = self.text.tobytes(), 0
         for end in self.ends.tolist():
             yield text[begin:end].decode("utf-8", "surrogatepass")
             begin = end
 
     def some(self, numbers: NDArray[np.integer[Any]]) -> dict[int, str]:
-        """The words of these numbers, which must be distinct."""
+        """Return the strings with these numbers, which must be distinct."""
         if len(numbers) < len(self) // 4:
             return {number: self[number] for number in numbers.tolist()}
         words = list(self)
@@ -83,7 +83,7 @@ class Words(Sequence[str]):
     @overload
     def __getitem__(self, number: slice) -> list[str]: ...
     def __getitem__(self, number: int | slice) -> str | list[str]:
-        """One word, or some."""
+        """Return one string or a list of them."""
         if isinstance(number, slice):
             return [self[k] for k in range(*number.indices(len(self)))]
         number = range(len(self))[number]
@@ -92,15 +92,15 @@ class Words(Sequence[str]):
 
 
 class Rows(Sequence[TrackRow]):
-    """Rows of the index: a sequence of `TrackRow`, with its columns as arrays for what must be quick."""
+    """Rows of the index: a sequence of `TrackRow`, with columns as arrays for speed."""
 
     def __init__(self, numbers: Mapping[str, NDArray[np.int32]], words: Mapping[str, Words]) -> None:
-        """`numbers`: a column for each of `NUMBERS` and, of numbers into `words`, for each of `WORDS`."""
+        """Use `numbers`: one column for each of `NUMBERS` and, as indices into `words`, for each of `WORDS`."""
         self._numbers, self._words = dict(numbers), dict(words)
 
     @classmethod
     def of(cls, rows: Iterable[TrackRow]) -> "Rows":
-        """From single rows."""
+        """Build from single rows."""
         if isinstance(rows, Rows):
             return rows
         builder = Builder()
@@ -109,7 +109,7 @@ class Rows(Sequence[TrackRow]):
         return builder.finish()
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return len(self._numbers["track"])
 
     @overload
@@ -117,7 +117,7 @@ class Rows(Sequence[TrackRow]):
     @overload
     def __getitem__(self, number: slice) -> "Rows": ...
     def __getitem__(self, number: int | slice) -> "TrackRow | Rows":
-        """One row, or some."""
+        """Return one row or several."""
         if isinstance(number, slice):
             return self.select(np.arange(len(self))[number])
         values: dict[str, Any] = {name: int(self._numbers[name][number]) for name in NUMBERS}
@@ -125,11 +125,11 @@ class Rows(Sequence[TrackRow]):
         return TrackRow(**values)
 
     def __iter__(self) -> Iterator[TrackRow]:
-        """All rows."""
+        """Iterate over all rows."""
         return (self[number] for number in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence holds equal rows in the same order."""
+        """Whether another sequence contains equal rows in the same order."""
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip_longest(self, other))
@@ -137,11 +137,11 @@ class Rows(Sequence[TrackRow]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """The first rows."""
+        """Return the first rows as text."""
         return f"Rows({len(self)} rows: {', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''})"
 
     def __add__(self, other: "Rows") -> "Rows":
-        """These rows, then the others."""
+        """Return these rows followed by the others."""
         numbers = {name: np.concatenate([self._numbers[name], other._numbers[name]]) for name in NUMBERS}
         words: dict[str, Words] = {}
         for name in WORDS:
@@ -152,11 +152,11 @@ class Rows(Sequence[TrackRow]):
         return Rows(numbers, words)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.integer[Any]]) -> "Rows":
-        """The rows of a mask, or of row numbers; shares the tables of words."""
+        """Return the rows selected by a mask or by row numbers; shares the tables of strings."""
         return Rows({name: column[which] for name, column in self._numbers.items()}, self._words)
 
     def of_clips(self, order: Mapping[str, int]) -> "Rows":
-        """The rows whose clips are in `order`, in that order."""
+        """Return the rows whose clips are in `order`, in that order."""
         places = np.array([order.get(clip, -1) for clip in self._words["clip"]], np.int64)
         if not len(places):
             return self
@@ -165,20 +165,20 @@ class Rows(Sequence[TrackRow]):
         return self.select(which[np.argsort(of_row[which], kind="stable")])
 
     def numbers(self, column: str) -> NDArray[np.int32]:
-        """(rows,): a column of `NUMBERS`, or of `WORDS` as numbers that are equal where the words are."""
+        """Return a column (rows,) of `NUMBERS`, or of `WORDS` as indices that are equal for equal strings."""
         return self._numbers[column]
 
     def words(self, column: str) -> list[str]:
-        """The word of every row."""
+        """Return the string of every row."""
         table = self._used(column)
         return [table[number] for number in self._numbers[column].tolist()]
 
     def distinct(self, column: str) -> list[str]:
-        """The words that occur in a column, sorted."""
+        """Return the distinct strings of a column, sorted."""
         return sorted(self._used(column).values())
 
     def has(self, column: str, *words: str) -> NDArray[np.bool_]:
-        """(rows,): where a column is one of `words`."""
+        """Return (rows,): where a column is one of `words`."""
         asked = set(words)
         wanted = [number for number, word in self._used(column).items() if word in asked]
         return np.isin(self._numbers[column], wanted)
@@ -188,17 +188,17 @@ class Rows(Sequence[TrackRow]):
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:
-        """(rows,): what the audit did not set aside."""
+        """Return (rows,): which rows the audit did not exclude."""
         return self.has("status", "")
 
     def counts(self, column: str) -> dict[str, int]:
-        """How many rows each word of a column has; the commonest first."""
+        """Return the number of rows per string of a column; the most frequent first."""
         numbers, counts = np.unique(self._numbers[column], return_counts=True)
         found = dict(zip(self._words[column].some(numbers).values(), counts.tolist()))
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def write(self, file: BinaryIO) -> None:
-        """Writes an npz file; equal rows make equal bytes, whatever they were selected from."""
+        """Write an npz file; equal rows make equal bytes, whatever they were selected from."""
         arrays: dict[str, NDArray[Any]] = {"format": np.array(FORMAT)}
         for name in NUMBERS:
             arrays[name] = self._numbers[name]
@@ -214,7 +214,7 @@ class Rows(Sequence[TrackRow]):
 
     @classmethod
     def read(cls, path: Path) -> "Rows":
-        """Reads what `write` wrote; raises one of `w2l.core.files.DAMAGED` when it is not that."""
+        """Read what `write` wrote; raise one of `w2l.core.files.DAMAGED` if it is invalid."""
         arrays = read_arrays(path)
         if arrays["format"].shape != () or int(arrays["format"]) != FORMAT:
             raise ValueError(f"index of format {arrays['format']}")
@@ -227,10 +227,10 @@ class Rows(Sequence[TrackRow]):
             ends = table.ends
             rises = ends.ndim == 1 and (np.diff(ends, prepend=0) >= 0).all()
             if not rises or table.text.ndim != 1 or table.text.dtype != np.uint8 or ends[-1:].sum() != len(table.text):
-                raise ValueError(f"index with damaged words in {name}")
+                raise ValueError(f"index with damaged strings in {name}")
             codes = numbers[name]
             if len(codes) and not (codes.min() >= 0 and codes.max() < len(ends)):
-                raise ValueError(f"index with unknown words in {name}")
+                raise ValueError(f"index with unknown strings in {name}")
         return cls(numbers, words)
 
 
@@ -242,7 +242,7 @@ class Builder:
         self._words: dict[str, dict[str, int]] = {name: {} for name in WORDS}
 
     def add(self, row: TrackRow, crop: str = "") -> None:
-        """Adds a row, cut as `crop` says."""
+        """Add a row with its crop spec as JSON."""
         for name in NUMBERS:
             self._numbers[name].append(getattr(row, name))
         for name in WORDS:
@@ -251,13 +251,13 @@ class Builder:
             self._numbers[name].append(known.setdefault(word, len(known)))
 
     def finish(self) -> Rows:
-        """The rows."""
+        """Return the rows."""
         numbers = {name: np.array(column, np.int32) for name, column in self._numbers.items()}
         return Rows(numbers, {name: Words.of(words) for name, words in self._words.items()})
 
 
 def rows_of(clip_id: str, record: ClipRecord) -> Iterator[tuple[TrackRow, str]]:
-    """The rows of one clip's record, each with its crop as JSON; records of older versions lack some facts."""
+    """Yield the rows of one clip's record, each with its crop spec as JSON; old records lack some fields."""
     outcome = record.preprocess
     crop = json.dumps(outcome.crop or {}, sort_keys=True)
     for number, (facts, found) in enumerate(zip(outcome.tracks, record.verdicts)):

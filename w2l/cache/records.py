@@ -1,12 +1,12 @@
-"""What stages write down about a clip, its tracks and an output, with types: the only module that knows their keys.
+"""Typed records of clips, tracks and outputs: the only module that knows their JSON keys.
 
-    clips/<clip-id>/clip.json   `ClipRecord`: facts of the source, and per stage what it noted
-        stages.preprocess       `PreprocessOutcome`: its tracks (`TrackRecord`) and the refused ones (`RejectedTrack`)
-        stages.audit            `AuditOutcome`: a `Verdict` per track, and the `Measurements` behind them
-    out.w2l.json, runs/*.json   `OutputRecord`: what `sync` made, and of what
+    clips/<clip-id>/clip.json   `ClipRecord`: properties of the source, and one outcome per stage
+        stages.preprocess       `PreprocessOutcome`: its tracks (`TrackRecord`) and the rejected ones (`RejectedTrack`)
+        stages.audit            `AuditOutcome`: a `Verdict` per track, and the underlying `Measurements`
+    out.w2l.json, runs/*.json   `OutputRecord`: what `sync` made, and from what
 
-The fields are named as the keys. A record that was read and is written again keeps what other versions of w2l and
-other stages wrote into it: a value that did not change stays as it was in the file, whatever it was.
+The fields are named like the keys. A record that is read and written again keeps what other versions of w2l and other
+stages wrote into it: a value that did not change stays as it was in the file, whatever it was.
 """
 
 import platform
@@ -22,11 +22,11 @@ from w2l.core.files import fingerprint, read_json, write_json
 SIDECAR = ".w2l.json"
 """Suffix of the record beside the output."""
 PACKAGES = ("w2l", "av", "numpy", "onnxruntime", "opencv-python", "torch")
-"""What the pixels and the sound of an output depend on."""
+"""Packages that the pixels and the audio of an output depend on."""
 DONE, UNUSABLE = "done", "set aside"
-"""Outcomes of a clip in preprocess: prepared, or nothing of it can be used."""
+"""Outcomes of a clip in preprocess: prepared, or not usable at all."""
 KEPT, SHIFTED, EXCLUDED = "kept", "shifted", "set aside"
-"""Verdicts of the audit on a track: in sync, put in sync by its offset, or left out of training."""
+"""Verdicts of the audit on a track: in sync, put in sync by its offset, or excluded from training."""
 VERDICTS = (KEPT, SHIFTED, EXCLUDED)
 
 
@@ -38,54 +38,54 @@ class TrackRecord:
     n_columns: int = 0
     """Mel columns."""
     first_frame: int | None = None
-    """Its place on the clip's grid of 25 frames a second; None in old records."""
+    """Its frames on the clip's grid of 25 per second; None in old records."""
     start_s: float | None = None
-    """When it begins, seconds from the first picture."""
+    """Start, in seconds from the first frame."""
     quality: Mapping[str, float] | None = None
-    """What the gates measured, by name; None in old records."""
+    """Measurements of the quality gates, by name; None in old records."""
 
 
 @dataclass(frozen=True)
 class RejectedTrack:
-    """One track that a gate refused."""
+    """One track that a quality gate rejected."""
 
     start_s: float = 0.0
     end_s: float = 0.0
-    """Seconds from the first picture."""
+    """Start, in seconds from the first frame."""
     gate: str | None = None
-    """The word of the gate."""
+    """Keyword of the gate."""
     reason: str | None = None
     """The same as a sentence, with the number and the limit."""
     quality: Mapping[str, float] | None = None
-    """What the gates measured, by name."""
+    """Measurements of the quality gates, by name."""
 
 
 @dataclass(frozen=True)
 class PreprocessOutcome(FileObject):
-    """What preprocess noted about a clip; empty when it never finished with it."""
+    """Result of preprocess for a clip; empty if it has not finished."""
 
     fingerprint: str | None = None
-    """Changes when anything does that the crops, the mels or the choice of tracks depend on."""
+    """Changes with everything that the crops, the mels or the choice of tracks depend on."""
     crops_mark: str | None = None
-    """The same for all but the gates; None in old records."""
+    """The same without the gates; None in old records."""
     outcome: str | None = None
     """`DONE` or `UNUSABLE`."""
     tracks: tuple[TrackRecord, ...] = ()
     rejected: tuple[RejectedTrack, ...] = ()
     gate: str | None = None
-    """The word for why the clip cannot be used."""
+    """Keyword of the reason why the clip cannot be used."""
     reason: str | None = None
     """The same as a sentence."""
     crop: Mapping[str, Any] | None = None
-    """How faces were cut: the fields of a `CropSpec`."""
+    """How faces were cropped: the fields of a `CropSpec`."""
     store: str | None = None
-    """How crops are kept: `raw` or `jpeg`."""
+    """How crops are stored: `raw` or `jpeg`."""
 
     @property
     def tracks_mark(self) -> str | None:
-        """What the tracks were cut from and where: an audit counts while it stays the same.
+        """Fingerprint of the tracks' source and position: an audit is valid as long as it stays the same.
 
-        Other gates that keep the same tracks leave it alone; records of older versions tell by their fingerprint.
+        It does not change if other gates keep the same tracks; older records use their fingerprint instead.
         """
         if self.crops_mark is None:
             return self.fingerprint
@@ -94,40 +94,40 @@ class PreprocessOutcome(FileObject):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the audit found of one track."""
+    """Result of the audit for one track."""
 
     verdict: str = ""
     """One of `VERDICTS`; empty for a track that was not audited."""
     offset: int = 0
-    """Video frames by which the sound runs ahead of the picture, from the zero; undone when shifted."""
+    """Video frames by which the audio runs ahead of the picture, relative to the zero; undone when shifted."""
     confidence: float = 0.0
     margin: float = 0.0
     likelihood: float = 0.0
     """Mean log odds of being in sync at that offset."""
     reason: str = ""
-    """Why it is set aside."""
+    """Why it is excluded."""
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What the audit measured of a clip's tracks, whatever the thresholds."""
+    """What the audit measured for a clip's tracks, independent of thresholds."""
 
     fingerprint: str | None = None
-    """Changes with the expert, and with settings that the measure depends on."""
+    """Changes with the expert, and with settings that the measurement depends on."""
     of: str | None = None
-    """The tracks that were measured: `PreprocessOutcome.tracks_mark`."""
+    """Fingerprint of the measured tracks: `PreprocessOutcome.tracks_mark`."""
     tracks: tuple[Mapping[str, Any], ...] = ()
     """One `w2l.training.audit.verdicts.LagMeasurement` per track, as plain values."""
 
 
 @dataclass(frozen=True)
 class AuditOutcome(FileObject):
-    """What the audit noted about a clip; empty when there was none, or it was undone."""
+    """Result of the audit for a clip; empty if there was none, or it was undone."""
 
     fingerprint: str | None = None
     """Changes with the measurements, the thresholds and the zero."""
     of: str | None = None
-    """The tracks that were judged: `PreprocessOutcome.tracks_mark`."""
+    """Fingerprint of the judged tracks: `PreprocessOutcome.tracks_mark`."""
     expert: str | None = None
     """Fingerprint of the expert's file."""
     zero: float | None = None
@@ -138,7 +138,7 @@ class AuditOutcome(FileObject):
 
 @dataclass(frozen=True)
 class _Stages(FileObject):
-    """What each stage noted."""
+    """Results of the stages."""
 
     preprocess: PreprocessOutcome | None = None
     audit: AuditOutcome | None = None
@@ -146,13 +146,13 @@ class _Stages(FileObject):
 
 @dataclass(frozen=True)
 class ClipRecord(FileObject):
-    """The content of clip.json; a field is None as long as nobody noted it."""
+    """Content of clip.json; a field is None until a stage sets it."""
 
     id: str | None = None
     source: str | None = None
     """The video."""
     sound: str | None = None
-    """The file with the sound, where that is another one; else empty."""
+    """Separate audio file, if any; else empty."""
     frames: int | None = None
     fps: float | None = None
     size: tuple[int, ...] | None = None
@@ -164,24 +164,24 @@ class ClipRecord(FileObject):
 
     @property
     def preprocess(self) -> PreprocessOutcome:
-        """What preprocess noted."""
+        """Result of preprocess."""
         return (self.stages and self.stages.preprocess) or PreprocessOutcome(file_content={})
 
     @property
     def audit(self) -> AuditOutcome:
-        """What the audit noted, though it may be of tracks that were cut anew since; see `verdicts`."""
+        """Result of the audit, possibly of tracks that were recut since; see `verdicts`."""
         return (self.stages and self.stages.audit) or AuditOutcome(file_content={})
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The verdict on each track of `preprocess`; empty ones where no audit was, or tracks were cut anew since."""
+        """Verdict on each track of `preprocess`; empty ones if there was no audit or tracks were recut since."""
         found, audited = self.preprocess, self.audit.tracks or ()
         if len(audited) != len(found.tracks) or self.audit.of != found.tracks_mark:
             return (Verdict(),) * len(found.tracks)
         return audited
 
     def noted(self, outcome: PreprocessOutcome | AuditOutcome | None) -> "ClipRecord":
-        """The same with what a stage found; None forgets that preprocess has finished."""
+        """Return a copy with the result of a stage; None resets preprocess to unfinished."""
         stages = self.stages or _Stages(file_content={})
         if isinstance(outcome, AuditOutcome):
             return replace(self, stages=replace(stages, audit=outcome))
@@ -190,7 +190,7 @@ class ClipRecord(FileObject):
 
 @dataclass(frozen=True)
 class OutputRecord(FileObject):
-    """What `sync` made, and of what; a field is None where the record, of another version, does not say it."""
+    """What `sync` made, and from what; a field is None if the record, of another version, lacks it."""
 
     output: str | None = None
     video: str | None = None
@@ -200,13 +200,13 @@ class OutputRecord(FileObject):
     frames: int | None = None
     """Frames of the output."""
     frames_passed_through: Mapping[str, int] | None = None
-    """Those of them that stay as the source's, by reason."""
+    """Number of them left unchanged, by reason."""
     faces: str | None = None
-    """Which face was redrawn, and what else was seen."""
+    """Which face was redrawn, and which others were detected."""
     looked: bool | None = None
-    """Whether faces were looked for; else they were known from before, or the box was given."""
+    """Whether faces were detected in this run; else they were cached, or the box was given."""
     references: str | None = None
-    """What looks were copied from."""
+    """What the appearance was copied from."""
     crop: int | None = None
     """Side in pixels of the crops in which the face was redrawn."""
     fps: float | None = None
@@ -217,30 +217,30 @@ class OutputRecord(FileObject):
     timing: Mapping[str, float] | None = None
     """Those seconds by step."""
     record: str | None = None
-    """Where the cache keeps this."""
+    """Path of this record in the cache."""
     settings: Mapping[str, Any] | None = None
     """The fields of a `SyncSettings`."""
     hashes: Mapping[str, str] | None = None
     """SHA-256 of the video, the speech and the model file."""
     mark: str | None = None
-    """Changes when the same command would make another output."""
+    """Changes when the same command would produce another output."""
     stage: str | None = None
     versions: Mapping[str, str] | None = None
     model_step: int | None = None
 
     @property
     def model_name(self) -> str | None:
-        """The model, as the user named it; else its file; None where neither is said."""
+        """The model as named by the user, else its file; None if neither is recorded."""
         return str((self.settings or {}).get("model") or self.model or "") or None
 
 
 def read_clip(path: Path) -> ClipRecord:
-    """Read a clip.json, an empty record when there is none; CacheError when it is damaged."""
+    """Read a clip.json; return an empty record if there is none; raise CacheError if it is damaged."""
     return from_json(ClipRecord, read_json(path) if path.exists() else {})
 
 
 def read_output(path: Path) -> OutputRecord:
-    """Read the record of an output; CacheError when it is missing or damaged."""
+    """Read the record of an output; raise CacheError if it is missing or damaged."""
     return from_json(OutputRecord, read_json(path))
 
 
@@ -250,7 +250,7 @@ def write_record(path: Path, record: ClipRecord | OutputRecord) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that make the pixels."""
+    """Return the versions of Python and of the packages that the output depends on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,19 +1,19 @@
-"""The cache on disk: the only module that knows its files, versions, index and claims.
+"""The cache on disk: the only module that knows its files, versions, index and locks.
 
     cache.json                              format version
-    clips/<clip-id>/clip.json               source, what is known of it, and per stage a fingerprint and an outcome
+    clips/<clip-id>/clip.json               source, its properties, and per stage a fingerprint and an outcome
     clips/<clip-id>/faces.npz               detections of one detector
-    clips/<clip-id>/looks.npz               what `sync` shows of these faces elsewhere, see `w2l.syncing.memory.store`
-    clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG pictures, see `w2l.cache.crops`
-    clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; mfcc.npy (13, columns) beside it for a judge
-    index.npz                               one row a track, see `w2l.cache.index`; absent while stale
-    index.old.npz                           the last one, while stale: spares reading the clips that it knows again
+    clips/<clip-id>/looks.npz               appearance of these faces elsewhere, for `sync`; see `w2l.syncing.memory.store`
+    clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG images, see `w2l.cache.crops`
+    clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; also mfcc.npy (13, columns) for a judge
+    index.npz                               one row per track, see `w2l.cache.index`; absent while stale
+    index.old.npz                           the previous index, while stale: unchanged clips need not be read again
     checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/
     runs/<name>.json                        what `sync` made, for `score`
     scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.scoring.store`
-    models/<name>.safetensors               imported models; models/<pack>/ fetched ones
+    models/<name>.safetensors               imported models; models/<pack>/ downloaded ones
 
-Every file is written under a temporary name, flushed and renamed: a reader never sees half a file.
+Every file is written under a temporary name, flushed and renamed: a reader never sees a partial file.
 """
 
 import contextlib
@@ -52,70 +52,70 @@ RECORD = "clip.json"
 INDEX = "index.npz"
 OLD_INDEX = "index.old.npz"
 UNSURE_NS = 2_000_000_000
-"""A clip that changed so shortly before the index was begun, in nanoseconds, is read again: disks round times."""
+"""A clip that changed within this many nanoseconds before the index was started is read again: times are rounded."""
 
 
 def default_root() -> Path:
-    """``$W2L_CACHE``, else ``w2l-cache`` in the working directory."""
+    """Return ``$W2L_CACHE``, else ``w2l-cache`` in the working directory."""
     return Path(os.environ.get("W2L_CACHE") or "w2l-cache")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip's folder."""
+    """The folder of one clip."""
 
     id: str
     folder: Path
 
     @property
     def faces(self) -> Path:
-        """Where the detections are kept."""
+        """Path of the detections."""
         return self.folder / "faces.npz"
 
     @property
     def looks(self) -> Path:
-        """Where the looks of the faces are kept that `sync` chooses from."""
+        """Path of the faces' appearance elsewhere, from which `sync` chooses."""
         return self.folder / "looks.npz"
 
     def record(self) -> ClipRecord:
-        """The content of clip.json; empty when the clip is new."""
+        """Return the content of clip.json; empty if the clip is new."""
         return read_clip(self.folder / RECORD)
 
     def note(self, outcome: PreprocessOutcome | AuditOutcome, **facts: Any) -> None:
-        """Records that a stage has finished with this clip; written last, so that what it names is there.
+        """Record that a stage has finished with this clip; written last, so that what it refers to exists.
 
         `facts` are other fields of the `ClipRecord`.
         """
         self.write(replace(self.record(), **facts, id=self.id).noted(outcome))
 
     def write(self, record: ClipRecord) -> None:
-        """Writes clip.json anew."""
+        """Replace clip.json."""
         write_record(self.folder / RECORD, record)
 
     @property
     def lock(self) -> Path:
-        """Where a process that works on the clip says so."""
+        """Path of the lock of the process that works on the clip."""
         return self.folder / ".lock"
 
     def claim(self) -> AbstractContextManager[bool]:
-        """Context manager: True inside when this process may work on the clip, False when another one does."""
+        """Context manager: True inside if this process may work on the clip, False if another one does."""
         refuse_link(self.folder)
         return claim(self.lock)
 
     def reopen(self) -> None:
-        """Forgets that preprocess has finished, then removes all tracks: who is killed now leaves a clip to be done."""
+        """Reset preprocess to unfinished, then remove all tracks, in this order in case the process is killed."""
         record = self.record()
         if not record.preprocess.is_empty:
             self.write(record.noted(None))
         self.clear_tracks()
 
     def clear_tracks(self) -> None:
-        """Removes all tracks and what a killed process left half-written; for the process that holds the clip."""
+        """Remove all tracks and temporary files of killed processes; the caller must hold the clip."""
         remove_folder(self.folder / "tracks")
         self.clear_leftovers()
 
     def clear_leftovers(self) -> None:
-        """Removes half-written files beside clip.json; for the process that holds the clip."""
+        """Remove temporary files beside clip.json; the caller must hold the clip."""
         remove_leftovers(self.folder, held=True)
 
     def write_track(
@@ -126,7 +126,7 @@ class Clip:
         sounds: Mapping[str, NDArray[np.float32]],
         store: Store = "raw",
     ) -> None:
-        """Writes the crops of track `number` as they come; see `open_track`."""
+        """Write the crops of track `number` as they come; see `open_track`."""
         with self.open_track(number, shape, store, sounds) as track:
             for frame in frames:
                 track.write(frame)
@@ -135,11 +135,11 @@ class Clip:
     def open_track(
         self, number: int, shape: tuple[int, ...], store: Store, sounds: Mapping[str, NDArray[np.float32]]
     ) -> Iterator[CropWriter]:
-        """Context manager that takes the crops of track `number`, one `write(frame)` each; several may be open at once.
+        """Context manager that takes the crops of track `number`, one `write(frame)` each; several may be open.
 
-        `shape` is (frames, height, width, 3). When the context ends well, the crops are in their place, with `sounds`
-        beside them: mel (80, columns) and, for crops of a judge, mfcc (13, columns). What another store held is gone.
-        Raises CacheError when the number or the shape of the crops is wrong, or the disk is full.
+        `shape` is (frames, height, width, 3). When the context succeeds, the crops are in place, with `sounds` beside
+        them: mel (80, columns) and, for crops of a judge, mfcc (13, columns). A store in the other format is removed.
+        Raises CacheError if the number or the shape of the crops is wrong, or the disk is full.
         """
         folder = self.folder / "tracks" / str(number)
         with write_crops(folder, shape, store) as writer:
@@ -156,14 +156,14 @@ class Cache:
 
     @classmethod
     def open(cls, root: Path | None = None, create: bool = False) -> "Cache":
-        """The cache at `root`, else at the default place; CacheError when missing, of another version or no cache."""
+        """Open the cache at `root`, else at the default path; raise CacheError if missing, invalid or outdated."""
         root = (root or default_root()).absolute()
         marker = root / "cache.json"
         if not marker.exists():
             if not create:
-                raise CacheError(f"there is no cache at {root}; run w2l preprocess first, or name it with --cache")
+                raise CacheError(f"cache {root} does not exist; run w2l preprocess first, or set --cache")
             if _holds_other_files(root) and not marker.exists():  # asked again: another process may be making it
-                raise CacheError(f"{root} holds other files and is no cache; name an empty folder with --cache")
+                raise CacheError(f"{root} contains other files and is not a cache; choose an empty folder with --cache")
             write_json(marker, {"format": FORMAT, "kind": "w2l cache"})
         version = _format_of(marker)
         if version != FORMAT:
@@ -173,15 +173,15 @@ class Cache:
         return cls(root)
 
     def clip(self, clip_id: str) -> Clip:
-        """The folder of one clip, which need not exist yet."""
+        """Return the folder of one clip, which need not exist yet."""
         return Clip(clip_id, self.root / "clips" / clip_id)
 
     def clips(self) -> Iterator[Clip]:
-        """All clips with a record, each folder's in the order of their names."""
+        """Yield all clips with a record, each folder's in the order of their names."""
         return (clip for clip, _ in self._records())
 
     def _records(self) -> Iterator[tuple[Clip, os.DirEntry[str]]]:
-        """All clips with the directory entry of their record; looks once into each folder, a million of them or not."""
+        """Yield all clips with the directory entry of their record; lists each folder once, even for a million."""
         waiting = [""]
         while waiting:
             clip_id = waiting.pop()
@@ -200,34 +200,34 @@ class Cache:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the training runs are."""
+        """Path of the training runs."""
         return self.root / "checkpoints"
 
     def run_folder(self, run: str) -> Path:
-        """Where a training run keeps its files; ConfigError for a name that leads elsewhere."""
+        """Return the folder of a training run; raise ConfigError for a name that leads elsewhere."""
         if not run or run.startswith(".") or "/" in run or os.sep in run:
             raise ConfigError(f"run name {run!r} must be plain, without / and without a leading dot")
         return self.checkpoints / run
 
     @property
     def runs(self) -> Path:
-        """Where `sync` and `score` keep their records."""
+        """Path of the records of `sync` and `score`."""
         return self.root / "runs"
 
     @property
     def scores(self) -> Path:
-        """Where `score` keeps what it measured."""
+        """Path of the measurements of `score`."""
         return self.root / "scores"
 
     @property
     def models(self) -> Path:
-        """Where imported models and fetched packs are."""
+        """Path of imported models and downloaded packs."""
         return self.root / "models"
 
     def invalidate_index(self) -> None:
-        """Marks the index stale, after a track has changed.
+        """Mark the index as stale, after a track has changed.
 
-        Takes the index that another process is building away from it, too, as that may not know of the change.
+        An index that another process is building is discarded, too, as it may lack the change.
         """
         for path in drafts(self.root / INDEX):
             path.unlink(missing_ok=True)
@@ -235,34 +235,34 @@ class Cache:
             (self.root / INDEX).replace(self.root / OLD_INDEX)
 
     def tracks(self) -> Rows:
-        """The usable tracks, from the index, which is rebuilt when stale; CacheError when there is none."""
+        """Return the usable tracks from the index, which is rebuilt if stale; raise CacheError if there are none."""
         rows = self.all_tracks()
         if not len(rows):
-            raise CacheError(f"cache {self.root} holds no face track; run w2l preprocess on a folder of videos first")
+            raise CacheError(f"cache {self.root} contains no face tracks; run w2l preprocess on some videos first")
         usable = rows.select(rows.usable)
         if not len(usable):
             reason = next(iter(rows.counts("status")))
             raise CacheError(
-                f"cache {self.root}: the audit set all {len(rows)} tracks aside ({reason}); undo it: w2l audit --undo"
+                f"cache {self.root}: the audit excluded all {len(rows)} tracks ({reason}); see w2l audit --undo"
             )
         return usable
 
     def all_tracks(self) -> Rows:
-        """As `tracks`, with those that the audit set aside; there may be none."""
+        """Return `tracks` including those that the audit excluded; may be empty."""
         try:
             return Rows.read(self.root / INDEX)
         except DAMAGED:
             return self.build_index()
 
     def build_index(self) -> Rows:
-        """Writes the index anew from the clips; gives its rows. It stays stale when a track changes meanwhile.
+        """Rebuild the index from the clips and return its rows. It stays stale if a track changes meanwhile.
 
-        The records of clips that did not change since the last index was begun are not read again.
+        The records of clips that did not change since the previous index was started are not read again.
         """
         rows: list[Rows] = []
 
-        def write(file: BinaryIO) -> None:  # scans with the temporary file in place, see `invalidate_index`
-            began_ns = os.fstat(file.fileno()).st_ctime_ns  # by the clock of the disk that dates the records, too
+        def write(file: BinaryIO) -> None:  # scan while the temporary file exists, see `invalidate_index`
+            began_ns = os.fstat(file.fileno()).st_ctime_ns  # by the clock of the disk that also timestamps the records
             rows.append(self._scan())
             rows[0].write(file)
             file.flush()
@@ -277,7 +277,7 @@ class Cache:
         return rows[0]
 
     def _scan(self) -> Rows:
-        """Rows of all clips, those of unchanged ones from the last index."""
+        """Return the rows of all clips, those of unchanged ones from the previous index."""
         known, known_ns = Builder().finish(), 0
         with contextlib.suppress(*DAMAGED):
             known_ns = (self.root / OLD_INDEX).stat().st_mtime_ns - UNSURE_NS
@@ -294,15 +294,15 @@ class Cache:
         return (known.of_clips(unchanged) + found.finish()).of_clips(order)
 
     def load_track(self, row: TrackRow) -> tuple[Crops, NDArray[np.float32]]:
-        """Crops (frames, height, width, 3), read as they are sliced, and mel (80, columns) of one track."""
+        """Return crops (frames, height, width, 3), read as they are sliced, and mel (80, columns) of one track."""
         return self.load_crops(row), self.load_mel(row)
 
     def load_crops(self, row: TrackRow) -> Crops:
-        """Crops of one track, read as they are sliced; CacheError when damaged."""
+        """Return the crops of one track, read as they are sliced; raise CacheError if damaged."""
         return open_crops(self._track(row))
 
     def load_mel(self, row: TrackRow) -> NDArray[np.float32]:
-        """Mel (80, columns) of one track; CacheError when damaged."""
+        """Return the mel (80, columns) of one track; raise CacheError if damaged."""
         try:
             return read_sound(self._track(row) / "mel.npy", 80)
         except DAMAGED as error:
@@ -312,7 +312,7 @@ class Cache:
         return self.clip(row.clip).folder / "tracks" / str(row.track)
 
     def load_mfcc(self, row: TrackRow) -> NDArray[np.float32]:
-        """MFCC (13, columns) of one track that was cut for a judge."""
+        """Return the MFCC (13, columns) of one track that was cropped for a judge."""
         path = self._track(row) / "mfcc.npy"
         try:
             return read_sound(path, 13)
@@ -325,24 +325,24 @@ def _format_of(marker: Path) -> Any:
         return read_json(marker).get("format")
     except CacheError as error:
         line = json.dumps({"format": FORMAT})
-        raise CacheError(f"{marker} is damaged; write {line} into it, or use another --cache") from error
+        raise CacheError(f"{marker} is damaged; replace its content by {line}, or use another --cache") from error
 
 
 def _holds_other_files(root: Path) -> bool:
     try:
         return root.is_dir() and any(entry.name[0] != "." for entry in root.iterdir())
     except OSError as error:
-        raise CacheError(f"{root} cannot be read ({error.strerror}); name another folder with --cache") from error
+        raise CacheError(f"{root} cannot be read ({error.strerror}); choose another folder with --cache") from error
 
 
 RESERVED = frozenset([RECORD, "faces.npz", "looks.npz", "tracks"])
-"""What the cache calls its files in a clip's folder; another clip's id may lead through there."""
+"""Names of the cache's own files in a clip's folder, which must not be part of another clip's id."""
 MAX_NAME = 200
-"""Longest part of an id, in characters, so that file systems take it with a hash at its end."""
+"""Longest part of an id, in characters, so that file systems accept it with a hash appended."""
 
 
 def safe_id(name: str) -> str:
-    """`name` as a relative path of plain characters; a name that had to change carries a hash, to stay unique."""
+    """Return `name` as a relative path of plain characters, with a hash appended if it had to change."""
     parts = [re.sub(r"[^A-Za-z0-9._+=-]", "_", part).lstrip(".")[:MAX_NAME] or "_" for part in name.split("/")]
     safe = "/".join(f"{part}_" if part in RESERVED else part for part in parts)
     return safe if safe == name else f"{safe}-{fingerprint(name)[:8]}"

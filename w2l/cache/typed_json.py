@@ -1,8 +1,8 @@
-"""Frozen dataclasses as JSON objects: fields named as the keys, nested ones included; lenient in what they read.
+"""Frozen dataclasses as JSON objects: fields named like the keys, nested ones included; lenient when reading.
 
-A value of another type than its field counts as not there: the field keeps its default. A `FileObject` that was read
-and is written again loses nothing: keys without a field, keys that were left out and values that did not change stay as
-they were. Other dataclasses are written as their fields.
+A value of another type than its field counts as missing: the field keeps its default. A `FileObject` that is read and
+written again loses nothing: keys without a field, keys that were left out and values that did not change stay as they
+were. Other dataclasses are written as their fields.
 """
 
 import functools
@@ -15,24 +15,24 @@ from w2l.core.ranges import LARGEST_INT
 
 R = TypeVar("R")
 Reader = Callable[[Any], Any]
-"""From a JSON value to that of a field; None where it is of another type."""
+"""Converts a JSON value to that of a field; returns None for another type."""
 
 
 @dataclass(frozen=True)
 class FileObject:
-    """Base of dataclasses that remember the object that they were read from."""
+    """Base of dataclasses that remember the object they were read from."""
 
     file_content: Mapping[str, Any] | None = field(default=None, repr=False, compare=False, kw_only=True)
-    """The object as it was read; None for one that is new."""
+    """The object as it was read; None for a new one."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether the object has no key."""
+        """Whether the object has no keys."""
         return not to_json(self)
 
 
 def from_json(kind: type[R], content: object) -> R:
-    """Return the dataclass `kind` with what `content` holds for its fields; all defaults where it is not an object."""
+    """Return the dataclass `kind` with the values of `content` for its fields; all defaults if it is not an object."""
     found: Mapping[str, Any] = content if isinstance(content, dict) else {}
     values = {}
     for name, read in _readers(kind):  # type: ignore[arg-type]  # a class is hashable
@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:
 
 @functools.lru_cache(None)
 def _readers(kind: type[Any]) -> tuple[tuple[str, Reader], ...]:
-    """Name and reader of each field."""
+    """Return the name and reader of each field."""
     hints = get_type_hints(kind)
     return tuple((one.name, _reader(hints[one.name])) for one in fields(kind) if one.name != "file_content")
 
@@ -90,12 +90,12 @@ def _reader(hint: Any) -> Reader:
 
 
 def _text(value: Any) -> str | None:
-    """Return a text; None where it is none, or cannot be a path, which most texts of records are."""
+    """Return a text; None if it is not one or cannot be a path, which most texts of records are."""
     return value if isinstance(value, str) and "\0" not in value else None
 
 
 def _number(kind: type[int] | type[float], value: Any) -> Any:
-    """Return a finite number as `kind`; None where it is none, would change, or is an int that no index holds."""
+    """Return a finite number as `kind`; None if it is not one, would change, or is an int that no index can hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if kind is int:
@@ -107,7 +107,7 @@ def _number(kind: type[int] | type[float], value: Any) -> Any:
 
 
 def _tuple_reader(hint: Any) -> Reader:
-    """Of a list; an item of another type counts as an empty one, so that the others keep their places."""
+    """Return a reader of lists; an item of another type counts as empty, so that the others keep their places."""
     read = _reader(hint)
     empty: Callable[[], Any] = dict if get_origin(hint) else hint
 

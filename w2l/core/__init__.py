@@ -1,1 +1,1 @@
-"""Foundations without a subject of their own: errors, logs, settings, files, locks, jobs."""
+"""Foundations shared by all packages: errors, logging, settings, files, locks and jobs."""

@@ -1,4 +1,4 @@
-"""The kinds of arrays that many modules pass on, each named once."""
+"""Array types that many modules share."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-"""A picture (height, width, 3) in RGB, or several of them (count, height, width, 3)."""
+"""An image (height, width, 3) in RGB, or several of them (count, height, width, 3)."""
 Floats = NDArray[np.floating]
 """Numbers of single or double precision, of any shape."""
 
@@ -14,7 +14,7 @@ ALL = slice(None)
 
 
 class Canvas(Protocol):
-    """A picture that a face can be cut from and put back into, a region at a time."""
+    """An image that a face can be cut from and pasted back into, one region at a time."""
 
     @property
     def width(self) -> int:
@@ -28,4 +28,4 @@ class Canvas(Protocol):
         """Return a region as RGB, (rows, columns, 3)."""
 
     def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "Canvas":
-        """Return a copy with `patch` (rows, columns, 3) RGB 0..255 in a region, as far as `weight` (rows, columns)."""
+        """Return a copy with `patch` (rows, columns, 3), RGB 0..255, blended in by `weight` (rows, columns)."""

@@ -16,14 +16,14 @@ from w2l.core.reading import Unreadable, checked_path, parse_yaml, read_text
 from w2l.core.text import one_line
 
 MAX_MEGABYTES = 1.0
-"""Size of a settings file."""
+"""Largest settings file that is read."""
 T = TypeVar("T")
 MOST_SUGGESTED = 3
-"""Names that the error for an unknown one suggests."""
+"""Most names that the error for an unknown name suggests."""
 LEAST_LIKENESS = 0.6
-"""Names less like the unknown one are suggested only where no other is."""
+"""Less similar names are suggested only when there is none this similar."""
 FEW = 12
-"""So many names are listed whole where none is like the unknown one."""
+"""Up to this many names are all listed when none is similar."""
 
 
 def load(
@@ -36,19 +36,19 @@ def load(
     """Return the settings `kind` of `stage` from its defaults, the file at `path` and assignments ``key=value``.
 
     A file holds one section per stage (``train: {lr: 1e-4}``), so that one file can serve all stages; sections of
-    other stages are left alone. In an assignment the stage's own name may stand before the key or not
+    other stages are ignored. In an assignment the stage's own name may precede the key or be left out
     (``train.lr=1e-4``, ``lr=1e-4``).
 
     Parameters
     ----------
     sections
-        Names of all sections that a file may hold; None: any.
+        Names of all sections that a file may hold; None allows any.
 
     Raises
     ------
     ConfigError
-        For a file that cannot be read, an unknown key (with the nearest known ones), a value of another type or out of
-        its range.
+        If a file cannot be read, a key is unknown (the nearest known ones are named), or a value has the wrong type or
+        is out of range.
     """
     settings = build(kind, named(stage, path, assignments, sections), f"{stage}.")
     check_ranges(settings, f"{stage}.")
@@ -58,7 +58,7 @@ def load(
 def named(
     stage: str, path: Path | None = None, assignments: Iterable[str] = (), sections: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Return the values that a file and assignments name, nested as the settings are; see `load`."""
+    """Return the values given by a file and assignments, nested as the settings are; see `load`."""
     values: dict[str, Any] = {}
     if path is not None:
         values = _section(path, stage, sections)
@@ -71,9 +71,9 @@ def named(
 
 
 def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
-    """An instance of the dataclass `kind` from plain values, nested mappings for nested dataclasses.
+    """Return an instance of the dataclass `kind` from plain values, nested mappings for nested dataclasses.
 
-    What a mapping leaves out is as in the default of its field, which may differ from that of the nested dataclass.
+    What a mapping leaves out keeps the default of its field, which may differ from that of the nested dataclass.
     """
     hints = get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
 
 
 def _completed(field: "dataclasses.Field[Any]", value: Any) -> Any:
-    """`value`, where it is a mapping, with what it leaves out of the field's default settings."""
+    """Return `value`; if it is a mapping, filled up from the field's default settings."""
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
@@ -99,18 +99,18 @@ def _completed(field: "dataclasses.Field[Any]", value: Any) -> Any:
 
 
 def check_word(name: str, value: str, known: tuple[str, ...]) -> None:
-    """ConfigError unless `value` is one of the `known` words."""
+    """Raise ConfigError unless `value` is one of the `known` words."""
     if value not in known:
         raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(known)}")
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """The settings as plain values that YAML and JSON can hold."""
+    """Return the settings as plain values that YAML and JSON can hold."""
     return {key: plain_value(value) for key, value in dataclasses.asdict(settings).items()}
 
 
 def dump(settings: Any, stage: str) -> str:
-    """The settings as the text of a YAML file that `load` reads back."""
+    """Return the settings as the text of a YAML file that `load` can read."""
     return yaml.safe_dump({stage: plain(settings)}, sort_keys=False)
 
 
@@ -131,13 +131,13 @@ def _section(path: Path, stage: str, sections: Collection[str] | None) -> dict[s
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(f"settings file {path} must hold sections named after stages, such as '{stage}:'")
+        raise ConfigError(f"settings file {path} must contain sections named after stages, such as '{stage}:'")
     for name in content:
         if sections is not None and name not in sections:
             raise ConfigError(f"unknown section {name!r} in {path}; {_suggestion(str(name), sections)}")
     section = content.get(stage) or {}
     if not isinstance(section, dict):
-        raise ConfigError(f"section {stage!r} in {path} must hold 'key: value' lines")
+        raise ConfigError(f"section {stage!r} in {path} must contain 'key: value' lines")
     return section
 
 
@@ -159,7 +159,7 @@ def _parse(text: str, assignment: str) -> Any:
 
 
 def _names(kind: Any) -> set[str]:
-    """The settings' names, those of nested settings dotted."""
+    """Return the names of all settings, dotted for nested settings."""
     names: set[str] = set()
     for name, hint in get_type_hints(kind).items():
         nested = dataclasses.is_dataclass(hint)
@@ -168,7 +168,7 @@ def _names(kind: Any) -> set[str]:
 
 
 def _suggestion(key: str, known: Collection[str]) -> str:
-    """Return a hint at the known names nearest to `key`: at most `MOST_SUGGESTED`, or all where they are few."""
+    """Return a hint naming the known names nearest to `key`: at most `MOST_SUGGESTED`, or all if there are few."""
     likeness = {name: _likeness(key, name) for name in known}
     order = sorted(known, key=lambda name: (-likeness[name], name.count("."), name))[:MOST_SUGGESTED]
     near = [name for name in order if likeness[name] >= LEAST_LIKENESS]
@@ -182,7 +182,7 @@ def _suggestion(key: str, known: Collection[str]) -> str:
 
 
 def _likeness(key: str, name: str) -> float:
-    """Return how much a dotted name, or the part of it that is most like `key`, is like it, in [0, 1]."""
+    """Return the similarity in [0, 1] between `key` and a dotted name or the part of it that is most similar."""
     return max(difflib.SequenceMatcher(None, key, part).ratio() for part in {name, *name.split(".")})
 
 
@@ -191,14 +191,14 @@ def _either(names: list[str]) -> str:
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:
-    """`value`, as YAML gives it, as the type `hint`, which is one type or that type and None."""
+    """Convert `value`, as YAML returns it, to the type `hint`: one type, or one type and None."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if Any in kinds or (value is None and type(None) in kinds):
         return value
     kind = next(kind for kind in kinds if kind is not type(None))
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{name} must hold 'key: value' lines, got {value!r}")
+            raise ConfigError(f"{name} must contain 'key: value' lines, got {value!r}")
         return build(kind, value, f"{name}.")  # type: ignore[arg-type]
     if get_origin(kind) is dict:
         return _mapping(get_args(kind), value, name)
@@ -214,17 +214,17 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         raise ConfigError(f"{name} must be a whole number, got {value!r}")
     if kind in (str, Path):
         if value is None or isinstance(value, (list, Mapping)):
-            raise ConfigError(f"{name} must be one text, got {value!r}")
+            raise ConfigError(f"{name} must be a single text, got {value!r}")
         return kind(checked_path(str(value), name))
     return value
 
 
 def _mapping(kinds: tuple[Any, ...], value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ConfigError(f"{name} must hold 'key: value' lines, got {value!r}")
+        raise ConfigError(f"{name} must contain 'key: value' lines, got {value!r}")
     numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value.values())
     if kinds[1] is float and not numbers:
-        raise ConfigError(f"{name} must hold numbers, got {value!r}")  # NaN is one: a score that could not be measured
+        raise ConfigError(f"{name} must contain only numbers, got {value!r}")  # NaN counts: a score not measured
     return dict(value)
 
 
@@ -246,7 +246,7 @@ def _row(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
 
 
 def _number(value: Any, name: str) -> float:
-    try:  # YAML reads 1e-4 as text
+    try:  # YAML parses 1e-4 as a string
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{name} must be a number, got {value!r}") from error

@@ -1,4 +1,4 @@
-"""Which device computes."""
+"""Choice of the compute device."""
 
 import os
 
@@ -8,14 +8,14 @@ from w2l.core.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for ``auto``, ``cpu`` or ``cuda``; refuses CUDA where there is none.
+    """Return the device for ``auto``, ``cpu`` or ``cuda``; raise ConfigError if CUDA is requested but not available.
 
-    Of several processes on one machine (`torchrun`) each gets a GPU of its own.
+    With several processes on one machine (`torchrun`), each gets a GPU of its own.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device {name!r} is unknown; choose auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: this PyTorch sees no CUDA GPU; use --device auto or cpu")
+        raise ConfigError("device cuda: PyTorch finds no CUDA GPU; use --device auto or cpu")
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     local = os.environ.get("LOCAL_RANK", "")
@@ -31,5 +31,5 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes of memory that are free on a CUDA device; 0 elsewhere, where data are not kept on a device."""
+    """Return the free memory of a CUDA device in bytes; 0 for other devices, which do not cache data."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0

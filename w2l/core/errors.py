@@ -1,33 +1,33 @@
-"""The errors a user can meet; each says what, where and what to try."""
+"""Errors shown to the user; each says what is wrong, where, and what to do."""
 
 
 class W2LError(Exception):
-    """Root of all errors that the command line prints as one line; ``exit_status`` is what the process ends with."""
+    """Base of all errors that the command line prints as one line; ``exit_status`` is the exit code of the process."""
 
     exit_status = 1
 
 
 class MediaError(W2LError):
-    """A video, picture or sound file that cannot be read or written."""
+    """A video, image or audio file that cannot be read or written."""
 
 
 class NoFaceError(W2LError):
-    """No face where one is needed."""
+    """No face was found where one is required."""
 
 
 class CacheError(W2LError):
-    """A cache that is missing, of another version, empty or in use."""
+    """A cache that is missing, empty, in use or of another version."""
 
 
 class CheckpointError(W2LError):
-    """A model file or training state that is damaged or of another kind."""
+    """A model file or training state that is damaged or of the wrong kind."""
 
 
 class TrainingError(W2LError):
-    """A training run that cannot go on: unusable data, a loss that is no number."""
+    """A training run that cannot continue: unusable data or a loss that is not a number."""
 
 
 class ConfigError(W2LError):
-    """Settings that are unknown, out of range or contradict each other."""
+    """Settings that are unknown, out of range or contradictory."""
 
     exit_status = 2

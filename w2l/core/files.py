@@ -1,4 +1,4 @@
-"""Files that are never half there: written under a temporary name, flushed, renamed; fingerprints."""
+"""Atomic writes (temporary file, flush, rename), safe reads of array files, and fingerprints."""
 
 import contextlib
 import errno
@@ -28,36 +28,36 @@ from w2l.core.locks import is_alive, machine
 from w2l.core.own_files import create_anew, reopen
 
 TEMPORARY = ".tmp-"
-"""How the names of half-written files begin."""
+"""Prefix of temporary file names."""
 LONGEST_NAME = 200
-"""Bytes of a file's name that its temporary name still holds: file systems allow 255 in all."""
+"""Bytes of a file's name that its temporary name keeps: file systems allow 255 in all."""
 LEFTOVER_S = 86400.0
-"""A temporary file that was not written to for so long, in seconds, has been given up, whoever made it."""
+"""Age in seconds since the last write after which a temporary file counts as abandoned, whoever made it."""
 DAMAGED = (
     OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError,
     OverflowError, MemoryError, struct.error,
 )  # fmt: skip
-"""What reading a damaged array file raises."""
+"""Exceptions that reading a damaged array file can raise."""
 BLOCK = 1 << 20
-"""Bytes hashed at once."""
+"""Bytes hashed per read."""
 N_SAMPLES, SAMPLE = 16, 4096
-"""Blocks of a source, and their bytes, that tell it from another of the same size and time."""
+"""Number and size in bytes of the blocks hashed to distinguish a source from another of equal size and time."""
 HEADERS = threading.Lock()
 """Held while NumPy reads an array file: it parses headers with `ast`, which Python up to 3.11 cannot do in two threads
-at once (SystemError: AST constructor recursion depth mismatch)."""
+at the same time (SystemError: AST constructor recursion depth mismatch)."""
 
 
 def fingerprint(*parts: Any) -> str:
-    """Sixteen hexadecimal digits that change when any of the JSON-able `parts` does."""
+    """Return sixteen hexadecimal digits that change when any of the JSON-serialisable `parts` does."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def source_fingerprint(path: Path, content: bool = True) -> str:
-    """Return the fingerprint of a source file, which need not be there: size, modification time, some of its content.
+    """Return the fingerprint of a source file, which may be missing: size, modification time and sampled content.
 
     Copying tools and archives can give another file the same size and time; `N_SAMPLES` blocks tell two videos apart.
-    Without `content` it is as w2l 0.2 wrote it.
+    Without `content` it equals that of w2l 0.2.
     """
     try:
         status = path.stat()
@@ -70,7 +70,7 @@ def source_fingerprint(path: Path, content: bool = True) -> str:
 
 
 def _samples(path: Path, size: int) -> str:
-    """SHA-256 of blocks at even distances, the first and the last among them; of a small file, of all."""
+    """Return the SHA-256 of evenly spaced blocks including the first and the last; of all content for small files."""
     digest = hashlib.sha256()
     last = max(0, size - SAMPLE)
     with path.open("rb", buffering=0) as file:
@@ -81,7 +81,7 @@ def _samples(path: Path, size: int) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 of a file's content as hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -90,10 +90,10 @@ def sha256(path: Path) -> str:
 
 
 class Draft:
-    """A file being written under a temporary name beside `path`, which it gets when it is whole.
+    """A file written under a temporary name beside `path` and renamed when it is complete.
 
-    As a context manager it is finished when the block ends well, and discarded when not. Whatever is killed meanwhile
-    leaves the temporary file for `remove_leftovers`.
+    As a context manager it is finished if the block succeeds and discarded if it raises. A process that is killed
+    meanwhile leaves the temporary file for `remove_leftovers`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,17 +101,17 @@ class Draft:
         self.temporary = path.with_name(f"{_mark()}{os.getpid()}-{threading.get_native_id()}-{_short(path.name)}")
 
     def create(self) -> BinaryIO:
-        """Make the temporary file, empty; a link or an old file of that name is removed, not written to."""
+        """Create the temporary file, empty; a link or an old file of that name is removed, not written to."""
         return create_anew(self.temporary)
 
     def finish(self) -> None:
-        """Flush the closed file to disk and give it its name."""
+        """Flush the closed file to disk and rename it to its final name."""
         with reopen(self.temporary) as file:
             os.fsync(file.fileno())
         self.temporary.replace(self.path)
 
     def discard(self) -> None:
-        """Remove the file if it is not finished; an error that led here is the one to report."""
+        """Remove the file if it is not finished; errors are suppressed, as the one that led here is to be reported."""
         with contextlib.suppress(OSError):
             self.temporary.unlink()
 
@@ -129,9 +129,9 @@ class Draft:
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Have `write` fill a temporary file beside `path`, flush it to disk and rename it to `path`.
+    """Call `write` on a temporary file beside `path`, flush it to disk and rename it to `path`.
 
-    Raises CacheError when the folder cannot be written or the disk is full; `path` then is as it was.
+    Raises CacheError if the folder is not writable or the disk is full; `path` is then unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,25 +142,25 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def hidden(path: Path, suffix: str) -> Path:
-    """Return the name of a hidden companion of a file, such as its lock; it is not too long where the file's is not."""
+    """Return the name of a hidden companion of a file, such as its lock; never longer than a file name may be."""
     return path.with_name(f".{_short(path.name)}{suffix}")
 
 
 def drafts(path: Path) -> list[Path]:
-    """Return the temporary files of `path`, of all processes and machines, living or not."""
+    """Return the temporary files of `path`, from any process or machine, running or not."""
     named = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{6}}-\d+-\d+-{re.escape(_short(path.name))}")
     return [file for file in path.parent.glob(f"{TEMPORARY}*") if named.fullmatch(file.name)]
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what killed processes left half-written of `path`, not what a living one is writing."""
+    """Remove temporary files of `path` left by killed processes, not those of running ones."""
     _remove(filter(_is_leftover, drafts(path)))
 
 
 def remove_leftovers(folder: Path, held: bool = False) -> None:
-    """Remove what killed processes left half-written in `folder`, not what a living one is writing.
+    """Remove temporary files left in `folder` by killed processes, not those of running ones.
 
-    With `held` nobody else may write there, and every temporary file is a leftover.
+    With `held`, no other process may write there, so every temporary file is a leftover.
     """
     _remove(file for file in folder.glob(f"{TEMPORARY}*") if held or _is_leftover(file))
 
@@ -172,17 +172,17 @@ def _remove(files: Iterable[Path]) -> None:
 
 
 def _mark() -> str:
-    """How the names of this machine's temporary files begin."""
+    """Return the prefix of this machine's temporary file names."""
     return f"{TEMPORARY}{fingerprint(machine())[:6]}-"
 
 
 def _short(name: str) -> str:
-    """A file's name where a temporary one may hold it; of a longer one, what stands for it."""
+    """Return a file's name if a temporary name can contain it, else a shortened replacement."""
     return name if len(os.fsencode(name)) <= LONGEST_NAME else fingerprint(name)
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether its process is dead; of another machine's, which cannot be asked, whether it is a day old."""
+    """Whether the writing process is dead; for another machine's file, whether it is a day old."""
     pid = path.name.removeprefix(_mark()).partition("-")[0]
     if path.name.startswith(_mark()) and pid.isdecimal():
         return not is_alive(int(pid))
@@ -193,22 +193,22 @@ def _is_leftover(path: Path) -> bool:
 
 
 def check_writable(path: Path) -> None:
-    """Raise CacheError where no file can be written at `path`; for a result that comes after hours of work."""
+    """Raise CacheError if no file can be written at `path`; called before hours of work."""
     try:
         _try_writing(path)
     except OSError as error:
         reason = error.strerror or error
         raise CacheError(
-            f"{path} cannot be written ({reason}); name a file in a folder that you may write to"
+            f"{path} cannot be written ({reason}); choose a folder you can write to"
         ) from error
 
 
 def _try_writing(path: Path) -> None:
-    """Make a temporary file where one of `path` would be, and remove it; OSError where that fails."""
+    """Create and remove a temporary file where one of `path` would be; raise OSError if that fails."""
     with contextlib.suppress(FileNotFoundError):
         status = path.lstat()
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-            raise OSError(errno.EINVAL, "it is a folder, or not a file")
+            raise OSError(errno.EINVAL, "it is a folder or not a regular file")
         if stat.S_ISLNK(status.st_mode) and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a link to a folder")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -220,23 +220,23 @@ def _try_writing(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes `content` as sorted, indented JSON, atomically."""
+    """Write `content` as sorted, indented JSON, atomically."""
     text = json.dumps(content, indent=1, sort_keys=True, default=str) + "\n"
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text`, atomically."""
+    """Write `text`, atomically."""
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes an npz file, atomically."""
+    """Write an npz file, atomically."""
     write_atomic(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def read_array(path: Path, mapped: bool = False) -> NDArray[Any]:
-    """Return the array of an npy file, `mapped`: read as it is sliced; raises one of DAMAGED when the file is none."""
+    """Return the array of an npy file, memory-mapped if `mapped`; raise one of DAMAGED if the file is not valid."""
     with HEADERS:
         with path.open("rb") as file:
             _check_array(file, path.stat().st_size, None if mapped else limits().array_megabytes)
@@ -245,9 +245,9 @@ def read_array(path: Path, mapped: bool = False) -> NDArray[Any]:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an npz file by name; raises one of DAMAGED when the file is none.
+    """Return the arrays of an npz file by name; raise one of DAMAGED if the file is not valid.
 
-    Nothing is unpacked before it is known that all of it is as large as it says, and not too large.
+    Nothing is unpacked before all declared sizes are known to be right and within the limit.
     """
     with HEADERS, zipfile.ZipFile(path) as archive:
         most = limits().array_megabytes
@@ -263,7 +263,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check_array(file: IO[bytes], n_bytes: int, most: float | None) -> None:
-    """ValueError where an array is larger than its file, or than `most` megabytes, or holds objects."""
+    """Raise ValueError if an array is larger than its file or than `most` megabytes, or contains objects."""
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read is None:
@@ -277,11 +277,11 @@ def _check_array(file: IO[bytes], n_bytes: int, most: float | None) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object of a JSON file; CacheError when it is missing, damaged or no object."""
+    """Return the object of a JSON file; raise CacheError if it is missing, damaged or not an object."""
     try:
         content = reading.read_json(path)
     except reading.Unreadable as error:
         raise CacheError(f"{path} cannot be read ({error}); delete it and run the stage again") from error
     if not isinstance(content, dict):
-        raise CacheError(f"{path} does not hold a JSON object; delete it and run the stage again")
+        raise CacheError(f"{path} does not contain a JSON object; delete it and run the stage again")
     return content

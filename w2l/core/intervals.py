@@ -1,19 +1,19 @@
-"""Stretches of frames or columns in which something holds: where they are, and how it comes and goes; pure."""
+"""Runs of frames or columns in which a condition holds, and fading in and out of them; pure."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def runs(on: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Start and end (exclusive) of each stretch of True in (frames,)."""
+    """Return start and end (exclusive) of each run of True in (frames,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def fade(on: NDArray[np.bool_], n_fade: int) -> NDArray[np.float64]:
-    """Strength (frames,) of what is there where `on`: ramps of `n_fade` frames inside each stretch, 0 outside.
+    """Return a strength (frames,) that is 1 within each run of True: ramps of `n_fade` frames inside, 0 outside.
 
-    There is no ramp at the ends of the array: there nothing appears or leaves, the shot or the video does.
+    There is no ramp at the ends of the array: there the shot or the video ends, and nothing fades.
     """
     strength = on.astype(np.float64)
     ramp = np.arange(1, n_fade + 1) / (n_fade + 1)

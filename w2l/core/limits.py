@@ -1,6 +1,6 @@
-"""Bounds on what is read from files of others; each can be changed by an environment variable.
+"""Limits on what is read from untrusted files; each can be changed by an environment variable.
 
-The variable of a field is ``W2L_MAX_`` and its name, such as ``W2L_MAX_MEGAPIXELS=200``. Variables reach every process
+The variable of a field is ``W2L_MAX_`` plus its name, such as ``W2L_MAX_MEGAPIXELS=200``. Variables reach every process
 that a command starts; on a Ray cluster they are set where its nodes are started.
 """
 
@@ -15,31 +15,31 @@ from dataclasses import dataclass, fields, replace
 from w2l.core.errors import ConfigError, MediaError
 
 PREFIX = "W2L_MAX_"
-"""How the names of the variables begin."""
+"""Prefix of the variables."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds."""
+    """Upper limits on untrusted input."""
 
     megapixels: float = 64.0
-    """Size of one picture, in millions of pixels; one of 64 takes up to 2 GB on its way through the command."""
+    """Size of one image, in millions of pixels; processing one of 64 takes up to 2 GB."""
     sound_hours: float = 6.0
-    """Length of a sound that is heard; what holds it whole takes up to 2.8 GB for 6 hours."""
+    """Length of an audio track, in hours; holding it whole takes up to 2.8 GB for 6 hours."""
     array_megabytes: float = 4096.0
-    """Arrays of a file of the cache, unpacked."""
+    """Size of the arrays of a cache file, unpacked, in megabytes."""
     text_megabytes: float = 256.0
-    """Size of a list, a record or an answer of a rater that is read whole."""
+    """Size of a list, a record or a rater's answers, in megabytes."""
     clip_gigapixels: float = 20_000.0
-    """Pictures decoded for one clip of a batch, in billions of pixels; two hours of 4K at 60 pictures a second are
-    3600, and a command may go through them several times."""
+    """Frames decoded for one clip of a batch, in billions of pixels; two hours of 4K at 60 fps are 3600, and a command
+    may decode them several times."""
     clip_hours: float = 12.0
-    """Work on one clip of a batch."""
+    """Time spent on one clip of a batch, in hours."""
 
 
 @dataclass
 class _Budget:
-    """What is left for one clip of a batch."""
+    """What remains for one clip of a batch."""
 
     limits: Limits
     until_s: float
@@ -51,7 +51,7 @@ _budget: ContextVar[_Budget | None] = ContextVar("budget", default=None)
 
 
 def limits() -> Limits:
-    """Return the bounds with what the environment says; ConfigError for a variable that is not a positive number."""
+    """Return the limits, with those set in the environment; raise ConfigError for one that is not a positive number."""
     given = {one.name: _value(PREFIX + one.name.upper()) for one in fields(Limits)}
     return replace(Limits(), **{name: value for name, value in given.items() if value is not None})
 
@@ -71,7 +71,7 @@ def _value(variable: str) -> float | None:
 
 @contextmanager
 def clip_budget() -> Iterator[None]:
-    """Bound the time and the decoded pictures of the work within, which is that on one clip of a batch."""
+    """Limit the time and the decoded frames of the enclosed work on one clip of a batch."""
     bounds = limits()
     mark = _budget.set(_Budget(bounds, time.monotonic() + 3600 * bounds.clip_hours, 1e9 * bounds.clip_gigapixels))
     try:
@@ -81,9 +81,9 @@ def clip_budget() -> Iterator[None]:
 
 
 def spend(pixels: int) -> None:
-    """Count decoded pixels, 0 for sound, against the clip's budget; MediaError when that or its time is spent.
+    """Count decoded pixels, 0 for audio, against the clip's budget; raise MediaError if that or its time is exceeded.
 
-    Without a `clip_budget` around, nothing is counted.
+    Outside of `clip_budget`, nothing is counted.
     """
     budget = _budget.get()
     if budget is None:

@@ -1,4 +1,4 @@
-"""Lock files that outlive no process: how several processes, or machines on a shared disk, share one cache."""
+"""Lock files that outlive no process, so that processes, or machines on a shared disk, can share one cache."""
 
 import contextlib
 import fcntl
@@ -15,21 +15,21 @@ from w2l.core.errors import CacheError
 from w2l.core.own_files import create, reopen
 
 HEARTBEAT_S = 15.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 STALE_S = 120.0
-"""A lock of another machine without a sign of life for so long may be taken over."""
+"""Seconds without a heartbeat after which a lock of another machine may be taken over."""
 UNSIGNED_S = 5.0
-"""A lock that its maker has not signed after so long is that of a killed process."""
+"""Seconds after which a lock that was created but not signed counts as that of a killed process."""
 LONGEST = 4096
-"""Bytes of a lock that are read; a signature has fewer."""
+"""Bytes of a lock that are read; signatures are shorter."""
 
 
 @contextmanager
 def claim(path: Path) -> Iterator[bool]:
-    """Holds the lock file at `path`; yields False, at once, when a living process holds it.
+    """Hold the lock file at `path`; yield False immediately if a running process holds it.
 
-    A lock whose process on this machine is dead, or whose heartbeat from another machine stopped, is taken over.
-    Raises CacheError where no lock can be made.
+    A lock is taken over if its process on this machine is dead, or its heartbeat from another machine stopped.
+    Raises CacheError if the lock cannot be created.
     """
     signature = _signature()
     try:
@@ -37,7 +37,7 @@ def claim(path: Path) -> Iterator[bool]:
         mine = _create(path, signature) or _take_over(path, signature)
     except OSError as error:
         reason = error.strerror or error
-        raise CacheError(f"{path}: no lock can be made ({reason}); check space and permissions") from error
+        raise CacheError(f"{path}: the lock cannot be created ({reason}); check space and permissions") from error
     if not mine:
         yield False
         return
@@ -49,13 +49,13 @@ def claim(path: Path) -> Iterator[bool]:
         stop.set()
         with contextlib.suppress(OSError):
             with reopen(path, sole=True) as file:
-                is_ours = file.read(LONGEST) == signature.encode()  # a process that slept too long may have lost it
+                is_ours = file.read(LONGEST) == signature.encode()  # a suspended process may have lost it
             if is_ours:
                 path.unlink()
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that number; one that has ended but was not yet waited for has not."""
+    """Whether a process with this id is running on this machine; False for a zombie."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -66,17 +66,17 @@ def is_alive(pid: int) -> bool:
 
 
 def machine() -> str:
-    """Return what processes share that know each other by number.
+    """Return an id shared by all processes that can identify each other by process id.
 
-    That is the host with the start of its system, and on it the container: its namespace of process numbers and its
-    root. Containers may share the first (a host's name in the image) or the second (sandboxes number it anew).
+    It combines the host and its boot with the container: its process namespace and its root. Containers may share the
+    first (a host name in the image) or the second (sandboxes number it anew).
     """
     root = os.stat("/")
     return " ".join((socket.gethostname(), _boot(), _namespace(), f"{root.st_dev}:{root.st_ino}"))
 
 
 def _boot() -> str:
-    """What changes with every start of the system; empty where it does not tell."""
+    """Return an id that changes with every boot of the system; empty if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -84,7 +84,7 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    """Which processes this one sees; empty where the system does not tell."""
+    """Return the process namespace of this process; empty if unknown."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -111,7 +111,7 @@ def _create(path: Path, signature: str) -> bool:
 
 
 def _take_over(path: Path, signature: str) -> bool:
-    """Signs a stale lock anew; the system's own lock on the file lets one process at a time look and sign."""
+    """Sign a stale lock again; the system's own lock on the file lets one process at a time check and sign."""
     try:
         file = reopen(path, sole=True)
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def _is_stale(signature: bytes, silent_s: float) -> bool:
     try:
         owner = json.loads(signature)
         pid = int(owner["pid"])
-    except (ValueError, KeyError, TypeError, RecursionError):  # killed between creating the lock and signing it
+    except (ValueError, KeyError, TypeError, RecursionError):  # killed between creating and signing the lock
         return silent_s > UNSIGNED_S
     if owner.get("machine") == machine():
         return not is_alive(pid) or _birth(pid) != owner.get("process")
@@ -144,12 +144,12 @@ def _is_stale(signature: bytes, silent_s: float) -> bool:
 
 
 def _birth(pid: int) -> str:
-    """When the process began, as far as the system tells: a number that was given out anew is another process."""
+    """Return the start time of the process if known: a reused process id belongs to another process."""
     return "".join(_stat(pid)[19:20])
 
 
 def _stat(pid: int) -> list[str]:
-    """What Linux tells of a process, from its state on; empty elsewhere."""
+    """Return the fields that Linux reports about a process, from its state on; empty on other systems."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Messages and progress on stderr: results alone go to stdout."""
+"""Log messages and progress on stderr; stdout is for results only."""
 
 import logging
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ class Advance(Protocol):
     """Called with the number of units done since the last call."""
 
     def __call__(self, units: int = 1) -> None:
-        """Moves the bar."""
+        """Advance the bar."""
 
 
 class Printable(logging.Formatter):
-    """Messages in which names of files cannot control the terminal."""
+    """Formatter that prevents file names from controlling the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message, with its traceback where there is one, see `w2l.core.text.printable`."""
+        """Return the message, with its traceback if there is one, made printable by `w2l.core.text.printable`."""
         return printable(super().format(record))
 
 
 def set_up_logging(verbosity: int) -> None:
-    """Logging to stderr: messages at 0, details at 1 and above; errors alone at -1."""
+    """Log to stderr: errors only at -1, messages at 0, details at 1 and above."""
     level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
     console = Console(stderr=True)
     handler: logging.Handler
@@ -46,7 +46,7 @@ def set_up_logging(verbosity: int) -> None:
 
 @contextmanager
 def progress(title: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
-    """A progress bar with rate and time left, on a terminal only."""
+    """Show a progress bar with rate and remaining time, on a terminal only."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

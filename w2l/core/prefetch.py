@@ -1,4 +1,4 @@
-"""Work that overlaps: an iterator runs ahead in a thread of its own, by a bounded number of items."""
+"""Prefetching: an iterator runs ahead in its own thread, by a limited number of items."""
 
 import contextvars
 from collections import deque
@@ -12,15 +12,15 @@ _END: Any = object()
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
-    """The same items in the same order, made up to `depth` items ahead in a thread of their own.
+    """Yield the same items in the same order, computed up to `depth` items ahead in another thread.
 
     An error in the thread is raised where the item would have come. When the consumer stops, by `close` or an error
-    of its own, the thread ends after the item at hand and `items` is closed there, too; nothing is left running.
+    of its own, the thread ends after the current item and `items` is closed there, too; nothing keeps running.
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}")
     iterator = iter(items)
-    here = contextvars.copy_context()  # the thread's work counts as its starter's, see `w2l.core.limits.spend`
+    here = contextvars.copy_context()  # the work counts towards the starter's budget, see `w2l.core.limits.spend`
 
     def step() -> T:
         return here.run(lambda: next(iterator, _END))

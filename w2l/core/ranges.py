@@ -1,7 +1,7 @@
-"""Between which numbers settings lie: one table for all of them, by the name of the field.
+"""Allowed ranges of numeric settings: one table for all of them, by the name of the field.
 
-What a name means is the same wherever it occurs. A dataclass refuses narrower contradictions itself; here it is seen to
-that no number, whatever it is for, makes arrays without end, overflows, or turns a meaning round.
+A name means the same wherever it occurs. Dataclasses refuse narrower contradictions themselves; this table ensures that
+no number makes arrays without bound, overflows or reverses a meaning.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ from w2l.core.errors import ConfigError
 
 Number = int | float
 LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 1e6
-"""Of a setting that is not named below; the least is 0."""
+"""Largest value of a setting that is not listed below; the smallest is 0."""
 RANGES: dict[str, tuple[Number, Number]] = {
-    # lags and odds, which have a sign
+    # lags and log odds, which are signed
     "zero": (-250, 250),
     "min_odds": (-100, 100),
     "min_shift_odds": (-100, 100),
@@ -35,7 +35,7 @@ RANGES: dict[str, tuple[Number, Number]] = {
     "n_references": (0, 64),
     "n_scales": (0, 16),
     "extras": (0, 64),
-    # how much is done at the same time
+    # degrees of parallelism
     "batch": (0, 65_536),
     "batch_size": (0, 65_536),
     "n_clips": (0, 65_536),
@@ -44,7 +44,7 @@ RANGES: dict[str, tuple[Number, Number]] = {
     "workers": (0, 1024),
     "validation_batches": (0, 1_000_000),
     "validation_tracks": (0, 1_000_000),
-    # training, which itself ends where a loss is no number: what float32 holds
+    # training, which ends itself if a loss is not a number: what float32 can represent
     "lr": (0, 3.4e38),
     "clip_norm": (0, 3.4e38),
     "weight_decay": (0, 3.4e38),
@@ -68,13 +68,13 @@ RANGES: dict[str, tuple[Number, Number]] = {
     "mask_bands": (0, 80),
     "mask_columns": (0, 1000),
 }
-"""Least and largest number of settings with these names; of a tuple, of each number in it."""
+"""Smallest and largest value of the settings with these names; for a tuple, of each number in it."""
 
 
 def check_ranges(settings: Any, prefix: str = "") -> None:
-    """ConfigError where a field of a dataclass, or of one within it, holds a number outside its range.
+    """Raise ConfigError if a field of a dataclass, nested ones included, is outside its range.
 
-    `prefix` stands before the names of the fields in the error.
+    `prefix` precedes the field names in the error.
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)

@@ -1,4 +1,4 @@
-"""Reference of settings: every key with its type, default and sentence, as rows or as a YAML file to edit."""
+"""Reference of the settings: every key with its type, default and description, as rows or as a YAML file to edit."""
 
 import ast
 import dataclasses
@@ -17,7 +17,7 @@ import yaml
 from w2l.core import config
 
 WIDTH = 100
-"""Longest line of comment in a YAML file."""
+"""Longest comment line in a YAML file."""
 WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path"}
 PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts", Path: "paths"}
 
@@ -31,13 +31,13 @@ class Setting:
     type: str
     """In words; empty for a group."""
     default: Any
-    """As YAML holds it; None for a group."""
+    """As YAML represents it; None for a group."""
     value: Any
-    """As YAML holds it; the default unless a file or --set gave another."""
+    """As YAML represents it; the default unless a file or --set changed it."""
     text: str
     """The sentence beneath the field in the source."""
     is_group: bool = False
-    """Whether the key only holds others, which follow it."""
+    """Whether the key is a group of keys, which follow it."""
 
     @property
     def is_changed(self) -> bool:
@@ -82,7 +82,7 @@ def yaml_text(value: Any) -> str:
 
 
 def type_in_words(hint: Any) -> str:
-    """Return what a setting of that type may be, such as ``number or null`` or ``list of 4 numbers``."""
+    """Return the allowed values of a setting of that type in words, such as ``number or null``."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     words = [_one_type(kind) for kind in kinds if kind is not type(None)]
     return " or ".join(words + ["null"] * (type(None) in kinds))

@@ -1,1 +1,1 @@
-"""What networks take as input, as pure arrays: mel, speech windows, boxes, crops, masks."""
+"""Inputs of the networks as pure arrays: mel, speech windows, boxes, crops, masks."""

@@ -1,4 +1,4 @@
-"""What the opening of a mouth over time says: where it closes, whether it rests in silence, how much it moves; pure.
+"""Measures of a mouth's aperture over time: closures, rest in silence, amount of motion; pure.
 
 An aperture is the gap between the lips in each frame, (frames,), in eye distances of the face.
 """
@@ -14,37 +14,37 @@ from w2l.core.intervals import runs
 Mask = NDArray[np.bool_]
 
 CLOSED_SHARE = 0.3
-"""A mouth counts as closed under this share of the way from its narrowest to its widest..."""
+"""A mouth counts as closed below this share of the way from its narrowest to its widest..."""
 NARROWEST, WIDEST = 2.0, 95.0
 """... which are these percentiles of the real aperture."""
 MIN_RANGE = 0.02
-"""With less between the two, in eye distances, the mouth hardly moves: nothing tells closed from open."""
+"""With less between the two, in eye distances, the mouth hardly moves, and closed and open cannot be distinguished."""
 TOLERANCE_S = 0.04
-"""Seconds by which the other mouth may close earlier or later: a frame at 25 fps."""
+"""Tolerance in seconds for the other mouth's closures: a frame at 25 fps."""
 BILABIALS = "bpm"
-"""Letters of the sounds that the lips close for."""
+"""Letters of the bilabial sounds."""
 NO_WORDS = ("sil", "sp", "spn")
-"""What alignments call stretches without a word."""
+"""Labels that alignments use for stretches without a word."""
 ONSET_S = (0.12, 0.06)
 """Seconds before and after the onset of a word in which the lips close for its first sound."""
 SETTLE_S = 0.12
-"""Seconds at both ends of a pause in which a real mouth still closes, or opens ahead of the next sound."""
+"""Seconds at both ends of a pause in which a real mouth is still closing or already opening."""
 STILL = 0.004
-"""Mean motion, in eye distances a frame, under which a mouth does not move: what is seen then is grain."""
+"""Mean motion, in eye distances per frame, below which a mouth counts as still: what remains is noise."""
 MIN_STEPS = 5
-"""Fewer steps from frame to frame than this say nothing about motion."""
+"""Smallest number of steps from frame to frame for which motion is measured."""
 
 Word = tuple[float, float, str]
 
 
 def closed_level(real: Floats) -> float | None:
-    """The aperture under which this mouth counts as closed; None for one that hardly moves."""
+    """Return the aperture below which this mouth counts as closed; None for one that hardly moves."""
     low, high = (float(level) for level in np.percentile(real, [NARROWEST, WIDEST]))
     return low + CLOSED_SHARE * (high - low) if high - low >= MIN_RANGE else None
 
 
 def bilabial_spans(words: Sequence[Word]) -> list[tuple[float, float]]:
-    """Seconds in which the lips close for a b, p or m: around the onset of a word, or anywhere inside of it."""
+    """Return the times (seconds) in which the lips close for a b, p or m: near a word's onset or anywhere inside it."""
     spans = []
     for start_s, end_s, word in words:
         letters = word.lower()
@@ -58,10 +58,10 @@ def bilabial_spans(words: Sequence[Word]) -> list[tuple[float, float]]:
 
 
 def closures(real: Floats, level: float, speech: Mask, fps: float, words: Sequence[Word] = ()) -> list[tuple[int, int]]:
-    """First and last-plus-one frame of each time that the real mouth closes in speech.
+    """Return the frames (first, last + 1) of each closure of the real mouth in speech.
 
-    Without `words`: stretches under `level` between two openings. With them: the narrowest frame of each span of a
-    b, p or m in which it closes.
+    Without `words`: runs below `level` between two openings. With them: the narrowest frame of each span of a b, p or m
+    in which it closes.
     """
     closed = real < level
     if not words:
@@ -77,14 +77,14 @@ def closures(real: Floats, level: float, speech: Mask, fps: float, words: Sequen
 
 
 def closure_recall(output: Floats, level: float, events: Sequence[tuple[int, int]], fps: float) -> float | None:
-    """Share of the real mouth's `closures` at which the other one is closed too; None where there are none."""
+    """Return the share of the real mouth's `closures` at which the other one is closed, too; None if there are none."""
     slack = max(1, round(TOLERANCE_S * fps))
     met = [bool((output[max(0, start - slack) : stop + slack] < level).any()) for start, stop in events]
     return float(np.mean(met)) if met else None
 
 
 def closure_precision(output: Floats, real: Floats, level: float, speech: Mask, fps: float) -> float | None:
-    """Share of the frames in speech with a closed mouth where the real one closes, too; None where none is closed."""
+    """Return the share of closed frames in speech in which the real mouth is closed, too; None if none is closed."""
     asked = np.flatnonzero((output < level) & speech)
     slack = max(1, round(TOLERANCE_S * fps))
     closed = real < level
@@ -93,10 +93,10 @@ def closure_precision(output: Floats, real: Floats, level: float, speech: Mask, 
 
 
 def speech_and_rest(paused: Mask, column_rate: float, fps: float, n_frames: int) -> tuple[Mask, Mask]:
-    """Which frames lie in speech, and in which the mouth should rest: (n_frames,) each.
+    """Return which frames lie in speech and in which the mouth should rest: (n_frames,) each.
 
-    `paused` (columns,): the columns of a mel, `column_rate` a second, that lie in pauses; see `w2l.features.pauses`.
-    A mouth settles after speech and prepares for it, so that the ends of a pause count as neither.
+    `paused` (columns,): the columns of a mel, `column_rate` per second, that lie in pauses; see `w2l.features.pauses`.
+    A mouth settles after speech and prepares for it, so the ends of a pause count as neither.
     """
     frames = np.arange(n_frames)
     first = np.floor(frames / fps * column_rate).astype(int)
@@ -111,9 +111,9 @@ def speech_and_rest(paused: Mask, column_rate: float, fps: float, n_frames: int)
 
 
 def motion(values: Floats, where: Mask) -> float | None:
-    """Mean change of an aperture from frame to frame within `where` (frames,); None with too few frames.
+    """Return the mean change of an aperture from frame to frame within `where` (frames,); None with too few frames.
 
-    Each value first becomes the mean of itself, twice, and its neighbours: grain makes a resting mouth tremble.
+    Each value is first averaged with its neighbours (weights 1, 2, 1): noise makes a resting mouth tremble.
     """
     if len(values) < 2:
         return None
@@ -124,29 +124,29 @@ def motion(values: Floats, where: Mask) -> float | None:
 
 
 def leak(output: Floats, speech: Mask, rest: Mask) -> float | None:
-    """Motion in `rest` over that in `speech`; None without either, or for a mouth that does not move in speech."""
+    """Return motion in `rest` over that in `speech`; None without either, or if the mouth does not move in speech."""
     resting, moving = motion(output, rest), motion(output, speech)
     return resting / moving if resting is not None and moving is not None and moving >= STILL else None
 
 
 def articulation(output: Floats, real: Floats, where: Mask) -> float | None:
-    """Motion over that of the real mouth within `where`; None with too few frames, or where the real one is still."""
+    """Return motion over the real mouth's within `where`; None with too few frames or if the real mouth is still."""
     moving, model = motion(output, where), motion(real, where)
     return moving / model if moving is not None and model is not None and model >= STILL else None
 
 
 def correlation(output: Floats, real: Floats) -> float | None:
-    """Pearson's correlation of two apertures; None where one of them stands still."""
+    """Return Pearson's correlation of two apertures; None if one of them is constant."""
     if len(real) < MIN_STEPS or min(float(output.std()), float(real.std())) < 1e-9:
         return None
     return float(np.corrcoef(output, real)[0, 1])
 
 
 def beside(output: Floats, real: Floats, speech: Mask, fps: float, words: Sequence[Word] = ()) -> dict[str, float]:
-    """What tells a mouth from the real one that says the same, frame by frame: (frames,) each.
+    """Compare a mouth with the real one saying the same, frame by frame: (frames,) each.
 
     `articulation`, `aperture_corr`, `closure_recall` and `closure_precision` as in `w2l.scoring.metrics.mouth`; those
-    that cannot be told are left out. `words` in seconds from the first frame.
+    that cannot be measured are left out. `words` in seconds from the first frame.
     """
     found = {"articulation": articulation(output, real, speech), "aperture_corr": correlation(output, real)}
     if (level := closed_level(real)) is not None:

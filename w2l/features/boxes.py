@@ -12,30 +12,30 @@ Indices = NDArray[np.intp]
 REFERENCE_SMOOTHING = 5
 """T of the published inference: number of boxes averaged."""
 GAUSSIAN_REACH = 4.0
-"""Standard deviations after which a Gaussian window is cut."""
+"""Standard deviations at which the Gaussian window is truncated."""
 
 
 def area(boxes: Floats) -> Floats:
-    """Areas in square pixels of boxes (..., 4); zero for an inverted box."""
+    """Return the areas in square pixels of boxes (..., 4); zero for an inverted box."""
     return np.maximum(boxes[..., 2] - boxes[..., 0], 0.0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
 
 
 def intersection(a: Floats, b: Floats) -> Floats:
-    """Shared areas (n, m), in square pixels, of every box in `a` (n, 4) with every box in `b` (m, 4)."""
+    """Return the shared areas (n, m), in square pixels, of every box in `a` (n, 4) with every box in `b` (m, 4)."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     return area(np.concatenate([top_left, bottom_right], axis=2))
 
 
 def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union (n, m), 0..1, of every box in `a` (n, 4) with every box in `b` (m, 4)."""
+    """Return the intersection over union (n, m), 0..1, of every box in `a` (n, 4) with every box in `b` (m, 4)."""
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
     return shared / np.maximum(union, 1e-9)
 
 
 def nms(boxes: Floats, scores: Floats, threshold: float, over: Literal["union", "smaller"] = "union") -> Indices:
-    """Indices of the boxes that no better scored kept box overlaps by more than `threshold`, best first.
+    """Return the indices of the boxes kept by non-maximum suppression at `threshold`, best first.
 
     Parameters
     ----------
@@ -60,19 +60,19 @@ def nms(boxes: Floats, scores: Floats, threshold: float, over: Literal["union", 
 
 
 def clip(boxes: Floats, width: int, height: int) -> Floats:
-    """Boxes (..., 4) limited to a picture of `width` x `height` pixels."""
+    """Clip boxes (..., 4) to an image of `width` x `height` pixels."""
     return np.clip(boxes, 0.0, np.array([width, height, width, height], dtype=np.float64))
 
 
 def square(boxes: Floats) -> Floats:
-    """Boxes (..., 4) with the same centres and both sides as long as the longer one."""
+    """Return boxes (..., 4) with the same centres and both sides as long as the longer one."""
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     half = (boxes[..., 2:] - boxes[..., :2]).max(axis=-1, keepdims=True) / 2
     return np.concatenate([centre - half, centre + half], axis=-1)
 
 
 def interpolate(known: NDArray[np.int64], rows: Floats, wanted: NDArray[np.int64]) -> Floats:
-    """Rows at the frames `wanted`, linear between the `known` frames, held beyond the first and the last.
+    """Interpolate rows linearly at the frames `wanted`, constant before the first and after the last known frame.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def interpolate(known: NDArray[np.int64], rows: Floats, wanted: NDArray[np.int64
 
 
 def smooth_gaussian(rows: Floats, sigma_frames: float) -> Floats:
-    """Rows (frames, ...) averaged over time with a centred Gaussian, its weights renormalised at both ends: no lag."""
+    """Smooth rows (frames, ...) over time with a centred Gaussian, renormalised at both ends: no lag."""
     if sigma_frames <= 0 or len(rows) < 2:
         return rows.copy()
     reach = min(int(np.ceil(GAUSSIAN_REACH * sigma_frames)), len(rows) - 1)
@@ -104,10 +104,10 @@ def smooth_gaussian(rows: Floats, sigma_frames: float) -> Floats:
 
 
 def smooth_boxes_reference(boxes: NDArray[np.int64], n_averaged: int = REFERENCE_SMOOTHING) -> NDArray[np.int64]:
-    """Whole-pixel boxes (frames, 4) smoothed exactly as the published inference does, quirks included.
+    """Smooth integer boxes (frames, 4) exactly as the published inference does, quirks included.
 
     Box i becomes the mean of boxes i .. i + T - 1, the last ones that of the last T boxes; means are truncated to
-    whole pixels, and later means see the boxes already replaced. With fewer than T boxes the start of the last window
+    integers, and later means include the boxes already replaced. With fewer than T boxes the start of the last window
     is negative and counts from the end, so only the boxes from there on are averaged.
     """
     smoothed = boxes.copy()

@@ -1,9 +1,9 @@
-"""How a face is cut out of a frame, and where a redrawn face goes back.
+"""Cropping faces from frames and mapping redrawn faces back.
 
-Three cuts exist. ``aligned``: a similarity transform brings eyes, nose and mouth to fixed places, so that the mouth is
-always where the network expects it. ``box``: the detected box with pads, resized without keeping the aspect, as the
-public Wav2Lip checkpoints expect. ``judge``: the wide square of the SyncNet pipeline (Chung & Zisserman, "Out of time",
-2016; joonson/syncnet_python), whose lower part reaches below the chin.
+Three kinds of crop exist. ``aligned``: a similarity transform maps eyes, nose and mouth to fixed places, so that the
+mouth is always where the network expects it. ``box``: the detected box with pads, resized ignoring the aspect ratio, as
+the public Wav2Lip checkpoints expect. ``judge``: the wide square of the SyncNet pipeline (Chung & Zisserman, "Out of
+time", 2016; joonson/syncnet_python), whose lower part extends below the chin.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ The lower half then runs from under the nose to below the chin of an open mouth.
 JUDGE_MARGIN = 0.40
 """Margin around the box that the SyncNet pipeline adds (its ``crop_scale``)."""
 JUDGE_BORDER = 110
-"""Grey value that the SyncNet pipeline puts outside the picture."""
+"""Grey value that the SyncNet pipeline uses outside the image."""
 
 
 MAX_BLOW_UP = 4
-"""How many times finer a patch is made, smoothly, before it is turned into its place in the picture."""
+"""How many times finer a patch is made, smoothly, before it is warped into the image."""
 
 
 @dataclass(frozen=True)
 class CropSpec:
-    """How a face is cut; a model file carries one, so that a face is always cut as the model was trained."""
+    """How a face is cropped; stored in the model file, so that faces are always cropped as in training."""
 
     kind: Literal["aligned", "box", "judge"] = "aligned"
     """`aligned` (by the five points), `box` (the detected box with pads) or `judge` (the SyncNet pipeline's square)."""
@@ -45,12 +45,12 @@ class CropSpec:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pixels added to a box at top, bottom, left and right; `box` only."""
     smooth_s: float = 0.12
-    """Standard deviation, in seconds, of the centred Gaussian that steadies box and points."""
+    """Standard deviation, in seconds, of the centred Gaussian that smooths box and points."""
     shrink: Literal["area", "linear"] = "area"
-    """`judge` only: how a larger square is brought to size. The SyncNet pipeline interpolates, which leaves aliases."""
+    """`judge` only: how a larger square is resized. The SyncNet pipeline interpolates linearly, which aliases."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be cut."""
+        """Validate the fields."""
         if self.kind not in ("aligned", "box", "judge"):
             raise ConfigError(f"crop kind {self.kind!r} is unknown; choose aligned, box or judge")
         if self.size < 32 or self.size % 2:
@@ -65,7 +65,7 @@ class CropSpec:
 
 
 def coarser(crop: Image, times: int) -> Image:
-    """A crop (size, size, channels) so many times coarser: each pixel the mean of those that it stands for."""
+    """Return a crop (size, size, channels) downsampled by a whole number: each pixel averages those it covers."""
     if times == 1:
         return crop
     size = len(crop) // times
@@ -73,7 +73,7 @@ def coarser(crop: Image, times: int) -> Image:
 
 
 def alignment(points: Floats, size: int) -> NDArray[np.float64]:
-    """Similarity transform (2, 3), frame pixels -> pixels of an aligned crop, from five points (5, 2).
+    """Return the similarity transform (2, 3), frame pixels -> pixels of an aligned crop, from five points (5, 2).
 
     The two mouth corners count as one point, their middle, so that a widening mouth does not zoom the face.
     Least squares in closed form (Umeyama, 1991), written with complex numbers: ``target = a * source + b``.
@@ -88,9 +88,9 @@ def alignment(points: Floats, size: int) -> NDArray[np.float64]:
 
 
 def side_in_frame(boxes: Floats, points: Floats, spec: CropSpec) -> NDArray[np.float64]:
-    """(faces,): the longer side in frame pixels of the crops of faces with boxes (faces, 4) and points (faces, 5, 2).
+    """Return (faces,): the longer side, in frame pixels, of the crops of boxes (faces, 4) and points (faces, 5, 2).
 
-    Of aligned crops or boxes with their pads; of a judge's square without its margin.
+    For aligned crops and boxes with pads included; for a judge's square without its margin.
     """
     if spec.kind == "aligned":
         return np.array([spec.size / np.hypot(*alignment(each, spec.size)[:, 0]) for each in points])
@@ -100,7 +100,7 @@ def side_in_frame(boxes: Floats, points: Floats, spec: CropSpec) -> NDArray[np.f
 
 
 def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:
-    """The face as (size, size, 3) uint8; `box` (x1, y1, x2, y2) and `points` (5, 2) are in pixels of `image`."""
+    """Crop a face as (size, size, 3) uint8; `box` (x1, y1, x2, y2) and `points` (5, 2) are in pixels of `image`."""
     if spec.kind == "aligned":
         return _warp(image, alignment(points, spec.size), spec.size)
     if spec.kind == "judge":
@@ -110,7 +110,7 @@ def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:
 
 
 def cut_from(canvas: Canvas, box: Floats, points: Floats, spec: CropSpec) -> Image:
-    """`cut` from a picture of which no more is turned into RGB than the crop needs."""
+    """Run `cut` on an image of which only the region needed for the crop is converted to RGB."""
     if spec.kind == "judge":
         return cut(canvas.rgb(), box, points, spec)
     rows, columns = crop_region(box, points, spec, canvas.width, canvas.height)
@@ -122,7 +122,7 @@ def cut_from(canvas: Canvas, box: Floats, points: Floats, spec: CropSpec) -> Ima
 
 
 def crop_region(box: Floats, points: Floats, spec: CropSpec, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns of a picture of that size that an aligned or box crop is made of, a margin included."""
+    """Return the rows and columns of an image of that size that an aligned or box crop needs, a margin included."""
     if spec.kind == "box":
         x1, y1, x2, y2 = padded_box(box, spec.pads, width, height)
         return slice(y1, y2), slice(x1, x2)
@@ -137,7 +137,7 @@ def crop_region(box: Floats, points: Floats, spec: CropSpec, width: int, height:
 
 
 def padded_box(box: Floats, pads: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
-    """Whole-pixel box (x1, y1, x2, y2) with pads (top, bottom, left, right), inside the picture, at least 2 px wide."""
+    """Return the integer box (x1, y1, x2, y2) with pads (top, bottom, left, right), clipped, at least 2 px wide."""
     top, bottom, left, right = pads
     x1 = min(max(int(box[0]) - left, 0), width - 2)
     y1 = min(max(int(box[1]) - top, 0), height - 2)
@@ -146,18 +146,18 @@ def padded_box(box: Floats, pads: tuple[int, int, int, int], width: int, height:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Where the part of a crop that shows lies in its frame, and how anything in crop coordinates gets there."""
+    """Region of the frame covered by the visible part of a crop, and the mapping of crop coordinates into it."""
 
     rows: slice
     columns: slice
     to_region: NDArray[np.float64]
     """(2, 3): pixels of the crop -> pixels of the region that `rows` and `columns` cut out of the frame."""
     outside: int
-    """What a weight is beyond the crop's edge, as an OpenCV border: 0 (aligned) or what it is at the edge (box)."""
+    """Weight beyond the crop's edge, as an OpenCV border mode: 0 (aligned) or the value at the edge (box)."""
 
     @property
     def scale(self) -> float:
-        """Frame pixels to a pixel of the crop."""
+        """Frame pixels per pixel of the crop."""
         return float(np.sqrt(abs(np.linalg.det(self.to_region[:, :2]))))
 
     @property
@@ -166,17 +166,17 @@ class Footprint:
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     def moved(self, layers: Floats, first_row: int = 0) -> NDArray[np.float32]:
-        """Crop rows from `first_row` on, (rows, size) or (rows, size, up to 4 layers), resampled into the region.
+        """Resample crop rows from `first_row` on, (rows, size) or (rows, size, up to 4 layers), into the region.
 
-        Larger: cubic, then linear between the pixels of a crop blown up two- to fourfold, at a third of the cost of
-        cubic all the way. Smaller: averaged down first, so that nothing aliases.
+        Enlarging: cubic, then linear between the pixels of a crop enlarged two- to fourfold, at a third of the cost of
+        cubic all the way. Shrinking: averaged down first, so that nothing aliases.
         """
         rescaled, to_layers = _rescaled(np.asarray(layers, dtype=np.float32), self.scale)
         to_layers[1, 2] += first_row
         return self._warped(rescaled, self.to_region @ to_layers, cv2.BORDER_REPLICATE)
 
     def moved_weight(self, weight: Floats) -> NDArray[np.float32]:
-        """A weight (size, size) resampled into the region; linear, so that it stays within 0..1."""
+        """Resample a weight (size, size) into the region; linear, so that it stays within 0..1."""
         return self._warped(np.asarray(weight, dtype=np.float32), self.to_region, self.outside)
 
     def _warped(self, layers: NDArray[np.float32], matrix: NDArray[np.float64], border: int) -> NDArray[np.float32]:
@@ -192,13 +192,13 @@ def crop_to_frame(box: Floats, points: Floats, spec: CropSpec, width: int, heigh
         x1, y1, x2, y2 = padded_box(box, spec.pads, width, height)
         across, down = (x2 - x1) / spec.size, (y2 - y1) / spec.size
         return np.array([[across, 0, x1 + (across - 1) / 2], [0, down, y1 + (down - 1) / 2]])
-    raise ConfigError(f"a {spec.kind} crop is for measuring and cannot be put back")
+    raise ConfigError(f"a {spec.kind} crop is only for measuring and cannot be pasted back")
 
 
 def footprint(
     weight: Floats, box: Floats, points: Floats, spec: CropSpec, width: int, height: int
 ) -> Footprint | None:
-    """Where the pixels of a crop whose `weight` (size, size) is not 0 lie in a frame; None when outside of it."""
+    """Return where the pixels of a crop whose `weight` (size, size) is not 0 lie in a frame; None if outside of it."""
     shows = np.asarray(weight) > 0
     columns, rows = np.flatnonzero(shows.any(axis=0)), np.flatnonzero(shows.any(axis=1))
     if not len(rows):
@@ -217,7 +217,7 @@ def footprint(
 
 
 def _rescaled(layers: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Layers about as fine as the picture they go to, and the map (3, 3) of their pixels to the given ones'."""
+    """Return layers resampled to about the frame's resolution, and the map (3, 3) of their pixels to the original."""
     height, width = layers.shape[:2]
     times = float(min(MAX_BLOW_UP, int(np.ceil(scale))) if scale > 1 else 1 / max(1, int(1 / scale)))
     rows, columns = max(1, round(height * times)), max(1, round(width * times))
@@ -229,7 +229,7 @@ def _rescaled(layers: NDArray[np.float32], scale: float) -> tuple[NDArray[np.flo
 
 
 def _warp(image: Image, transform: NDArray[np.float64], size: int) -> Image:
-    """Warp without aliasing: a face much larger than the crop is first averaged down around itself."""
+    """Warp without aliasing: a face much larger than the crop is first averaged down."""
     shrink = int(1 / max(float(np.hypot(transform[0, 0], transform[1, 0])), 1e-6))
     if shrink >= 2:
         image, transform = _averaged_down(image, transform, size, shrink)
@@ -257,7 +257,7 @@ def _averaged_down(
 
 
 def _cut_judge(image: Image, box: Floats, spec: CropSpec) -> Image:
-    """Rows from one half side above the centre to 1.8 below, columns 1.4 to both sides, grey outside the picture."""
+    """Crop rows from one half side above the centre to 1.8 below, columns 1.4 to both sides, grey outside the image."""
     half = max(float(box[3] - box[1]), float(box[2] - box[0]), 2.0) / 2
     x, y = float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
     border = int(half * (1 + 2 * JUDGE_MARGIN))

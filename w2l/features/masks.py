@@ -1,4 +1,4 @@
-"""What of a face is hidden from the generator; pure."""
+"""The part of a face that is hidden from the generator; pure."""
 
 from typing import Literal, get_args
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 Mask = Literal["lower-half", "jaw"]
 MASKS: tuple[Mask, ...] = get_args(Mask)
 JAW_HALF_WIDTH, JAW_HEIGHT, JAW_POWER = 0.42, 0.52, 2.5
-"""The jaw hides what lies within ``|x / half width| ** power + |y / height| ** power <= 1``, x from the middle of an
-aligned crop and y from under the nose down, both in sides: from the cheeks to below the chin of an open mouth, with the
-jaw's rim, which tells how far a mouth is open."""
+"""The jaw mask hides ``|x / half width| ** power + |y / height| ** power <= 1``, x from the middle of an aligned crop
+and y from under the nose downwards, both in sides: from the cheeks to below the chin of an open mouth, including the
+jaw line, which reveals how far a mouth is open."""
 
 
 def hidden(size: int, mask: Mask = "lower-half") -> NDArray[np.bool_]:
-    """(size, size): which pixels of a crop of `size` pixels are hidden; none lies above the lower half."""
+    """Return which pixels (size, size) of a crop are hidden; none lies above the lower half."""
     below = np.arange(size) >= size // 2
     if mask == "lower-half":
         return np.broadcast_to(below[:, None], (size, size)).copy()

@@ -1,7 +1,7 @@
-"""What the networks hear: a waveform as a mel spectrogram (generator, expert) or as MFCCs (judge).
+"""Audio features of the networks: mel spectrogram (generator, expert) and MFCCs (judge) of a waveform.
 
-Both follow the published features number for number. Frames are transformed in blocks, so that memory beyond signal and
-result does not grow with the length of the sound.
+Both reproduce the published features number for number. Frames are transformed in blocks, so that memory beyond signal
+and result does not grow with the length of the audio.
 """
 
 import functools
@@ -17,18 +17,18 @@ from w2l.core.timing import HOP_LENGTH, SAMPLE_RATE
 N_MELS = 80
 """Rows of a mel spectrogram."""
 MEL_LIMIT = 4.0
-"""Mel values lie in [-4, 4]; digital silence is exactly -4."""
+"""Bound of the mel values, which lie in [-4, 4]; digital silence is exactly -4."""
 PREEMPHASIS = 0.97
-"""Share of the previous sample that is subtracted from each sample."""
+"""Pre-emphasis: share of the previous sample that is subtracted from each sample."""
 N_FFT = 800
 """Samples of a mel column's window: 50 ms."""
 MEL_LOWEST_HZ = 55.0
 MEL_HIGHEST_HZ = 7600.0
 MEL_STEP_HZ = 200.0 / 3
-"""Hertz of a step of Slaney's scale below its knee."""
+"""Hertz per step of Slaney's scale below its knee."""
 MEL_KNEE_HZ = 1000.0
 MEL_LOG_STEP = float(np.log(6.4) / 27)
-"""Logarithm of the factor of a step above the knee."""
+"""Logarithm of the factor per step above the knee."""
 REFERENCE_DB = 20.0
 """Level that is subtracted from the decibels."""
 RANGE_DB = 100.0
@@ -45,13 +45,13 @@ MFCC_FILTERS = 26
 LIFTER = 22
 
 BLOCK = 2048
-"""Frames transformed at once."""
+"""Number of frames transformed per block."""
 
 Array = NDArray[np.float64]
 
 
 def mel_spectrogram(wave: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The mel spectrogram that generator and expert were trained on.
+    """Return the mel spectrogram that generator and expert were trained on.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def mel_spectrogram(wave: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     Returns
     -------
     mel : (80, columns)
-        Values in [-4, 4]; a column each 200 samples (12.5 ms), the first centred on sample 0; both ends are reflected.
+        Values in [-4, 4]; one column per 200 samples (12.5 ms), the first centred on sample 0; both ends are reflected.
     """
     signal = np.pad(_preemphasised(wave), N_FFT // 2, mode="reflect")
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
@@ -76,17 +76,17 @@ def mel_spectrogram(wave: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 
 def mfcc(wave_i16: NDArray[np.integer[Any] | np.floating[Any]]) -> NDArray[np.float32]:
-    """The cepstral coefficients that the judge was trained on.
+    """Return the cepstral coefficients that the judge was trained on.
 
     Parameters
     ----------
     wave_i16 : (samples,)
-        Mono at 16 kHz in the units of 16-bit sound, NOT scaled to [-1, 1] (see `to_int16`); at least one sample.
+        Mono at 16 kHz in the units of 16-bit audio, NOT scaled to [-1, 1] (see `to_int16`); at least one sample.
 
     Returns
     -------
     mfcc : (13, frames)
-        100 frames a second; row 0 is the logarithm of the frame's energy. The last frame is filled up with zeros.
+        100 frames per second; row 0 is the logarithm of the frame's energy. The last frame is padded with zeros.
     """
     signal = _preemphasised(wave_i16)
     n_frames = 1 + max(0, -(-(len(signal) - MFCC_FRAME) // MFCC_HOP))
@@ -104,16 +104,16 @@ def mfcc(wave_i16: NDArray[np.integer[Any] | np.floating[Any]]) -> NDArray[np.fl
 
 
 def to_int16(wave: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
-    """A waveform in [-1, 1] as 16-bit samples, rounded to the nearest and clipped."""
+    """Convert a waveform in [-1, 1] to 16-bit samples, rounded to the nearest and clipped."""
     return np.clip(np.rint(np.asarray(wave, np.float64) * 32768), -32768, 32767).astype(np.int16)
 
 
 @functools.cache
 def mel_filters() -> NDArray[np.float32]:
-    """The mel filter bank (80, 401): Slaney's scale, each triangle of equal area. Shared: do not write into it.
+    """Return the mel filter bank (80, 401): Slaney's scale, each triangle of equal area. Cached: do not modify it.
 
-    The same numbers as `librosa.filters.mel` gives, bit for bit, without the second and more that importing it takes:
-    the scale is linear up to 1 kHz, 200/3 Hz a step, and logarithmic above, 27 steps for each factor of 6.4 (Slaney,
+    The numbers equal those of `librosa.filters.mel` bit for bit, without its import time of more than a second: the
+    scale is linear up to 1 kHz, 200/3 Hz a step, and logarithmic above, 27 steps for each factor of 6.4 (Slaney,
     Auditory Toolbox, 1998).
     """
     steps = np.linspace(_to_mel(MEL_LOWEST_HZ), _to_mel(MEL_HIGHEST_HZ), N_MELS + 2)
@@ -135,7 +135,7 @@ def _to_mel(hertz: float) -> float:
 
 @functools.cache
 def _mfcc_filters() -> Array:
-    """The judge's filter bank (26, 257): triangles on the HTK mel scale from 0 Hz to 8 kHz, corners on whole bins."""
+    """Return the judge's filter bank (26, 257): triangles on the HTK mel scale, 0 to 8 kHz, corners on whole bins."""
     top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     corners_hz = 700 * (10 ** (np.linspace(0, top, MFCC_FILTERS + 2) / 2595) - 1)
     corners = np.floor((MFCC_FFT + 1) * corners_hz / SAMPLE_RATE)[:, None]
@@ -148,7 +148,7 @@ def _mfcc_filters() -> Array:
 
 @functools.cache
 def _lifted_cosines() -> Array:
-    """The orthonormal cosine transform (13, 26), each row weighted by the lifter."""
+    """Return the orthonormal cosine transform (13, 26), each row weighted by the lifter."""
     order = np.arange(N_MFCC)[:, None]
     basis = np.cos(np.pi * order * (2 * np.arange(MFCC_FILTERS) + 1) / (2 * MFCC_FILTERS))
     scale = np.where(order == 0, np.sqrt(1 / MFCC_FILTERS), np.sqrt(2 / MFCC_FILTERS))
@@ -158,7 +158,7 @@ def _lifted_cosines() -> Array:
 
 
 def _preemphasised(wave: NDArray[Any]) -> Array:
-    """The signal (samples,) with its high frequencies raised; the first sample is kept as it is."""
+    """Return the pre-emphasised signal (samples,); the first sample is unchanged."""
     if wave.ndim != 1 or not len(wave):
         raise ValueError(f"expected a mono waveform of at least one sample, got the shape {wave.shape}")
     signal = wave.astype(np.float64)
@@ -167,7 +167,7 @@ def _preemphasised(wave: NDArray[Any]) -> Array:
 
 
 def _log(values: Array) -> Array:
-    """The natural logarithm, with zeros taken as the smallest relative step of a float."""
+    """Return the natural logarithm, with zeros replaced by the smallest relative step of a float."""
     result: Array = np.log(np.where(values == 0, np.finfo(np.float64).eps, values))
     return result
 
@@ -175,7 +175,7 @@ def _log(values: Array) -> Array:
 def _transform(
     signal: Array, frame: int, hop: int, n_rows: int, transform: Callable[[Array], Array]
 ) -> NDArray[np.float32]:
-    """Apply ``(frames, samples) -> (frames, n_rows)`` to all whole frames of a signal, giving (n_rows, frames)."""
+    """Apply ``(frames, samples) -> (frames, n_rows)`` to all whole frames of a signal; return (n_rows, frames)."""
     frames = sliding_window_view(signal, frame)[::hop]
     result = np.empty((n_rows, len(frames)), np.float32)
     for start in range(0, len(frames), BLOCK):

@@ -1,4 +1,4 @@
-"""The mouth at rest in pauses: stretches of a mel without speech become digital silence; pure."""
+"""Pauses: stretches of a mel without speech become digital silence, so that the mouth rests; pure."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,23 +9,23 @@ from w2l.features.windows import SILENCE
 
 FLOOR_PERCENTILE = 5.0
 SPEECH_PERCENTILE = 90.0
-"""Percentiles of the columns' mean level that stand for the noise floor and for speech."""
+"""Percentiles of the columns' mean level that represent the noise floor and speech."""
 MIN_RANGE = 1.0
-"""With less between floor and speech (12.5 dB) nothing tells pauses from speech."""
+"""With less between floor and speech (12.5 dB), pauses and speech cannot be distinguished."""
 ENTER_SHARE = 0.33
-"""A pause begins where the level falls under this share of the way from floor to speech..."""
+"""A pause begins where the level falls below this share of the way from floor to speech..."""
 LEAVE_SHARE = 0.43
-"""... and ends where it rises over this one."""
+"""... and ends where it rises above this one."""
 EDGE_S = 0.025
-"""Seconds at each end of a pause that are left as they are: the tail and the onset of speech."""
+"""Seconds at each end of a pause that are unchanged: the tail and the onset of speech."""
 ALL_SILENT = -3.5
-"""A sound whose speech level is under this holds no speech at all."""
+"""Audio whose speech level is below this contains no speech."""
 
 
 def pauses(mel: NDArray[np.float32], min_pause_s: float = 0.2) -> NDArray[np.bool_]:
-    """Which columns of a mel (80, columns) lie in a pause of at least `min_pause_s`, as (columns,).
+    """Return which columns (columns,) of a mel (80, columns) lie in a pause of at least `min_pause_s`.
 
-    Loud and silent are measured against the sound's own noise floor and speech level, with hysteresis.
+    Levels are relative to the audio's own noise floor and speech level, with hysteresis.
     """
     level = mel.mean(axis=0)
     if not level.size:
@@ -45,14 +45,14 @@ def pauses(mel: NDArray[np.float32], min_pause_s: float = 0.2) -> NDArray[np.boo
 
 
 def gate_silence(mel: NDArray[np.float32], min_pause_s: float = 0.2) -> NDArray[np.float32]:
-    """A copy of a mel (80, columns) in which pauses of at least `min_pause_s` are digital silence."""
+    """Return a copy of a mel (80, columns) in which pauses of at least `min_pause_s` are digital silence."""
     gated = mel.copy()
     gated[:, pauses(mel, min_pause_s)] = SILENCE
     return gated
 
 
 def _hysteresis(level: NDArray[np.float32], enter: float, leave: float) -> NDArray[np.bool_]:
-    """True from a value under `enter` up to, not including, the next one over `leave`."""
+    """Return True from a value below `enter` up to, excluding, the next one above `leave`."""
     mark = np.where(level < enter, 1, np.where(level > leave, 0, -1))
     decided = np.maximum.accumulate(np.where(mark >= 0, np.arange(len(mark)), -1))
     return np.asarray((decided >= 0) & (mark[decided] == 1))

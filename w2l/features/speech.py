@@ -1,4 +1,4 @@
-"""What the mouth hears: the mel of a speech, the window of each frame, and where the speech pauses."""
+"""Speech features: the mel of an audio track, the window of each frame, and pauses."""
 
 from collections.abc import Iterable
 
@@ -17,20 +17,20 @@ from w2l.core.timing import (
 from w2l.features.mel import mel_spectrogram
 
 MEL_BLOCK = 4096
-"""Mel columns computed at once: 51 s."""
+"""Mel columns computed per block: 51 s."""
 MEL_MARGIN = 4
-"""Columns by which blocks overlap on either side, so that their seams cannot be told from the rest."""
+"""Columns by which blocks overlap on either side, so that their seams leave no trace."""
 
 
 def speech_mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `mel_spectrogram` (80, columns) of a long sound, block by block: the same numbers in little memory."""
+    """Return `mel_spectrogram` (80, columns) of long audio, block by block: the same numbers in little memory."""
     return mel_of_pieces([wave])[0]
 
 
 def mel_of_pieces(pieces: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], int]:
-    """Return `speech_mel` (80, columns) of a sound that comes in pieces (samples,), and how many samples it has.
+    """Return `speech_mel` (80, columns) of audio that comes in pieces (samples,), and its number of samples.
 
-    However the sound is cut into pieces, the mel is the same; a minute of the sound is held. ValueError for no sound.
+    The mel does not depend on the pieces; at most a minute of audio is held. Raises ValueError for empty audio.
     """
     held, first = np.zeros(0, np.float32), 0  # the samples from `first` on
     waiting: list[NDArray[np.float32]] = []
@@ -63,21 +63,21 @@ def mel_of_pieces(pieces: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.flo
 
 
 def mel_starts(times: Floats) -> list[int]:
-    """First mel column for frames shown at `times` (frames,), seconds: what each frame heard in training."""
+    """Return the first mel column for frames shown at `times` (frames,), seconds, as in training."""
     return [generator_window_at(float(time_s)) for time_s in times]
 
 
 def reference_starts(times: Floats, n_columns: int, fps: float) -> list[int]:
-    """First mel column for frames shown at `times` (frames,) as the published inference chooses it."""
+    """Return the first mel column for frames shown at `times` (frames,) as the published inference chooses it."""
     starts = reference_window_starts(n_columns, fps)
     last = n_columns - WINDOW_COLUMNS
     return [starts[idx] if idx < len(starts) else last for idx in range(len(times))]
 
 
 def quiet_frames(paused: NDArray[np.bool_], times: Floats) -> NDArray[np.bool_]:
-    """Which frames shown at `times` (frames,), seconds, fall into a pause or after the end of the sound.
+    """Return which frames shown at `times` (frames,), seconds, lie in a pause or after the end of the audio.
 
-    `paused` (columns,) says so of each mel column; see `w2l.features.pauses.pauses`.
+    `paused` (columns,) marks the paused mel columns; see `w2l.features.pauses.pauses`.
     """
     columns = np.floor(times * MEL_RATE + 1e-6).astype(np.int64)
     known = np.clip(columns, 0, len(paused) - 1)

@@ -1,8 +1,8 @@
-"""Tensors of PyTorch's ZIP archives, TorchScript included, read as data: no class of the file is built, no code is run.
+"""Tensors of PyTorch's ZIP archives, TorchScript included, read as data: no class is built and no code is run.
 
 An archive holds ``data.pkl``, a pickle of containers and objects, and one entry of raw bytes per storage. The pickle is
-read by a small interpreter of its opcodes. A class stays a name, an object the attributes that it was given, and calls
-other than those that make tensors and dictionaries give an object without content.
+read by a small interpreter of its opcodes. A class remains a name, an object the attributes it was given, and calls
+other than those that make tensors and dictionaries return an object without content.
 """
 
 import math
@@ -23,7 +23,7 @@ from w2l.core.errors import CheckpointError
 MAX_PICKLE_BYTES = 64 * 2**20
 """Largest ``data.pkl`` that is read; that of a public generator has 70 kB."""
 MAX_DEPTH, MAX_VALUES = 64, 200_000
-"""Containers within containers, and values in them, beyond which a file is no checkpoint."""
+"""Deepest nesting of containers, and most values in them, of a valid checkpoint."""
 CONTAINERS_OF_MODULES = ("_modules", "_parameters", "_buffers")
 """Attributes of a pickled module that are not part of its tensors' names."""
 STORAGES = {
@@ -42,12 +42,12 @@ DAMAGED = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError,
     AttributeError, OverflowError, MemoryError, NotImplementedError,
 )  # fmt: skip
-"""What reading an archive that is cut off or changed may raise."""
+"""Exceptions that reading a truncated or modified archive can raise."""
 
 
 @dataclass(frozen=True)
 class _Global:
-    """The name of a class or function; it is never looked up."""
+    """The name of a class or function; it is never imported."""
 
     module: str
     name: str
@@ -63,7 +63,7 @@ class _Object:
 
 @dataclass(frozen=True)
 class _Storage:
-    """Where the numbers of tensors lie."""
+    """Location of the numbers of tensors."""
 
     dtype: torch.dtype
     entry: str
@@ -72,7 +72,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _View:
-    """A tensor that was not read yet."""
+    """A tensor that has not been read yet."""
 
     storage: _Storage
     offset: int
@@ -82,7 +82,7 @@ class _View:
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive of PyTorch: where its entries lie, and whether it is TorchScript."""
+    """A PyTorch archive: the location of its entries, and whether it is TorchScript."""
 
     root: str
     is_script: bool
@@ -91,7 +91,7 @@ class Archive:
 
 
 def find_archive(path: Path) -> Archive | None:
-    """Return what the ZIP file at `path` is; None where it is none of PyTorch's, or its list of entries is damaged."""
+    """Return the archive in the ZIP file at `path`; None if it is not PyTorch's or its list of entries is damaged."""
     try:
         with zipfile.ZipFile(path) as file:
             names = set(file.namelist())
@@ -109,7 +109,7 @@ def find_archive(path: Path) -> Archive | None:
 def read_tensors(path: Path, archive: Archive) -> dict[str, Tensor]:
     """Return all tensors of an archive by their dotted names.
 
-    Raises CheckpointError for an archive that is cut off or changed, or whose sizes contradict each other.
+    Raises CheckpointError for an archive that is truncated or modified, or whose sizes are contradictory.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -119,11 +119,11 @@ def read_tensors(path: Path, archive: Archive) -> dict[str, Tensor]:
             return {name: _tensor(file, archive, view, storages) for name, view in views.items()}
     except DAMAGED as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"model {path} is damaged or cut off ({said}); copy or make it anew") from error
+        raise CheckpointError(f"model {path} is damaged or truncated ({said}); copy or create it again") from error
 
 
 def _entry(file: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """An entry of the archive, of at most so many bytes."""
+    """Return an entry of the archive of at most `limit` bytes."""
     found = file.getinfo(name)
     if found.file_size > limit:
         raise ValueError(f"{name} has {found.file_size} bytes, more than {limit}")
@@ -131,7 +131,7 @@ def _entry(file: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _check_sizes(file: zipfile.ZipFile, archive: Archive, views: Iterable[_View]) -> None:
-    """Refuse storages that are larger than the file they come from, before any is read."""
+    """Raise ValueError for storages that are larger than the file, before any is read."""
     entries = {view.storage.entry: view.storage for view in views}
     for name, storage in entries.items():
         found = file.getinfo(f"{archive.root}data/{name}")
@@ -146,7 +146,7 @@ def _check_sizes(file: zipfile.ZipFile, archive: Archive, views: Iterable[_View]
 
 
 def _tensor(file: zipfile.ZipFile, archive: Archive, view: _View, storages: dict[str, Tensor]) -> Tensor:
-    """The tensor of a view; storages are read once."""
+    """Return the tensor of a view; storages are read once."""
     storage = view.storage
     if storage.entry not in storages:
         content = bytearray(file.read(f"{archive.root}data/{storage.entry}"))
@@ -155,21 +155,21 @@ def _tensor(file: zipfile.ZipFile, archive: Archive, view: _View, storages: dict
     n_elements = math.prod(view.shape)
     last = sum((length - 1) * stride for length, stride in zip(view.shape, view.strides))
     if min((view.offset, *view.shape, *view.strides)) < 0 or len(view.shape) != len(view.strides):
-        raise ValueError(f"a tensor of shape {view.shape} and strides {view.strides} cannot be")
+        raise ValueError(f"a tensor of shape {view.shape} and strides {view.strides} is not valid")
     if n_elements and (view.offset + last >= storage.n_elements or n_elements > storage.n_elements):
         raise ValueError(f"a tensor of shape {view.shape} is larger than its storage")
     return torch.as_strided(storages[storage.entry], view.shape, view.strides, view.offset if n_elements else 0)
 
 
 def _named(root: Any) -> Iterator[tuple[str, _View]]:
-    """All tensors under a value, each with its dotted name."""
+    """Yield all tensors in a value, each with its dotted name."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), root)]
     n_seen = 0
     while waiting:
         name, value = waiting.pop()
         n_seen += 1
         if n_seen > MAX_VALUES or len(name) > MAX_DEPTH:
-            raise ValueError("its containers are nested too deeply or hold each other")
+            raise ValueError("its containers are nested too deeply or contain each other")
         while isinstance(value, _Object):
             value = value.state
         if isinstance(value, _View):
@@ -180,7 +180,7 @@ def _named(root: Any) -> Iterator[tuple[str, _View]]:
 
 
 def _unpickled(content: bytes) -> Any:
-    """The value of a pickle, see the module."""
+    """Return the value of a pickle; see the module docstring."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[Any, Any] = {}
@@ -221,7 +221,7 @@ def _unpickled(content: bytes) -> Any:
         elif name in ("POP", "DUP"):
             stack.append(stack[-1]) if name == "DUP" else stack.pop()
         elif name not in ("PROTO", "FRAME"):
-            raise ValueError(f"its pickle holds {name}, which no checkpoint needs")
+            raise ValueError(f"its pickle contains {name}, which no checkpoint needs")
     raise EOFError("its pickle has no end")
 
 
@@ -230,12 +230,12 @@ def _paired(items: list[Any]) -> dict[Any, Any]:
 
 
 def _key(key: Any) -> Any:
-    """A key as it is, where that can be one; another, as its text."""
+    """Return a key unchanged if it is hashable, else as text."""
     return key if isinstance(key, (str, int, float, bytes, type(None))) else repr(key)[:80]
 
 
 def _filled(stack: list[Any], name: str, items: list[Any]) -> None:
-    """Put items into the container on the stack; what only looks like one takes none."""
+    """Put items into the container on the stack; ignore other objects."""
     target = stack[-1]
     while isinstance(target, _Object):
         target = target.state
@@ -296,12 +296,12 @@ def _whole(number: Any) -> int:
 
 
 def _persistent(stack: list[Any], _: Any) -> None:
-    """A storage: ("storage", its class, entry, device, number of elements)."""
+    """Return a storage: ("storage", its class, entry, device, number of elements)."""
     told = stack.pop()
     if not (isinstance(told, tuple) and len(told) >= 5 and isinstance(told[1], _Global)):
-        raise ValueError("its pickle names storages in a way that is not PyTorch's")
+        raise ValueError("its pickle names storages in a way unknown to PyTorch")
     if told[1].name not in STORAGES:
-        raise ValueError(f"its tensors are of {told[1].name}, which no network here uses")
+        raise ValueError(f"its tensors are of {told[1].name}, which w2l does not support")
     stack.append(_Storage(STORAGES[told[1].name], str(told[2]), _whole(told[4])))
 
 
@@ -321,7 +321,7 @@ _PUSHED: dict[str, Callable[[], Any] | None] = {
         )
     ),
 }  # fmt: skip
-"""Opcodes that put a value on the stack: what makes it; None: their argument."""
+"""Opcodes that push a value: the function that makes it, or None for their argument."""
 _MAKERS: dict[str, Callable[[list[Any], Any], None]] = {
     "GLOBAL": _global,
     "STACK_GLOBAL": _stack_global,

@@ -1,4 +1,4 @@
-"""What model files say about themselves, and what is known of those that say nothing: the public ones."""
+"""Model cards: metadata stored in model files, and that of the public files, which have none."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,26 +20,26 @@ MEL = "wav2lip-80x16"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model file says about itself: enough to rebuild the network and to feed it."""
+    """Metadata of a model file: enough to rebuild the network and to prepare its inputs."""
 
     kind: Kind
     dimensions: dict[str, Any]
     """Fields of the network's dimensions."""
     crop: CropSpec = field(default_factory=CropSpec)
-    """How faces are cut for it."""
+    """How faces are cropped for it."""
     colour: Literal["rgb", "bgr"] = "rgb"
-    """Order of the colour channels that the network sees."""
+    """Channel order of the network's images."""
     mask: Mask = "lower-half"
-    """What of the face is hidden from the generator; see `w2l.features.masks`."""
+    """The part of the face hidden from the generator; see `w2l.features.masks`."""
     references: Literal["still", "same"] = "still"
     """Reference at inference: one `still` frame of the clip, or the `same` frame that is redrawn (published)."""
     mel: str = MEL
-    """The mel settings."""
+    """Mel settings."""
     fps: float = 25.0
     step: int = 0
     """Training steps."""
     data: str = ""
-    """What it was trained on."""
+    """Training data."""
     licence: str = ""
     scores: dict[str, float] = field(default_factory=dict)
     """Validation scores."""
@@ -51,13 +51,13 @@ class ModelCard:
     calibrated: bool = False
     """False: the cosine itself is the probability, as in the paper."""
     teachers: tuple[TaughtBy, ...] = ()
-    """The experts that taught a generator, or one that its weights came from: they are not fair judges of it."""
+    """The experts used to train a generator, or one that its weights derive from: they are not fair judges of it."""
     ancestors: tuple[str, ...] = ()
-    """Marks of what the weights came from: SHA-256 of files and of weights (see `marks_of`), and of training runs."""
+    """Marks of what the weights derive from: SHA-256 of files and of weights (see `marks_of`), and of training runs."""
 
 
 def public_card(kind: str, dimensions: dict[str, Any], step: int = 0) -> ModelCard:
-    """Return what the publishers say of their networks."""
+    """Return a card with what the publishers state about their networks."""
     is_judge = kind == "judge"
     crop = CropSpec("box", dimensions["size"], PUBLIC_PADS)
     card = ModelCard(

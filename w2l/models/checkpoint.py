@@ -1,8 +1,8 @@
 """Model files and training states: the only place where networks are saved and loaded.
 
 Our own model files are safetensors whose metadata holds a `ModelCard`. Public files (PyTorch checkpoints, TorchScript,
-safetensors without a card) are recognised by the names and shapes of their tensors, whatever the file is called and
-however they are wrapped; no code in a file is ever run.
+safetensors without a card) are recognised by the names and shapes of their tensors, whatever their file name and
+nesting; code in a file is never run.
 """
 
 import contextlib
@@ -62,19 +62,19 @@ NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], type[Any]]] = {
     "pairs": (Pairs, PairDimensions),
 }
 METADATA_KEY = "w2l"
-WHAT_IS_READ = "read are checkpoints of Wav2Lip and SyncNet, and models of w2l: .pth, .pt, .safetensors, .onnx"
+WHAT_IS_READ = "supported are checkpoints of Wav2Lip and SyncNet, and models of w2l: .pth, .pt, .safetensors, .onnx"
 DAMAGE = (
     OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
     MemoryError, struct.error,
 )  # fmt: skip
-"""What PyTorch's reader was seen to raise for files that are cut off, changed at random, or no checkpoints at all."""
+"""Exceptions of PyTorch's reader observed for files that are truncated, randomly changed, or not checkpoints."""
 NOT_WEIGHTS = re.compile(r"GLOBAL ([\w.]{1,100}) was not an allowed global")
-"""Where PyTorch's reader names the class or function that it refuses."""
+"""Where PyTorch's reader names the class or function that it rejects."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network in eval mode, its card and where it came from."""
+    """A network in eval mode, its card and its origin."""
 
     network: nn.Module
     card: ModelCard
@@ -82,16 +82,16 @@ class Model:
 
 
 def save_model(path: Path, network: nn.Module, card: ModelCard) -> None:
-    """Writes one model file, atomically."""
+    """Write one model file, atomically."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     content = to_safetensors(tensors, {METADATA_KEY: json.dumps(plain(card), sort_keys=True)})
     write_atomic(path, lambda file: file.write(content))
 
 
 def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu") -> Model:
-    """Return the model at `path`, ours or a public one, in eval mode; of any kind where that is None.
+    """Return the model at `path`, ours or a public one, in eval mode; of any kind if `kind` is None.
 
-    Raises CheckpointError when the file is missing, damaged or holds another kind of network.
+    Raises CheckpointError if the file is missing, damaged or contains another kind of network.
     """
     found = _kind_of(path)
     if found.container == "onnx":
@@ -105,20 +105,20 @@ def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu"
     check_sizes(path, card.kind, lambda: build_network(card, path), tensors)
     network = build_network(card, path)
     try:
-        network.load_state_dict(tensors, strict=False)  # what is missing are counters, see `check_sizes`
+        network.load_state_dict(tensors, strict=False)  # only counters can be missing, see `check_sizes`
     except RuntimeError as error:
-        lines = str(error).strip().splitlines()  # the first names no tensor
+        lines = str(error).strip().splitlines()  # the first line does not name a tensor
         raise CheckpointError(f"model {path} does not fit its dimensions: {lines[-1].strip()}") from error
     return Model(network.to(device).eval(), card, path)
 
 
 def _check_kind(path: Path, card: ModelCard, kind: Kind | None) -> None:
     if kind is not None and card.kind != kind:
-        raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; name another file")
+        raise CheckpointError(f"model {path} is a {card.kind}, not a {kind}; choose another file")
 
 
 def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:
-    """A network with the dimensions of `card` and random weights."""
+    """Return a network with the dimensions of `card` and random weights."""
     network, dimensions = NETWORKS[card.kind]
     try:
         sizes = build(dimensions, card.dimensions)
@@ -130,12 +130,12 @@ def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:
 
 
 def dimensions_of(network: nn.Module) -> dict[str, Any]:
-    """The dimensions of one of our networks, as plain values."""
+    """Return the dimensions of one of our networks, as plain values."""
     return dataclasses.asdict(network.dimensions)  # type: ignore[arg-type,call-overload,no-any-return,unused-ignore]
 
 
 def read_card(path: Path) -> ModelCard:
-    """Return the card of a model file; of one of ours without reading its weights."""
+    """Return the card of a model file; for our own files without reading the weights."""
     found = _kind_of(path)
     if found.container == "onnx":
         return _onnx_card(OnnxGenerator(path))
@@ -146,20 +146,20 @@ def marks_of(model: Model) -> tuple[str, ...]:
     """Return the marks of a model: SHA-256 of its file and of its weights, and those of its ancestors.
 
     Two models with a mark in common are related: one is a copy, a calibration, a fine-tuned version or an average of
-    the other, or both are of a third.
+    the other, or both derive from a third.
     """
     file = (sha256(model.path),) if model.path.is_file() else ()
     return merged(file, (weights_mark(model.network),), model.card.ancestors)
 
 
 def card_fingerprint(card: ModelCard) -> str:
-    """Return what tells a card from others, for a run that can be resumed; where weights came from does not count."""
+    """Return a fingerprint of a card, for resuming a run; the origin of the weights does not count."""
     facts = {name: value for name, value in plain(card).items() if name not in ("teachers", "ancestors")}
     return fingerprint({**facts, "teacher": card.teachers[-1].sha256 if card.teachers else ""})
 
 
 def _kind_of(path: Path) -> FileKind:
-    """Return what kind of file a model is; CheckpointError where it is not there or of no use."""
+    """Return the kind of a model file; raise CheckpointError if it is missing or not supported."""
     if not path.is_file():
         raise CheckpointError(f"model {path} does not exist; check the path or train one")
     try:
@@ -174,7 +174,7 @@ def _kind_of(path: Path) -> FileKind:
 def _read(
     path: Path, found: FileKind, wanted: Kind | None, weights: bool = True
 ) -> tuple[dict[str, Tensor], ModelCard]:
-    """Return the weights and the card of a file that holds weights; of safetensors without `weights` their shapes."""
+    """Return weights and card of a file; of safetensors without `weights`, the shapes."""
     if found.container != "safetensors":
         return _read_torch(path, found, wanted)
     tensors, card = _read_safetensors(path, weights)
@@ -184,7 +184,7 @@ def _read(
 def _onnx_card(graph: OnnxGenerator) -> ModelCard:
     """Return the card of a generator in an ONNX file: its own, or that of a published generator.
 
-    Its layout is left out of the dimensions, because what a graph does inside cannot be had any finer.
+    The dimensions lack the layout, because an ONNX graph cannot be rebuilt at a finer resolution.
     """
     shape = {"size": graph.size, "n_references": graph.n_references, "rows": "lower" if graph.first_row else "full"}
     if METADATA_KEY not in graph.metadata:
@@ -194,7 +194,7 @@ def _onnx_card(graph: OnnxGenerator) -> ModelCard:
 
 
 def _read_safetensors(path: Path, weights: bool) -> tuple[dict[str, Tensor], ModelCard | None]:
-    """Return the tensors, and the card where the file has one."""
+    """Return the tensors, and the card if the file has one."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -205,7 +205,7 @@ def _read_safetensors(path: Path, weights: bool) -> tuple[dict[str, Tensor], Mod
                 tensors = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"model {path} is damaged or cut off ({_first_sentence(error)}); copy or make it anew"
+            f"model {path} is damaged or truncated ({_first_sentence(error)}); copy or create it again"
         ) from error
     return tensors, _card_in(path, metadata) if METADATA_KEY in metadata else None
 
@@ -216,14 +216,14 @@ def _card_in(path: Path, metadata: dict[str, str]) -> ModelCard:
         card = build(ModelCard, _of_today(dict(parse_json(metadata[METADATA_KEY]))))
         check_ranges(card)
     except (ConfigError, ValueError, TypeError) as error:
-        raise CheckpointError(f"model {path} has a card that cannot be read: {error}") from error
+        raise CheckpointError(f"model {path} has an unreadable card: {error}") from error
     if card.kind not in NETWORKS:
-        raise CheckpointError(f"model {path} holds a {card.kind!r}, which this w2l does not know")
+        raise CheckpointError(f"model {path} is a {card.kind!r}, which this version of w2l does not support")
     return card
 
 
 def _of_today(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a card; one of w2l 0.1 has no more of its teacher than the SHA-256 of the file."""
+    """Return a card's fields in today's form; w2l 0.1 stored only the SHA-256 of the teacher's file."""
     teacher = facts.pop("teacher", "")
     if "ancestors" not in facts and facts.get("data") == PUBLIC_DATA:
         facts |= PUBLISHED_LINEAGE.get(str(facts.get("kind")), {})
@@ -231,12 +231,12 @@ def _of_today(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[str, Tensor], ModelCard]:
-    """Return the weights of a checkpoint of PyTorch or of a TorchScript archive, and a card for them."""
+    """Return the weights of a PyTorch checkpoint or a TorchScript archive, and a card for them."""
     step = 0
     if found.archive is not None and found.archive.is_script:
         if found.archive.is_frozen:
             raise CheckpointError(
-                f"model {path} is frozen TorchScript: its weights lost their names; save it without torch.jit.freeze"
+                f"model {path} is frozen TorchScript, whose weights lost their names; save it without torch.jit.freeze"
             )
         tensors = read_tensors(path, found.archive)
     else:
@@ -249,7 +249,7 @@ def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[
             tensors = read_tensors(path, found.archive)
             if recognise(map(clean, tensors), wanted) is None:
                 raise
-            logger.warning("%s holds more than weights; these were taken as data, nothing in it was run", path)
+            logger.warning("%s contains more than weights; only the weights were read, no code was run", path)
     cleaned: dict[str, Tensor] = {}
     for key, value in tensors.items():
         cleaned.setdefault(clean(key), value)
@@ -259,9 +259,9 @@ def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[
 def _public(
     path: Path, tensors: dict[str, Tensor], wanted: Kind | None, step: int = 0
 ) -> tuple[dict[str, Tensor], ModelCard]:
-    """Return the weights of the network among the tensors of a public file, under our names, and a card for it."""
+    """Return the weights of the network in a public file, under our names, and a card for it."""
     if not tensors:
-        raise CheckpointError(f"model {path} holds no weights ({WHAT_IS_READ})")
+        raise CheckpointError(f"model {path} does not contain weights ({WHAT_IS_READ})")
     found = recognise(tensors, wanted)
     if found is None:
         told, example = other_network(tensors), ascii(min(tensors))[:80]
@@ -277,45 +277,45 @@ def _public(
     return weights, public_card(kind, dataclasses.asdict(NETWORKS[kind][1]()), step)
 
 
-def _torch_load(path: Path, remedy: str = "copy or make it anew") -> dict[str, Any]:
-    """Return what PyTorch's reader of weights gives; numbers and arrays of NumPy may be among them."""
+def _torch_load(path: Path, remedy: str = "copy or create it again") -> dict[str, Any]:
+    """Return what PyTorch's weight reader returns; may contain NumPy numbers and arrays."""
     try:
-        # Opened here, because PyTorch would read it otherwise by its name.
+        # Opened here, as PyTorch would otherwise choose the reader by the file's name.
         with warnings.catch_warnings(), _with_numpy(), path.open("rb") as file:
-            warnings.simplefilter("ignore")  # about pickles that are refused below
+            warnings.simplefilter("ignore")  # about pickles that are rejected below
             content = torch.load(file, map_location="cpu", weights_only=True)
     except DAMAGE as error:
-        raise CheckpointError(f"{path} is damaged or cut off ({_first_sentence(error)}); {remedy}") from error
+        raise CheckpointError(f"{path} is damaged or truncated ({_first_sentence(error)}); {remedy}") from error
     except UnpicklingError as error:
         named = NOT_WEIGHTS.search(str(error))
-        what = f"holds more than weights ({named[1]})" if named else "is damaged or holds more than weights"
-        raise CheckpointError(f"{path} {what}; it was not loaded, name another file") from error
+        what = f"contains more than weights ({named[1]})" if named else "is damaged or contains more than weights"
+        raise CheckpointError(f"{path} {what}; it was not loaded, choose another file") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no dictionary of weights")
+        raise CheckpointError(f"{path} does not contain a dictionary of weights")
     return content
 
 
 def _with_numpy() -> contextlib.AbstractContextManager[Any]:
-    """Let the reader of weights also build numbers and arrays of NumPy, which hold data alone."""
+    """Allow the weight reader to build numbers and arrays of NumPy, which contain only data."""
     safe_globals = getattr(torch.serialization, "safe_globals", None)
     if safe_globals is None:  # PyTorch 2.4
         return contextlib.nullcontext()
     functions: tuple[Any, Any] = (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0])
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
     known: list[Any] = [np.dtype, np.ndarray, *dtypes]
-    for function in functions:  # of NumPy 1 and 2
+    for function in functions:  # NumPy 1 and 2
         known += [(function, f"{module}.multiarray.{function.__name__}") for module in ("numpy._core", "numpy.core")]
     return safe_globals(known)  # type: ignore[no-any-return]
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Writes a training state (tensors, numbers, text, dictionaries and lists of them), atomically."""
+    """Write a training state (tensors, numbers, text, dictionaries and lists of them), atomically."""
     write_atomic(path, lambda file: torch.save(state, file))
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """A training state; CheckpointError when it is damaged."""
-    return _torch_load(path, "choose another --run, or --force to start this one anew")
+    """Load a training state; raise CheckpointError if it is damaged."""
+    return _torch_load(path, "choose another --run, or restart this one with --force")
 
 
 def _first_sentence(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""Model packs that a user may fetch: what they are, and a fetcher that leaves a whole, checked pack or nothing.
+"""Downloadable model packs, and a downloader that leaves either a complete, verified pack or nothing.
 
-A pack is there when its `pack.json` is, which is written last. Nothing is taken from the archive but the files named
-here, by content: their names and paths inside it decide nothing.
+A pack exists if its `pack.json` does, which is written last. Only the files listed here are extracted from the archive,
+by content: names and paths inside it do not matter.
 """
 
 import functools
@@ -24,31 +24,31 @@ from w2l.models import packs
 from w2l.models.packs import Pack, PackFile, PackKind
 
 TIMEOUT_S = 30.0
-"""Longest wait in seconds for a connection, and for each next piece."""
+"""Longest wait in seconds for a connection, and for each following piece."""
 LEAST_RATE = 20_000
-"""Bytes a second below which a download, on the average, has stalled."""
+"""Bytes per second below which a download counts as stalled, on average."""
 PIECE = 1 << 18
-"""Bytes read at once."""
+"""Bytes per read."""
 LARGEST_MEGABYTES = 1024.0
-"""Size of a file that is looked at when the user names a folder of them."""
+"""Largest file that is checked when the user names a folder."""
 MARKER = "pack.json"
 Progress = Callable[[int], None]
-"""Called with the number of bytes that came since the last call."""
+"""Called with the number of bytes received since the last call."""
 
 
 def fetched(models: Path, kind: PackKind | None = None) -> dict[str, Path]:
-    """The folders of the packs (of one kind) that are whole in `models`, by name, the better ones first."""
+    """Return the folders of the complete packs (of one kind) in `models`, by name, the better ones first."""
     asked = {name: pack for name, pack in packs.PACKS.items() if kind in (None, pack.kind)}
     return {name: models / name for name, pack in asked.items() if _is_whole(models / name, pack)}
 
 
 def file_of(name: str, kind: PackKind, models: Path) -> Path | None:
-    """The file of a pack of one file; None where no such pack has the name. CheckpointError where it is not fetched."""
+    """Return the file of a single-file pack; None if no such pack exists; raise CheckpointError if not downloaded."""
     pack = packs.PACKS.get(name)
     if pack is None or pack.kind != kind or not pack.is_plain:
         return None
     if name not in fetched(models):
-        raise CheckpointError(f"{name} is not here yet; fetch it with: w2l weights fetch {name}")
+        raise CheckpointError(f"{name} is not installed yet; download it with: w2l weights fetch {name}")
     return models / name / pack.files[0].name
 
 
@@ -61,10 +61,10 @@ def _is_whole(folder: Path, pack: Pack) -> bool:
 
 
 def fetch(pack: Pack, models: Path, timeout_s: float = TIMEOUT_S, on_progress: Progress | None = None) -> Path:
-    """Fetches `pack` into a folder of its name in `models` and gives that; what was there is replaced.
+    """Download `pack` into a folder of its name in `models` and return the folder; an existing one is replaced.
 
-    The archive is checked as it comes and never lies on the disk under a name; what is cut, wrong or too slow leaves
-    nothing. Asking the user is the caller's business. Raises CheckpointError, or CacheError when the disk is full.
+    The archive is verified while downloading and never has a name on the disk; a truncated, wrong or too slow download
+    leaves nothing. The caller asks the user for consent. Raises CheckpointError, or CacheError if the disk is full.
     """
     with _nameless_file(models) as archive:
         _download(pack, archive, timeout_s, on_progress)
@@ -72,7 +72,7 @@ def fetch(pack: Pack, models: Path, timeout_s: float = TIMEOUT_S, on_progress: P
 
 
 def take(pack: Pack, source: Path, models: Path) -> Path:
-    """As `fetch`, from an archive, or a folder with its files, that the user has; only those files are checked."""
+    """Run `fetch` on the user's own archive, or folder of its files; only those files are verified."""
     if not source.is_dir():
         try:
             with source.open("rb") as archive:
@@ -86,12 +86,12 @@ def take(pack: Pack, source: Path, models: Path) -> Path:
         except Unreadable as error:
             raise CheckpointError(f"{source / file.name} cannot be read ({error}); check the path") from error
         if hashlib.sha256(contents[file.name]).hexdigest() != file.sha256:
-            raise CheckpointError(f"{source / file.name} is not the one of {pack.name}; fetch {pack.url}")
+            raise CheckpointError(f"{source / file.name} is not the file of {pack.name}; download {pack.url}")
     return _write(pack, contents, models, str(source))
 
 
 def _nameless_file(folder: Path) -> IO[bytes]:
-    """A file without a name on the disk of `folder`: gone with the process, however that ends."""
+    """Return an unnamed temporary file on the disk of `folder`: removed with the process, however that ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder)
@@ -100,7 +100,7 @@ def _nameless_file(folder: Path) -> IO[bytes]:
 
 
 def _download(pack: Pack, archive: IO[bytes], timeout_s: float, on_progress: Progress | None) -> None:
-    """Fills `archive`; raises CheckpointError unless every byte came and is right."""
+    """Fill `archive`; raise CheckpointError unless every byte arrived and is right."""
     digest, size, began = hashlib.sha256(), 0, time.monotonic()
     try:
         with urllib.request.urlopen(_request(pack.url), timeout=timeout_s) as response:
@@ -115,16 +115,16 @@ def _download(pack: Pack, archive: IO[bytes], timeout_s: float, on_progress: Pro
                 if on_progress:
                     on_progress(len(piece))
     except urllib.error.HTTPError as error:
-        raise CheckpointError(_failed(pack, f"the server says {error.code} {error.reason}")) from error
+        raise CheckpointError(_failed(pack, f"the server responded {error.code} {error.reason}")) from error
     except TimeoutError as error:
-        raise CheckpointError(_failed(pack, f"nothing came for {timeout_s:g} s")) from error
+        raise CheckpointError(_failed(pack, f"no data for {timeout_s:g} s")) from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or error
         slow = isinstance(reason, TimeoutError)
         raise CheckpointError(_failed(pack, f"no answer for {timeout_s:g} s" if slow else str(reason))) from error
     if size != pack.size:
         came = "more" if size > pack.size else f"{size}"
-        raise CheckpointError(_failed(pack, f"{came} of {pack.size} bytes came"))
+        raise CheckpointError(_failed(pack, f"only {came} of {pack.size} bytes arrived"))
     if digest.hexdigest() != pack.sha256:
         raise CheckpointError(_failed(pack, f"its sha256 is {digest.hexdigest()[:12]}…, not {pack.sha256[:12]}…"))
 
@@ -135,7 +135,7 @@ def _request(url: str) -> urllib.request.Request:
 
 def _failed(pack: Pack, reason: str) -> str:
     return (
-        f"{pack.name} could not be fetched from {pack.url}: {reason}; nothing was kept. Try again, or fetch the file "
+        f"{pack.name} could not be downloaded from {pack.url}: {reason}; nothing was kept. Try again, or get the file "
         f"by other means and run w2l weights fetch {pack.name} --from {PurePosixPath(pack.url).name}"
     )
 
@@ -144,7 +144,7 @@ def _store(archive: IO[bytes], piece: bytes) -> None:
     try:
         archive.write(piece)
     except OSError as error:
-        reason = f"{error.strerror}; make space or name another --cache"
+        reason = f"{error.strerror}; free some space or choose another --cache"
         raise CacheError(f"the download cannot be stored: {reason}") from error
 
 
@@ -153,7 +153,7 @@ def _keep(pack: Pack, archive: IO[bytes], models: Path, origin: str) -> Path:
 
 
 def _write(pack: Pack, contents: Mapping[str, bytes], models: Path, origin: str) -> Path:
-    """Writes the checked files of `pack` into its folder, the marker last."""
+    """Write the verified files of `pack` into its folder, the marker last."""
     folder = models / pack.name
     (folder / MARKER).unlink(missing_ok=True)
     try:
@@ -173,13 +173,13 @@ def _write_all(file: IO[bytes], content: bytes) -> None:
 
 
 def _member(pack: Pack, archive: IO[bytes], wanted: PackFile) -> bytes:
-    """The content of one file of the archive; CheckpointError unless it is what the table says."""
+    """Return the content of one file of the archive; raise CheckpointError unless it matches the table."""
     if pack.is_plain:
         archive.seek(0)
         content = archive.read(wanted.size + 1)
         if hashlib.sha256(content).hexdigest() == wanted.sha256:
             return content
-        raise CheckpointError(f"the file is not the {wanted.name} of {pack.name}; fetch {pack.url}")
+        raise CheckpointError(f"the file is not {wanted.name} of {pack.name}; download {pack.url}")
     try:
         with zipfile.ZipFile(archive) as zipped:
             for entry in zipped.infolist():
@@ -188,5 +188,5 @@ def _member(pack: Pack, archive: IO[bytes], wanted: PackFile) -> bytes:
                     if hashlib.sha256(content).hexdigest() == wanted.sha256:
                         return content
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"the archive of {pack.name} cannot be unpacked ({error}); fetch it again") from error
-    raise CheckpointError(f"the archive of {pack.name} does not hold the {wanted.name} that it should; fetch it again")
+        raise CheckpointError(f"the archive of {pack.name} cannot be unpacked ({error}); download it again") from error
+    raise CheckpointError(f"the archive of {pack.name} does not contain the expected {wanted.name}; download it again")

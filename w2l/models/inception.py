@@ -1,4 +1,4 @@
-"""The Inception weights that FID is defined by: a file given by path, checked and said by name."""
+"""Load and verify the Inception weights used for FID."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,14 @@ from w2l.models.soundness import check_numbers
 from w2l.nets.inception import Inception, fold_inception
 
 STANDARD = "pt_inception-2015-12-05"
-"""The network that published FID figures come from, as converted for PyTorch."""
+"""The network that published FID figures are based on, as converted for PyTorch."""
 STANDARD_SHA256 = "6726825d"
-"""How the sha256 of its released file begins."""
+"""Prefix of the SHA-256 of its released file."""
 
 
 @dataclass(frozen=True)
 class InceptionWeights:
-    """A network that is ready to run, and where it came from."""
+    """A network that is ready to run, and its origin."""
 
     network: Inception
     """Folded, in evaluation mode, on its device."""
@@ -29,7 +29,7 @@ class InceptionWeights:
 
     @property
     def standard(self) -> bool:
-        """Whether figures made with it can be set beside published ones."""
+        """Whether figures computed with it can be compared with published ones."""
         return self.sha256.startswith(STANDARD_SHA256)
 
     @property
@@ -40,18 +40,18 @@ class InceptionWeights:
 
 
 def load_inception(path: Path, device: torch.device | str = "cpu") -> InceptionWeights:
-    """The FID network with the weights at `path`: a plain state dict, read without unpickling code.
+    """Load the FID network with the weights at `path`: a plain state dict, read without unpickling code.
 
-    Missing batch counters and a missing classifier (`fc`) are no fault: FID uses neither. A file with other weights
+    Missing batch counters and a missing classifier (`fc`) are accepted: FID uses neither. A file with other weights
     of the same shapes is loaded, and its title says that their origin is unknown.
 
     Raises
     ------
     CheckpointError
-        When the file is missing, damaged or holds another network.
+        If the file is missing, damaged or contains another network.
     """
     if not path.is_file():
-        raise CheckpointError(f"the FID weights {path} do not exist; name the file {STANDARD}-{STANDARD_SHA256}.pth")
+        raise CheckpointError(f"the FID weights {path} do not exist; expected {STANDARD}-{STANDARD_SHA256}.pth")
     tensors = {str(key).removeprefix("module."): value for key, value in load_state(path).items()}
     check_numbers(path, tensors)
     with torch.device("meta"):
@@ -59,16 +59,16 @@ def load_inception(path: Path, device: torch.device | str = "cpu") -> InceptionW
     wanted = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     if problem := _problem(tensors, {key: value.shape for key, value in wanted.items()}):
         raise CheckpointError(
-            f"{path} holds no FID Inception network: {problem}; name {STANDARD}-{STANDARD_SHA256}.pth"
+            f"{path} is not a FID Inception network: {problem}; expected {STANDARD}-{STANDARD_SHA256}.pth"
         )
     network.load_state_dict({key: tensors[key].float() for key in wanted}, strict=False, assign=True)
     return InceptionWeights(fold_inception(network).to(device), path, sha256(path))
 
 
 def _problem(tensors: dict[str, Any], wanted: dict[str, torch.Size]) -> str:
-    """Why these are not the tensors of the network, in a few words; empty when they are."""
+    """Return why these are not the tensors of the network, in a few words; empty if they are."""
     if any(key.startswith("AuxLogits.") for key in tensors):
-        return "this is the Inception of torchvision, which gives other features"
+        return "it is torchvision's Inception, which computes other features"
     for key, shape in wanted.items():
         tensor = tensors.get(key)
         if not isinstance(tensor, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Where weights come from: marks that recognise a model after its file, its card or its weights have changed."""
+"""Origin of weights: marks that recognise a model after its file, its card or its weights have changed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,33 +13,33 @@ PUBLISHED_LINEAGE: dict[str, dict[str, Any]] = {
     "generator": {"teachers": [{"name": "the published expert", "ancestors": [PUBLISHED_EXPERT]}]},
     "expert": {"ancestors": [PUBLISHED_EXPERT]},
 }
-"""What the cards of published weights say of where they come from, by kind."""
+"""Origin stated in the cards of published weights, by kind."""
 
 
 @dataclass(frozen=True)
 class TaughtBy:
-    """The expert that taught a generator, and what it came from."""
+    """The expert used to train a generator, and its origin."""
 
     name: str = ""
-    """What it was called."""
+    """Its name."""
     sha256: str = ""
     """SHA-256 of its file."""
     weights: str = ""
     """SHA-256 of its weights, see `weights_mark`; empty in cards of w2l 0.1."""
     ancestors: tuple[str, ...] = ()
-    """Marks of what its weights came from, see `ModelCard.ancestors`."""
+    """Marks of what its weights derive from, see `ModelCard.ancestors`."""
 
     @property
     def marks(self) -> frozenset[str]:
-        """All marks that an expert has in common with this one if they are related."""
+        """All marks that a related expert has in common with this one."""
         return frozenset({self.sha256, self.weights, *self.ancestors} - {""})
 
 
 def weights_mark(network: nn.Module) -> str:
     """Return the SHA-256 of a network's tensors: names, shapes and values.
 
-    It stays when a file is imported, renamed or calibrated, which the SHA-256 of the file does not. Counts of batches
-    are left out, as published checkpoints do not have them.
+    It does not change if a file is imported, renamed or calibrated, unlike the file's SHA-256. Batch counters are left
+    out, as published checkpoints do not have them.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):

@@ -1,4 +1,4 @@
-"""The shipped lip reader: apertures and points of the lips of aligned faces."""
+"""The shipped lip reader: lip apertures and points of aligned faces."""
 
 import functools
 import json
@@ -17,32 +17,32 @@ from w2l.models.soundness import check_numbers
 from w2l.nets.lips import LipDimensions, Lips, mouth_region
 
 WEIGHTS = Path(__file__).parent / "assets" / "lips.npz"
-"""The shipped weights: float16 arrays by the name of their tensor, and ``card``, JSON: dimensions, data, licence."""
+"""The shipped weights: float16 arrays by tensor name, and ``card``, JSON: dimensions, data, licence."""
 VERSION = 2
-"""Rises with other shipped weights: what they read does not compare with what was read before."""
+"""Incremented with new shipped weights: their results are not comparable with earlier ones."""
 BATCH = 64
-"""Mouths read at once."""
+"""Mouths per batch."""
 
 
 
 @dataclass(frozen=True)
 class Mouths:
-    """All that a lip reader with extras predicts of faces, one after the other."""
+    """All predictions of a lip reader with extras for a sequence of faces."""
 
     gaps: Floats
-    """(frames,): between the lips, in eye distances."""
+    """(frames,): gap between the lips, in eye distances."""
     points: Floats
     """(frames, 6, 2): in sides of the crop."""
     widths: Floats
-    """(frames,): from corner to corner, in eye distances."""
+    """(frames,): distance between the mouth corners, in eye distances."""
     teeth: Floats
-    """(frames,): probability that teeth show."""
+    """(frames,): probability that teeth are visible."""
     covered: Floats
-    """(frames,): probability that something hides the lips: the other numbers then mean nothing."""
+    """(frames,): probability that something covers the lips: the other numbers are then meaningless."""
 
 
 def save_lips(path: Path, network: Lips, **facts: str) -> None:
-    """Writes a lip reader and what is to be known of it: its data, its licence."""
+    """Write a lip reader with its metadata: training data, licence."""
     state = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     arrays = {name: value.detach().cpu().numpy().astype(np.float16) for name, value in state.items()}
     card = json.dumps({"dimensions": vars(network.dimensions), **facts}, sort_keys=True)
@@ -51,7 +51,7 @@ def save_lips(path: Path, network: Lips, **facts: str) -> None:
 
 
 def load_lips(path: Path = WEIGHTS) -> Lips:
-    """The lip reader of a file, in eval mode; CheckpointError for a file that holds none."""
+    """Return the lip reader of a file, in eval mode; raise CheckpointError if the file is not one."""
     try:
         arrays = read_arrays(path)
         card = parse_json(arrays.pop("card").tobytes())
@@ -60,20 +60,20 @@ def load_lips(path: Path = WEIGHTS) -> Lips:
         check_numbers(path, tensors)
         left = network.load_state_dict(tensors, strict=False)
     except (*DAMAGED, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: no weights of a lip reader ({error}); install w2l anew") from error
+        raise CheckpointError(f"{path} is not a lip reader ({error}); reinstall w2l") from error
     if left.unexpected_keys or any(not name.endswith("num_batches_tracked") for name in left.missing_keys):
-        raise CheckpointError(f"{path}: weights of another lip reader; install w2l anew")
+        raise CheckpointError(f"{path} does not fit this version's lip reader; reinstall w2l")
     return network.eval().requires_grad_(False)
 
 
 @functools.cache
 def shipped_lips() -> Lips:
-    """The lip reader that comes with w2l; read once."""
+    """Return the lip reader that ships with w2l; loaded once."""
     return load_lips()
 
 
 class LipReader:
-    """Reads one aligned face after the other; holds the mouths of a batch, then only their numbers."""
+    """Reads aligned faces one by one; holds the mouths of a batch, then only the predictions."""
 
     def __init__(self, network: Lips | None = None) -> None:
         self._network = network or shipped_lips()
@@ -82,14 +82,14 @@ class LipReader:
         self._points: list[Floats] = []
 
     def add(self, crop: Image) -> None:
-        """Takes an aligned face (side, side, 3), RGB."""
+        """Add an aligned face (side, side, 3), RGB."""
         face = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
         self._waiting.append(mouth_region(face).contiguous())
         if len(self._waiting) == BATCH:
             self._read()
 
     def finish(self) -> tuple[Floats, Floats]:
-        """Apertures (frames,) in eye distances, and points (frames, 6, 2) in sides of the crop, see `Lips.forward`."""
+        """Return apertures (frames,) in eye distances, and points (frames, 6, 2) in sides of the crop."""
         self._read()
         if not self._gaps:
             return np.zeros(0), np.zeros((0, 6, 2))
@@ -106,7 +106,7 @@ class LipReader:
 
 
 def read_lips(crops: Image, network: Lips | None = None) -> tuple[Floats, Floats]:
-    """Apertures (frames,) and points (frames, 6, 2) of aligned faces (frames, side, side, 3), see `LipReader`."""
+    """Return apertures (frames,) and points (frames, 6, 2) of aligned faces (frames, side, side, 3)."""
     reader = LipReader(network)
     for crop in crops:
         reader.add(crop)
@@ -114,9 +114,9 @@ def read_lips(crops: Image, network: Lips | None = None) -> tuple[Floats, Floats
 
 
 def read_mouths(crops: Image, network: Lips | None = None) -> Mouths:
-    """Return all that is to be read of aligned faces (frames, side, side, 3).
+    """Return all predictions for aligned faces (frames, side, side, 3).
 
-    ValueError for a lip reader without the extras, see `Lips.read_all`.
+    Raises ValueError for a lip reader without the extras, see `Lips.read_all`.
     """
     network = network or shipped_lips()
     found: list[list[Floats]] = [[], [], [], [], []]

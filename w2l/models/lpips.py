@@ -1,4 +1,4 @@
-"""The weights of LPIPS, from the public files: AlexNet as torchvision publishes it, and the weights of its layers."""
+"""Load the weights of LPIPS from the public files: torchvision's AlexNet, and the weights of its layers."""
 
 import re
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ NAMES = (
 
 
 def load_lpips(files: Sequence[Path], device: torch.device | str = "cpu") -> Lpips:
-    """LPIPS in eval mode from one file that holds everything, or from two: AlexNet's and the layers' weights.
+    """Load LPIPS in eval mode from one file with everything, or from two: AlexNet's and the layer weights.
 
-    Files are read without unpickling code, and other tensors in them (AlexNet's classifier) are passed over. Raises
+    Files are read without unpickling code; other tensors in them (AlexNet's classifier) are ignored. Raises
     CheckpointError for files that are missing, damaged, incomplete or of another network.
     """
     network = Lpips()
@@ -32,32 +32,32 @@ def load_lpips(files: Sequence[Path], device: torch.device | str = "cpu") -> Lpi
         for name, value in _weights(path).items():
             if name in wanted and value.shape != wanted[name].shape:
                 raise CheckpointError(
-                    f"{path}: {name} has the shape {tuple(value.shape)}, not {tuple(wanted[name].shape)}: it is "
-                    "of another network; LPIPS is computed with AlexNet here"
+                    f"{path}: {name} has the shape {tuple(value.shape)}, not {tuple(wanted[name].shape)}: it belongs "
+                    "to another network; w2l computes LPIPS with AlexNet"
                 )
             found[name] = value
-    named = ", ".join(str(path) for path in files) or "no file"
+    named = ", ".join(str(path) for path in files) or "no files"
     missing = [name for name in wanted if name not in found]
     if missing:
-        what = "the layers' weights (lin0 to lin4)" if missing[0].startswith("lin") else "AlexNet"
+        what = "the layer weights (lin0 to lin4)" if missing[0].startswith("lin") else "AlexNet"
         raise CheckpointError(
-            f"{named}: LPIPS lacks {missing[0]}; name the file with {what}: torchvision's alexnet .pth and the lpips "
+            f"{named}: LPIPS lacks {missing[0]}; add the file with {what}: torchvision's alexnet .pth and the lpips "
             "package's weights/v0.1/alex.pth"
         )
     network.load_state_dict({name: found[name].float() for name in wanted})
     if min(float(found[f"lin{number}"].min()) for number in range(5)) < 0:
-        raise CheckpointError(f"{named}: the layers' weights of LPIPS must not be negative; name another file")
+        raise CheckpointError(f"{named}: the layer weights of LPIPS must not be negative; choose another file")
     return network.to(device).eval().requires_grad_(False)
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of one file under the names of `Lpips`; others are left out."""
+    """Return the tensors of one file under the names of `Lpips`; others are left out."""
     if not path.is_file():
         raise CheckpointError(f"LPIPS weights {path} do not exist; check the path")
     content = load_state(path)
     tensors = content.get("state_dict", content)
     if not isinstance(tensors, dict):
-        raise CheckpointError(f"{path} holds no dictionary of weights")
+        raise CheckpointError(f"{path} does not contain a dictionary of weights")
     found = {}
     for key, value in tensors.items():
         for pattern, replacement in NAMES:

@@ -1,4 +1,4 @@
-"""A generator as an ONNX graph: for a file to give to others, and for ONNX Runtime in this process."""
+"""Export of a generator as an ONNX graph: to a file, or for ONNX Runtime in this process."""
 
 import json
 from dataclasses import dataclass
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 
 OPSET = 17
 IR_VERSION = 8
-"""Of 2022, like the opset: read by ONNX Runtime from 1.13 on."""
+"""IR version of 2022, like the opset: supported by ONNX Runtime from 1.13 on."""
 TO_THE_END = np.iinfo(np.int64).max
 CHANNELS_AXIS, ROWS_AXIS = 1, 2
 TWICE = (1.0, 1.0, 2.0, 2.0)
-"""By how much enlarging multiplies each axis."""
+"""Scale factors of each axis when doubling the size."""
 CHECKED_BATCHES = (1, 3)
-"""Frames at once with which a file is checked before it is kept."""
+"""Number of frames in the check of a file before it is kept."""
 TOLERANCE = 1e-3
-"""Largest difference from PyTorch that is taken for rounding: a quarter of a grey level."""
+"""Largest difference from PyTorch that counts as rounding: a quarter of a grey level."""
 
 
 def graph(folded: Folded, metadata: dict[str, str] | None = None, steps: bool = False) -> "onnx.ModelProto":
-    """The ONNX graph of a folded generator, its batch left open.
+    """Return the ONNX graph of a folded generator, with a variable batch size.
 
     Inputs ``mel`` (batch, 1, 80, 16) in [-4, 4] and ``faces`` (batch, 3 * (1 + n_references), size, size) in [0, 1];
-    output ``generated`` (batch, 3, size - first_row, size) in [0, 1]; all float32. `metadata` goes into the file.
+    output ``generated`` (batch, 3, size - first_row, size) in [0, 1]; all float32. `metadata` is stored in the graph.
     With `steps`, for a warping generator, the outputs are ``flow`` and ``drawn``, see `w2l.nets.warping.mixture`.
     """
     from onnx import TensorProto, helper
 
     if isinstance(folded, Whole):
-        raise CheckpointError(f"a generator of the layout {folded.dimensions.layout} is not written as ONNX")
+        raise CheckpointError(f"a generator of the layout {folded.dimensions.layout} cannot be exported as ONNX")
     dims = folded.dimensions
     n, half = dims.n_references, dims.size // 2
     builder = _Builder()
@@ -79,7 +79,7 @@ def graph(folded: Folded, metadata: dict[str, str] | None = None, steps: bool = 
 
 
 def session(content: bytes, n_threads: int = 0) -> "onnxruntime.InferenceSession":
-    """ONNX Runtime ready to run the graph in `content`; `n_threads` 0: as many as there are cores.
+    """Return an ONNX Runtime session of the graph in `content`; `n_threads` 0 means one per core.
 
     Its threads sleep rather than spin between runs, because other parts of a pipeline need the cores.
     """
@@ -94,7 +94,7 @@ def session(content: bytes, n_threads: int = 0) -> "onnxruntime.InferenceSession
 
 @dataclass(frozen=True)
 class Exported:
-    """What a file holds, and how well."""
+    """Description and accuracy of an exported file."""
 
     first_row: int
     """First row of the face that its graph generates."""
@@ -105,15 +105,15 @@ class Exported:
 
 
 def export(model: Model, path: Path, first_row: int = 0) -> Exported:
-    """Writes the generator `model` to the ONNX file `path`, atomically, its card beside the graph as JSON.
+    """Write the generator `model` to the ONNX file `path`, atomically, with its card as JSON metadata.
 
     The graph is run and compared with the network of `model` before the file is written.
     """
     network = model.network
     if isinstance(network, OnnxGenerator):
-        raise CheckpointError(f"model {model.path} is an ONNX file already; name the model it was exported from")
+        raise CheckpointError(f"model {model.path} is already an ONNX file; choose the model it was exported from")
     if model.card.kind != "generator" or not isinstance(network, (Generator, WarpingGenerator)):
-        raise CheckpointError(f"model {model.path} is of kind {model.card.kind}; only a generator can be exported")
+        raise CheckpointError(f"model {model.path} is a {model.card.kind}; only a generator can be exported")
     size = network.dimensions.size
     if not 0 <= first_row < size:
         raise ConfigError(f"first row {first_row} must lie between 0 and {size - 1}, for faces of {size} rows")
@@ -123,7 +123,7 @@ def export(model: Model, path: Path, first_row: int = 0) -> Exported:
     difference = _difference(content, network)
     if not difference <= TOLERANCE:
         raise CheckpointError(
-            f"model {model.path}: its ONNX graph differs from PyTorch by {difference:.2g} here; nothing was written;"
+            f"model {model.path}: its ONNX graph differs from PyTorch by {difference:.2g}; nothing was written;"
             " try another version of onnxruntime"
         )
     write_atomic(path, lambda file: file.write(content))
@@ -131,14 +131,14 @@ def export(model: Model, path: Path, first_row: int = 0) -> Exported:
 
 
 class _Builder:
-    """Nodes and weights of a graph, each node's result named in turn."""
+    """Nodes and weights of a graph, with a name for each node's result."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
 
     def add(self, operation: str, inputs: list[str], name: str | None = None, **attributes: Any) -> str:
-        """Appends a node and gives the name of its result."""
+        """Append a node and return the name of its result."""
         from onnx import helper
 
         result = name or f"{operation.lower()}_{len(self.nodes)}"
@@ -146,7 +146,7 @@ class _Builder:
         return result
 
     def convolve(self, blocks: nn.Module, x: str) -> str:
-        """Folded convolutions, one after the other."""
+        """Add folded convolutions one after the other."""
         for block in blocks.children():
             if not isinstance(block, FoldedConv):
                 raise TypeError(f"a {type(block).__name__} cannot be written as ONNX")
@@ -154,31 +154,31 @@ class _Builder:
         return x
 
     def join(self, x: str, y: str) -> str:
-        """The channels of `x`, then those of `y`."""
+        """Concatenate the channels of `x` and `y`."""
         return self.add("Concat", [x, y], axis=1)
 
     def lowest_rows(self, x: str, n_rows: int) -> str:
-        """The last `n_rows` rows."""
+        """Return the last `n_rows` rows."""
         return self._slice(x, -n_rows, TO_THE_END, ROWS_AXIS)
 
     def add_relu(self, x: str, y: str) -> str:
-        """ReLU of the sum."""
+        """Return the ReLU of the sum."""
         return self.add("Relu", [self.add("Add", [x, y])])
 
     def repeat(self, x: str) -> str:
-        """Each pixel as two by two."""
+        """Repeat each pixel as two by two."""
         return self._resize(x, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
     def smooth(self, x: str) -> str:
-        """Twice the rows and columns, by bilinear interpolation."""
+        """Double the rows and columns by bilinear interpolation."""
         return self._resize(x, mode="linear", coordinate_transformation_mode="half_pixel")
 
     def shuffle(self, x: str) -> str:
-        """Four channels to two by two pixels of one."""
+        """Rearrange four channels as two by two pixels of one."""
         return self.add("DepthToSpace", [x], blocksize=2, mode="CRD")
 
     def mixture(self, faces: str, flow: str, drawn: str, dimensions: GeneratorDimensions) -> str:
-        """`w2l.nets.warping.mixture`, as nodes."""
+        """Add the nodes of `w2l.nets.warping.mixture`."""
         shares = self.add("Softmax", [self._channels(drawn, 3, TO_THE_END)], axis=1)
         colours = self.add("Sigmoid", [self._channels(drawn, 0, 3)])
         picture = self.add("Mul", [self._channels(shares, 0, 1), colours])
@@ -228,7 +228,7 @@ def _array(weight: torch.Tensor) -> NDArray[np.float32]:
 
 
 def _difference(content: bytes, network: Generator | WarpingGenerator) -> float:
-    """Largest difference between the graph in `content` and the network, on random faces and sounds."""
+    """Return the largest difference between the graph in `content` and the network, on random inputs."""
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 
     dims, device = network.dimensions, next(network.parameters()).device
@@ -244,5 +244,5 @@ def _difference(content: bytes, network: Generator | WarpingGenerator) -> float:
                 expected = network(mel.to(device), faces.to(device)).float().cpu().numpy()
             differences.append(float(np.abs(made - expected[..., -made.shape[2] :, :]).max()))
     except (Fail, InvalidGraph, NotImplemented) as error:
-        raise CheckpointError(f"the ONNX graph does not run here: {error}; try another onnxruntime") from error
+        raise CheckpointError(f"the ONNX graph cannot be run: {error}; try another version of onnxruntime") from error
     return max(differences)

@@ -1,4 +1,4 @@
-"""ONNX Runtime opened quietly: one door for the models of face packs."""
+"""ONNX Runtime sessions with uniform options, for the models of face packs."""
 
 import logging
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ log = logging.getLogger(__name__)
 
 
 def open_session(file: Path, device: str, any_size: bool = False) -> tuple[Any, Any]:
-    """An ONNX Runtime session of `file`, and its only input (name, shape: numbers, or text where it may vary).
+    """Return an ONNX Runtime session of `file`, and its only input (name, shape: numbers, or text for variable sizes).
 
-    With `any_size` a model that was exported for pictures of one size is made to take others. That it can must be
-    tried out: weights behind a fixed number of pixels cannot. Raises CheckpointError for a file that is no ONNX model.
+    With `any_size`, a model that was exported for images of one size is changed to accept others. Whether it can must
+    be tried: weights after a fixed number of pixels cannot. Raises CheckpointError for a file that is not ONNX.
     """
     session = new_session(_with_free_sizes(file) if any_size else str(file), file, device)
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        raise CheckpointError(f"{file}: not a model that looks at one picture; name a face model")
+        raise CheckpointError(f"{file}: not a model that takes one image; choose a face model")
     return session, inputs[0]
 
 
 def new_session(model: bytes | str, file: Path, device: str) -> Any:
-    """Return an ONNX Runtime session of `model`, the content or the name of `file`.
+    """Return an ONNX Runtime session of `model`, given as content or as the name of `file`.
 
-    It computes in as many threads as PyTorch does. Raises CheckpointError for what is not an ONNX model.
+    It uses as many threads as PyTorch. Raises CheckpointError for what is not an ONNX model.
     """
     import onnxruntime
     import torch
@@ -39,19 +39,19 @@ def new_session(model: bytes | str, file: Path, device: str) -> Any:
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             providers.insert(0, "CUDAExecutionProvider")
         else:
-            log.info("this onnxruntime does not have CUDA; %s runs on the CPU", file.name)
+            log.info("this onnxruntime does not support CUDA; %s runs on the CPU", file.name)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
-    options.intra_op_num_threads = torch.get_num_threads()  # which OMP_NUM_THREADS and a pool's workers limit
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute meanwhile
+    options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads = torch.get_num_threads()  # limited by OMP_NUM_THREADS and by worker pools
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads compute meanwhile
     try:
         return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except _errors() as error:
-        raise CheckpointError(f"{file}: not a readable ONNX model ({_first_line(error)}); fetch it again") from error
+        raise CheckpointError(f"{file}: not a readable ONNX model ({_first_line(error)}); download it again") from error
 
 
 def _with_free_sizes(file: Path) -> bytes | str:
-    """The model with height and width of pictures, and the rows of its answers, left open; its name if not readable."""
+    """Return the model with variable height and width of images and rows of outputs; its name if not readable."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -61,7 +61,7 @@ def _with_free_sizes(file: Path) -> bytes | str:
         return str(file)
     for place, value in enumerate([*model.graph.input, *model.graph.output]):
         sizes = value.type.tensor_type.shape.dim
-        # Pictures are (batch, channels, height, width), answers (rows, values) with or without a batch before them.
+        # Images are (batch, channels, height, width), outputs (rows, values) with or without a batch axis before them.
         free = range(2, len(sizes)) if place == 0 else range(max(len(sizes) - 2, 0), len(sizes) - 1)
         for axis in free:
             sizes[axis].dim_param = f"free_{place}_{axis}"
@@ -70,20 +70,20 @@ def _with_free_sizes(file: Path) -> bytes | str:
 
 
 def run_session(session: Any, inputs: Mapping[str, NDArray[np.float32]], file: Path) -> list[NDArray[np.float32]]:
-    """All outputs for `inputs`; CheckpointError where the model of `file` cannot take them."""
+    """Return all outputs for `inputs`; raise CheckpointError if the model of `file` cannot take them."""
     try:
         outputs: list[NDArray[np.float32]] = session.run(None, dict(inputs))
     except _errors() as error:
-        raise CheckpointError(f"{file}: the model cannot be run ({_first_line(error)}); name another file") from error
+        raise CheckpointError(f"{file}: the model cannot be run ({_first_line(error)}); choose another file") from error
     return outputs
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises for a model that cannot be read or run."""
+    """Return the exceptions of ONNX Runtime for a model that cannot be loaded or run."""
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     names = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "Fail", "RuntimeException", "NotImplemented")
-    # Beside its own: a name in the file that is not UTF-8, a size that cannot be had.
+    # In addition to its own: a name in the file that is not UTF-8, an impossible size.
     return (*(getattr(states, name) for name in names), ValueError, RuntimeError, MemoryError)
 
 

@@ -1,4 +1,4 @@
-"""Model files that a user may fetch: where they lie, what of them is kept, and under which terms."""
+"""Table of the downloadable model packs: sources, files and terms."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ INSIGHTFACE_TERMS = (
     "a licence from them (see https://github.com/deepinsight/insightface, section License)."
 )
 PackKind = Literal["detector", "judge", "inception"]
-"""What a pack is for: finding faces, LSE, FID."""
+"""Purpose of a pack: finding faces, LSE, FID."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PackFile:
 
 @dataclass(frozen=True)
 class Pack:
-    """An archive on the network and what is kept from it."""
+    """A downloadable archive and the files kept from it."""
 
     name: str
     summary: str
@@ -34,11 +34,11 @@ class Pack:
     """Bytes of the archive."""
     sha256: str
     licence: str
-    """In a few words."""
+    """A short description."""
     terms: str
-    """What the user agrees to."""
+    """Terms the user agrees to."""
     files: tuple[PackFile, ...]
-    """What is kept; a pack of one file with the size of the download is that file, not an archive."""
+    """The files that are kept; a pack of one file of the download's size is that file, not an archive."""
     kind: PackKind = "detector"
 
     @property
@@ -48,14 +48,14 @@ class Pack:
 
     @property
     def kept(self) -> int:
-        """Bytes that stay on the disk."""
+        """Bytes kept on the disk."""
         return sum(file.size for file in self.files)
 
 
 _POINTS = PackFile("2d106det.onnx", 5_030_888, "f001b856447c413801ef5c42091ed0cd516fcd21f2d6b79635b1e733a7109dbf")
 _SYNCNET = "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442"
 _INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-# The sums were established from public records, each from several projects that pin the release files and agree.
+# The hashes were taken from public records, each from several projects that pin the release files and agree.
 PACKS = {
     "buffalo_l": Pack(
         "buffalo_l",
@@ -72,7 +72,7 @@ PACKS = {
     ),
     "buffalo_s": Pack(
         "buffalo_s",
-        "SCRFD-500MF face detector, quick on a CPU, and 106 face points",
+        "SCRFD-500MF face detector, fast on a CPU, and 106 face points",
         f"{RELEASE}/buffalo_s.zip",
         127_607_557,
         "d85a87f503f691807cd8bb97128bdf7a0660326cd9cd02657127fa978bab8b5e",
@@ -89,8 +89,8 @@ PACKS = {
         "https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
         54_573_114,
         _SYNCNET,
-        "of its authors, none stated",
-        "The authors of SyncNet (Chung and Zisserman, 2016) publish these weights beside their research code and state "
+        "none stated by its authors",
+        "The authors of SyncNet (Chung and Zisserman, 2016) publish these weights with their research code and state "
         "no licence for them; ask them before any commercial use.",
         (PackFile("syncnet_v2.model", 54_573_114, _SYNCNET),),
         "judge",

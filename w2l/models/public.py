@@ -1,4 +1,4 @@
-"""Networks of public files, told apart by the names and shapes of their tensors, however those are wrapped."""
+"""Recognition of networks in public files by the names and shapes of their tensors, however nested."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,12 +17,12 @@ MARKS = {
 }
 """A tensor that only this kind of network has."""
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""What PyTorch puts into names: DataParallel, compiled modules, FSDP."""
+"""Prefixes added to names by PyTorch: DataParallel, compiled modules, FSDP."""
 OTHERS = {
     "conv3_3_norm_mbox_conf.weight": "S3FD, a face detector",
-    "Mixed_5b.branch1x1.conv.weight": "Inception v3, for FID: name it with 'w2l score --fid --inception'",
+    "Mixed_5b.branch1x1.conv.weight": "Inception v3, for FID; use it with 'w2l score --fid --inception'",
     "sam.sa.conv1.weight": "a generator of the 384 px fork with spatial attention (Wav2Lip_SAM)",
-    "lin0.model.1.weight": "LPIPS: name it with 'w2l score --quality --lpips'",
+    "lin0.model.1.weight": "LPIPS; use it with 'w2l score --quality --lpips'",
     "stylegan_decoder.constant_input.weight": "GFPGAN, a face restorer",
     "conv_body_first.weight": "GFPGAN, a face restorer",
     "quantize.embedding.weight": "CodeFormer or VQGAN, face restorers",
@@ -30,22 +30,22 @@ OTHERS = {
     "body.stage1.0.0.weight": "RetinaFace, a face detector",
     "face_decoder_blocks.0.0.conv_block.1._mean": "a generator of PaddlePaddle",
 }
-"""A tensor of a network that is of no use here, and what that is."""
+"""A tensor of each known network that w2l cannot use here, and a description."""
 MAX_DEPTH = 8
-"""Dictionaries within dictionaries in which tensors are looked for."""
+"""Depth of nested dictionaries in which tensors are searched."""
 FORK_KEY = "face_encoder_blocks.8.0.conv_block.0.weight"
 FORK_SHAPES = {
     FORK_KEY: (512, 512, 3, 3),
     "face_encoder_blocks.1.0.conv_block.0.weight": (32, 16, 5, 5),
     "face_decoder_blocks.8.0.conv_block.0.weight": (96, 64, 3, 3),
 }
-"""What only the generator of the fork for 288 px has (github.com/primepake/wav2lip_288x288, models/wav2lipv2.py)."""
+"""A tensor only the generator of the 288 px fork has (github.com/primepake/wav2lip_288x288, models/wav2lipv2.py)."""
 FORK_SLOPE = "face_encoder_blocks.0.0.act.weight"
-"""It also has this where its activations are PReLU and not ReLU."""
+"""A tensor that it also has if its activations are PReLU and not ReLU."""
 
 
 def flat(content: Any) -> dict[str, Tensor]:
-    """Return all tensors in nested dictionaries by their dotted names, arrays of NumPy included."""
+    """Return all tensors in nested dictionaries by their dotted names, NumPy arrays included."""
     found: dict[str, Tensor] = {}
     waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
     while waiting:
@@ -60,7 +60,7 @@ def flat(content: Any) -> dict[str, Tensor]:
 
 
 def steps_in(content: Mapping[str, Any]) -> int:
-    """Return the training steps of a checkpoint, a number of Python, NumPy or PyTorch; 0 where it does not say."""
+    """Return the training steps of a checkpoint, a number of Python, NumPy or PyTorch; 0 if not stated."""
     number = content.get("global_step", 0)
     if isinstance(number, Tensor) and number.numel() == 1:
         number = number.item()
@@ -69,14 +69,14 @@ def steps_in(content: Mapping[str, Any]) -> int:
 
 
 def clean(name: str) -> str:
-    """Return a tensor's name without what PyTorch's wrappers put into it."""
+    """Return a tensor's name without the parts added by PyTorch's wrappers."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def recognise(names: Iterable[str], wanted: str | None = None) -> tuple[str, str] | None:
-    """Return which network is among names that are clean, and what stands before its names; None for none we know.
+    """Return the network recognised by cleaned names, and the prefix of its names; None if none is known.
 
-    Of several, `wanted` is taken first, then averages of weights (``ema``), then what comes first.
+    Of several, `wanted` comes first, then averaged weights (``ema``), then the first one found.
     """
     names = list(names)
     order = sorted(MARKS, key=lambda kind: kind != wanted)
@@ -89,7 +89,7 @@ def recognise(names: Iterable[str], wanted: str | None = None) -> tuple[str, str
 
 
 def other_network(names: Iterable[str]) -> str:
-    """Return what a file is that holds no network of ours, by the names of its tensors; empty where nobody knows."""
+    """Return a description of a known network of another project, by its tensor names; empty if unknown."""
     names = list(names)
     for mark, what in OTHERS.items():
         if any(name == mark or name.endswith(f".{mark}") for name in names):
@@ -105,7 +105,7 @@ def fork_layout(tensors: Mapping[str, Tensor]) -> GeneratorLayout | None:
 
 
 def odd_generator(tensors: Mapping[str, Tensor]) -> str:
-    """Return how the levels of a generator differ from those of the published one; empty where they do not."""
+    """Return how the levels of a generator differ from those of the published one; empty if they do not."""
     levels = {int(name.split(".")[1]) for name in tensors if name.startswith("face_encoder_blocks.")}
     first = tensors.get("face_encoder_blocks.0.0.conv_block.0.weight")
     width = 0 if first is None else int(first.shape[0])

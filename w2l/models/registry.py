@@ -1,4 +1,4 @@
-"""Names of models: shipped with w2l, a file, imported into the cache, or a run; what there is, and importing."""
+"""Names of models (shipped, a file, imported into the cache, or a run), and importing."""
 
 import os
 from collections.abc import Iterator
@@ -19,43 +19,43 @@ from w2l.models.lineage import TaughtBy, weights_mark
 from w2l.models.onnx_generator import OnnxGenerator
 
 BUNDLED = Path(__file__).parent / "assets"
-"""Where the shipped model files lie: ``generator.safetensors``, ``expert.safetensors``, ``judge.safetensors``."""
+"""Folder of the shipped model files: ``generator.safetensors``, ``expert.safetensors``, ``judge.safetensors``."""
 SHIPPED = "w2l"
 """The name of the shipped model of each kind."""
 SUFFIX = ".safetensors"
 TAGS = ("best", "latest")
-"""What a run keeps of each kind, the better one first."""
+"""Files that a run keeps of each kind, the better one first."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model that has a name."""
+    """One named model."""
 
     name: str
     kind: str
-    """Kind of the network; of a pack: detector, judge or inception."""
+    """Kind of the network; for a pack: detector, judge or inception."""
     path: Path
     size: int
-    """Bytes on the disk."""
+    """Bytes on disk."""
     licence: str
     origin: Literal["shipped", "imported", "run", "pack"]
     step: int = 0
-    """Training steps, where they are known."""
+    """Training steps, if known."""
     data: str = ""
-    """What it was trained on, or what is in the pack."""
+    """Training data, or the content of the pack."""
     problem: str = ""
-    """Why it cannot be used."""
+    """Reason why it cannot be used."""
 
 
 def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
-    """The file of the model `name`: `w2l` (shipped), a path, an imported model, or a run of the cache.
+    """Return the file of the model `name`: `w2l` (shipped), a path, an imported model, or a run of the cache.
 
-    Raises CheckpointError, naming what there is.
+    Raises CheckpointError listing the available models.
     """
     if name == SHIPPED:
         path = BUNDLED / f"{kind}{SUFFIX}"
         if not path.is_file():
-            raise CheckpointError(f"this w2l ships no {kind}; name a file or a run")
+            raise CheckpointError(f"this version of w2l does not ship a {kind}; choose a file or a run")
         return path
     if Path(name).is_file():
         return Path(name)
@@ -71,15 +71,15 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
 
 
 def load(name: str, kind: Kind, cache: Cache | None = None, device: torch.device | str = "cpu") -> Model:
-    """The model `name` in eval mode; see `find`."""
+    """Return the model `name` in eval mode; see `find`."""
     return load_model(find(name, kind, cache), kind, device)
 
 
 def bring(source: Path, name: str, cache: Cache, licence: str | None = None, overwrite: bool = False) -> Entry:
-    """Imports the model file `source`, ours or a public checkpoint, into the cache under `name`.
+    """Import the model file `source`, ours or a public checkpoint, into the cache as `name`.
 
-    It is read once, as weights alone, and written with its card; `licence` replaces what the card says. Raises
-    ConfigError for a name that cannot be had, CheckpointError for a file that cannot be used.
+    Only its weights are read, and written with its card; `licence` replaces the card's. Raises ConfigError for a name
+    that is taken or invalid, CheckpointError for a file that cannot be used.
     """
     path = _imported(cache, name)
     _check_name(name, cache, overwrite)
@@ -93,7 +93,7 @@ def bring(source: Path, name: str, cache: Cache, licence: str | None = None, ove
 
 
 def as_teacher(expert: Model) -> TaughtBy:
-    """Return what the card of a generator keeps of its teacher: enough to recognise it and its relatives."""
+    """Return the teacher's entry for a generator's card: enough to recognise it and its relatives."""
     path = expert.path
     shipped = real_path(path).parent == real_path(BUNDLED)
     name = f"{SHIPPED} (shipped)" if shipped else f"{path.absolute().parent.name}/{path.name}"
@@ -102,7 +102,7 @@ def as_teacher(expert: Model) -> TaughtBy:
 
 
 def entries(cache: Cache | None = None) -> list[Entry]:
-    """All models that have a name, in the order in which names are looked up; then the packs. None is loaded."""
+    """Return all named models in lookup order, then the packs. None is loaded."""
     found = [_entry(SHIPPED, path, "shipped") for path in _shipped()]
     if cache:
         found += [_entry(path.stem, path, "imported") for path in sorted(cache.models.glob(f"[!.]*{SUFFIX}"))]
@@ -116,7 +116,7 @@ def _shipped() -> list[Path]:
 
 
 def _of_runs(cache: Cache) -> Iterator[Path]:
-    """The file that each run's name stands for, of each kind."""
+    """Yield the file that each run's name stands for, for each kind."""
     for folder in sorted(cache.checkpoints.glob("[!.]*/")):
         for kind in NETWORKS:
             yield from [path for tag in TAGS if (path := folder / f"{kind}-{tag}{SUFFIX}").is_file()][:1]
@@ -145,17 +145,17 @@ def _is_plain(name: str) -> bool:
 
 
 def _check_name(name: str, cache: Cache, overwrite: bool) -> None:
-    """Refuses a name under which the model would not be found, or would hide another."""
+    """Raise ConfigError for a name under which the model would not be found, or would hide another."""
     if not _is_plain(name):
         raise ConfigError(f"model name {name!r} must be plain, without / and without a leading dot or dash")
     if name == SHIPPED or name in packs.PACKS:
-        raise ConfigError(f"the name {name!r} is that of {_holder(name)}; choose another with --as")
+        raise ConfigError(f"the name {name!r} is reserved for {_holder(name)}; choose another with --as")
     if Path(name).is_file():
-        raise ConfigError(f"the name {name!r} is that of a file here, which would be taken instead; choose another")
+        raise ConfigError(f"a file named {name!r} exists here and would be used instead; choose another name")
     if any((cache.checkpoints / name).glob(f"*{SUFFIX}")):
-        raise ConfigError(f"the name {name!r} is that of a run in {cache.checkpoints}; choose another with --as")
+        raise ConfigError(f"a run named {name!r} exists in {cache.checkpoints}; choose another name with --as")
     if _imported(cache, name).exists() and not overwrite:
-        raise ConfigError(f"a model named {name!r} was imported before; replace it with -y or choose another name")
+        raise ConfigError(f"a model named {name!r} already exists; replace it with -y or choose another name")
 
 
 def _holder(name: str) -> str:
@@ -163,14 +163,14 @@ def _holder(name: str) -> str:
 
 
 def _what_there_is(kind: Kind, cache: Cache | None) -> str:
-    """The names that `find` knows, as a clause."""
+    """Return the names that `find` knows, as a clause."""
     names = [SHIPPED] if (BUNDLED / f"{kind}{SUFFIX}").is_file() else []
     if cache:
         names += sorted(path.stem for path in cache.models.glob(f"[!.]*{SUFFIX}") if _kind_of(path) == kind)
         names += sorted({path.parent.name for path in cache.checkpoints.glob(f"*/{kind}-*{SUFFIX}")})
     if not names:
-        return f"no run here has made one; train one or give a file ({kind}-best{SUFFIX}, or a public checkpoint)"
-    return f"the {kind}s here are {', '.join(names)}; name one of them, or train one"
+        return f"no run has produced one; train one or name a file ({kind}-best{SUFFIX}, or a public checkpoint)"
+    return f"available {kind}s are {', '.join(names)}; choose one of them, or train one"
 
 
 def _kind_of(path: Path) -> str:

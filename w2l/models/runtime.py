@@ -1,4 +1,4 @@
-"""A generator at work: batches of mel windows and faces as arrays in, redrawn rows as arrays out, as fast as may be."""
+"""The generator, ready for inference: batches of mel windows and faces in, redrawn rows out, as fast as possible."""
 
 import logging
 from typing import Any, Literal, Protocol, cast, get_args
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 Backend = Literal["auto", "torch", "onnx"]
 InferencePrecision = Literal["auto", "float32", "half"]
 SMALL_BYTES = 64_000_000
-"""On the CPU `auto` takes ONNX Runtime for weights of at most so many bytes, else PyTorch.
+"""On the CPU `auto` chooses ONNX Runtime for weights of at most this many bytes, else PyTorch.
 
 Measured on two AVX-512 cores, rows from 48 on, frames/s, PyTorch : ONNX Runtime. Published layout of width 4:
 146 : 206 at batch 1, 260 : 307 at 4, 361 : 349 at 16, and 85 : 155 at 16 beside a thread that encodes 720p,
-because PyTorch's threads wait
-busily for each other and ONNX Runtime's are told not to. Public dimensions: 20 : 29 at 1, 27 : 31 at 4, 36 : 32 at 16,
+because PyTorch's threads busy-wait for each other and ONNX Runtime's do not.
+Public dimensions: 20 : 29 at 1, 27 : 31 at 4, 36 : 32 at 16,
 13 : 15 beside the encoder; but with 145 MB of weights ONNX Runtime starts 2 s later and peaks 580 MB higher.
 
-Warping layout with two references, one core, frames a second of its time: nano 174 : 298 at batch 1, 292 : 338 at 4,
+Warping layout with two references, one core, frames per second of CPU time: nano 174 : 298 at batch 1, 292 : 338 at 4,
 382 : 344 at 16; small 106 : 149, 153 : 163, 182 : 164; base 58 : 92, 85 : 103, 104 : 104; small of 192 px 67 : 76,
 92 : 81, 102 : 77. Since PyTorch moves the pixels for both, base with one reference: 72 : 100, 102 : 114, 116 : 115,
 with references three times finer 59 : 83, 79 : 93, 81 : 88.
@@ -41,35 +41,35 @@ Pixels = NDArray[np.uint8]
 
 
 class _Engine(Protocol):
-    """Computes one batch; `finish` waits for what is under way, and is called before any result is read."""
+    """Computes one batch; `finish` waits for pending work and is called before any result is read."""
 
     def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
-        """(n, 80, 16), (n, size, size, channels), (n, fine size, fine size, channels) -> (n, rows, columns, 3)."""
+        """Map (n, 80, 16), (n, size, size, channels), (n, fine size, fine size, channels) to (n, rows, columns, 3)."""
 
     def finish(self) -> None:
-        """Waits for what was started."""
+        """Wait for what was started."""
 
 
 class Runner:
-    """One generator, made ready for inference where its weights are: on the CPU, or on a GPU in half precision.
+    """A generator prepared for inference on its device: the CPU, or a GPU in half precision.
 
-    A batch that does not fit a GPU's memory is halved, and stays halved. The weights are copied: `model` may be
-    forgotten afterwards. On the CPU as many threads compute as `torch.get_num_threads()` says.
+    If a batch does not fit into the GPU's memory, the batch size is halved permanently. The weights are copied: `model`
+    may be deleted afterwards. On the CPU, `torch.get_num_threads()` threads are used.
 
     Parameters
     ----------
     model : Model
         A generator in eval mode.
     first_row : int
-        First row of the face that is wanted; less is computed the lower it lies. See `fold`.
+        First row of the face that is needed; the lower it lies, the less is computed. See `fold`.
     backend : str
-        `torch`, `onnx` (ONNX Runtime, on the CPU) or `auto`: what was measured to be faster.
+        `torch`, `onnx` (ONNX Runtime, on the CPU) or `auto`: the one measured to be faster.
     batch : int
-        Frames computed at once, at most.
+        Largest number of frames per batch.
     precision : str
         `float32`, `half` (on a GPU), or `auto`: half on a GPU.
     own_pixels : bool
-        Whether a generator that moves pixels shows nothing but pixels of its references, and none that it draws.
+        Whether a generator that warps pixels shows only pixels of its references, and none that it draws.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Runner:
         folded = fold(network, first_row)
         if own_pixels:
             if not isinstance(folded, FoldedWarping):
-                raise ConfigError("own_pixels needs a generator that moves pixels; this one draws them: leave it out")
+                raise ConfigError("own_pixels requires a generator that warps pixels, unlike this one: leave it out")
             folded.draw_nothing()
         self.backend: Literal["torch", "onnx"] = _chosen(backend, folded, device)
         self.first_row = folded.first_row
         self.moves_pixels = isinstance(folded, FoldedWarping)
-        """Whether it moves pixels of the references, so that these may be finer than what it sees."""
+        """Whether it warps pixels of the references, so that these may be finer than its input."""
         self._size = network.dimensions.size
         if self.backend == "onnx":
             self._engine = _OnnxEngine(folded)
@@ -112,7 +112,7 @@ class Runner:
             self._engine = _TorchEngine(folded, device, dtype)
 
     def _open_file(self, graph: OnnxGenerator, first_row: int, backend: str, precision: str) -> None:
-        """Make a generator in an ONNX file ready, which ONNX Runtime alone can run."""
+        """Prepare a generator in an ONNX file, which only ONNX Runtime can run."""
         if backend == "torch" or precision == "half":
             what = "backend torch" if backend == "torch" else "precision half"
             raise ConfigError(f"{graph.path} is an ONNX file, which {what} cannot run; leave that out")
@@ -126,19 +126,19 @@ class Runner:
         self._engine = _FileEngine(graph, self.first_row)
 
     def __call__(self, mels: Floats, faces: Pixels, references: Pixels | None = None) -> Floats:
-        """Redrawn rows (n, size - first_row, size, 3) in 0..255, colours in the network's order, or finer ones.
+        """Return redrawn rows (n, size - first_row, size, 3) in 0..255, in the network's channel order, or finer ones.
 
         Parameters
         ----------
         mels : (n, 80, 16)
-            One mel window a frame.
+            One mel window per frame.
         faces : (n, size, size, 3 * (1 + n_references))
-            The face, black where `w2l.features.masks` hides it, then the references, colours in the network's order.
+            The face, black where `w2l.features.masks` hides it, then the references, in the network's channel order.
         references : (n, fine size, fine size, 3 * n_references)
-            For a generator that moves pixels: the same references, a whole number of times finer; so fine the rows are.
+            For a generator that warps pixels: the same references, a whole number of times finer; so fine the rows are.
         """
         if references is not None and not self.moves_pixels:
-            raise ValueError("only a generator that moves pixels takes finer references")
+            raise ValueError("only a generator that warps pixels takes finer references")
         pieces: list[Floats] = []
         start = 0
         while start < len(faces):
@@ -153,9 +153,9 @@ class Runner:
         self._engine.finish()
         if pieces:
             generated = np.concatenate(pieces)
-            if not np.isfinite(generated.sum(dtype=np.float64)):  # one number that is none makes the sum none
+            if not np.isfinite(generated.sum(dtype=np.float64)):  # one NaN makes the sum NaN
                 raise CheckpointError(
-                    f"model {self._path} draws what is not a number; its training diverged or its file is damaged:"
+                    f"model {self._path} returns non-finite values; its training diverged or its file is damaged:"
                     " use an earlier one"
                 )
             return generated
@@ -165,16 +165,16 @@ class Runner:
     def _shrink(self, tried: int, error: torch.cuda.OutOfMemoryError) -> None:
         if tried == 1:
             raise ConfigError(
-                "the GPU's memory does not hold the generator and one frame; close what else uses it, or --device cpu"
+                "the generator and one frame do not fit into the GPU's memory; close other programs or use --device cpu"
             ) from error
         self._engine.finish()
         torch.cuda.empty_cache()
         self.batch = tried // 2
-        logger.info("the GPU's memory is too small for %d frames at once; going on with %d", tried, self.batch)
+        logger.info("the GPU's memory is too small for batches of %d frames; continuing with %d", tried, self.batch)
 
 
 class _TorchEngine:
-    """The folded network in PyTorch; on a GPU copies run beside the computation, from and to pinned memory."""
+    """The folded network in PyTorch; on a GPU, copies overlap with computation, from and to pinned memory."""
 
     def __init__(self, folded: Folded, device: torch.device, dtype: torch.dtype) -> None:
         self._network = folded.to(dtype=dtype)
@@ -183,7 +183,7 @@ class _TorchEngine:
         self._under_way: list[Tensor] = []
 
     def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
-        """See `_Engine.start`; to be read after `finish`."""
+        """See `_Engine.start`; read the result after `finish`."""
         with torch.inference_mode():
             seen = self._sent(faces).permute(0, 3, 1, 2).to(self._dtype) / 255
             heard = self._sent(mels)[:, None].to(self._dtype)
@@ -192,7 +192,7 @@ class _TorchEngine:
             return cast(Floats, self._fetched(generated.permute(0, 2, 3, 1)).numpy())
 
     def finish(self) -> None:
-        """Waits for the GPU."""
+        """Wait for the GPU."""
         if self._device.type == "cuda":
             torch.cuda.current_stream(self._device).synchronize()
         self._under_way.clear()
@@ -214,10 +214,10 @@ class _TorchEngine:
 
 
 class _OnnxEngine:
-    """The folded network in ONNX Runtime, on the CPU; pixels are moved by PyTorch, however fine they are."""
+    """The folded network in ONNX Runtime, on the CPU; pixels are warped by PyTorch, at any resolution."""
 
     def __init__(self, folded: Folded) -> None:
-        from w2l.models.onnx_export import (  # here, because ONNX and its runtime take half a second to import
+        from w2l.models.onnx_export import (  # imported late, as ONNX and its runtime take half a second
             graph,
             session,
         )
@@ -241,23 +241,23 @@ class _OnnxEngine:
         return cast(Floats, picture.permute(0, 2, 3, 1).contiguous().numpy())
 
     def finish(self) -> None:
-        """Nothing is ever under way."""
+        """Do nothing: no work is ever pending."""
 
 
 class _FileEngine:
-    """A generator in an ONNX file; what it generates above `first_row` is left out."""
+    """A generator in an ONNX file; rows above `first_row` are dropped."""
 
     def __init__(self, graph: OnnxGenerator, first_row: int) -> None:
         self._graph = graph
         self._top = first_row - graph.first_row
 
     def start(self, mels: Floats, faces: Pixels, references: Pixels | None) -> Floats:
-        """See `_Engine.start`; such a file takes no finer references."""
+        """See `_Engine.start`; an ONNX file does not take finer references."""
         made = self._graph.run(mels[:, None], faces.transpose(0, 3, 1, 2).astype(np.float32) / 255)
         return np.ascontiguousarray((made[:, :, self._top :] * 255).transpose(0, 2, 3, 1))
 
     def finish(self) -> None:
-        """Nothing is ever under way."""
+        """Do nothing: no work is ever pending."""
 
 
 def _chosen(backend: Backend, folded: Folded, device: torch.device) -> Literal["torch", "onnx"]:
@@ -271,6 +271,6 @@ def _chosen(backend: Backend, folded: Folded, device: torch.device) -> Literal["
 
 def _dtype(precision: InferencePrecision, device: torch.device) -> torch.dtype:
     if precision == "half" and device.type == "cpu":
-        raise ConfigError("precision half is for a GPU; use float32 or --device cuda")
+        raise ConfigError("precision half requires a GPU; use float32 or --device cuda")
     is_half = precision == "half" or (precision == "auto" and device.type == "cuda")
     return torch.half if is_half else torch.float32

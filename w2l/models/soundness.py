@@ -1,4 +1,4 @@
-"""Whether the tensors of a model file can be those of its network: their sizes before it is built, their numbers."""
+"""Checks of a model file's tensors: their sizes, before the network is built, and their values."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from w2l.core.errors import CheckpointError
 
 COUNTERS = "num_batches_tracked"
-"""How the names of tensors end that no forward pass reads, and that public checkpoints lack."""
+"""Suffixes of tensor names that no forward pass reads and that public checkpoints lack."""
 
 
 def check_sizes(path: Path, kind: str, make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """CheckpointError where the tensors do not fit the network that `make` builds; no memory is taken for it.
+    """Raise CheckpointError if the tensors do not fit the network that `make` builds; allocates no memory for it.
 
-    A card that states other dimensions than its tensors have could ask for any amount.
+    A card whose dimensions differ from its tensors could otherwise request any amount of memory.
     """
     with torch.device("meta"):
         wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
@@ -30,11 +30,11 @@ def check_sizes(path: Path, kind: str, make: Callable[[], nn.Module], tensors: M
     unknown = sorted(tensors.keys() - wanted.keys())
     if missing or unknown:
         odd = f"{missing[0]} is missing" if missing else f"{unknown[0]} is unknown"
-        raise CheckpointError(f"model {path} is no complete {kind}: {odd}")
+        raise CheckpointError(f"model {path} is not a complete {kind}: {odd}")
 
 
 def check_numbers(path: Path, tensors: Mapping[str, Any]) -> None:
-    """CheckpointError where a weight is not a finite number, as after a training that diverged."""
+    """Raise CheckpointError if a weight is not finite, as after a training that diverged."""
     odd = [
         name
         for name, tensor in tensors.items()
@@ -42,6 +42,6 @@ def check_numbers(path: Path, tensors: Mapping[str, Any]) -> None:
     ]
     if odd:
         raise CheckpointError(
-            f"model {path} holds weights that are not finite numbers ({len(odd)} of {len(tensors)} tensors, first"
+            f"model {path} contains weights that are not finite ({len(odd)} of {len(tensors)} tensors, first"
             f" {odd[0]}); its training diverged or the file is damaged: use an earlier one"
         )

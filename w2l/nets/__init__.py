@@ -1,1 +1,1 @@
-"""Networks, torch alone: no files, no settings, no losses."""
+"""Neural networks; torch only: no files, no settings, no losses."""

@@ -1,4 +1,4 @@
-"""The layers all networks are made of, and how time and rows are laid out in their inputs.
+"""Layers shared by the networks, and the layout of time and rows in their inputs.
 
 Attribute names are those of the published Wav2Lip models, so that their state dicts load without renaming.
 """
@@ -14,29 +14,29 @@ Norm = Literal["batch", "group"]
 """`batch`: batch norm, as published; `group`: group norm (Wu & He, 2018), the same in training and evaluation."""
 Ending = Literal["relu", "residual", "linear"]
 GROUP_CHANNELS = 8
-"""Channels that group norm takes together."""
+"""Channels per group of the group norm."""
 
 N_BANDS, COLUMNS_OF_FIVE = 80, 16
-"""Rows of a mel, and its columns for five frames: 80 a second at 25 fps."""
+"""Rows of a mel and its columns for five frames: 80 per second at 25 fps."""
 STRIDED_GRID = 6
-"""`strided_encoder` halves its grids until none is longer than this; one valid convolution takes what is left."""
+"""`strided_encoder` halves its grid until no side is longer than this; one valid convolution reduces the rest."""
 MAX_WIDENING = 8
-"""Most channels of it before its last layers, in units of its width."""
+"""Largest number of channels before its last layers, in units of its width."""
 SMALLEST_GRID = 4
-"""Downsampling stops at a grid of this many rows and columns or fewer; one valid convolution turns that into 1 x 1."""
+"""Downsampling stops at a grid of at most this size; one valid convolution reduces that to 1 x 1."""
 
 
 def normalisation(norm: Norm, n_channels: int) -> nn.Module:
-    """Return a norm over `n_channels` channels."""
+    """Return a normalisation layer for `n_channels` channels."""
     if norm == "batch":
         return nn.BatchNorm2d(n_channels)
     return nn.GroupNorm(max(1, math.gcd(n_channels, max(1, n_channels // GROUP_CHANNELS))), n_channels)
 
 
 class ConvBlock(nn.Module):
-    """Convolution and norm, then what `ending` says.
+    """Convolution and norm, followed by what `ending` says.
 
-    A ReLU; `residual`: the input is added before the ReLU; `linear`: nothing, as the last layer of a signed embedding.
+    `relu`: a ReLU; `residual`: the input is added before the ReLU; `linear`: nothing, at the end of a signed encoder.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ConvBlock(nn.Module):
         self.activation = ending != "linear"
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
         out: Tensor = self.conv_block(x)
         if self.residual:
             out = out.add_(x)
@@ -75,7 +75,7 @@ class UpBlock(nn.Module):
         self.keep_rows = keep_rows
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
         out: Tensor = self.conv_block[0](x)
         if self.keep_rows is not None:
             out = out[..., -self.keep_rows :, :]
@@ -90,12 +90,12 @@ class PlainConvBlock(nn.Module):
         self.conv_block = nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
         return F.leaky_relu_(self.conv_block(x), 0.01)
 
 
 def residual_blocks(n_channels: int, n_blocks: int, norm: Norm = "batch") -> list[nn.Module]:
-    """Return `n_blocks` residual 3 x 3 blocks that keep their shape."""
+    """Return `n_blocks` residual 3 x 3 blocks that keep the shape."""
     return [ConvBlock(n_channels, n_channels, 3, 1, 1, ending="residual", norm=norm) for _ in range(n_blocks)]
 
 
@@ -137,7 +137,7 @@ def strided_encoder(
     rows, columns = grid
     n_out = width
     while max(rows, columns) > STRIDED_GRID:
-        # An axis that is much shorter than the other waits, so that the grid becomes about square.
+        # An axis much shorter than the other is not halved yet, so that the grid becomes about square.
         stride = (2 if 2 * rows > columns else 1, 2 if 2 * columns > rows else 1)
         kernel, padding = (5, 2) if not layers else (3, 1)
         layers.append(ConvBlock(n_in, n_out, kernel, stride, padding, norm=norm))
@@ -165,17 +165,17 @@ def stack_frames(frames: Tensor) -> Tensor:
 
 
 class FrameMaker(Protocol):
-    """Makes pictures of single frames."""
+    """Generates single frames."""
 
     def __call__(self, mel: Tensor, faces: Tensor, /) -> Tensor:
-        """(batch, 1, 80, 16) and (batch, channels, rows, columns) -> (batch, channels', rows', columns')."""
+        """Map (batch, 1, 80, 16) and (batch, channels, rows, columns) to (batch, channels', rows', columns')."""
 
 
 def frame_by_frame(make: FrameMaker, mel: Tensor, faces: Tensor) -> Tensor:
-    """Return what `make` makes of single frames, also where they come as windows.
+    """Return what `make` generates for single frames, also if they come as windows.
 
-    `mel` (batch, ...) with `faces` (batch, channels, rows, columns) gives what `make` gives; (batch, frames, ...) with
-    (batch, channels, frames, rows, columns) gives it as (batch, channels, frames, rows, columns).
+    `mel` (batch, ...) with `faces` (batch, channels, rows, columns) returns what `make` returns; (batch, frames, ...)
+    with (batch, channels, frames, rows, columns) returns (batch, channels, frames, rows, columns).
     """
     if faces.dim() == 4:
         return make(mel, faces)
@@ -183,7 +183,7 @@ def frame_by_frame(make: FrameMaker, mel: Tensor, faces: Tensor) -> Tensor:
 
 
 def fold_time(frames: Tensor) -> Tensor:
-    """Turn frames into single pictures, all clips of frame 0 first, then all of frame 1.
+    """Turn frames into single images, frame 0 of all clips first, then frame 1.
 
     (batch, channels, frames, rows, columns) -> (frames * batch, channels, rows, columns).
     """

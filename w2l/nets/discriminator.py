@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from w2l.nets.blocks import SMALLEST_GRID, PlainConvBlock
 
 _N_LARGE_KERNELS = 3
-"""Levels below the first that have 5 x 5 kernels; coarser ones have 3 x 3."""
+"""Number of levels after the first that have 5 x 5 kernels; coarser ones have 3 x 3."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DiscriminatorDimensions:
 
 
 class Discriminator(nn.Module):
-    """Plain strided convolutions without any norm."""
+    """Strided convolutions without normalisation."""
 
     def __init__(self, dimensions: DiscriminatorDimensions | None = None) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ class Discriminator(nn.Module):
         self.binary_pred = nn.Sequential(nn.Conv2d(16 * self.dimensions.width, 1, 1), nn.Sigmoid())
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Probability of being real, (batch, 1), for half faces (batch, 3 * n_frames, size / 2, size) in [0, 1]."""
+        """Return the probability (batch, 1) that half faces (batch, 3 * n_frames, size/2, size) in [0, 1] are real."""
         return torch.sigmoid(self.logits(faces))
 
     def logits(self, faces: Tensor) -> Tensor:
-        """What `forward` gives before the sigmoid, for a loss that stays finite."""
+        """Return the output of `forward` before the sigmoid, for a loss that stays finite."""
         x = faces
         for block in self.face_encoder_blocks:
             x = block(x)
@@ -52,7 +52,7 @@ class Discriminator(nn.Module):
 
 
 def _face_encoder(dims: DiscriminatorDimensions) -> nn.ModuleList:
-    """A first layer, a level that makes the half face square, and halvings until the grid is at most 4 x 4."""
+    """Return a first layer, a level that makes the half face square, and halvings down to a grid of at most 4 x 4."""
     w = dims.width
     blocks = [nn.Sequential(PlainConvBlock(3 * dims.n_frames, w, 7, 1, 3))]
     grid, n_in, stride = dims.size // 2, w, (1, 2)

@@ -1,4 +1,4 @@
-"""The sync expert: how well a few half faces and the mel columns of the same time belong together."""
+"""The sync expert: scores how well a few half faces and the mel columns of the same time match."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -29,15 +29,15 @@ class ExpertDimensions:
     """
 
     size: int = 96
-    """Rows and columns of a whole face, in pixels; the expert sees the lower half of the rows."""
+    """Rows and columns of a whole face, in pixels; the expert takes the lower half of the rows."""
     n_frames: int = PUBLISHED_FRAMES
-    """Frames seen at once."""
+    """Frames per window."""
     width: int = 32
     """Channels of the first layers; all others scale with it."""
     signed: bool = False
     """Whether embeddings may be negative, so that the cosine is in [-1, 1]; published: no, [0, 1]."""
     layout: ExpertLayout = "published"
-    """`published`: Wav2Lip's, full resolution in the first layers; `strided` halves it at once: much faster."""
+    """`published`: Wav2Lip's, full resolution in the first layers; `strided` halves it immediately: much faster."""
     norm: Norm = "batch"
     """`batch`, as published, or `group`: the same in training and evaluation, whatever the batch."""
     embedding: int = 0
@@ -56,7 +56,7 @@ class ExpertDimensions:
                 raise ValueError(f"{name} must be one of {known}, got {value!r}")
         is_odd = self.embedding or self.norm != "batch" or self.n_frames != PUBLISHED_FRAMES
         if self.layout == "published" and is_odd:
-            raise ValueError("other embeddings, norms and numbers of frames need layout strided")
+            raise ValueError("other embeddings, norms and numbers of frames require layout=strided")
 
     @property
     def n_features(self) -> int:
@@ -65,12 +65,12 @@ class ExpertDimensions:
 
     @property
     def columns(self) -> int:
-        """Mel columns heard with `n_frames` frames: 16 with five; see `w2l.features.windows.window_columns`."""
+        """Mel columns for `n_frames` frames: 16 for five; see `w2l.features.windows.window_columns`."""
         return -(-self.n_frames * COLUMNS_OF_FIVE // PUBLISHED_FRAMES)
 
 
 class Expert(nn.Module):
-    """Two encoders into one space: cosine 1 is in sync.
+    """Two encoders into one space; a cosine of 1 means in sync.
 
     The published layout is that of Wav2Lip (Prajwal et al., ACM Multimedia 2020).
     """
@@ -87,15 +87,15 @@ class Expert(nn.Module):
             self.audio_encoder = strided_encoder(1, (N_BANDS, dims.columns), *options)
 
     def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (audio, face) of matching batches; see `embed_audio` and `embed_faces`."""
+        """Return the embeddings (audio, face) of matching batches; see `embed_audio` and `embed_faces`."""
         return self.embed_audio(mel), self.embed_faces(faces)
 
     def embed_audio(self, mel: Tensor) -> Tensor:
-        """Mel windows (batch, 1, 80, columns) in [-4, 4] -> unit vectors (batch, embedding)."""
+        """Encode mel windows (batch, 1, 80, columns) in [-4, 4] as unit vectors (batch, embedding)."""
         return F.normalize(self.audio_encoder(mel).flatten(1), dim=1)
 
     def embed_faces(self, faces: Tensor) -> Tensor:
-        """Half faces (batch, 3 * n_frames, size / 2, size) in [0, 1] -> unit vectors (batch, embedding)."""
+        """Encode half faces (batch, 3 * n_frames, size / 2, size) in [0, 1] as unit vectors (batch, embedding)."""
         return F.normalize(self.face_encoder(faces).flatten(1), dim=1)
 
 

@@ -18,7 +18,7 @@ ENCODER = (
     ((128, 256, 3, 2, 1), 2),
     ((256, 512, 3, 2, 1), 1),
 )
-"""Of each level of the faces' encoder: channels in and out, kernel, stride and padding; then its residual blocks."""
+"""Per level of the face encoder: channels in and out, kernel, stride and padding; then its residual blocks."""
 DECODER = (
     ((1024, 512, 3, 1, 0, 0), 1),
     ((1024, 512, 3, 2, 1, 0), 2),
@@ -29,14 +29,14 @@ DECODER = (
     ((160, 64, 3, 2, 1, 1), 2),
     ((96, 64, 3, 2, 1, 1), 2),
 )
-"""Of each level of the decoder, coarsest first: the same, then the output's padding; then its residual blocks."""
+"""Per level of the decoder, coarsest first: the same, then the output padding; then its residual blocks."""
 SOUND: tuple[tuple[int, IntPair, int], ...] = ((32, 1, 2), (64, (3, 1), 2), (128, 3, 2), (256, (3, 2), 1))
-"""Of each level of the sound's encoder: channels out, stride, residual blocks."""
+"""Per level of the audio encoder: channels out, stride, residual blocks."""
 N_FEATURES = 512
 
 
 class Fork288(Generator):
-    """A generator of the layout `fork288` or `fork288-prelu`; it is used, and not trained."""
+    """A generator of the layout `fork288` or `fork288-prelu`; for inference only, it cannot be trained."""
 
     def __init__(self, dimensions: GeneratorDimensions) -> None:
         nn.Module.__init__(self)
@@ -69,7 +69,7 @@ class Fork288(Generator):
 
 
 class _Block(nn.Module):
-    """Convolution, batch norm and, where it is residual, the input added; then the activation."""
+    """Convolution, batch norm, the residual addition if any, then the activation."""
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, slopes: bool, residual: bool = False) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class _Block(nn.Module):
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, rows, columns) -> (batch, channels', rows', columns')."""
+        """Map (batch, channels, rows, columns) to (batch, channels', rows', columns')."""
         out: Tensor = self.conv_block(x)
         activated: Tensor = self.act(out + x if self.residual else out)
         return activated

@@ -1,4 +1,4 @@
-"""The generator of Wav2Lip (Prajwal et al., ACM Multimedia 2020): a masked face and a mel window to a speaking face."""
+"""The generator of Wav2Lip (Prajwal et al., ACM Multimedia 2020): masked face and mel window in, talking face out."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ from w2l.nets.blocks import SMALLEST_GRID, ConvBlock, UpBlock, audio_encoder, fr
 GeneratedRows = Literal["full", "lower"]
 GeneratorLayout = Literal["published", "warping", "fork288", "fork288-prelu"]
 FORKS = ("fork288", "fork288-prelu")
-"""Layouts of a public fork, see `w2l.nets.fork288`: used, and not trained."""
+"""Layouts of a public fork, see `w2l.nets.fork288`: for inference only."""
 FORK_SIZE = 288
 
 _LARGEST_GRID = 7
@@ -33,7 +33,7 @@ class GeneratorDimensions:
     width: int = 16
     """Channels of the first layer; all others scale with it."""
     n_references: int = 1
-    """Complete faces given beside the masked one."""
+    """Complete faces given in addition to the masked one."""
     rows: GeneratedRows = "full"
     """Rows that are generated: all, or the lower half only, at half the decoder's cost."""
     layout: GeneratorLayout = "published"
@@ -88,12 +88,12 @@ class Generator(nn.Module):
         )
 
     def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """Faces that say what is in the mel windows.
+        """Generate faces whose lips match the mel windows.
 
         Parameters
         ----------
         mel : (batch, 1, 80, 16) or (batch, frames, 1, 80, 16)
-            One mel window a frame, in [-4, 4].
+            One mel window per frame, in [-4, 4].
         faces : (batch, 3 * (1 + n_references), size, size) or (batch, channels, frames, size, size)
             The masked face, then the references, in [0, 1].
 
@@ -119,7 +119,7 @@ class Generator(nn.Module):
 
 
 def _face_encoder(dims: GeneratorDimensions) -> nn.ModuleList:
-    """One block a level, then the grid to 1 x 1; channels double from level to level up to the embedding's."""
+    """Return one block per level, then the grid to 1 x 1; channels double at each level up to the embedding's."""
     sizes = dims.level_sizes
     widths = [_encoder_width(dims, level) for level in range(len(sizes))]
     blocks = [nn.Sequential(ConvBlock(3 * (1 + dims.n_references), widths[0], 7, 1, 3))]
@@ -133,10 +133,10 @@ def _face_encoder(dims: GeneratorDimensions) -> nn.ModuleList:
 
 
 def _face_decoder(dims: GeneratorDimensions) -> nn.ModuleList:
-    """The encoder's levels in reverse.
+    """Return the encoder's levels in reverse.
 
-    With ``rows="lower"`` every level above the coarsest grid keeps its lower half and one margin row, so that the
-    first row of the half still sees a neighbour above it.
+    With ``rows="lower"`` every level finer than the coarsest grid keeps its lower half and one margin row, so that the
+    first row of the half still has a neighbour above it.
     """
     embedding, sizes = dims.embedding, dims.level_sizes
     blocks = [nn.Sequential(ConvBlock(embedding, embedding, 1))]

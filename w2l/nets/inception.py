@@ -1,8 +1,8 @@
-"""The Inception network that FID is defined by: Inception v3 as TensorFlow published it on 2015-12-05.
+"""The Inception network that defines FID: Inception v3 as published by TensorFlow on 2015-12-05.
 
 Szegedy et al., "Rethinking the Inception Architecture", 2016; Heusel et al. (FID), 2017. Tensors are named as in the
-file ``pt_inception-2015-12-05``. Not the network of torchvision: average pools leave the padding out, the last block
-takes a maximum, and the classifier (`fc`, never run by FID) is left out.
+file ``pt_inception-2015-12-05``. This is not torchvision's network: average pools exclude the padding, the last block
+takes a maximum, and the classifier (`fc`, unused by FID) is left out.
 """
 
 import copy
@@ -15,13 +15,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from w2l.nets.blocks import IntPair
 
 SIZE = 299
-"""Rows and columns of the pictures, in pixels."""
+"""Rows and columns of the input images, in pixels."""
 FEATURES = 2048
 """Length of a feature."""
 TAPS = {"maxpool1": 64, "maxpool2": 192, "Mixed_6e": 768, "Mixed_7c": 2048}
-"""Where features may be taken, and their lengths; published FID takes the last."""
+"""Layers from which features can be taken, and their lengths; published FID takes the last."""
 BN_EPSILON = 1e-3
-"""Of every batch norm, as in TensorFlow; PyTorch's default is 1e-5."""
+"""Epsilon of every batch norm, as in TensorFlow; PyTorch's default is 1e-5."""
 
 
 class Conv(nn.Module):
@@ -33,12 +33,12 @@ class Conv(nn.Module):
         self.bn: nn.Module = nn.BatchNorm2d(n_out, eps=BN_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
         return F.relu_(self.bn(self.conv(x)))
 
 
 class BlockA(nn.Module):
-    """Mixed_5b to 5d: 1 x 1, 5 x 5, twice 3 x 3 and a pool, at 35 x 35."""
+    """Mixed_5b to 5d: branches of 1 x 1, 5 x 5, two 3 x 3 and a pool, at 35 x 35."""
 
     def __init__(self, n_in: int, n_pooled: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class BlockA(nn.Module):
         self.branch_pool = Conv(n_in, n_pooled)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, 224 + n_pooled, rows, columns)."""
+        """Map (batch, n_in, rows, columns) to (batch, 224 + n_pooled, rows, columns)."""
         wide = self.branch5x5_2(self.branch5x5_1(x))
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch1x1(x), wide, double, self.branch_pool(_average(x))], dim=1)
@@ -68,13 +68,13 @@ class BlockB(nn.Module):
         self.branch3x3dbl_3 = Conv(96, 96, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, 35, 35) -> (batch, 480 + n_in, 17, 17)."""
+        """Map (batch, n_in, 35, 35) to (batch, 480 + n_in, 17, 17)."""
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch3x3(x), double, F.max_pool2d(x, 3, 2)], dim=1)
 
 
 class BlockC(nn.Module):
-    """Mixed_6b to 6e: rows and columns of seven, at 17 x 17."""
+    """Mixed_6b to 6e: 1 x 7 and 7 x 1 convolutions, at 17 x 17."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class BlockC(nn.Module):
         self.branch_pool = Conv(768, 192)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 768, 17, 17), the same out."""
+        """Map (batch, 768, 17, 17) to the same shape."""
         single = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
@@ -111,14 +111,14 @@ class BlockD(nn.Module):
         self.branch7x7x3_4 = Conv(192, 192, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 768, 17, 17) -> (batch, 1280, 8, 8)."""
+        """Map (batch, 768, 17, 17) to (batch, 1280, 8, 8)."""
         small = self.branch3x3_2(self.branch3x3_1(x))
         large = self.branch7x7x3_4(self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x))))
         return torch.cat([small, large, F.max_pool2d(x, 3, 2)], dim=1)
 
 
 class BlockE(nn.Module):
-    """Mixed_7b and 7c: branches that fork into a row and a column of three, at 8 x 8."""
+    """Mixed_7b and 7c: branches that fork into 1 x 3 and 3 x 1 convolutions, at 8 x 8."""
 
     def __init__(self, n_in: int, *, takes_maximum: bool) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class BlockE(nn.Module):
         self.branch_pool = Conv(n_in, 192)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, 8, 8) -> (batch, 2048, 8, 8)."""
+        """Map (batch, n_in, 8, 8) to (batch, 2048, 8, 8)."""
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         pooled = F.max_pool2d(x, 3, 1, 1) if self.takes_maximum else _average(x)
@@ -150,7 +150,7 @@ class BlockE(nn.Module):
 
 
 class Inception(nn.Module):
-    """Pictures -> features."""
+    """Encodes images as features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,14 +174,14 @@ class Inception(nn.Module):
         self.Mixed_7c = BlockE(2048, takes_maximum=True)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (batch, 3, 299, 299), RGB in [-1, 1] (see `fitted`) -> (batch, 2048)."""
+        """Encode images (batch, 3, 299, 299), RGB in [-1, 1] (see `fitted`), as (batch, 2048)."""
         x = pictures
         for stage in self.children():
             x = stage(x)
         return x.mean(dim=(2, 3))
 
     def maps(self, pictures: Tensor) -> dict[str, Tensor]:
-        """The maps (batch, channels, rows, columns) after each stage, by its name; see `TAPS`."""
+        """Return the maps (batch, channels, rows, columns) after each stage, by name; see `TAPS`."""
         found = {}
         x = pictures
         for name, stage in self.named_children():
@@ -190,9 +190,9 @@ class Inception(nn.Module):
 
 
 def fitted(pictures: Tensor) -> Tensor:
-    """Bring pictures (batch, rows, columns, 3) of 0..255 to what the network takes: (batch, 3, 299, 299) in [-1, 1].
+    """Convert images (batch, rows, columns, 3) of 0..255 to the network's input: (batch, 3, 299, 299) in [-1, 1].
 
-    As published: bilinear with half-pixel centres, aspect ratio ignored, nothing averaged, not even when shrinking.
+    As published: bilinear with half-pixel centres, aspect ratio ignored, no averaging even when shrinking.
     """
     unit = pictures.permute(0, 3, 1, 2).float() / 255
     return 2 * F.interpolate(unit, (SIZE, SIZE), mode="bilinear", align_corners=False) - 1
@@ -201,8 +201,8 @@ def fitted(pictures: Tensor) -> Tensor:
 def fold_inception(network: Inception) -> Inception:
     """Return a copy, in evaluation mode, that computes the same features faster.
 
-    Batch norms become part of the convolutions, and weights are laid out channels last. Agrees with `network` to the
-    rounding of its numbers.
+    Batch norms are merged into the convolutions, and weights are stored channels last. The result equals that of
+    `network` up to rounding.
     """
     folded = copy.deepcopy(network).eval().requires_grad_(False)
     for unit in folded.modules():
@@ -214,5 +214,5 @@ def fold_inception(network: Inception) -> Inception:
 
 
 def _average(x: Tensor) -> Tensor:
-    """Mean of the 3 x 3 pixels around each, of those that exist."""
+    """Average the 3 x 3 pixels around each pixel, excluding the padding."""
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)

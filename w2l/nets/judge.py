@@ -1,4 +1,4 @@
-"""The judge: SyncNet v2 (Chung and Zisserman, 2016), whose distances are LSE-D and LSE-C."""
+"""The judge: SyncNet v2 (Chung and Zisserman, 2016), whose embedding distances define LSE-D and LSE-C."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class JudgeDimensions:
             raise ValueError(f"size must be at least 51, or nothing is left for the last lip layer; got {self.size}")
 
     def scaled(self, published: int) -> int:
-        """Channels here of a layer that has `published` channels in the published judge."""
+        """Return the number of channels of a layer that has `published` channels in the published judge."""
         return max(1, round(published * self.width / PUBLISHED_WIDTH))
 
     @property
@@ -33,7 +33,7 @@ class JudgeDimensions:
 
     @property
     def lip_grid(self) -> int:
-        """Rows and columns that are left for the last lip convolution: 6 at 224 pixels."""
+        """Rows and columns of the input of the last lip convolution: 6 at 224 pixels."""
         n = (self.size - 7) // 2 + 1
         n = (n - 3) // 2 + 1
         n = (n + 2 - 5) // 2 + 1
@@ -42,7 +42,7 @@ class JudgeDimensions:
 
 
 class Judge(nn.Module):
-    """Two encoders into one space: a small Euclidean distance is in sync."""
+    """Two encoders into one space; a small Euclidean distance means in sync."""
 
     def __init__(self, dimensions: JudgeDimensions | None = None) -> None:
         super().__init__()
@@ -53,21 +53,21 @@ class Judge(nn.Module):
         self.netcnnlip = _lip_convolutions(self.dimensions)
 
     def forward(self, mfcc: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (audio, lips) of matching batches; see `forward_aud` and `forward_lip`."""
+        """Return the embeddings (audio, lips) of matching batches; see `forward_aud` and `forward_lip`."""
         return self.forward_aud(mfcc), self.forward_lip(frames)
 
     def forward_aud(self, mfcc: Tensor) -> Tensor:
-        """MFCC windows (batch, 1, 13, 20), 100 columns a second -> (batch, embedding)."""
+        """Encode MFCC windows (batch, 1, 13, 20), 100 columns per second, as (batch, embedding)."""
         embedding: Tensor = self.netfcaud(self.netcnnaud(mfcc).flatten(1))
         return embedding
 
     def forward_lip(self, frames: Tensor) -> Tensor:
-        """Windows of faces (batch, 3, 5, size, size), BGR in 0..255 -> (batch, embedding)."""
+        """Encode windows of faces (batch, 3, 5, size, size), BGR in 0..255, as (batch, embedding)."""
         embedding: Tensor = self.netfclip(self.forward_lipfeat(frames))
         return embedding
 
     def forward_lipfeat(self, frames: Tensor) -> Tensor:
-        """The features before the last lip layers: (batch, 3, 5, size, size) -> (batch, 512 at the published width)."""
+        """Return the features before the last lip layers: (batch, 512 if published width), see `forward_lip`."""
         features: Tensor = self.netcnnlip(frames)
         return features.flatten(1)
 
@@ -76,7 +76,7 @@ def _audio_convolutions(dims: JudgeDimensions) -> nn.Sequential:
     widths = [dims.scaled(n) for n in (64, 192, 384, 256, 256, 512)]
     return nn.Sequential(
         *_audio_layer(1, widths[0], 3, 1),
-        nn.Identity(),  # a 1 x 1 pool in the published layout: it only takes an index
+        nn.Identity(),  # a 1 x 1 pool in the published layout: it only occupies an index
         *_audio_layer(widths[0], widths[1], 3, 1),
         nn.MaxPool2d(3, (1, 2)),
         *_audio_layer(widths[1], widths[2], 3, 1),

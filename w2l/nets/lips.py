@@ -1,4 +1,4 @@
-"""The lip reader: where the lips are in an aligned face, and how far they are apart."""
+"""The lip reader: predicts lip points and lip gap of an aligned face."""
 
 import itertools
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from torch import Tensor, nn
 EYE_DISTANCE = 0.34
 """Distance of the eyes in an aligned crop, in sides of the crop, see `w2l.features.crop.TEMPLATE`."""
 REGION_ROWS, REGION_COLUMNS = (0.5, 1.0), (1 / 6, 5 / 6)
-"""The part of an aligned crop that is looked at, in sides."""
+"""The part of an aligned crop that the network takes, in sides of the crop."""
 GRID = (48, 64)
-"""Rows and columns of that part as the network sees it: one to one from a crop of 96 pixels."""
+"""Rows and columns of that part at the network's input: one to one from a crop of 96 pixels."""
 SIDE = 96
 """Side of the crop, in pixels of the grid."""
 N_POINTS = 6
 """Left and right corner, upper rim of the upper lip, its lower rim, upper rim of the lower lip, its lower rim."""
 HOME = (32.0, 17.0)
-"""Column and row of the grid around which points are told, and where the mouth of an aligned face is about."""
+"""Column and row of the grid from which points are measured, about the mouth's position in an aligned face."""
 N_EXTRAS = 3
-"""Width of the mouth (in units of `POINT_UNIT`), and the logits of teeth that show and of lips that are covered."""
+"""Width of the mouth (in units of `POINT_UNIT`), and the logits of visible teeth and of covered lips."""
 POINT_UNIT, GAP_UNIT = 10.0, 5.0
-"""Pixels of the grid to a unit of what the last layer says, for points and for the gap."""
+"""Grid pixels per unit of the last layer's output, for points and for the gap."""
 CONTRAST_FLOOR = 0.02
-"""Contrast, of 1, added to that of the picture: an even one is not blown up to noise."""
+"""Added to the contrast (of 1) before dividing by it, so that a flat image is not amplified to noise."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,22 @@ class LipDimensions:
 
 
 class Reading(NamedTuple):
-    """All that a lip reader with extras predicts of a batch of mouths."""
+    """All predictions of a lip reader with extras for a batch of mouths."""
 
     points: Tensor
     """(batch, 6, 2): x and y in sides of the crop."""
     gaps: Tensor
-    """(batch,): between the lips, in eye distances."""
+    """(batch,): gap between the lips, in eye distances."""
     widths: Tensor
-    """(batch,): from corner to corner, in eye distances."""
+    """(batch,): distance between the mouth corners, in eye distances."""
     teeth: Tensor
-    """(batch,): probability that teeth show."""
+    """(batch,): probability that teeth are visible."""
     covered: Tensor
-    """(batch,): probability that something hides the lips."""
+    """(batch,): probability that something covers the lips."""
 
 
 class Lips(nn.Module):
-    """Reads aligned faces; colour casts, light and contrast are taken off first."""
+    """Predicts lip points and gaps; colour casts, brightness and contrast are normalised first."""
 
     def __init__(self, dimensions: LipDimensions | None = None) -> None:
         super().__init__()
@@ -75,21 +75,21 @@ class Lips(nn.Module):
         )  # fmt: skip
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (batch, 6, 2), x and y in sides of the crop, and gaps (batch,) between the lips in eye distances.
+        """Return points (batch, 6, 2), x and y in sides of the crop, and lip gaps (batch,) in eye distances.
 
-        `crops`: (batch, 3, side, side) RGB in 0..1, aligned faces of any size; only the region of the mouth is read.
-        The gap is the mean over the middle third of the mouth; it may fall a little under 0 for a closed one.
+        `crops`: (batch, 3, side, side) RGB in 0..1, aligned faces of any size; only the region of the mouth is used.
+        The gap is the mean over the middle third of the mouth; it may be slightly negative for a closed one.
         """
         return self.read(mouth_region(crops))
 
     def read(self, region: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, from what `mouth_region` cut out of the crops."""
+        """Run `forward` on regions cut out by `mouth_region`."""
         return _placed(self.raw(region))
 
     def read_all(self, region: Tensor) -> Reading:
-        """Return all that there is to read of regions; ValueError for a lip reader without extras."""
+        """Return all predictions for regions; raise ValueError for a lip reader without extras."""
         if self.dimensions.extras != N_EXTRAS:
-            raise ValueError("this lip reader predicts points and gaps alone")
+            raise ValueError("this lip reader predicts only points and gaps")
         found = self.everything(region)
         points, gaps = _placed(found[:, :-N_EXTRAS])
         width, teeth, covered = found[:, -N_EXTRAS:].unbind(dim=1)
@@ -97,11 +97,11 @@ class Lips(nn.Module):
         return Reading(points, gaps, width * unit, teeth.sigmoid(), covered.sigmoid())
 
     def raw(self, region: Tensor) -> Tensor:
-        """What the last layer says, (batch, 13), of regions (batch, 3, 48, 64) in 0..1: points, then the gap."""
+        """Return the raw output (batch, 13) for regions (batch, 3, 48, 64) in 0..1: points, then the gap."""
         return self.everything(region)[:, : 2 * N_POINTS + 1]
 
     def everything(self, region: Tensor) -> Tensor:
-        """Return `raw` and behind it the extras: (batch, 13 + extras)."""
+        """Return `raw` followed by the extras: (batch, 13 + extras)."""
         centred = region - region.mean(dim=(2, 3), keepdim=True)
         contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-8).sqrt()
         out: Tensor = self.head(self.trunk(centred / (contrast + CONTRAST_FLOOR)))
@@ -109,7 +109,7 @@ class Lips(nn.Module):
 
 
 def _placed(raw: Tensor) -> tuple[Tensor, Tensor]:
-    """Return points in sides of the crop and gaps in eye distances, from `Lips.raw`."""
+    """Convert `Lips.raw` to points in sides of the crop and gaps in eye distances."""
     pixels = raw[:, :-1].reshape(-1, N_POINTS, 2) * POINT_UNIT + raw.new_tensor(HOME)
     corner = raw.new_tensor([REGION_COLUMNS[0], REGION_ROWS[0]])
     points = (pixels + 0.5) / SIDE + corner
@@ -117,12 +117,12 @@ def _placed(raw: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mouth_region(crops: Tensor) -> Tensor:
-    """The part (batch, 3, 48, 64) of aligned crops (batch, 3, side, side) that a lip reader sees."""
+    """Return the part (batch, 3, 48, 64) of aligned crops (batch, 3, side, side) that the lip reader takes."""
     return mouth_of_lower(crops[:, :, round(REGION_ROWS[0] * crops.shape[-1]) :])
 
 
 def mouth_of_lower(lower: Tensor) -> Tensor:
-    """As `mouth_region`, from the lower halves (batch, 3, side / 2, side)."""
+    """Return `mouth_region` of the lower halves (batch, 3, side / 2, side) of crops."""
     side = lower.shape[-1]
     columns = slice(round(REGION_COLUMNS[0] * side), round(REGION_COLUMNS[1] * side))
     region = lower[..., columns]

@@ -1,4 +1,4 @@
-"""LPIPS on AlexNet (Zhang, Isola, Efros, Shechtman and Wang, CVPR 2018): how different two pictures look."""
+"""LPIPS on AlexNet (Zhang, Isola, Efros, Shechtman and Wang, CVPR 2018): perceptual distance of two images."""
 
 import torch
 import torch.nn.functional as F
@@ -7,18 +7,18 @@ from torch import Tensor, nn
 WIDTHS = (64, 192, 384, 256, 256)
 """Channels of AlexNet's five convolutions (Krizhevsky, 2014, "One weird trick")."""
 MIN_SIDE = 31
-"""Rows and columns, in pixels, from which on the deepest layer sees anything."""
+"""Smallest number of rows and columns, in pixels, for which the deepest layer has an output."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in 0..1: what AlexNet was trained on."""
+"""Mean and deviation of RGB in 0..1 that AlexNet was trained with."""
 TINY = 1e-10
 
 
 class Lpips(nn.Module):
-    """Distance of two pictures in the features of five layers.
+    """Distance of two images in the features of five layers.
 
-    Features are scaled to length 1 at each place; the squared differences are weighted channel by channel, averaged
-    over the places and summed over the layers. Names of the weights: ``features.*`` as torchvision's AlexNet,
-    ``lin0`` to ``lin4`` (1, channels, 1, 1), none of them negative.
+    Features are normalised to length 1 at each position; the squared differences are weighted per channel, averaged
+    over positions and summed over layers. Names of the weights: ``features.*`` as torchvision's AlexNet, ``lin0`` to
+    ``lin4`` (1, channels, 1, 1), none of them negative.
     """
 
     shift: Tensor
@@ -38,12 +38,12 @@ class Lpips(nn.Module):
         )
         for number, width in enumerate(WIDTHS):
             self.register_parameter(f"lin{number}", nn.Parameter(torch.full((1, width, 1, 1), 1 / width)))
-        # From -1..1: twice the mean less one, twice the deviation.
+        # For inputs in -1..1: twice the mean less one, twice the deviation.
         self.register_buffer("shift", 2 * torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) - 1, persistent=False)
         self.register_buffer("scale", 2 * torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """(batch, 3, rows, columns) RGB in -1..1 each -> (batch,); 0 for equal pictures."""
+        """Return the distance (batch,) of two images (batch, 3, rows, columns), RGB in -1..1; 0 for equal images."""
         both = self._layers((torch.cat([first, second]) - self.shift) / self.scale)
         distance = first.new_zeros(len(first))
         for number, features in enumerate(both):
@@ -53,7 +53,7 @@ class Lpips(nn.Module):
         return distance
 
     def _layers(self, x: Tensor) -> list[Tensor]:
-        """The features after each ReLU."""
+        """Return the features after each ReLU."""
         found = []
         for name, conv in self.features.items():
             if name in ("3", "6"):

@@ -1,9 +1,9 @@
-"""LipGAN's discriminator: how far a face is from the sound that it is said to speak.
+"""LipGAN's discriminator: the distance between a face and the speech it is paired with.
 
 KR et al., "Towards Automatic Face-to-Face Translation", ACM Multimedia 2019. It differs from the public Keras code in
-three things: the sound is our window of 80 bands and 16 columns; the norm takes the same statistics (of all channels
-and pixels of one picture) but has a gain and a bias for each channel, where Keras' axis left unset leaves one for all;
-and the sound's last layer is bare, as the face's is, so that both embeddings may point anywhere.
+three things: the audio is our window of 80 bands and 16 columns; the norm takes the same statistics (of all channels
+and pixels of one image) but has a gain and a bias for each channel, where Keras' axis left unset leaves one for all;
+and the last audio layer is linear, as the face's is, so that both embeddings may point anywhere.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from w2l.nets.blocks import SMALLEST_GRID, IntPair
 from w2l.nets.generator import GeneratedRows
 
 SLOPE = 0.2
-"""Of the leaky ReLUs."""
+"""Slope of the leaky ReLUs."""
 _FACE_KERNELS = (7, 5)
 """Kernels of the first levels; coarser ones have 3 x 3."""
 _WIDEST_FACE = 16
@@ -26,14 +26,14 @@ _WIDEST_FACE = 16
 
 @dataclass(frozen=True)
 class PairDimensions:
-    """Everything needed to rebuild a discriminator of pairs; the defaults are LipGAN's but for the rows."""
+    """Everything needed to rebuild a pair discriminator; the defaults are LipGAN's except for the rows."""
 
     size: int = 96
     """Rows and columns of a whole face, in pixels."""
     width: int = 32
-    """Channels of the sound's first layer; all others scale with it."""
+    """Channels of the first audio layer; all others scale with it."""
     rows: GeneratedRows = "lower"
-    """Rows that are seen: the `lower` half or the `full` face (LipGAN)."""
+    """Rows that are taken: the `lower` half or the `full` face (LipGAN)."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -54,7 +54,7 @@ class Pairs(nn.Module):
         self.audio_encoder = _audio_encoder(self.dimensions.width)
 
     def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings of sounds and of faces, each (batch, 16 * width) of length 1.
+        """Return embeddings of speech and of faces, each (batch, 16 * width) of length 1.
 
         Parameters
         ----------
@@ -65,17 +65,17 @@ class Pairs(nn.Module):
         return self.embed_audio(mel), self.embed_faces(faces)
 
     def embed_audio(self, mel: Tensor) -> Tensor:
-        """The sounds' part of `forward`."""
+        """Encode speech; see `forward`."""
         return F.normalize(self.audio_encoder(mel).flatten(1).float(), dim=1)
 
     def embed_faces(self, faces: Tensor) -> Tensor:
-        """The faces' part of `forward`."""
+        """Encode faces; see `forward`."""
         return F.normalize(self.face_encoder(faces).flatten(1).float(), dim=1)
 
 
 def pair_distances(audio: Tensor, faces: Tensor) -> Tensor:
     """Return the Euclidean distances (...) between unit embeddings (..., features), in [0, 2]."""
-    apart: Tensor = torch.linalg.vector_norm(audio - faces, dim=-1)  # its gradient at 0 is 0, that of a root is not
+    apart: Tensor = torch.linalg.vector_norm(audio - faces, dim=-1)  # its gradient at 0 is 0, unlike a root's
     return apart
 
 
@@ -85,7 +85,7 @@ def _block(n_in: int, n_out: int, kernel: IntPair, stride: IntPair = 1, padding:
 
 
 def _face_encoder(dims: PairDimensions) -> nn.Sequential:
-    """Halvings until the grid is at most 4 x 4, and a valid convolution; lower halves become square at once."""
+    """Return halvings until the grid is at most 4 x 4, and a valid convolution; lower halves first become square."""
     layers: list[nn.Module] = []
     grid, n_in, n_out = dims.size, 3, 2 * dims.width
     while grid > SMALLEST_GRID:
@@ -97,7 +97,7 @@ def _face_encoder(dims: PairDimensions) -> nn.Sequential:
 
 
 def _audio_encoder(width: int) -> nn.Sequential:
-    """LipGAN's layers with the strides of Wav2Lip, whose windows these are."""
+    """Return LipGAN's layers with the strides of Wav2Lip, whose windows these are."""
     w = width
     return nn.Sequential(
         _block(1, w, 3, 1, 1),

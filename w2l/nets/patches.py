@@ -1,4 +1,4 @@
-"""A discriminator that judges every patch of a lower half face, at several scales: it sees sharpness, not identity.
+"""A discriminator that judges every patch of a lower half face, at several scales: sharpness, not identity.
 
 The patches are those of Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017; the
 scales and the features for matching those of Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation
@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SMALLEST_ROWS = 8
-"""The finest scale is halved while this many rows of logits are left."""
+"""The finest scale is halved while at least this many rows of logits remain."""
 MOST_HALVINGS = 3
-"""Then the fine patch is 54 pixels wide; larger pictures are seen as a whole by coarser scales."""
+"""The finest patch is then 54 pixels wide; larger structures are covered by coarser scales."""
 WIDEST = 4
-"""Channels of a layer, in widths, at most."""
+"""Largest number of channels of a layer, in widths."""
 SLOPE = 0.2
-"""Of the leaky ReLUs, as in the papers."""
+"""Slope of the leaky ReLUs, as in the papers."""
 FIRST_ITERATIONS = 15
-"""Power iterations for random weights, whose singular vectors nobody knows yet."""
+"""Power iterations for random weights, whose singular vectors are still unknown."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PatchDimensions:
     n_frames: int = 5
     """Frames judged together, stacked on the channels."""
     n_scales: int = 2
-    """Networks of the same shape: the first sees the picture, each further one half as many rows and columns."""
+    """Networks of the same shape: the first takes the image, each further one half as many rows and columns."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.n_frames, self.n_scales) < 1:
@@ -48,7 +48,7 @@ class PatchDimensions:
 
     @property
     def n_halvings(self) -> int:
-        """How often each scale halves its picture."""
+        """Number of times each scale halves its image."""
         n, rows = 1, self.size // 4
         while rows // 2 >= SMALLEST_ROWS and n < MOST_HALVINGS:
             n, rows = n + 1, rows // 2
@@ -56,7 +56,7 @@ class PatchDimensions:
 
 
 class Patches(nn.Module):
-    """Several equal networks of strided convolutions, each with a map of logits."""
+    """Several equal networks of strided convolutions, each returning a map of logits."""
 
     def __init__(self, dimensions: PatchDimensions | None = None) -> None:
         super().__init__()
@@ -65,18 +65,18 @@ class Patches(nn.Module):
         self.steady(FIRST_ITERATIONS)
 
     def forward(self, faces: Tensor) -> list[Tensor]:
-        """One map of logits for each scale, (batch, 1, rows, columns), the finest first.
+        """Return one map of logits per scale, (batch, 1, rows, columns), the finest first.
 
         `faces`: (batch, 3 * n_frames, size / 2, size) in [0, 1].
         """
         return self.look(faces)[0]
 
     def features(self, faces: Tensor) -> list[list[Tensor]]:
-        """What every layer before the logits says, by scale and layer, for the same input as `forward`."""
+        """Return the outputs of every layer before the logits, by scale and layer, for the same input as `forward`."""
         return self.look(faces)[1]
 
     def look(self, faces: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """The logits of `forward` and the `features` from one pass."""
+        """Return the logits of `forward` and the `features` from one pass."""
         logits, features = [], []
         x = 2 * faces - 1
         for number, scale in enumerate(self.scales):
@@ -90,7 +90,7 @@ class Patches(nn.Module):
         return logits, features
 
     def steady(self, n_iterations: int = 1) -> None:
-        """Follows the weights with `n_iterations` power iterations a layer; to be called once before each update."""
+        """Update the singular vectors by `n_iterations` power iterations; call once before each weight update."""
         for module in self.modules():
             if isinstance(module, SteadyConv):
                 module.steady(n_iterations)
@@ -99,9 +99,9 @@ class Patches(nn.Module):
 class SteadyConv(nn.Conv2d):
     """A convolution whose weights are divided by their largest singular value, as a matrix of filters.
 
-    Spectral norm needs no statistics of the batch, so a batch of one is judged like a large one, and a picture's
-    colours and contrast, which an instance norm takes off, stay in sight. Unlike PyTorch's own, `forward` moves no
-    state: passes may be repeated, left out or compiled, and what was saved resumes bit by bit.
+    Spectral norm needs no batch statistics, so a batch of one is judged like a large one, and an image's colours and
+    contrast, which an instance norm removes, are preserved. Unlike PyTorch's own, `forward` does not change any
+    state: passes may be repeated, left out or compiled, and a saved state resumes bit for bit.
     """
 
     along: Tensor
@@ -111,9 +111,9 @@ class SteadyConv(nn.Conv2d):
         self.register_buffer("along", F.normalize(torch.randn(n_out), dim=0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
         with torch.autocast(x.device.type, enabled=False):
-            matrix, along = self.weight.flatten(1), self.along.clone()  # a later `steady` leaves this graph whole
+            matrix, along = self.weight.flatten(1), self.along.clone()  # a later `steady` must not change this graph
             with torch.no_grad():
                 across = F.normalize(matrix.mT @ along, dim=0, eps=1e-12)
             weight = self.weight / torch.dot(along, matrix @ across).clamp_min(1e-12)
@@ -121,7 +121,7 @@ class SteadyConv(nn.Conv2d):
 
     @torch.no_grad()
     def steady(self, n_iterations: int = 1) -> None:
-        """Turns `along`, (n_out,), towards the left singular vector of the largest singular value."""
+        """Move `along`, (n_out,), towards the left singular vector of the largest singular value."""
         matrix = self.weight.flatten(1)
         for _ in range(n_iterations):
             across = F.normalize(matrix.mT @ self.along, dim=0, eps=1e-12)
@@ -129,10 +129,10 @@ class SteadyConv(nn.Conv2d):
 
 
 def _scale(dims: PatchDimensions) -> nn.ModuleList:
-    """Halvings, one layer at the coarsest grid and the logits.
+    """Return halvings, one layer at the coarsest grid and the logits.
 
-    The kernels of the halvings are twice their stride: every pixel counts in equally many patches, so the gradient that
-    reaches the generator has no checkerboard.
+    The kernels of the halvings are twice their stride: every pixel contributes to equally many patches, so the gradient
+    that reaches the generator has no checkerboard pattern.
     """
     layers: list[nn.Module] = []
     n_in = 3 * dims.n_frames

@@ -1,9 +1,9 @@
-"""A generator that moves the references' pixels to where the mouth needs them, and draws only what they do not show.
+"""A generator that warps the references' pixels to the new mouth, and draws only what they do not show.
 
-What is drawn anew from few training faces turns soft and takes on their colours; what is moved stays sharp and stays
-the person's own. Flow and mixture are predicted as in Siarohin et al., "First Order Motion Model for Image Animation"
-(2019), from sound and faces as in Wav2Lip (Prajwal et al., 2020). Upsampling repeats pixels before a convolution, and
-the last step begins as one that does (Aitken et al., 2017), so that no checkerboard appears.
+Pixels drawn from little training data are blurred and take on its colours; warped pixels stay sharp and keep the
+person's appearance. Flow and mixture are as in Siarohin et al., "First Order Motion Model for Image Animation"
+(2019), from audio and faces as in Wav2Lip (Prajwal et al., 2020). Upsampling repeats pixels before a convolution, and
+the last step is initialised as such a repetition (Aitken et al., 2017), so that no checkerboard appears.
 """
 
 from functools import partial
@@ -24,25 +24,25 @@ from w2l.nets.fork288 import Fork288
 from w2l.nets.generator import FORKS, Generator, GeneratorDimensions
 
 COARSEST = 8
-"""Faces are halved until their grid has at most so many rows and columns."""
+"""Faces are halved until their grid has at most this many rows and columns."""
 WIDTHS = (12, 8, 4, 2)
 """Channels of the levels in units of ``width``, coarsest first; finer ones than these have 1."""
 EMBEDDING = 16
-"""Length of the sound's embedding in units of ``width``: as an expert of the strided layout and that width has it, so
-that a generator may begin with the expert's ears."""
+"""Length of the audio embedding in units of ``width``, equal to that of an expert of the strided layout and this width,
+so that its audio encoder can initialise the generator's."""
 SOUND_LEVELS = 3
-"""Levels, from the coarsest, that the sound enters."""
+"""Number of levels, from the coarsest, that receive the audio embedding."""
 REACH = 0.25
-"""Farthest that a pixel is moved, across and down, in sides of the face."""
+"""Largest displacement of a pixel, across and down, in sides of the face."""
 MARGIN = 1
-"""Rows above the lower half that every level of the decoder computes, so that the half's first row has a neighbour."""
+"""Rows above the lower half that every decoder level computes, so that the half's first row has a neighbour."""
 
 
 class WarpingGenerator(nn.Module):
-    """Encoder over all faces, sound joined in at its coarsest levels, decoder over the lower half.
+    """Encoder over all faces, audio embedding joined at its coarsest levels, decoder over the lower half.
 
-    All levels are named by their distance from the coarsest, so that weights for 96 pixels fit those of 192 but for
-    the finest level.
+    Levels are named by their distance from the coarsest, so that weights for 96 pixels fit those of 192 except for the
+    finest level.
     """
 
     def __init__(self, dimensions: GeneratorDimensions) -> None:
@@ -76,24 +76,24 @@ class WarpingGenerator(nn.Module):
 
     @torch.no_grad()
     def _start(self) -> None:
-        """Begins with references that stay where they are and finer pixels that repeat the coarse ones."""
+        """Initialise such that references are not moved and finer pixels repeat the coarse ones."""
         for tensor in self.flow.parameters():
             nn.init.zeros_(tensor)
         for tensor in self.to_pixels.parameters():
             tensor.copy_(tensor[::4].repeat_interleave(4, dim=0))
 
     def forward(self, mel: Tensor, faces: Tensor, with_parts: bool = False) -> Tensor:
-        """The lower half of faces that say what is in the mel windows.
+        """Generate the lower half of faces whose lips match the mel windows.
 
         Parameters
         ----------
         mel : (batch, 1, 80, 16) or (batch, frames, 1, 80, 16)
-            One mel window a frame, in [-4, 4].
+            One mel window per frame, in [-4, 4].
         faces : (batch, 3 * (1 + n_references), size, size) or (batch, channels, frames, size, size)
             The masked face, then the references, in [0, 1].
         with_parts : bool
-            Whether further channels tell how each pixel was made: which share of it is drawn, not moved from a
-            reference, and from how far across and down each reference was moved, in sides of the face.
+            Whether to append channels that describe how each pixel was made: its drawn share (not warped from a
+            reference), and the displacement across and down of each reference, in sides of the face.
 
         Returns
         -------
@@ -131,14 +131,14 @@ class WarpingGenerator(nn.Module):
 
 
 def make_generator(dimensions: GeneratorDimensions) -> Generator | WarpingGenerator:
-    """A generator of any layout, with random weights."""
+    """Return a generator of any layout, with random weights."""
     if dimensions.layout in FORKS:
         return Fork288(dimensions)
     return WarpingGenerator(dimensions) if dimensions.layout == "warping" else Generator(dimensions)
 
 
 def n_halvings(size: int) -> int:
-    """How often a face of `size` pixels is halved: 4 times for 96 and 128, 5 for 192 and 256."""
+    """Return how often a face of `size` pixels is halved: 4 times for 96 and 128, 5 for 192 and 256."""
     count = 0
     while size > COARSEST and size % 2 == 0:
         size, count = size // 2, count + 1
@@ -146,42 +146,42 @@ def n_halvings(size: int) -> int:
 
 
 def level_width(width: int, level: int) -> int:
-    """Channels of a level, 0 the coarsest."""
+    """Return the channels of a level, 0 the coarsest."""
     return width * (WIDTHS[level] if level < len(WIDTHS) else 1)
 
 
 def lowest_rows(x: Tensor, n_rows: int) -> Tensor:
-    """The last `n_rows` rows."""
+    """Return the last `n_rows` rows."""
     return x[..., -n_rows:, :]
 
 
 def places(size: int, device: torch.device | None = None) -> Tensor:
-    """Where the pixels of the lower half lie, across and down, from -1 to 1 over the face: (size / 2, size, 2)."""
+    """Return the positions of the lower half's pixels, across and down, from -1 to 1: (size / 2, size, 2)."""
     x = (torch.arange(size, device=device) * 2 + 1) / size - 1
     y = x[size // 2 :, None]
     return torch.stack([x[None, :].expand(len(y), -1), y.expand(-1, size)], dim=-1)
 
 
 def shares_of(drawn: Tensor) -> Tensor:
-    """(batch, 1 + references, rows, width): what of each pixel is drawn, and what comes from each reference."""
+    """Return (batch, 1 + references, rows, width): the drawn share of each pixel and the share of each reference."""
     return drawn[:, 3:].softmax(dim=1)
 
 
 def moves(flow: Tensor) -> Tensor:
-    """How far pixels are moved, in sides of the face, of a flow as `mixture` takes it."""
+    """Return the displacement of pixels, in sides of the face, from a flow as `mixture` takes it."""
     return REACH * torch.tanh(flow)
 
 
 def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
-    """The lower half: references moved along a flow, and drawn colours, each with its share.
+    """Return the lower half: references warped along a flow and drawn colours, weighted by their shares.
 
     Parameters
     ----------
     references : (batch, 3 * references, fine size, fine size)
-        As large as the face that the network saw, or so many times finer, a whole number: then what is moved is as
-        sharp as they are, and flow and shares are interpolated.
+        As large as the network's input face or a whole number of times finer: the warped pixels are then as sharp as
+        the references, and flow and shares are interpolated.
     flow : (batch, 2 * references, size / 2, size)
-        Where each pixel comes from, across and down; its tanh times `REACH`, in sides of the face.
+        Source of each pixel, across and down; its tanh times `REACH`, in sides of the face.
     drawn : (batch, 4 + references, size / 2, size)
         Colours before the sigmoid, then the shares of the drawn colours and of each reference before the softmax.
 
@@ -195,7 +195,7 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
         flow, drawn = (F.interpolate(each, rows, mode="bilinear", align_corners=False) for each in (flow, drawn))
     shares = shares_of(drawn)
     picture = shares[:, :1] * drawn[:, :3].sigmoid()
-    moved = 2 * moves(flow)  # grid_sample counts from -1 to 1
+    moved = 2 * moves(flow)  # grid_sample takes coordinates from -1 to 1
     home = places(size, flow.device)
     for number in range(n_references):
         grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)

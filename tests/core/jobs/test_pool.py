@@ -28,8 +28,8 @@ ERRORS = {
     "broken": "broken: cannot be read; use another copy",
     "gone": "gone: No such file or directory",
     "full": "full: No space left on device",
-    "bug": "bug: ZeroDivisionError: a mistake of ours (a mistake in w2l; its traceback is above)",
-    "strange": "strange: LibraryError: of a library (a mistake in w2l; its traceback is above)",
+    "bug": "bug: ZeroDivisionError: a mistake of ours (a bug in w2l; see the traceback above)",
+    "strange": "strange: LibraryError: of a library (a bug in w2l; see the traceback above)",
 }
 
 
@@ -124,7 +124,7 @@ def test_a_context_that_cannot_be_made_ends_all(jobs: int) -> None:
 
 
 def test_workers_that_die_before_their_first_task_end_all() -> None:
-    with pytest.raises(W2LError, match=r"3 workers in a row died .* the last was killed by SIGKILL"):
+    with pytest.raises(W2LError, match=r"3 workers in a row died .* \(the last was killed by SIGKILL"):
         list(run_tasks(do.tasks("a", "b"), do.fail, do.kill_oneself, 2))
 
 

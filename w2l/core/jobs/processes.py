@@ -1,4 +1,4 @@
-"""A pool of long-lived processes that do tasks one by one; one that dies is replaced, and its task begun once more."""
+"""A pool of long-lived worker processes; a worker that dies is replaced and its task retried once."""
 
 import logging
 import multiprocessing
@@ -14,53 +14,53 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from w2l.core.errors import W2LError
-from w2l.core.jobs.tasks import TRIES, Done, TaskQueue, Waiting, attempt, tell
+from w2l.core.jobs.tasks import TRIES, Done, TaskQueue, Waiting, attempt, log_outcome
 from w2l.core.jobs.worker import Message, Relay, listen, log_levels, made
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 PATIENCE_S = 5.0
-"""Seconds that a worker has to clean up when it is told to stop."""
+"""Seconds that a worker has to clean up when it is asked to stop."""
 STARTS = 3
-"""So many workers in a row may die before their first task."""
+"""Number of workers in a row that may die before their first task."""
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1",
 }  # fmt: skip
-"""What keeps NumPy, PyTorch and OpenCV to one thread in a process that starts with it."""
+"""Environment that limits NumPy, PyTorch and OpenCV to one thread in a new process."""
 READY = "ready"
-"""What a worker says when it can take tasks."""
+"""Message from a worker that can take tasks."""
 
 
 def run_in_processes(
     queue: TaskQueue, work: Callable[..., R], set_up: Callable[[], Any], jobs: int
 ) -> Iterator[Done[R]]:
-    """What becomes of the tasks of `queue`, as they end. See `w2l.core.jobs.pool.run_tasks`."""
+    """Yield the outcomes of the tasks of `queue` as they end. See `w2l.core.jobs.pool.run_tasks`."""
     pool = _Pool(queue, work, set_up, jobs)
     try:
         while pool.hand_out():
-            for worker in pool.heard_from():
-                done = pool.hear(worker)
+            for worker in pool.wait():
+                done = pool.receive(worker)
                 if done is not None:
-                    yield tell(done)
+                    yield log_outcome(done)
     finally:
         pool.stop()
 
 
 @dataclass
 class _Worker:
-    """One process, as its parent sees it."""
+    """One worker process, as its parent sees it."""
 
     process: Any
     connection: Connection
     is_ready: bool = False
     """Whether it has made its context."""
     at: Waiting | None = None
-    """The task it is at."""
+    """The task it is running."""
 
 
 class _Pool:
-    """The workers, and who is at what."""
+    """The workers and the tasks they are running."""
 
     def __init__(self, queue: TaskQueue, work: Callable[..., Any], set_up: Callable[[], Any], jobs: int) -> None:
         self._queue = queue
@@ -70,7 +70,7 @@ class _Pool:
         self._failed_starts = 0
 
     def hand_out(self) -> bool:
-        """Gives tasks to the workers that have none, and starts workers; False when all tasks have ended."""
+        """Assign tasks to idle workers and start new workers; return False when all tasks have ended."""
         for worker in self._workers:
             if worker.is_ready and worker.at is None:
                 self._give(worker)
@@ -87,21 +87,21 @@ class _Pool:
         try:
             worker.connection.send(waiting.task)
             worker.at = waiting
-        except ConnectionError:  # it died idle; `hear` will learn of it
+        except ConnectionError:  # it died idle; `receive` will notice
             self._queue.again(waiting)
 
-    def heard_from(self) -> list[_Worker]:
-        """Waits until workers have something to say, or a task that was busy is due; gives those workers."""
+    def wait(self) -> list[_Worker]:
+        """Wait until workers have sent something or a busy task is due; return those workers."""
         is_idle = any(worker.is_ready and worker.at is None for worker in self._workers)
         ready = wait([worker.connection for worker in self._workers], self._queue.pause_s() if is_idle else None)
         return [worker for worker in self._workers if worker.connection in ready]
 
-    def hear(self, worker: _Worker) -> Done[Any] | None:
-        """Takes one message of a worker; gives what became of its task, if that is known now."""
+    def receive(self, worker: _Worker) -> Done[Any] | None:
+        """Receive one message of a worker; return the outcome of its task if it is known now."""
         try:
             said = worker.connection.recv()
         except (EOFError, ConnectionError):
-            return self._bury(worker)
+            return self._reap(worker)
         if isinstance(said, Message):
             said.log()
         elif isinstance(said, Exception):
@@ -117,11 +117,11 @@ class _Pool:
         waiting, worker.at = worker.at, None
         if done is None and waiting is not None:
             self._queue.later(waiting)
-        self._give(worker)  # before the caller looks at what is done
+        self._give(worker)  # before the caller handles the outcome
         return done
 
-    def _bury(self, worker: _Worker) -> Done[Any] | None:
-        """Forgets a worker that has died; its task is begun again, or has died with it."""
+    def _reap(self, worker: _Worker) -> Done[Any] | None:
+        """Remove a worker that has died; retry its task or return it as died."""
         self._workers.remove(worker)
         worker.connection.close()
         worker.process.join(PATIENCE_S)
@@ -129,7 +129,7 @@ class _Pool:
         if worker.at is None:
             self._failed_starts += not worker.is_ready
             if self._failed_starts >= STARTS:
-                raise W2LError(f"{STARTS} workers in a row died as they started; the last {how}; try fewer --jobs")
+                raise W2LError(f"{STARTS} workers in a row died at start-up (the last {how}); try fewer --jobs")
             logger.debug("an idle worker %s", how)
             return None
         waiting = replace(worker.at, deaths=worker.at.deaths + 1)
@@ -142,7 +142,7 @@ class _Pool:
         return Done(waiting.task, error=line, died=True)
 
     def stop(self) -> None:
-        """Tells all workers to stop, and waits until they have."""
+        """Ask all workers to stop and wait until they have."""
         for worker in self._workers:
             worker.connection.close()
             with suppress(ProcessLookupError):
@@ -168,15 +168,15 @@ def _start(work: Callable[..., Any], set_up: Callable[[], Any]) -> _Worker:
     process = context.Process(target=_serve, args=(theirs, log_levels()), daemon=True)
     with _no_interrupts(), _one_thread():
         process.start()
-    theirs.close()  # so that its end is noticed
-    with suppress(ConnectionError):  # it died at once; `hear` will learn of it
+    theirs.close()  # so that the end of the worker is noticed
+    with suppress(ConnectionError):  # it died immediately; `receive` will notice
         ours.send((work, set_up))
     return _Worker(process, ours)
 
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """A process that starts here never sees Ctrl-C, which reaches all processes of a terminal: its parent stops it."""
+    """Start a process that ignores Ctrl-C, which reaches all processes of a terminal: its parent stops it."""
     resource_tracker.ensure_running()  # now, as it lets interrupts through again when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -187,7 +187,7 @@ def _no_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A process that starts here computes in one thread: the other cores have workers of their own."""
+    """Start a process that computes in one thread: the other cores have workers of their own."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     try:
@@ -200,46 +200,46 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class _Line:
-    """A worker's end of the line to its parent, for one thread at a time."""
+class _Connection:
+    """A worker's end of the connection to its parent, usable by one thread at a time."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def say(self, what: object) -> None:
-        """Sends a message of the log, an answer, why the worker cannot be set up, or READY."""
-        with self._lock, suppress(ConnectionError):  # the parent has gone: this process will be told to leave
+    def send(self, what: object) -> None:
+        """Send a log message, an answer, the reason why the worker cannot be set up, or READY."""
+        with self._lock, suppress(ConnectionError):  # the parent has ended: this process will be stopped
             self._connection.send(what)
 
 
 def _serve(connection: Connection, levels: dict[str, int]) -> None:
-    """The life of a worker: learns its work, is set up, then does one task after the other until its parent hangs up.
+    """Run a worker: receive the work, set up, then do one task after the other until the parent closes the connection.
 
-    The work comes last, as reading it imports what it needs, which takes seconds: by then the parent is watched.
+    The work is received last: unpickling imports what it needs, which takes seconds; by then the parent is watched.
     """
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_watch_parent, daemon=True).start()
-    line = _Line(connection)
-    listen(levels, Relay(line.say))
+    line = _Connection(connection)
+    listen(levels, Relay(line.send))
     try:
         with suppress(EOFError, ConnectionError):
             work, set_up = connection.recv()
             context, unfit = made(set_up)
-            line.say(unfit or READY)
+            line.send(unfit or READY)
             while not unfit:
-                line.say(attempt(work, context, connection.recv()))
+                line.send(attempt(work, context, connection.recv()))
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # all is let go of: who is told to stop now need not say how
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # all is released: no clean-up is needed from here on
 
 
 def _leave(number: int, frame: object) -> None:
-    """Ends the process from within, so that locks are released."""
+    """End the process with SystemExit, so that locks are released."""
     raise SystemExit(128 + number)
 
 
 def _watch_parent() -> None:
-    """Ends this process when its parent has died, however that died."""
+    """End this process when its parent has died, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""The same work as tasks of a Ray cluster whose nodes share a disk (extra `ray`)."""
+"""Run tasks on a Ray cluster whose nodes share a disk (extra `ray`)."""
 
 import functools
 import logging
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from w2l.core.errors import ConfigError, W2LError
-from w2l.core.jobs.tasks import TRIES, Done, Task, TaskQueue, Waiting, attempt, tell
+from w2l.core.jobs.tasks import TRIES, Done, Task, TaskQueue, Waiting, attempt, log_outcome
 from w2l.core.jobs.worker import Message, Relay, listen, log_levels, made
 from w2l.core.text import one_line
 
@@ -21,29 +21,29 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 NODE_TRIES = 5
-"""How often a task is begun whose node dies: that is seldom the task's doing."""
+"""How often a task is started whose node dies: that is seldom caused by the task."""
 PATIENCE_S = 5.0
-"""Seconds that tasks have to clean up when they are told to stop."""
+"""Seconds that tasks have to clean up when they are asked to stop."""
 LOOK_S = 1.0
-"""Seconds between two looks at how large the cluster is."""
+"""Seconds between two checks of the cluster's size."""
 KNOCK_S = 10.0
-"""Seconds within which the head of a cluster answers."""
+"""Seconds within which the head of a cluster must answer."""
 AHEAD = 2
-"""Tasks handed to Ray for each CPU of the cluster: those that wait there let a cluster that can grow do so."""
+"""Tasks submitted per CPU of the cluster: waiting tasks let an autoscaling cluster grow."""
 AS_WE_WANT = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0",
 }  # fmt: skip
-"""No reports over the network; GPUs stay visible to tasks that ask for none; workers of a cluster that starts here get
-their share of a busy machine, where Ray would have them wait for all others (niceness 15)."""
+"""No usage reports over the network; GPUs stay visible to tasks that request none; workers of a local cluster get their
+share of a busy machine, where Ray's default (niceness 15) would have them wait for everything else."""
 
 
 def run_on_ray(
     queue: TaskQueue, work: Callable[..., R], set_up: Callable[[], Any], address: str, jobs: int
 ) -> Iterator[Done[R]]:
-    """What becomes of the tasks of `queue`, as they end. See `w2l.core.jobs.pool.run_tasks`.
+    """Yield the outcomes of the tasks of `queue` as they end. See `w2l.core.jobs.pool.run_tasks`.
 
-    Every node needs the same w2l, and the files under the same names. A task takes one CPU of the cluster.
-    Raises ConfigError where Ray is not installed or no cluster is found.
+    Every node needs the same w2l, and the files at the same paths. A task takes one CPU of the cluster.
+    Raises ConfigError if Ray is not installed or no cluster is found.
     """
     ray = _import_ray()
     with _connected(ray, address, jobs):
@@ -53,7 +53,7 @@ def run_on_ray(
                 for reference in flight.ended():
                     done = flight.collect(reference)
                     if done is not None:
-                        yield tell(done)
+                        yield log_outcome(done)
         finally:
             flight.stop()
 
@@ -70,7 +70,7 @@ def _import_ray() -> ModuleType:
 
 @contextmanager
 def _connected(ray: ModuleType, address: str, jobs: int) -> Iterator[None]:
-    """Within, Ray is connected to a cluster; one that it was connected to before stays so."""
+    """Connect to a cluster within the context; an existing connection is kept afterwards."""
     if ray.is_initialized():
         yield
         return
@@ -78,7 +78,7 @@ def _connected(ray: ModuleType, address: str, jobs: int) -> Iterator[None]:
     if address == "local":
         options |= {"num_cpus": jobs if jobs > 1 else os.cpu_count(), "include_dashboard": False}
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, **options)
     except (OSError, ValueError, RuntimeError) as error:
         line = one_line(error)
@@ -91,8 +91,8 @@ def _connected(ray: ModuleType, address: str, jobs: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """OSError where nobody answers at HOST:PORT, as Ray itself would try for a minute."""
+def _check_reachable(address: str) -> None:
+    """Raise OSError if nothing answers at HOST:PORT; Ray itself would try for a minute."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), KNOCK_S).close()
@@ -100,7 +100,7 @@ def _knock(address: str) -> None:
 
 @dataclass(frozen=True)
 class _Call:
-    """The work of one run; equal calls share what was set up."""
+    """The work of one run; equal calls share their context."""
 
     run: str
     work: Callable[..., Any] = field(compare=False)
@@ -110,7 +110,7 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a worker sends back."""
+    """The answer of a worker."""
 
     done: Done[Any] | None = None
     """None when the task was busy."""
@@ -121,7 +121,7 @@ class _Answer:
 
 
 class _Flight:
-    """The tasks that Ray has been given."""
+    """The tasks submitted to Ray."""
 
     def __init__(self, ray: Any, queue: TaskQueue, work: Callable[..., Any], set_up: Callable[[], Any]) -> None:
         self._ray = ray
@@ -133,7 +133,7 @@ class _Flight:
         self._looked_s = float("-inf")
 
     def begin(self) -> bool:
-        """Hands tasks to Ray as far as the cluster has room; False when all have ended."""
+        """Submit tasks as far as the cluster has room; return False when all have ended."""
         if time.monotonic() - self._looked_s > LOOK_S:
             self._room = max(1, AHEAD * int(self._ray.cluster_resources().get("CPU", 0)))
             self._looked_s = time.monotonic()
@@ -145,7 +145,7 @@ class _Flight:
         return bool(self._waiting) or self._queue.holds(1)
 
     def ended(self) -> list[Any]:
-        """Waits until a task has ended, or a busy one is due; gives the references of those that have."""
+        """Wait until a task has ended or a busy one is due; return the references of those that ended."""
         pause_s = self._queue.pause_s() if len(self._waiting) < self._room else None
         pause_s = LOOK_S if pause_s is None else min(pause_s, LOOK_S)
         if not self._waiting:
@@ -155,7 +155,7 @@ class _Flight:
         return list(ready)
 
     def collect(self, reference: Any) -> Done[Any] | None:
-        """What became of a task that has ended; None when it is to be begun again."""
+        """Return the outcome of a task that has ended; None if it is to be retried."""
         waiting = self._waiting.pop(reference)
         errors = self._ray.exceptions
         try:
@@ -185,9 +185,9 @@ class _Flight:
         return Done(waiting.task, error=line, died=True)
 
     def stop(self) -> None:
-        """Interrupts what is under way, and gives it time to clean up."""
+        """Interrupt running tasks and give them time to clean up."""
         references = list(self._waiting)
-        if references and self._ray.is_initialized():  # else Ray would start a cluster to ask
+        if references and self._ray.is_initialized():  # otherwise Ray would start a cluster
             for reference in references:
                 self._ray.cancel(reference)
             self._ray.wait(references, num_returns=len(references), timeout=PATIENCE_S)
@@ -195,12 +195,12 @@ class _Flight:
 
 @functools.lru_cache(maxsize=1)
 def _context(call: _Call) -> tuple[Any, Exception | None]:
-    """What `set_up` makes, once in a process for each run, or why it cannot."""
+    """Return the context, set up once per process and run, or the reason why it cannot be."""
     return made(call.set_up)
 
 
 def _serve(call: _Call, task: Task) -> _Answer:
-    """One task, in a worker of Ray."""
+    """Run one task in a Ray worker."""
     messages: list[Message] = []
     listen(call.levels, Relay(messages.append))
     context, unfit = _context(call)

@@ -1,4 +1,4 @@
-"""What is done many times over: tasks, what became of them, and the queue of those that are still to be begun."""
+"""Tasks, their outcomes, and the queue of tasks that still have to be started."""
 
 import logging
 import time
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 BUSY_S = 1.0
-"""Seconds until a task that was busy is tried again."""
+"""Seconds until a busy task is retried."""
 TRIES = 2
-"""How often a task is begun whose process dies."""
+"""How often a task is started whose process dies."""
 
 
 class Busy(Exception):
-    """Raised by a task when another process holds what it needs; it is tried again a little later."""
+    """Raised by a task if another process holds what it needs; the task is retried a little later."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +30,31 @@ class Task:
     """One call of the work: `work(context, *arguments)`."""
 
     name: str
-    """Names it in messages, e.g. the id of a clip."""
+    """Name in messages, e.g. the id of a clip."""
     arguments: tuple[Any, ...] = ()
-    """Picklable, and small: file names and settings, not pictures."""
+    """Picklable and small: file names and settings, not images."""
 
 
 @dataclass(frozen=True)
 class Done(Generic[R]):
-    """What became of one task."""
+    """The outcome of one task."""
 
     task: Task
     result: R | None = None
-    """What the work gave; None when it failed."""
+    """Return value of the work; None if it failed."""
     error: str = ""
-    """One line; empty when all went well."""
+    """One line; empty on success."""
     trace: str = ""
-    """The traceback, where the error is a mistake of ours and not one of the input."""
+    """The traceback if the error is a bug in w2l rather than an error of the input."""
     died: bool = False
-    """Whether its process died, each time that it was tried."""
+    """Whether its process died at every attempt."""
 
 
 def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
-    """Does one task: its result or its error; None when it is busy.
+    """Run one task and return its result or its error; None if it is busy.
 
-    Every exception is an outcome, so that one task does not end a batch of ten thousand; KeyboardInterrupt and
-    SystemExit are not.
+    Every exception becomes an outcome, so that one task cannot end a batch of ten thousand; KeyboardInterrupt and
+    SystemExit do not.
     """
     try:
         with clip_budget():
@@ -65,13 +65,13 @@ def attempt(work: Callable[..., R], context: Any, task: Task) -> Done[R] | None:
         return Done(task, error=one_line(error))
     except OSError as error:
         return Done(task, error=f"{error.filename or task.name}: {error.strerror or error}")
-    except Exception as error:  # noqa: BLE001  the boundary of a batch: a mistake of ours ends its own task alone
-        line = one_line(f"{task.name}: {type(error).__name__}: {error} (a mistake in w2l; its traceback is above)")
+    except Exception as error:  # noqa: BLE001  the boundary of a batch: a bug in w2l ends its own task alone
+        line = one_line(f"{task.name}: {type(error).__name__}: {error} (a bug in w2l; see the traceback above)")
         return Done(task, error=line, trace=traceback.format_exc())
 
 
-def tell(done: Done[R]) -> Done[R]:
-    """Logs what went wrong, a mistake of ours with its traceback; gives `done` back."""
+def log_outcome(done: Done[R]) -> Done[R]:
+    """Log the error of an outcome, a bug in w2l with its traceback; return `done`."""
     if done.trace:
         logger.error("%s", done.trace.rstrip())
     if done.error:
@@ -81,17 +81,17 @@ def tell(done: Done[R]) -> Done[R]:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A task that is to be begun."""
+    """A task that has to be started."""
 
     task: Task
     deaths: int = 0
-    """How many processes have died of it."""
+    """Number of processes that died while running it."""
     due_s: float = 0.0
-    """Not before this time of the monotonic clock, in seconds."""
+    """Earliest start by the monotonic clock, in seconds."""
 
 
 class TaskQueue:
-    """The tasks still to be begun: first those that come again, when they are due, then new ones, drawn one by one."""
+    """The tasks that still have to be started: retries first, when they are due, then new ones, drawn one by one."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._new = iter(tasks)
@@ -100,7 +100,7 @@ class TaskQueue:
         self._drawn: deque[Waiting] = deque()
 
     def take(self) -> Waiting | None:
-        """The next task; None when none can be begun now."""
+        """Return the next task; None if none can be started now."""
         if self._again:
             return self._again.popleft()
         if self._later and self._later[0].due_s <= time.monotonic():
@@ -111,7 +111,7 @@ class TaskQueue:
         return None if task is None else Waiting(task)
 
     def holds(self, count: int) -> bool:
-        """Whether at least `count` tasks are still to be begun, due or not; draws new ones for that, but no more."""
+        """Whether at least `count` tasks still have to be started, due or not; draws no more new ones than needed."""
         while len(self._again) + len(self._later) + len(self._drawn) < count:
             task = next(self._new, None)
             if task is None:
@@ -120,13 +120,13 @@ class TaskQueue:
         return True
 
     def later(self, waiting: Waiting) -> None:
-        """Puts back a task that was busy."""
+        """Put back a task that was busy."""
         self._later.append(replace(waiting, due_s=time.monotonic() + BUSY_S))
 
     def again(self, waiting: Waiting) -> None:
-        """Puts back a task that did not end, to be begun at once."""
+        """Put back a task that did not end, to be started immediately."""
         self._again.append(waiting)
 
     def pause_s(self) -> float | None:
-        """Seconds until a task that was busy is due; None when there is none."""
+        """Return the seconds until a busy task is due; None if there is none."""
         return max(0.0, self._later[0].due_s - time.monotonic()) if self._later else None

@@ -1,4 +1,4 @@
-"""A trained generator made quick: batch norms folded into the convolutions, channels last, only the rows that show."""
+"""A trained generator optimised for inference: folded batch norms, channels last, only the visible rows computed."""
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,11 @@ from w2l.nets.generator import FORKS, Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 
 DECODER_RESIDUALS = 2
-"""Residual 3 x 3 blocks after each transposed convolution; each needs one more row above than it gives."""
+"""Residual 3 x 3 blocks after each transposed convolution; each needs one more input row above than it outputs."""
 
 
 class FoldedGenerator(nn.Module):
-    """What `fold` gives; `first_row` is the first row of the face that it generates."""
+    """Result of `fold`; `first_row` is the first row of the face that it generates."""
 
     def __init__(self, generator: Generator, first_row: int) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ class FoldedGenerator(nn.Module):
         self.output_block = nn.Sequential(fold_block(last), fold_plain(to_rgb, "sigmoid"))
 
     def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """As `Generator.forward`, but only the rows from `first_row` on: (batch, 3, size - first_row, size)."""
+        """Run `Generator.forward` for the rows from `first_row` on: (batch, 3, size - first_row, size)."""
         return frame_by_frame(self._generate, mel, faces)
 
     def _generate(self, mel: Tensor, faces: Tensor) -> Tensor:
         return self.walk(TorchOperations(), mel, faces.contiguous(memory_format=torch.channels_last))
 
     def walk(self, do: Operations[Value], mel: Value, faces: Value) -> Value:
-        """The way from inputs to output, told once for all that can `do` it: PyTorch here, a graph elsewhere."""
+        """Run the forward pass, written once: computed by PyTorch or recorded as ONNX nodes, depending on `do`."""
         sizes = self.dimensions.level_sizes
         skips = []
         features = faces
@@ -61,33 +61,33 @@ class FoldedGenerator(nn.Module):
 
 
 Folded = FoldedGenerator | FoldedWarping | Whole
-"""A generator of any layout, made quick."""
+"""A generator of any layout, optimised for inference."""
 
 
 def _split(block: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """A level of the decoder as the transposed convolution and the residual blocks after it."""
+    """Split a decoder level into the transposed convolution and the residual blocks after it."""
     up, *residuals = block.children()
     return nn.Sequential(up), nn.Sequential(*residuals)
 
 
 def _cut(do: Operations[Value], x: Value, n_rows: int, wanted: int) -> tuple[Value, int]:
-    """The last `wanted` of `n_rows` rows, and how many they are."""
+    """Return the last `wanted` of `n_rows` rows, and their number."""
     return (x, n_rows) if n_rows <= wanted else (do.lowest_rows(x, wanted), wanted)
 
 
 def fold(generator: Generator | WarpingGenerator, first_row: int = 0) -> Folded:
-    """A copy of `generator` that gives the same pictures sooner, and only their rows from `first_row` on.
+    """Return a copy of `generator` that computes the same images faster, and only their rows from `first_row` on.
 
-    Batch norms become part of the convolutions, weights are laid out channels last, and every level of a published
-    decoder computes no more rows than those that are asked for see. Agrees with `generator` to the rounding of
-    its numbers.
+    Batch norms are merged into the convolutions, weights are stored channels last, and every level of a published
+    decoder computes only the rows that the wanted output depends on. The result equals that of `generator` up to
+    rounding.
 
     Parameters
     ----------
     generator : Generator or WarpingGenerator
         In eval mode, of any dimensions; it is not changed.
     first_row : int
-        Row of the face, counted from its top, from 0 to size - 1. A generator of lower rows gives its half at most.
+        Row of the face, counted from the top, from 0 to size - 1. A generator of lower rows returns at most its half.
     """
     if any(module.training for module in generator.modules()):
         raise ValueError("only a generator in eval mode can be folded; call eval() first")
@@ -108,7 +108,7 @@ def fold(generator: Generator | WarpingGenerator, first_row: int = 0) -> Folded:
 
 
 def own_tops(dims: GeneratorDimensions) -> list[int]:
-    """The first row that the generator itself computes at each level of its decoder, finest first."""
+    """Return the first row that the generator itself computes at each level of its decoder, finest first."""
     sizes = dims.level_sizes
     if dims.rows == "full":
         return [0] * len(sizes)
@@ -116,11 +116,11 @@ def own_tops(dims: GeneratorDimensions) -> list[int]:
 
 
 def needed_tops(dims: GeneratorDimensions, first_row: int) -> list[int]:
-    """The first row that is needed of each level's features, finest first, for the output from `first_row` on.
+    """Return the first row required of each level's features, finest first, for the output from `first_row` on.
 
-    The output block looks one row up, the residual blocks of a level one each, and the row r of a transposed
-    convolution comes from the rows r // 2 and r // 2 + 1. A level's zero padding then stands above rows that are
-    computed for their lower neighbours alone; what it spoils is cut off before anything is made of it.
+    The output block reads one row above, the residual blocks of a level one each, and row r of a transposed
+    convolution depends on the rows r // 2 and r // 2 + 1. A level's zero padding then lies above rows that are computed
+    computed only for their lower neighbours; the rows it distorts are cut off before they are used.
     """
     tops = []
     top = first_row - 1

@@ -1,4 +1,4 @@
-"""A trained judge made quick: batch norms folded into the convolutions, five frames as channels, channels last."""
+"""A trained judge optimised for inference: folded batch norms, five frames as channels, channels last."""
 
 import copy
 
@@ -9,7 +9,7 @@ from w2l.nets.folded.layers import fold_norm
 from w2l.nets.judge import Judge
 
 STEM_WINDOWS = 4
-"""Windows that pass the first lip layer together on a CPU: what it makes of them (4.6 MB each) stays in the caches.
+"""Windows that pass the first lip layer together on a CPU, so that its output (4.6 MB each) stays in the caches.
 
 Measured on two AVX-512 cores, lips, published dimensions, against the eager network: 1.5 times as fast with all windows
 of a batch, 1.6 times with 1 to 4.
@@ -17,11 +17,11 @@ of a batch, 1.6 times with 1 to 4.
 
 
 GREY = 128
-"""Taken off pictures in half precision, and added by the first bias: else large sums would be rounded, then cancel."""
+"""Subtracted from images in half precision and added by the first bias: else large sums would be rounded and cancel."""
 
 
 class FoldedJudge(nn.Module):
-    """What `fold_judge` gives: the embeddings of `Judge`, from frames that lie one after the other."""
+    """Result of `fold_judge`: the embeddings of `Judge`, from frames stacked on the channels."""
 
     def __init__(self, judge: Judge) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class FoldedJudge(nn.Module):
         self.is_half = False
 
     def halve_lips(self) -> None:
-        """Lets the lip encoder work in half precision from now on; the sound's, a seventh of the work, stays."""
+        """Switch the lip encoder to half precision; the audio encoder, a seventh of the work, stays in float32."""
         if self.is_half:
             return
         self.is_half = True
@@ -44,26 +44,26 @@ class FoldedJudge(nn.Module):
             part.half()
 
     def forward(self, mfcc: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (sound, lips) of matching batches."""
+        """Return the embeddings (audio, lips) of matching batches."""
         return self.forward_aud(mfcc), self.forward_lip(frames)
 
     def forward_aud(self, mfcc: Tensor) -> Tensor:
-        """MFCC windows (batch, 1, 13, 20) -> (batch, embedding)."""
+        """Encode MFCC windows (batch, 1, 13, 20) as (batch, embedding)."""
         features = self.sound(mfcc.contiguous(memory_format=torch.channels_last))
         embedding: Tensor = self.sound_head(features.flatten(1))
         return embedding
 
     def forward_lip(self, frames: Tensor) -> Tensor:
-        """Windows of faces (batch, 15, size, size) -> (batch, embedding).
+        """Encode windows of faces (batch, 15, size, size) as (batch, embedding).
 
-        The channels are three of the first frame, then three of the second, ..., in the judge's order of colours and
-        0..255, of any dtype; channels last spares a copy.
+        The channels are three of the first frame, then three of the second, ..., in the judge's channel order and in
+        0..255, of any dtype; channels-last memory avoids a copy.
         """
         embedding: Tensor = self.lips_head(self.forward_lipfeat(frames))
         return embedding.float()
 
     def forward_lipfeat(self, frames: Tensor) -> Tensor:
-        """The features before the last lip layers, of windows as `forward_lip` takes them: (batch, features)."""
+        """Return the features before the last lip layers, for windows as in `forward_lip`: (batch, features)."""
         frames = frames.to(next(self.stem.parameters()).dtype).contiguous(memory_format=torch.channels_last)
         frames = frames - GREY if self.is_half else frames
         together = STEM_WINDOWS if frames.device.type == "cpu" else len(frames)
@@ -72,7 +72,7 @@ class FoldedJudge(nn.Module):
 
 
 def fold_judge(judge: Judge) -> FoldedJudge:
-    """A copy of `judge` that gives the same embeddings sooner; agrees with it to the rounding of its numbers.
+    """Return a copy of `judge` that computes the same embeddings faster, up to rounding.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def fold_judge(judge: Judge) -> FoldedJudge:
 
 
 def _convolutions(layers: nn.Module) -> nn.Sequential:
-    """The layers (convolution, norm, ReLU, pool or none) in two dimensions, each pool before its ReLU.
+    """Return the layers (convolution, norm, ReLU, pool or none) in two dimensions, each pool before its ReLU.
 
-    The order of the two changes nothing, but after the pool there is less to be rectified.
+    The swap does not change the result, but after the pool the ReLU has less to compute.
     """
     made: list[nn.Module] = []
     conv: nn.Module | None = None
@@ -111,12 +111,12 @@ def _convolutions(layers: nn.Module) -> nn.Sequential:
 
 
 def _in_two_dimensions(conv: nn.Conv2d | nn.Conv3d) -> nn.Conv2d:
-    """A convolution over all its frames at once as one whose channels are those of one frame after the other."""
+    """Return a convolution over all its frames as a 2-D one whose channels are those of one frame after the other."""
     if isinstance(conv, nn.Conv2d):
         return conv
     n_out, n_in, n_frames = conv.weight.shape[:3]
     kernel, stride, padding = (_last_two(value) for value in (conv.kernel_size, conv.stride, conv.padding))
-    with torch.device("meta"):  # random weights would take as long as the rest
+    with torch.device("meta"):  # initialising random weights would take as long as the rest
         flat = nn.Conv2d(n_in * n_frames, n_out, kernel, stride, padding)
     flat.weight = nn.Parameter(conv.weight.detach().transpose(1, 2).flatten(1, 2))
     flat.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
@@ -124,7 +124,7 @@ def _in_two_dimensions(conv: nn.Conv2d | nn.Conv3d) -> nn.Conv2d:
 
 
 def _last_two(value: int | str | tuple[int, ...] | None) -> tuple[int, int]:
-    """How large a kernel, stride or padding is along rows and columns."""
+    """Return the extent of a kernel, stride or padding along rows and columns."""
     if isinstance(value, int):
         return value, value
     if not isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""The parts of a network made quick: batch norms folded into convolutions, and what is done between those."""
+"""Layers of folded networks: batch norms merged into convolutions, and the operations between them."""
 
 import copy
 from typing import Literal, Protocol, TypeVar
@@ -17,7 +17,7 @@ Foldable = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 class FoldedConv(nn.Module):
-    """Convolution or transposed convolution with a bias, then what follows it: the input added, ReLU or sigmoid."""
+    """Convolution or transposed convolution with a bias, followed by a residual addition, ReLU or sigmoid."""
 
     def __init__(
         self, conv: nn.Conv2d | nn.ConvTranspose2d, *, residual: bool = False, activation: Activation = "relu"
@@ -28,7 +28,7 @@ class FoldedConv(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_in, rows, columns) -> (batch, n_out, rows', columns')."""
+        """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
         out: Tensor = self.conv(x)
         if self.residual:
             out = out.add_(x)
@@ -38,16 +38,16 @@ class FoldedConv(nn.Module):
 
 
 class FoldedJoin(nn.Module):
-    """A 1 x 1 block over features and, at each of their places, one sound; each has its own part of the weights.
+    """A 1 x 1 block over features joined with one audio embedding, with separate weights for the two.
 
-    What the sound adds is then computed once and not at each place.
+    The contribution of the audio is then computed once and not at every position.
     """
 
     def __init__(self, block: ConvBlock, n_features: int) -> None:
         super().__init__()
         conv = _fold_convolution(*block.conv_block)
         if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or block.residual:
-            raise TypeError("only a plain 1 x 1 convolution can be taken apart")
+            raise TypeError("only a plain 1 x 1 convolution can be split")
         features = nn.Conv2d(n_features, conv.out_channels, 1)
         sound = nn.Conv2d(conv.in_channels - n_features, conv.out_channels, 1, bias=False)
         assert features.bias is not None
@@ -59,77 +59,77 @@ class FoldedJoin(nn.Module):
 
 
 class Operations(Protocol[Value]):
-    """What the way through a folded generator needs done."""
+    """The operations that the forward pass of a folded generator needs."""
 
     def convolve(self, blocks: nn.Module, x: Value) -> Value:
-        """A row of folded convolutions, one after the other."""
+        """Apply folded convolutions one after the other."""
 
     def join(self, x: Value, y: Value) -> Value:
-        """The channels of `x`, then those of `y`."""
+        """Concatenate the channels of `x` and `y`."""
 
     def lowest_rows(self, x: Value, n_rows: int) -> Value:
-        """The last `n_rows` rows; there are more."""
+        """Return the last `n_rows` rows; there are more."""
 
     def add_relu(self, x: Value, y: Value) -> Value:
-        """ReLU of the sum; `y` has one place, which counts for all of `x`."""
+        """Return the ReLU of the sum; `y` has one position, which is added to all of `x`."""
 
     def repeat(self, x: Value) -> Value:
-        """Each pixel as two by two."""
+        """Repeat each pixel as two by two."""
 
     def smooth(self, x: Value) -> Value:
-        """Twice the rows and columns, by bilinear interpolation."""
+        """Double the rows and columns by bilinear interpolation."""
 
     def shuffle(self, x: Value) -> Value:
-        """Four channels to two by two pixels of one."""
+        """Rearrange four channels as two by two pixels of one."""
 
     def mixture(self, faces: Value, flow: Value, drawn: Value, dimensions: GeneratorDimensions) -> Value:
-        """As `w2l.nets.warping.mixture`, of the references among `faces`."""
+        """Apply `w2l.nets.warping.mixture` to the references among `faces`."""
 
 
 class TorchOperations:
-    """The operations, done by PyTorch."""
+    """The operations, computed by PyTorch."""
 
     def convolve(self, blocks: nn.Module, x: Tensor) -> Tensor:
-        """A row of folded convolutions, one after the other."""
+        """Apply folded convolutions one after the other."""
         result: Tensor = blocks(x)
         return result
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
-        """The channels of `x`, then those of `y`."""
+        """Concatenate the channels of `x` and `y`."""
         return torch.cat([x, y], dim=1)
 
     def lowest_rows(self, x: Tensor, n_rows: int) -> Tensor:
-        """The last `n_rows` rows."""
+        """Return the last `n_rows` rows."""
         return lowest_rows(x, n_rows)
 
     def add_relu(self, x: Tensor, y: Tensor) -> Tensor:
-        """ReLU of the sum."""
+        """Return the ReLU of the sum."""
         return F.relu_(x.add_(y))
 
     def repeat(self, x: Tensor) -> Tensor:
-        """Each pixel as two by two."""
+        """Repeat each pixel as two by two."""
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
     def smooth(self, x: Tensor) -> Tensor:
-        """Twice the rows and columns, by bilinear interpolation, in float32: a flow needs it."""
+        """Double the rows and columns by bilinear interpolation, in float32, which a flow needs."""
         return F.interpolate(x.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def shuffle(self, x: Tensor) -> Tensor:
-        """Four channels to two by two pixels of one."""
+        """Rearrange four channels as two by two pixels of one."""
         return F.pixel_shuffle(x, 2)
 
     def mixture(self, faces: Tensor, flow: Tensor, drawn: Tensor, dimensions: GeneratorDimensions) -> Tensor:
-        """The references moved, and drawn colours, each with its share; in float32."""
+        """Mix warped references and drawn colours by their shares, in float32."""
         return mixture(faces[:, 3:].float(), flow, drawn.float())
 
 
 def fold_blocks(blocks: nn.Module) -> nn.Sequential:
-    """A row of blocks, each folded."""
+    """Fold each block of a sequence."""
     return nn.Sequential(*(fold_block(block) for block in blocks.children()))
 
 
 def fold_block(block: nn.Module) -> FoldedConv:
-    """A block with its norm folded into its convolution."""
+    """Fold the norm of a block into its convolution."""
     if isinstance(block, ConvBlock):
         conv = _fold_convolution(*block.conv_block)
         return FoldedConv(conv, residual=block.residual, activation="relu" if block.activation else "none")
@@ -141,14 +141,14 @@ def fold_block(block: nn.Module) -> FoldedConv:
 def _fold_convolution(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
     folded = fold_norm(conv, norm)
     if isinstance(folded, nn.Linear):
-        raise TypeError("a linear layer is no part of the generator's blocks")
+        raise TypeError("the generator's blocks must not contain linear layers")
     return folded
 
 
 def fold_norm(layer: nn.Module, norm: nn.Module) -> Foldable:
-    """The layer, a convolution in two dimensions or a linear one, that does what `layer` and then `norm` do.
+    """Return a 2-D convolution or linear layer that computes `layer` followed by `norm`.
 
-    Raises TypeError for other layers and for norms that are no batch norms with running statistics.
+    Raises TypeError for other layers and for norms that are not batch norms with running statistics.
     """
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) or not isinstance(norm, norms):
@@ -167,7 +167,7 @@ def fold_norm(layer: nn.Module, norm: nn.Module) -> Foldable:
 
 
 def fold_plain(conv: nn.Module, activation: Activation) -> FoldedConv:
-    """A convolution that no norm follows."""
+    """Return a convolution that is not followed by a norm."""
     if not isinstance(conv, nn.Conv2d):
         raise TypeError(f"a {type(conv).__name__} cannot be folded")
     return FoldedConv(copy.deepcopy(conv), activation=activation)

@@ -18,15 +18,15 @@ from w2l.nets.folded.layers import (
 from w2l.nets.warping import MARGIN, WarpingGenerator, level_width, lowest_rows, mixture, n_halvings
 
 DRAWN_SHARE = 3
-"""The channel of `w2l.nets.warping.mixture`'s `drawn` that says which share of a pixel is drawn, before the softmax."""
+"""Channel of `w2l.nets.warping.mixture`'s `drawn` that holds the drawn share of a pixel, before the softmax."""
 NO_SHARE = -1e4
-"""What it says where nothing is; within the range of half precision."""
+"""Its value where nothing is drawn; within the range of half precision."""
 
 
 class FoldedWarping(nn.Module):
-    """What `w2l.nets.folded.generator.fold` gives of a warping generator; `first_row` is the first row it generates.
+    """Result of `w2l.nets.folded.generator.fold` for a warping generator; `first_row` is the first row it generates.
 
-    All of the lower half is computed, and the rows above `first_row` are cut off at the end: what is pasted of an
+    All of the lower half is computed, and the rows above `first_row` are cut off at the end: the pasted part of an
     aligned face begins at the half.
     """
 
@@ -42,13 +42,13 @@ class FoldedWarping(nn.Module):
         self.bottom = fold_blocks(generator.bottom)
         self.decoder = nn.ModuleList(fold_blocks(block) for block in generator.decoder.values())
         self.flow = nn.Sequential(fold_plain(generator.flow, "none"))
-        # A ReLU before the pixels are shuffled does what one after does.
+        # A ReLU before the pixel shuffle equals one after it.
         self.to_pixels = nn.Sequential(fold_plain(generator.to_pixels, "relu"))
         self.output = nn.Sequential(*fold_blocks(generator.finest), fold_plain(generator.output, "none"))
 
     @torch.no_grad()
     def draw_nothing(self) -> None:
-        """Leave all of every pixel to the references, none to what is drawn."""
+        """Take every pixel from the references only; draw nothing."""
         last = self.output[-1]
         assert isinstance(last, FoldedConv)
         assert last.conv.bias is not None
@@ -56,10 +56,10 @@ class FoldedWarping(nn.Module):
         last.conv.bias[DRAWN_SHARE] = NO_SHARE
 
     def forward(self, mel: Tensor, faces: Tensor, references: Tensor | None = None) -> Tensor:
-        """As `WarpingGenerator.forward`, but the rows from `first_row` on: (batch, 3, size - first_row, size).
+        """Run `WarpingGenerator.forward` for the rows from `first_row` on: (batch, 3, size - first_row, size).
 
-        `references`, (batch, 3 * n_references, fine size, fine size), are moved in the place of those among `faces`,
-        if given, which then have no axis of frames; the rows are as fine as they.
+        `references`, (batch, 3 * n_references, fine size, fine size), if given, are warped instead of those among
+        `faces`, which then have no axis of frames; the output rows are as fine as they are.
         """
         return frame_by_frame(partial(self._generate, references=references), mel, faces)
 
@@ -70,20 +70,20 @@ class FoldedWarping(nn.Module):
         return self.mixed(self.steps(TorchOperations(), mel, faces), references)
 
     def mixed(self, steps: tuple[Tensor, Tensor], references: Tensor) -> Tensor:
-        """The picture that flow and shares (see `steps`) make of references, from `first_row` on."""
+        """Return the image made from references by flow and shares (see `steps`), from `first_row` on."""
         flow, drawn = steps
         picture = mixture(references.float(), flow.float(), drawn.float())
         size = self.dimensions.size
         return lowest_rows(picture, (size - self.first_row) * references.shape[-1] // size)
 
     def walk(self, do: Operations[Value], mel: Value, faces: Value) -> Value:
-        """The way from inputs to output, told once for all that can `do` it."""
+        """Run the forward pass, written once: computed by PyTorch or recorded as ONNX nodes, depending on `do`."""
         half, n_shown = self.dimensions.size // 2, self.dimensions.size - self.first_row
         picture = do.mixture(faces, *self.steps(do, mel, faces), self.dimensions)
         return picture if n_shown == half else do.lowest_rows(picture, n_shown)
 
     def steps(self, do: Operations[Value], mel: Value, faces: Value) -> tuple[Value, Value]:
-        """The last steps before the picture: `flow` and `drawn` as `w2l.nets.warping.mixture` takes them."""
+        """Compute the last steps before the image: `flow` and `drawn` as `w2l.nets.warping.mixture` takes them."""
         features, skips = faces, []
         for block in self.encoder:
             features = do.convolve(block, features)

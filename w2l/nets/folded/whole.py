@@ -1,4 +1,4 @@
-"""A generator that is run as it is: only the rows that show are returned."""
+"""A generator that is run unchanged: only the visible rows are returned."""
 
 import copy
 
@@ -8,7 +8,7 @@ from w2l.nets.generator import Generator
 
 
 class Whole(nn.Module):
-    """A copy of a generator whose layout is not folded; it returns the rows from `first_row` on."""
+    """A copy of a generator whose layout cannot be folded; it returns the rows from `first_row` on."""
 
     def __init__(self, generator: Generator, first_row: int) -> None:
         super().__init__()
@@ -17,6 +17,6 @@ class Whole(nn.Module):
         self.generator = copy.deepcopy(generator)
 
     def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """As `Generator.forward`, but (batch, 3, size - first_row, size)."""
+        """Run `Generator.forward` for the rows from `first_row` on: (batch, 3, size - first_row, size)."""
         made: Tensor = self.generator(mel, faces)
         return made[..., self.first_row :, :]
