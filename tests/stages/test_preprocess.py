@@ -212,8 +212,8 @@ def test_bad_clips_are_set_aside_and_the_others_go_on(
     (folder / "sound.wav").rename(folder / "h-sound.avi")
     shutil.copy(good, folder / "i-good.mp4")
     expected = {
-        "a-silent": "has no sound stream", "b-empty-room": "no face seen for one window on end",
-        "c-short-sound": "no face is seen for one window on end while there is sound (0.1", "e-cut": "e-cut.mp4",
+        "a-silent": "has no sound stream", "b-empty-room": "no face is visible for one window",
+        "c-short-sound": "no face is visible for 5 consecutive frames that have audio (0.1", "e-cut": "e-cut.mp4",
         "f-empty": "the file is empty",
         "g-text": "not a readable video", "h-sound": "holds no video",
     }  # fmt: skip
@@ -279,7 +279,7 @@ def test_a_face_must_be_seen_long_enough(
     detector.n_seen = 4  # frames 0, 5, 10 and 15
     status, _, err = preprocess("in")
     assert status == 1
-    said = r"set aside a: .*/a.mp4: too short: from 0.0 s on it is seen and heard for 0.\d+ s, less than 1 s"
+    said = r"set aside a: .*/a.mp4: too short: from 0.0 s on it is visible with audio for 0.\d+ s, less than 1 s"
     assert re.search(said, err)
     assert preprocess("in", "--set", "gates.min_track_s=0.5")[0] == 0
     assert cache.tracks()[0].n_frames in range(16, 22)

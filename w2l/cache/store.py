@@ -3,7 +3,7 @@
     cache.json                              format version
     clips/<clip-id>/clip.json               source, its properties, and per stage a fingerprint and an outcome
     clips/<clip-id>/faces.npz               detections of one detector
-    clips/<clip-id>/looks.npz               appearance of these faces elsewhere, for `sync`; see `w2l.syncing.memory.store`
+    clips/<clip-id>/looks.npz               these faces elsewhere, for `sync`; see `w2l.syncing.memory.store`
     clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG images, see `w2l.cache.crops`
     clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; also mfcc.npy (13, columns) for a judge
     index.npz                               one row per track, see `w2l.cache.index`; absent while stale

@@ -1,1 +1,1 @@
-"""From folders of videos to batches of training samples."""
+"""Datasets: from folders of videos to batches of training samples."""

@@ -1,4 +1,4 @@
-"""Drawn talking faces with made speech: media for tests and examples whose truth is known."""
+"""Drawn talking faces with synthetic speech: media with known ground truth for tests and examples."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ FORMANTS_HZ = ((730, 1090), (530, 1840), (270, 2290), (570, 840), (300, 870))
 
 @dataclass(frozen=True)
 class Puppet:
-    """What a drawn face looks like."""
+    """Appearance of a drawn face."""
 
     skin: Rgb = (215, 170, 145)
     hair: Rgb = (55, 38, 28)
@@ -30,7 +30,7 @@ class Puppet:
 def draw_face(
     image: Image, x: float, y: float, half_width: float, mouth: float = 0.0, puppet: Puppet | None = None
 ) -> NDArray[np.float64]:
-    """Draws a face into `image` around (x, y), `mouth` open from 0 to 1; returns its five points (5, 2) in pixels."""
+    """Draw a face into `image` around (x, y), `mouth` open from 0 to 1; return its five points (5, 2) in pixels."""
     look = puppet or Puppet()
 
     def ellipse(dx: float, dy: float, a: float, b: float, colour: Rgb) -> None:
@@ -56,7 +56,7 @@ def draw_face(
 
 
 def babble(seconds: float, seed: int = 0) -> NDArray[np.float32]:
-    """Speech-like sound: syllables of two formants at 4 a second, with pauses; mono float32 at 16 kHz."""
+    """Return speech-like audio: syllables of two formants at 4 per second, with pauses; mono float32 at 16 kHz."""
     rng = np.random.default_rng(seed)
     count = round(seconds * SAMPLE_RATE)
     time_s = np.arange(count) / SAMPLE_RATE
@@ -78,7 +78,7 @@ def babble(seconds: float, seed: int = 0) -> NDArray[np.float32]:
 
 
 def openness(wave: NDArray[np.float32], fps: float = FPS) -> NDArray[np.float64]:
-    """How far the mouth is open at each frame (frames,), 0..1: the loudness around the middle of the frame."""
+    """Return the opening of the mouth at each frame (frames,), 0..1: the loudness around the middle of the frame."""
     count = max(1, round(len(wave) / SAMPLE_RATE * fps))
     half = SAMPLE_RATE / fps / 2
     middles = (np.arange(count) + 0.5) * 2 * half
@@ -92,7 +92,7 @@ def openness(wave: NDArray[np.float32], fps: float = FPS) -> NDArray[np.float64]
 def talk(
     wave: NDArray[np.float32], fps: float = FPS, width: int = 320, height: int = 240, puppet: Puppet | None = None
 ) -> Iterator[Image]:
-    """Frames (height, width, 3) of a face that moves its head a little and opens its mouth with the sound."""
+    """Yield frames (height, width, 3) of a face that moves its head a little and opens its mouth with the audio."""
     look = puppet or Puppet()
     for number, mouth in enumerate(openness(wave, fps)):
         image = np.full((height, width, 3), look.wall, dtype=np.uint8)

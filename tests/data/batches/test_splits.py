@@ -94,7 +94,7 @@ class TestPlanSplits:
         assert plan.members("train") == {"train0", "train1", "train2", "pretrain0", "pretrain1"}
         assert plan.members("val") == {"val0", "val1"}
         assert set(plan.splits.values()) == {"train", "val"}
-        assert plan.notes == ("5 clips on no list are not used",)
+        assert plan.notes == ("5 clips are not in any list and are not used",)
 
     def test_with_a_val_list_alone_the_rest_trains(self) -> None:
         plan = plan_splits(self.rows(val=2, loose=3, test=1))

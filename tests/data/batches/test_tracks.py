@@ -77,7 +77,7 @@ class TestUnusable:
         cache = numbered_cache(tmp_path / "cache", (40, 40, 40, 5, 4, 40))
         rows = [replace(row, status="mute" if row.clip < "clip002" else "") for row in cache.tracks()]
         rows[2], rows[5] = replace(rows[2], n_columns=16), replace(rows[5], offset=38)
-        said = "2 shorter .*, 2 with too little sound, .*, 2 set aside by the audit \\(most often: mute\\)"
+        said = "2 shorter .*, 2 with too little audio, .*, 2 excluded by the audit \\(most often: mute\\)"
         with pytest.raises(TrainingError, match=f"6 tracks, none usable: {said}; add longer clips"):
             Tracks(cache, rows, ALIGNED)
         with pytest.raises(TrainingError, match="0 tracks, none usable; add"):

@@ -112,24 +112,24 @@ def test_some_missing_videos_are_left_to_who_opens_them(tmp_path: Path, root: Pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lists nothing"),
-        ("# nothing\n\n", "lists nothing"),
-        ("video audio\n", "nothing below its heading"),
-        ("a b\nlonely\n", "line 2: one name only"),
+        ("", "is empty; expected"),
+        ("# nothing\n\n", "is empty; expected"),
+        ("video audio\n", "empty below its heading"),
+        ("a b\nlonely\n", "line 2: only one name"),
         ("a b\na b c\n", "line 2: 3 names.*quotes"),
         ('a b\n"a b\n', "line 2: a quote is opened"),
-        ("a.mp4 a.wav\na.wav b.mp4\n", "line 1 and line 2 hold video and speech in different order"),
-        ("a.wav b.mp3\n", "line 1: two sound files"),
+        ("a.mp4 a.wav\na.wav b.mp4\n", "line 1 and line 2 have video and speech in different order"),
+        ("a.wav b.mp3\n", "line 1: two audio files"),
         ("a.mp4 b.mp4\na b\n", "line 2: some names have a suffix.*--pairs-order"),
         ("a b.mp4\n", "line 1: some names have a suffix"),
-        ("x/1 x/2\n", "none of its 1 videos is there.*x/2.mp4.*--root"),
+        ("x/1 x/2\n", "none of its 1 videos exists.*x/2.mp4.*--root"),
         ("video name\na x\n", "must name a video and a speech"),
         ("video\tspeech\nb\ta\n\ta\n", "line 3"),
-        ("video speech name\na b x\nb a x\n", "line 3: the name x is that of line 2"),
+        ("video speech name\na b x\nb a x\n", "line 3: the name x is also used in line 2"),
         ("video speech name\na b ../x\n", "line 2: the name '../x' leads out"),
         ("video speech name\na b /x\n", "line 2: the name '/x' leads out"),
         (b"\xff\xfea\x00 \x00b\x00", "UTF-16"),
-        (b"a\x00b", "zero bytes"),
+        (b"a\x00b", "null bytes"),
     ],
 )
 def test_a_bad_list_is_one_line_that_names_the_place(
@@ -143,7 +143,7 @@ def test_a_bad_list_is_one_line_that_names_the_place(
 
 
 def test_the_wrong_order_is_seen_by_the_suffixes(tmp_path: Path, root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"line 1: a\.wav is sound, no video"):
+    with pytest.raises(ConfigError, match=r"line 1: a\.wav is audio, not video"):
         read_pairs(write(tmp_path, "a.wav b.mp4\n"), root, "video-audio")
 
 

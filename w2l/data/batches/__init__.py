@@ -1,1 +1,1 @@
-"""Tracks of the cache to augmented batches."""
+"""From tracks of the cache to augmented batches."""

@@ -1,4 +1,4 @@
-"""Changes of look that leave the sync as it is; the same for all frames of a window, and all of a clip's."""
+"""Augmentation of images that preserves sync; the same for all frames of a window and all windows of a clip."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,18 +14,18 @@ from w2l.features.crop import TEMPLATE
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey (ITU-R BT.601)."""
 BEND_POINTS = 4
-"""Points across, and as many down, that a bend moves; between them it fades along a cosine."""
+"""Grid points in each direction that a bend moves; between them it is interpolated with a cosine."""
 PAINT_POINTS = 7
-"""So many, both ways, that paint has colours of its own at: lips and the skin between them and the nose differ."""
+"""Grid points in each direction that paint colours on its own: enough to separate lips from the skin under the nose."""
 MOUTH_REACH = (0.22, 0.16)
-"""How far from its middle, across and down, the mouth of an aligned face is widened, in sides of the crop."""
+"""Half extent, across and down, of the region widened around the mouth of an aligned face, in sides of the crop."""
 MOST_MOUTH = 0.4
-"""With more the picture could fold."""
+"""Larger values could fold the image."""
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How much looks and sounds vary; zeros leave them as they are."""
+    """Strength of image and audio augmentation; zeros disable it."""
 
     flip: float = 0.5
     """Probability of a mirrored face."""
@@ -36,14 +36,14 @@ class AugmentSettings:
     gamma: float = 0.0
     """Largest change of the logarithm (to base 2) of gamma, both ways: 1 is from 0.5 to 2."""
     grey: float = 0.0
-    """Largest share of grey in the colours: 1 goes to no colour at all."""
+    """Largest reduction of saturation: 1 goes down to grey."""
     hue: float = 0.0
-    """Largest turn of all colours about grey, in degrees, both ways: 120 makes red green."""
+    """Largest rotation of all hues about grey, in degrees, both ways: 120 makes red green."""
     light: float = 0.0
-    """Largest relative change of brightness at the sides, against the middle: a light from one side."""
+    """Largest relative change of brightness at the sides relative to the middle: light from one side."""
     paint: float = 0.0
-    """Largest relative change of each colour at each of a few points of the face, which moves with it: of make-up, of
-    shadows, of lips that hardly differ from the skin. Each draw goes up to a share of it."""
+    """Largest relative change of each colour at each of a few points of the face, moving with it: make-up, shadows,
+    lips that hardly differ from the skin. Each draw scales it by a random share."""
     blur: float = 0.0
     """Largest standard deviation of a Gaussian blur, in pixels of a crop of 96."""
     shift: float = 0.0
@@ -53,50 +53,50 @@ class AugmentSettings:
     turn: float = 0.0
     """Largest turn in the picture plane, in degrees, both ways."""
     stretch: float = 0.0
-    """Largest relative change of the face's height alone, both ways: of a head that nods, or of another face."""
+    """Largest relative change of the face's height only, both ways: a nodding head, or another face."""
     slant: float = 0.0
-    """Largest move across for each pixel down from the middle, both ways: of a head that turns, with its eyes held."""
+    """Largest shift across per pixel down from the middle, both ways: a turning head with its eyes fixed."""
     bend: float = 0.0
-    """Largest move of each of a few points of the face, across and down, as a share of the crop's side; what lies
-    between is bent along: other features, or a head that turns."""
+    """Largest shift of each of a few points of the face, across and down, as a share of the crop's side; what lies
+    between is bent: other features, or a turning head."""
     mouth: float = 0.0
-    """Largest relative change of the mouth's width and of its height, both ways, against the rest of an aligned face:
-    wide or narrow mouths, full or thin lips."""
+    """Largest relative change of the mouth's width and height, both ways, relative to the rest of an aligned face: wide
+    or narrow mouths, full or thin lips."""
     gain_db: float = 10.0
     """Largest change of loudness, both ways."""
     tilt_db: float = 6.0
     """Largest change between the lowest and the highest band, both ways."""
     noise: float = 0.5
-    """Probability of a noise floor under the sound."""
+    """Probability of a noise floor added to the audio."""
     muffle: float = 0.0
-    """Probability of a sound that loses its upper bands, as through a wall or a telephone."""
+    """Probability of audio that loses its upper bands, as through a wall or a telephone."""
     voice: float = 0.0
-    """Largest relative change of all frequencies, both ways: of a longer or shorter vocal tract, another voice."""
+    """Largest relative change of all frequencies, both ways: a longer or shorter vocal tract, another voice."""
     room: float = 0.0
-    """Probability of a room's reverberation."""
+    """Probability of room reverberation."""
     mask_bands: int = 0
     """Most neighbouring bands, of 80, that are silenced (SpecAugment, Park et al., 2019)."""
     mask_columns: int = 0
     """Most neighbouring columns of a window, of 16, that are silenced, at the same place in all windows of a clip."""
 
     def __post_init__(self) -> None:
-        """Refuse mouths that would fold."""
+        """Reject mouth changes that would fold the image."""
         if not 0 <= self.mouth <= MOST_MOUTH:
             raise ConfigError(f"augment.mouth must lie between 0 and {MOST_MOUTH:g}, got {self.mouth:g}")
 
     @property
     def moves(self) -> bool:
-        """Whether a look may move pixels other than by a mirror."""
+        """Whether augmentation may move pixels other than by mirroring."""
         return any((self.shift, self.scale, self.turn, self.stretch, self.slant, self.bend, self.mouth))
 
 
 @dataclass(frozen=True)
 class Look:
-    """One draw of changes to pictures."""
+    """One random draw of image augmentation."""
 
     mirrored: bool
     gains: NDArray[np.float32]
-    """(3,)"""
+    """(3,): gain per channel."""
     contrast: float = 1.0
     gamma: float = 1.0
     grey: float = 0.0
@@ -107,29 +107,29 @@ class Look:
     stretch: float = 1.0
     slant: float = 0.0
     bend: NDArray[np.float32] | None = None
-    """(BEND_POINTS, BEND_POINTS, 2): moves across and down, in sides of the face, of points down and across it."""
+    """(BEND_POINTS, BEND_POINTS, 2): shifts across and down, in sides of the face, of grid points."""
     hue: float = 0.0
     light: tuple[float, float] = (0.0, 0.0)
-    """Relative change of brightness at the right and the lower side; the other way at the left and the upper."""
+    """Relative change of brightness at the right and the lower side; negated at the left and the upper."""
     paint: NDArray[np.float32] | None = None
-    """(PAINT_POINTS, PAINT_POINTS, 3): what colours are multiplied by at points down and across the face."""
+    """(PAINT_POINTS, PAINT_POINTS, 3): colour gains at grid points down and across the face."""
     mouth: tuple[float, float] = (1.0, 1.0)
-    """How many times as wide and as high the mouth becomes."""
+    """Factors of the mouth's width and height."""
 
     @property
     def moves(self) -> bool:
-        """Whether pixels come from elsewhere than their own place or its mirror image."""
+        """Whether pixels are moved other than by mirroring."""
         changed = self.scale != 1 or self.stretch != 1 or self.turn != 0 or self.slant != 0
         return changed or self.shift != (0.0, 0.0) or self.bend is not None or self.mouth != (1.0, 1.0)
 
     def turned(self) -> NDArray[np.float64]:
-        """(2, 2): where a step across and down from the middle leads: turned, stretched, slanted and scaled."""
+        """Return the linear map (2, 2) of offsets from the middle: rotation, stretch, slant and scale."""
         cosine, sine = math.cos(math.radians(self.turn)), math.sin(math.radians(self.turn))
         shaped = np.array([[1.0, self.slant], [0.0, self.stretch]])
         return np.asarray(self.scale * np.array([[cosine, sine], [-sine, cosine]]) @ shaped)
 
     def beside(self, rng: np.random.Generator, settings: AugmentSettings, share: float) -> "Look":
-        """The same colours and mirror, moved against this look by a draw of `share` of what the settings allow."""
+        """Return the same colours and mirror with the geometry changed by a draw of `share` of the settings' ranges."""
         s = settings
         across, down, scale, turn, stretch, slant = (share * rng.uniform(-1, 1, 6)).tolist()
         shift = (self.shift[0] + s.shift * across, self.shift[1] + s.shift * down)
@@ -143,42 +143,42 @@ class Look:
         )  # fmt: skip
 
     def colours(self) -> NDArray[np.float64]:
-        """(3, 3): from the colour of a pixel to the turned and greyed one."""
+        """Return (3, 3): the map of a pixel's colour to the one with rotated hue and reduced saturation."""
         angle, axis = math.radians(self.hue), np.full(3, 1 / math.sqrt(3))  # Rodrigues' rotation about grey
         across = np.cross(np.eye(3), axis)
         turned = math.cos(angle) * np.eye(3) + math.sin(angle) * across + (1 - math.cos(angle)) * np.outer(axis, axis)
         return np.asarray(((1 - self.grey) * np.eye(3) + self.grey * np.array([LUMA] * 3)) @ turned)
 
     def source_of(self, height: int, width: int) -> NDArray[np.float64]:
-        """(2, 3): from a place (x, y, 1) of the moved picture, but for its bend, to that of the original, in pixels."""
+        """Return (2, 3): the map of a place (x, y, 1) of the moved image, without its bend, to the original."""
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         inverse = np.linalg.inv(self.turned())
         beside = middle - inverse @ (middle + np.array(self.shift) * (width, height))
         place = np.concatenate([inverse, beside[:, None]], axis=1)
-        if self.mirrored:  # the picture was mirrored before it moved
+        if self.mirrored:  # the image was mirrored before it was moved
             place[0] = [-place[0, 0], -place[0, 1], width - 1 - place[0, 2]]
         return place
 
     def bent_by(self, height: int, width: int) -> NDArray[np.float32]:
-        """(height, width, 2): how much farther across and down a pixel comes from, in pixels, but for the mouth."""
+        """Return (height, width, 2): additional displacement of each pixel's source, in pixels, without the mouth."""
         if self.bend is None:
             return np.zeros((height, width, 2), np.float32)
         return _between(self.bend * width, height, width)
 
     def painted(self, rows: int, width: int) -> NDArray[np.float32]:
-        """(rows, width, 3): what the colours of the lowest `rows` of a square face are multiplied by."""
+        """Return (rows, width, 3): the colour gains of the lowest `rows` of a square face."""
         if self.paint is None:
             return np.ones((rows, width, 3), np.float32)
         return _between(self.paint, width, width)[width - rows :]
 
     def brightness(self, rows: int, width: int) -> NDArray[np.float32]:
-        """(rows, width): what the lowest `rows` of a square face are multiplied by."""
+        """Return (rows, width): the brightness gains of the lowest `rows` of a square face."""
         x = np.linspace(-1, 1, width, dtype=np.float32)
         return np.asarray(1 + self.light[0] * x + self.light[1] * x[width - rows :, None], dtype=np.float32)
 
 
 def draw_look(rng: np.random.Generator, settings: AugmentSettings) -> Look:
-    """Draw a look for a clip."""
+    """Draw image augmentation for a clip."""
     s = settings
     brightness = 1 + s.colour * rng.uniform(-1, 1)
     gains = brightness * (1 + s.colour / 2 * rng.uniform(-1, 1, 3))
@@ -209,28 +209,28 @@ def _draw_paint(rng: np.random.Generator, most: float) -> NDArray[np.float32] | 
 
 
 def _between(points: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:
-    """(height, width, channels): values at (points, points, channels) down and across a face, and between them."""
+    """Interpolate values at (points, points, channels) down and across a face to (height, width, channels)."""
     down, across = _fading(height, len(points)), _fading(width, len(points))
     return np.asarray(np.einsum("yi,xj,ijc->yxc", down, across, points, optimize=True), dtype=np.float32)
 
 
 def _fading(n: int, n_points: int) -> NDArray[np.float64]:
-    """(n, n_points): the share that each point has in each of `n` places between the first and the last."""
+    """Return (n, n_points): the weight of each point at each of `n` places from the first to the last."""
     away = np.linspace(0, n_points - 1, n)[:, None] - np.arange(n_points)
     return np.asarray(np.where(np.abs(away) < 1, 0.5 + 0.5 * np.cos(math.pi * away), 0.0))
 
 
 def widened(places: Any, mouth: Any, side: int) -> Any:
-    """Where pixels come from when the mouth is made wider and higher.
+    """Return the sources of pixels if the mouth is made wider and higher.
 
     Parameters
     ----------
     places : (..., 2)
-        Across and down, in pixels of the face as it was; NumPy's or PyTorch's.
+        Across and down, in pixels of the original face; NumPy's or PyTorch's.
     mouth : (..., 2)
-        How many times as wide and as high.
+        Factors of width and height.
     side : int
-        Of the crop, in pixels.
+        Side of the crop, in pixels.
     """
     middle = TEMPLATE[3] * side - 0.5
     x, y = places[..., 0] - middle[0], places[..., 1] - middle[1]
@@ -242,7 +242,7 @@ def widened(places: Any, mouth: Any, side: int) -> Any:
 
 
 def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) -> NDArray[np.uint8]:
-    """The frames (frames, height, width, 3) with another look, from row `first_row` on."""
+    """Return the frames (frames, height, width, 3) with another look, from row `first_row` on."""
     if look.paint is not None:
         gains = look.painted(*frames.shape[1:3])
         frames = np.clip(np.rint(frames * gains), 0, 255).astype(np.uint8)
@@ -251,7 +251,7 @@ def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) ->
     else:
         frames = frames[:, first_row:]
     shape = frames.shape
-    flat: NDArray[Any] = np.ascontiguousarray(frames).reshape(-1, *shape[2:])  # one tall picture
+    flat: NDArray[Any] = np.ascontiguousarray(frames).reshape(-1, *shape[2:])  # one tall image
     if look.mirrored and not look.moves:
         flat = cv2.flip(flat, 1)
     if look.grey or look.hue:
@@ -266,7 +266,7 @@ def augment_frames(frames: NDArray[np.uint8], look: Look, first_row: int = 0) ->
 
 
 def _tables(look: Look) -> NDArray[np.uint8]:
-    """(256, 3): what becomes of each value of each channel."""
+    """Return (256, 3): the new value for each value of each channel."""
     values: NDArray[Any] = np.arange(256)[:, None] * look.gains
     if look.contrast != 1:
         values = (values - 127.5) * look.contrast + 127.5
@@ -276,13 +276,13 @@ def _tables(look: Look) -> NDArray[np.uint8]:
 
 
 def _blurred(frames: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
-    """The frames, each under a Gaussian of `sigma` pixels, out to two of it."""
+    """Blur each frame with a Gaussian of `sigma` pixels, truncated at two sigmas."""
     side = 2 * math.ceil(2 * sigma) + 1
     return np.stack([cv2.GaussianBlur(frame, (side, side), sigma) for frame in frames], dtype=np.uint8)
 
 
 def _moved(frames: NDArray[np.uint8], look: Look, first_row: int) -> NDArray[np.uint8]:
-    """The frames mirrored, turned about their middle (see `Look.turned`), shifted and bent; the border is repeated."""
+    """Mirror, rotate about the middle (see `Look.turned`), shift and bend the frames; the border is repeated."""
     height, width = frames.shape[1:3]
     matrix = look.source_of(height, width)
     moved = np.empty((len(frames), height - first_row, width, 3), np.uint8)

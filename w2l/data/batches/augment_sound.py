@@ -1,4 +1,4 @@
-"""Changes of sound that leave the sync as it is; the same for all windows of a clip."""
+"""Augmentation of audio that preserves sync; the same for all windows of a clip."""
 
 import math
 from dataclasses import dataclass
@@ -14,37 +14,37 @@ from w2l.features.windows import SILENCE
 MEL_PER_DB = 0.08
 """Mel units of one decibel: 8 units span 100 dB."""
 ECHO_COLUMNS = (3.0, 16.0)
-"""Columns in which the power of a reverberation falls to 1 / e: 40 to 200 ms, of rooms that ring for 0.5 to 3 s."""
+"""Columns in which the power of a reverberation falls to 1 / e: 40 to 200 ms, rooms that ring for 0.5 to 3 s."""
 MUFFLING = 0.25
-"""Mel units by which each band above the edge of a muffled sound is lower than the one below it."""
+"""Mel units by which each band above the cut-off of muffled audio is lower than the one below it."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """One draw of changes to mels."""
+    """One random draw of audio augmentation."""
 
     offset: NDArray[np.float32]
     """(80, 1): mel units added to what is not silent."""
     floor: NDArray[np.float32] | None
     """(80, 1): mel level of the noise floor."""
     seed: int
-    """Of the noise floor's flutter."""
+    """Seed of the noise floor's fluctuation."""
     bands: tuple[int, int] = (0, 0)
-    """First silenced band, and the first one after them that is heard."""
+    """First silenced band, and the first one after them that is kept."""
     columns: tuple[int, int] = (0, 0)
-    """So of the columns of each window."""
+    """The same for the columns of each window."""
     voice: float = 1.0
-    """How many times as high all frequencies become."""
+    """Factor applied to all frequencies."""
     echo: tuple[float, float] = (0.0, 0.0)
     """Level of the reverberation, 0..1 of the power, and its decay in columns."""
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
-    """Draw changes of sound for a clip."""
+    """Draw audio augmentation for a clip."""
     slope = np.linspace(-0.5, 0.5, 80) * rng.uniform(-1, 1) * settings.tilt_db
     offset = MEL_PER_DB * (slope + rng.uniform(-1, 1) * settings.gain_db)
     noisy = rng.random() < settings.noise
-    # From inaudible to 20 dB under speech, sloping like room noise.
+    # From inaudible to 20 dB below speech, with the slope of room noise.
     floor = rng.uniform(-4.0, -1.6) + np.linspace(0.5, -0.5, 80) * rng.uniform(0, 1.5)
     seed = int(rng.integers(2**31))
     shaped = floor[:, None].astype(np.float32) if noisy else None
@@ -60,7 +60,7 @@ def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
 
 
 def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int]:
-    """Up to `most` neighbours of `length`, anywhere."""
+    """Draw up to `most` neighbours out of `length`."""
     size, place = int(rng.integers(0, most + 1)), rng.random()
     first = int(place * (length - size + 1))
     return first, first + size
@@ -82,7 +82,7 @@ def augment_mels(mels: NDArray[np.float32], sound: Sound) -> NDArray[np.float32]
 
 
 def _other_voice(mels: NDArray[np.float32], times: float) -> NDArray[np.float32]:
-    """Return mels (windows, 80, columns) whose frequencies are so many times as high (Jaitly and Hinton, 2013)."""
+    """Return mels (windows, 80, columns) with all frequencies multiplied by a factor (Jaitly and Hinton, 2013)."""
     n_bands = mels.shape[1]
     first, last = _steps(np.array([MEL_LOWEST_HZ, MEL_HIGHEST_HZ]))
     hz = _hertz(np.linspace(first, last, n_bands))
@@ -93,21 +93,21 @@ def _other_voice(mels: NDArray[np.float32], times: float) -> NDArray[np.float32]
 
 
 def _steps(hz: Floats) -> Floats:
-    """Return places on Slaney's scale of mels."""
+    """Convert frequencies to steps on Slaney's mel scale."""
     knee = MEL_KNEE_HZ / MEL_STEP_HZ
     above = knee + np.log(np.maximum(hz, MEL_KNEE_HZ) / MEL_KNEE_HZ) / MEL_LOG_STEP
     return np.where(hz < MEL_KNEE_HZ, hz / MEL_STEP_HZ, above)
 
 
 def _hertz(steps: Floats) -> Floats:
-    """Return the frequencies at places on Slaney's scale."""
+    """Convert steps on Slaney's mel scale to frequencies."""
     knee = MEL_KNEE_HZ / MEL_STEP_HZ
     above = MEL_KNEE_HZ * np.exp(MEL_LOG_STEP * (np.maximum(steps, knee) - knee))
     return np.where(steps < knee, steps * MEL_STEP_HZ, above)
 
 
 def _in_a_room(mels: NDArray[np.float32], level: float, decay: float) -> NDArray[np.float32]:
-    """Return mels (windows, 80, columns) with the fading power of the columns before; a window begins without any."""
+    """Return mels (windows, 80, columns) with the decaying power of earlier columns added; a window begins dry."""
     power = 10 ** (mels / (10 * MEL_PER_DB))
     kept, tail = math.exp(-1 / decay), np.zeros(mels.shape[:2], np.float32)
     heard = np.empty_like(power)

@@ -1,4 +1,4 @@
-"""Batches for an expert: what is drawn, a pure function of (seed, step), and the loading of a process's share of it."""
+"""Batches for an expert: planning, a pure function of (seed, step), and loading of a process's share."""
 
 from dataclasses import dataclass, field
 
@@ -15,38 +15,38 @@ from w2l.data.batches.tracks import Tracks
 
 @dataclass(frozen=True)
 class ExpertSampling:
-    """Which windows make a batch."""
+    """Composition of a batch."""
 
     n_clips: int = 16
     """Clips in the joint batch of all processes."""
     per_clip: int = 8
     """Windows of each clip."""
     gap: int = WINDOW_FRAMES
-    """Least distance, in frames, between windows of one clip: off-sync pairs are so far apart."""
+    """Smallest distance, in frames, between windows of one clip, and so of off-sync pairs."""
     gap_from: int = 0
-    """The gap at step 0, from where it falls to `gap`: first pairs that are easy to tell apart; 0: as `gap`."""
+    """The gap at step 0, from which it falls to `gap`: pairs that are easy to distinguish come first; 0: as `gap`."""
     curriculum_steps: int = 0
     """Steps over which it falls."""
     max_silent: float = 1.0
     """Largest share of windows without speech in a clip's draw, where the clip has `per_clip` others the gap apart."""
     spread: bool = False
-    """Draw speakers first, each as often as any other, then one of their clips; otherwise clips, all alike."""
+    """Draw speakers first, with equal probability, then one of their clips; otherwise clips with equal probability."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    """How looks and sounds vary."""
+    """Image and audio augmentation."""
 
     def __post_init__(self) -> None:
-        """Refuse what gives no batch."""
+        """Reject settings that cannot make a batch."""
         if self.per_clip < 2 or min(self.n_clips, self.gap) < 1:
             raise ConfigError(
                 "n_clips and gap must be at least 1 and per_clip at least 2: off-sync pairs come from one clip"
             )
         if self.gap_from and self.gap_from < self.gap:
-            raise ConfigError(f"gap_from {self.gap_from} is less than gap {self.gap}; the gap falls, set 0 for none")
+            raise ConfigError(f"gap_from {self.gap_from} is less than gap {self.gap}; set 0 to disable")
         if min(self.gap_from, self.curriculum_steps) < 0 or not 0 <= self.max_silent <= 1:
             raise ConfigError("gap_from and curriculum_steps must be at least 0, max_silent between 0 and 1")
 
     def gap_at(self, step: int) -> int:
-        """Return the gap at `step`; clips without room for it have as much of it as fits."""
+        """Return the gap at `step`; clips that are too short use the largest gap that fits."""
         if not self.gap_from or step >= self.curriculum_steps:
             return self.gap
         return round(self.gap_from + (self.gap - self.gap_from) * step / self.curriculum_steps)
@@ -54,7 +54,7 @@ class ExpertSampling:
 
 @dataclass(frozen=True)
 class ExpertPlan:
-    """What is drawn for the joint batch of all processes; window k belongs to clip ``k // per_clip``."""
+    """The draw of the joint batch of all processes; window k belongs to clip ``k // per_clip``."""
 
     track: NDArray[np.int64]
     """(clips,)"""
@@ -67,7 +67,7 @@ class ExpertPlan:
     partner: NDArray[np.int64]
     """(batch,): for each window another one of the same clip, at least the gap away."""
     in_sync: NDArray[np.bool_]
-    """(batch,): the paper's coin: pair the face with its own sound, or with its partner's."""
+    """(batch,): the paper's coin flip: pair the face with its own audio, or with its partner's."""
     silent: NDArray[np.bool_]
     """(batch,): windows without speech."""
 
@@ -78,7 +78,7 @@ class ExpertPlan:
 
 @dataclass(frozen=True)
 class ExpertBatch:
-    """Windows for the expert, several of each clip: those of one process, with facts of the joint batch."""
+    """Windows for the expert, several of each clip: those of one process, plus arrays of the joint batch."""
 
     faces: NDArray[np.uint8]
     """(own, frames, rows, width, 3): lower halves, or whole crops for a judge."""
@@ -89,23 +89,23 @@ class ExpertBatch:
     partner: NDArray[np.int64]
     """(batch,): for each window another one of the same clip, at least the gap away."""
     in_sync: NDArray[np.bool_]
-    """(batch,): the paper's coin: pair the face with its own sound, or with its partner's."""
+    """(batch,): the paper's coin flip: pair the face with its own audio, or with its partner's."""
     silent: NDArray[np.bool_]
     """(batch,): windows without speech."""
 
 
 def plan_expert_batch(tracks: Tracks, sampling: ExpertSampling, seed: int, step: int) -> ExpertPlan:
-    """Draw batch `step` of an expert's training: `per_clip` windows, the gap apart, of each of `n_clips` clips.
+    """Draw batch `step` of an expert's training: `per_clip` windows, at least the gap apart, of `n_clips` clips.
 
-    Tracks without room for these windows are left out, and no track comes twice: with fewer than `n_clips` of them the
-    batch is smaller. TrainingError when there is none.
+    Tracks too short for these windows are left out, and no track comes twice: with fewer than `n_clips` of them the
+    batch is smaller. Raises TrainingError if there are none.
     """
     s, rng = sampling, np.random.default_rng([seed, step])
     roomy = np.flatnonzero(tracks.counts > s.gap * (s.per_clip - 1))
     if not len(roomy):
         raise TrainingError(
-            f"none of {len(tracks)} tracks has room for {s.per_clip} windows {s.gap} frames apart: the longest has "
-            f"{tracks.counts.max()} windows of {tracks.n_frames} frames; add longer clips, or set per_clip or gap lower"
+            f"none of {len(tracks)} tracks has room for {s.per_clip} windows {s.gap} frames apart (the longest has "
+            f"{tracks.counts.max()} windows of {tracks.n_frames} frames); add longer clips, or reduce per_clip or gap"
         )
     n_clips = min(s.n_clips, len(roomy))
     chosen = _spread_tracks(rng, tracks, roomy, n_clips) if s.spread else rng.choice(roomy, n_clips, replace=False)
@@ -124,7 +124,7 @@ def plan_expert_batch(tracks: Tracks, sampling: ExpertSampling, seed: int, step:
 
 
 def load_expert_batch(tracks: Tracks, plan: ExpertPlan, rank: int = 0, n_ranks: int = 1) -> ExpertBatch:
-    """Load the windows of process `rank` of `n_ranks`; TrainingError when there are fewer clips than processes."""
+    """Load the windows of process `rank` of `n_ranks`; raise TrainingError if there are fewer clips than processes."""
     clips, per_clip = plan.clips_of(rank, n_ranks), plan.start.shape[1]
     if len(plan.track) < n_ranks:
         raise TrainingError(
@@ -144,15 +144,15 @@ def expert_batch(
 
 
 def sounds_of_clip(tracks: Tracks, plan: ExpertPlan, clip: int) -> NDArray[np.float32]:
-    """Return the sounds of the windows of one clip of a plan, (windows, bands, columns)."""
+    """Return the audio of the windows of one clip of a plan, (windows, bands, columns)."""
     track = int(plan.track[clip])
     heard = np.stack([tracks.heard(track, int(start)) for start in plan.start[clip]])
     return heard if tracks.for_judge else augment_mels(heard, plan.sounds[clip])
 
 
 def _faces(tracks: Tracks, track: int, starts: list[int], look: Look) -> NDArray[np.uint8]:
-    """Return the faces (windows, frames, rows, width, 3) of one clip, with its look."""
-    cut = 0 if look.moves else tracks.first_row  # what moves may come from above the first row
+    """Return the augmented faces (windows, frames, rows, width, 3) of one clip."""
+    cut = 0 if look.moves else tracks.first_row  # moved pixels may come from above the first row
     frames = np.concatenate([tracks.window(track, start)[:, cut:] for start in starts])
     changed = augment_frames(frames, look, tracks.first_row - cut)
     return changed.reshape(len(starts), tracks.n_frames, *changed.shape[1:])
@@ -161,10 +161,10 @@ def _faces(tracks: Tracks, track: int, starts: list[int], look: Look) -> NDArray
 def _spread_tracks(
     rng: np.random.Generator, tracks: Tracks, roomy: NDArray[np.int64], n_clips: int
 ) -> NDArray[np.int64]:
-    """Choose `n_clips` tracks: a round of all speakers in any order, one track of each, then the next round."""
+    """Choose `n_clips` tracks: one track of every speaker in random order, then the next round."""
     codes = tracks.rows.numbers("speaker")[roomy]
     order = rng.permutation(len(roomy))
-    order = order[np.argsort(codes[order], kind="stable")]  # speaker by speaker, the tracks of each in any order
+    order = order[np.argsort(codes[order], kind="stable")]  # speaker by speaker, each one's tracks in random order
     speakers, first, counts = np.unique(codes[order], return_index=True, return_counts=True)
     turn = np.arange(len(order)) - np.repeat(first, counts)
     place = np.repeat(rng.permutation(len(speakers)), counts)
@@ -174,7 +174,7 @@ def _spread_tracks(
 def _draw_starts(
     rng: np.random.Generator, sampling: ExpertSampling, silent: NDArray[np.bool_], gap: int
 ) -> NDArray[np.int64]:
-    """Draw the starts of `per_clip` windows, the gap apart, or as much of it as fits; in any order."""
+    """Draw the starts of `per_clip` windows, at least the gap apart or as far as fits; in random order."""
     count = sampling.per_clip
     gap = min(gap, (len(silent) - 1) // (count - 1))
     starts = spread_starts(rng, count, len(silent), gap)
@@ -193,9 +193,9 @@ def spread_starts(rng: np.random.Generator, count: int, n_starts: int, gap: int)
 def spread_starts_among(
     rng: np.random.Generator, count: int, allowed: NDArray[np.bool_], gap: int
 ) -> NDArray[np.int64] | None:
-    """Draw as `spread_starts` does, among the starts that are `allowed` (starts,); None when no such draw exists.
+    """Run `spread_starts` on the starts that are `allowed` (starts,); return None if no such draw exists.
 
-    Every possible set is as likely as any other: ``ways[j][i]`` counts the sets of j starts from start i on.
+    Every possible set is equally likely: ``ways[j][i]`` counts the sets of j starts from start i on.
     """
     n_starts = len(allowed)
     ways = [np.ones(n_starts + gap)]
@@ -207,7 +207,7 @@ def spread_starts_among(
         return None
     starts, begin = [], 0
     for left in range(count, 0, -1):
-        # The first start is the place where the number of sets that begin later falls below a share of all.
+        # The first start is where the number of sets that begin later falls below a random share of all.
         remaining = ways[left][begin] * (1 - rng.random())
         place = int(np.searchsorted(-ways[left][:n_starts], -remaining, side="right")) - 1
         starts.append(place)

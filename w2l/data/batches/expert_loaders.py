@@ -1,4 +1,4 @@
-"""How an expert's batches get to the device: loaded by this process or by workers, or gathered from kept crops."""
+"""Loading an expert's batches: in this process, by workers, or gathered from crops kept on the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ from w2l.data.batches.tracks import Tracks
 
 @dataclass(frozen=True)
 class ExpertTensors:
-    """An `ExpertBatch` as tensors: the windows of one process, with facts of the joint batch."""
+    """An `ExpertBatch` as tensors: the windows of one process, plus arrays of the joint batch."""
 
     faces: Tensor
-    """(windows, frames, rows, width, 3) uint8: of this process alone."""
+    """(windows, frames, rows, width, 3) uint8: of this process only."""
     sounds: Tensor
-    """(windows, bands, columns): of this process alone."""
+    """(windows, bands, columns): of this process only."""
     first: int
-    """Place of the first of them in the joint batch."""
+    """Position of the first of them in the joint batch."""
     partner: Tensor
     """(joint windows,): for each window another one of the same clip, off sync."""
     in_sync: Tensor
-    """(joint windows,): the paper's coin."""
+    """(joint windows,): the paper's coin flip."""
     silent: Tensor
     """(joint windows,)"""
 
@@ -51,7 +51,7 @@ class ExpertTensors:
 
 
 def expert_tensors(batch: ExpertBatch) -> ExpertTensors:
-    """Return the arrays of a loaded batch as tensors."""
+    """Convert the arrays of a loaded batch to tensors."""
     return ExpertTensors(
         tensor_of(batch.faces), tensor_of(batch.sounds), int(batch.own[0]), tensor_of(batch.partner),
         tensor_of(batch.in_sync), tensor_of(batch.silent),
@@ -60,7 +60,7 @@ def expert_tensors(batch: ExpertBatch) -> ExpertTensors:
 
 @dataclass(frozen=True)
 class ExpertDrawing:
-    """Which batches: how they are drawn, and which share of them this process trains on."""
+    """How batches are drawn, and which share of them this process trains on."""
 
     sampling: ExpertSampling
     seed: int
@@ -76,9 +76,9 @@ def choose_expert_loader(
     tracks: Tracks, reopen: Callable[[], Tracks], drawing: ExpertDrawing, device: torch.device, n_workers: int,
     resident: Resident,
 ) -> Loader[ExpertTensors]:  # fmt: skip
-    """Choose where batches come from.
+    """Choose the source of batches.
 
-    With `resident` "always", or "auto" where the crops fit a GPU's free memory: crops kept on the device; else
+    With `resident` "always", or "auto" if the crops fit a GPU's free memory: crops kept on the device; else
     `n_workers` processes that `reopen` the tracks, or with 0 this process.
     """
     if is_kept(crop_bytes(tracks, drawing.sampling.augment), device, resident):
@@ -89,10 +89,10 @@ def choose_expert_loader(
 
 
 class ResidentExpertLoader:
-    """Batches of the same windows, looks and sounds as loaded ones, from crops that are all on the device.
+    """Batches equal to loaded ones, gathered from crops that are all on the device.
 
-    Sounds, which are small, are made as for loaded batches; faces differ from those by the rounding of their grey
-    levels, and where they are moved by that of the bilinear weights.
+    Audio, which is small, is prepared as for loaded batches; faces differ by the rounding of their grey levels and,
+    where pixels are moved, of the bilinear weights.
     """
 
     def __init__(self, tracks: Tracks, drawing: ExpertDrawing, device: torch.device) -> None:
@@ -125,7 +125,7 @@ class ResidentExpertLoader:
 
 
 def crop_bytes(tracks: Tracks, augment: AugmentSettings) -> int:
-    """Return the bytes of all crops of `tracks`, as far as they are seen."""
+    """Return the size in bytes of the parts of all crops of `tracks` that are used."""
     _, height, width, channels = tracks.frames(0).shape
     return int(_seen_frames(tracks).sum()) * (height - _cut(tracks, augment)) * width * channels
 
@@ -136,5 +136,5 @@ def _seen_frames(tracks: Tracks) -> NDArray[np.int64]:
 
 
 def _cut(tracks: Tracks, augment: AugmentSettings) -> int:
-    """Return the first row that is kept: of crops that move, rows above those that are seen may come in."""
+    """Return the first row that is kept: if crops are moved, rows above the used ones may be needed."""
     return 0 if augment.moves else tracks.first_row

@@ -1,4 +1,4 @@
-"""Batches for a generator: what is drawn, purely from (seed, step), and the loading of a process's share of it."""
+"""Batches for a generator: planning, a pure function of (seed, step), and loading of a process's share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,28 +19,28 @@ from w2l.features.windows import SILENCE, expert_mel, generator_mels
 
 MAX_REFERENCES = 4
 NEAREST = 8
-"""From how many frames most like a window a reference near to it is drawn: no look fits as well as its own frames."""
+"""Number of most similar frames from which a near reference is drawn: no reference fits as well as the window."""
 MOVING = 0.5
 """Share of references near to a window that move along with it, as looks do that `sync` shows one after the other."""
 
 
 @dataclass(frozen=True)
 class GeneratorSampling:
-    """Which windows make a batch, and what the generator is shown and told of each."""
+    """Composition of a batch, and the inputs of the generator for each window."""
 
     batch_size: int = 16
     """Windows of five frames in the joint batch of all processes."""
     n_references: int = 1
-    """Reference frames beside the masked one, 1 to 4."""
+    """Reference frames in addition to the masked one, 1 to 4."""
     references: Literal["still", "consecutive"] = "still"
     """A reference is one `still` frame, as at inference, or a moving window, as published."""
     distance: int = 1
-    """Least distance of a reference from the window, in frames; tracks without room for it give the farthest frame."""
+    """Smallest distance of a reference from the window, in frames; short tracks use the farthest frame."""
     repeat: float = 0.0
     """Probability that all references are one and the same."""
     resting: float = 0.0
-    """Share of windows whose references are taken from pauses in the speech, where there are some: mouths at rest, such
-    as `sync` shows first."""
+    """Share of windows whose references are taken from pauses in the speech, if there are any: closed mouths, which
+    `sync` prefers."""
     near: float = 0.0
     """Share of windows whose references are chosen as `sync` chooses looks: among the frames of the clip, at least
     `distance` away, that are most like the window in pose and in the lips that go with its sound. Half of them are five
@@ -49,23 +49,23 @@ class GeneratorSampling:
     """Share of windows whose references come from a still of the clip, where its words name one (`<still>`): a look of
     the person that speech does not show, such as a smile."""
     shuffle: float = 0.0
-    """Probability that frames of consecutive references change places, so that their order tells nothing."""
+    """Probability that consecutive references are shuffled in time, so that their order carries no information."""
     apart: float = 0.0
-    """How far each reference is moved against the window: a share of the shift, scale, turn, stretch, slant and bend
-    of `augment`, or a multiple, so that a reference in another pose is learnt to be fitted."""
+    """How far each reference is moved relative to the window: a multiple of the shift, scale, turn, stretch, slant and
+    bend of `augment`, so that the generator learns to fit a reference in another pose."""
     swap: float = 0.0
     """Share of windows that are given the speech of another window, mostly of another clip."""
     silence: float = 0.0
     """Share of windows that are given silence, digital or that of a room."""
     bilabials: float = 0.0
-    """Share of windows drawn around a b, p or m, where the words of clips are known."""
+    """Share of windows drawn around a b, p or m, if the words of clips are known."""
     spread: float = 0.0
-    """Share of windows for which a speaker is drawn first, each as often as any other, then one of their clips."""
+    """Share of windows for which a speaker is drawn first, with equal probability, then one of their clips."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    """How looks and sounds vary."""
+    """Image and audio augmentation."""
 
     def __post_init__(self) -> None:
-        """Refuse what gives no batch."""
+        """Reject settings that cannot make a batch."""
         if self.batch_size < 1 or self.distance < 1:
             raise ConfigError("batch_size and distance must be at least 1")
         if self.apart < 0:
@@ -92,20 +92,20 @@ class Draw:
     start: int
     """First frame."""
     references: tuple[tuple[int, ...], ...]
-    """For each reference its five frames."""
+    """The five frames of each reference."""
     sound_track: int
     sound_start: int
-    """Where the speech comes from, in the frames of its own track."""
+    """Frame of the speech's own track from which it is taken."""
     silent: bool
-    """Whether silence takes its place."""
+    """Whether it is replaced by silence."""
     look: Look
     reference_looks: tuple[Look, ...]
-    """Of each reference: that of the window, but for its place."""
+    """Of each reference: that of the window, except for its geometry."""
     sound: Sound
 
     @property
     def own(self) -> bool:
-        """Whether the faces are given their own sound."""
+        """Whether the faces are paired with their own audio."""
         return not self.silent and (self.track, self.start) == (self.sound_track, self.sound_start)
 
 
@@ -118,13 +118,13 @@ class GeneratorBatch:
     reference: NDArray[np.uint8]
     """(batch, frames, height, width, 3 * references): other frames of the same clips."""
     mels: NDArray[np.float32]
-    """(batch, frames, 80, 16): one window a frame."""
+    """(batch, frames, 80, 16): one window per frame."""
     expert_mels: NDArray[np.float32]
-    """(batch, 80, 16): what the expert hears with the five frames."""
+    """(batch, 80, 16): the expert's input for the five frames."""
     own: NDArray[np.bool_]
-    """(batch,): the sound is that of the faces."""
+    """(batch,): whether the audio belongs to the faces."""
     silent: NDArray[np.bool_]
-    """(batch,): silence was put in the place of their sound."""
+    """(batch,): whether their audio was replaced by silence."""
     clips: tuple[str, ...] = ()
     """The clip of each window, for messages."""
 
@@ -167,14 +167,14 @@ def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch
 
 
 def sounds_of(tracks: Tracks, draw: Draw) -> NDArray[np.float32]:
-    """Return the mels of the generator for each of the five frames, then that of the expert: (6, 80, 16)."""
+    """Return the generator's mels for each of the five frames, then the expert's: (6, 80, 16)."""
     mel = tracks.mel(draw.sound_track)
     heard = np.concatenate([generator_mels(mel, draw.sound_start), expert_mel(mel, draw.sound_start)[None]])
     return augment_mels(np.full_like(heard, SILENCE) if draw.silent else heard, draw.sound)
 
 
 def _frames(frames: Crops, places: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return the frames at `places`; only one where they are all the same, so that it is also augmented only once."""
+    """Return the frames at `places`; only one if they are all the same, so that it is augmented only once."""
     if len(set(places)) == 1:
         return np.asarray(frames[places[0] : places[0] + 1])
     return np.stack([np.asarray(frames[place : place + 1])[0] for place in places])
@@ -226,7 +226,7 @@ def _start(
 
 
 def _pauses(tracks: Tracks, track: int, s: GeneratorSampling) -> NDArray[np.int64]:
-    """Return the frames of a track at which a reference may begin that shows a pause in the speech."""
+    """Return the start frames of a track's references that show a pause in the speech."""
     return np.flatnonzero(tracks.silent(track)) + (WINDOW_FRAMES // 2 if s.references == "still" else 0)
 
 
@@ -234,9 +234,9 @@ def _references(
     rng: np.random.Generator, s: GeneratorSampling, tracks: Tracks, window: tuple[int, int],
     among: NDArray[np.int64] | None,
 ) -> tuple[tuple[int, ...], ...]:  # fmt: skip
-    """Draw for each reference its five frames, `distance` away from the window (track, start) where there is room.
+    """Draw the five frames of each reference, `distance` away from the window (track, start) if there is room.
 
-    They begin with frames of `among`, if that is given and has any so far away.
+    They begin with frames of `among`, if given and if any is far enough away.
     """
     length = 1 if s.references == "still" else WINDOW_FRAMES
     allowed = _away(s, tracks, window, length)
@@ -248,7 +248,7 @@ def _references(
 def _near(
     rng: np.random.Generator, s: GeneratorSampling, tracks: Tracks, wanted: Likeness, window: tuple[int, int]
 ) -> tuple[tuple[int, ...], ...]:
-    """Draw for each reference its five frames, as far away from the window, from those that are most like `wanted`."""
+    """Draw the five frames of each reference from those most similar to `wanted`, as far away from the window."""
     moves = s.references == "consecutive" or rng.random() < MOVING
     length = WINDOW_FRAMES if moves else 1
     allowed = _away(s, tracks, window, length)
@@ -256,7 +256,7 @@ def _near(
 
 
 def _wanted(tracks: Tracks, window: tuple[int, int], spoken: tuple[int, int], silent: bool) -> Likeness:
-    """Return what a window (track, start) with the sound of the window `spoken`, or with silence, should look like."""
+    """Return the likeness wanted of a window (track, start) with the speech of the window `spoken`, or with silence."""
     own = tracks.likeness(window[0])
     if silent:
         return resting(own, window[1])
@@ -266,7 +266,7 @@ def _wanted(tracks: Tracks, window: tuple[int, int], spoken: tuple[int, int], si
 
 
 def _away(s: GeneratorSampling, tracks: Tracks, window: tuple[int, int], length: int) -> NDArray[np.int64]:
-    """Return the first frames of `length` frames that lie `distance` away from a window, or as far as there is room."""
+    """Return the starts of `length` frames that lie `distance` away from a window, or as far as there is room."""
     track, start = window
     first = np.arange(int(tracks.lengths[track]) - length + 1)
     away = np.maximum(start - (first + length - 1), first - (start + WINDOW_FRAMES - 1))
@@ -276,7 +276,7 @@ def _away(s: GeneratorSampling, tracks: Tracks, window: tuple[int, int], length:
 def _drawn(
     rng: np.random.Generator, s: GeneratorSampling, allowed: NDArray[np.int64], length: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Draw the references from first frames `allowed`: for each its five frames, one repeated, or `length` 5."""
+    """Draw the references from start frames `allowed`: five frames each, one repeated, or `length` 5."""
     chosen = rng.choice(allowed, s.n_references, replace=len(allowed) < s.n_references)
     if rng.random() < s.repeat:
         chosen = np.full_like(chosen, chosen[0])

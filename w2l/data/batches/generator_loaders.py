@@ -1,4 +1,4 @@
-"""How a generator's batches get to the device: loaded in the thread that asks, or gathered where all crops are kept."""
+"""Loading a generator's batches: in the calling thread, or gathered from crops kept on the device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -21,7 +21,7 @@ from w2l.data.batches.spans import NO_SPANS, Spans
 from w2l.data.batches.tracks import Tracks
 
 TENSORS = ("target", "reference", "mels", "expert_mels", "own", "silent")
-"""What of a batch goes to the device."""
+"""Arrays of a batch that are sent to the device."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class GeneratorTensors:
         return len(self.target)
 
     def parts(self, count: int) -> list["GeneratorTensors"]:
-        """Return the windows in `count` parts, as equal as may be; fewer where there are fewer windows."""
+        """Split the windows into `count` parts, as equal as possible; fewer if there are fewer windows."""
         shares = [share_of(len(self), part, count) for part in range(count)]
         names = [each.name for each in fields(self)]
         pieces = ({name: getattr(self, name)[s.start : s.stop] for name in names} for s in shares if s)
@@ -58,14 +58,14 @@ class GeneratorTensors:
 
 
 def generator_tensors(batch: GeneratorBatch) -> GeneratorTensors:
-    """Return the arrays of a loaded batch as tensors, without a copy where they are contiguous."""
+    """Convert the arrays of a loaded batch to tensors, without a copy if they are contiguous."""
     target, reference, mels, expert_mels, own, silent = (tensor_of(getattr(batch, name)) for name in TENSORS)
     return GeneratorTensors(target, reference, mels, expert_mels, own, silent, batch.clips)
 
 
 @dataclass(frozen=True)
 class GeneratorDrawing:
-    """Which batches: how they are drawn, and which share of them this process trains on."""
+    """How batches are drawn, and which share of them this process trains on."""
 
     sampling: GeneratorSampling
     seed: int
@@ -87,7 +87,7 @@ class GeneratorDrawing:
 def choose_generator_loader(
     tracks: Tracks, drawing: GeneratorDrawing, device: torch.device, resident: Resident
 ) -> Loader[GeneratorTensors]:
-    """Keep all crops on the device where `resident` is "always", or "auto" and they fit a GPU's free memory."""
+    """Keep all crops on the device if `resident` is "always", or "auto" and they fit a GPU's free memory."""
     size = int(tracks.lengths.sum() * np.prod(tracks.frames(0).shape[1:]))
     if is_kept(size, device, resident):
         return ResidentGeneratorLoader(tracks, drawing, device)
@@ -95,10 +95,10 @@ def choose_generator_loader(
 
 
 class ResidentGeneratorLoader:
-    """Batches of the same windows, looks and sounds as loaded ones, from crops that are all on the device.
+    """Batches equal to loaded ones, gathered from crops that are all on the device.
 
-    Sounds, which are small, are made as for loaded batches; faces differ from those by the rounding of their grey
-    levels, and where they are moved by that of the bilinear weights.
+    Audio, which is small, is prepared as for loaded batches; faces differ by the rounding of their grey levels and,
+    where pixels are moved, of the bilinear weights.
     """
 
     def __init__(self, tracks: Tracks, drawing: GeneratorDrawing, device: torch.device) -> None:
@@ -121,7 +121,7 @@ class ResidentGeneratorLoader:
     def _faces(self, plan: Sequence[Draw]) -> tuple[Tensor, Tensor]:
         """Return targets and references: (windows, frames, rows, width, 3) and (..., 3 * references)."""
         n_frames, n_references = self.tracks.n_frames, len(plan[0].references)
-        still = all(len(set(places)) == 1 for draw in plan for places in draw.references)  # then one of each suffices
+        still = all(len(set(places)) == 1 for draw in plan for places in draw.references)  # one frame suffices
         shown = 1 if still else n_frames
         frames = np.array([
             [*range(draw.start, draw.start + n_frames), *(f for places in draw.references for f in places[:shown])]

@@ -1,4 +1,4 @@
-"""Where batches come from, whatever is trained: this process or worker processes, and which part a process has."""
+"""Sources of batches for any training: this process or worker processes, and a process's share."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,7 +17,7 @@ from w2l.data.batches.tracks import Tracks
 WORKER_PATIENCE_S = 300.0
 """Time to wait for a batch of a worker process, in seconds."""
 AHEAD = 2
-"""Batches that each worker has ready."""
+"""Batches that each worker prefetches."""
 B = TypeVar("B", bound="Sendable")
 B_co = TypeVar("B_co", covariant=True)
 
@@ -31,7 +31,7 @@ class Sendable(Protocol):
 
 
 class Drawing(Protocol[B_co]):
-    """Which batches: how they are drawn, and which share of them this process trains on."""
+    """How batches are drawn, and which share of them this process trains on."""
 
     def load(self, tracks: Tracks, step: int) -> B_co:
         """Return this process's part of batch `step`, on the CPU."""
@@ -39,7 +39,7 @@ class Drawing(Protocol[B_co]):
 
 
 class Loader(Protocol[B_co]):
-    """Where batches come from."""
+    """A source of batches."""
 
     def batch(self, step: int) -> B_co:
         """Return the batch of `step`, on the device; may be called from another thread, one call at a time."""
@@ -50,7 +50,7 @@ class Loader(Protocol[B_co]):
 
 
 class OwnLoader(Generic[B]):
-    """Batches loaded in the thread that asks."""
+    """Batches loaded in the calling thread."""
 
     def __init__(self, tracks: Tracks, drawing: Drawing[B], device: torch.device) -> None:
         self.tracks, self.drawing, self.device = tracks, drawing, device
@@ -66,7 +66,7 @@ class OwnLoader(Generic[B]):
 class WorkerLoader(Generic[B]):
     """Batches loaded by `n_workers` processes, each of which opens the tracks itself, in the order of their steps.
 
-    A worker that dies or does not answer for `patience_s` ends in a TrainingError.
+    A worker that dies or does not answer for `patience_s` raises a TrainingError.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class WorkerLoader(Generic[B]):
             self.batches = iter(loader)
         try:
             found = next(self.batches)
-        except (RuntimeError, OSError, EOFError) as error:  # a worker was killed, also while it sent, or is late
+        except (RuntimeError, OSError, EOFError) as error:  # a worker was killed, perhaps while sending, or is late
             reason = one_line(error)[:200]
             raise TrainingError(
-                f"a process that loads batches has ended or does not answer at step {step} ({reason}); see whether "
-                "memory ran out, set workers lower, and run again: it goes on from what was saved"
+                f"a data loading process has ended or does not respond at step {step} ({reason}); check whether memory "
+                "ran out, reduce workers, and run again: training resumes from the last saved state"
             ) from error
         if isinstance(found, W2LError):
             raise found
@@ -103,7 +103,7 @@ class WorkerLoader(Generic[B]):
 
     def close(self) -> None:
         """Stop the workers."""
-        with suppress(RuntimeError):  # PyTorch says once more, at any moment, that a worker was killed
+        with suppress(RuntimeError):  # PyTorch may report again that a worker was killed
             stop = getattr(self.batches, "_shutdown_workers", None)
             if stop:
                 stop()
@@ -111,7 +111,7 @@ class WorkerLoader(Generic[B]):
 
 
 class _Steps(Dataset[Any]):
-    """Step -> batch, in a worker process; an error that the user must see is returned as a value."""
+    """Dataset of batches by step, in a worker process; an error for the user is returned as a value."""
 
     def __init__(self, reopen: Callable[[], Tracks], drawing: Drawing[Any]) -> None:
         self.reopen, self.drawing = reopen, drawing
@@ -128,7 +128,7 @@ class _Steps(Dataset[Any]):
 
 
 class _Onwards:
-    """All steps from one on."""
+    """Iterates over all steps from one on."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -145,17 +145,17 @@ def _as_is(item: Any) -> Any:
 
 
 def share_of(count: int, rank: int, n_ranks: int) -> range:
-    """Return which of `count` things process `rank` of `n_ranks` has: neighbours, in parts as equal as may be."""
+    """Return the range of `count` items for process `rank` of `n_ranks`: adjacent, in parts as equal as possible."""
     return range(count * rank // n_ranks, count * (rank + 1) // n_ranks)
 
 
 def tensor_of(array: NDArray[np.generic]) -> Tensor:
-    """Return the array as a tensor, without a copy where it is contiguous."""
+    """Return the array as a tensor, without a copy if it is contiguous."""
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def sent(tensors: Iterable[Tensor], device: torch.device) -> list[Tensor]:
-    """Return the tensors on `device`; they go to a GPU through pinned memory."""
+    """Return the tensors on `device`; pinned memory is used for a GPU."""
     if device.type == "cuda":
         tensors = [tensor if tensor.is_cuda else tensor.pin_memory() for tensor in tensors]
     return [tensor.to(device, non_blocking=True) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""What was loaded last, up to a budget: the rest is loaded again when it is asked for."""
+"""A least-recently-used cache with a budget: dropped items are loaded again on access."""
 
 import threading
 from collections import OrderedDict
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def one(_: object) -> int:
-    """Weighs all alike: the budget is a number of things."""
+    """Return 1: the budget is a number of items."""
     return 1
 
 
 def n_bytes(array: NDArray[Any]) -> int:
-    """Weighs an array by its memory, with what Python adds: the budget is in bytes."""
+    """Return the memory of an array, including Python's overhead: the budget is in bytes."""
     return int(array.nbytes) + 200
 
 
 class Recent(Generic[T]):
-    """Loads things by number and keeps the ones used last; threads may share it, and a copy sent elsewhere is empty."""
+    """Loads items by number and keeps the most recently used; thread-safe, and pickled without its content."""
 
     def __init__(self, load: Callable[[int], T], budget: int, weigh: Callable[[T], int]) -> None:
         self._arguments = (load, budget, weigh)
@@ -30,7 +30,7 @@ class Recent(Generic[T]):
         self._lock = threading.Lock()
 
     def __getitem__(self, number: int) -> T:
-        """The thing of that number."""
+        """Return the item with that number."""
         with self._lock:
             if number in self._kept:
                 self._kept.move_to_end(number)
@@ -38,7 +38,7 @@ class Recent(Generic[T]):
         load, budget, weigh = self._arguments
         thing = load(number)
         with self._lock:
-            if number not in self._kept:  # another thread may have been quicker
+            if number not in self._kept:  # another thread may have been faster
                 self._kept[number] = thing
                 self._weight += weigh(thing)
             while self._weight > budget and len(self._kept) > 1:
@@ -47,9 +47,9 @@ class Recent(Generic[T]):
 
     @property
     def weight(self) -> int:
-        """Of all that is kept."""
+        """Total weight of the kept items."""
         return self._weight
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process loads for itself."""
+        """Pickle without content: another process loads for itself."""
         return type(self), self._arguments

@@ -1,4 +1,4 @@
-"""Which frames of a track show a mouth and a pose like those of a window: references as `sync` chooses them."""
+"""Frames of a track with a mouth and pose similar to a window: references chosen as in `sync`."""
 
 import cv2
 import numpy as np
@@ -11,19 +11,19 @@ from w2l.models.lip_reader import BATCH, read_mouths
 from w2l.nets.lips import N_POINTS
 
 Likeness = NDArray[np.float16]
-"""(frames, features): what lips and pose look like, in steps that count alike."""
+"""(frames, features): lips and pose, scaled so that all features count equally."""
 N_LIPS = 2 * N_POINTS + 1
-"""Features of the lips, which come first: points, then the gap."""
+"""Number of lip features, which come first: points, then the gap."""
 POINT_STEP, GAP_STEP = 0.01, 0.03
-"""Steps in the points of the lips (sides of the crop) and in the gap between them (eye distances)."""
+"""Scale of lip points (sides of the crop) and of the gap between the lips (eye distances)."""
 POSE_STEP = 0.03
-"""Step in what is seen of the rest of the face, of the range from black to white."""
+"""Scale of the brightness of the rest of the face, as a share of the range from black to white."""
 POSE_ROWS, POSE_SIZE = 0.6, (8, 6)
-"""Share of the crop, from above, that tells pose and light, and the columns and rows that it is reduced to."""
+"""Upper share of the crop that represents pose and light, and its reduced number of columns and rows."""
 
 
 def likeness(crops: Crops) -> Likeness:
-    """Return what lips and pose look like in each of the aligned crops of a track."""
+    """Return the features of lips and pose for each of a track's aligned crops."""
     parts = [_measured(np.asarray(crops[first : first + BATCH])) for first in range(0, len(crops), BATCH)]
     return np.concatenate(parts).astype(np.float16)
 
@@ -38,7 +38,7 @@ def _measured(crops: Image) -> Floats:
 
 
 def borrowed(own: Likeness, start: int, other: Likeness, other_start: int) -> Likeness:
-    """Return the window at `start` with the lips of a window of another track: as far from usual as they are there."""
+    """Return the window at `start` with the lips of another track's window: as far from its median as there."""
     window = own[start : start + WINDOW_FRAMES].astype(np.float32)
     lips = other[other_start : other_start + WINDOW_FRAMES, :N_LIPS].astype(np.float32)
     window[:, :N_LIPS] = lips - _usual(other) + _usual(own)
@@ -53,7 +53,7 @@ def resting(own: Likeness, start: int) -> Likeness:
 
 
 def nearest(own: Likeness, window: Likeness, firsts: NDArray[np.int64], length: int, count: int) -> NDArray[np.int64]:
-    """Return the `count` of `firsts` whose `length` frames of a track are most like a window, the most like first.
+    """Return the `count` of `firsts` whose `length` frames of a track are most similar to a window, best first.
 
     `length` 5 compares frame with frame of the window; 1 compares one frame with all of them.
     """
@@ -65,5 +65,5 @@ def nearest(own: Likeness, window: Likeness, firsts: NDArray[np.int64], length: 
 
 
 def _usual(likeness: Likeness) -> Floats:
-    """Return the median lips (features of lips,) of a track."""
+    """Return the median lip features (features of lips,) of a track."""
     return np.asarray(np.median(likeness[:, :N_LIPS].astype(np.float32), axis=0))

@@ -1,4 +1,4 @@
-"""All crops of a split in the device's memory: batches are gathered and varied there, and no disk is read."""
+"""All crops of a split in the device's memory: batches are gathered and augmented there without disk access."""
 
 import logging
 import math
@@ -17,15 +17,15 @@ from w2l.data.batches.tracks import Tracks
 
 logger = logging.getLogger(__name__)
 Resident = Literal["auto", "always", "never"]
-"""Whether all crops are kept on the device; `auto`: where they fit a GPU's free memory."""
+"""Whether all crops are kept on the device; `auto`: if they fit a GPU's free memory."""
 SHARE = 0.6
-"""Of a GPU's free memory that crops may take; the rest is for the network and its batches."""
+"""Share of a GPU's free memory that crops may take; the rest is for the network and its batches."""
 RAMP: NDArray[np.uint8] = np.tile(np.arange(256, dtype=np.uint8)[None, :, None, None], (1, 1, 1, 3))
-"""A picture with every value once: what a look makes of it is its table."""
+"""An image with every value once: its augmented version is a lookup table."""
 
 
 def is_kept(n_bytes: int, device: torch.device, resident: Resident) -> bool:
-    """Return whether to keep crops of `n_bytes` on the device: `resident` "always", or "auto" where they fit a GPU."""
+    """Return whether to keep crops of `n_bytes` on the device: `resident` "always", or "auto" if they fit a GPU."""
     kept = resident == "always" or (resident == "auto" and n_bytes <= SHARE * free_memory(device))
     if kept:
         logger.info("all crops, %.1f GB, are kept on %s", n_bytes / 1e9, device)
@@ -38,7 +38,7 @@ class KeptCrops:
     def __init__(self, tracks: Tracks, counts: NDArray[np.int64], cut: int, device: torch.device) -> None:
         """Take the first `counts` (tracks,) frames of each track, from row `cut` on."""
         self.base = np.concatenate([[0], np.cumsum(counts)])
-        """(tracks + 1,): where the frames of each track begin."""
+        """(tracks + 1,): start of the frames of each track."""
         _, height, width, channels = tracks.frames(0).shape
         shape = (int(self.base[-1]), height - cut, width, channels)
         self.frames = torch.empty(shape, dtype=torch.uint8, device=device)
@@ -47,12 +47,12 @@ class KeptCrops:
             self.frames[self.base[track] : self.base[track + 1]] = torch.from_numpy(crops).to(device)
 
     def gather(self, tracks: NDArray[np.integer[Any]], frames: NDArray[np.integer[Any]]) -> Tensor:
-        """Return for each of `tracks` (n,) its `frames` (n, frames): (n, frames, rows, width, 3)."""
+        """Return the `frames` (n, frames) of `tracks` (n,): (n, frames, rows, width, 3)."""
         return self.frames[torch.from_numpy(self.base[tracks, None] + frames).to(self.frames.device)]
 
 
 def vary(frames: Tensor, looks: Sequence[Look], first_row: int = 0) -> Tensor:
-    """Do what `augment_frames` does for many clips together: uint8 (clips, frames, rows, width, 3), a look each."""
+    """Run `augment_frames` on many clips together: uint8 (clips, frames, rows, width, 3), one look each."""
     device = frames.device
     if any(look.paint is not None for look in looks):
         paint = torch.from_numpy(np.stack([look.painted(*frames.shape[2:4]) for look in looks])).to(device)
@@ -82,7 +82,7 @@ def _rounded(values: Tensor) -> Tensor:
 
 
 def _table(look: Look) -> NDArray[np.uint8]:
-    """(256, 3): what becomes of each value of each channel."""
+    """Return (256, 3): the new value for each value of each channel."""
     return augment_frames(RAMP, Look(False, look.gains, look.contrast, look.gamma))[0, :, 0]
 
 
@@ -106,7 +106,7 @@ def _moved(frames: Tensor, looks: Sequence[Look], first_row: int) -> Tensor:
 
 
 def _blurred(frames: Tensor, sigmas: Sequence[float]) -> Tensor:
-    """A Gaussian of its own on each clip, out to two sigmas, one axis after the other."""
+    """Blur each clip with its own Gaussian, truncated at two sigmas, one axis after the other."""
     n_clips, n_frames, rows, width, channels = frames.shape
     reach = math.ceil(2 * max(sigmas))
     kernels = torch.tensor(np.stack([_kernel(sigma, reach) for sigma in sigmas]), dtype=torch.float32)
@@ -119,7 +119,7 @@ def _blurred(frames: Tensor, sigmas: Sequence[float]) -> Tensor:
 
 
 def _kernel(sigma: float, reach: int) -> NDArray[np.float64]:
-    """(2 * reach + 1,): weights of a Gaussian, zero beyond two sigmas; all on the middle without blur."""
+    """Return (2 * reach + 1,): the weights of a Gaussian, zero beyond two sigmas; an impulse without blur."""
     places = np.arange(-reach, reach + 1)
     if not sigma:
         return np.asarray(places == 0, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The tracks of a cache as training sees them."""
+"""The tracks of a cache as training uses them."""
 
 import logging
 from collections.abc import Sequence
@@ -32,30 +32,30 @@ from w2l.features.windows import (
 
 logger = logging.getLogger(__name__)
 OPEN_FILES = 128
-"""Crops kept open at once: each costs a file handle, of which a process may have only 1024."""
+"""Number of crop files kept open: each needs a file handle, of which a process may have only 1024."""
 SOUND_BYTES = 2**30
-"""Most memory for mels, and for MFCCs, that were used last: one minute of speech is 1.5 MB of mel."""
+"""Memory limit for recently used mels and MFCCs: one minute of speech is 1.5 MB of mel."""
 SILENCE_BYTES = 2**27
-"""Most memory for which windows of a track are silent: a byte a window."""
+"""Memory limit for the silent windows of tracks: one byte per window."""
 LIKENESS_BYTES = 2**27
-"""Most memory for what lips and pose look like: 122 bytes a frame, 12 hours of video."""
+"""Memory limit for lip and pose features: 122 bytes per frame, 12 hours of video."""
 
 
 class Tracks:
-    """The tracks of one split; nothing is opened before it is asked for, and memory stays bounded.
+    """The tracks of one split; nothing is opened before it is needed, and memory stays bounded.
 
-    Crops for a generator and its expert (`aligned`, `box`) are seen by their lower half and heard as mel; crops for a
-    judge are seen whole and heard as MFCC. Where the audit found an offset, frames and sounds begin where both are
-    there: window w of a track is in sync, whatever the files hold.
+    For a generator and its expert (`aligned`, `box`), the lower half of crops and mels are used; for a judge, whole
+    crops and MFCCs. If the audit found an offset, frames and audio begin where both exist: window w of a track is in
+    sync, whatever the files contain.
     """
 
     def __init__(
         self, cache: Cache, rows: Sequence[TrackRow], crop: CropSpec, n_frames: int = WINDOW_FRAMES,
         spans: Sequence[tuple[int, int]] = (),
     ) -> None:  # fmt: skip
-        """Take the rows with two complete windows of `n_frames`; TrainingError, with reasons, when there is none.
+        """Use the rows with two complete windows of `n_frames`; raise TrainingError, with reasons, if there are none.
 
-        `spans`, where given, are the frames (first, last) of each row that count, see `part`.
+        `spans`, if given, are the used frames (first, last) of each row, see `part`.
         """
         rows = Rows.of(rows)
         seen_from, heard_from = first_frames(rows.numbers("offset"))
@@ -78,9 +78,9 @@ class Tracks:
         self.counts = counts[usable]
         """(tracks,): windows of each track."""
         self.first_row = 0 if self.for_judge else crop.size // 2
-        """First row of a crop that the network that compares faces with sounds sees."""
+        """First row of a crop that the network comparing faces with audio takes."""
         self.begins = begins[usable]
-        """(tracks,): frame at which each begins of the track that it is a part of; 0 for whole ones."""
+        """(tracks,): first frame of each within the whole track that it is a part of; 0 for whole tracks."""
         self.lengths = lengths[usable]
         """(tracks,): frames of each track."""
         self._cache, self._crop, self._is_part = cache, crop, bool(spans)
@@ -97,13 +97,13 @@ class Tracks:
         return len(self.counts)
 
     def part(self, spans: Sequence[tuple[int, int, int]]) -> "Tracks":
-        """Return stretches of these tracks as tracks of their own: (track, first, last) in frames, last exclusive.
+        """Return parts of these tracks as tracks of their own: (track, first, last) in frames, last exclusive.
 
-        Nothing outside a stretch is seen or heard through the result. A stretch begins at a multiple of five frames,
-        which is a whole number of mel columns; ValueError otherwise. A track may come more than once, or not at all.
+        The result does not give access to anything outside a part. A part begins at a multiple of five frames, which is
+        an integer number of mel columns; ValueError otherwise. A track may come more than once, or not at all.
         """
         if self._is_part or any(first % WINDOW_FRAMES or first < 0 for _, first, _ in spans):
-            raise ValueError(f"stretches are of whole tracks and begin at multiples of {WINDOW_FRAMES}: {spans}")
+            raise ValueError(f"parts must be of whole tracks and begin at multiples of {WINDOW_FRAMES}: {spans}")
         rows = self.rows.select(np.array([track for track, _, _ in spans], np.int64))
         return Tracks(self._cache, rows, self._crop, self.n_frames, [(first, last) for _, first, last in spans])
 
@@ -119,7 +119,7 @@ class Tracks:
 
     @cached_property
     def of_speakers(self) -> list[NDArray[np.int64]]:
-        """The tracks of each speaker, those of unknown ones together, in the order of their names."""
+        """Tracks of each speaker, those of unknown ones together, ordered by name."""
         _, number = np.unique(np.array(self.speakers), return_inverse=True)
         return [np.flatnonzero(number == speaker) for speaker in range(int(number.max()) + 1)]
 
@@ -132,9 +132,9 @@ class Tracks:
         return self._mels[int(track)]
 
     def spoken_from(self, track: int) -> int:
-        """Return the frame of the clip whose sound belongs to frame 0 of a track, for words timed in the clip.
+        """Return the frame of the clip whose audio belongs to frame 0 of a track, for words timed in the clip.
 
-        Above 0 where the face comes late or the clip was cut, where an audit found an offset, and in a part.
+        Above 0 if the face appears late or the clip was cut, if an audit found an offset, and in a part.
         """
         track = int(track)
         if track not in self._spoken_from:
@@ -145,9 +145,9 @@ class Tracks:
         return self._spoken_from[track]
 
     def likeness(self, track: int) -> Likeness:
-        """Return what lips and pose look like in each frame of a track, see `w2l.data.batches.near`.
+        """Return lip and pose features of each frame of a track, see `w2l.data.batches.near`.
 
-        Read from the crops when first asked for. ConfigError for crops that are not aligned.
+        Computed from the crops on first use. Raises ConfigError for crops that are not aligned.
         """
         return self._likeness[int(track)]
 
@@ -160,7 +160,7 @@ class Tracks:
         return self.window(track, start)[:, self.first_row :]
 
     def heard(self, track: int, start: int) -> NDArray[np.float32]:
-        """Return its sound: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
+        """Return its audio: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
         if self.for_judge:
             return judge_mfcc(self._mfccs[int(track)], start, self.n_frames)
         return expert_mel(self.mel(track), start, self.n_frames)
@@ -199,7 +199,7 @@ class Tracks:
     def _find_likeness(self, track: int) -> Likeness:
         if self._crop.kind != "aligned":
             raise ConfigError(
-                f"sampling.near needs aligned crops, and this cache holds crops of kind {self._crop.kind}; set "
+                f"sampling.near needs aligned crops, and this cache contains crops of kind {self._crop.kind}; set "
                 "sampling.near=0, or preprocess with crop.kind=aligned"
             )
         return likeness(self.frames(track))
@@ -217,7 +217,7 @@ class First:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(frames, height, width, 3)"""
+        """Shape (frames, height, width, 3)."""
         return (self._n_frames, *self._crops.shape[1:])
 
     def __len__(self) -> int:
@@ -225,7 +225,7 @@ class First:
         return self._n_frames
 
     def __getitem__(self, where: slice, /) -> NDArray[np.uint8]:
-        """Return frames ``[first:end]``; no steps backwards."""
+        """Return frames ``[first:end]``; negative steps are not supported."""
         return self._crops[slice(*where.indices(self._n_frames))]
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
@@ -234,19 +234,19 @@ class First:
 
 
 def _check_length(row: TrackRow, what: str, found: int, promised: int) -> None:
-    """Raise CacheError when a file holds less than the index says, as after preprocessing during a training."""
+    """Raise CacheError if a file contains less than the index says, as after preprocessing during a training."""
     if found < promised:
         raise CacheError(
-            f"clip {row.clip}, track {row.track}: {found} {what} where the index has {promised}; run w2l preprocess "
+            f"clip {row.clip}, track {row.track}: {found} {what}, but the index has {promised}; run w2l preprocess "
             "--force on this clip"
         )
 
 
 def first_frames(offsets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first frame whose picture, and the first one whose sound is used, of tracks with these offsets.
+    """Return the first frames whose image and whose audio are used, for tracks with these offsets.
 
-    Face i has sound i - offset. The sound begins at a multiple of five frames, which is a whole number of mel columns:
-    so all that is true of the columns of a track without offset is true of these, for up to four frames less.
+    Face i matches audio i - offset. The audio begins at a multiple of five frames, an integer number of mel columns, so
+    that all properties of the columns of a track without offset hold for these, at the cost of up to four frames.
     """
     behind = np.maximum(0, -offsets.astype(np.int64))
     heard = -(-behind // WINDOW_FRAMES) * WINDOW_FRAMES
@@ -259,21 +259,21 @@ def expert_side(mel: NDArray[np.float32], heard_from: int) -> NDArray[np.float32
 
 
 def _why_none(rows: Rows, n_frames: int) -> str:
-    """Explain why no row can be used, with the number of rows for each reason."""
+    """Explain why no row can be used, with the number of rows per reason."""
     usable = rows.select(rows.usable)
     few = int((usable.numbers("n_frames") < n_frames + 1).sum())
     aside = {reason: count for reason, count in rows.counts("status").items() if reason}
     reasons = {
         f"shorter than two windows of {n_frames} frames": few,
-        "with too little sound, or none left after its offset": len(usable) - few,
-        f"set aside by the audit (most often: {next(iter(aside), '')})": sum(aside.values()),
+        "with too little audio, or none left after the offset": len(usable) - few,
+        f"excluded by the audit (most often: {next(iter(aside), '')})": sum(aside.values()),
     }
     said = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
     return f"{len(rows)} tracks, none usable{': ' if said else ''}{said}; add longer clips in which a face speaks"
 
 
 def open_splits(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> tuple[Tracks, Tracks]:
-    """Open tracks to train on and to validate on: as the lists say, else by speaker; see `w2l.data.batches.splits`."""
+    """Open the tracks for training and validation: by lists, else by speaker; see `w2l.data.batches.splits`."""
     rows = cache.tracks()
     division = plan_splits(zip(rows.words("clip"), rows.words("split"), rows.words("speaker")))
     train, val = (rows.select(rows.has("clip", *division.members(split))) for split in ("train", "val"))
@@ -287,13 +287,13 @@ def open_splits(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> 
 
 
 def crop_spec(cache: Cache) -> CropSpec:
-    """Return how the cache's crops were cut, from the index; CacheError when they differ among each other."""
+    """Return the crop spec of the cache from the index; raise CacheError if it is not unique."""
     rows = cache.all_tracks()
     found = rows.distinct("crop")
     if not found:
-        raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
+        raise CacheError(f"cache {cache.root} contains no face tracks; run w2l preprocess on some videos first")
     if len(found) > 1:
-        raise CacheError(f"cache {cache.root} holds {len(found)} kinds of crops, need one; preprocess all clips alike")
+        raise CacheError(f"cache {cache.root} contains {len(found)} kinds of crops; preprocess them alike")
     try:
         spec = build(CropSpec, parse_json(found[0]), "crop.")
         check_ranges(spec, "crop.")

@@ -1,1 +1,1 @@
-"""Clips to face crops and mels in the cache: the preprocess stage."""
+"""The preprocess stage: from clips to face crops and mels in the cache."""

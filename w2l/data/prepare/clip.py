@@ -1,4 +1,4 @@
-"""From one clip to what training reads: crops of every face in it at 25 fps and the mel of its sound."""
+"""Preparation of one clip: crops of every face in it at 25 fps and the mel of its audio."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ from w2l.media.audio import read_audio
 from w2l.media.video import VideoInfo, probe
 
 VERSION = 2
-"""Rises whenever the same source and settings would give other crops, mels or measures."""
+"""Incremented when the same source and settings would result in other crops, mels or measurements."""
 UNREADABLE, NO_SOUND, NO_FACE, NO_COMMON = "unreadable", "no sound", "no face", "no frames in common"
-"""Words for clips that are set aside before any gate of `w2l.data.prepare.gates` is asked."""
+"""Keywords for clips that are set aside before any gate of `w2l.data.prepare.gates` is applied."""
 NOT_THE_FILE = frozenset([
     errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN
 ])  # fmt: skip
-"""What the system says when a file cannot be read now, which says nothing of the file."""
+"""System errors while reading a file that say nothing about the file itself."""
 DIGITS = 4
-"""Decimals of a measure that the record keeps."""
+"""Decimals of a measurement in the record."""
 
 Sounds = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """What is kept of a clip."""
+    """What is stored of a clip."""
 
     crop: CropSpec = field(default_factory=CropSpec)
-    """How faces are cut: crop.kind, crop.size, crop.pads, crop.smooth_s."""
+    """How faces are cropped: crop.kind, crop.size, crop.pads, crop.smooth_s."""
     detect: DetectSettings = field(default_factory=DetectSettings)
-    """How faces are found: detect.detector, detect.stride, detect.min_face."""
+    """How faces are detected: detect.detector, detect.stride, detect.min_face."""
     gates: GateSettings = field(default_factory=GateSettings)
     """Which face tracks become samples: gates.min_track_s, gates.min_face_px, gates.max_silent and others."""
     store: Store = "raw"
-    """How crops are kept: `raw` (read fastest) or `jpeg` (about a tenth of the bytes)."""
+    """How crops are stored: `raw` (fastest to read) or `jpeg` (about a tenth of the bytes)."""
     max_track_s: float = 20.0
     """Longer tracks are split into equal samples."""
     long_s: float = 20.0
-    """Of no effect: shots are found in videos of every length. Read so that settings of version 0.1 stay valid."""
+    """No effect: shots are found in videos of every length. Accepted so that settings of version 0.1 stay valid."""
 
     def __post_init__(self) -> None:
-        """Refuses lengths that contradict each other."""
+        """Reject contradictory lengths."""
         if self.max_track_s < 2 * self.gates.min_track_s:
             raise ConfigError(
                 f"max_track_s {self.max_track_s:g} must be at least twice gates.min_track_s "
@@ -72,26 +72,26 @@ class PrepareSettings:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What is known of a video that could be read; fields of a `ClipRecord`."""
+    """Properties of a video that could be read; fields of a `ClipRecord`."""
 
     frames: int
     fps: float
     size: tuple[int, int]
     """(width, height)"""
     sound: str
-    """The file with the sound, where that is another one; else empty."""
+    """Separate audio file, if any; else empty."""
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What became of a clip."""
+    """Result for a clip."""
 
     outcome: PreprocessOutcome
     facts: SourceFacts | None = None
 
 
 def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings, content: bool = True) -> str:
-    """Return what changes when anything does that the crops, the mels or the choice of tracks depend on.
+    """Return a fingerprint of all that the crops, the mels or the choice of tracks depend on.
 
     For `content` see `source_fingerprint`.
     """
@@ -99,12 +99,12 @@ def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSetting
 
 
 def known_fingerprints(path: Path, detector: Detector, settings: PrepareSettings) -> tuple[str, str]:
-    """Return `prepare_fingerprint` as it is written now, and as w2l 0.2 wrote it: what that prepared stays ready."""
+    """Return `prepare_fingerprint` as written now and by w2l 0.2, whose results stay valid."""
     return prepare_fingerprint(path, detector, settings), prepare_fingerprint(path, detector, settings, content=False)
 
 
 def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings, content: bool = True) -> str:
-    """Return the same for all but the gates."""
+    """Return the fingerprint of everything except the gates."""
     beside = sound_beside(path)
     return fingerprint(
         "preprocess", VERSION, source_fingerprint(path, content),
@@ -117,14 +117,14 @@ def _crops_mark(path: Path, detector: Detector, settings: PrepareSettings, conte
 def prepare_clip(
     clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool = False
 ) -> ClipRecord:
-    """Writes every face track of the video at `path` that passes the gates into `clip`; gives the record to be kept.
+    """Write every face track of the video at `path` that passes the gates into `clip`; return the record to be saved.
 
-    Detections that the cache has are used unless `force` asks for new ones, and a record that differs in its gates
-    alone is judged anew without a look at the video, where the same tracks stay. The clip counts as unfinished until
-    the record is written. A clip that cannot be used is no error: its outcome says why. A video without sound has that
-    of the file that `sound_beside` finds, from its first sample on.
+    Cached detections are used unless `force` asks for new ones. If a record differs only in its gates, the tracks are
+    judged again without decoding the video, if the same tracks remain. The clip counts as unfinished until the record
+    is written. A clip that cannot be used is not an error: its outcome says why. A video without audio uses the file
+    found by `sound_beside`, from its first sample on.
 
-    Raises MediaError where the system keeps the video from being read, see `NOT_THE_FILE`: that may pass.
+    Raises MediaError if the system prevents reading the video, see `NOT_THE_FILE`: that may be temporary.
     """
     record = replace(clip.record(), id=clip.id, source=str(path))
     mark, crops_mark = prepare_fingerprint(path, detector, settings), _crops_mark(path, detector, settings)
@@ -150,7 +150,7 @@ def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettin
     info = probe(path)
     beside = None if info.has_sound else sound_beside(path)
     if not (info.has_sound or beside):
-        reason = f"{path} has no sound stream, and no file with its sound lies beside it; training needs both"
+        reason = f"{path} has no audio stream, and no audio file lies beside it; training needs both picture and audio"
         return _Prepared(_unusable(NO_SOUND, reason))
     wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
     scan, _ = scan_clip(clip, path, detector, settings.detect, force)
@@ -160,8 +160,8 @@ def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettin
     facts = _facts(info, scan, beside)
     if not pieces and n_unheard:
         sound_s, picture_s = len(wave) / (FPS * SAMPLES_PER_FRAME), float(scan.times[-1])
-        lengths = f"{sound_s:.2f} s of sound, {picture_s:.2f} s of picture"
-        reason = f"{path}: no face is seen for one window on end while there is sound ({lengths})"
+        lengths = f"{sound_s:.2f} s of audio, {picture_s:.2f} s of picture"
+        reason = f"{path}: no face is visible for 5 consecutive frames that have audio ({lengths})"
         return _Prepared(_unusable(NO_COMMON, reason), facts)
     if not pieces:
         return _Prepared(_unusable(NO_FACE, _no_face(path, scan)), facts)
@@ -172,7 +172,7 @@ def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettin
 def _no_face(path: Path, scan: Scan) -> str:
     seen = len(np.unique(scan.frame))
     return (
-        f"{path}: no face seen for one window on end (faces in {seen} looked-at frames of {scan.n_frames}); try a "
+        f"{path}: no face is visible for one window (faces in {seen} of {scan.n_frames} frames searched); try a "
         "smaller detect.min_face or another detector"
     )
 
@@ -185,7 +185,7 @@ def _facts(info: VideoInfo, scan: Scan, beside: Path | None) -> SourceFacts:
 def _write(
     clip: Clip, path: Path, pieces: Sequence[Piece], wave: NDArray[np.float32], settings: PrepareSettings
 ) -> tuple[list[TrackRecord], list[RejectedTrack]]:
-    """Judges all pieces and writes the good ones; gives the records of those kept and of those rejected."""
+    """Judge all pieces and write the good ones; return the records of those kept and of those rejected."""
     tracks: list[TrackRecord] = []
     rejected: dict[int, RejectedTrack] = {}
     worth: list[tuple[int, Sounds, dict[str, float]]] = []
@@ -223,7 +223,7 @@ def _sounds(piece: Piece, wave: NDArray[np.float32], spec: CropSpec) -> Sounds:
 
 
 def _rounded(**measures: float | None) -> dict[str, float]:
-    """Measures as the record keeps them; those that could not be taken are left out."""
+    """Return measurements rounded for the record, without missing ones."""
     return {name: round(value, DIGITS) for name, value in measures.items() if value is not None}
 
 
@@ -232,7 +232,7 @@ def _rejection(piece: Piece, quality: Mapping[str, float], refused: Refusal) -> 
 
 
 def _refused(track: RejectedTrack, refused: Refusal) -> RejectedTrack:
-    """The record of a track with why it was refused; where that took no look at its pixels, without their measures."""
+    """Return the record of a refused track with the reason, without the measurements of unneeded pixels."""
     measured = track.quality or {}
     kept = {name: value for name, value in measured.items() if refused.of_pixels or name not in OF_PIXELS}
     return replace(track, gate=refused.gate, reason=refused.reason, quality=kept)
@@ -245,7 +245,7 @@ def _unusable(gate: str, reason: str, rejected: Sequence[RejectedTrack] = ()) ->
 
 
 def _outcome(path: Path, tracks: Sequence[TrackRecord], rejected: Sequence[RejectedTrack]) -> PreprocessOutcome:
-    """What the record says of a clip with faces."""
+    """Return the outcome for a clip with faces."""
     if tracks:
         return PreprocessOutcome(outcome=DONE, tracks=tuple(tracks), rejected=tuple(rejected))
     gate = commonest([str(track.gate) for track in rejected])
@@ -256,7 +256,7 @@ def _outcome(path: Path, tracks: Sequence[TrackRecord], rejected: Sequence[Rejec
 
 
 def _judged_again(path: Path, before: PreprocessOutcome, gates: GateSettings) -> PreprocessOutcome | None:
-    """The outcome under other gates from what was measured; None where that asks for other crops than are there."""
+    """Return the outcome under other gates from the recorded measurements; None if that needs other crops."""
     if any(refusal(track.quality or {}, gates) for track in before.tracks):
         return None
     again = []

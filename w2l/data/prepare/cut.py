@@ -1,4 +1,4 @@
-"""One pass over a video in which the crops of all its pieces are cut and measured; memory stays flat."""
+"""One pass over a video that cuts and measures the crops of all its pieces in constant memory."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,34 +17,34 @@ from w2l.features.crop import CropSpec, cut_from
 from w2l.media.coded import CodedFrame, read_coded
 
 MEASURED = CropSpec(size=MEASURE_SIZE)
-"""The crops that are measured."""
+"""Spec of the crops that are measured."""
 IN_MEMORY = 32 << 20
-"""Bytes of a piece's crops that wait in memory until it is whole; more of them wait in a file without a name."""
+"""Bytes of a piece's crops held in memory until it is complete; the rest goes to an unnamed temporary file."""
 LOOK_EVERY = 5
-"""Frames from one measurement of the sharpness to the next."""
+"""Frames between two measurements of sharpness."""
 
 
 @dataclass(frozen=True)
 class CutPiece:
-    """A piece whose crops have all been cut; they can be read until the next one is asked for."""
+    """A piece whose crops have all been cut; they can be read until the next piece is requested."""
 
     number: int
-    """Its place in the list of pieces."""
+    """Its index in the list of pieces."""
     blur: float
     """Median sharpness, see `w2l.data.prepare.gates.sharpness`."""
     mouth: MouthWatch | None
-    """What the mouth did, where other faces are on screen."""
+    """Motion of the mouth, if other faces are on screen."""
     _roll: "_Roll"
 
     def crops(self) -> Iterator[Image]:
-        """The crops (size, size, 3) in order."""
+        """Yield the crops (size, size, 3) in order."""
         return self._roll.read()
 
 
 def cut_pieces(path: Path, pieces: Sequence[Piece], spec: CropSpec) -> Iterator[CutPiece]:
-    """The pieces of the video at `path`, which come in time order, each when all its crops are cut.
+    """Yield the pieces of the video at `path`, sorted by time, each when all its crops are cut.
 
-    The file is decoded once, to the end of the last piece. Raises MediaError when it cannot be read so far.
+    The file is decoded once, to the end of the last piece. Raises MediaError if it cannot be read that far.
     """
     waiting = [_Roll(number, piece, spec) for number, piece in reversed(list(enumerate(pieces)))]
     begun: list[_Roll] = []
@@ -65,8 +65,8 @@ def cut_pieces(path: Path, pieces: Sequence[Piece], spec: CropSpec) -> Iterator[
     if begun or waiting:
         roll = [*begun, *reversed(waiting)][0]
         raise MediaError(
-            f"{path}: only {roll.n_cut} of {len(roll.piece)} frames of a face could be read the second time; copy or "
-            "record it again"
+            f"{path}: only {roll.n_cut} of {len(roll.piece)} frames of a face could be read the second time; copy the "
+            "file again or re-encode it"
         )
 
 
@@ -84,11 +84,11 @@ class _Roll:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all crops are there."""
+        """Whether all crops have been cut."""
         return self.n_cut == len(self.piece)
 
     def take(self, frame: CodedFrame) -> None:
-        """Cuts the crop of this frame, as often as it is shown at 25 fps."""
+        """Cut the crop of this frame, as often as it is shown at 25 fps."""
         if self.is_whole or self.piece.source_idx[self.n_cut] != frame.idx:
             return
         box, points = self.piece.boxes[self.n_cut], self.piece.points[self.n_cut]
@@ -101,11 +101,11 @@ class _Roll:
             self.n_cut += 1
 
     def finish(self) -> CutPiece:
-        """The whole piece."""
+        """Return the complete piece."""
         return CutPiece(self._number, float(np.median(self._sharp)), self._mouth, self)
 
     def read(self) -> Iterator[Image]:
-        """The crops, from the first on."""
+        """Yield the crops, from the first on."""
         if self._file is None:
             return
         self._file.seek(0)
@@ -114,7 +114,7 @@ class _Roll:
             yield np.frombuffer(self._file.read(size * size * 3), dtype=np.uint8).reshape(size, size, 3)
 
     def close(self) -> None:
-        """Gives memory and disk back."""
+        """Release memory and disk space."""
         if self._file is not None:
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""What was kept of a dataset and why the rest was not: a table for the terminal, and a page to read and to pass on."""
+"""Report on a prepared dataset: what was kept and why the rest was not, as a terminal table and as an HTML page."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -17,18 +17,18 @@ from w2l.report.markup import escaped
 __all__ = ["Report", "collect", "report_summary", "table", "write_report"]
 
 MOST_ROWS = 12
-"""Longer lists of speakers are cut to so many."""
+"""Longest list of speakers that is shown."""
 N_EDGE = 5
-"""So many of the kept tracks are named that came nearest to a limit."""
+"""Number of kept tracks named that came nearest to a limit."""
 HOUR_S = 3600.0
 KEPT, REFUSED, ELSEWHERE = "#2a8c82", "#d1495b", "#c9c4ba"
-"""Colours of tracks that are kept, that the gate at hand refused, and that another one refused."""
+"""Colours of tracks that are kept, refused by this gate, and refused by another one."""
 
 Row = Sequence[str]
 
 
 def table(report: Report) -> str:
-    """The report as lines of plain text, at most about 100 columns wide."""
+    """Return the report as lines of plain text, at most about 100 columns wide."""
     blocks = [headline(report), _aligned([("", "clips", "tracks", "hours"), *_group_rows(report)])]
     if report.values:
         blocks.append(_aligned([("tracks that are kept", "5 %", "median", "95 %", "limit"), *_measure_rows(report)]))
@@ -38,7 +38,7 @@ def table(report: Report) -> str:
 
 
 def headline(report: Report) -> str:
-    """The report in one sentence."""
+    """Return the report as one sentence."""
     kept, n_lost = report.kept, report.n_clips - report.kept.clips
     n_speakers = len(_named(report.speakers))
     return (
@@ -48,7 +48,7 @@ def headline(report: Report) -> str:
 
 
 def report_summary(report: Report) -> dict[str, Any]:
-    """The report for `--json`: all that `table` says, and offsets by number of tracks; no list of tracks."""
+    """Return the report for `--json`: all that `table` shows, and the counts of offsets; no list of tracks."""
     spreads = {measure.key: _of_kept(report, measure) for measure in _measures(report)}
     found: dict[str, Any] = {
         "root": report.root,
@@ -91,7 +91,7 @@ def _group_rows(report: Report) -> list[Row]:
 
 
 def _measures(report: Report) -> list[TrackMeasure]:
-    """Those that some track has, with those of a newer w2l, which come without a title."""
+    """Return the measures that some track has; those of newer versions come without a title."""
     known = {measure.key for measure in MEASURES}
     other = [TrackMeasure(key, key) for key in sorted(report.values) if key not in known]
     return [measure for measure in (*MEASURES, *other) if np.isfinite(report.values.get(measure.key, np.nan)).any()]
@@ -134,7 +134,7 @@ def _aligned(rows: Sequence[Row]) -> str:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Writes the report to `path` as one HTML file that needs nothing else; CacheError when it cannot be written."""
+    """Write the report to `path` as one self-contained HTML file; raise CacheError if it cannot be written."""
     parts = [
         f"<h1>What became of the clips</h1><p class=lead>{escaped(headline(report))}.</p>",
         _cards(report),
@@ -220,7 +220,7 @@ def _figure(report: Report, measure: TrackMeasure) -> str:
 
 
 def _edge(report: Report, measure: TrackMeasure) -> str:
-    """The kept tracks that come nearest to being refused."""
+    """Return the kept tracks that came nearest to being refused."""
     values = np.where(report.gates == "", report.values[measure.key], np.nan)
     if measure.key not in report.limits or measure.is_whole or not np.isfinite(values).any():
         return ""

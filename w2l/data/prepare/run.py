@@ -1,4 +1,4 @@
-"""The preprocess stage: a folder of talking clips to face crops, mels and an index in the cache."""
+"""The preprocess stage: from a folder of talking clips to face crops, mels and an index in the cache."""
 
 import functools
 import logging
@@ -23,72 +23,72 @@ logger = logging.getLogger(__name__)
 
 STAGE = "preprocess"
 FAILED = "failed"
-"""The word for clips at which the work broke off, which are tried again by the next run."""
+"""Keyword for clips whose processing was interrupted; the next run tries them again."""
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How the work on many clips is shared, and what is worked on."""
+    """Parallelism, and which clips are processed."""
 
     jobs: int = 1
     """Clips worked on at the same time."""
     ray: str | None = None
-    """Address of a Ray cluster, as `w2l.core.jobs.pool.run_tasks` takes it; None works here."""
+    """Address of a Ray cluster, as `w2l.core.jobs.pool.run_tasks` takes it; None runs locally."""
     force: bool = False
-    """Whether clips that are ready are prepared again."""
+    """Whether finished clips are prepared again."""
     strict: bool = False
-    """Whether the first clip that cannot be used ends the work."""
+    """Whether the first clip that cannot be used stops the run."""
 
 
 DEFAULTS = PrepareOptions()
-"""In this process, what is not ready."""
+"""Run in this process what is not finished."""
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What became of one clip."""
+    """Result for one clip."""
 
     is_new: bool
-    """Whether it was worked on now; else it was ready."""
+    """Whether it was processed in this run; else it was already finished."""
     gate: str = ""
-    """The word for why it is set aside; empty when it is not."""
+    """Keyword of the reason why it was set aside; empty if it was not."""
     reason: str = ""
     """The same as a sentence."""
     rejected: tuple[str, ...] = ()
-    """The gate of each of its face tracks that is no sample."""
+    """The gate of each of its rejected face tracks."""
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What became of the clips."""
+    """Results for all clips."""
 
     done: int = 0
-    """Clips worked on now, also those set aside."""
+    """Clips processed in this run, including those set aside."""
     skipped: int = 0
-    """Clips that were ready, or set aside, already."""
+    """Clips that were already finished or set aside."""
     tracks: int = 0
     """Face tracks in the whole cache."""
     set_aside: dict[str, str] = field(default_factory=dict)
     """Clip id -> why it cannot be used."""
     reasons: dict[str, list[str]] = field(default_factory=dict)
-    """Word for the reason -> the ids of the clips set aside for it."""
+    """Keyword of the reason -> ids of the clips set aside for it."""
     rejected: dict[str, int] = field(default_factory=dict)
-    """Word of a gate -> face tracks that it rejected, of all clips of this call."""
+    """Keyword of a gate -> number of face tracks it rejected, over all clips of this call."""
     missing: tuple[str, ...] = ()
-    """Lines of the file lists that name no video, and folders that could not be looked into."""
+    """Lines of the file lists that do not name a video, and folders that could not be read."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything asked for is there."""
+        """Whether everything requested was found."""
         return not (self.set_aside or self.missing)
 
 
 def run(
     settings: PrepareSettings, listing: Listing, cache: Cache, device: str = "cpu", options: PrepareOptions = DEFAULTS
 ) -> PrepareResult:
-    """Prepares every clip of a listing that is not ready; several processes may do so at once on one cache.
+    """Prepare every unfinished clip of a listing; several processes may do so on one cache at the same time.
 
-    Raises MediaError where `options` are strict and a clip is missing or cannot be used; the work on others stops.
+    Raises MediaError if `options` are strict and a clip is missing or cannot be used; other work then stops.
     """
     missing = _missing(listing, options)
     tasks = (Task(source.clip_id, (_absolute(source), settings, options.force)) for source in listing.sources)
@@ -104,26 +104,26 @@ def run(
 
 
 def _missing(listing: Listing, options: PrepareOptions) -> tuple[str, ...]:
-    """What is asked for and not there."""
+    """Return what was requested and not found."""
     missing = (*listing.missing, *listing.unreadable)
     if options.strict and missing:
-        raise MediaError(f"{missing[0]}: not found ({len(missing)} such); without --strict the others are prepared")
+        raise MediaError(f"{missing[0]} is missing ({len(missing)} in total); without --strict the others are prepared")
     return missing
 
 
 def _absolute(source: Source) -> Source:
-    """The same under a name that means the same in every process."""
+    """Return the source with an absolute path, valid in every process."""
     return Source(source.clip_id, source.path.absolute(), source.split, source.speaker)
 
 
 def _set_up(settings: PrepareSettings, root: Path, device: str) -> tuple[Cache, Detector]:
-    """What a worker makes once; the device is chosen where it works, as machines of a cluster may differ."""
+    """Set up a worker; the device is chosen there, as machines of a cluster may differ."""
     cache, detect = Cache.open(root), settings.detect
     return cache, make_detector(detect.detector, str(choose_device(device)), detect.min_face, cache.models)
 
 
 def prepare_one(context: tuple[Cache, Detector], source: Source, settings: PrepareSettings, force: bool) -> ClipResult:
-    """Prepares one clip unless it is ready; raises Busy while another process works on it."""
+    """Prepare one clip unless it is finished; raise Busy while another process works on it."""
     cache, detector = context
     clip = cache.clip(source.clip_id)
     marks = known_fingerprints(source.path, detector, settings)
@@ -133,11 +133,11 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
         if not mine:
             raise Busy
         clip.clear_leftovers()
-        if not force and _is_ready(clip, marks, source):  # by a process that has just left, or was killed at its end
+        if not force and _is_ready(clip, marks, source):  # by a process that has just finished or was killed
             return _result(clip, is_new=False)
         cache.invalidate_index()
         record = clip.record()
-        if force or record.preprocess.fingerprint not in marks:  # else only its split or speaker is new
+        if force or record.preprocess.fingerprint not in marks:  # otherwise only its split or speaker is new
             record = prepare_clip(clip, source.path, detector, settings, force)
             if record.preprocess.outcome == UNUSABLE:
                 logger.warning("set aside %s: %s", source.clip_id, record.preprocess.reason)
@@ -148,7 +148,7 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
 
 
 def _is_ready(clip: Clip, marks: tuple[str, ...], source: Source) -> bool:
-    """Whether nothing is left to do; a clip whose split or speaker is not said keeps what it has."""
+    """Whether nothing is left to do; a clip whose split or speaker is unknown keeps the recorded one."""
     record = clip.record()
     same = source.split in ("", record.split or "") and source.speaker in ("", record.speaker or "")
     return same and record.preprocess.fingerprint in marks
@@ -161,7 +161,7 @@ def _result(clip: Clip, is_new: bool) -> ClipResult:
 
 
 class _Tally:
-    """Counts what becomes of clips as they come."""
+    """Counts the results of clips as they arrive."""
 
     def __init__(self) -> None:
         self.set_aside: dict[str, str] = {}
@@ -170,7 +170,7 @@ class _Tally:
         self._n = Counter[bool]()
 
     def add(self, done: Done[ClipResult]) -> None:
-        """Takes one clip."""
+        """Add the result of one clip."""
         result = done.result or ClipResult(False, FAILED, done.error)
         if done.result is not None:
             self._n[result.is_new] += 1
@@ -180,13 +180,13 @@ class _Tally:
             self._reasons.setdefault(result.gate, []).append(done.task.name)
 
     def check(self) -> None:
-        """Raises MediaError when a clip cannot be used."""
+        """Raise MediaError if a clip cannot be used."""
         if self.set_aside:
             clip_id, reason = next(iter(self.set_aside.items()))
             raise MediaError(f"{clip_id} cannot be used: {reason}; without --strict it is set aside")
 
     def result(self, n_tracks: int, missing: tuple[str, ...]) -> PrepareResult:
-        """All in all, sorted by name and not by who was ready first."""
+        """Return the totals, sorted by name and not by completion time."""
         reasons = {gate: sorted(self._reasons[gate]) for gate in sorted(self._reasons)}
         aside = {clip: self.set_aside[clip] for clip in sorted(self.set_aside)}
         rejected = dict(sorted(self._rejected.items()))

@@ -16,48 +16,48 @@ from w2l.features.windows import nearest_frames
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of one face on the clip's grid of 25 frames a second."""
+    """A stretch of one face on the clip's grid of 25 frames per second."""
 
     first_frame: int
-    """Its place on the grid."""
+    """Its position on the grid."""
     source_idx: NDArray[np.int64]
-    """(frames,): which frame of the source each of its frames is; never decreasing."""
+    """(frames,): source frame of each of its frames; never decreasing."""
     boxes: Floats
-    """(frames, 4), steadied."""
+    """(frames, 4), smoothed."""
     points: Floats
-    """(frames, 5, 2), steadied."""
+    """(frames, 5, 2), smoothed."""
     quality: dict[str, float]
-    """What is known without pixels and sound: `length_s`, `face_px`, `score`, `yaw`, `n_faces`."""
+    """Measurements that need neither pixels nor audio: `length_s`, `face_px`, `score`, `yaw`, `n_faces`."""
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self.source_idx)
 
     @property
     def start_s(self) -> float:
-        """When it begins, seconds from the first picture."""
+        """Start, in seconds from the first frame."""
         return self.first_frame / FPS
 
     @property
     def end_s(self) -> float:
-        """When it ends."""
+        """End, in seconds from the first frame."""
         return (self.first_frame + len(self)) / FPS
 
 
 def find_pieces(
     scan: Scan, smooth_s: float, max_track_s: float, n_sound_frames: int
 ) -> tuple[list[Piece], int]:
-    """The pieces of all face tracks of at least a window, in time order, and how many had no sound.
+    """Return the pieces of at least a window of all face tracks, sorted by time, and how many had no audio.
 
     Parameters
     ----------
     scan : Scan
     smooth_s : float
-        Standard deviation in seconds of the Gaussian that steadies boxes and points.
+        Standard deviation in seconds of the Gaussian that smooths boxes and points.
     max_track_s : float
         Longer tracks are split evenly.
     n_sound_frames : int
-        Frames of the grid that have sound; what lies behind is cut off.
+        Frames of the grid that have audio; the rest is cut off.
     """
     nearest = nearest_frames(scan.times, FPS)
     tracks = [track for track in link_tracks(scan) if _duration_s(scan, track) > WINDOW_FRAMES / FPS - 1e-6]
@@ -91,7 +91,7 @@ def _piece(track: Track, first_frame: int, source_idx: NDArray[np.int64], n_face
 
 
 def _faces_at_once(tracks: Sequence[Track], n_frames: int) -> NDArray[np.int64]:
-    """How many faces are on screen in each frame of the source: (frames,)."""
+    """Return the number of faces on screen in each frame of the source: (frames,)."""
     count = np.zeros(n_frames, dtype=np.int64)
     for track in tracks:
         count[track.start : track.stop] += 1

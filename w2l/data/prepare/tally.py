@@ -1,4 +1,4 @@
-"""What became of the clips of a cache: counted from their records, whatever version of w2l wrote them."""
+"""Statistics of a cache's clips, counted from their records, whatever version of w2l wrote them."""
 
 import heapq
 import math
@@ -19,29 +19,29 @@ from w2l.data.prepare.gates import GateSettings
 from w2l.data.sources.clip_lists import SPLITS
 
 NOT_SAID, UNFINISHED, DAMAGED_RECORD = "not said", "unfinished", "damaged record"
-"""Words for clips whose record names no gate: of an old w2l, of a run that was stopped, or unreadable."""
+"""Keywords for clips whose record does not name a gate: from an old w2l, an interrupted run, or unreadable."""
 AUDIT = "out of sync"
-"""Word for the tracks that the sync audit set aside."""
+"""Keyword for the tracks that the sync audit excluded."""
 UNKNOWN = "unknown"
-"""Name of the speaker, or of the split, that no record says."""
+"""Name of an unknown speaker or split."""
 N_EXAMPLES = 8
-"""So many tracks are named for each reason."""
+"""Number of tracks named for each reason."""
 
 
 @dataclass(frozen=True)
 class TrackMeasure:
-    """A quality that is measured of every track."""
+    """A quality that is measured for every track."""
 
     key: str
-    """Its name in a record."""
+    """Its key in a record."""
     title: str
     unit: str = ""
     gate: str = ""
-    """Word of the gate that asks for it."""
+    """Keyword of the gate that uses it."""
     limit: str = ""
     """Name of that gate's limit in `GateSettings`: ``min_...`` or ``max_...``."""
     is_whole: bool = False
-    """Whether its values are whole numbers."""
+    """Whether its values are integers."""
 
 
 MEASURES = (
@@ -58,7 +58,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Group:
-    """So much that has something in common."""
+    """Totals of clips with a property in common."""
 
     name: str
     clips: int = 0
@@ -68,27 +68,27 @@ class Group:
 
 @dataclass(frozen=True)
 class Loss(Group):
-    """What is not used for one reason: clips of which nothing is left, and tracks of any clip."""
+    """What is not used for one reason: clips without any usable track, and tracks of any clip."""
 
     examples: tuple[tuple[str, str], ...] = ()
-    """Name and sentence of the worst."""
+    """Name and reason of the worst tracks."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the sync audit found of the tracks that it looked at."""
+    """Result of the sync audit for the tracks that it examined."""
 
     verdicts: Mapping[str, int]
-    """Verdict -> tracks."""
+    """Verdict -> number of tracks."""
     offsets: NDArray[np.int64]
-    """(tracks not set aside,): in video frames, positive where the sound runs ahead of the picture."""
+    """(tracks not excluded,): in video frames, positive if the audio runs ahead of the picture."""
     confidences: Floats
     """(tracks,)"""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the clips of a cache."""
+    """Statistics of a cache's clips."""
 
     root: str
     n_clips: int
@@ -96,22 +96,22 @@ class Report:
     """Everything that training may use."""
     splits: tuple[Group, ...]
     speakers: tuple[Group, ...]
-    """Of what is kept, the one with most seconds first."""
+    """Kept tracks per speaker, the one with most seconds first."""
     losses: tuple[Loss, ...]
-    """The reason that took most tracks first."""
+    """Losses by reason, the one with most tracks first."""
     names: tuple[str, ...]
-    """Of every track, kept ones and refused ones."""
+    """Name of every track, kept and refused."""
     gates: NDArray[np.str_]
-    """(tracks,): why each is not used; empty where it is."""
+    """(tracks,): why each is not used; empty if it is."""
     values: Mapping[str, Floats]
     """Key of a measure -> (tracks,), NaN where it was not measured."""
     limits: Mapping[str, float]
-    """Key of a measure -> the limit of its gate, where one is known and closed."""
+    """Key of a measure -> the limit of its gate, if known and enabled."""
     audit: Audit | None = None
 
 
 class _Tally:
-    """Grows clip by clip."""
+    """Totals that grow clip by clip."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -122,16 +122,16 @@ class _Tally:
         self.audited: list[tuple[str, int, float]] = []
 
     def count(self, kind: str, name: str, clips: int, tracks: int, seconds: float) -> None:
-        """Adds to the group `name` among those of one kind: split, speaker, loss or kept."""
+        """Add to the group `name` of one kind: split, speaker, loss or kept."""
         old = self.groups.get((kind, name), Group(name))
         self.groups[kind, name] = Group(name, old.clips + clips, old.tracks + tracks, old.seconds + seconds)
 
     def of_kind(self, kind: str) -> list[Group]:
-        """The groups of one kind, in the order in which they came."""
+        """Return the groups of one kind, in order of appearance."""
         return [group for (own, _), group in self.groups.items() if own == kind]
 
     def add_track(self, name: str, gate: str, quality: Mapping[str, Any] | None) -> int:
-        """Takes the measures of a track; gives its number."""
+        """Add the measurements of a track; return its number."""
         number = len(self.names)
         self.names.append(name)
         self.gates.append(gate)
@@ -141,9 +141,9 @@ class _Tally:
 
 
 def collect(cache: Cache, gates: GateSettings | None = None) -> Report:
-    """Counts what the records of `cache` say.
+    """Collect the statistics of the records in `cache`.
 
-    `gates` are the settings whose limits are to be shown; records do not hold them.
+    `gates` are the settings whose limits are shown; records do not contain them.
     """
     tally, n_clips = _Tally(), 0
     for clip in cache.clips():
@@ -196,12 +196,12 @@ def _count_clip(tally: _Tally, clip: str, record: ClipRecord) -> None:
     elif lost:
         tally.count("loss", outcome.gate or Counter(lost).most_common(1)[0][0], 1, 0, 0.0)
     else:
-        reason = outcome.reason or "no track, and no reason is noted"
+        reason = outcome.reason or "no track, and no reason was recorded"
         _lose_clip(tally, clip, outcome.gate or NOT_SAID, reason, clip_s)
 
 
 def _refuse(tally: _Tally, clip: str, track: RejectedTrack) -> str:
-    """Counts a track that a gate refused; gives the gate's word."""
+    """Count a track that a gate refused; return the gate's keyword."""
     gate, name = track.gate or NOT_SAID, f"{clip} at {track.start_s:.1f} s"
     number = tally.add_track(name, gate, track.quality)
     tally.sentences[gate].append((number, name, track.reason or ""))
@@ -215,7 +215,7 @@ def _lose_clip(tally: _Tally, clip: str, word: str, reason: str, seconds: float)
 
 
 def _heed_audit(tally: _Tally, name: str, found: Verdict) -> str:
-    """Counts what the audit says of a track; gives AUDIT where it is not to be used."""
+    """Count the audit's verdict on a track; return AUDIT if it must not be used."""
     if not found.verdict:
         return ""
     tally.audited.append((found.verdict, found.offset, found.confidence))
@@ -226,7 +226,7 @@ def _heed_audit(tally: _Tally, name: str, found: Verdict) -> str:
 
 
 def _loss(group: Group, tally: _Tally, values: Mapping[str, Floats]) -> Loss:
-    """With the examples that miss the limit most; those of a gate without a measure in the order they came."""
+    """Add the examples that miss the limit most; for a gate without a measure, the first ones."""
     rows = tally.sentences[group.name]
     measure = next((measure for measure in MEASURES if measure.gate == group.name), None)
     column = values.get(measure.key) if measure else None
@@ -250,7 +250,7 @@ def _audit(tally: _Tally) -> Audit | None:
 
 
 def _limits(gates: GateSettings) -> dict[str, float]:
-    """Key of a measure -> limit, of the gates that are closed."""
+    """Return key of a measure -> limit, for the gates that are enabled."""
     limits = {measure.key: float(getattr(gates, measure.limit)) for measure in MEASURES}
     return {key: limit for key, limit in limits.items() if limit and math.isfinite(limit)}
 
@@ -266,5 +266,5 @@ def _split_order(name: str) -> tuple[int, str]:
 
 
 def _number(value: Any) -> float:
-    """A number of a record; 0 where there is none."""
+    """Return a number of a record; 0 if it is missing."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0

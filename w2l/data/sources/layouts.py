@@ -1,4 +1,4 @@
-"""Which videos a dataset holds: recognised by how its paths look, each with its split and its speaker.
+"""Dataset layouts, recognised by their paths, with the split and the speaker of each video.
 
 | layout      | a video lies in                             | split                 | speaker                     |
 |-------------|---------------------------------------------|-----------------------|-----------------------------|
@@ -8,7 +8,8 @@
 | `voxceleb2` | `dev|test/mp4/id<nnnnn>/<youtube id>/<n>`   | the first folder      | `id<nnnnn>`                 |
 | `folder`    | anywhere                                    | see below             | the first of several folders |
 
-In a plain folder, splits are folders named `train`, `val`, `test` with no other beside them, or lists at the root.
+In a plain folder, splits are folders named `train`, `val`, `test` without other folders beside them, or lists at the
+root.
 
 Sources: the datasets' pages at www.robots.ox.ac.uk/~vgg/data (lip_reading, voxceleb), Afouras et al. 2018
 (arXiv 1809.00496) for LRS3, and for where LRS2's lists lie (beside or above `main`) github.com/mpc001/auto_avsr.
@@ -25,25 +26,25 @@ from w2l.core.text import readable
 from w2l.data.sources.clip_lists import SPLITS
 
 SAMPLE = 1000
-"""So many paths tell which layout a dataset has."""
+"""Number of paths from which the layout of a dataset is recognised."""
 ALIKE = 0.95
-"""Share of the paths that must fit a layout for it to be recognised unasked."""
+"""Share of the paths that must fit a layout for it to be recognised automatically."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How the paths of a dataset look."""
+    """The form of a dataset's paths."""
 
     expected: str
-    """In words, for errors."""
+    """Description for errors."""
     path: re.Pattern[str]
     """The whole path without suffix: `home`, `subset` and `speaker` are its named parts."""
     splits: Mapping[str, str]
-    """Subset folder -> split; empty when only lists tell."""
+    """Subset folder -> split; empty if only lists define splits."""
     only_asked: str = ""
-    """The subset folder that counts only when it is named."""
+    """A subset folder that is used only on request."""
     one_of: tuple[str, ...] = ()
-    """Recognised unasked only where one of these folders is there."""
+    """Recognised automatically only if one of these folders exists."""
 
 
 def _shape(expected: str, path: str, splits: Mapping[str, str], only: str = "", one_of: tuple[str, ...] = ()) -> Shape:
@@ -79,7 +80,7 @@ LAYOUTS = ("auto", *SHAPES, "folder")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a video stands in its dataset."""
+    """Position of a video in its dataset."""
 
     key: str
     """Path below the home, without suffix."""
@@ -94,17 +95,17 @@ class Dataset:
 
     layout: str
     root: str
-    """The folder that the user named, absolute."""
+    """The folder given by the user, absolute."""
     home: str
-    """The folder that ids begin below: the root, or for a known layout the one that holds its subsets, wherever
-    below it the root is."""
+    """The folder that ids are relative to: the root, or for a known layout the one that contains its subsets, wherever
+    the root lies below it."""
     split_level: int | None = None
-    """Of a plain folder: which part of a path is the name of its split, where folders are named so."""
+    """For a plain folder: index of the path part that names the split, if any."""
     speaker_level: int | None = None
-    """Of a plain folder: which part of a path is the folder that is taken for a speaker."""
+    """For a plain folder: index of the path part that is taken as the speaker."""
 
     def place(self, path: str) -> Place | None:
-        """Where the video at absolute `path` stands; None when it does not fit the layout."""
+        """Return the position of the video at absolute `path`; None if it does not fit the layout."""
         stem = os.path.splitext(path)[0]
         if self.layout == "folder":
             is_within = stem.startswith(f"{self.home}/")
@@ -120,7 +121,7 @@ class Dataset:
         return Place(stem[len(self.home) + 1 :], subset, shape.splits.get(subset, ""), parts.get("speaker", ""))
 
     def wants(self, subset: str) -> bool:
-        """Whether videos of `subset` count, unless a list names them."""
+        """Whether videos of `subset` are used, unless a list names them."""
         return self.layout == "folder" or subset != SHAPES[self.layout].only_asked or self._root_names(subset)
 
     def _root_names(self, subset: str) -> bool:
@@ -128,7 +129,7 @@ class Dataset:
         return self.root == folder or self.root.startswith(f"{folder}/")
 
     def bases(self, split: str) -> list[str]:
-        """Folders that the lines of a list for `split` may start from, the likeliest first."""
+        """Return the folders that the lines of a list for `split` may be relative to, the most likely first."""
         if self.layout == "folder":
             return [self.root]
         subsets = [os.path.join(self.home, subset) for subset in self._subsets(split)]
@@ -136,28 +137,28 @@ class Dataset:
         return list(dict.fromkeys([*near, self.root, self.home, *subsets]))
 
     def keys(self, name: str, split: str) -> list[str]:
-        """The keys that `name`, on a list for `split`, may mean."""
+        """Return the keys that `name`, on a list for `split`, may refer to."""
         name = name.removeprefix(f"{self.home}/")
         return [name] if self.layout == "folder" else [name, *(f"{subset}/{name}" for subset in self._subsets(split))]
 
     def _subsets(self, split: str) -> list[str]:
-        """The layout's subset folders, the one for `split` first, then the one that only lists divide."""
+        """Return the layout's subset folders, the one for `split` first, then the one divided only by lists."""
         splits = SHAPES[self.layout].splits
         return sorted(splits, key=lambda subset: (splits[subset] != split, splits[subset] != ""))
 
     def list_folders(self) -> list[str]:
-        """Where the dataset's own lists may lie."""
+        """Return the folders that may contain the dataset's own lists."""
         above = [os.path.dirname(self.home)] if self.layout == "lrs2" else []
         return list(dict.fromkeys([self.root, self.home, *above]))
 
 
 def recognise(root: str, names: Sequence[str], layout: str) -> Dataset:
-    """The dataset whose videos are `names`, paths below the absolute folder `root`; a sample of them will do.
+    """Return the dataset whose videos are `names`, paths below the absolute folder `root`; a sample is sufficient.
 
-    ConfigError when `layout` is named and no video fits it.
+    Raises ConfigError if `layout` is given and no video fits it.
     """
     if not names and layout in SHAPES:
-        raise ConfigError(f"{root} has not the layout {layout}: expected {SHAPES[layout].expected}, found no video")
+        raise ConfigError(f"{root} does not have the layout {layout}: expected {SHAPES[layout].expected}; found none")
     step = max(1, len(names) // SAMPLE) if layout == "auto" else 1
     sample = [os.path.splitext(name)[0] for name in names[::step]]
     for name, shape in SHAPES.items():
@@ -168,14 +169,14 @@ def recognise(root: str, names: Sequence[str], layout: str) -> Dataset:
                 return Dataset(name, base, home)
     if layout in SHAPES:
         raise ConfigError(
-            f"{root} has not the layout {layout}: expected {SHAPES[layout].expected}, found {readable(names[0])} and "
-            f"the like; name the dataset's own folder, or use --layout auto"
+            f"{root} does not have the layout {layout}: expected {SHAPES[layout].expected}, not {readable(names[0])} and"
+            f" the like; choose the dataset's root folder, or use --layout auto"
         )
     return Dataset("folder", root, root, *_levels(root))
 
 
 def _home_of(shape: Shape, stems: Sequence[str]) -> tuple[str, int]:
-    """The commonest home of the paths that fit, and how many have it."""
+    """Return the most frequent home of the paths that fit, and how many have it."""
     homes = Counter(match["home"] for match in map(shape.path.fullmatch, stems) if match)
     return homes.most_common(1)[0] if homes else ("", 0)
 
@@ -185,10 +186,10 @@ def _is_sure(shape: Shape, home: str) -> bool:
 
 
 def _levels(root: str) -> tuple[int | None, int | None]:
-    """Which folder on the way from a plain folder to its videos names a split, and which a speaker.
+    """Return which folder level from a plain folder to its videos names a split, and which a speaker.
 
-    Folders that are alone where they are tell nothing; the first level with several names splits, when all are names
-    of splits and speakers lie below them, else speakers.
+    Single folders carry no information; the first level with several names defines splits, if all are names of splits
+    and speakers lie below them, else speakers.
     """
     level = 0
     names = _folders(root)
@@ -201,7 +202,7 @@ def _levels(root: str) -> tuple[int | None, int | None]:
 
 
 def _folders(root: str) -> list[str]:
-    """The folders in `root`, without hidden ones."""
+    """Return the folders in `root`, without hidden ones."""
     try:
         with os.scandir(root) as entries:
             return [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]

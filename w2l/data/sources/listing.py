@@ -1,4 +1,4 @@
-"""Which videos a dataset holds: a folder of any layout, or the lines of file lists, each with its split and speaker."""
+"""The videos of a dataset, each with split and speaker: from a folder of any layout or from file lists."""
 
 import functools
 import logging
@@ -18,11 +18,11 @@ from w2l.data.sources.walk import VIDEO_SUFFIXES, Walk, is_video_name, walk_vide
 logger = logging.getLogger(__name__)
 
 SOUND_SUFFIXES = (".m4a", ".wav", ".flac")
-"""Of files that hold the sound of a video beside them."""
+"""Suffixes of files that contain the audio of a video beside them."""
 PEEK = 100
-"""So many videos tell the layout of a folder whose clips are named by lists."""
+"""Number of videos from which the layout is recognised for a folder whose clips come from lists."""
 STRICTEST_FIRST = ("test", "unseen", "val", "train", "pretrain")
-"""A clip on two lists at the root belongs to the first of these: what shall test must not train."""
+"""A clip on two lists at the root belongs to the first of these: test clips must not train."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Source:
     """One video of a dataset."""
 
     clip_id: str
-    """The path below the dataset's home, without suffix, made safe."""
+    """The path below the dataset's root, without suffix, made safe."""
     path: Path
     split: str = ""
-    """The split it belongs to, one of SPLITS; empty when the dataset does not say."""
+    """The split it belongs to, one of SPLITS; empty if unknown."""
     speaker: str = ""
-    """Who speaks, or the programme or talk it was cut from: clips that share it must not be split; empty: unknown."""
+    """Speaker, or programme or talk it was cut from: clips that share it must not be separated; empty: unknown."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,27 @@ class Listing:
 
     sources: tuple[Source, ...]
     missing: tuple[str, ...] = ()
-    """Lines of the file lists that name no video."""
+    """Lines of the file lists that do not name a video."""
     layout: str = "folder"
-    """The layout that was recognised or named."""
+    """The layout, recognised or given."""
     unreadable: tuple[str, ...] = ()
-    """Folders that could not be looked into, and links to nothing, with the reason."""
+    """Folders that could not be read, and dangling links, with the reason."""
 
 
 def find_videos(root: Path, filelists: Iterable[Path] = (), layout: str = "auto") -> Listing:
-    """The videos below `root`, or those that `filelists` name, sorted by id.
+    """Return the videos below `root`, or those named by `filelists`, sorted by id.
 
-    `layout` is one of LAYOUTS; `auto` takes the one that the paths fit, else `folder`. `root` may be the dataset, the
-    folder above it or any folder within it: ids are the same. Splits are the dataset's own, from its folders or from
-    the lists `<split>.txt` at its root, unless a list in `filelists` says another; they are empty where nothing says
-    any, for `w2l.data.batches.splits` to divide by speaker.
+    `layout` is one of LAYOUTS; `auto` uses the one that the paths fit, else `folder`. `root` may be the dataset, the
+    folder above it or any folder within it: ids are the same. Splits come from the dataset's folders or from the lists
+    `<split>.txt` at its root, unless a list in `filelists` overrides them; otherwise they are empty, and
+    `w2l.data.batches.splits` divides by speaker.
 
-    Raises MediaError when `root` is no folder or nothing is found, ConfigError when it does not fit `layout`.
+    Raises MediaError if `root` is not a folder or nothing is found, ConfigError if it does not fit `layout`.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"unknown layout {layout}; one of {', '.join(LAYOUTS)}")
     if not root.is_dir():
-        raise MediaError(f"{root} is no folder; name the folder that holds the videos")
+        raise MediaError(f"{root} is not a folder; choose the folder that contains the videos")
     lists = list(filelists)
     listing = _from_lists(root, lists, layout) if lists else _from_folder(root, layout)
     splits = Counter(source.split or "no split" for source in listing.sources)
@@ -76,10 +76,10 @@ def find_videos(root: Path, filelists: Iterable[Path] = (), layout: str = "auto"
 def _from_folder(root: Path, layout: str) -> Listing:
     walk = walk_videos(str(root))
     for folder in walk.unreadable:
-        logger.warning("left out %s", readable(folder))
+        logger.warning("skipping %s", readable(folder))
     if not walk.videos:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-        raise MediaError(f"no video in {root}{_found_instead(walk)}; known suffixes: {suffixes}")
+        raise MediaError(f"no videos in {root}{_found_instead(walk)}; known suffixes: {suffixes}")
     dataset = recognise(os.path.abspath(root), walk.videos, layout)
     placed = _wanted(dataset, [(name, dataset.place(os.path.join(dataset.root, name))) for name in walk.videos])
     splits = _own_splits(dataset, {place.key for _, place in placed})
@@ -93,28 +93,28 @@ def _from_folder(root: Path, layout: str) -> Listing:
 
 def _found_instead(walk: Walk) -> str:
     found = [f"{count} {readable(suffix) or 'without suffix'}" for suffix, count in walk.others.most_common(3)]
-    lost = [f"left out {readable(folder)}" for folder in walk.unreadable[:3]]
+    lost = [f"skipped {readable(folder)}" for folder in walk.unreadable[:3]]
     return f" (other files: {', '.join(found)})" * bool(found) + f" ({', '.join(lost)})" * bool(lost)
 
 
 def _wanted(dataset: Dataset, placed: list[tuple[str, Place | None]]) -> list[tuple[str, Place]]:
-    """The videos that fit the layout and were asked for; says which do not or were not."""
+    """Return the videos that fit the layout and were requested; log those that do not or were not."""
     fitting = [(name, place) for name, place in placed if place is not None]
     if len(fitting) < len(placed):
         stray = next(name for name, place in placed if place is None)
         n_strays = len(placed) - len(fitting)
-        logger.warning("left out %d videos that do not fit %s, as %s", n_strays, dataset.layout, readable(stray))
+        logger.warning("skipping %d videos that do not fit %s, such as %s", n_strays, dataset.layout, readable(stray))
     wanted = [(name, place) for name, place in fitting if dataset.wants(place.subset)]
     if not wanted:
         folder = os.path.join(dataset.home, fitting[0][1].subset)
-        raise ConfigError(f"{dataset.root} holds no other part of {dataset.layout} than {folder}; name that folder")
+        raise ConfigError(f"{dataset.root} contains no part of {dataset.layout} but {folder}; choose that folder")
     if len(wanted) < len(fitting):
-        logger.info("%d videos of pretrain/ are not used; name that folder to use them", len(fitting) - len(wanted))
+        logger.info("%d videos of pretrain/ are not used; choose that folder to use them", len(fitting) - len(wanted))
     return wanted
 
 
 def _from_lists(root: Path, lists: list[Path], layout: str) -> Listing:
-    """The videos that the lists name; the folder is only peeked into."""
+    """Return the videos named by the lists; the folder is only sampled."""
     dataset = recognise(os.path.abspath(root), walk_videos(str(root), PEEK).videos, layout)
     finder, real = Finder(), functools.cache(os.path.realpath)
     named: dict[tuple[str, str], tuple[str, str]] = {}
@@ -130,11 +130,11 @@ def _from_lists(root: Path, lists: list[Path], layout: str) -> Listing:
             folder, name = os.path.split(path)
             n_moved += named.setdefault((real(folder), name), (path, split))[1] != split
         if n_moved:
-            logger.warning("%s: %d clips were on a list before it, whose split they keep", filelist, n_moved)
+            logger.warning("%s: %d clips are also in an earlier list and keep its split", filelist, n_moved)
     if not named and missing:
-        raise MediaError(f"none of {len(missing)} listed lines names a video in {root}; check folder and list")
+        raise MediaError(f"none of the {len(missing)} listed lines names a video in {root}; check folder and list")
     if not named:
-        raise MediaError(f"no video in {root} is named by {', '.join(map(str, lists))}; the lists are empty")
+        raise MediaError(f"no video in {root} is listed in {', '.join(map(str, lists))}; the lists are empty")
     placed = [(path, split, _place_anywhere(dataset, path)) for path, split in named.values()]
     splits = _own_splits(dataset, {place.key for _, split, place in placed if not (split or place.split)})
     sources = [
@@ -145,14 +145,14 @@ def _from_lists(root: Path, lists: list[Path], layout: str) -> Listing:
 
 
 def _place_anywhere(dataset: Dataset, path: str) -> Place:
-    """As `Dataset.place`, also of a video that lies elsewhere."""
+    """Return `Dataset.place`, also for a video elsewhere."""
     path = os.path.abspath(path)
     place = dataset.place(path) or dataset.place(os.path.realpath(path))
     return place or Place(os.path.relpath(os.path.splitext(path)[0], dataset.home))
 
 
 def _source(place: Place, path: Path, split: str, shares_stem: bool) -> Source:
-    """A video that differs from another one in its suffix only keeps its suffix in its id."""
+    """Return the source; a video that differs from another only in its suffix keeps the suffix in its id."""
     return Source(safe_id(place.key + path.suffix if shares_stem else place.key), path, split, place.speaker)
 
 
@@ -161,7 +161,7 @@ def _sorted(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 
 def _own_splits(dataset: Dataset, keys: set[str]) -> dict[str, str]:
-    """Key -> split by the lists at the dataset's root, of those of `keys` that are on one."""
+    """Return key -> split by the lists at the dataset's root, for those of `keys` that are listed."""
     splits: dict[str, str] = {}
     for split in STRICTEST_FIRST if keys else ():
         for filelist in (Path(folder, f"{split}.txt") for folder in dataset.list_folders()):
@@ -178,7 +178,7 @@ def _own_splits(dataset: Dataset, keys: set[str]) -> dict[str, str]:
 
 
 def _key_of(dataset: Dataset, split: str, line: str, keys: set[str]) -> str:
-    """The key that a line of a list means; empty when it means none."""
+    """Return the key that a line of a list refers to; empty if there is none."""
     for reading in readings(line):
         name = os.path.splitext(reading)[0] if is_video_name(os.path.basename(reading)) else reading
         for key in dataset.keys(os.path.normpath(name), split):
@@ -188,10 +188,10 @@ def _key_of(dataset: Dataset, split: str, line: str, keys: set[str]) -> str:
 
 
 def sound_beside(video: Path) -> Path | None:
-    """The file with the sound of a video that has none of its own; None where there is none.
+    """Return the file with the audio of a video that has none; None if there is none.
 
-    It has the video's name and a suffix of SOUND_SUFFIXES, and lies beside it or, as VoxCeleb2 keeps it, below `aac`
-    (or `wav`) where the video lies below `mp4`: ``dev/mp4/id00012/x/00001.mp4``, ``dev/aac/id00012/x/00001.m4a``.
+    It has the video's name and a suffix of SOUND_SUFFIXES, and lies beside it or, as in VoxCeleb2, below `aac`
+    (or `wav`) if the video lies below `mp4`: ``dev/mp4/id00012/x/00001.mp4``, ``dev/aac/id00012/x/00001.m4a``.
     """
     stems = [video.with_suffix("")]
     if "mp4" in video.parts[:-1]:

@@ -1,4 +1,4 @@
-"""Lists of (video, speech) pairs, as the evaluations of Wav2Lip name what to make.
+"""Lists of (video, speech) pairs, as used in the evaluations of Wav2Lip.
 
 The lists of LRS2, LRS3 and LRW hold ``audio_source video``: the speech FIRST, no suffix, both ``.mp4`` files below one
 root. Those of ReSyncED hold ``video audio``: the video FIRST, both with their suffix. Source: the folder `evaluation`
@@ -21,48 +21,48 @@ Order = Literal["auto", "audio-video", "video-audio"]
 SOUND_SUFFIXES = frozenset([".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"])
 KNOWN_SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES
 PUBLISHED_SUFFIX = ".mp4"
-"""What a name without suffix gets."""
+"""Suffix added to a name without one."""
 VIDEO_COLUMNS, SPEECH_COLUMNS = ("video",), ("speech", "audio", "audio_source")
 COLUMNS = (*VIDEO_COLUMNS, *SPEECH_COLUMNS, "name")
-"""What a heading may hold."""
-NAME_IT = "say which with --pairs-order audio-video (LRS2, LRS3, LRW) or video-audio (ReSyncED)"
+"""Column names that a heading may contain."""
+NAME_IT = "set --pairs-order audio-video (LRS2, LRS3, LRW) or video-audio (ReSyncED)"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One line of a list: a video and what its mouth shall say."""
+    """One line of a list: a video and the speech for it."""
 
     video: Path
     speech: Path
-    """Any file with sound, also a video."""
+    """Any file with audio, also a video."""
     name: str
-    """What the output is called, without suffix: the index of the line in the file (below the heading, if any), from
-    0, as the published tool names it, unless the list has a column `name`; then it may have folders in it."""
+    """Name of the output, without suffix: the index of the line in the file (below the heading, if any), from 0, as
+    in the published tool, unless the list has a column `name`; that may contain folders."""
     line: int
     """Its line in the list, from 1, for messages."""
 
 
 def read_pairs(path: Path, root: Path | None = None, order: Order = "auto") -> list[Pair]:
-    """The pairs of the list at `path`, one a line, in its order.
+    """Return the pairs of the list at `path`, one per line, in its order.
 
-    Names stand between blanks, tabs or (``.csv``) commas; those that hold blanks are put in quotes. Blank lines and
-    lines that begin with ``#`` are passed over, and counted in the names of the others. A heading may name the
+    Names are separated by spaces, tabs or (``.csv``) commas; those that contain spaces are quoted. Blank lines and
+    lines that begin with ``#`` are skipped, but counted in the names of the others. A heading may name the
     columns: `video`, `speech` or `audio`, and `name`.
 
     Parameters
     ----------
     root : Path, optional
-        What names are joined to; else the list's own folder. A name may also be an absolute path.
+        What names are relative to; by default the list's own folder. A name may also be an absolute path.
     order
-        `auto`: the heading tells, else the suffixes: a sound file is the speech; without any suffix the speech comes
+        `auto`: the heading decides, else the suffixes: an audio file is the speech; without any suffix the speech comes
         first, as in the LRS lists; of two videos the video comes first, as in ReSyncED.
 
     Raises
     ------
     ConfigError
-        With file and line: when a line holds no pair, its order cannot be told or contradicts its suffixes, an output
-        name is used twice, or not one of the videos exists. Some that are missing are no error here: a test set of
-        thousands does not end with one of them, and who opens them says so.
+        With file and line: if a line is not a pair, its order is ambiguous or contradicts its suffixes, an output name
+        is used twice, or none of the videos exists. Some missing files are not an error here: a test set of thousands
+        does not end with one of them, and the code that opens them reports it.
     """
     if order not in get_args(Order):
         raise ConfigError(f"order {order!r} of pairs is unknown; choose {', '.join(get_args(Order))}")
@@ -82,31 +82,31 @@ def read_pairs(path: Path, root: Path | None = None, order: Order = "auto") -> l
     _check(table, pairs)
     if not any(os.path.isfile(pair.video) for pair in pairs):
         raise ConfigError(
-            f"{path}: none of its {len(pairs)} videos is there, the first would be {pairs[0].video}; name the folder "
+            f"{path}: none of its {len(pairs)} videos exists, the first is {pairs[0].video}; name the folder "
             f"that its names begin in with --root, or the other order with --pairs-order"
         )
     return pairs
 
 
 def suffix_kind(name: str) -> Literal["sound", "video", ""]:
-    """What the suffix of a name says; empty for none that is known."""
+    """Return the kind of file that a name's suffix indicates; empty for an unknown one."""
     suffix = os.path.splitext(name)[1].lower()
     return "sound" if suffix in SOUND_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""
 
 
 def _by_heading(table: Table) -> list[tuple[str, str]]:
-    """Video and speech of each row."""
+    """Return video and speech of each row by the heading."""
     if not set(table.heading) & set(SPEECH_COLUMNS) or "video" not in table.heading:
         raise ConfigError(f"{table.path}: the heading {' '.join(table.heading)} must name a video and a speech column")
     found = [(table.cell(row, *VIDEO_COLUMNS), table.cell(row, *SPEECH_COLUMNS)) for row in table.rows]
     for row, (video, speech) in zip(table.rows, found):
         if not video or not speech:
-            raise ConfigError(f"{table.where(row)}: {'speech' if video else 'video'} is left out; name it")
+            raise ConfigError(f"{table.where(row)}: {'speech' if video else 'video'} is missing; add it")
     return found
 
 
 def _by_order(table: Table, order: Order) -> list[tuple[str, str]]:
-    """Video and speech of each row, of which each holds just these two."""
+    """Return video and speech of each row, which contains just these two."""
     cells = [_two(table, row) for row in table.rows]
     if order == "auto":
         order = _order_of(table, cells)
@@ -122,28 +122,28 @@ def _two(table: Table, row: Row) -> tuple[str, str]:
         for gap in re.finditer(r"\s+", row.text)
         if suffix_kind(row.text[: gap.start()]) and suffix_kind(row.text[gap.end() :])
     ]
-    if len(told) == 1 and not re.search("[\"'\t]", row.text):  # blanks within names, yet only one place to part them
+    if len(told) == 1 and not re.search("[\"'\t]", row.text):  # spaces within names, yet only one place to split them
         return told[0]
     if len(cells) < 2:
-        raise ConfigError(f"{table.where(row)}: one name only; a line holds a video and a speech")
+        raise ConfigError(f"{table.where(row)}: only one name; expected a video and a speech")
     raise ConfigError(
-        f"{table.where(row)}: {len(cells)} names; a line holds a video and a speech: put names that hold blanks in "
-        "quotes, or a tab between the two"
+        f"{table.where(row)}: {len(cells)} names; expected a video and a speech: quote names that contain spaces, "
+        "or put a tab between the two"
     )
 
 
 def _order_of(table: Table, cells: Sequence[tuple[str, str]]) -> Order:
-    """The one order that the suffixes of all lines fit."""
+    """Return the one order that the suffixes of all lines fit."""
     kinds = [(suffix_kind(first), suffix_kind(second)) for first, second in cells]
     votes: dict[Order, Row] = {}
     for row, (first, second) in zip(table.rows, kinds):
         if first == second == "sound":
-            raise ConfigError(f"{table.where(row)}: two sound files; a line holds a video and a speech")
+            raise ConfigError(f"{table.where(row)}: two audio files; expected a video and a speech")
         if "sound" in (first, second):
             votes.setdefault("audio-video" if first == "sound" else "video-audio", row)
     if len(votes) > 1:
         lines = " and ".join(f"line {row.line}" for row in votes.values())
-        raise ConfigError(f"{table.path}: {lines} hold video and speech in different order; write all alike")
+        raise ConfigError(f"{table.path}: {lines} have video and speech in different orders; use one order")
     if votes:
         return next(iter(votes))
     if not any(kind for pair in kinds for kind in pair):
@@ -151,13 +151,13 @@ def _order_of(table: Table, cells: Sequence[tuple[str, str]]) -> Order:
     if all(pair == ("video", "video") for pair in kinds):
         return "video-audio"
     odd = next(row for row, pair in zip(table.rows, kinds) if pair != kinds[0] or pair[0] != pair[1])
-    raise ConfigError(f"{table.where(odd)}: some names have a suffix and some not: the order is not told; {NAME_IT}")
+    raise ConfigError(f"{table.where(odd)}: only some names have a suffix, so the order is unknown; {NAME_IT}")
 
 
 def named_file(base: Path, name: str, suffixes: frozenset[str]) -> Path:
-    """The file that `name` means: itself, with ``.mp4`` behind it, or with the suffix of a file that is there."""
+    """Return the file that `name` refers to: itself, with ``.mp4`` appended, or with the suffix of an existing file."""
     if "\\" in name and "/" not in name:
-        name = name.replace("\\", "/")  # a list written on Windows
+        name = name.replace("\\", "/")  # for lists written on Windows
     path = base / name
     if suffix_kind(name) or os.path.isfile(path):
         return path
@@ -167,19 +167,19 @@ def named_file(base: Path, name: str, suffixes: frozenset[str]) -> Path:
 
 
 def _safe(table: Table, row: Row, name: str) -> str:
-    """An output name that stays below the folder of outputs."""
+    """Return an output name that stays below the output folder."""
     stem = os.path.splitext(name)[0] if suffix_kind(name) else name
     if os.path.isabs(stem) or {"..", ".", ""} & set(stem.split("/")):
-        raise ConfigError(f"{table.where(row)}: the name {name!r} leads out of the output folder; write a plain one")
+        raise ConfigError(f"{table.where(row)}: the name {name!r} leads out of the output folder; use a plain name")
     return stem
 
 
 def _check(table: Table, pairs: Sequence[Pair]) -> None:
-    """Refuses sounds in the place of videos, and two outputs of one name."""
+    """Reject audio files in place of videos, and duplicate output names."""
     lines: dict[str, int] = {}
     for pair in pairs:
         where = f"{table.path}, line {pair.line}"
         if suffix_kind(pair.video.name) == "sound":
-            raise ConfigError(f"{where}: {pair.video.name} is sound, no video; is the order the other one? {NAME_IT}")
+            raise ConfigError(f"{where}: {pair.video.name} is audio, not video; is the order reversed? {NAME_IT}")
         if (first := lines.setdefault(pair.name, pair.line)) != pair.line:
-            raise ConfigError(f"{where}: the name {pair.name} is that of line {first}, too; write another one")
+            raise ConfigError(f"{where}: the name {pair.name} is also used in line {first}; choose another one")

@@ -1,4 +1,4 @@
-"""What lies below a folder: one look at each directory, links followed once, nothing unreadable passed over."""
+"""Directory walk that lists each directory once, follows links once and reports unreadable folders."""
 
 import os
 from collections import Counter
@@ -23,16 +23,16 @@ class Walk:
     videos: list[str] = field(default_factory=list)
     """Paths below the root, sorted."""
     unreadable: list[str] = field(default_factory=list)
-    """Folders that cannot be looked into and links that lead nowhere, below the root, each with the reason."""
+    """Unreadable folders and dangling links, below the root, each with the reason."""
     others: Counter[str] = field(default_factory=Counter)
-    """Suffix -> how many files have it, of those that are no videos."""
+    """Suffix -> number of files with it that are not videos."""
 
 
 def walk_videos(root: str, limit: int | None = None) -> Walk:
-    """All videos below `root`, or about the first `limit` of them, whatever their order.
+    """Return all videos below `root`, or about the first `limit` of them, in any order.
 
-    Hidden files and folders are left out. Links to folders are followed, after everything else; a folder that is
-    reached twice counts once, and a link to a folder that holds the root not at all: links cannot lead in circles.
+    Hidden files and folders are left out. Links to folders are followed, after everything else; a folder reached
+    twice counts once, and a link to a folder that contains the root not at all: links cannot cause cycles.
     """
     walk = Walk(root)
     seen: set[tuple[int, int]] = set()
@@ -62,7 +62,7 @@ def _holds(folder: str, inner: str) -> bool:
 
 
 def _entries(path: str, seen: set[tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
-    """What a folder holds, unless it was `seen`."""
+    """Yield the entries of a folder, unless it was `seen`."""
     status = os.stat(path)
     if (status.st_dev, status.st_ino) not in seen:
         seen.add((status.st_dev, status.st_ino))
@@ -80,4 +80,4 @@ def _sort_in(entry: os.DirEntry[str], path: str, walk: Walk, folders: list[str],
     elif entry.is_file():
         walk.videos.append(path)
     elif entry.is_symlink():
-        walk.unreadable.append(f"{path}: a link to nothing")
+        walk.unreadable.append(f"{path}: a dangling link")

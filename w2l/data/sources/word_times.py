@@ -1,4 +1,4 @@
-"""What is said in each clip and when: the words of a corpus, from a table."""
+"""Word timings of the clips of a corpus, from a table."""
 
 import csv
 import io
@@ -18,9 +18,9 @@ training takes references from it, and never learns to draw it."""
 
 
 def read_words(path: Path) -> Words:
-    """The words of each clip, from a table with the columns clip, start_s, end_s, word, between tabs.
+    """Return the words of each clip from a tab-separated table with the columns clip, start_s, end_s, word.
 
-    Raises ConfigError, with the line, for what is no such table.
+    Raises ConfigError, with the line, for an invalid table.
     """
     found: dict[str, list[tuple[float, float, str]]] = {}
     try:
@@ -34,10 +34,10 @@ def read_words(path: Path) -> Words:
             words.append((_seconds(row["start_s"]), _seconds(row["end_s"]), row["word"]))
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ConfigError(
-            f"{path}, line {reader.line_num}: expected clip, start_s, end_s and word between tabs"
+            f"{path}, line {reader.line_num}: expected clip, start_s, end_s and word separated by tabs"
         ) from error
     if not found:
-        raise ConfigError(f"{path} holds no words; a heading clip, start_s, end_s, word and a line a word belong there")
+        raise ConfigError(f"{path} contains no words; expected the heading clip, start_s, end_s, word and lines")
     return {clip: tuple(words) for clip, words in found.items()}
 
 
@@ -49,7 +49,7 @@ def _seconds(text: str) -> float:
 
 
 def words_of(words: Words, clip: str | PurePath) -> Spoken:
-    """The words of a clip, a path without suffix, by as many of its last parts as the table gives; none: empty."""
+    """Return the words of a clip (a path without suffix) by as many of its last parts as the table has; else empty."""
     parts = PurePath(clip).parts
     for count in range(1, len(parts) + 1):
         if (found := words.get("/".join(parts[-count:]))) is not None:
