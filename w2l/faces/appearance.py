@@ -1,4 +1,4 @@
-"""What a face looks like, small enough to keep one for every frame, and how alike two are (pure)."""
+"""Appearance of a face as a tiny crop, small enough to keep one per frame, and the likeness of two (pure)."""
 
 import cv2
 import numpy as np
@@ -8,24 +8,24 @@ from w2l.core.arrays import Floats, Image
 from w2l.features.crop import alignment
 
 LOOK_SIDE = 12
-"""Side in pixels of the aligned crop that stands for a look."""
+"""Side in pixels of the aligned crop that represents a face's appearance."""
 NO_LOOK = np.zeros((LOOK_SIDE, LOOK_SIDE, 3), dtype=np.uint8)
-"""The look of a face that none is known of."""
+"""The crop of a face whose appearance is unknown."""
 OVERSAMPLING = 2
-"""The crop is cut so many times larger and averaged down, which keeps noise out."""
+"""The crop is cut this many times larger and averaged down, which reduces noise."""
 TINT_CELL = 4
-"""Pixels of a look, each way, whose colours are averaged before they are compared."""
+"""Size in pixels, each way, of the cells whose colours are averaged before comparing."""
 COLOUR_SCALE = 30.0
-"""Difference in colour, in grey levels, that costs a likeness of 1."""
+"""Difference in colour, in grey levels, that reduces the likeness by 1."""
 
 
 def look_of(image: Image, points: Floats) -> Image:
-    """The face with five points (5, 2) in `image` (height, width, 3), aligned and small: (side, side, 3) RGB."""
+    """Return the face with five points (5, 2) in `image` (height, width, 3), aligned and small: (side, side, 3) RGB."""
     side = LOOK_SIDE * OVERSAMPLING
     transform = alignment(points, side)
     shrink = 1 / max(float(np.hypot(transform[0, 0], transform[1, 0])), 1e-6)
     if shrink >= 2:
-        # Averaged down first instead of picking single samples.
+        # Averaged down first instead of sampling single pixels.
         size = [max(1, length // int(shrink)) for length in image.shape[1::-1]]
         zoom = np.array(size) / image.shape[1::-1]
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -35,22 +35,22 @@ def look_of(image: Image, points: Floats) -> Image:
 
 
 def typical(looks: NDArray[np.uint8]) -> Image:
-    """The median of looks (looks, side, side, 3)."""
+    """Return the median of tiny crops (looks, side, side, 3)."""
     if not len(looks):
         return NO_LOOK
     return np.asarray(np.median(looks[:: max(1, len(looks) // 64)], axis=0), dtype=np.uint8)
 
 
 def likeness(a: Image, b: Image) -> float:
-    """How alike two looks are: 1 for equal ones, about 0 for strangers; also 1 where one of them is not known.
+    """Return the likeness of two tiny crops: 1 for equal ones, about 0 for strangers; 1 if one of them is unknown.
 
-    The correlation of their brightness, whatever the light's strength, less the difference of their colours.
+    The correlation of their brightness, whatever the light's strength, minus the difference of their colours.
     """
     return float(likenesses(a[None], b)[0])
 
 
 def likenesses(looks: NDArray[np.uint8], other: Image) -> NDArray[np.float64]:
-    """The `likeness` of each of many looks (looks, side, side, 3) to another: (looks,)."""
+    """Return the `likeness` of many tiny crops (looks, side, side, 3) to another: (looks,)."""
     if not other.any():
         return np.ones(len(looks))
     many, one = looks.astype(np.float64), other.astype(np.float64)
@@ -63,7 +63,7 @@ def likenesses(looks: NDArray[np.uint8], other: Image) -> NDArray[np.float64]:
 
 
 def _tints(looks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Colour without brightness, (looks, coarse, coarse, 2): red and blue against green on a grid of `TINT_CELL`."""
+    """Return colour without brightness, (looks, coarse, coarse, 2): red and blue relative to green, per `TINT_CELL`."""
     n_cells = LOOK_SIDE // TINT_CELL
     cells = looks.reshape(len(looks), n_cells, TINT_CELL, n_cells, TINT_CELL, 3).mean(axis=(2, 4))
     return np.asarray(cells[..., [0, 2]] - cells[..., [1]])

@@ -1,4 +1,4 @@
-"""The detect stage: the faces of one video, kept in the cache."""
+"""The detect stage: find the faces of one video and store them in the cache."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,41 +20,41 @@ STAGE = "detect"
 
 @dataclass(frozen=True)
 class FoundTrack:
-    """One track; its place in the list is the N of `--face N`."""
+    """One track; its index in the list is the N of `--face N`."""
 
     start_s: float
     end_s: float
     """Exclusive."""
     frames: int
-    """Frames in which it was seen, not interpolated."""
+    """Frames in which it was detected, not interpolated."""
     box: tuple[float, ...]
     """Median box x1, y1, x2, y2 in pixels."""
     score: float
-    """Median of how sure the detector is, 0..1."""
+    """Median detector score, 0..1."""
     words: str
-    """The same in a few words."""
+    """A short description."""
 
 
 @dataclass(frozen=True)
 class DetectResult:
-    """What was found."""
+    """The detected faces."""
 
     video: Path
     frames: int
     fps: float
     detections: int
-    """Faces found in the frames looked at."""
+    """Faces found in the frames searched."""
     tracks: int
     seen: tuple[FoundTrack, ...]
     """The tracks, by number."""
     cuts: tuple[float, ...]
-    """When a new shot begins, seconds."""
+    """Start times of the shots after the first, in seconds."""
     frames_with_face: int
     """Frames that belong to a track."""
     fresh: bool
-    """Made now; False: read from the cache."""
+    """Whether detection ran now; False: read from the cache."""
     faces: Path
-    """Where the cache keeps the boxes."""
+    """Path of the boxes in the cache."""
     preview: Path | None
 
 
@@ -67,9 +67,9 @@ def run(
     device: str = "cpu",
     overwrite: bool = False,
 ) -> DetectResult:
-    """Finds the faces of `video`, or reads them from the cache; draws them into `preview` (.png, or a video's ending).
+    """Find the faces of `video`, or read them from the cache; draw them into `preview` (.png, or a video suffix).
 
-    Raises NoFaceError when there are none, ConfigError when `preview` exists and `overwrite` is not set.
+    Raises NoFaceError if there are none, ConfigError if `preview` exists and `overwrite` is not set.
     """
     info = probe(video)
     if preview is not None:
@@ -80,7 +80,7 @@ def run(
         scan, fresh = scan_clip(clip, video, detector, settings, force, lambda _total: advance())
     tracks = steady_tracks(scan)
     if not tracks:
-        raise NoFaceError(f"{video}: no face in {scan.n_frames} frames; try --set min_face=20 or another detector")
+        raise NoFaceError(f"{video}: no faces in {scan.n_frames} frames; try --set min_face=20 or another detector")
     if preview is not None:
         draw_preview(preview, video, info, scan, tracks)
     return DetectResult(

@@ -1,4 +1,4 @@
-"""Faces drawn into frames, for a person to check; pure."""
+"""Drawing of faces into frames, for visual checks; pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,18 +10,18 @@ from w2l.faces.tracker import Track
 
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 400
-"""Width of a frame on a contact sheet, pixels."""
+"""Width of a frame on a contact sheet, in pixels."""
 COLOURS = ((80, 220, 100), (250, 170, 40), (80, 160, 255), (240, 90, 200), (240, 230, 80), (90, 230, 230))
-"""RGB of the tracks, in turn."""
+"""RGB colours of the tracks, in turn."""
 
 
 CUT_COLOUR = (255, 235, 60)
 
 
 def draw_tracks(image: Image, frame_idx: int, tracks: Sequence[Track], cuts: Iterable[int] = ()) -> Image:
-    """A copy of a frame with box, points, number and score of each track that passes through it.
+    """Return a copy of a frame with box, points, number and score of each track in it.
 
-    Boxes that are interpolated in a gap have only their corners; the first frame of a shot has a frame around it.
+    Boxes interpolated in a gap have only corners; the first frame of a shot has a border.
     """
     drawn = image.copy()
     thick = max(1, round(min(image.shape[:2]) / 300))
@@ -46,7 +46,7 @@ def draw_tracks(image: Image, frame_idx: int, tracks: Sequence[Track], cuts: Ite
 
 
 def tile(image: Image, label: str = "") -> Image:
-    """A frame at the width it has on a contact sheet, with a label in its lower left corner."""
+    """Return a frame at its width on a contact sheet, with a label in its lower left corner."""
     height = max(1, round(SHEET_WIDTH * image.shape[0] / image.shape[1]))
     small = cv2.resize(image, (SHEET_WIDTH, height), interpolation=cv2.INTER_AREA)
     for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)) if label else ():
@@ -55,7 +55,7 @@ def tile(image: Image, label: str = "") -> Image:
 
 
 def contact_sheet(tiles: Sequence[Image]) -> Image:
-    """Tiles of one size, in rows of four, on black."""
+    """Arrange tiles of one size in rows of four on black."""
     height, width = tiles[0].shape[:2]
     n_rows = -(-len(tiles) // SHEET_COLUMNS)
     sheet = np.zeros((n_rows * height, min(len(tiles), SHEET_COLUMNS) * width, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Which faces are redrawn in every frame, how surely, and why not where none is."""
+"""The faces to redraw in every frame, their strength, and the reason where none is redrawn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,29 +17,29 @@ Mask = NDArray[np.bool_]
 Smoothing = Literal["gaussian", "published"]
 
 REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN, COVERED = range(6)
-"""Why a frame is or is not redrawn; see `WHY`."""
+"""Reason why a frame is or is not redrawn; see `WHY`."""
 WHY = ("redrawn", "no face", "unsure", "turned away", "not chosen", "something covers the mouth or chin")
-"""The same in words."""
+"""The reasons in words."""
 MIN_SURE = 0.7
-"""Score from which a face begins to be redrawn."""
+"""Score above which a face starts to be redrawn."""
 KEEP_SURE = 0.55
-"""Score down to which it goes on being redrawn."""
+"""Score down to which it continues to be redrawn."""
 MIN_ALIKE = 0.25
-"""Likeness to its usual self below which a face counts as covered by something or half out of the picture."""
+"""Likeness to its typical appearance below which a face counts as covered or half outside the picture."""
 MAX_YAW = 55.0
-"""Degrees that a head may be turned from the camera for its face to begin to be redrawn."""
+"""Largest turn of the head from the camera, in degrees, at which a face starts to be redrawn."""
 KEEP_YAW = 65.0
-"""Degrees up to which it goes on being redrawn."""
+"""Largest turn, in degrees, up to which it continues to be redrawn."""
 NOSE_DEPTH = 0.6
-"""How far the tip of the nose stands before the eyes, in distances between the eyes."""
+"""Distance of the nose tip in front of the eyes, in eye distances."""
 BRIDGE_S = 0.2
-"""Longest stretch, in seconds, of no sure face between two sure ones that is redrawn all the same."""
+"""Longest gap, in seconds, between two sure stretches that is redrawn anyway."""
 MIN_RUN_S = 0.2
-"""Shortest stretch, in seconds, that is redrawn between two longer ones that are not."""
+"""Shortest redrawn stretch, in seconds, between two longer ones that are not."""
 FADE_S = 0.12
-"""Seconds in which a face that appears or leaves within a shot comes to, or goes from, its full strength."""
+"""Seconds in which a face that appears or disappears within a shot is faded in or out."""
 HAND_POINTS = np.array([[0.27, 0.386], [0.73, 0.386], [0.50, 0.584], [0.30, 0.778], [0.70, 0.778]])
-"""Where eyes, nose and mouth corners lie in a face box of side 1: the mean over GRID's speakers, made symmetric."""
+"""Positions of eyes, nose and mouth corners in a face box of side 1: the mean over GRID's speakers, symmetrised."""
 
 
 @dataclass(frozen=True)
@@ -49,42 +49,42 @@ class Face:
     track: int
     """The number of its track."""
     box: Floats
-    """(4,) x1, y1, x2, y2 in pixels, steadied."""
+    """(4,) x1, y1, x2, y2 in pixels, smoothed."""
     points: Floats
-    """(5, 2) x, y in pixels, steadied."""
+    """(5, 2) x, y in pixels, smoothed."""
     strength: float = 1.0
-    """How much of it is drawn, 0 (exclusive) to 1: less than 1 where it appears or leaves."""
+    """Opacity, 0 (exclusive) to 1: below 1 where it appears or disappears."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Which faces to redraw in every frame of the source; the last frame also counts for all after it."""
+    """The faces to redraw in every frame of the source; the last frame also stands for all after it."""
 
     first: NDArray[np.int64]
     """(frames + 1,): the faces of frame k are the rows from `first[k]` to `first[k + 1]` (exclusive)."""
     track: NDArray[np.int64]
-    """(rows,): which track."""
+    """(rows,): track number."""
     boxes: Floats
     """(rows, 4)"""
     points: Floats
     """(rows, 5, 2)"""
     strength: Floats
-    """(rows,): above 0, up to 1."""
+    """(rows,): opacity above 0, up to 1."""
     why: NDArray[np.int8]
-    """(frames,): REDRAWN, or why not; see `WHY`."""
+    """(frames,): REDRAWN, or the reason why not; see `WHY`."""
 
     @property
     def n_frames(self) -> int:
-        """Of the source, as far as it was looked at."""
+        """Number of frames of the source that were searched."""
         return len(self.why)
 
     @property
     def tracks(self) -> list[int]:
-        """Numbers of the tracks that are redrawn anywhere."""
+        """Numbers of the tracks that are redrawn in any frame."""
         return [int(number) for number in np.unique(self.track)]
 
     def at(self, frame_idx: int) -> tuple[Face, ...]:
-        """The faces to redraw in one frame."""
+        """Return the faces to redraw in one frame."""
         frame = min(max(frame_idx, 0), self.n_frames - 1)
         return tuple(
             Face(int(self.track[row]), self.boxes[row], self.points[row], float(self.strength[row]))
@@ -92,7 +92,7 @@ class Faces:
         )
 
     def passed(self) -> dict[str, int]:
-        """How many frames of the source pass through untouched, by reason in words."""
+        """Return the number of source frames that pass through unchanged, by reason in words."""
         return {WHY[code]: int((self.why == code).sum()) for code in range(1, len(WHY)) if (self.why == code).any()}
 
 
@@ -103,23 +103,24 @@ def follow(
     hold: bool = False,
     smoothing: Smoothing = "gaussian",
 ) -> Faces:
-    """Where the chosen faces are in every frame, steadied in time.
+    """Return the positions of the chosen faces in every frame, smoothed over time.
 
-    Nothing is carried over a cut, and nothing lags: boxes and points are averaged over the time around each frame.
+    Nothing is carried across a cut, and nothing lags: boxes and points are averaged over the time around each frame.
 
     Parameters
     ----------
     scan : Scan
     smooth_s : float
-        Standard deviation in seconds of the Gaussian that steadies boxes and points.
+        Standard deviation in seconds of the Gaussian that smooths boxes and points.
     choice : Choice or Chosen
-        Which faces; by default the one that is visible longest and largest in each shot. A portrait must have been
-        looked up before (`choose`). A video without any face gives no row; a choice that fits none is a NoFaceError.
+        The faces to redraw; by default the one that is visible longest and largest in each shot. A portrait must have
+        been resolved before (`choose`). A video without faces gives no rows; a choice that matches none raises
+        NoFaceError.
     hold : bool
-        Whether a chosen face that cannot be seen surely is redrawn where it was last, until it is back in the same
-        shot; else such frames stay as they are.
+        Whether a chosen face that is not reliably visible is redrawn at its last position until it is back in the same
+        shot; otherwise such frames are unchanged.
     smoothing : str
-        `gaussian`, or `published`: boxes as the public tool averages them.
+        `gaussian`, or `published`: boxes are averaged as in the public tool.
     """
     if not isinstance(choice, Chosen):
         tracks = steady_tracks(scan)
@@ -138,7 +139,7 @@ def follow(
 
 
 def fixed_face(box: tuple[float, float, float, float], n_frames: int = 1) -> Faces:
-    """The same box (x1, y1, x2, y2) in every frame, with the five points that a face in it would have."""
+    """Return the same box (x1, y1, x2, y2) in every frame, with the typical five points of a face in it."""
     corners = np.asarray(box, dtype=np.float64)
     points = corners[:2] + HAND_POINTS * (corners[2:] - corners[:2])
     return Faces(
@@ -152,9 +153,9 @@ def fixed_face(box: tuple[float, float, float, float], n_frames: int = 1) -> Fac
 
 
 def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int) -> Faces:
-    """Return the faces without the rows of tracks in which something covers them; they come and go over `n_fade` rows.
+    """Return the faces without the rows of tracks in which something covers them, faded over `n_fade` rows.
 
-    `covered` (rows of the track,) says so of each row of a track, in order.
+    `covered` (rows of the track,) has one value for each row of a track, in order.
     """
     strength = faces.strength.copy()
     for track, hidden in covered.items():
@@ -168,9 +169,9 @@ def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int) -> Faces:
 
 
 def yaw_of(points: Floats) -> Floats:
-    """Degrees by which heads with five points (..., 5, 2) are turned to either side, estimated; 0..90.
+    """Return the estimated turn to either side, in degrees 0..90, of heads with five points (..., 5, 2).
 
-    The further the nose stands from the middle between the eyes, along the line of the eyes, the more.
+    It grows with the distance of the nose from the middle between the eyes, along the line of the eyes.
     """
     eyes = points[..., 1, :] - points[..., 0, :]
     distance = np.maximum(np.linalg.norm(eyes, axis=-1), 1e-6)
@@ -180,7 +181,7 @@ def yaw_of(points: Floats) -> Floats:
 
 
 def hysteresis(enter: Mask, stay: Mask) -> Mask:
-    """True from where `enter` is, both ways in time as long as `stay` is; (frames,) each."""
+    """Return True from where `enter` is, in both directions as long as `stay` is; (frames,) each."""
     on = enter.copy()
     for order in (range(1, len(on)), range(len(on) - 2, -1, -1)):
         step = 1 if order.step > 0 else -1
@@ -191,7 +192,7 @@ def hysteresis(enter: Mask, stay: Mask) -> Mask:
 
 @dataclass(frozen=True)
 class _Rows:
-    """One face in the frames where it is drawn."""
+    """One face in the frames where it is redrawn."""
 
     frame: NDArray[np.int64]
     track: NDArray[np.int64]
@@ -209,7 +210,7 @@ def _follow_face(
     smoothing: Smoothing,
     why: NDArray[np.int8],
 ) -> _Rows:
-    """One face through its shot; writes into `why` (frames,) where it is not drawn."""
+    """Follow one face through its shot; set `why` (frames,) where it is not redrawn."""
     first, stop = next(shot for shot in scan.shots if shot[0] <= tracks[face[0]].start < shot[1])
     n_frames = stop - first
     owner = np.full(n_frames, -1, dtype=np.int64)
@@ -243,7 +244,7 @@ def _steadied(track: Track, sigma_frames: float, smoothing: Smoothing) -> Track:
 
 
 def _sureness(track: Track, fps: float) -> tuple[Mask, NDArray[np.int8]]:
-    """Where a track is sure enough to be drawn, and why it is not (REDRAWN where it is); (frames,) both."""
+    """Return where a track is reliable enough to be redrawn, and why not (REDRAWN where it is); (frames,) both."""
     yaw = bx.smooth_gaussian(yaw_of(track.points), 1.0)
     plain = track.alike >= MIN_ALIKE
     steady = (track.scores >= KEEP_SURE) & (yaw <= KEEP_YAW) & track.seen & plain
@@ -260,7 +261,7 @@ def _sureness(track: Track, fps: float) -> tuple[Mask, NDArray[np.int8]]:
 
 
 def _gather(scan: Scan, rows: list[_Rows], why: NDArray[np.int8]) -> Faces:
-    """All faces, sorted by frame."""
+    """Return all faces, sorted by frame."""
     none = _Rows(
         np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0)
     )  # fmt: skip

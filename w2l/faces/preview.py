@@ -1,4 +1,4 @@
-"""The faces of a video, drawn: into a sheet of frames, or into the whole video."""
+"""Previews of detected faces: a contact sheet, or the whole video with boxes."""
 
 import math
 from pathlib import Path
@@ -20,21 +20,21 @@ from w2l.media.video import VideoInfo, read_frames
 from w2l.media.writer import VideoWriter
 
 SHEET = ".png"
-"""Ending of a preview that is a sheet; others are videos."""
+"""Suffix of a preview that is a contact sheet; others are videos."""
 SHEET_FRAMES = 12
-"""Most frames on a contact sheet."""
+"""Largest number of frames on a contact sheet."""
 
 
 def check_preview(preview: Path, video: Path, overwrite: bool) -> None:
-    """Refuse a preview that cannot be written, before any work: ConfigError, or MediaError."""
+    """Raise ConfigError or MediaError for a preview that cannot be written, before any work."""
     if real_path(preview) == real_path(video):
-        raise ConfigError(f"{preview} is the input; name another file for --preview")
+        raise ConfigError(f"{preview} is the input; choose another file for --preview")
     if preview.is_file() and not overwrite:
-        raise ConfigError(f"{preview} exists; overwrite it with -y or name another file for --preview")
+        raise ConfigError(f"{preview} exists; overwrite it with -y or choose another file for --preview")
     if preview.suffix.lower() != SHEET:
-        Unfinished(preview, "h264")  # looks at folder and ending
+        Unfinished(preview, "h264")  # checks folder and suffix
     elif not preview.absolute().parent.is_dir():
-        raise MediaError(f"{preview}: there is no folder {preview.parent}; make it or name another")
+        raise MediaError(f"{preview}: the folder {preview.parent} does not exist; create it or choose another")
 
 
 def draw_preview(preview: Path, video: Path, info: VideoInfo, scan: Scan, tracks: list[Track]) -> None:

@@ -1,4 +1,4 @@
-"""Who a face is: the embedding of an insightface recogniser (ArcFace: Deng, Guo, Xue and Zafeiriou, 2019)."""
+"""Face identity: embeddings of an insightface recogniser (ArcFace: Deng, Guo, Xue and Zafeiriou, 2019)."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ SIDE = 112
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-"""Eyes, nose tip and mouth corners in it, pixels: the five points that recognisers are trained on."""
+"""Positions of eyes, nose tip and mouth corners in it, in pixels: the template that recognisers are trained with."""
 MIN_FEATURES = 64
-"""A network with a shorter answer tells something else: an age, a pose."""
+"""Shortest embedding; a network with a shorter output predicts something else: an age, a pose."""
 
 
 class Recogniser:
     """Embeds faces with the recogniser .onnx of an insightface pack (w600k_r50.onnx, w600k_mbf.onnx, glintr100.onnx).
 
-    Raises CheckpointError for a file that cannot be read or is another kind of network.
+    Raises CheckpointError for a file that cannot be read or contains another kind of network.
     """
 
     def __init__(self, file: Path, device: str = "cpu") -> None:
         if not file.is_file():
-            raise CheckpointError(f"face recogniser {file} does not exist; name the recogniser .onnx of a pack")
+            raise CheckpointError(f"face recogniser {file} does not exist; choose the recogniser .onnx of a pack")
         self._file = file
         self._session, self._input = open_session(file, device)
         self._one_by_one = isinstance(self._input.shape[0], int)
@@ -35,16 +35,16 @@ class Recogniser:
         fits = all(not isinstance(side, int) or side == SIDE for side in self._input.shape[2:])
         shape = self._run(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape if fits else ()
         if len(shape) != 2 or shape[1] < MIN_FEATURES:
-            raise CheckpointError(f"{file}: not a face recogniser; name w600k_r50.onnx of the pack buffalo_l")
+            raise CheckpointError(f"{file}: not a face recogniser; choose w600k_r50.onnx of the pack buffalo_l")
 
     def embed(self, faces: list[tuple[Image, Floats]]) -> Floats:
-        """Unit embeddings (faces, features) of faces, each an RGB picture and five points (5, 2) in its pixels."""
+        """Return unit embeddings (faces, features) of faces, each an RGB image and five points (5, 2) in its pixels."""
         answers = self._run(np.stack([aligned(image, points) for image, points in faces]))
         lengths = np.linalg.norm(answers, axis=1, keepdims=True)
         return np.asarray(answers / np.maximum(lengths, 1e-9))
 
     def _run(self, faces: Image) -> Floats:
-        """The answers to aligned faces (faces, 112, 112, 3) RGB."""
+        """Return the outputs for aligned faces (faces, 112, 112, 3) RGB."""
         mean, scale = self._range
         values = ((faces.astype(np.float32) - mean) / scale).transpose(0, 3, 1, 2)
         batches = [values[idx : idx + 1] for idx in range(len(values))] if self._one_by_one else [values]
@@ -53,7 +53,7 @@ class Recogniser:
 
 
 def aligned(image: Image, points: Floats) -> Image:
-    """The face with five points (5, 2) in an RGB picture, turned, scaled and moved so that they lie on the template.
+    """Return the face with five points (5, 2) in an RGB image, warped such that they match the template.
 
     Least squares in closed form (Umeyama, 1991), written with complex numbers: ``target = a * source + b``.
     """
@@ -66,7 +66,7 @@ def aligned(image: Image, points: Floats) -> Image:
 
 
 def _input_range(file: Path) -> tuple[float, float]:
-    """What is subtracted from and then divides the pixels: nothing for a model that begins by doing so itself."""
+    """Return offset and divisor of the pixels: 0 and 1 for a model that normalises its input itself."""
     import onnx
 
     first = {node.op_type for node in onnx.load(str(file)).graph.node[:8]}

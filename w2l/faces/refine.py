@@ -1,4 +1,4 @@
-"""A closer look at places where a face is expected: much quicker than a search of the whole picture."""
+"""Detection near an expected position: much faster than searching the whole image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,30 +19,30 @@ from w2l.media.video import Frame
 AnyFrame = Frame | CodedFrame
 
 REGIONAL = frozenset({"yunet", "insightface"})
-"""Detectors, by name, that find a face as well in a part of the picture that is scaled to their liking."""
+"""Detectors, by name, that work as well on a region of the image that is scaled to suit them."""
 REGION = 1.9
-"""Side of the region that a detector of pictures is shown, in sides of the box expected there."""
+"""Side of the region given to a detector, relative to the expected box."""
 CLOSE_REGION = 1.6
-"""The same for one that refines the place itself."""
+"""The same for a detector that refines the position itself."""
 FACE_SIDE = 96
-"""Side in pixels to which larger faces are averaged down before a look; detectors and looks need no more."""
+"""Side in pixels to which larger faces are reduced before detection; detectors and likeness need no more."""
 MIN_NEAR = 0.3
-"""Least overlap of what is found with what was expected."""
+"""Smallest overlap of the detected with the expected box."""
 MAX_STEP = 1.6
-"""Most that the side may differ from the one expected, as a factor."""
+"""Largest change of the side relative to the expected one, as a factor."""
 
 
 @runtime_checkable
 class Refiner(Protocol):
-    """A detector that can judge and refine places by itself."""
+    """A detector that can refine given positions by itself."""
 
     def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
-        """The face at each box (boxes, 4) of an RGB picture (height, width, 3); None where there is none."""
+        """Return the face at each box (boxes, 4) of an RGB image (height, width, 3); None where there is none."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """A face in one frame, and what it looks like."""
+    """A face in one frame, with its appearance."""
 
     face: Detection
     look: Image
@@ -51,45 +51,45 @@ class Sight:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a frame, averaged down."""
+    """A part of a frame, reduced in size."""
 
     image: Image
     """(rows, columns, 3) RGB."""
     corner: Floats
-    """(2,) Where its top left corner lies in the frame."""
+    """(2,) Position of its top left corner in the frame."""
     zoom: Floats
-    """(2,) Pixels of the region for a pixel of the frame, across and down."""
+    """(2,) Pixels of the region per pixel of the frame, across and down."""
 
     def into(self, places: Floats) -> Floats:
-        """Points or boxes (..., 2 * places) of the frame in pixels of the region."""
+        """Convert points or boxes (..., 2 * places) of the frame to pixels of the region."""
         n_pairs = places.shape[-1] // 2
         return np.asarray((places - np.tile(self.corner, n_pairs)) * np.tile(self.zoom, n_pairs))
 
     def back(self, places: Floats) -> Floats:
-        """The inverse of `into`."""
+        """Invert `into`."""
         n_pairs = places.shape[-1] // 2
         return np.asarray(places / np.tile(self.zoom, n_pairs) + np.tile(self.corner, n_pairs))
 
 
 def can_look(detector: Detector) -> bool:
-    """Whether `look_near` works with a detector."""
+    """Whether `look_near` supports a detector."""
     return isinstance(detector, Refiner) or detector.name in REGIONAL
 
 
 def size_of(frame: AnyFrame) -> tuple[int, int]:
-    """Height and width of a frame in pixels."""
+    """Return height and width of a frame in pixels."""
     if isinstance(frame, CodedFrame):
         return frame.picture.height, frame.picture.width
     return int(frame.image.shape[0]), int(frame.image.shape[1])
 
 
 def whole_of(frame: AnyFrame) -> Image:
-    """All of a frame as RGB (height, width, 3), of which a coded frame keeps no copy."""
+    """Return all of a frame as RGB (height, width, 3); coded frames do not keep a copy of it."""
     return frame.picture.rgb() if isinstance(frame, CodedFrame) else frame.image
 
 
 def region_of(frame: AnyFrame, box: Floats, reach: float = CLOSE_REGION) -> Region:
-    """The surroundings of `box` (4,), `reach` times as wide; a large face is averaged down to about `FACE_SIDE`."""
+    """Return the region around `box` (4,), `reach` times as wide; a large face is reduced to about `FACE_SIDE`."""
     height, width = size_of(frame)
     centre, side = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 1.0)
     shrink = 2 ** max(0, int(np.log2(side / FACE_SIDE)))
@@ -109,7 +109,7 @@ def region_of(frame: AnyFrame, box: Floats, reach: float = CLOSE_REGION) -> Regi
 def look_near(
     detector: Detector, frame: AnyFrame, boxes: Sequence[Floats], min_face: int = MIN_FACE
 ) -> list[Sight | None]:
-    """The face at each place (4,) where one is expected, None where there is none; see `can_look`."""
+    """Return the face near each expected box (4,), None where there is none; see `can_look`."""
     height, width = size_of(frame)
     found: list[Sight | None] = []
     reach = CLOSE_REGION if isinstance(detector, Refiner) else REGION
@@ -133,15 +133,15 @@ def look_near(
 
 
 def sight_of(frame: AnyFrame, face: Detection) -> Sight:
-    """A detection with its look."""
+    """Return a detection with its appearance."""
     region = region_of(frame, face.box)
     return Sight(face, look_of(region.image, region.into(face.points)))
 
 
 def averaged(plane: NDArray[Any], size: tuple[int, int], shrink: int) -> NDArray[Any]:
-    """A picture or plane averaged down to `size` (width, height), about 1 / `shrink`, a power of two, of its own.
+    """Reduce an image or plane to `size` (width, height), about 1 / `shrink`, a power of two, of its own.
 
-    Halved again and again, which takes a tenth of the time of one step.
+    It is halved repeatedly, which takes a tenth of the time of one step.
     """
     while shrink > 1:
         rows, columns = plane.shape[:2]
@@ -155,7 +155,7 @@ def averaged(plane: NDArray[Any], size: tuple[int, int], shrink: int) -> NDArray
 
 
 def small_picture(frame: AnyFrame, width: int) -> Image:
-    """A frame as BGR at that width, (rows, width, 3), for looking at it in the rough."""
+    """Return a frame as BGR at that width, (rows, width, 3), for coarse analysis."""
     rows, columns = size_of(frame)
     shrink = 2 ** max(0, int(np.log2(columns / (2 * width))))
     height = max(1, round(rows * width / columns))
@@ -171,7 +171,7 @@ def small_picture(frame: AnyFrame, width: int) -> Image:
 
 
 def _rgb_of(picture: Picture, rows: slice, columns: slice, size: tuple[int, int], shrink: int) -> Image:
-    """A region that begins on even pixels as RGB of `size` (width, height), averaged down before it is converted."""
+    """Return a region that begins on even pixels as RGB of `size` (width, height), reduced before conversion."""
     if shrink == 1:
         return picture.rgb(rows, columns)
     return _averaged_picture(picture, rows, columns, size, shrink).rgb()
@@ -187,7 +187,7 @@ def _averaged_picture(picture: Picture, rows: slice, columns: slice, size: tuple
 
 
 def _fits(box: Floats, expected: Floats) -> bool:
-    """Whether what was found can be the face that was expected there."""
+    """Whether a detected box can be the face that was expected there."""
     if not bx.area(box) > 0:
         return False
     step = float(np.sqrt(bx.area(box) / max(float(bx.area(expected)), 1e-9)))
@@ -196,7 +196,7 @@ def _fits(box: Floats, expected: Floats) -> bool:
 
 
 def _scaled(detector: Detector, image: Image, expected: Floats, min_face: int) -> Detection | None:
-    """What a detector that needs a picture finds in the region, the face brought to the size it knows best."""
+    """Return what an image detector finds in the region, with the face scaled to the size it handles best."""
     side = max(float((expected[2:] - expected[:2]).max()), 1.0)
     scale = max(FACE_SIDE, 1.4 * min_face) / side
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

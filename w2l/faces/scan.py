@@ -1,4 +1,4 @@
-"""Detections of one video, read from the cache where they are there, else made and kept."""
+"""Detections of one video, read from the cache if available, else computed and stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from w2l.faces.tracker import Scan
 from w2l.media.coded import read_coded
 
 VERSION = 3
-"""Rises whenever the same detector would give other boxes, so that old ones are made anew."""
+"""Incremented if the same detector would return other boxes, so that old ones are recomputed."""
 SHOTS_VERSION = 2
-"""Rises whenever other shots would be found; 1 lacks fades through black and faint cuts, see `_made_mark`."""
+"""Incremented if other shots would be found; 1 lacks fades through black and faint cuts, see `_made_mark`."""
 
 
 @dataclass(frozen=True)
 class DetectSettings:
-    """How faces are found."""
+    """Settings of face detection."""
 
     detector: str = "auto"
     """`auto`, `mtcnn`, `insightface:PATH` or `yunet:PATH`."""
     stride: int = 2
-    """Frames from one look at a known face to the next; between them boxes are interpolated."""
+    """Frames between two detections of a known face; boxes between are interpolated."""
     min_face: int = 40
-    """Smallest face looked for, in pixels of the source."""
+    """Smallest face searched for, in pixels of the source."""
 
     def __post_init__(self) -> None:
-        """Refuses numbers that make no sense."""
+        """Reject numbers out of range."""
         if self.stride < 1:
             raise ConfigError(f"stride {self.stride} must be at least 1")
         if self.min_face < 12:
@@ -40,7 +40,7 @@ class DetectSettings:
 
 
 def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings, content: bool = True) -> str:
-    """Return what changes when the source, the detector's weights or the settings do; see `source_fingerprint`."""
+    """Return a fingerprint of the source, the detector's weights and the settings; see `source_fingerprint`."""
     return fingerprint("detect", VERSION, source_fingerprint(path, content), detector.fingerprint, settings.stride)
 
 
@@ -52,12 +52,12 @@ def scan_clip(
     force: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[Scan, bool]:
-    """The detections of the video at `path`, and whether they were made now (True) or read from the cache.
+    """Return the detections of the video at `path`, and whether they were computed now (True) or cached.
 
-    What an earlier `SHOTS_VERSION` made is kept: its boxes are as good, its shots lack some fades and faint cuts, and
-    nothing short of another pass over the video says whether there are any.
+    Results of an earlier `SHOTS_VERSION` are kept: the boxes are as good, the shots may lack fades and faint cuts, and
+    only another pass over the video could show whether there are any.
 
-    Raises MediaError when the video cannot be read.
+    Raises MediaError if the video cannot be read.
     """
     mark = scan_fingerprint(path, detector, settings)
     if not force and clip.faces.exists():
@@ -71,12 +71,12 @@ def scan_clip(
 
 
 def _made_mark(mark: str, has_cuts: bool) -> str:
-    """The fingerprint of a scan made now; that of a single shot is the same whatever rule found none."""
+    """Return the fingerprint of a scan made now; for a single shot it does not depend on the rule."""
     return fingerprint(mark, "shots", SHOTS_VERSION) if has_cuts else mark
 
 
 def _load(path: Path, marks: tuple[str, ...]) -> Scan | None:
-    """Return what is kept under one of the marks, made now or by an earlier version; None where nothing is."""
+    """Return the scan stored under one of the marks, by this or an earlier version; None if there is none."""
     try:
         values = read_arrays(path)
         if str(values.pop("mark")) not in (*marks, *(_made_mark(mark, has_cuts=True) for mark in marks)):
@@ -87,12 +87,12 @@ def _load(path: Path, marks: tuple[str, ...]) -> Scan | None:
     try:
         scan = Scan(**{**values, **scalars})
         return scan if _fits(scan) else None
-    except (TypeError, ValueError, AttributeError):  # other fields, or numbers in the place of arrays
+    except (TypeError, ValueError, AttributeError):  # other fields, or numbers instead of arrays
         return None
 
 
 def _fits(scan: Scan) -> bool:
-    """Whether the arrays of a scan have the sizes and the numbers that they say."""
+    """Whether the arrays of a scan have consistent sizes and valid numbers."""
     count = len(scan.frame)
     shapes = ((scan.times, (scan.n_frames,)), (scan.frame, (count,)), (scan.box, (count, 4)), (scan.score, (count,)),
               (scan.points, (count, 5, 2)))  # fmt: skip
@@ -105,6 +105,6 @@ def _fits(scan: Scan) -> bool:
 
 
 def clip_for(cache: Cache, path: Path) -> Clip:
-    """The cache's folder for one video outside a dataset: its name and a hash of where it lies."""
+    """Return the cache folder of a video outside a dataset: its name and a hash of its location."""
     path = path.absolute()
     return cache.clip(safe_id(f"{path.stem}-{fingerprint(str(path))[:8]}"))

@@ -1,8 +1,8 @@
-"""All faces of a video in one pass: the whole picture is searched now and then, known faces are looked at in between.
+"""All faces of a video in one pass: occasional searches of the whole image, tracking of known faces in between.
 
-A search takes place at the first frame of a shot that follows a plain cut (fades and faint cuts are settled only some
-frames later), every second, when a known face is lost and, while none is known, every quarter of a second. A face that
-a search finds is traced back through the frames since the last search, so it is known from the frame where it appears.
+A search happens at the first frame of a shot after a plain cut (fades and faint cuts are confirmed only some frames
+later), every second, when a known face is lost and, while none is known, every quarter of a second. A face that a
+search finds is traced back through the frames since the last search, so it is known from the frame where it appears.
 """
 
 from collections import deque
@@ -26,19 +26,19 @@ from w2l.features import boxes as bx
 from w2l.media.coded import CodedFrame
 
 SEARCH_S = 1.0
-"""Seconds from one search of the whole picture to the next while faces are known."""
+"""Seconds between searches of the whole image while faces are known."""
 LOST_SEARCH_S = 0.24
 """The same while none is known, or one has just been lost."""
 FORGET_S = 0.4
-"""Seconds for which a lost face is still looked for where it was."""
+"""Seconds for which a lost face is still searched for at its last position."""
 SAME_FACE = 0.45
 """Overlap (intersection over union) from which two boxes of one frame are the same face."""
 HELD_BYTES = 64 << 20
-"""Most memory for the frames through which new faces are traced back."""
+"""Memory limit for the frames through which new faces are traced back."""
 AHEAD = 4
 """Frames that are decoded ahead."""
 UNGUIDED_STRIDE = 5
-"""Fewest frames from one search to the next with a detector that only searches whole pictures."""
+"""Smallest number of frames between searches with a detector that only searches whole images."""
 
 
 def scan_faces(
@@ -48,19 +48,19 @@ def scan_faces(
     on_progress: Callable[[int], None] | None = None,
     min_face: int = MIN_FACE,
 ) -> Scan:
-    """The faces of a video and its cuts; holds few frames at a time.
+    """Return the faces of a video and its cuts, holding few frames at a time.
 
     Parameters
     ----------
     frames : iterable of Frame
         Of one size; their order counts, not their `idx`. Decoded in a thread, ahead of the detection.
     stride : int
-        Known faces are looked at on every so many-th frame and on the last one. A detector that cannot look at one
-        place searches whole pictures instead, `UNGUIDED_STRIDE` frames apart where `stride` is less.
+        Known faces are detected on every `stride`-th frame and on the last one. A detector that cannot refine a known
+        position searches whole images instead, at least `UNGUIDED_STRIDE` frames apart.
     on_progress : callable
         Called with the number of frames read so far.
     min_face : int
-        Smallest face looked for, in pixels; as the detector has it.
+        Smallest face searched for, in pixels; as in the detector.
     """
     if stride < 1:
         raise ValueError(f"stride must be at least 1, got {stride}")
@@ -74,14 +74,14 @@ def scan_faces(
 
 
 def _with_small(frames: Iterable[AnyFrame]) -> Iterator[tuple[AnyFrame, Image]]:
-    """Each frame and how it looks in the rough, made where the frame is decoded."""
+    """Yield each frame with its reduced image, computed in the decoding thread."""
     for frame in frames:
         yield frame, small_picture(frame, SMALL_WIDTH)
 
 
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    """Networks on small patches run in one thread: more take longer and keep the decoder from its core."""
+    """Run networks on small patches in one thread: more would be slower and compete with the decoder."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -92,21 +92,21 @@ def _one_torch_thread() -> Iterator[None]:
 
 @dataclass
 class _Known:
-    """A face that is being followed."""
+    """A face that is being tracked."""
 
     box: Floats
     look: Image
     time_s: float
     move: Floats = field(default_factory=lambda: np.zeros(2))
-    """Pixels by which its centre moved from the last frame looked at to the one before."""
+    """Movement of its centre in pixels from the previous detection to the last one."""
     is_lost: bool = False
 
     def expected(self) -> Floats:
-        """Where it should be in the next frame that is looked at."""
+        """Return the box expected in the next frame that is processed."""
         return self.box if self.is_lost else self.box + np.tile(self.move, 2)
 
     def meet(self, sight: Sight, time_s: float) -> None:
-        """Takes note of where it is now."""
+        """Update its position."""
         box = sight.face.box
         move = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
         self.move = np.zeros(2) if self.is_lost else 0.5 * self.move + 0.5 * move
@@ -131,7 +131,7 @@ class _Search:
         self.times: list[float] = []
 
     def take(self, frame: AnyFrame, small: Image) -> None:
-        """Looks at the next frame as far as it must be; `small` is its picture for the shot finder."""
+        """Process the next frame as far as necessary; `small` is its image for the shot finder."""
         idx = len(self.times)
         self.times.append(frame.time_s)
         is_new_shot = self._shots.push(small)
@@ -149,12 +149,12 @@ class _Search:
         self._last = frame
 
     def finish(self) -> Scan:
-        """All that was found."""
+        """Return the complete scan."""
         if self._last is None:
-            raise MediaError("no frames to look for faces in; the video is empty")
+            raise MediaError("the video has no frames; choose another file")
         last_idx = len(self.times) - 1
         if self._looked_at < last_idx or self.times[-1] - self._searched_s >= LOST_SEARCH_S:
-            # A face that came since the last search would be missed; what was seen of this frame is seen again.
+            # A face that appeared since the last search would be missed, so this frame is searched again.
             self._found = [entry for entry in self._found if entry[0] != last_idx]
             self._search(last_idx, self._last)
         found = sorted(self._found, key=lambda entry: entry[0])
@@ -180,7 +180,7 @@ class _Search:
         return bool(self._known) and not any(known.is_lost for known in self._known)
 
     def _hold(self, idx: int, frame: AnyFrame) -> None:
-        """Keeps the frame for faces that are found later, as far as memory allows."""
+        """Keep the frame for faces that are found later, as far as memory allows."""
         height, width = size_of(frame)
         n_most = max(1, HELD_BYTES // (height * width * (2 if isinstance(frame, CodedFrame) else 3)))
         self._held.append((idx, frame))
@@ -188,13 +188,13 @@ class _Search:
             self._held.popleft()
 
     def _search(self, idx: int, frame: AnyFrame) -> None:
-        """Searches the whole picture; new faces are traced back."""
+        """Search the whole image; trace new faces back."""
         proposed = self._detector.detect([whole_of(frame)])[0]
         self._searched_s = frame.time_s
         if not self._guided:
             self._note(idx, frame, [sight_of(frame, face) for face in proposed])
             return
-        # All boxes come from close looks, so that a search does not show as a jump in a track.
+        # All boxes come from the refinement, so that a search does not show as a jump in a track.
         closer = look_near(self._detector, frame, [face.box for face in proposed], self._min_face)
         sights = [near or sight_of(frame, face) for near, face in zip(closer, proposed, strict=True)]
         missed = [known for known in self._known if not _overlaps(known.expected(), sights)]
@@ -204,7 +204,7 @@ class _Search:
         self._held.clear()
 
     def _look(self, idx: int, frame: AnyFrame) -> None:
-        """Looks at the known faces, and searches when one of them is gone."""
+        """Detect the known faces, and search if one of them is lost."""
         found = self._seen(frame, self._known)
         lost = any(sight is None and not known.is_lost for sight, known in zip(found, self._known, strict=True))
         if lost and frame.time_s - self._searched_s >= LOST_SEARCH_S:
@@ -216,7 +216,7 @@ class _Search:
         return look_near(self._detector, frame, [face.expected() for face in known], self._min_face)
 
     def _note(self, idx: int, frame: AnyFrame, sights: list[Sight]) -> list[_Known]:
-        """Records the faces of one frame and what becomes of the known ones; gives the new ones."""
+        """Record the faces of one frame and update the known ones; return the new ones."""
         self._looked_at = idx
         self._found += [(idx, sight) for sight in sights]
         pairs = _pairs(self._known, sights)
@@ -236,7 +236,7 @@ class _Search:
         return new
 
     def _trace_back(self, known: _Known, idx: int) -> None:
-        """Records a new face in the held frames before `idx`, back to where it appears or another face is."""
+        """Record a new face in the held frames before `idx`, back to where it appears or another face is."""
         tracer = _Known(known.box, known.look, known.time_s)
         for before, frame in reversed(self._held):
             if before % self._stride:
@@ -255,7 +255,7 @@ def _overlaps(box: Floats, sights: list[Sight]) -> bool:
 
 
 def _distinct(sights: list[Sight]) -> list[Sight]:
-    """The faces without doubles, the best score kept."""
+    """Return the faces without duplicates, keeping the best score."""
     if not sights:
         return []
     found = np.array([sight.face.box for sight in sights])
@@ -264,7 +264,7 @@ def _distinct(sights: list[Sight]) -> list[Sight]:
 
 
 def _pairs(known: list[_Known], sights: list[Sight]) -> dict[int, int]:
-    """Which known face is which of those found: near where it is expected and, where two compete, more alike."""
+    """Match known faces with detected ones: near the expected position and, if ambiguous, the more similar one."""
     if not known or not sights:
         return {}
     found = np.array([sight.face.box for sight in sights])

@@ -1,4 +1,4 @@
-"""Which of the faces in a video are meant: what `--face` can say, and the tracks it selects."""
+"""Selection of the faces to redraw: the values of `--face`, and the tracks they select."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,42 +19,42 @@ Word = Literal["auto", "largest", "left", "right", "all"]
 Kind = Word | Literal["numbers", "place", "portrait"]
 
 GRAMMAR = "auto, largest, left, right, all, N, N+M, x,y, x,y@seconds or a picture"
-"""What `parse_choice` understands."""
+"""Values that `parse_choice` accepts."""
 MIN_TRACK_S = 0.2
-"""A face seen for less time, in seconds, is taken for a false alarm."""
+"""Shortest time, in seconds, that a face is visible; shorter ones count as false alarms."""
 MIN_TYPICAL_SCORE = 0.65
-"""So is one whose median score is less."""
+"""Smallest median score; lower ones count as false alarms."""
 LASTING = 0.25
 """Share of the longest track of a shot that another must last to count for `largest`, `left` and `right`."""
 RETURN_ALIKE = 0.55
-"""Least likeness of a face that left and one that comes, to be taken for the same one."""
+"""Smallest likeness of a face that disappears and one that appears to count as the same."""
 RETURN_GROWTH = 1.8
-"""Most that its side may have changed meanwhile, as a factor."""
+"""Largest change of its side in the meantime, as a factor."""
 RETURN_REACH = 2.5
-"""How far from where it left, in sides of the box, a face may come back when no looks are known."""
+"""Largest distance from its last position, in sides of the box, if its appearance is unknown."""
 PORTRAIT_ALIKE = 0.35
-"""Least likeness of a track with a picture that is given; light and pose differ between the two."""
+"""Smallest likeness of a track with a given portrait; light and pose differ between the two."""
 PORTRAIT_MARGIN = 0.2
-"""How much less alike than the best track of the video another may be and still show the same person."""
+"""How much less similar than the best track of the video another may be and still show the same person."""
 MAX_LISTED = 5
-"""Faces that a description lists."""
+"""Largest number of faces listed in a description."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which faces are to be redrawn."""
+    """Value of `--face`."""
 
     kind: Kind = "auto"
     numbers: tuple[int, ...] = ()
-    """Tracks by number, as `w2l detect` shows them; for `numbers`."""
+    """Track numbers, as shown by `w2l detect`; for `numbers`."""
     x: float = 0.0
     """Pixels; for `place`."""
     y: float = 0.0
     """Pixels; for `place`."""
     at_s: float | None = None
-    """Seconds from the first picture, or None: wherever a face is at that place; for `place`."""
+    """Seconds from the first frame, or None for any time; for `place`."""
     picture: Path | None = None
-    """A picture of the face; for `portrait`."""
+    """An image of the face; for `portrait`."""
 
     def __str__(self) -> str:
         when = "" if self.at_s is None else f"@{self.at_s:g}"
@@ -65,23 +65,23 @@ class Choice:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The tracks that a choice selects."""
+    """The tracks selected by a choice."""
 
     tracks: tuple[Track, ...]
-    """All tracks of the video; their places here are their numbers."""
+    """All tracks of the video; their indices are their numbers."""
     faces: tuple[tuple[int, ...], ...]
-    """Numbers of the chosen tracks, one group for each face of a shot: together once, when it leaves and comes back."""
+    """Numbers of the chosen tracks, one group per face of a shot: several if it leaves and comes back."""
     description: str
-    """One line: what was chosen and what else was seen."""
+    """One line: the chosen faces and the other ones."""
 
     @property
     def numbers(self) -> frozenset[int]:
-        """Of all chosen tracks."""
+        """Numbers of all chosen tracks."""
         return frozenset(number for face in self.faces for number in face)
 
 
 def parse_choice(text: str) -> Choice:
-    """The choice that `text` says; a picture must be there. Raises ConfigError, naming what can be said."""
+    """Parse a choice; a portrait file must exist. Raises ConfigError listing the accepted values."""
     said = text.strip()
     if said in get_args(Word):
         return Choice(said)  # type: ignore[arg-type]
@@ -96,12 +96,12 @@ def parse_choice(text: str) -> Choice:
     if path.is_file():
         return Choice("portrait", picture=path)
     if path.suffix or "/" in said:
-        raise ConfigError(f"face {text!r}: no such picture; choose {GRAMMAR}")
-    raise ConfigError(f"face {text!r} is not understood; choose {GRAMMAR}")
+        raise ConfigError(f"face {text!r}: no such image; choose {GRAMMAR}")
+    raise ConfigError(f"face {text!r} is not valid; choose {GRAMMAR}")
 
 
 def steady_tracks(scan: Scan) -> list[Track]:
-    """The tracks of a scan that are no false alarm, most face area over time first; their places are their numbers."""
+    """Return the tracks of a scan that are not false alarms, largest face area over time first."""
     shortest = min(scan.n_frames, max(1, round(MIN_TRACK_S * scan.fps)))
     shots = dict(scan.shots)
     starts = np.array(sorted(shots))
@@ -117,23 +117,23 @@ def steady_tracks(scan: Scan) -> list[Track]:
 
 
 def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None = None) -> Chosen:
-    """The tracks that `choice` means.
+    """Return the tracks selected by `choice`.
 
     Parameters
     ----------
     tracks : sequence of Track
         See `steady_tracks`.
     scan : Scan
-        Where they are from.
+        The scan they come from.
     choice : Choice
     portrait : (side, side, 3)
-        The look of the face on the picture of a `portrait` choice.
+        The appearance of the face in the image of a `portrait` choice.
 
-    Raises NoFaceError, naming what was seen, when nothing fits.
+    Raises NoFaceError, listing the faces found, if none matches.
     """
     if not tracks:
-        dim = f" that is sure enough (the best scores {scan.score.max():.2f})" if len(scan.score) else ""
-        raise NoFaceError(f"no face{dim} in {scan.n_frames} frames")
+        dim = f" with a sufficient score (the best has {scan.score.max():.2f})" if len(scan.score) else ""
+        raise NoFaceError(f"no faces{dim} in {scan.n_frames} frames")
     if choice.kind == "all":
         groups = [group for shot in _by_shot(tracks, scan) for group in _faces_of(tracks, shot)]
     elif choice.kind == "numbers":
@@ -144,23 +144,23 @@ def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image 
         shots = [_faces_of(tracks, shot) for shot in _by_shot(tracks, scan)]
         groups = [group for faces in shots if faces and (group := _pick(tracks, faces, choice))]
     if not groups:
-        raise NoFaceError(f"no face at {choice}; seen: {_listing(tracks, scan, frozenset())}")
+        raise NoFaceError(f"no face at {choice}; found: {_listing(tracks, scan, frozenset())}")
     numbers = frozenset(number for group in groups for number in group)
     description = f"{choice}: {_listing([*tracks], scan, numbers, chosen=True)}"
     if others := [number for number in range(len(tracks)) if number not in numbers]:
-        description += f"; also seen: {_listing(tracks, scan, frozenset(others), chosen=True)}"
+        description += f"; also found: {_listing(tracks, scan, frozenset(others), chosen=True)}"
     return Chosen(tuple(tracks), tuple(groups), description)
 
 
 def _by_shot(tracks: Sequence[Track], scan: Scan) -> list[list[int]]:
-    """Numbers of the tracks in each shot, in the order of the tracks."""
+    """Return the numbers of the tracks in each shot, in track order."""
     return [
         [number for number, track in enumerate(tracks) if first <= track.start < stop] for first, stop in scan.shots
     ]
 
 
 def _faces_of(tracks: Sequence[Track], shot: list[int]) -> list[tuple[int, ...]]:
-    """The tracks of one shot gathered by face: a track joins an earlier one that is absent while it lasts and alike."""
+    """Group the tracks of one shot by face: a track joins an earlier, similar one that is absent meanwhile."""
     faces: list[list[int]] = []
     for number in shot:
         track = tracks[number]
@@ -169,7 +169,7 @@ def _faces_of(tracks: Sequence[Track], shot: list[int]) -> list[tuple[int, ...]]
             if all(_apart(track, tracks[other]) for other in face)
             and any(_is_return(track, tracks[other]) for other in face)
         ]  # fmt: skip
-        # Two faces it could be are too many: the wrong one would be redrawn.
+        # With two candidates it stays separate: the wrong face could be redrawn.
         if len(fitting) == 1:
             fitting[0].append(number)
         else:
@@ -182,7 +182,7 @@ def _apart(a: Track, b: Track) -> bool:
 
 
 def _is_return(a: Track, b: Track) -> bool:
-    """Whether one of two tracks that never meet may be the other's face come back."""
+    """Whether one of two tracks that never overlap may be the other's face coming back."""
     growth = a.side / max(b.side, 1e-9)
     if not 1 / RETURN_GROWTH <= growth <= RETURN_GROWTH:
         return False
@@ -199,7 +199,7 @@ def _presence(tracks: Sequence[Track], face: Sequence[int]) -> float:
 
 
 def _pick(tracks: Sequence[Track], faces: list[tuple[int, ...]], choice: Choice) -> tuple[int, ...]:
-    """The face of one shot that is meant; an empty one when none is."""
+    """Return the chosen face of one shot; empty if there is none."""
     if choice.kind == "auto":
         return max(faces, key=lambda face: _presence(tracks, face))
     if choice.kind == "place":
@@ -220,22 +220,22 @@ def _n_seen(tracks: Sequence[Track], face: Sequence[int]) -> int:
 
 
 def _middle(tracks: Sequence[Track], face: Sequence[int]) -> float:
-    """Where a face is from left to right, in pixels, at the median."""
+    """Return the median horizontal position of a face, in pixels."""
     return float(np.median(np.concatenate([tracks[number].boxes[:, [0, 2]].mean(axis=1) for number in face])))
 
 
 def _frames_at(track: Track, choice: Choice) -> int:
-    """Frames in which a track's box holds the chosen place."""
+    """Return the number of frames in which a track's box contains the chosen place."""
     x1, y1, x2, y2 = track.boxes.T
     return int(((x1 <= choice.x) & (choice.x < x2) & (y1 <= choice.y) & (choice.y < y2)).sum())
 
 
 def _numbered(tracks: Sequence[Track], scan: Scan, choice: Choice) -> list[tuple[int, ...]]:
-    """The tracks by number, each with its returns in its shot."""
+    """Return the tracks with the chosen numbers, each with its returns in its shot."""
     wrong = [number for number in choice.numbers if number >= len(tracks)]
     if wrong:
         raise NoFaceError(
-            f"there is no face {wrong[0]}; w2l detect --preview shows them: {_listing(tracks, scan, frozenset())}"
+            f"there is no face {wrong[0]}, see w2l detect --preview; found: {_listing(tracks, scan, frozenset())}"
         )
     faces = [face for shot in _by_shot(tracks, scan) for face in _faces_of(tracks, shot)]
     return [face for face in faces if any(number in choice.numbers for number in face)]
@@ -244,7 +244,7 @@ def _numbered(tracks: Sequence[Track], scan: Scan, choice: Choice) -> list[tuple
 def _one_person(
     tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None
 ) -> list[tuple[int, ...]]:
-    """In each shot the face most like the portrait, or like the one that is at the chosen place and time."""
+    """Return in each shot the face most similar to the portrait, or to the one at the chosen place and time."""
     look, own, least = NO_LOOK if portrait is None else portrait, -1, PORTRAIT_ALIKE
     if choice.kind == "place":
         own = _number_at(tracks, scan, choice)
@@ -262,12 +262,12 @@ def _one_person(
         if any(alike[number] >= least for number in best):
             groups.append(best)
     if not groups:
-        raise NoFaceError(f"no face is like the one in {choice}; seen: {_listing(tracks, scan, frozenset())}")
+        raise NoFaceError(f"no face is similar to the one in {choice}; found: {_listing(tracks, scan, frozenset())}")
     return groups
 
 
 def _number_at(tracks: Sequence[Track], scan: Scan, choice: Choice) -> int:
-    """The track at the chosen place and time, the smallest box first."""
+    """Return the track at the chosen place and time, the smallest box first."""
     assert choice.at_s is not None
     frame_idx = int(np.abs(scan.times - choice.at_s).argmin())
     there = [number for number, track in enumerate(tracks) if track.start <= frame_idx < track.stop]
@@ -280,13 +280,13 @@ def _number_at(tracks: Sequence[Track], scan: Scan, choice: Choice) -> int:
 
 
 def _listing(tracks: Sequence[Track], scan: Scan, numbers: frozenset[int], *, chosen: bool = False) -> str:
-    """Tracks in words, all or those with `numbers`, the most important first."""
+    """Return tracks in words, all or those with `numbers`, the most important first."""
     listed = [number for number in range(len(tracks)) if not chosen or number in numbers]
     return some((f"face {number} ({describe(tracks[number], scan)})" for number in listed), MAX_LISTED)
 
 
 def describe(track: Track, scan: Scan) -> str:
-    """A track in a few words: when, where and how large."""
+    """Return a short description of a track: time, position and size."""
     x = float(np.median(track.boxes[:, [0, 2]].mean(axis=1))) / max(scan.width, 1)
     where = "left" if x < 0.4 else "right" if x > 0.6 else "middle"
     start_s, stop_s = float(scan.times[track.start]), float(scan.times[track.stop - 1]) + 1 / scan.fps

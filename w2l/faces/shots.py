@@ -1,15 +1,14 @@
-"""Shots of a video, found as its pictures come: where the picture changes for good, or goes through black.
+"""Shot detection on a stream of frames: permanent changes of the picture, and fades through black.
 
-A cut differs from everything else that moves a picture in two ways. The change is sudden: large against what happens
-just before and after, unlike a shaken camera or a running child. And it stays: none of the pictures after it is like
-one of those before, unlike a flash, a blink of a lamp or a damaged frame. A fade is neither: there the shot begins in
-the middle of the black.
+A cut differs from other changes in two ways. It is sudden: large compared with the changes just before and after,
+unlike a shaken camera or a running child. And it is permanent: none of the frames after it resembles one of those
+before, unlike a flash, a flickering lamp or a damaged frame. In a fade the shot begins in the middle of the black.
 
-A change is sudden by one of two rules: the one here, which allows for a shaken camera and keeps two near cuts apart,
-and PySceneDetect's AdaptiveDetector, which compares hues and so finds cuts between dark or similar pictures. That it
-stays is decided here, as AdaptiveDetector takes a flash for a cut. Black is found by PySceneDetect's ThresholdDetector;
-it counts unless it is a blink, or not between light pictures. `tests/faces/test_shots.py` lists what is found in which
-made video.
+A change is sudden by one of two rules: the one here, which tolerates a shaken camera and separates two close cuts,
+and PySceneDetect's AdaptiveDetector, which compares hues and so finds cuts between dark or similar frames. Whether it
+is permanent is decided here, as AdaptiveDetector takes a flash for a cut. Black is found by PySceneDetect's
+ThresholdDetector; it counts unless it is a blink, or not between bright frames. `tests/faces/test_shots.py` lists what
+is found in which synthetic video.
 """
 
 from collections import deque
@@ -22,36 +21,36 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Image
 
 SMALL_WIDTH = 96
-"""Width in pixels of the pictures that are compared; faces and camera noise hardly count at that size."""
+"""Width in pixels of the compared images; faces and camera noise hardly count at that size."""
 REACH = 5
-"""Pictures on either side of a cut that are compared, and by how many the finder is late."""
+"""Number of frames compared on either side of a cut, and the latency of the finder."""
 LEAST_CHANGE = 12.0
-"""Change, in grey levels, below which nothing is a cut by the rule here."""
+"""Smallest change, in grey levels, that can be a cut by the rule here."""
 FAINT_CHANGE = 2.0
-"""The same where AdaptiveDetector finds the change sudden."""
+"""The same if AdaptiveDetector finds the change sudden."""
 LEAST_RATIO = 2.4
-"""How many times larger the change at a cut must be than what is usual just before and just after it."""
+"""How many times larger the change at a cut must be than the typical change just before and after it."""
 BUSY, BUSIEST = 75.0, 100.0
-"""Percentile of the changes just before and after that counts as usual: by the rule here, and for AdaptiveDetector,
-whose ratio is low where every picture comes twice or thrice."""
+"""Percentile of the changes just before and after that is typical: by the rule here, and for AdaptiveDetector, whose
+ratio is low if every frame is repeated."""
 NEAR_SHIFT = 4
-"""Pixels of the small picture by which a shaken camera may move it from one frame to the next."""
+"""Pixels of the small image by which a shaken camera may move it from one frame to the next."""
 HISTOGRAM_BINS = 16
 """Bins of each colour's histogram."""
 BLACK = 12.0
-"""Mean grey level below which a picture is black."""
+"""Mean grey level below which a frame is black."""
 LIGHT = 2 * BLACK
-"""Mean grey level that must be reached on both sides of black, as a dark scene wavers about `BLACK`."""
+"""Mean grey level that must be reached on both sides of black, as a dark scene fluctuates around `BLACK`."""
 DIMMED = 0.8
-"""A picture is fading when its mean is below so much of what it was `REACH` pictures before."""
+"""A frame is fading if its mean is below this share of the one `REACH` frames before."""
 COUNT_FPS = 25.0
-"""Frame rate given to PySceneDetect, whose times only count pictures here."""
+"""Frame rate passed to PySceneDetect, whose times only count frames here."""
 
 
 class ShotFinder:
-    """Shots of a stream of small pictures, of which it holds eleven.
+    """Shots of a stream of small images, of which eleven are held.
 
-    A cut is settled `REACH` pictures after it, a fade when the picture is light again.
+    A cut is confirmed `REACH` frames after it, a fade when the picture is bright again.
     """
 
     def __init__(self) -> None:
@@ -66,7 +65,7 @@ class ShotFinder:
         self._cuts: list[int] = []
 
     def push(self, small_bgr: Image) -> bool:
-        """Take the next picture (rows, columns, 3); say whether it may begin a shot, which later pictures decide."""
+        """Add the next image (rows, columns, 3); return whether it may begin a shot, which later images decide."""
         from scenedetect import FrameTimecode
 
         time = FrameTimecode(self._n_seen, COUNT_FPS)
@@ -82,7 +81,7 @@ class ShotFinder:
         return before is None or self._changes[-1] >= max(LEAST_CHANGE, LEAST_RATIO * usual)
 
     def finish(self) -> NDArray[np.int64]:
-        """Return the frames that begin a shot, (cuts,), without frame 0; call it once, after the last picture."""
+        """Return the frames that begin a shot, (cuts,), without frame 0; call it once, after the last frame."""
         for place in range(max(1, len(self._recent) - REACH), len(self._recent)):
             self._judge(place)
         fades = [
@@ -93,7 +92,7 @@ class ShotFinder:
         return np.array(sorted(self._cuts + fades), dtype=np.int64)
 
     def _judge(self, place: int) -> None:
-        """Note a cut before the picture at `place` of those held, when it is one."""
+        """Record a cut before the image at `place` of those held, if it is one."""
         here = self._changes[place]
         frame_idx = self._n_seen - len(self._recent) + place
         is_suspected = frame_idx in self._suspected
@@ -112,17 +111,17 @@ class ShotFinder:
             self._cuts.append(frame_idx)
 
     def _usual(self, place: int, since_cut: int, percentile: float) -> float:
-        """Return the change that is usual around `place`, as far back as the last cut."""
+        """Return the typical change around `place`, as far back as the last cut."""
         changes = list(self._changes)
         first, last = max(1, place - min(REACH, since_cut) + 1), min(len(changes), place + REACH)
-        # The busier side counts: a fade begins after stillness, and changes as much from then on. And its busier
-        # frames count: where every picture comes twice, every other change is nought.
+        # The busier side counts: a fade begins after stillness and then changes evenly. And its busier frames count: if
+        # every frame is repeated, every other change is zero.
         sides = [side for side in (changes[first:place], changes[place + 1 : last]) if side]
         return max((float(np.percentile(side, percentile)) for side in sides), default=0.0)
 
 
 class _FadeFinder:
-    """Stretches of black between light pictures."""
+    """Stretches of black between bright frames."""
 
     def __init__(self) -> None:
         from scenedetect.detectors import ThresholdDetector
@@ -131,10 +130,10 @@ class _FadeFinder:
         self._is_light = False
         self._waiting: tuple[int, int] | None = None
         self.found: list[tuple[int, int]] = []
-        """First black picture of each, and the one after the last."""
+        """First black frame of each, and the one after the last."""
 
     def push(self, time: Any, recent: deque[Image]) -> None:
-        """Take the last picture of `recent`, which is the one at `time`."""
+        """Add the last image of `recent`, at `time`."""
         for cut in self._detector.process_frame(time, recent[-1]):
             black = cut.frame_num, time.frame_num
             if self._is_light and not _is_blink(list(recent), black[1] - black[0]):
@@ -148,7 +147,7 @@ class _FadeFinder:
 
 
 def _is_blink(pictures: list[Image], n_black: int) -> bool:
-    """Whether the black before the last of `pictures` is short, sudden, and between two pictures that are alike."""
+    """Whether the black before the last of `pictures` is short, sudden, and between two similar images."""
     if n_black >= REACH:
         return False
     before = pictures[: -1 - n_black]
@@ -158,13 +157,13 @@ def _is_blink(pictures: list[Image], n_black: int) -> bool:
 
 
 def change(before: Image, after: Image) -> float:
-    """Return how different two small pictures (rows, columns, 3) are, in grey levels; a small shift hardly counts.
+    """Return the difference of two small images (rows, columns, 3) in grey levels, tolerant of small shifts.
 
-    The mean difference once the second is shifted to fit the first best, so that a shaken camera changes little, and
-    scaled up where also the colours' shares differ, which a movement leaves alone.
+    The mean difference after the best shift of the second, so that a shaken camera changes little, scaled up if the
+    colour histograms differ, too, which a movement does not change.
     """
     pixels = _difference(before, after)
-    if 2 * pixels < LEAST_CHANGE:  # no cut whatever else is looked at
+    if 2 * pixels < LEAST_CHANGE:  # not a cut, whatever the histograms
         return 0.6 * pixels
     pixels = min(pixels, _difference_shifted(before, after))
     return pixels * (0.6 + 1.4 * _histogram_distance(before, after))
@@ -175,7 +174,7 @@ def _difference(before: Image, after: Image) -> float:
 
 
 def _difference_shifted(before: Image, after: Image) -> float:
-    """The least mean difference over shifts by up to `NEAR_SHIFT` pixels."""
+    """Return the smallest mean difference over shifts by up to `NEAR_SHIFT` pixels."""
     rows, columns = before.shape[:2]
     if min(rows, columns) <= 4 * NEAR_SHIFT:
         return _difference(before, after)
@@ -189,9 +188,9 @@ def _difference_shifted(before: Image, after: Image) -> float:
 
 
 def _histogram_distance(before: Image, after: Image) -> float:
-    """Share of pixels, 0..1, whose colour has no partner in the other picture; the mean over the three colours.
+    """Return the share of pixels, 0..1, whose colour is unmatched in the other image; the mean over three colours.
 
-    Cumulative, so that light that drifts a little changes little.
+    Cumulative, so that a slight drift of the light changes little.
     """
     distances = []
     for channel in range(3):

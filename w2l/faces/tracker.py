@@ -1,4 +1,4 @@
-"""From detections to tracks: one face, one box and five points on every frame of its stay in a shot."""
+"""Linking detections to tracks: one face, with one box and five points on every frame of its stay in a shot."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from w2l.faces.appearance import NO_LOOK, likenesses, typical
 from w2l.features import boxes as bx
 
 MAX_GAP_S = 1.0
-"""Longest time without a detection that a track survives; the frames between are interpolated."""
+"""Longest time without a detection that a track survives, in seconds; the frames between are interpolated."""
 MIN_OVERLAP = 0.2
-"""Least overlap (intersection over union) of a detection with where its track is expected."""
+"""Smallest overlap (intersection over union) of a detection with the expected position of its track."""
 PACE_FRAMES = 4
-"""Detections of a track whose movement tells where it goes on."""
+"""Number of detections of a track from which its movement is extrapolated."""
 MAX_GROWTH = 1.8
-"""Most that a face's side may change, as a factor, from one detection to the next."""
+"""Largest change of a face's side, as a factor, from one detection to the next."""
 SURE_GAP_S = 0.16
-"""Gap in seconds up to which place says that it is the same face, unless it looks a stranger."""
+"""Gap in seconds up to which the position identifies a face, unless it looks like a stranger."""
 ALIKE = 0.6
-"""Least likeness of a face before and after a longer gap."""
+"""Smallest likeness of a face before and after a longer gap."""
 NOT_STRANGE = 0.25
-"""Least likeness of a face before and after a short one."""
+"""Smallest likeness of a face before and after a short one."""
 
 
 def _none() -> NDArray[np.int64]:
@@ -37,7 +37,7 @@ class Scan:
     """All detections of one video."""
 
     n_frames: int
-    """Frames that were read."""
+    """Number of frames read."""
     fps: float
     """Their average rate."""
     width: int
@@ -57,21 +57,21 @@ class Scan:
     detector: str
     """Fingerprint of the detector."""
     stride: int
-    """Every how many frames a known face was looked at."""
+    """Number of frames from one detection of a known face to the next."""
     cuts: NDArray[np.int64] = field(default_factory=_none)
     """(cuts,): the first frame of each shot but the first."""
     looks: NDArray[np.uint8] = field(default_factory=lambda: NO_LOOK[None][:0])
-    """(detections, side, side, 3): what each face looks like, small and aligned; no rows where it was not kept."""
+    """(detections, side, side, 3): appearance of each face, small and aligned; no rows if it was not stored."""
 
     @property
     def shots(self) -> list[tuple[int, int]]:
-        """First frame of each shot, and the one after its last."""
+        """Return the first frame of each shot, and the one after its last."""
         return list(pairwise([0, *self.cuts.tolist(), self.n_frames]))
 
 
 @dataclass(frozen=True)
 class Track:
-    """One face through one shot, a row for every frame from `start` on."""
+    """One face through one shot, one row for every frame from `start` on."""
 
     start: int
     """Index of the first frame."""
@@ -82,11 +82,11 @@ class Track:
     scores: Floats
     """(frames,): 0..1, interpolated like the boxes."""
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    """(frames,): False in gaps, where boxes and points are interpolated; by default seen throughout."""
+    """(frames,): False in gaps, where boxes and points are interpolated; by default True everywhere."""
     look: NDArray[np.uint8] = field(default_factory=NO_LOOK.copy)
-    """(side, side, 3): what it typically looks like; all 0 when not known."""
+    """(side, side, 3): its typical appearance; all 0 if unknown."""
     alike: Floats = field(default_factory=lambda: np.zeros(0))
-    """(frames,): how much it looks like that, see `w2l.faces.appearance.likeness`; by default 1 throughout."""
+    """(frames,): likeness to it, see `w2l.faces.appearance.likeness`; by default 1 everywhere."""
 
     def __post_init__(self) -> None:
         if not len(self.seen):
@@ -95,7 +95,7 @@ class Track:
             object.__setattr__(self, "alike", np.ones(len(self.boxes)))
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self.boxes)
 
     @property
@@ -110,18 +110,18 @@ class Track:
 
     @property
     def presence(self) -> float:
-        """Face area summed over the frames where it is seen: how much of the video the face is."""
+        """Face area summed over the frames where it is detected: how prominent the face is in the video."""
         return float(bx.area(self.boxes)[self.seen].sum())
 
 
 def link_tracks(scan: Scan) -> list[Track]:
-    """The tracks of a scan, the one with the most face area over time first; none crosses a cut."""
+    """Return the tracks of a scan, the one with the most face area over time first; none crosses a cut."""
     tracks = [_fill(scan, chain, first, stop) for first, stop in scan.shots for chain in _chains(scan, first, stop)]
     return sorted(tracks, key=lambda track: -track.presence)
 
 
 def smooth_track(track: Track, sigma_frames: float) -> Track:
-    """The track with boxes and points averaged over time by a centred Gaussian: steadier, and without lag."""
+    """Smooth boxes and points of a track over time with a centred Gaussian, without lag."""
     return replace(
         track,
         boxes=bx.smooth_gaussian(track.boxes, sigma_frames),
@@ -130,7 +130,7 @@ def smooth_track(track: Track, sigma_frames: float) -> Track:
 
 
 def _chains(scan: Scan, first: int, stop: int) -> list[list[int]]:
-    """Rows of the scan that belong to one face each, within the shot of frames `first` to `stop` (exclusive)."""
+    """Return rows of the scan that belong to one face each, within the shot from `first` to `stop` (exclusive)."""
     max_gap = max(round(MAX_GAP_S * scan.fps), scan.stride)
     done: list[list[int]] = []
     live: list[list[int]] = []
@@ -150,7 +150,7 @@ def _chains(scan: Scan, first: int, stop: int) -> list[list[int]]:
 
 
 def _fitness(scan: Scan, live: list[list[int]], fresh: NDArray[np.intp], frame_idx: int) -> Floats:
-    """How well each fresh detection goes on each chain, (chains, fresh), 0..1 and 0 where it cannot."""
+    """Return how well each new detection continues each chain, (chains, fresh), 0..1 and 0 where it cannot."""
     if not live:
         return np.zeros((0, len(fresh)))
     last = scan.box[[chain[-1] for chain in live]]
@@ -163,7 +163,7 @@ def _fitness(scan: Scan, live: list[list[int]], fresh: NDArray[np.intp], frame_i
         n_missed = frame_idx - int(scan.frame[chain[-1]])
         rivals = np.flatnonzero(overlap[chain_idx])
         if not len(rivals) or (n_missed <= scan.stride and len(fresh) == 1 == len(live)):
-            continue  # nothing to tell apart
+            continue  # nothing ambiguous
         least = ALIKE if n_missed > max(SURE_GAP_S * scan.fps, scan.stride) else NOT_STRANGE
         alike = likenesses(scan.looks[fresh[rivals]], typical(scan.looks[chain[-PACE_FRAMES:]]))
         doubtful = (alike < least) & (n_missed > scan.stride)
@@ -172,7 +172,7 @@ def _fitness(scan: Scan, live: list[list[int]], fresh: NDArray[np.intp], frame_i
 
 
 def _expected(scan: Scan, chain: list[int], frame_idx: int) -> Floats:
-    """Where the face of a chain would be at `frame_idx`, (4,), if it went on as it moved before."""
+    """Return the box of a chain's face expected at `frame_idx`, (4,), if its movement continues."""
     back = chain[-min(len(chain), PACE_FRAMES)]
     last = chain[-1]
     n_frames = int(scan.frame[last] - scan.frame[back])
@@ -186,7 +186,7 @@ def _expected(scan: Scan, chain: list[int], frame_idx: int) -> Floats:
 
 
 def best_pairs(fitness: Floats) -> dict[int, int]:
-    """For each row of `fitness` (rows, columns) that has one its column: best fits first, each used once, 0 never."""
+    """Match rows of `fitness` (rows, columns) to columns: best values first, each used once, 0 never."""
     taken: dict[int, int] = {}
     left = fitness.copy()
     while left.size and left.max() > 0:
@@ -198,7 +198,7 @@ def best_pairs(fitness: Floats) -> dict[int, int]:
 
 
 def _fill(scan: Scan, chain: list[int], first: int, stop: int) -> Track:
-    """A row for every frame of a chain, held to the edges of the shot where the stride passed over them."""
+    """Return a row for every frame of a chain, extended to the edges of the shot if the stride skipped them."""
     known = scan.frame[chain]
     start = first if known[0] - first < scan.stride else int(known[0])
     end = stop if stop - known[-1] <= scan.stride else int(known[-1]) + 1

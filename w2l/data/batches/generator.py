@@ -21,7 +21,7 @@ MAX_REFERENCES = 4
 NEAREST = 8
 """Number of most similar frames from which a near reference is drawn: no reference fits as well as the window."""
 MOVING = 0.5
-"""Share of references near to a window that move along with it, as looks do that `sync` shows one after the other."""
+"""Share of near references that move along with the window, as `sync` shows consecutive references."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class GeneratorSampling:
     """Share of windows whose references are taken from pauses in the speech, if there are any: closed mouths, which
     `sync` prefers."""
     near: float = 0.0
-    """Share of windows whose references are chosen as `sync` chooses looks: among the frames of the clip, at least
-    `distance` away, that are most like the window in pose and in the lips that go with its sound. Half of them are five
-    frames that move along, the others a single frame."""
+    """Share of windows whose references are chosen as in `sync`: among the frames of the clip, at least `distance`
+    away, that are most similar in pose and in the lips that match its speech. Half of them are five frames that move
+    along, the others a single frame."""
     stills: float = 0.0
-    """Share of windows whose references come from a still of the clip, where its words name one (`<still>`): a look of
-    the person that speech does not show, such as a smile."""
+    """Share of windows whose references come from a still of the clip, if its words contain one (`<still>`): an
+    appearance of the person that speech does not show, such as a smile."""
     shuffle: float = 0.0
     """Probability that consecutive references are shuffled in time, so that their order carries no information."""
     apart: float = 0.0
@@ -79,8 +79,8 @@ class GeneratorSampling:
         alone = (self.swap, self.silence, self.resting, self.near, self.stills)
         if min(*shares, *alone) < 0 or max(shares) > 1:
             raise ConfigError(
-                "repeat, shuffle, bilabials, spread, swap + silence and resting + near + stills must lie between 0 and "
-                "1"
+                "repeat, shuffle, bilabials, spread, swap + silence and resting + near + stills must lie between 0 and"
+                " 1"
             )
 
 
@@ -136,7 +136,7 @@ class GeneratorBatch:
 def generator_batch(
     tracks: Tracks, sampling: GeneratorSampling, seed: int, step: int, spans: Spans = NO_SPANS
 ) -> GeneratorBatch:
-    """Draw and load batch `step`; `spans`: what is known of the clips."""
+    """Draw and load batch `step`; `spans`: annotated times of the clips."""
     return load_generator_batch(tracks, plan_generator_batch(tracks, sampling, seed, step, spans))
 
 
@@ -215,7 +215,7 @@ def _track(rng: np.random.Generator, tracks: Tracks, spread: float) -> int:
 def _start(
     rng: np.random.Generator, tracks: Tracks, track: int, windows: NDArray[np.int64], spans: Spans
 ) -> int:
-    """Draw the first frame of a window, one of `windows`, around a bilabial where the clip has one."""
+    """Draw the first frame of a window, one of `windows`, around a bilabial if the clip has one."""
     known = spans.bilabials.get(tracks.names[track], ())
     if known:
         from_s, to_s = known[int(rng.integers(0, len(known)))]

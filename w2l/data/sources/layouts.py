@@ -169,8 +169,8 @@ def recognise(root: str, names: Sequence[str], layout: str) -> Dataset:
                 return Dataset(name, base, home)
     if layout in SHAPES:
         raise ConfigError(
-            f"{root} does not have the layout {layout}: expected {SHAPES[layout].expected}, not {readable(names[0])} and"
-            f" the like; choose the dataset's root folder, or use --layout auto"
+            f"{root} does not have the layout {layout}: expected {SHAPES[layout].expected}, not {readable(names[0])} or"
+            " the like; choose the dataset's root folder, or use --layout auto"
         )
     return Dataset("folder", root, root, *_levels(root))
 

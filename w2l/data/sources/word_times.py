@@ -13,8 +13,8 @@ Spoken = tuple[tuple[float, float, str], ...]
 Words = dict[str, Spoken]
 """Clip -> its words."""
 STILL = "<still>"
-"""In place of a word: a stretch without speech that shows the person in another look, such as a smile. A generator's
-training takes references from it, and never learns to draw it."""
+"""Marks, instead of a word, a stretch without speech that shows another appearance of the person, such as a smile. A
+generator's training takes references from it, but never targets."""
 
 
 def read_words(path: Path) -> Words:

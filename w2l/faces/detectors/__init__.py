@@ -1,1 +1,1 @@
-"""Face detectors behind one protocol, and the landmarks that refine them."""
+"""Face detectors with a common interface, and the landmarks that refine them."""

@@ -1,4 +1,4 @@
-"""What a face detector promises, and which one a setting names."""
+"""Interface of face detectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ import numpy as np
 from w2l.core.arrays import Floats, Image
 
 INSIGHTFACE_VARIABLE = "W2L_INSIGHTFACE"
-"""Environment variable that names an InsightFace detector file, or a directory with one."""
+"""Environment variable with the path of an InsightFace detector file, or of a folder with one."""
 MIN_FACE = 40
-"""Side in pixels of the smallest face looked for."""
+"""Side in pixels of the smallest face searched for."""
 NAMES = ("auto", "mtcnn", "insightface", "insightface:PATH", "yunet:PATH")
-"""What `make_detector` understands."""
+"""Detector names that `make_detector` accepts."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One face in one picture."""
+    """One face in one image."""
 
     box: Floats
-    """(4,): x1, y1, x2, y2 in pixels, x2 and y2 exclusive; inside the picture."""
+    """(4,): x1, y1, x2, y2 in pixels, x2 and y2 exclusive; inside the image."""
     score: float
-    """How sure the detector is, 0..1."""
+    """Confidence of the detector, 0..1."""
     points: Floats
-    """(5, 2): left eye, right eye, nose, left and right mouth corner as seen in the picture; x, y in pixels."""
+    """(5, 2): left eye, right eye, nose, left and right mouth corner as seen in the image; x, y in pixels."""
     openness: float | None = None
-    """Gap between the lips over the width of the mouth, 0 for a closed one; None from detectors that cannot tell."""
+    """Gap between the lips over the width of the mouth, 0 for a closed one; None if the detector cannot measure it."""
 
 
 class Detector(Protocol):
-    """Finds faces in pictures."""
+    """Finds faces in images."""
 
     @property
     def name(self) -> str:
@@ -39,14 +39,14 @@ class Detector(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Text that changes when the weights or any setting change."""
+        """Text that changes if the weights or any setting change."""
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """The faces of each RGB picture (height, width, 3), best score first."""
+        """Return the faces of each RGB image (height, width, 3), best score first."""
 
 
 def best_first(found: Sequence[Detection], min_face: int) -> list[Detection]:
-    """The faces at least `min_face` pixels high or wide, best score first; boxes that left the picture are dropped."""
+    """Return the faces at least `min_face` pixels high or wide, best score first, without boxes outside the image."""
     sides = [(face, face.box[2:] - face.box[:2]) for face in found]
     large = [face for face, side in sides if float(np.max(side)) >= min_face and float(np.min(side)) > 0]
     return sorted(large, key=lambda face: -face.score)

@@ -1,4 +1,4 @@
-"""The detector that a setting names."""
+"""Creation of the detector given by a setting."""
 
 import os
 from pathlib import Path
@@ -10,20 +10,20 @@ from w2l.faces.detectors.base import INSIGHTFACE_VARIABLE, MIN_FACE, NAMES, Dete
 def make_detector(
     spec: str = "auto", device: str = "cpu", min_face: int = MIN_FACE, models: Path | None = None
 ) -> Detector:
-    """The detector that `spec` names; each kind is imported only when it is asked for, and nothing is fetched.
+    """Return the detector that `spec` names; only its module is imported, and nothing is downloaded.
 
     Parameters
     ----------
     spec : str
-        "mtcnn"; "insightface:PATH" (an SCRFD .onnx file, or a directory with one and perhaps `2d106det.onnx`, which
-        then places the points); "insightface" ($W2L_INSIGHTFACE, else the pack that was fetched); "yunet:PATH"; or
-        "auto": insightface where it is there, else MTCNN.
+        "mtcnn"; "insightface:PATH" (an SCRFD .onnx file, or a folder with one and perhaps `2d106det.onnx`, which then
+        places the points); "insightface" ($W2L_INSIGHTFACE, else the downloaded pack); "yunet:PATH"; or "auto":
+        insightface if available, else MTCNN.
     device : str
-        "cpu" or "cuda"; YuNet runs on the CPU always.
+        "cpu" or "cuda"; YuNet always runs on the CPU.
     min_face : int
-        Side in pixels of the smallest face that is looked for.
+        Side in pixels of the smallest face searched for.
     models : Path, optional
-        Folder of the cache with the fetched packs.
+        Folder of the cache with the downloaded packs.
     """
     if min_face < 1:
         raise ConfigError(f"min_face {min_face}: must be at least 1 pixel")
@@ -32,7 +32,7 @@ def make_detector(
         path = _insightface_here(models)
         if spec == "insightface" and not path:
             raise ConfigError(
-                "detector 'insightface': no model is here; run w2l weights fetch buffalo_l or give insightface:PATH"
+                "detector 'insightface': no model is installed; run w2l weights fetch buffalo_l or use insightface:PATH"
             )
         kind = "insightface" if path else "mtcnn"
         separator = ""
@@ -48,11 +48,11 @@ def make_detector(
         from w2l.faces.detectors.insightface import YunetDetector
 
         return YunetDetector(Path(path), min_face=min_face)
-    raise ConfigError(f"detector '{spec}' is not known; choose one of {', '.join(NAMES)}")
+    raise ConfigError(f"detector '{spec}' is unknown; choose one of {', '.join(NAMES)}")
 
 
 def _insightface_here(models: Path | None) -> str:
-    """Where an InsightFace model is, named by the environment or fetched; empty when there is none."""
+    """Return the path of an InsightFace model, from the environment or downloaded; empty if there is none."""
     named = os.environ.get(INSIGHTFACE_VARIABLE, "")
     if named or models is None:
         return named

@@ -1,4 +1,4 @@
-"""Face detectors from a model file that the user has: SCRFD (through ONNX Runtime) and YuNet (through OpenCV)."""
+"""Face detectors from a user's model file: SCRFD (through ONNX Runtime) and YuNet (through OpenCV)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,38 +16,38 @@ from w2l.features import boxes as bx
 from w2l.models.onnx_session import open_session, run_session
 
 INPUT_SIDE = 640
-"""Longest side in pixels at which a picture is searched; larger ones shrink, unless small faces are asked for."""
+"""Longest side in pixels at which an image is searched; larger ones are reduced, unless small faces are wanted."""
 LARGEST_SIDE = 1280
-"""Longest side at which it is searched for the sake of small faces."""
+"""Longest side at which it is searched for small faces."""
 LEAST_FACE, YUNET_LEAST_FACE = 20, 28
-"""Longer side in pixels, as searched, of the smallest face that SCRFD and YuNet find surely (real ones: 16 and 24)."""
+"""Longer side in pixels, as searched, of the smallest face that SCRFD and YuNet find reliably (real: 16 and 24)."""
 LEAST_PICTURE = 12
-"""Side in pixels of a picture that holds no face; of narrower ones YuNet was seen to answer at random."""
+"""Side in pixels of an image too small for a face; on narrower ones YuNet was observed to answer at random."""
 LEAST_SCORE = 0.5
-"""Least score of a SCRFD face."""
+"""Smallest score of an SCRFD face."""
 YUNET_LEAST_SCORE = 0.6
-"""Least score of a YuNet face."""
+"""Smallest score of a YuNet face."""
 OVERLAP = 0.4
-"""Most overlap (intersection over union) of two faces."""
+"""Largest overlap (intersection over union) of two faces."""
 STRIDES = (8, 16, 32)
-"""Pixels between the cells of SCRFD's three grids."""
+"""Stride in pixels of SCRFD's three grids."""
 ANCHORS = 2
-"""Answers of SCRFD for each cell."""
+"""Anchors of SCRFD per cell."""
 GRAY = 127.5
 CONTRAST = 128.0
-"""SCRFD sees (colour - GRAY) / CONTRAST."""
+"""SCRFD takes (colour - GRAY) / CONTRAST."""
 FILE_PATTERNS = ("det_*.onnx", "scrfd*.onnx", "*.onnx")
-"""Where a directory holds several models, the first that fits: detectors of the published packs, then any."""
+"""Preferred names if a folder contains several models: detectors of the published packs, then any."""
 VERSION = 2
-"""Rises whenever the same model would give other boxes."""
+"""Incremented if the same model would return other boxes."""
 _NOTHING: Image = np.zeros((64, 64, 3), dtype=np.uint8)
-"""A picture to try a model on."""
+"""An image for testing a model."""
 
 
 class ScrfdDetector:
     """SCRFD (Guo et al., 2021) from an InsightFace model pack; the pack's 106-point model places the five points.
 
-    A directory is searched for both models; a file stands for the detector alone.
+    A folder is searched for both models; a file stands for the detector only.
     """
 
     name = "insightface"
@@ -67,11 +67,11 @@ class ScrfdDetector:
             self._free_size(device)
         if [answer.shape[-1] for answer in probe] != [1] * 3 + [4] * 3 + [10] * 3:
             raise CheckpointError(
-                f"{self._file}: not an SCRFD face detector with 5 points; name a det_*.onnx or scrfd_*_kps.onnx"
+                f"{self._file}: not an SCRFD face detector with 5 points; choose a det_*.onnx or scrfd_*_kps.onnx"
             )
 
     def _free_size(self, device: str) -> None:
-        """Searches pictures of any size, where a model that was exported for one size can: a look takes a tenth."""
+        """Allow images of any size if the model supports it, although exported for one size: a search takes a tenth."""
         fixed = self._session, self._input, self._fixed
         self._session, self._input = open_session(self._file, device, any_size=True)
         self._fixed = None
@@ -83,7 +83,7 @@ class ScrfdDetector:
             self._session, self._input, self._fixed = fixed
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """The faces of each RGB picture (height, width, 3), best score first."""
+        """Return the faces of each RGB image (height, width, 3), best score first."""
         return [self._detect_one(image) for image in images]
 
     def _detect_one(self, image: Image) -> list[Detection]:
@@ -96,11 +96,11 @@ class ScrfdDetector:
         return [self._refined(face, image) for face in detections]
 
     def _answers(self, image: Image) -> tuple[list[NDArray[np.float32]], Floats, int]:
-        """SCRFD's nine outputs (cells, values), pixels of the picture per pixel searched (x, y), columns searched."""
+        """Return SCRFD's nine outputs (cells, values), image pixels per searched pixel (x, y), and columns searched."""
         height, width = image.shape[:2]
         size, zoom = _searched_size(width, height, LEAST_FACE / self._min_face, self._fixed)
         small = _resized(image, size)
-        # Whole cells, or the side that the model was exported with; what is added is black.
+        # Whole cells, or the side that the model was exported with; the padding is black.
         columns, rows = (self._fixed or _whole_cells(side) for side in size)
         padded = cv2.copyMakeBorder(small, 0, rows - size[1], 0, columns - size[0], cv2.BORDER_CONSTANT)
         blob = np.asarray(cv2.dnn.blobFromImage(padded, 1 / CONTRAST, mean=(GRAY, GRAY, GRAY)), dtype=np.float32)
@@ -108,7 +108,7 @@ class ScrfdDetector:
         return [answer.reshape(-1, answer.shape[-1]) for answer in answers if answer.ndim], zoom, columns
 
     def _refined(self, face: Detection, image: Image) -> Detection:
-        """The face with the points of the 106-point model, where there is one and it sees the same face."""
+        """Return the face with the points of the 106-point model, if there is one and it agrees with the detector."""
         if self._landmarks is None:
             return face
         points = self._landmarks.place(image, face.box)
@@ -119,7 +119,7 @@ class ScrfdDetector:
 
 
 class YunetDetector:
-    """YuNet (Wu et al., 2023) through OpenCV; finds five points as well. Runs on the CPU."""
+    """YuNet (Wu et al., 2023) through OpenCV; also finds five points. Runs on the CPU."""
 
     name = "yunet"
 
@@ -133,10 +133,10 @@ class YunetDetector:
             self._model = cv2.FaceDetectorYN.create(str(file), "", (side, side), YUNET_LEAST_SCORE, OVERLAP)
             self._model.detect(np.zeros((side, side, 3), dtype=np.uint8))
         except cv2.error as error:
-            raise CheckpointError(f"{file}: not a YuNet model ({error.err}); give its .onnx file") from error
+            raise CheckpointError(f"{file}: not a YuNet model ({error.err}); choose its .onnx file") from error
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """The faces of each RGB picture (height, width, 3), best score first."""
+        """Return the faces of each RGB image (height, width, 3), best score first."""
         return [self._detect_one(image) for image in images]
 
     def _detect_one(self, image: Image) -> list[Detection]:
@@ -152,7 +152,7 @@ class YunetDetector:
         if found_rows is None:
             return []
         numbers = np.asarray(found_rows, dtype=np.float64)
-        numbers = numbers[np.isfinite(numbers).all(axis=1)]  # pictures of a few pixels give infinities
+        numbers = numbers[np.isfinite(numbers).all(axis=1)]  # images of a few pixels give infinities
         corner, side = numbers[:, 0:2], numbers[:, 2:4]
         found = np.concatenate([corner * zoom, (corner + side) * zoom], axis=1)
         return _detections(found, numbers[:, 14], numbers[:, 4:14].reshape(-1, 5, 2) * zoom, image, self._min_face)
@@ -161,10 +161,10 @@ class YunetDetector:
 def _searched_size(
     width: int, height: int, needed: float, fixed: int | None = None
 ) -> tuple[tuple[int, int], Floats]:
-    """Width and height at which a picture is searched, and how many of its pixels (x, y) one pixel then stands for.
+    """Return width and height at which an image is searched, and its pixels (x, y) per searched pixel.
 
-    A picture is not searched larger than it is or than `INPUT_SIDE`, unless the scale `needed` for the smallest face
-    asks for it; `fixed` is the side of a model that takes squares of one size alone.
+    An image is not searched larger than it is or than `INPUT_SIDE`, unless the scale `needed` for the smallest face
+    requires it; `fixed` is the side of a model that takes only squares of one size.
     """
     longest = max(width, height)
     scale = max(min(1.0, INPUT_SIDE / longest), needed)
@@ -184,9 +184,9 @@ def _whole_cells(side: int) -> int:
 
 
 def _decode(answers: list[NDArray[np.float32]], n_columns: int) -> tuple[Floats, Floats, Floats]:
-    """Boxes (faces, 4), scores (faces,) and points (faces, 5, 2), in pixels searched, before suppression.
+    """Return boxes (faces, 4), scores (faces,) and points (faces, 5, 2), in searched pixels, before suppression.
 
-    Each cell of a grid answers with the distances from itself to the four sides and the five points, in strides.
+    Each cell of a grid predicts the distances from itself to the four sides and the five points, in strides.
     """
     parts = []
     for level, stride in enumerate(STRIDES):
@@ -203,7 +203,7 @@ def _decode(answers: list[NDArray[np.float32]], n_columns: int) -> tuple[Floats,
 
 
 def _detections(found: Floats, scores: Floats, points: Floats, image: Image, min_face: int) -> list[Detection]:
-    """Boxes (n, 4), scores (n,) and points (n, 5, 2) of one picture as detections."""
+    """Convert boxes (n, 4), scores (n,) and points (n, 5, 2) of one image to detections."""
     height, width = image.shape[:2]
     inside = bx.clip(found, width, height)
     detections = [
@@ -214,7 +214,7 @@ def _detections(found: Floats, scores: Floats, points: Floats, image: Image, min
 
 
 def _model_file(path: Path, name: str) -> Path:
-    """The model that `path` names: itself, or the first fitting file of a directory."""
+    """Return the model file for `path`: itself, or the first suitable file of a folder."""
     if path.is_file():
         return path
     if path.is_dir():
@@ -223,8 +223,8 @@ def _model_file(path: Path, name: str) -> Path:
             if fitting:
                 return fitting[0]
         listing = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
-        raise ConfigError(f"detector '{name}:{path}': no .onnx file in the directory; it holds {listing}")
-    raise ConfigError(f"detector '{name}:{path}': no such file or directory")
+        raise ConfigError(f"detector '{name}:{path}': no .onnx file in the folder; it contains {listing}")
+    raise ConfigError(f"detector '{name}:{path}': no such file or folder")
 
 
 def _fingerprint(name: str, files: Sequence[Path], settings: tuple[float, ...]) -> str:

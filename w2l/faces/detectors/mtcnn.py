@@ -1,7 +1,7 @@
-"""MTCNN (Zhang et al., Signal Processing Letters 2016) in torch, with the weights that the `mtcnn` wheel carries.
+"""MTCNN (Zhang et al., Signal Processing Letters 2016) in torch, with the weights from the `mtcnn` wheel.
 
-Three small networks in a row: P-Net proposes squares on a pyramid of pictures, R-Net refuses most of them, O-Net
-refines the rest and places five points. The wheel itself would need TensorFlow; only its three weight files are used.
+Three small networks in a row: P-Net proposes squares on an image pyramid, R-Net rejects most of them, O-Net
+refines the rest and predicts five points. The wheel itself would need TensorFlow; only its weight files are used.
 """
 
 import hashlib
@@ -27,41 +27,41 @@ WEIGHT_SHA256 = {
     "rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
     "onet.lz4": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
 }
-"""Weight files of mtcnn 1.0.0. They are pickles, so nothing else is ever opened."""
+"""Weight files of mtcnn 1.0.0. They are pickles, so no other files are ever opened."""
 CELL = 12
-"""Side of the square that P-Net judges, in pixels of a pyramid level."""
+"""Side of the square that P-Net classifies, in pixels of a pyramid level."""
 CELL_STRIDE = 2
 """Pixels from one P-Net square to the next."""
 REFINE_SIZE, OUTPUT_SIZE = 24, 48
 """Input sides of R-Net and O-Net in pixels."""
 PATCHES_AT_ONCE = 512
-"""Most patches that R-Net or O-Net takes in one batch: bounds the memory on crowded pictures."""
+"""Largest batch of R-Net or O-Net: limits the memory on crowded images."""
 
 
 @dataclass(frozen=True)
 class MtcnnSettings:
-    """How the cascade searches."""
+    """Parameters of the cascade."""
 
     min_face: int = MIN_FACE
-    """Side in pixels of the smallest face looked for."""
+    """Side in pixels of the smallest face searched for."""
     min_face_share: float = 1 / 24
-    """The same as a share of the picture's shorter side; the larger of both counts, so large pictures stay quick."""
+    """The same as a share of the image's shorter side; the larger of both counts, so large images stay fast."""
     pyramid_factor: float = 0.709
-    """Size of each pyramid level relative to the one before: half the area."""
+    """Size of each pyramid level relative to the previous one: half the area."""
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8)
-    """Least score that passes P-Net, R-Net and O-Net."""
+    """Smallest score that passes P-Net, R-Net and O-Net."""
     least_known: float = 0.5
-    """Least score with which O-Net finds a face again where one is known to be."""
+    """Smallest O-Net score for a face at a known position."""
     second_look: float = 0.8
-    """Overlap of a known face with where it was expected below which it is looked at again, at its new place."""
+    """Overlap of a known face with its expected position below which it is refined again, at its new position."""
     level_overlap: float = 0.5
-    """Most overlap (intersection over union) of P-Net's squares within one level."""
+    """Largest overlap (intersection over union) of P-Net's squares within one level."""
     overlap: float = 0.7
-    """Most overlap between levels and after R-Net (over the union) and after O-Net (over the smaller box)."""
+    """Largest overlap between levels and after R-Net (over the union) and after O-Net (over the smaller box)."""
 
 
 class MtcnnDetector:
-    """Finds faces and five points with MTCNN; needs no download."""
+    """Finds faces and five points with MTCNN; requires no download."""
 
     name = "mtcnn"
 
@@ -72,12 +72,12 @@ class MtcnnDetector:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the weights and the settings."""
+        """Text that changes with the weights and the settings."""
         text = repr((self.name, sorted(WEIGHT_SHA256.items()), sorted(asdict(self.settings).items())))
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """The faces of each RGB picture (height, width, 3), best score first."""
+        """Return the faces of each RGB image (height, width, 3), best score first."""
         with torch.inference_mode():
             return [self._detect_one(image) for image in images]
 
@@ -91,7 +91,7 @@ class MtcnnDetector:
         found, scores, _ = self._judge(self._onet, image, squares, OUTPUT_SIZE)
         found, scores = _passing(found, scores, least_final)
         order = bx.nms(found, scores, overlap, over="smaller")
-        # A second look at its own result: boxes and points tremble half as much from frame to frame.
+        # Refining its own result halves the jitter of boxes and points from frame to frame.
         found, _, points = self._judge(self._onet, image, _whole_squares(found[order]), OUTPUT_SIZE)
         inside = bx.clip(found, image.shape[1], image.shape[0])
         faces = [
@@ -100,7 +100,7 @@ class MtcnnDetector:
         return best_first(faces, self.settings.min_face)
 
     def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
-        """The face at each box (boxes, 4) of an RGB picture (height, width, 3); None where there is none."""
+        """Return the face at each box (boxes, 4) of an RGB image (height, width, 3); None where there is none."""
         squares = _whole_squares(boxes)
         with torch.inference_mode():
             found, scores, points = self._judge(self._onet, image, squares, OUTPUT_SIZE)
@@ -115,7 +115,7 @@ class MtcnnDetector:
         ]
 
     def _propose(self, image: Image, least_score: float) -> Floats:
-        """P-Net's squares (n, 4) in whole pixels of `image`, over all levels of the pyramid."""
+        """Return P-Net's squares (n, 4) in integer pixels of `image`, over all levels of the pyramid."""
         all_boxes, all_scores = [np.zeros((0, 4))], [np.zeros(0)]
         for level in _pyramid(image, self.settings):
             probability, shifts = self._pnet(_to_network(level[None], self.device))
@@ -133,7 +133,7 @@ class MtcnnDetector:
         return _whole_squares(proposed[bx.nms(proposed, scores, self.settings.overlap)])
 
     def _judge(self, net: nn.Module, image: Image, squares: Floats, size: int) -> tuple[Floats, Floats, Floats]:
-        """Better boxes (n, 4), scores (n,) and, from O-Net, points (n, 5, 2) for the squares (n, 4); all in pixels."""
+        """Return refined boxes (n, 4), scores (n,) and, from O-Net, points (n, 5, 2) for squares (n, 4)."""
         if not len(squares):
             return np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
         patches = np.stack([_cut(image, square, size) for square in squares.astype(int)])
@@ -148,7 +148,7 @@ class MtcnnDetector:
 
 
 class ProposalNet(nn.Module):
-    """P-Net: a fully convolutional judge of 12 x 12 squares, two pixels apart."""
+    """P-Net: a fully convolutional classifier of 12 x 12 squares, two pixels apart."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,13 +161,13 @@ class ProposalNet(nn.Module):
         self.face = nn.Conv2d(32, 2, 1)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (n, 2, rows, columns) and box shifts (n, 4, rows, columns) of pictures (n, 3, h, w)."""
+        """Return probabilities (n, 2, rows, columns) and box shifts (n, 4, rows, columns) of images (n, 3, h, w)."""
         features = self.trunk(pictures)
         return torch.softmax(self.face(features), dim=1), self.shift(features)
 
 
 class RefineNet(nn.Module):
-    """R-Net: judges and shifts patches of 24 x 24."""
+    """R-Net: classifies and shifts patches of 24 x 24."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,13 +181,13 @@ class RefineNet(nn.Module):
         self.face = nn.Linear(128, 2)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (n, 2) and box shifts (n, 4) of patches (n, 3, 24, 24)."""
+        """Return probabilities (n, 2) and box shifts (n, 4) of patches (n, 3, 24, 24)."""
         features = self.dense(_columns_first(self.trunk(patches)))
         return torch.softmax(self.face(features), dim=1), self.shift(features)
 
 
 class OutputNet(nn.Module):
-    """O-Net: judges and shifts patches of 48 x 48 and places five points."""
+    """O-Net: classifies and shifts patches of 48 x 48 and predicts five points."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,13 +203,13 @@ class OutputNet(nn.Module):
         self.face = nn.Linear(256, 2)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Probabilities (n, 2), box shifts (n, 4) and points (n, 10: five x, then five y) of patches (n, 3, 48, 48)."""
+        """Return probabilities (n, 2), box shifts (n, 4) and points (n, 10: x, then y) of patches (n, 3, 48, 48)."""
         features = self.dense(_columns_first(self.trunk(patches)))
         return torch.softmax(self.face(features), dim=1), self.shift(features), self.points(features)
 
 
 def load_networks() -> tuple[ProposalNet, RefineNet, OutputNet]:
-    """The three networks with the wheel's weights, each file's hash checked before it is opened."""
+    """Return the three networks with the wheel's weights; each file's hash is checked before it is opened."""
     nets = ProposalNet(), RefineNet(), OutputNet()
     for net, name in zip(nets, WEIGHT_SHA256, strict=True):
         _fill(net, _read_arrays(_weights_folder() / name, WEIGHT_SHA256[name]))
@@ -224,7 +224,7 @@ def _weights_folder() -> Path:
 
 
 def _read_arrays(path: Path, sha256: str) -> list[NDArray[np.float32]]:
-    """The arrays of one weight file, in the order of the layers; the bytes that are hashed are the bytes opened."""
+    """Return the arrays of one weight file in layer order; the hashed bytes are the ones that are read."""
     import joblib
 
     try:
@@ -250,19 +250,19 @@ def _fill(net: nn.Module, arrays: list[NDArray[np.float32]]) -> None:
 
 
 def _columns_first(features: Tensor) -> Tensor:
-    """Features (n, channels, height, width) flattened as the dense weights expect: width, height, channels."""
+    """Flatten features (n, channels, height, width) as the dense weights expect: width, height, channels."""
     return features.permute(0, 3, 2, 1).flatten(1)
 
 
 def _to_network(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """RGB pictures (n, height, width, 3), 0..255, as (n, 3, height, width), -1..1."""
+    """Convert RGB images (n, height, width, 3), 0..255, to (n, 3, height, width), -1..1."""
     return (torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() - 127.5) / 128.0
 
 
 def _pyramid(image: Image, settings: MtcnnSettings) -> Iterator[Image]:
-    """`image` at shrinking sizes: on the first, the smallest face wanted fills one P-Net square.
+    """Yield `image` at decreasing sizes; in the first, the smallest face fills one P-Net square.
 
-    Each level is made from the one before: four times quicker on large pictures than from the picture itself.
+    Each level is computed from the previous one: four times faster on large images than from the image itself.
     """
     height, width = image.shape[:2]
     scale = CELL / max(settings.min_face, settings.min_face_share * min(height, width))
@@ -279,13 +279,13 @@ def _interpolation(scale: float) -> int:
 
 
 def _shift(found: Floats, shifts: Floats) -> Floats:
-    """Boxes (n, 4) moved by shifts (n, 4) that are relative to their sides."""
+    """Move boxes (n, 4) by shifts (n, 4) that are relative to their sides."""
     sides = found[:, 2:] - found[:, :2]
     return found + shifts * np.tile(sides, (1, 2))
 
 
 def _whole_squares(found: Floats) -> Floats:
-    """Boxes (n, 4) as squares with corners on whole pixels, so that a patch is exactly what its box says."""
+    """Return boxes (n, 4) as squares with integer corners, so that a patch is exactly what its box says."""
     squares = bx.square(found)
     corner = np.round(squares[:, :2])
     side = np.maximum(np.round(squares[:, 2:] - squares[:, :2]), 1.0)
@@ -298,7 +298,7 @@ def _passing(found: Floats, scores: Floats, least_score: float) -> tuple[Floats,
 
 
 def _cut(image: Image, square: NDArray[np.int64], size: int) -> Image:
-    """The patch under `square` scaled to `size`, grey where it leaves the picture."""
+    """Return the patch under `square` scaled to `size`, grey outside the image."""
     x1, y1, x2, y2 = square.tolist()
     height, width = image.shape[:2]
     patch = image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
