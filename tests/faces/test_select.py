@@ -73,7 +73,7 @@ def test_what_cannot_be_said_is_answered_with_what_can(said: str) -> None:
 def test_a_picture_is_a_portrait(tmp_path: Path) -> None:
     (tmp_path / "she is here.jpg").write_bytes(b"")
     assert parse_choice(str(tmp_path / "she is here.jpg")) == Choice("portrait", picture=tmp_path / "she is here.jpg")
-    with pytest.raises(ConfigError, match="no such picture"):
+    with pytest.raises(ConfigError, match="no such image"):
         parse_choice(str(tmp_path / "gone.jpg"))
 
 

@@ -148,7 +148,7 @@ def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image 
     numbers = frozenset(number for group in groups for number in group)
     description = f"{choice}: {_listing([*tracks], scan, numbers, chosen=True)}"
     if others := [number for number in range(len(tracks)) if number not in numbers]:
-        description += f"; also found: {_listing(tracks, scan, frozenset(others), chosen=True)}"
+        description += f"; also seen: {_listing(tracks, scan, frozenset(others), chosen=True)}"
     return Chosen(tuple(tracks), tuple(groups), description)
 
 
