@@ -67,6 +67,10 @@ _set = functools.partial(setting, SyncSettings)
 @_set("extend", "--extend", heading=SOUND, type=click.Choice(get_args(Extend)),
       help="How a video shorter than the speech goes on.")  # fmt: skip
 @_set("fps", "--fps", heading=SOUND, type=float, help="Frame rate.", default_text="the source's; 25 for a still")
+@_set("speech_track", "--speech-track", heading=SOUND, type=int, metavar="NUMBER",
+      help="Which sound track of SPEECH, counted from 0.", default_text="the one that speaks")  # fmt: skip
+@_set("drive", "--drive", heading=SOUND, metavar="FILE",
+      help="The sound that moves the mouth, such as the voice of SPEECH without its music; SPEECH stays in the output.")
 @_set("keep_streams", "--keep-streams/--no-keep-streams", heading=SOUND, default=None,
       help="Copy the source's other sound and subtitle streams.", default_text="no")  # fmt: skip
 @option("-o", "--output", type=click.Path(path_type=Path), heading=OUTPUT,
@@ -124,6 +128,8 @@ def command(
         check_published(common.named(STAGE, **given))
         given |= PUBLISHED
     settings = common.settings(SyncSettings, STAGE, box=_parse_box(box), **given)
+    if settings.drive and pairs:
+        raise ConfigError("--drive is the voice of one SPEECH, and --pairs has many; leave one of them out")
     asked = [
         replace(job, overwrite=overwrite, resume=resume, preview_s=preview_s)
         for job in _asked(files, pairs, pairs_order, root, output, preview_s is not None)

@@ -11,7 +11,7 @@ from w2l.core.timing import generator_window_start, mel_columns
 from w2l.features.mel import mel_spectrogram
 from w2l.features.speech import mel_of_pieces, mel_starts, quiet_frames, reference_starts, speech_mel
 from w2l.media.audio import write_wav
-from w2l.syncing.plan import hear
+from w2l.syncing.hearing import hear
 
 
 @pytest.mark.parametrize("n_samples", [3200, 819_000, 819_200, 819_400, 900_001])
@@ -73,5 +73,5 @@ def test_too_short_a_sound_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"blip\.wav: lasts 0\.050 s"):
         hear(path)
     write_wav(path, np.zeros(16000, np.float32))
-    mel, duration_s = hear(path)
-    assert (mel.shape, duration_s) == ((80, 81), 1.0)
+    heard = hear(path)
+    assert (heard.mel.shape, heard.duration_s) == ((80, 81), 1.0)

@@ -69,10 +69,10 @@ def square_position(image: Image) -> tuple[float, float]:
     return float(columns.mean()), float(rows.mean())
 
 
-def make_sound(path: Path, wave: NDArray[np.float32], rate: int, codec: str) -> Path:
+def make_sound(path: Path, wave: NDArray[np.float32], rate: int, codec: str, layout: str | None = None) -> Path:
     """Write (channels, samples) as a sound file."""
     with av.open(str(path), "w") as container:
-        stream = _sound_stream(container, wave, rate, codec)
+        stream = _sound_stream(container, wave, rate, codec, layout)
         _write_sound(container, stream, wave, rate, 0.0)
     return path
 
@@ -119,15 +119,18 @@ def damage(path: Path, start: float, end: float) -> Path:
     return path
 
 
-def _sound_stream(container: Any, wave: NDArray[np.float32], rate: int, codec: str) -> Any:
-    return container.add_stream(codec, rate=rate, layout={1: "mono", 2: "stereo", 6: "5.1"}[wave.shape[0]])
+def _sound_stream(
+    container: Any, wave: NDArray[np.float32], rate: int, codec: str, layout: str | None = None
+) -> Any:
+    usual = {1: "mono", 2: "stereo", 6: "5.1"}
+    return container.add_stream(codec, rate=rate, layout=layout or usual[wave.shape[0]])
 
 
 def _write_sound(container: Any, stream: Any, wave: NDArray[np.float32], rate: int, start_s: float) -> None:
     step = rate // 10
     for start in range(0, wave.shape[1], step):
-        piece = np.ascontiguousarray(wave[:, start : start + step])
-        frame = av.AudioFrame.from_ndarray(piece, "fltp", stream.layout.name)
+        piece = np.ascontiguousarray(wave[:, start : start + step].T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(piece, "flt", stream.layout.name)
         frame.sample_rate, frame.pts, frame.time_base = rate, start + round(start_s * rate), Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

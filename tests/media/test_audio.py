@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.made_media import EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 from w2l.core.errors import MediaError
 from w2l.media import audio
-from w2l.media.audio import audio_pieces, read_audio, write_wav
+from w2l.media.audio import read_audio, read_speech, write_wav
 from w2l.media.video import probe
 
 
@@ -93,7 +93,7 @@ def test_origin_puts_sample_zero_at_the_first_picture(
 @pytest.mark.parametrize("origin_s", [None, -0.5, 0.0, 0.7, 1.9999, 3.0])
 def test_pieces_are_the_sound(tmp_path: Path, origin_s: float | None) -> None:
     path = make_sound(tmp_path / "a.flac", click_wave(44100), 44100, "flac")
-    whole, pieces = read_audio(path), list(audio_pieces(path, origin_s=origin_s))
+    whole, pieces = read_audio(path), read_speech(path, list, origin_s=origin_s)[0]
     assert len(pieces) > 3 or (origin_s or 0) > 1
     n_before = -round((origin_s or 0.0) * 16000)
     expected = np.concatenate([np.zeros(max(0, n_before), np.float32), whole[max(0, -n_before) :]])

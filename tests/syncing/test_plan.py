@@ -23,7 +23,8 @@ from w2l.media.encoders import Encoding
 from w2l.media.output import Output
 from w2l.media.video import VideoInfo, probe
 from w2l.media.writer import VideoWriter
-from w2l.syncing.plan import FADE_FRAMES, PAUSE, Plan, hear, make_plan
+from w2l.syncing.hearing import hear
+from w2l.syncing.plan import FADE_FRAMES, PAUSE, Plan, make_plan
 from w2l.syncing.settings import SyncSettings
 
 SPEC = CropSpec("aligned", 96)
@@ -158,7 +159,7 @@ class TestFrames:
 
     def test_the_published_choice_of_windows(self, make: Make, media: Path) -> None:
         plan = make(alignment="reference")
-        mel, _ = hear(media / "speech.wav")
+        mel = hear(media / "speech.wav").mel
         wanted = [int(k * 80 / 25) for k in range(len(plan))]
         assert plan.starts[:-1].tolist() == wanted[:-1]
         assert plan.starts[-1] == mel.shape[1] - 16
@@ -191,7 +192,7 @@ class TestGain:
 
     def test_in_pauses_the_source_shows_where_asked(self, make: Make, media: Path) -> None:
         plan = make(silence="source")
-        mel, _ = hear(media / "speech.wav")
+        mel = hear(media / "speech.wav").mel
         paused = pauses(mel)[np.minimum((plan.timeline.times * 80 + 1e-6).astype(int), mel.shape[1] - 1)]
         assert paused.any()
         assert not paused.all()
@@ -300,7 +301,7 @@ class TestSound:
                 writer.write(np.full((120, 168, 3), 90, np.uint8))
         plan = make(path, speech=str(path), box=BOX)
         assert plan.speech_origin_s == probe(path).start_s
-        mel, _ = hear(media / "speech.wav")
+        mel = hear(media / "speech.wav").mel
         n_both = min(mel.shape[1], plan.mel.shape[1])
         loud = mel[:, :n_both].mean(axis=0) > -2
         assert np.corrcoef(mel[:, :n_both][:, loud].ravel(), plan.mel[:, :n_both][:, loud].ravel())[0, 1] > 0.9

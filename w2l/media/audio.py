@@ -1,20 +1,28 @@
-"""Sound in and out: any file's sound as mono 16 kHz on the picture's clock, and plain WAV files."""
+"""Sound in and out: any file's speech as mono 16 kHz on the picture's clock, and plain WAV files."""
 
+import logging
 import wave as wave_file
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.core.errors import MediaError
+from w2l.core.errors import ConfigError, MediaError
 from w2l.core.files import Draft
 from w2l.core.limits import PREFIX, limits
 from w2l.core.timing import SAMPLE_RATE
+from w2l.media.channels import QUIET, SILENT, Choice, SpeechMeter, speakers_of
 from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, stated_length, warn_of_damage
+
+log = logging.getLogger(__name__)
+
+Wave = NDArray[np.float32]
+Made = TypeVar("Made")
 
 MIN_GAP_S = 0.015
 """Sound that is missing for longer than this, in seconds (a lost packet is), is replaced by silence; less is jitter."""
@@ -22,6 +30,11 @@ MIN_GAP_S = 0.015
 
 MAX_BEYOND_S = 1.0
 """Seconds behind the stated end of a file at which a timestamp is taken for damage."""
+MUCH_MORE = 10.0
+"""How many times more speech another track must hold to be taken for the one that a player would choose."""
+MOST_PLANES = 7
+"""Most channels, each in a plane of its own, of which PyAV finds the end; of eight it reads on and crashes."""
+NO_SAMPLES = "{}: no sound can be decoded; the file is damaged, use another copy"
 RATES = (1000, 768_000)
 """Lowest and highest sample rate, in Hz, that sound has."""
 
@@ -36,10 +49,33 @@ class SoundBlock:
     """Samples per second."""
     samples: NDArray[np.float32]
     """(channels, samples) in -1..1."""
+    speakers: tuple[str, ...]
+    """What its channels are for, in FFmpeg's words: FL is front left."""
+
+
+@dataclass(frozen=True)
+class SpeechTrack:
+    """The track of a file that was read as its speech."""
+
+    stream_idx: int
+    """Which of the file's streams it is."""
+    first_s: float
+    """Time of its first sample in the file's clock, seconds."""
+    peak: float
+    """Its loudest sample, 0 to 1."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is heard from beginning to end."""
+        return self.peak < SILENT
+
+
+class _NoSamplesError(MediaError):
+    """Nothing of a track can be decoded."""
 
 
 def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float32]:
-    """Return the sound of any media file as mono at 16 kHz, channels averaged.
+    """Return the speech of any media file as mono at 16 kHz, from the track and the channels that `read_speech` takes.
 
     Parameters
     ----------
@@ -54,49 +90,149 @@ def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float
 
     Raises MediaError for a file that is missing, empty, without sound, undecodable, or longer than the limit.
     """
-    return np.concatenate([np.zeros(0, np.float32), *audio_pieces(path, origin_s=origin_s)])
+    return read_speech(path, _joined, origin_s=origin_s)[0]
 
 
-def audio_pieces(path: Path, *, origin_s: float | None = None) -> Iterator[NDArray[np.float32]]:
-    """Yield the sound of `read_audio` in pieces (samples,), as they are decoded."""
-    most = limits().sound_hours
-    n_left = round(most * 3600 * SAMPLE_RATE)
-    too_long = MediaError(f"{path}: has more than {most:g} hours of sound; cut it, or raise {PREFIX}SOUND_HOURS")
-    n_heard = n_skip = 0
-    is_first = origin_s is not None
-    for first_s, piece in _mono_pieces(path):
-        n_heard += piece.size
-        if is_first:
-            is_first, n_before = False, round((first_s - (origin_s or 0.0)) * SAMPLE_RATE)
-            n_skip, n_before = max(0, -n_before), max(0, n_before)
-            if n_before > n_left:
-                raise too_long
-            piece = np.concatenate([np.zeros(n_before, np.float32), piece])
-        n_dropped = min(n_skip, piece.size)
-        n_skip -= n_dropped
-        n_left -= piece.size - n_dropped
-        if n_left < 0:
-            raise too_long
-        if piece.size > n_dropped:
-            yield piece[n_dropped:]
-    if not n_heard:
-        raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
+def read_speech(
+    path: Path, take: Callable[[Iterator[Wave]], Made], *, origin_s: float | None = None, track: int | None = None
+) -> tuple[Made, SpeechTrack]:
+    """Return what `take` makes of the speech of a file, which it gets in pieces (samples,) of mono at 16 kHz.
 
+    Of stereo, both channels are averaged; where one holds no speech, or they cancel each other out, the other is read
+    alone. From three channels on, the centre is read. This shows only at the end: where the first guess was wrong, the
+    sound is read again, and `take` called again, so that ordinary sound is decoded once. Where the track that a player
+    would choose holds no speech and another does, the other is read; `track`, counted from 0, asks for a certain one.
 
-def _mono_pieces(path: Path) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """Yield all sound of a file as mono at 16 kHz (samples,), each piece with the time of the first in the file."""
-    resampler = Resampler(SAMPLE_RATE)
-    stats = ReadStats()
-    first_s = 0.0
+    Raises MediaError as `read_audio` does, ConfigError for a track that is not there.
+    """
     with open_input(path) as container:
-        stream = sound_stream(container, path)
-        for block in sound_blocks(container, stream, stats):
-            if not stats.n_frames:
-                first_s = block.time_s
-            stats.n_frames += 1
-            yield first_s, resampler.push(block.samples.mean(axis=0, keepdims=True), block.rate)[0]
-    yield first_s, resampler.flush()[0]
-    warn_of_damage(path, stats)
+        stream = sound_stream(container, path, track)
+        others = [] if track is not None else [one.index for one in container.streams.audio if one is not stream]
+        reader = _TrackReader(path, stream.index)
+    made: Made | None = None
+    try:
+        made = reader.read(take, origin_s)
+    except _NoSamplesError:
+        if not others:
+            raise
+    if others and reader.is_doubtful and (better := _better(reader, others)):
+        log.warning("%s: its main sound track has no speech; read that of stream %d", path, better.stream_idx)
+        reader, made = better, better.read(take, origin_s)
+    if made is None:
+        raise _NoSamplesError(NO_SAMPLES.format(path))
+    reader.report()
+    return made, SpeechTrack(reader.stream_idx, reader.first_s, reader.peak)
+
+
+def _better(reader: "_TrackReader", others: Iterable[int]) -> "_TrackReader | None":
+    """Return the track among `others` that holds most speech, where it is much more than in that of `reader`."""
+    found = []
+    for stream_idx in others:
+        other = _TrackReader(reader.path, stream_idx)
+        try:
+            other.read(deque[Wave](maxlen=0).extend, None)
+        except MediaError as error:
+            log.debug("stream %d: %s", stream_idx, error)
+            continue
+        found.append(other)
+    best = max(found, key=lambda other: other.speech, default=None)
+    return best if best is not None and best.speech > MUCH_MORE * reader.speech else None
+
+
+class _TrackReader:
+    """Reads the speech of one track; the first time, it also finds out which channels hold it."""
+
+    def __init__(self, path: Path, stream_idx: int) -> None:
+        self.path, self.stream_idx = path, stream_idx
+        self.peak = 0.0
+        """Loudest sample that was read, 0..1."""
+        self.first_s = 0.0
+        """Time of the first sample in the file's clock, seconds."""
+        self._meter: SpeechMeter | None = None
+        self._choice: Choice | None = None
+
+    def read(self, take: Callable[[Iterator[Wave]], Made], origin_s: float | None) -> Made:
+        """Return what `take` makes of the sound."""
+        if self._choice is None:
+            made = take(self._pieces(origin_s))
+            if self._meter is None:
+                return made
+            self._choice = self._meter.choice()
+            if self._choice.channels == self._meter.first.channels:
+                return made
+        return take(self._pieces(origin_s))
+
+    @property
+    def speech(self) -> float:
+        """How much speech there is, see `SpeechMeter`."""
+        return 0.0 if self._meter is None else float(self._meter.speech.max(initial=0.0))
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether what was read is silence, or as steady as hum and noise."""
+        return self._meter is None or self.peak < QUIET or self._meter.is_steady
+
+    def report(self) -> None:
+        """Log which channels were read, where it was not all of them."""
+        if self._choice is not None and self._choice.reason:
+            log.log(self._choice.level, "%s: %s", self.path, self._choice.reason)
+
+    def _pieces(self, origin_s: float | None) -> Iterator[Wave]:
+        """Yield the sound (samples,) at 16 kHz from `origin_s` on, see `read_audio`."""
+        most = limits().sound_hours
+        n_left = round(most * 3600 * SAMPLE_RATE)
+        too_long = MediaError(
+            f"{self.path}: has more than {most:g} hours of sound; cut it, or raise {PREFIX}SOUND_HOURS"
+        )
+        n_heard = n_skip = 0
+        is_first = origin_s is not None
+        for piece in self._mono_pieces():
+            n_heard += piece.size
+            self.peak = max(self.peak, float(np.abs(piece).max(initial=0.0)))
+            if is_first:
+                is_first, n_before = False, round((self.first_s - (origin_s or 0.0)) * SAMPLE_RATE)
+                n_skip, n_before = max(0, -n_before), max(0, n_before)
+                if n_before > n_left:
+                    raise too_long
+                piece = np.concatenate([np.zeros(n_before, np.float32), piece])
+            n_dropped = min(n_skip, piece.size)
+            n_skip -= n_dropped
+            n_left -= piece.size - n_dropped
+            if n_left < 0:
+                raise too_long
+            if piece.size > n_dropped:
+                yield piece[n_dropped:]
+        if not n_heard:
+            raise _NoSamplesError(NO_SAMPLES.format(self.path))
+
+    def _mono_pieces(self) -> Iterator[Wave]:
+        """Yield all sound as mono at 16 kHz, in pieces (samples,)."""
+        resampler = Resampler(SAMPLE_RATE)
+        stats = ReadStats()
+        self.first_s = self.peak = 0.0
+        with open_input(self.path) as container:
+            for block in sound_blocks(container, container.streams[self.stream_idx], stats):
+                if not stats.n_frames:
+                    self.first_s = block.time_s
+                stats.n_frames += 1
+                yield resampler.push(self._mono(block), block.rate)[0]
+        yield resampler.flush()[0]
+        warn_of_damage(self.path, stats)
+
+    def _mono(self, block: SoundBlock) -> Wave:
+        """Return (1, samples) the average of the channels that are read."""
+        if self._meter is None:
+            self._meter = SpeechMeter(block.speakers)
+        if self._choice is None:
+            self._meter.add(block.samples, block.rate)
+        channels = list((self._choice or self._meter.first).channels)
+        is_usual = len(block.samples) == len(self._meter.speakers)
+        samples = block.samples[channels] if channels and is_usual else block.samples
+        return np.asarray(samples.mean(axis=0, keepdims=True), np.float32)
+
+
+def _joined(pieces: Iterable[Wave]) -> Wave:
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
@@ -112,17 +248,25 @@ def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_R
         raise MediaError(f"{path}: cannot be written ({error.strerror}); choose a folder you may write to") from error
 
 
-def sound_stream(container: Any, path: Path) -> Any:
-    """The stream of sound a player would choose; MediaError where there is none."""
-    stream = container.streams.best("audio")
-    if stream is None:
+def sound_stream(container: Any, path: Path, track: int | None = None) -> Any:
+    """Return the stream of sound that a player would choose, or track number `track`, counted from 0.
+
+    Raises MediaError where there is no sound, ConfigError for a number that is not there.
+    """
+    streams = container.streams.audio
+    if not streams:
         raise MediaError(f"{path}: holds no sound; name a file with a sound track")
-    return stream
+    if track is None:
+        return container.streams.best("audio") or streams[0]
+    if not 0 <= track < len(streams):
+        raise ConfigError(f"{path}: there is no sound track {track}; it has {len(streams)}, counted from 0")
+    return streams[track]
 
 
 def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[SoundBlock]:
     """The decoded sound of a stream without holes: lost packets become silence, so that what follows keeps its time."""
     next_s: float | None = None
+    speakers: tuple[str, ...] = ()
     length_s = stated_length(container, stream)
     for frame in decode(container, stream, stats):
         samples, rate = _as_float(frame), int(frame.sample_rate)
@@ -131,6 +275,8 @@ def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[Soun
             continue
         if not samples.size:
             continue
+        if len(samples) != len(speakers):
+            speakers = speakers_of(frame)
         if next_s is None:
             next_s = frame.time or 0.0
             last_s = next_s + (length_s + MAX_BEYOND_S if length_s else np.inf)
@@ -140,7 +286,7 @@ def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[Soun
             samples = np.pad(samples, ((0, 0), (n_gap, 0))) if n_gap > 0 else samples[:, -n_gap:]
         if not samples.size:
             continue  # all of it was there before
-        yield SoundBlock(next_s, rate, samples)
+        yield SoundBlock(next_s, rate, samples, speakers)
         next_s += samples.shape[1] / rate
 
 
@@ -153,8 +299,11 @@ def _gap_s(time_s: float | None, next_s: float, last_s: float, lasts_s: float) -
 
 def _as_float(frame: av.AudioFrame) -> NDArray[np.float32]:
     """(channels, samples) in -1..1 of a decoded frame in any sample format."""
-    raw: NDArray[Any] = frame.to_ndarray()
     n_channels = frame.layout.nb_channels
+    if frame.format.is_planar and n_channels > MOST_PLANES:
+        packed = av.AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate)
+        frame = packed.resample(frame)[0]
+    raw: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         raw = raw.reshape(-1, n_channels).T
     wave: NDArray[np.float32] = raw.astype(np.float32)

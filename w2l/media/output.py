@@ -35,6 +35,8 @@ class Output:
     """Any file with sound. Its first sample falls on the first picture."""
     speech_origin_s: float | None = None
     """Time in the clock of `speech` that falls on the first picture instead: `VideoInfo.start_s` for a video's own."""
+    speech_stream: int | None = None
+    """Which stream of `speech` it is; by default the one a player would choose."""
     until_s: float | None = None
     """When the video ends, in seconds: sound and subtitles are cut there, and with `variable` the last picture lasts
     until then. Copied sound ends with the packet that holds that time (AAC: at most 23 ms later), of which the
@@ -51,7 +53,7 @@ class Output:
     """Whether pictures come with times, which are kept to 1/90000 s (Matroska rounds them to milliseconds)."""
     keep: Path | None = None
     """A source whose further sound, subtitles, chapters and metadata come along; with `speech`, that takes the place
-    of the stream of sound a player would choose, else all sound is kept."""
+    of the stream of sound a player would choose, or of itself where it is the source's, else all sound is kept."""
     keep_origin_s: float | None = None
     """Time in the clock of `keep` that falls on the first picture; without it, that of its own first picture."""
 
@@ -79,8 +81,8 @@ class Output:
     def pictures_alone(self, path: Path) -> "Output":
         """Return a video of the same form at `path`, with nothing beside the pictures."""
         return replace(
-            self, path=path, speech=None, speech_origin_s=None, until_s=None, speech_until_s=None, keep=None,
-            keep_origin_s=None,
+            self, path=path, speech=None, speech_origin_s=None, speech_stream=None, until_s=None, speech_until_s=None,
+            keep=None, keep_origin_s=None,
         )  # fmt: skip
 
     def begin(self) -> tuple[Unfinished, Beside]:
@@ -89,9 +91,11 @@ class Output:
         Raises MediaError for an ending or a folder that cannot be written, and for unusable speech.
         """
         speech_until_s = self.until_s if self.speech_until_s is None else self.speech_until_s
-        sound = None if self.speech is None else inspect_speech(self.speech, self.speech_origin_s, speech_until_s)
+        sound = None
+        if self.speech is not None:
+            sound = inspect_speech(self.speech, self.speech_origin_s, speech_until_s, self.speech_stream)
         file = Unfinished(self.path, self.encoding.codec)
         kept = None
         if self.keep is not None:
-            kept = inspect_kept(self.keep, file.muxer, self.keep_origin_s, self.until_s, sound is not None)
+            kept = inspect_kept(self.keep, file.muxer, self.keep_origin_s, self.until_s, sound)
         return file, Beside(sound, kept)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import MediaError
 from w2l.media.audio import Resampler, sound_blocks, sound_stream
+from w2l.media.channels import speakers_of
 from w2l.media.container import ReadStats, decode, open_input, packets
 
 MP4_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
@@ -35,14 +36,6 @@ MAX_HOLE_S = 0.05
 """Most sound, in seconds, that may be lost behind a cut where a container cannot say that packets begin before it."""
 HALF_TICK_S = 0.0005
 """Half a tick of Matroska's clock: what begins earlier than the picture by less does not."""
-USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
-    3: ("FL", "FR", "FC"),
-    4: ("FL", "FR", "BL", "BR"),
-    5: ("FL", "FR", "FC", "BL", "BR"),
-    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
-    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
-}
-"""Which speakers so many channels are for, where the file does not say."""
 HALF_POWER = 0.5**0.5
 """How much of a centre speaker, or of one at the side or behind, is heard on its side of two."""
 STREAM_TAGS = ("language", "title")
@@ -104,7 +97,7 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
             raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
         stream_idx = stream.index
         codec = stream.codec_context.codec.canonical_name
-        names = tuple(channel.name for channel in first.layout.channels)
+        speakers = speakers_of(first)
         tags = stream_tags(stream)
         rate, first_s = first.sample_rate, first.time or 0.0
         block_s = first.samples / rate
@@ -120,7 +113,7 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
         until_s=np.inf if until_s is None else until_s,
         first_s=first_s,
         codec=codec,
-        speakers=names if {"FL", "FC"} & set(names) else USUAL_CHANNELS.get(len(names), names),
+        speakers=speakers,
         rate=rate,
         timed=timed,
         block_s=block_s,

@@ -15,6 +15,7 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from w2l.core.errors import MediaError
+from w2l.core.reading import real_path
 from w2l.media.container import ReadStats, open_input, packets
 from w2l.media.soundtrack import Speech, inspect_speech, sound_packets, stream_tags
 from w2l.media.video import probe
@@ -81,17 +82,17 @@ class Kept:
     """Title, artist and the like."""
 
 
-def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float | None, replaces_sound: bool) -> Kept:
+def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float | None, speech: Speech | None) -> Kept:
     """What of a source goes into a file of that kind; one line is logged that names what cannot.
 
-    `origin_s`: see `Kept`; without it, the time of the source's first picture. `replaces_sound`: the stream a player
-    would choose is left out, for another takes its place.
+    `origin_s`: see `Kept`; without it, the time of the source's first picture. `speech` takes the place
+    of the stream a player would choose, or of itself where it comes from the source.
     """
     origin_s = probe(path).start_s if origin_s is None else origin_s
     sounds, subtitles, dropped = [], [], []
     with open_input(path) as container:
-        best = container.streams.best("audio") if replaces_sound else None
-        sound_idx = [stream.index for stream in container.streams.audio if stream is not best]
+        replaced = _replaced(container, path, speech)
+        sound_idx = [stream.index for stream in container.streams.audio if stream.index != replaced]
         for stream in container.streams.subtitles:
             codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
             target = _subtitle_target(codec, muxer)
@@ -110,6 +111,14 @@ def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float 
         log.warning("%s: not kept: %s", path, ", ".join(dropped))
     limit_s = np.inf if until_s is None else until_s
     return Kept(path, origin_s, limit_s, tuple(sounds), tuple(subtitles), chapters, tags)
+
+
+def _replaced(container: InputContainer, path: Path, speech: Speech | None) -> int | None:
+    """Return which stream of sound of a source the speech takes the place of."""
+    best: Any = container.streams.best("audio")
+    if speech is None or best is None:
+        return None
+    return speech.stream_idx if real_path(speech.path) == real_path(path) else int(best.index)
 
 
 class Beside:

@@ -14,6 +14,7 @@ from w2l.core.timing import FPS, SAMPLES_PER_FRAME, WINDOW_FRAMES
 from w2l.faces.tracker import Scan
 from w2l.features.speech import speech_mel
 from w2l.media.audio import read_audio
+from w2l.media.channels import SILENT
 from w2l.media.container import ReadStats
 from w2l.media.video import Frame, VideoInfo, probe, read_frames
 from w2l.scoring.faces import MeasuredFace, Shown, face_tracks, main_face, whole_frames
@@ -36,8 +37,6 @@ WHOLE = 0.9
 """Share of the frames a file states that it must hold: the number is an estimate in some."""
 REST_S = 60.0
 """Seconds of the real video after the end of the output that are looked at for more of the person."""
-SILENT = 1e-4
-"""Peak below which nothing is heard: -80 dB."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resu
     n_frames = len(timeline)
     origin_s = plan.speech_origin_s
     if plan.skipped_s:
-        origin_s = inspect_speech(plan.speech, origin_s, None).zero_s + plan.skipped_s
+        origin_s = inspect_speech(plan.speech, origin_s, None, plan.speech_stream).zero_s + plan.skipped_s
     n_per_part = n_frames if timeline.end_s <= LONG_S else max(1, round(PART_S * timeline.fps))
     wanted = Output(
         output,
@@ -67,6 +67,7 @@ def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resu
         timeline.fps,
         speech=plan.speech,
         speech_origin_s=origin_s,
+        speech_stream=plan.speech_stream,
         until_s=timeline.end_s,
         speech_until_s=plan.sound_s,
         encoding=settings.encoding,

@@ -93,7 +93,8 @@ def check_apart(jobs: Iterable[Job]) -> None:
 def everywhere(settings: SyncSettings) -> SyncSettings:
     """Return the settings with files under absolute names, for workers elsewhere."""
     model, face, reference = (_absolute(text) for text in (settings.model, settings.face, settings.reference))
-    return replace(settings, model=model, face=face, reference=reference)
+    drive = _absolute(settings.drive) if settings.drive else None
+    return replace(settings, model=model, face=face, reference=reference, drive=drive)
 
 
 def _absolute(text: str) -> str:

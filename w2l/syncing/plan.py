@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from w2l.cache.store import Cache
 from w2l.core.arrays import Floats, Image
-from w2l.core.errors import ConfigError, MediaError, NoFaceError
+from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.intervals import fade
 from w2l.core.log import progress
 from w2l.core.reading import real_path
-from w2l.core.timing import FPS, MIN_SPEECH_S, SAMPLE_RATE, reference_window_starts
+from w2l.core.timing import FPS, reference_window_starts
 from w2l.faces.appearance import look_of
 from w2l.faces.detectors.base import Detection, Detector
 from w2l.faces.follow import WHY, Face, Faces, fixed_face, follow
@@ -24,15 +24,15 @@ from w2l.faces.select import Choice, choose, parse_choice, steady_tracks
 from w2l.features.boxes import area
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import gate_silence, pauses
-from w2l.features.speech import mel_of_pieces, mel_starts, quiet_frames, reference_starts
+from w2l.features.speech import mel_starts, quiet_frames, reference_starts
 from w2l.features.windows import mel_window
-from w2l.media.audio import audio_pieces
 from w2l.media.coded import frame_times
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
 from w2l.media.video import VideoInfo, probe, read_frames
 from w2l.syncing.detail import check_detail, finer_spec
 from w2l.syncing.engine import Cue
+from w2l.syncing.hearing import HeardSpeech, hear
 from w2l.syncing.jobs import Job
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.settings import SyncSettings
@@ -81,6 +81,8 @@ class Plan:
     """Pictures of the whole output before this part of it."""
     scan_fresh: bool = False
     """Whether faces were looked for now, and not read from the cache."""
+    speech_stream: int | None = None
+    """Which stream of its file the speech is; None: the one a player would choose."""
     looks: Mapping[int, Looks] = field(default_factory=dict)
     """By track, the looks that references are chosen from; none where they come from elsewhere."""
 
@@ -179,14 +181,16 @@ def make_plan(
     own = real_path(speech) == real_path(info.path)
     origin_s = info.start_s if own else None
     with ThreadPoolExecutor(1) as listener:
-        heard = listener.submit(hear, speech, origin_s)
+        drive = Path(settings.drive) if settings.drive else None
+        heard = listener.submit(hear, speech, origin_s, track=settings.speech_track, drive=drive)
         if settings.box is not None:
             spec = replace(spec, pads=(0, 0, 0, 0))
             shown = frame_times(info.path)
             seen = _Seen(fixed_face(settings.box, len(shown)), shown, f"the box {_told(settings.box)}")
         else:
             seen = _look(settings, info, spec, cache, detector, heard)
-        mel, speech_s = heard.result()
+        told = heard.result()
+    mel, speech_s = told.mel, told.duration_s
     faces, times = seen.faces, seen.times
     timeline = _timeline(settings, info, times, speech_s, mel.shape[1])
     gain, reasons = _gain(settings, timeline, mel)
@@ -208,6 +212,7 @@ def make_plan(
         speech=speech,
         speech_origin_s=origin_s,
         speech_s=speech_s,
+        speech_stream=told.stream_idx,
         scan_fresh=seen.fresh,
     )
     _check_missing(settings, plan)
@@ -231,7 +236,7 @@ def _look(
     spec: CropSpec,
     cache: Cache,
     detector: Detector,
-    heard: "Future[tuple[NDArray[np.float32], float]]",
+    heard: "Future[HeardSpeech]",
 ) -> _Seen:
     """The chosen faces; stops as soon as there is nothing to hear."""
     choice = parse_choice(settings.face)
@@ -323,16 +328,3 @@ def _check_missing(settings: SyncSettings, plan: Plan) -> None:
                 f"{plan.info.path}: the face is missing at {plan.timeline.times[idx]:.2f} s"
                 f" ({why_not(plan.faces, int(source))}); --on-missing keep passes such frames through"
             )
-
-
-def hear(path: Path, origin_s: float | None = None) -> tuple[NDArray[np.float32], float]:
-    """The mel (80, columns) of the sound at `path`, and how long it lasts in seconds.
-
-    `origin_s` is the time in the file's clock that counts as 0, see `read_audio`. Raises MediaError where there is no
-    sound, or less than one window of it.
-    """
-    mel, n_samples = mel_of_pieces(audio_pieces(path, origin_s=origin_s))
-    duration_s = n_samples / SAMPLE_RATE
-    if duration_s < MIN_SPEECH_S:
-        raise MediaError(f"{path}: lasts {duration_s:.3f} s; name speech of at least {MIN_SPEECH_S} s, one window")
-    return mel, duration_s

@@ -19,7 +19,7 @@ from w2l.syncing.jobs import Job
 from w2l.syncing.settings import SyncSettings
 
 STAGE = "sync"
-VERSION = 5
+VERSION = 6
 """Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
 
 
@@ -62,7 +62,8 @@ class SyncResult:
 
 def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
     """Changes when the same command would make another output."""
-    named = [Path(text) for text in (settings.face, settings.reference) if Path(text).is_file()]
+    texts = (settings.face, settings.reference, settings.drive)
+    named = [Path(text) for text in texts if text and Path(text).is_file()]
     sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
     # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.
     return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
@@ -79,9 +80,10 @@ def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
     Raises ConfigError, or MediaError or CacheError where the output or its records cannot be written.
     """
     output, sidecar = job.output, job.output.with_suffix(SIDECAR)
-    if real_path(output) in (real_path(job.video), real_path(job.speech)):
+    inputs = {real_path(path) for path in (job.video, job.speech, Path(settings.drive or job.speech))}
+    if real_path(output) in inputs:
         raise ConfigError(f"{output} is an input, too; name another output with -o")
-    if real_path(sidecar) in (real_path(job.video), real_path(job.speech)):
+    if real_path(sidecar) in inputs:
         raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
     if output.is_file() and not job.overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 
 from w2l.core.errors import ConfigError
 from w2l.core.files import sha256
@@ -72,8 +73,10 @@ def check(tools: Tools, job: Job) -> None:
 
 
 def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
-    """Return the SHA-256 of the video, the speech and the model file."""
-    return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256}
+    """Return the SHA-256 of the video, the speech, what drives the mouth in its place, and the model file."""
+    drive = tools.settings.drive
+    driven = {"drive": sha256(Path(drive))} if drive else {}
+    return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
 
 
 def result_of(

@@ -67,6 +67,12 @@ class SyncSettings:
     detail: int = 0
     """How many times finer than the generator's own crops its references are moved, where it moves them; 0: as fine as
     the face is in the video, up to 3 times."""
+    speech_track: int | None = None
+    """Which sound track of the speech's file is heard, counted from 0; null: the one a player would choose, or another
+    where that one holds no speech."""
+    drive: str | None = None
+    """A file whose sound moves the mouth in place of the speech's, which stays in the output: such as the voice without
+    its music. Both begin at the same time."""
     keep_streams: bool = False
     """Copy the source's other sound and subtitle streams."""
     batch: int = 16
@@ -88,6 +94,8 @@ class SyncSettings:
             raise ConfigError(f"box {self.box} must be x1,y1,x2,y2 from 0 on, x2 and y2 at least {MIN_BOX} px larger")
         if self.box is not None and self.face != "auto":
             raise ConfigError("--box and --face exclude each other; give one of them")
+        if self.speech_track is not None and self.speech_track < 0:
+            raise ConfigError(f"--speech-track must not be negative (got {self.speech_track}); tracks count from 0")
         if self.fps is not None and not MIN_FPS <= self.fps <= MAX_FPS:
             raise ConfigError(f"fps {self.fps} must lie between {MIN_FPS:.0f} and {MAX_FPS:.0f}")
         start_s = self.start_s or 0.0

@@ -1,0 +1,179 @@
+"""Which channels of a sound carry its speech: measured while the sound is read, in pieces."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BAND_RATE = 8000
+"""Samples per second at which speech is measured; its consonants beyond that do not matter here."""
+FRAME_S = 0.05
+"""Seconds over which power is measured: shorter than a syllable."""
+NO_SPEECH = 0.01
+"""Share of the best channel's speech (-20 dB) below which a channel has none."""
+CANCELLED = 0.3
+"""Share of the channels' own power below which their average has lost it; that of unrelated channels has 0.5."""
+CANCELLED_FRAME = 0.1
+"""The same for one frame, whose power is known less well."""
+MOST_CANCELLED = 0.1
+"""Share of the power that may lie in frames that the average has lost."""
+STEADY = 0.3
+"""Variation of the power, relative to its mean, that speech exceeds: it is about 1 there, 0.1 in noise, 0 in hum."""
+SILENT = 1e-4
+"""Peak below which nothing is heard: -80 dB."""
+QUIET = 1e-3
+"""Peak below which a sound is hardly there: -60 dB."""
+
+USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
+    2: ("FL", "FR"),
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+"""Which speakers so many channels are for, where the file does not say."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which channels are averaged, and why."""
+
+    channels: tuple[int, ...] = ()
+    """Numbers of the channels; empty: all there are."""
+    reason: str = ""
+    """What is to be said of it."""
+    level: int = logging.INFO
+    """How important that is, by the numbers of `logging`."""
+
+
+def speakers_of(frame: Any) -> tuple[str, ...]:
+    """Return what the channels of a decoded frame (PyAV's) are for, in FFmpeg's words: FL is front left."""
+    names = tuple(channel.name for channel in frame.layout.channels)
+    return names if {"FL", "FC"} & set(names) else USUAL_CHANNELS.get(len(names), names)
+
+
+def first_choice(speakers: tuple[str, ...]) -> Choice:
+    """Return what to read before anything is measured: dialogue is in the centre, or else in front, left and right."""
+    if len(speakers) < 3:
+        return Choice()
+    if "FC" in speakers:
+        return Choice((speakers.index("FC"),), f"of {len(speakers)} channels the centre is read")
+    pair = front_pair(speakers)
+    return Choice(pair, f"of {len(speakers)} channels front left and right are read") if pair else Choice()
+
+
+def front_pair(speakers: tuple[str, ...]) -> tuple[int, int] | None:
+    """Return the numbers of the two channels that make stereo; None where there are no such."""
+    if len(speakers) == 2:
+        return 0, 1
+    if "FL" in speakers and "FR" in speakers:
+        return speakers.index("FL"), speakers.index("FR")
+    return None
+
+
+class SpeechMeter:
+    """Measures how much speech each channel of a sound carries, and whether the average of two loses it.
+
+    Speech is what varies from syllable to syllable: the standard deviation of the power, in frames of 50 ms, of the
+    part of the spectrum where voices are. Hum and noise vary little, so that they count little.
+    """
+
+    def __init__(self, speakers: tuple[str, ...]) -> None:
+        self.speakers = speakers
+        """What the channels are for."""
+        self.first = first_choice(speakers)
+        """What is read until all is measured."""
+        self._pair = front_pair(speakers)
+        n_rows = len(speakers) + (self._pair is not None)
+        self._sums, self._squares = np.zeros(n_rows), np.zeros(n_rows)
+        self._n_frames = 0
+        self._cancelled = 0.0
+        self._rate = self._n_waiting = 0
+        self._waiting: list[NDArray[np.float32]] = []
+
+    def add(self, samples: NDArray[np.float32], rate: int) -> None:
+        """Take the next (channels, samples); a piece with another number of channels is passed over."""
+        if samples.shape[0] != len(self.speakers):
+            return
+        if rate != self._rate:
+            self._waiting, self._n_waiting, self._rate = [], 0, rate
+        self._waiting.append(samples)
+        self._n_waiting += samples.shape[1]
+        if self._n_waiting >= rate:
+            self._measure()
+
+    def choice(self) -> Choice:
+        """Return which channels to read, by all that was added."""
+        self._measure()
+        speech = self.speech
+        best = float(speech.max(initial=0.0))
+        if len(speech) < 2 or not best > 0.0:
+            return self.first
+        has_speech = speech >= NO_SPEECH * best
+        if len(speech) > 2 and "FC" in self.speakers and has_speech[self.speakers.index("FC")]:
+            return self.first
+        if self._pair is not None and has_speech[list(self._pair)].any():
+            return self._of_pair(self._pair, speech)
+        loudest = int(speech.argmax())
+        return self._alone(loudest, "the others hold no speech")
+
+    @property
+    def speech(self) -> NDArray[np.float64]:
+        """(channels,) How much speech each channel carries."""
+        return self._spread()[: len(self.speakers)]
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether nothing varies as speech does."""
+        self._measure()
+        means = self._sums / max(1, self._n_frames)
+        return bool((self._spread() <= STEADY * means).all())
+
+    def _spread(self) -> NDArray[np.float64]:
+        """(rows,) The standard deviation of the power of each channel, and of the average of two."""
+        count = max(1, self._n_frames)
+        spread: NDArray[np.float64] = np.sqrt(np.maximum(0.0, self._squares / count - (self._sums / count) ** 2))
+        return spread
+
+    def _of_pair(self, pair: tuple[int, int], speech: NDArray[np.float64]) -> Choice:
+        """Both channels of a pair, or the better one where the other is silent or they cancel each other out."""
+        better, worse = sorted(pair, key=lambda channel: (speech[channel], self._sums[channel]), reverse=True)
+        if speech[worse] < NO_SPEECH * speech[better]:
+            return self._alone(better, f"{self._name(worse)} holds no speech")
+        own = float(self._sums[list(pair)].mean())
+        if self._sums[-1] < CANCELLED * own or self._cancelled > MOST_CANCELLED * own:
+            cancels = f"{self._name(worse)} and {self._name(better)} cancel each other out"
+            return self._alone(better, cancels, logging.WARNING)
+        return Choice() if len(speech) == 2 else Choice(pair, "front left and right are read")
+
+    def _alone(self, channel: int, reason: str, level: int = logging.INFO) -> Choice:
+        return Choice((channel,), f"channel {self._name(channel)} is read alone: {reason}", level)
+
+    def _name(self, channel: int) -> str:
+        """What a channel is for; its number, counted from 0, where nobody says."""
+        return str(channel) if self.speakers[channel] == "NONE" else self.speakers[channel]
+
+    def _measure(self) -> None:
+        """Take whole frames of what is waiting into the sums."""
+        block = max(1, self._rate // BAND_RATE)
+        length = block * max(2, round(FRAME_S * self._rate / block))
+        n_frames = self._n_waiting // length
+        if not n_frames:
+            return
+        joined = np.concatenate(self._waiting, axis=1)
+        self._waiting = [joined[:, n_frames * length :]]
+        self._n_waiting = self._waiting[0].shape[1]
+        low = joined[:, : n_frames * length].reshape(len(joined), n_frames, -1, block).mean(axis=3, dtype=np.float64)
+        if self._pair is not None:
+            low = np.concatenate([low, low[list(self._pair)].mean(axis=0, keepdims=True)])
+        power = np.square(np.diff(low, axis=2)).mean(axis=2)  # differences: less hum, more of the voice's formants
+        self._n_frames += n_frames
+        self._sums += power.sum(axis=1)
+        self._squares += np.square(power).sum(axis=1)
+        if self._pair is not None:
+            own = power[list(self._pair)].mean(axis=0)
+            self._cancelled += float(own[power[-1] < CANCELLED_FRAME * own].sum())

@@ -1,0 +1,105 @@
+"""What `sync` hears: the mel that drives the mouth, of the speech itself or of a stem of it, and how long it lasts."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.errors import MediaError
+from w2l.core.timing import MIN_SPEECH_S, SAMPLE_RATE
+from w2l.features.speech import mel_of_pieces
+from w2l.media.audio import SpeechTrack, Wave, read_speech
+
+logger = logging.getLogger(__name__)
+
+OTHER_LENGTH_S = 1.0
+"""Seconds by which a stem may be shorter or longer than its mix before that is said."""
+
+
+@dataclass(frozen=True)
+class HeardSpeech:
+    """What is known of a speech before drawing."""
+
+    mel: NDArray[np.float32]
+    """(80, columns)"""
+    duration_s: float
+    """How long the speech lasts."""
+    stream_idx: int
+    """Which stream of its file it is."""
+
+
+def hear(
+    path: Path, origin_s: float | None = None, *, track: int | None = None, drive: Path | None = None
+) -> HeardSpeech:
+    """Return the mel of the speech at `path`, and how long it lasts.
+
+    Parameters
+    ----------
+    origin_s : float, optional
+        The time in the file's clock that counts as 0, see `read_audio`.
+    track : int, optional
+        Which of its sound tracks, counted from 0; by default see `read_speech`.
+    drive : Path, optional
+        A file whose sound is heard in its place, such as the voice without the music. Both begin together; the length
+        is that of the speech.
+
+    Raises MediaError where there is no sound, or less than one window of it; ConfigError for a track that is not there.
+    """
+    if drive is None:
+        (mel, n_samples), heard = read_speech(path, mel_of_pieces, origin_s=origin_s, track=track)
+        _warn_of_silence(path, heard)
+    else:
+        n_samples, heard = read_speech(path, _count, origin_s=origin_s, track=track)
+        begins = 0 if origin_s is None else round((heard.first_s - origin_s) * SAMPLE_RATE)
+        mel = _mel_of_stem(drive, begins, n_samples, path)
+    duration_s = n_samples / SAMPLE_RATE
+    if duration_s < MIN_SPEECH_S:
+        raise MediaError(f"{path}: lasts {duration_s:.3f} s; name speech of at least {MIN_SPEECH_S} s, one window")
+    return HeardSpeech(mel, duration_s, heard.stream_idx)
+
+
+def _mel_of_stem(drive: Path, begins: int, n_samples: int, mix: Path) -> NDArray[np.float32]:
+    """Return the mel of a stem whose first sample is number `begins` of the `n_samples` of its mix."""
+    n_own = 0
+
+    def counted(pieces: Iterator[Wave]) -> Iterator[Wave]:
+        nonlocal n_own
+        n_own = 0
+        for piece in pieces:
+            n_own += piece.size
+            yield piece
+
+    def mel_of(pieces: Iterator[Wave]) -> NDArray[np.float32]:
+        return mel_of_pieces(_laid_in(counted(pieces), begins, n_samples))[0]
+
+    mel, heard = read_speech(drive, mel_of)
+    _warn_of_silence(drive, heard)
+    if abs(begins + n_own - n_samples) > OTHER_LENGTH_S * SAMPLE_RATE:
+        lengths = f"{n_own / SAMPLE_RATE:.2f} s and not the {n_samples / SAMPLE_RATE:.2f} s of {mix}"
+        logger.warning("%s: lasts %s; both should begin and end at the same time", drive, lengths)
+    return mel
+
+
+def _laid_in(pieces: Iterator[Wave], begins: int, n_samples: int) -> Iterator[Wave]:
+    """Yield `n_samples` samples: silence, with the sound of `pieces` in it from sample `begins` on."""
+    n_done = max(0, min(begins, n_samples))
+    n_skip = max(0, -begins)
+    yield np.zeros(n_done, np.float32)
+    for piece in pieces:
+        kept = piece[n_skip : n_skip + n_samples - n_done]
+        n_skip = max(0, n_skip - piece.size)
+        n_done += kept.size
+        yield kept
+    yield np.zeros(n_samples - n_done, np.float32)
+
+
+def _count(pieces: Iterator[Wave]) -> int:
+    return sum(piece.size for piece in pieces)
+
+
+def _warn_of_silence(path: Path, heard: SpeechTrack) -> None:
+    if heard.is_silent:
+        logger.warning("%s: the sound is silent throughout, so the mouth stays shut; name another track or file", path)
