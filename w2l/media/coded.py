@@ -29,6 +29,7 @@ from w2l.media.container import (
 from w2l.media.display import display_matrix
 from w2l.media.picture import Picture
 from w2l.media.planar import Deinterlacer, PictureMaker
+from w2l.media.showing import retimer_for
 
 N_COMPARED = 8
 """Frames at the beginning whose times must agree with those of their packets, for packets to be believed."""
@@ -80,6 +81,7 @@ class CodedReader:
         self.stats = ReadStats() if stats is None else stats
         self._maker: PictureMaker | None = None
         self._deinterlacer = Deinterlacer(False)
+        self._has_moved = False
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "CodedReader":
@@ -115,6 +117,7 @@ class CodedReader:
         if self._stream.codec_context.name in HOLDS_BACK:
             self._stream.codec_context.flags |= av.codec.context.Flags.output_corrupt
         self._deinterlacer = Deinterlacer(False)
+        self._has_moved = False
 
     def seek(self, time_s: float, margin_s: float = 0.0) -> bool:
         """Before a key frame at or before a time in the file's clock; False, and anywhere, where none is found.
@@ -122,6 +125,7 @@ class CodedReader:
         It is looked for `margin_s` earlier: a container that does not know its key frames stops between them.
         """
         self._deinterlacer = Deinterlacer(self.is_interlaced)
+        self._has_moved = True
         unit = self._stream.time_base
         target, latest, given_up = (round(at / unit) for at in (time_s - margin_s, time_s, time_s + MAX_REORDER_S))
         try:
@@ -141,7 +145,8 @@ class CodedReader:
     def decoded(self) -> Iterator[tuple[Any, Stamp]]:
         """The library's frames in the order they are shown, whole ones in place of fields, with their stamps."""
         deinterlacer = self._deinterlacer
-        for frame in decode(self._container, self._stream, self.stats):
+        retimer = retimer_for(self.path, is_start=not self._has_moved)
+        for frame in decode(self._container, self._stream, self.stats, retimer):
             if self._maker is None:
                 # Asked of the first frame only: PyAV ties a frame and its side data into a cycle, which keeps pixels.
                 matrix = display_matrix(frame, self.path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import av.logging
@@ -118,12 +118,26 @@ def packets(container: InputContainer, stream: Any, stats: ReadStats) -> Iterato
     yield None
 
 
-def decode(container: InputContainer, stream: Any, stats: ReadStats) -> Iterator[Any]:
+class Retimer(Protocol):
+    """What sets the times of frames while they are decoded."""
+
+    def feed(self, packet: Any) -> None:
+        """Take note of a packet on its way into the decoder."""
+
+    def correct(self, frame: Any) -> None:
+        """Set the time of the next frame that the decoder gives."""
+
+
+def decode(
+    container: InputContainer, stream: Any, stats: ReadStats, retimer: Retimer | None = None
+) -> Iterator[Any]:
     """All frames of a stream that can be decoded, in order; damaged packets are counted in `stats` and passed over.
 
-    `stream` and the frames are PyAV's, of video or audio alike.
+    `stream` and the frames are PyAV's, of video or audio alike; `retimer` sets their times.
     """
     for packet in packets(container, stream, stats):
+        if retimer is not None:
+            retimer.feed(packet)
         try:
             frames = stream.decode(packet)
         except av.FFmpegError as error:
@@ -134,6 +148,8 @@ def decode(container: InputContainer, stream: Any, stats: ReadStats) -> Iterator
             continue
         for frame in frames:
             spend(frame.width * frame.height if isinstance(frame, av.VideoFrame) else 0)
+            if retimer is not None:
+                retimer.correct(frame)
             yield frame
 
 

@@ -25,6 +25,7 @@ from w2l.media.container import (
 from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
 from w2l.media.planar import CONVERSION, colorspace_for, colour_of
+from w2l.media.showing import retimer_for
 
 STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 """Brands of files that are built like videos and hold a picture."""
@@ -81,7 +82,7 @@ def probe(path: Path) -> VideoInfo:
     """
     with open_input(path) as container:
         stream = video_stream(container, path)
-        first = next(decode(container, stream, ReadStats()), None)
+        first = next(decode(container, stream, ReadStats(), retimer_for(path)), None)
         if first is None:
             raise undecodable(path)
         width, height = first.width, first.height
@@ -122,7 +123,7 @@ def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
         clock = Clock(stated_rate(stream))
         converter = _Converter(path)
         try:
-            for decoded in decode(container, stream, stats):
+            for decoded in decode(container, stream, stats, retimer_for(path)):
                 try:
                     image = converter.image(decoded)
                 except av.FFmpegError:
