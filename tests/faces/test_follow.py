@@ -182,6 +182,15 @@ def test_who_is_not_chosen_is_told_from_nobody() -> None:
     assert (faces.why[80:] == NO_FACE).all()
 
 
+def test_who_comes_by_a_dissolve_is_redrawn_from_where_the_other_is_gone() -> None:
+    scan = scan_of((range(50), BOX), (range(46, 100), (400, 100, 460, 170)))
+    faces = follow(scan, 0.0)
+    assert [len(faces.at(idx)) for idx in range(100)] == [1] * 100
+    assert [face.track for face in (*faces.at(49), *faces.at(50))] == [0, 1]
+    assert faces.at(50)[0].strength < 1 == faces.at(60)[0].strength
+    assert (faces.why == REDRAWN).all()
+
+
 def test_two_faces_at_once() -> None:
     scan = scan_of((range(N), BOX), (range(50), (400, 100, 460, 170)))
     faces = follow(scan, 0.0, choose(steady_tracks(scan), scan, Choice("all")))

@@ -133,8 +133,9 @@ def follow(
             frames = np.flatnonzero(track.seen) + track.start
             why[frames[why[frames] == NO_FACE]] = NOT_CHOSEN
     rows = []
-    for face in choice.faces:
-        rows.append(_follow_face(scan, choice.tracks, face, smooth_s, hold, smoothing, why))
+    stretches = choice.stretches or ((0, scan.n_frames),) * len(choice.faces)
+    for face, stretch in zip(choice.faces, stretches, strict=True):
+        rows.append(_follow_face(scan, choice.tracks, face, stretch, smooth_s, hold, smoothing, why))
     return _gather(scan, rows, why)
 
 
@@ -205,12 +206,13 @@ def _follow_face(
     scan: Scan,
     tracks: tuple[Track, ...],
     face: tuple[int, ...],
+    stretch: tuple[int, int],
     smooth_s: float,
     hold: bool,
     smoothing: Smoothing,
     why: NDArray[np.int8],
 ) -> _Rows:
-    """Follow one face through its shot; set `why` (frames,) where it is not redrawn."""
+    """Follow one face while it is chosen in its shot; set `why` (frames,) where it is not redrawn."""
     first, stop = next(shot for shot in scan.shots if shot[0] <= tracks[face[0]].start < shot[1])
     n_frames = stop - first
     owner = np.full(n_frames, -1, dtype=np.int64)
@@ -222,8 +224,12 @@ def _follow_face(
         steady = _steadied(track, smooth_s * scan.fps, smoothing)
         owner[here], boxes[here], points[here] = number, steady.boxes, steady.points
         sure[here], because = _sureness(track, scan.fps)
+        away = (np.arange(track.start, track.stop) < stretch[0]) | (np.arange(track.start, track.stop) >= stretch[1])
+        because = np.where(away & track.seen, NOT_CHOSEN, because)
         whys = why[track.start : track.stop]
         whys[:] = np.where(because != REDRAWN, np.where(whys == REDRAWN, whys, because), whys)
+    sure[: max(0, stretch[0] - first)] = False
+    sure[max(0, stretch[1] - first) :] = False
     if hold:
         held = np.maximum.accumulate(np.where(sure, np.arange(n_frames), -1))
         last = int(np.flatnonzero(sure)[-1]) if sure.any() else -1

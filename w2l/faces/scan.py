@@ -14,7 +14,7 @@ from w2l.faces.search import scan_faces
 from w2l.faces.tracker import Scan
 from w2l.media.coded import read_coded
 
-VERSION = 3
+VERSION = 4
 """Incremented if the same detector would return other boxes, so that old ones are recomputed."""
 SHOTS_VERSION = 2
 """Incremented if other shots would be found; 1 lacks fades through black and faint cuts, see `_made_mark`."""
@@ -97,6 +97,8 @@ def _fits(scan: Scan) -> bool:
     shapes = ((scan.times, (scan.n_frames,)), (scan.frame, (count,)), (scan.box, (count, 4)), (scan.score, (count,)),
               (scan.points, (count, 5, 2)))  # fmt: skip
     if any(array.shape != shape for array, shape in shapes) or scan.cuts.ndim != 1:
+        return False
+    if scan.renewed.shape not in ((scan.n_frames,), (0,)) or not np.isfinite(scan.renewed).all():
         return False
     finite = all(bool(np.isfinite(array).all()) for array in (scan.times, scan.box, scan.score, scan.points))
     frames = [scan.frame, scan.cuts] if scan.frame.dtype.kind == scan.cuts.dtype.kind == "i" else []

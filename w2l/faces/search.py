@@ -22,6 +22,7 @@ from w2l.faces.detectors.base import MIN_FACE, Detector
 from w2l.faces.refine import AnyFrame, Sight, can_look, look_near, sight_of, size_of, small_picture, whole_of
 from w2l.faces.shots import SMALL_WIDTH, ShotFinder
 from w2l.faces.tracker import MIN_OVERLAP, Scan, best_pairs
+from w2l.faces.turning import RenewalFinder
 from w2l.features import boxes as bx
 from w2l.media.coded import CodedFrame
 
@@ -122,6 +123,7 @@ class _Search:
         self._stride = stride if self._guided else max(stride, UNGUIDED_STRIDE)
         self._min_face = min_face
         self._shots = ShotFinder()
+        self._renewal = RenewalFinder()
         self._known: list[_Known] = []
         self._held: deque[tuple[int, AnyFrame]] = deque()
         self._found: list[tuple[int, Sight]] = []
@@ -135,6 +137,7 @@ class _Search:
         idx = len(self.times)
         self.times.append(frame.time_s)
         is_new_shot = self._shots.push(small)
+        self._renewal.push(frame.time_s, small)
         if is_new_shot:
             self._known, self._held = [], deque()
         due = frame.time_s - self._searched_s >= (SEARCH_S if self._is_calm() else LOST_SEARCH_S) - 1e-6
@@ -160,12 +163,14 @@ class _Search:
         found = sorted(self._found, key=lambda entry: entry[0])
         span_s = self.times[-1] - self.times[0]
         height, width = size_of(self._last)
+        times = np.asarray(self.times, dtype=np.float64)
         return Scan(
             n_frames=len(self.times),
             fps=last_idx / span_s if span_s > 0 else float(FPS),
             width=width,
             height=height,
-            times=np.asarray(self.times, dtype=np.float64),
+            times=times,
+            renewed=self._renewal.at(times),
             frame=np.array([idx for idx, _ in found], dtype=np.int64),
             box=np.array([sight.face.box for _, sight in found], dtype=np.float64).reshape(-1, 4),
             score=np.array([sight.face.score for _, sight in found], dtype=np.float64),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,6 +12,7 @@ from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.text import some
 from w2l.faces.appearance import NO_LOOK, likeness
+from w2l.faces.stays import MIN_TRACK_S, RETURN_ALIKE, Picks, Stay, faces_of, in_turn, n_seen
 from w2l.faces.tracker import Scan, Track, link_tracks
 from w2l.features import boxes as bx
 
@@ -20,18 +21,10 @@ Kind = Word | Literal["numbers", "place", "portrait"]
 
 GRAMMAR = "auto, largest, left, right, all, N, N+M, x,y, x,y@seconds or a picture"
 """Values that `parse_choice` accepts."""
-MIN_TRACK_S = 0.2
-"""Shortest time, in seconds, that a face is visible; shorter ones count as false alarms."""
 MIN_TYPICAL_SCORE = 0.65
 """Smallest median score; lower ones count as false alarms."""
 LASTING = 0.25
 """Share of the longest track of a shot that another must last to count for `largest`, `left` and `right`."""
-RETURN_ALIKE = 0.55
-"""Smallest likeness of a face that disappears and one that appears to count as the same."""
-RETURN_GROWTH = 1.8
-"""Largest change of its side in the meantime, as a factor."""
-RETURN_REACH = 2.5
-"""Largest distance from its last position, in sides of the box, if its appearance is unknown."""
 PORTRAIT_ALIKE = 0.35
 """Smallest likeness of a track with a given portrait; light and pose differ between the two."""
 PORTRAIT_MARGIN = 0.2
@@ -73,6 +66,9 @@ class Chosen:
     """Numbers of the chosen tracks, one group per face of a shot: several if it leaves and comes back."""
     description: str
     """One line: the chosen faces and the other ones."""
+    stretches: tuple[tuple[int, int], ...] = field(default=())
+    """For each of `faces` the frames, from the first to the one after the last, in which it is chosen; without any,
+    wherever it is seen."""
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -134,22 +130,35 @@ def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image 
     if not tracks:
         dim = f" with a sufficient score (the best has {scan.score.max():.2f})" if len(scan.score) else ""
         raise NoFaceError(f"no faces{dim} in {scan.n_frames} frames")
+    whole = [(first, stop) for first, stop in scan.shots]
+    groups: list[Stay]
     if choice.kind == "all":
-        groups = [group for shot in _by_shot(tracks, scan) for group in _faces_of(tracks, shot)]
+        groups = [
+            (face, span) for span, shot in zip(whole, _by_shot(tracks, scan)) for face in faces_of(tracks, shot)
+        ]
     elif choice.kind == "numbers":
-        groups = _numbered(tracks, scan, choice)
-    elif choice.kind == "portrait" or (choice.kind == "place" and choice.at_s is not None):
-        groups = _one_person(tracks, scan, choice, portrait)
+        groups = [(face, (0, scan.n_frames)) for face in _numbered(tracks, scan, choice)]
     else:
-        shots = [_faces_of(tracks, shot) for shot in _by_shot(tracks, scan)]
-        groups = [group for faces in shots if faces and (group := _pick(tracks, faces, choice))]
+        pick = _picker(tracks, scan, choice, portrait)
+        groups = [
+            stay
+            for span, shot in zip(whole, _by_shot(tracks, scan))
+            for stay in in_turn(tracks, faces_of(tracks, shot), span, scan.fps, pick, choice.kind == "auto")
+        ]
     if not groups:
         raise NoFaceError(f"no face at {choice}; found: {_listing(tracks, scan, frozenset())}")
-    numbers = frozenset(number for group in groups for number in group)
+    numbers = frozenset(number for face, _ in groups for number in face)
     description = f"{choice}: {_listing([*tracks], scan, numbers, chosen=True)}"
     if others := [number for number in range(len(tracks)) if number not in numbers]:
         description += f"; also seen: {_listing(tracks, scan, frozenset(others), chosen=True)}"
-    return Chosen(tuple(tracks), tuple(groups), description)
+    return Chosen(tuple(tracks), tuple(face for face, _ in groups), description, tuple(span for _, span in groups))
+
+
+def _picker(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None) -> Picks:
+    """Return what picks one face among those of a shot, or of a part of one."""
+    if choice.kind == "portrait" or (choice.kind == "place" and choice.at_s is not None):
+        return _one_person(tracks, scan, choice, portrait)
+    return lambda seen, faces: _pick(seen, faces, choice)
 
 
 def _by_shot(tracks: Sequence[Track], scan: Scan) -> list[list[int]]:
@@ -159,64 +168,27 @@ def _by_shot(tracks: Sequence[Track], scan: Scan) -> list[list[int]]:
     ]
 
 
-def _faces_of(tracks: Sequence[Track], shot: list[int]) -> list[tuple[int, ...]]:
-    """Group the tracks of one shot by face: a track joins an earlier, similar one that is absent meanwhile."""
-    faces: list[list[int]] = []
-    for number in shot:
-        track = tracks[number]
-        fitting = [
-            face for face in faces
-            if all(_apart(track, tracks[other]) for other in face)
-            and any(_is_return(track, tracks[other]) for other in face)
-        ]  # fmt: skip
-        # With two candidates it stays separate: the wrong face could be redrawn.
-        if len(fitting) == 1:
-            fitting[0].append(number)
-        else:
-            faces.append([number])
-    return [tuple(sorted(face, key=lambda number: tracks[number].start)) for face in faces]
-
-
-def _apart(a: Track, b: Track) -> bool:
-    return a.stop <= b.start or b.stop <= a.start
-
-
-def _is_return(a: Track, b: Track) -> bool:
-    """Whether one of two tracks that never overlap may be the other's face coming back."""
-    growth = a.side / max(b.side, 1e-9)
-    if not 1 / RETURN_GROWTH <= growth <= RETURN_GROWTH:
-        return False
-    if a.look.any() and b.look.any():
-        return likeness(a.look, b.look) >= RETURN_ALIKE
-    earlier, later = (a, b) if a.start < b.start else (b, a)
-    left, came = earlier.boxes[-1], later.boxes[0]
-    distance = float(np.linalg.norm((left[:2] + left[2:] - came[:2] - came[2:]) / 2))
-    return distance <= RETURN_REACH * max(earlier.side, later.side)
-
-
 def _presence(tracks: Sequence[Track], face: Sequence[int]) -> float:
     return sum(tracks[number].presence for number in face)
 
 
 def _pick(tracks: Sequence[Track], faces: list[tuple[int, ...]], choice: Choice) -> tuple[int, ...]:
     """Return the chosen face of one shot; empty if there is none."""
+    if not faces:
+        return ()
     if choice.kind == "auto":
         return max(faces, key=lambda face: _presence(tracks, face))
     if choice.kind == "place":
         here = [face for face in faces if any(_frames_at(tracks[number], choice) for number in face)]
         return max(here, key=lambda face: sum(_frames_at(tracks[number], choice) for number in face), default=())
-    longest = max(_n_seen(tracks, face) for face in faces)
-    lasting = [face for face in faces if _n_seen(tracks, face) >= LASTING * longest]
+    longest = max(n_seen(tracks, face) for face in faces)
+    lasting = [face for face in faces if n_seen(tracks, face) >= LASTING * longest]
     order: dict[str, Callable[[tuple[int, ...]], float]] = {
         "largest": lambda face: max(tracks[number].side for number in face),
         "left": lambda face: -_middle(tracks, face),
         "right": lambda face: _middle(tracks, face),
     }
     return max(lasting, key=order[choice.kind])
-
-
-def _n_seen(tracks: Sequence[Track], face: Sequence[int]) -> int:
-    return sum(int(tracks[number].seen.sum()) for number in face)
 
 
 def _middle(tracks: Sequence[Track], face: Sequence[int]) -> float:
@@ -237,14 +209,12 @@ def _numbered(tracks: Sequence[Track], scan: Scan, choice: Choice) -> list[tuple
         raise NoFaceError(
             f"there is no face {wrong[0]}, see w2l detect --preview; found: {_listing(tracks, scan, frozenset())}"
         )
-    faces = [face for shot in _by_shot(tracks, scan) for face in _faces_of(tracks, shot)]
+    faces = [face for shot in _by_shot(tracks, scan) for face in faces_of(tracks, shot)]
     return [face for face in faces if any(number in choice.numbers for number in face)]
 
 
-def _one_person(
-    tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None
-) -> list[tuple[int, ...]]:
-    """Return in each shot the face most similar to the portrait, or to the one at the chosen place and time."""
+def _one_person(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None) -> Picks:
+    """Return what picks the face most similar to the portrait, or to the one at the chosen place and time."""
     look, own, least = NO_LOOK if portrait is None else portrait, -1, PORTRAIT_ALIKE
     if choice.kind == "place":
         own = _number_at(tracks, scan, choice)
@@ -255,15 +225,14 @@ def _one_person(
     if own >= 0:
         alike[own] = 1.0
     least = max(least, max(alike) - PORTRAIT_MARGIN)
-    groups = []
-    for shot in _by_shot(tracks, scan):
-        faces = _faces_of(tracks, shot)
-        best = max(faces, key=lambda face: max(alike[number] for number in face), default=())
-        if any(alike[number] >= least for number in best):
-            groups.append(best)
-    if not groups:
+    if max(alike) < least:
         raise NoFaceError(f"no face is similar to the one in {choice}; found: {_listing(tracks, scan, frozenset())}")
-    return groups
+
+    def pick(_seen: Sequence[Track], faces: list[tuple[int, ...]]) -> tuple[int, ...]:
+        best = max(faces, key=lambda face: max(alike[number] for number in face), default=())
+        return best if any(alike[number] >= least for number in best) else ()
+
+    return pick
 
 
 def _number_at(tracks: Sequence[Track], scan: Scan, choice: Choice) -> int:

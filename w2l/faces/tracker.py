@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.faces.appearance import NO_LOOK, likenesses, typical
+from w2l.faces.turning import turns
 from w2l.features import boxes as bx
 
 MAX_GAP_S = 1.0
@@ -62,6 +63,8 @@ class Scan:
     """(cuts,): the first frame of each shot but the first."""
     looks: NDArray[np.uint8] = field(default_factory=lambda: NO_LOOK[None][:0])
     """(detections, side, side, 3): appearance of each face, small and aligned; no rows if it was not stored."""
+    renewed: Floats = field(default_factory=lambda: np.zeros(0))
+    """(frames,): change of the whole picture across each frame, see `w2l.faces.turning`; empty where not known."""
 
     @property
     def shots(self) -> list[tuple[int, int]]:
@@ -113,10 +116,22 @@ class Track:
         """Face area summed over the frames where it is detected: how prominent the face is in the video."""
         return float(bx.area(self.boxes)[self.seen].sum())
 
+    def within(self, start: int, stop: int) -> Track:
+        """Return the rows of the frames from `start` to `stop` (exclusive); there may be none."""
+        first = min(max(start, self.start), self.stop)
+        rows = slice(first - self.start, max(first, min(stop, self.stop)) - self.start)
+        arrays = {name: getattr(self, name)[rows] for name in ("boxes", "points", "scores", "seen", "alike")}
+        return replace(self, start=first, **arrays)
+
 
 def link_tracks(scan: Scan) -> list[Track]:
     """Return the tracks of a scan, the one with the most face area over time first; none crosses a cut."""
-    tracks = [_fill(scan, chain, first, stop) for first, stop in scan.shots for chain in _chains(scan, first, stop)]
+    tracks = [
+        _fill(scan, part, first, stop)
+        for first, stop in scan.shots
+        for chain in _chains(scan, first, stop)
+        for part in _persons(scan, chain)
+    ]
     return sorted(tracks, key=lambda track: -track.presence)
 
 
@@ -147,6 +162,15 @@ def _chains(scan: Scan, first: int, stop: int) -> list[list[int]]:
         born = sorted(set(range(len(fresh))) - set(taken.values()))
         live.extend([int(fresh[fresh_idx])] for fresh_idx in born)
     return done + live
+
+
+def _persons(scan: Scan, chain: list[int]) -> list[list[int]]:
+    """The parts of a chain, each of one person."""
+    if not len(scan.looks) or not len(scan.renewed):
+        return [chain]
+    frames = scan.frame[chain]
+    edges = [0, *turns(scan.looks[chain], scan.times[frames], scan.renewed[frames]), len(chain)]
+    return [chain[start:stop] for start, stop in pairwise(edges)]
 
 
 def _fitness(scan: Scan, live: list[list[int]], fresh: NDArray[np.intp], frame_idx: int) -> Floats:
