@@ -1,6 +1,7 @@
-"""Fit scale and bias of an expert on people left out of training, and write them into its card.
+"""Fit scale and bias of an expert or a judge on people left out of training, and write them into its card.
 
-    python -m examples.research.calibrate_expert MODEL OUT --fold FOLD_A MODEL_A --fold FOLD_C MODEL_C [--data TEXT]
+    python -m examples.research.calibrate_expert MODEL OUT --fold FOLD_A MODEL_A --fold FOLD_C MODEL_C
+        [--data TEXT] [--licence TEXT]
 
 Each FOLD is a cache whose validation people (`leave_people_out.py`) its MODEL_ has never seen. The pairs of all folds
 count together, every person with the same weight. With one fold and MODEL itself this is the calibration of MODEL; with
@@ -29,7 +30,7 @@ PER_PERSON = 1000
 def pairs_of(fold: Path, model: Path) -> ScoredPairs:
     """Return the pairs of the validation people of a fold."""
     cache = Cache.open(fold)
-    network = load_model(model, "expert").network
+    network = load_model(model, None).network
     val = open_splits(cache, crop_spec(cache))[1]
     return score_pairs(val, pairing_of(network), torch.device("cpu"))
 
@@ -53,7 +54,8 @@ def joined(parts: list[ScoredPairs]) -> ScoredPairs:
     "--fold", "folds", multiple=True, required=True, type=(click.Path(path_type=Path), click.Path(path_type=Path))
 )
 @click.option("--data", default="", help="What the card says of the data.")
-def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str) -> None:
+@click.option("--licence", default="", help="What the card says of the licence of the weights.")
+def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str, licence: str) -> None:
     rng, parts = np.random.default_rng(0), list[ScoredPairs]()
     for fold, own in folds:
         people = alike(pairs_of(fold, own), rng)
@@ -67,10 +69,10 @@ def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str
         "left_out_ece": scores.calibration_error(all_pairs, scale, bias),
     }
     click.echo(f"scale {scale:.3f}, bias {bias:.3f}, threshold {-bias / scale:.3f}; {found}")
-    loaded = load_model(model, "expert")
+    loaded = load_model(model, None)
     card = replace(
         loaded.card, calibrated=True, scale=scale, bias=bias, scores=found, data=data or loaded.card.data,
-        ancestors=marks_of(loaded),
+        licence=licence or loaded.card.licence, ancestors=marks_of(loaded),
     )  # fmt: skip
     save_model(out, loaded.network, card)
 
