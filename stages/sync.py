@@ -56,6 +56,8 @@ _set = functools.partial(setting, SyncSettings)
       help="Where looks are copied from: memory (the person's own mouths, chosen by sound), closed (closed mouths of"
            " like pose), auto (memory where the generator moves pixels, else closed), same (the frame itself, as"
            " published), seconds of the video such as 1.5,4, or a picture.")  # fmt: skip
+@option("--mouths", multiple=True, metavar="VIDEO", heading=PICTURE,
+        help="Another video of the same person, whose mouths --reference memory may show, too; may be given again.")
 @_set("detail", "--detail", heading=PICTURE, type=int,
       help="How many times finer than the generator's crops looks are copied, where the generator moves them.",
       default_text="as the face is, up to 3")  # fmt: skip
@@ -127,6 +129,7 @@ def command(
     if as_published:
         check_published(common.named(STAGE, **given))
         given |= PUBLISHED
+    given["mouths"] = list(given["mouths"]) or None
     settings = common.settings(SyncSettings, STAGE, box=_parse_box(box), **given)
     if settings.drive and pairs:
         raise ConfigError("--drive is the voice of one SPEECH, and --pairs has many; leave one of them out")

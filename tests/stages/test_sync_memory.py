@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 import w2l.syncing.draw as sync_draw
+import w2l.syncing.footage as footage
+from tests.faces.test_recogniser import made_recogniser
 from tests.helpers.sync_runs import Run, pictures, same, voice, write_pictures
 from tests.syncing.memory.made_looks import covered, talking
 from w2l.core.errors import MediaError
@@ -92,3 +95,59 @@ class TestMemory:
         assert made.status == 0, made.err
         assert "3 looks of face 0 are too few to choose from" in made.err
         assert json.loads((tmp_path / "out.w2l.json").read_text())["references"].startswith("frames of like pose")
+
+
+@pytest.mark.usefixtures("talk")
+class TestMouths:
+    """`--mouths`: further videos of the same person."""
+
+    def test_a_still_speaks_with_the_mouths_of_a_video(self, sync: Run, tmp_path: Path, media: Path) -> None:
+        still = tmp_path / "still.png"
+        cv2.imwrite(str(still), talking(1)[0][0][..., ::-1])
+        call: dict[str, Any] = {"video": still, "speech": "said.wav", "faces": True, "crf": 30}
+        more = ("--model", "w2l", "--mouths", media / "talk.mp4")
+        made = sync("-o", "out.mp4", *more, **call)
+        assert made.status == 0, made.err
+        record = json.loads((tmp_path / "out.w2l.json").read_text())
+        assert Path(record["model"]).name == "generator.safetensors"
+        assert record["references"].startswith("the person's own looks, chosen by sound (face 0: ")
+        assert record["settings"]["mouths"] == [str(media / "talk.mp4")]
+        assert "is there from before" in sync("-o", "out.mp4", *more, "--resume", **call).err
+        assert sync("-o", "out.mp4", "--model", "w2l", "--resume", **call).status == 2  # another output
+
+    def test_a_recogniser_tells_whether_it_is_the_same_person(
+        self, sync: Run, tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(footage, "SAME_PERSON", 0.95)  # the made recogniser sees colours alone
+        call: dict[str, Any] = {"video": "talk.mp4", "speech": "said.wav", "faces": True, "crf": 30}
+        stranger = tmp_path / "stranger.mp4"
+        tint = np.array([0.4, 0.75, 1.0])
+        images = [np.asarray(image * tint, np.uint8) for image in talking(30, seed=3)[0]]
+        write_pictures(stranger, images, options={"crf": "10"})
+        told = ("--model", "w2l", "--set", f"recogniser={made_recogniser(tmp_path / 'r.onnx')}", "--dry-run")
+        same = sync("-o", "out.mp4", *told, "--mouths", media / "talk.mp4", **call)
+        assert same.status == 0, same.err
+        assert "not checked" not in same.err
+        other = sync("-o", "out.mp4", *told, "--mouths", stranger, **call)
+        assert other.status == 2
+        assert "stranger.mp4 shows somebody else" in other.err
+        unchecked = sync("-o", "out.mp4", "--model", "w2l", "--dry-run", "--mouths", stranger, **call)
+        assert unchecked.status == 0
+        assert "not checked whether it shows the person" in unchecked.err
+
+    def test_what_cannot_be_used_is_refused_by_name(self, sync: Run, tmp_path: Path, media: Path) -> None:
+        call: dict[str, Any] = {"video": "talk.mp4", "speech": "said.wav", "faces": True}
+        nobody = tmp_path / "nobody.mp4"
+        write_pictures(nobody, [np.full((160, 160, 3), 90, np.uint8)] * 10)
+        still = tmp_path / "still.png"
+        cv2.imwrite(str(still), talking(1)[0][0][..., ::-1])
+        for mouths, options, told in (
+            (tmp_path / "none.mp4", (), "is not a file"),
+            (still, (), "is a picture"),
+            (nobody, (), "no face"),
+            (media / "talk.mp4", ("--reference", "closed"), "--reference memory"),
+        ):
+            refused = sync("-o", "out.mp4", "--model", "w2l", "--mouths", mouths, *options, **call)
+            assert refused.status == 2, refused.err
+            assert told in refused.err
+        assert not (tmp_path / "out.mp4").exists()

@@ -94,7 +94,11 @@ def everywhere(settings: SyncSettings) -> SyncSettings:
     """Return the settings with files under absolute names, for workers elsewhere."""
     model, face, reference = (_absolute(text) for text in (settings.model, settings.face, settings.reference))
     drive = _absolute(settings.drive) if settings.drive else None
-    return replace(settings, model=model, face=face, reference=reference, drive=drive)
+    mouths = tuple(map(_absolute, settings.mouths))
+    recogniser = _absolute(settings.recogniser)
+    return replace(
+        settings, model=model, face=face, reference=reference, drive=drive, recogniser=recogniser, mouths=mouths
+    )
 
 
 def _absolute(text: str) -> str:

@@ -62,7 +62,7 @@ class SyncResult:
 
 def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
     """Changes when the same command would make another output."""
-    texts = (settings.face, settings.reference, settings.drive)
+    texts = (settings.face, settings.reference, settings.drive, *settings.mouths)
     named = [Path(text) for text in texts if text and Path(text).is_file()]
     sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
     # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.

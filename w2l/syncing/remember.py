@@ -1,19 +1,19 @@
 """A plan with the looks of its faces: gathered from the video, or read from the cache."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from w2l.core.arrays import Canvas
+from w2l.core.errors import ConfigError
 from w2l.faces.follow import FADE_S, without
 from w2l.faces.scan import clip_for
-from w2l.media.player import play
 from w2l.syncing.detail import moves_pixels
+from w2l.syncing.footage import with_footage
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.gather import gather_looks, hidden_faces
 from w2l.syncing.memory.store import kept_looks, looks_mark
+from w2l.syncing.pictures import pictures_of
 from w2l.syncing.plan import Plan
 from w2l.syncing.reference_bank import track_rows
 from w2l.syncing.tools import Tools
@@ -24,9 +24,12 @@ AUTO, MEMORY, CLOSED = "auto", "memory", "closed"
 def remember(tools: Tools, plan: Plan) -> Plan:
     """Return the plan with the looks that references are chosen from; frames with a covered mouth pass through.
 
-    Of a long video stretches are looked at; what covers a face between them is not known.
+    Of a long video stretches are looked at; what covers a face between them is not known. Raises ConfigError where
+    `mouths` are given and cannot be used.
     """
     if reference_of(tools) != MEMORY:
+        if tools.settings.mouths:
+            raise ConfigError("--mouths are for --reference memory; leave one of the two out")
         return plan
     mark = looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path)
     read = partial(pictures_of, plan)
@@ -39,7 +42,8 @@ def remember(tools: Tools, plan: Plan) -> Plan:
     for track, some in looks.items():
         frames = track_rows(plan.faces, track)[0]
         covered[track] = np.isin(frames, some.seen.frame_idx[hidden_faces(some.seen)])
-    return replace(plan, looks=looks, faces=without(plan.faces, covered, max(1, round(FADE_S * plan.info.fps))))
+    faces = without(plan.faces, covered, max(1, round(FADE_S * plan.info.fps)))
+    return with_footage(tools, replace(plan, looks=looks, faces=faces))
 
 
 def reference_of(tools: Tools) -> str:
@@ -48,10 +52,3 @@ def reference_of(tools: Tools) -> str:
     if wanted != AUTO:
         return wanted
     return MEMORY if moves_pixels(tools.model.card) else CLOSED
-
-
-def pictures_of(plan: Plan, wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
-    """The index and the picture of each wanted frame of the source, indices rising."""
-    indices = np.fromiter(wanted, dtype=np.int64)
-    for frame_idx, frame in zip(indices, play(plan.info.path, plan.source_times, indices)):
-        yield int(frame_idx), frame.picture

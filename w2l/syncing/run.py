@@ -9,6 +9,7 @@ from w2l.core.files import sha256
 from w2l.core.reading import real_path
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
+from w2l.syncing.footage import check_footage
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import Plan, plan_of, preview_of
 from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before, mark_of, record_in
@@ -68,6 +69,7 @@ def mark_of_job(tools: Tools, job: Job) -> str:
 def check(tools: Tools, job: Job) -> None:
     """Refuse what cannot end well, before any work."""
     check_output(job, tools.cache, tools.settings)
+    check_footage(tools.settings.mouths)
     if job.preview_s is not None and not job.preview_s >= 0.0:
         raise ConfigError(f"preview {job.preview_s} s is no time of the result; name one from 0 on")
 

@@ -62,6 +62,10 @@ class SyncSettings:
     """What the generator copies looks from: `memory` (the person's own mouths, chosen by sound), `closed` (closed
     mouths of like pose), `auto` (`memory` for a generator that moves pixels, else `closed`), `same` (the frame itself,
     as published), seconds of the video (`1.5,4`), or a picture file."""
+    mouths: tuple[str, ...] = ()
+    """Further videos of the same person, whose mouths `memory` may show as well."""
+    recogniser: str = ""
+    """File of an insightface recogniser (.onnx) that checks whether `mouths` show the same person."""
     own_pixels: bool = False
     """Whether a generator that moves pixels draws none, not even inside the mouth; for comparisons."""
     detail: int = 0

@@ -9,6 +9,7 @@ from w2l.core.device import choose_device
 from w2l.core.files import sha256
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
+from w2l.faces.recogniser import Recogniser
 from w2l.features.crop import CropSpec
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Model
@@ -64,6 +65,11 @@ class Tools:
     def expert(self) -> Model:
         """The shipped expert, which chooses looks by sound."""
         return weights.load(weights.SHIPPED, "expert", self.cache, self.device)
+
+    @cached_property
+    def recogniser(self) -> Recogniser | None:
+        """What tells whether two faces are the same person's, where its file is named."""
+        return Recogniser(Path(self.settings.recogniser), self.device) if self.settings.recogniser else None
 
     def compositor(self, spec: CropSpec) -> Compositor:
         """Return what pastes the generator's crops, for faces that are cut like `spec`."""

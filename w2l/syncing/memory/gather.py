@@ -119,6 +119,11 @@ def gather_looks(
     return {track: _kept(one, kept[track], times, expert) for track, one in seen.items()}
 
 
+def thinned(looks: Looks, most: int) -> Looks:
+    """Return at most `most` of the looks, those that span what all of them show."""
+    return looks.only(spanning(_features(looks.measures), looks.measures.frame_idx, most))
+
+
 def sharpness(image: Image) -> float:
     """Return the mean size of the Laplacian of an image (rows, columns, 3), grey levels."""
     grey = image.mean(axis=-1)
@@ -190,5 +195,3 @@ def _features(measures: Measures) -> Floats:
     light = np.log(measures.light.mean(axis=-1) + 1.0)
     columns = (measures.pose, measures.gap, measures.width, light)
     return np.column_stack([column / unit for column, unit in zip(columns, SPAN_UNITS)])
-
-

@@ -1,5 +1,6 @@
 """Looks of a face: crops of it, kept compressed, with what is measured of each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import cv2
@@ -10,6 +11,9 @@ from w2l.core.arrays import Floats, Image
 
 JPEG_QUALITY = 95
 """Of the crops that are kept; without halved colours, which would bleed from lips to teeth."""
+
+ELSEWHERE = 10_000
+"""Frames between the last of a video and the first of another one whose looks are joined to it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,23 @@ class Looks:
         """Return some of the looks."""
         crops = tuple(self.crops[look] for look in which)
         return replace(self, measures=self.measures.only(which), sync=self.sync[which], crops=crops)
+
+
+def joined(base: Looks, others: Sequence[Looks]) -> Looks:
+    """Return the looks of a face together with those of the same person from elsewhere, which are not frames of it."""
+    end = int(base.seen.frame_idx.max(initial=0))
+    parts = [base.measures]
+    for other in others:
+        begin = end + ELSEWHERE - int(other.measures.frame_idx.min(initial=0))
+        parts.append(replace(other.measures, frame_idx=other.measures.frame_idx + begin))
+        end = int(parts[-1].frame_idx.max(initial=end))
+    whole = {one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Measures)}
+    return Looks(
+        measures=Measures(**whole),
+        sync=np.concatenate([base.sync, *(other.sync for other in others)]),
+        crops=base.crops + tuple(crop for other in others for crop in other.crops),
+        seen=base.seen,
+    )
 
 
 def compress(crop: Image) -> bytes:

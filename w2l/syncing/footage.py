@@ -1,0 +1,122 @@
+"""More mouths of the same person, from other videos of them: `--mouths`."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats
+from w2l.core.errors import ConfigError, NoFaceError
+from w2l.faces.follow import follow
+from w2l.faces.scan import clip_for, scan_clip
+from w2l.faces.select import Choice, Chosen, choose, steady_tracks
+from w2l.faces.tracker import Scan, Track
+from w2l.media.video import probe
+from w2l.syncing.memory.embed import SyncExpert
+from w2l.syncing.memory.gather import LEAST_KEPT, MOST_KEPT, gather_looks, thinned
+from w2l.syncing.memory.looks import Looks, joined
+from w2l.syncing.memory.sampling import shares
+from w2l.syncing.memory.store import kept_looks, looks_mark
+from w2l.syncing.pictures import pictures_in, pictures_of
+from w2l.syncing.plan import Plan
+from w2l.syncing.tools import Tools
+
+logger = logging.getLogger(__name__)
+
+N_VIEWS = 5
+"""Frames of a face that tell who it is."""
+SAME_PERSON = 0.28
+"""Least cosine of two faces of the same person, as insightface's own comparison of recognisers takes it."""
+
+
+def with_footage(tools: Tools, plan: Plan) -> Plan:
+    """Return the plan with the looks of the same person in the videos of `--mouths` as well.
+
+    Raises ConfigError where several people are redrawn, or for a video without a face, or with another person's.
+    """
+    paths = [Path(text) for text in tools.settings.mouths]
+    if not paths:
+        return plan
+    if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
+        raise ConfigError("--mouths shows one person, and several are redrawn; choose one with --face")
+    who = _who(tools, plan)
+    found = [some for path in paths for some in _looks_in(tools, plan, path, who)]
+    return replace(plan, looks={track: joined(looks, found) for track, looks in plan.looks.items()})
+
+
+def check_footage(mouths: Sequence[str]) -> None:
+    """Raise ConfigError for a path of `--mouths` that is not a video."""
+    for text in mouths:
+        if not Path(text).is_file():
+            raise ConfigError(f"--mouths {text} is not a file; name a video of the person")
+        if probe(Path(text)).is_still:
+            raise ConfigError(f"--mouths {text} is a picture; name a video in which the person talks")
+
+
+def _looks_in(tools: Tools, plan: Plan, path: Path, who: Floats | None) -> list[Looks]:
+    """The looks of the person in another video, read from the cache where they were gathered before."""
+    clip = clip_for(tools.cache, path)
+    scan, _ = scan_clip(clip, path, tools.detector, tools.settings.detect)
+    chosen = _person_in(tools, path, scan, who, plan.info.path)
+    faces = follow(scan, plan.spec.smooth_s, chosen)
+    read, expert = partial(pictures_in, path, scan.times), SyncExpert(tools.expert)
+    mark = looks_mark(path, faces, plan.spec, tools.expert.path)
+    looks = kept_looks(clip.looks, mark, lambda: gather_looks(read, faces, scan.times, plan.spec, expert))
+    most = MOST_KEPT // len(tools.settings.mouths)
+    shared = zip(sorted(looks), shares([len(looks[track]) for track in sorted(looks)], most, LEAST_KEPT))
+    found = [thinned(looks[track], count) for track, count in shared if len(looks[track])]
+    logger.info("%s: %d looks of %s", path, sum(map(len, found)), chosen.description)
+    return found
+
+
+def _person_in(tools: Tools, path: Path, scan: Scan, who: Floats | None, video: Path) -> Chosen:
+    """The faces of the person in another video: those that are recognised, or the largest without a recogniser."""
+    tracks = steady_tracks(scan)
+    try:
+        if who is None:
+            logger.warning(
+                "%s: not checked whether it shows the person in %s; name a recogniser with --set recogniser=FILE",
+                path, video,
+            )  # fmt: skip
+            return choose(tracks, scan, Choice("largest"))
+        alike = [float(_embedded(tools, path, scan, track) @ who) for track in tracks]
+        own = tuple(number for number, cosine in enumerate(alike) if cosine >= SAME_PERSON)
+        if own or not tracks:
+            return choose(tracks, scan, Choice("numbers", numbers=own))
+    except NoFaceError as error:
+        raise ConfigError(f"--mouths {path}: {error}; name a video in which the person in {video} talks") from error
+    raise ConfigError(
+        f"--mouths {path} shows somebody else than {video} (likeness {max(alike):.2f}, at least {SAME_PERSON} is"
+        " needed); name footage of the same person"
+    )
+
+
+def _who(tools: Tools, plan: Plan) -> Floats | None:
+    """What the recogniser makes of the person who is redrawn, a unit vector (features,); None without one."""
+    if tools.recogniser is None:
+        return None
+    shown = np.flatnonzero(np.diff(plan.faces.first))
+    views = [(canvas.rgb(), plan.faces.at(idx)[0].points) for idx, canvas in pictures_of(plan, _some(shown))]
+    return _unit(tools.recogniser.embed(views).mean(axis=0))
+
+
+def _embedded(tools: Tools, path: Path, scan: Scan, track: Track) -> Floats:
+    """The same of a track of another video."""
+    if tools.recogniser is None:
+        raise ValueError("a face is embedded by a recogniser")
+    wanted = _some(track.start + np.flatnonzero(track.seen))
+    views = [(one.rgb(), track.points[idx - track.start]) for idx, one in pictures_in(path, scan.times, wanted)]
+    return _unit(tools.recogniser.embed(views).mean(axis=0))
+
+
+def _some(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most `N_VIEWS` of the frames, spread evenly."""
+    return np.asarray(frames[np.unique(np.linspace(0, len(frames) - 1, N_VIEWS).astype(np.int64))])
+
+
+def _unit(vector: Floats) -> Floats:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9))
