@@ -3,10 +3,10 @@
     python examples/quickstart.py [FOLDER]
 """
 
-import subprocess
 import sys
 from pathlib import Path
 
+import w2l
 from w2l.data.puppets import babble, talk
 from w2l.media.audio import write_wav
 from w2l.media.output import Output
@@ -22,13 +22,9 @@ def main(folder: Path) -> None:
     with VideoWriter(Output(folder / "face.mp4", 320, 240, 25.0, speech=folder / "own.wav")) as writer:
         for image in talk(own):
             writer.write(image)
-    cache = ["--cache", str(folder / "cache")]
-    w2l = [sys.executable, "-m", "stages.cli"]
-    synced = str(folder / "synced.mp4")
-    subprocess.run(
-        [*w2l, "sync", str(folder / "face.mp4"), str(folder / "speech.wav"), "-o", synced, "-y", *cache], check=True
-    )
-    subprocess.run([*w2l, "score", synced, *cache], check=True)
+    cache = folder / "cache"
+    w2l.sync(folder / "face.mp4", folder / "speech.wav", folder / "synced.mp4", overwrite=True, cache=cache)
+    print(w2l.score(folder / "synced.mp4", cache=cache))
     print("The judge has never seen drawn faces: look at the video, and score real ones.")
 
 

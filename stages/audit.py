@@ -7,15 +7,12 @@ from typing import Any
 import click
 
 from stages.options import Common, common_options
+from w2l.api.audit import audit
 from w2l.cache.store import Cache
-from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
-from w2l.models import registry as weights
-from w2l.training.audit.run import AuditResult, audit_cache, undo_audit
+from w2l.training.audit.run import STAGE, AuditResult, undo_audit
 from w2l.training.audit.table import audit_table
 from w2l.training.audit.verdicts import AuditSettings
-
-STAGE = "audit"
 
 
 @click.command(STAGE)
@@ -38,16 +35,14 @@ def command(expert: str | None, clips: str, via: Path | None, undo: bool, common
 
     An expert that tells sync from off sync no better than chance, or would leave nothing to train on, changes nothing.
     """
-    settings = common.settings(AuditSettings, STAGE)
-    cache = Cache.open(common.cache)
     if undo:
+        common.settings(AuditSettings, STAGE)
         if via is not None or expert is not None:
             raise ConfigError("--undo takes no --expert and no --via: it forgets what any audit found")
-        count = undo_audit(cache, clips)
+        count = undo_audit(Cache.open(common.cache), clips)
         common.show({"undone": count}, f"the audit of {count} clips is undone")
         return
-    seen_in = Cache.open(via) if via else None
-    result = audit_cache(cache, expert or weights.SHIPPED, settings, choose_device(common.device), clips, seen_in)
+    result = audit(expert=expert, clips=clips, via=via, **common.given())
     common.show(_plain(result), audit_table(result))
 
 

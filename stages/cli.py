@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from w2l.api.sections import SECTIONS as API_SECTIONS
 from w2l.core.errors import W2LError
 from w2l.core.text import one_line
 
@@ -28,19 +29,8 @@ COMMANDS = {
     "doctor": ("stages.doctor:command", "Check this machine; say what is missing and what to do."),
 }
 """Name -> where the command is, and its line in ``w2l --help``."""
-SECTIONS = {
-    "preprocess": "w2l.data.prepare.clip:PrepareSettings",
-    "detect": "w2l.faces.scan:DetectSettings",
-    "audit": "w2l.training.audit.verdicts:AuditSettings",
-    "train-expert": "w2l.training.expert.settings:ExpertSettings",
-    "train": "w2l.training.generator.settings:GeneratorSettings",
-    "sync": "w2l.syncing.settings:SyncSettings",
-    "score": "w2l.scoring.settings:ScoreSettings",
-    "export": "stages.export:ExportSettings",
-    "weights": "stages.weights:FetchSettings",
-    "study": "w2l.scoring.study.build:StudySettings",
-}
-"""Sections that a file of settings may hold, and the dataclass of each; `study` is for `score --study`."""
+SECTIONS = {**API_SECTIONS, "export": "stages.export:ExportSettings", "weights": "stages.weights:FetchSettings"}
+"""Sections that a file of settings may hold, and the dataclass of each."""
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a command as Ctrl-C does: a service manager's, and a terminal's that closes."""

@@ -6,10 +6,8 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
-from w2l.cache.store import Cache
-from w2l.core.device import choose_device
-from w2l.faces.detect import STAGE, DetectResult, run
-from w2l.faces.scan import DetectSettings
+from w2l.api.detect import detect
+from w2l.faces.detect import STAGE, DetectResult
 
 
 @click.command(STAGE)
@@ -27,9 +25,7 @@ def command(video: Path, preview: Path | None, overwrite: bool, force: bool, com
     w2l detect in.mp4 --preview faces.png
     w2l detect in.mp4 --set min_face=20 --set detector=yunet:yunet.onnx
     """
-    settings = common.settings(DetectSettings, STAGE)
-    cache = Cache.open(common.cache, create=True)
-    result = run(settings, video, cache, preview, force, str(choose_device(common.device)), overwrite)
+    result = detect(video, preview=preview, overwrite=overwrite, force=force, **common.given())
     common.show(asdict(result), _summary(result))
 
 

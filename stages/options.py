@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import click
 
 from stages.cli import SECTIONS
+from stages.log import set_up_logging
 from w2l.core import config
-from w2l.core.log import set_up_logging
 from w2l.core.text import printable
 
 T = TypeVar("T")
@@ -25,6 +25,15 @@ HERE = "auto"
 Function = Callable[..., Any]
 
 
+class Given(TypedDict):
+    """What the shared options are as keywords of the functions of `w2l`."""
+
+    cache: Path | None
+    device: str
+    config: Path | None
+    settings: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Common:
     """Values of the shared options."""
@@ -35,7 +44,7 @@ class Common:
     assignments: tuple[str, ...]
     json: bool
     verbosity: int = 0
-    """As `w2l.core.log.set_up_logging` takes it."""
+    """As `stages.log.set_up_logging` takes it."""
 
     def settings(self, kind: type[T], stage: str, **given: Any) -> T:
         """Settings of `stage`: defaults, then --config, then --set, then options that were given (not None).
@@ -48,6 +57,13 @@ class Common:
         """Return the settings of `stage` that the user names, by --config, --set or an option, and their values."""
         return config.named(stage, self.config, [*self.assignments, *_assigned(given)], SECTIONS)
 
+    def given(self, **options: Any) -> Given:
+        """Return what the functions of `w2l` take: cache, device, config, and settings of --set and of options."""
+        settings = config.parse_assignments(self.assignments)
+        named = named_settings(options)
+        merged = {**{name: value for name, value in settings.items() if name not in named}, **named}
+        return Given(cache=self.cache, device=self.device, config=self.config, settings=merged)
+
     def show(self, result: Any, text: str, styled: bool = False) -> None:
         """Print a result on stdout: `text`, or with --json the `result`.
 
@@ -58,8 +74,12 @@ class Common:
 
 def _assigned(given: dict[str, Any]) -> list[str]:
     """Options that were given, as assignments of settings."""
-    named = {key.replace("__", "."): value for key, value in given.items()}
-    return [f"{key}={json.dumps(value, default=str)}" for key, value in named.items() if value is not None]
+    return config.write_assignments(named_settings(given))
+
+
+def named_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return options that were given (not None), under the dotted names of their settings."""
+    return {key.replace("__", "."): value for key, value in given.items() if value is not None}
 
 
 class HeadedOption(click.Option):

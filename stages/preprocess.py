@@ -8,15 +8,14 @@ from pathlib import Path
 import click
 
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option
+from w2l.api.preprocess import preprocess
 from w2l.cache.store import Cache
-from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable
 from w2l.core.text import printable
 from w2l.data.prepare.clip import PrepareSettings
-from w2l.data.prepare.run import FAILED, STAGE, PrepareOptions, PrepareResult, run
+from w2l.data.prepare.run import FAILED, STAGE, PrepareResult
 from w2l.data.sources.layouts import LAYOUTS
-from w2l.data.sources.listing import find_videos
 
 MOST_NAMED = 20
 """Clips that the summary names for one reason; the others are counted."""
@@ -77,11 +76,10 @@ def command(
             raise click.UsageError("Missing argument 'FOLDER'; --report goes without one, for what is in the cache.")
         _show_report(Cache.open(common.cache), settings, report, common)
         return
-    if ray is None:
-        choose_device(common.device)  # refuses one that is not there before any work
-    listing = find_videos(folder, filelists, layout)
-    cache = Cache.open(common.cache, create=True)
-    result = run(settings, listing, cache, common.device, PrepareOptions(jobs, ray, force, strict))
+    result = preprocess(
+        folder, layout=layout, filelist=filelists, strict=strict, jobs=jobs, ray=ray, force=force, **common.given()
+    )
+    cache = Cache.open(common.cache)
     if report is None:
         common.show(asdict(result), "\n".join(_summary(result, cache)))
     else:

@@ -3,28 +3,21 @@
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting, take
-from w2l.cache.store import Cache, default_root
-from w2l.core.device import choose_device
+from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from w2l.api.score import STAGE, score
 from w2l.core.errors import ConfigError
-from w2l.core.files import check_writable, write_text
-from w2l.core.reading import real_path
 from w2l.data.sources.pairs import Order
 from w2l.scoring.metrics.columns import GROUPS, MeasureGroup
-from w2l.scoring.report.frames import frames_of
-from w2l.scoring.report.page import write_score_page
-from w2l.scoring.report.table import as_csv, as_plain, explain, score_table
-from w2l.scoring.run import Scored, ScoreRequest, ScoreWork, run
-from w2l.scoring.settings import VARIANTS, ScoreSettings, plain_settings
+from w2l.scoring.report.table import explain, score_table
+from w2l.scoring.settings import VARIANTS, ScoreSettings
 from w2l.scoring.tools import ALL_COLUMNS
 
-STAGE = "score"
 MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY = "Measures", "Inputs", "Networks", "Output", "User study"
 WHAT: dict[MeasureGroup, str] = {
     "lse": "LSE-D, LSE-C and offset: do mouth and voice agree? (default)",
@@ -33,24 +26,6 @@ WHAT: dict[MeasureGroup, str] = {
     "mouth": "Closure, silence, articulation, foreign colours, teeth.",
     "identity": "Likeness of the face; its identity with --recogniser.",
 }
-
-
-@dataclass(frozen=True)
-class ScoreOutput:
-    """Where the result of a score goes, beside stdout."""
-
-    csv: Path | None = None
-    report: Path | None = None
-    """The page."""
-    overwrite: bool = False
-    """Whether files that exist are replaced."""
-    clips: bool = False
-    """Whether the table lists every clip, however many there are."""
-
-    @property
-    def results(self) -> tuple[Path, ...]:
-        """The files that are named."""
-        return tuple(path for path in (self.csv, self.report) if path is not None)
 
 
 def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,10 +42,10 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[OUTPUTS]...")
 @measure_options
 @option("--explain", "explains", is_flag=True, heading=MEASURES, help="Say what each column means, and stop.")
-@option("--reference", "--real", "references", multiple=True, type=click.Path(path_type=Path), heading=INPUTS,
+@option("--reference", "--real", "reference", multiple=True, type=click.Path(path_type=Path), heading=INPUTS,
         help="Real video, folder or list: what the outputs were made from.  [what w2l sync recorded]")  # fmt: skip
 @option("--root", type=click.Path(path_type=Path), heading=INPUTS, help="Folder that names in lists begin from.")
-@option("--pairs-order", "order", type=click.Choice(get_args(Order)), default="auto", heading=INPUTS,
+@option("--pairs-order", "pairs_order", type=click.Choice(get_args(Order)), default="auto", heading=INPUTS,
         help="Which comes first in a list of pairs.  [auto: by the suffixes]")  # fmt: skip
 @setting(ScoreSettings, "judge", "--judge", heading=NETWORKS, metavar="NAME|PATH",
          help="Whose eyes and ears: w2l (shipped), a run, or a file such as syncnet_v2.model.")  # fmt: skip
@@ -130,53 +105,14 @@ def command(
     if given["ray"] is not None and Path(given["ray"]).exists():
         # A file after an option whose value may be left out is not its value.
         files, given["ray"] = (Path(given["ray"]), *files), HERE
-    output = take(ScoreOutput, given)
-    request = take(ScoreRequest, given, outputs=files, results=output.results)
-    work = take(ScoreWork, given, device=common.device)
-    _check_results(output, common)
-    settings = _settings(common, given)
-    if work.ray is None:
-        choose_device(work.device)  # refuses one that is not there before any work
-    if work.ray is not None:  # other machines work elsewhere
-        request, settings = request.everywhere(), settings.everywhere()
-    root = common.cache.absolute() if common.cache is not None else default_root().absolute()
-    scored = run(request, settings, Cache.open(root, create=bool(files)), work)
-    _show(scored, settings, output, common)
-    if any(not clip.scored for clip in scored.report.clips):
-        sys.exit(1)
-
-
-def _check_results(output: ScoreOutput, common: Common) -> None:
-    """Refuse files that cannot be written, or would be lost: ConfigError, or CacheError."""
-    if output.csv is not None and output.report is not None and real_path(output.csv) == real_path(output.report):
-        raise ConfigError(f"--csv and --report name one file, {output.csv}; name two")
-    for path in output.results:
-        if common.config is not None and real_path(path) == real_path(common.config):
-            raise ConfigError(f"{path} is the settings file; name another file for the result")
-        if path.is_file() and not output.overwrite:
-            raise ConfigError(f"{path} exists; overwrite it with -y or name another file")
-        check_writable(path)
-
-
-def _settings(common: Common, given: dict[str, Any]) -> ScoreSettings:
-    """The settings, with the measures that are asked for by their flags."""
-    asked = [group for group in GROUPS if given.pop(group)]
-    if given.pop("everything"):
-        asked = list(GROUPS)
-    given["allow_teacher"] = given["allow_teacher"] or None
-    lpips = list(given.pop("lpips")) or None
-    return common.settings(ScoreSettings, STAGE, measures=asked or None, lpips=lpips, **given)
-
-
-def _show(scored: Scored, settings: ScoreSettings, output: ScoreOutput, common: Common) -> None:
-    found, columns = scored.report, scored.columns
+    clips, asked = given.pop("clips"), [group for group in GROUPS if given.pop(group)]
+    measures = GROUPS if given.pop("everything") else asked or None
+    scores = score(files, measures=measures, **given, **common.given())
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    told = as_plain(found) | {"settings": plain_settings(settings)} if common.json else None
-    common.show(told, score_table(found, columns, width, output.clips), styled=width is not None)
-    if output.csv is not None:
-        write_text(output.csv, as_csv(found, columns))
-    if output.report is not None:
-        write_score_page(output.report, found, columns, plain_settings(settings), frames_of)
+    table = score_table(scores.report, scores.columns, width, clips)
+    common.show(scores.as_dict() if common.json else None, table, styled=width is not None)
+    if any(not clip.scored for clip in scores.report.clips):
+        sys.exit(1)
 
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:

@@ -10,6 +10,7 @@ import click
 
 from stages.batch import name_failures, run_all
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from w2l.api.sync import sync, sync_settings
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
@@ -17,11 +18,11 @@ from w2l.data.sources.pairs import Order
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.compose import Blend
-from w2l.syncing.estimate import dry_run
+from w2l.syncing.estimate import dry_run as try_job
 from w2l.syncing.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.syncing.record import STAGE
 from w2l.syncing.run import run
-from w2l.syncing.settings import PUBLISHED, Alignment, Fit, OnMissing, Silence, SyncSettings, check_published
+from w2l.syncing.settings import Alignment, Fit, OnMissing, Silence, SyncSettings
 from w2l.syncing.tools import Tools, make_tools
 
 PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
@@ -126,11 +127,9 @@ def command(
     Of many outputs one that fails is named at the end (exit status 1); the others are made. --resume makes what is
     missing.
     """
-    if as_published:
-        check_published(common.named(STAGE, **given))
-        given |= PUBLISHED
     given["mouths"] = list(given["mouths"]) or None
-    settings = common.settings(SyncSettings, STAGE, box=_parse_box(box), **given)
+    named = common.given(box=_parse_box(box), **given)
+    settings = sync_settings(named["settings"], as_published, named["config"])
     if settings.drive and pairs:
         raise ConfigError("--drive is the voice of one SPEECH, and --pairs has many; leave one of them out")
     asked = [
@@ -142,7 +141,14 @@ def command(
     if ray is None:
         choose_device(common.device)  # refuses one that is not there before any work
     if len(files) == 2 and ray is None:
-        _sync_one(Tools(settings, cache, str(choose_device(common.device))), asked[0], common, dry_run)
+        if dry_run:
+            tried = try_job(Tools(settings, cache, str(choose_device(common.device))), asked[0])
+            common.show(asdict(tried), tried.text())
+            return
+        made = sync(
+            *files, output, as_published=as_published, overwrite=overwrite, preview=preview_s, resume=resume, **named
+        )
+        common.show(asdict(made), str(asked[0].output))
         return
     prepare = functools.partial(make_tools, everywhere(settings) if ray else settings, cache.root, common.device)
     if dry_run:
@@ -151,18 +157,9 @@ def command(
         _sync_many(asked, prepare, common, jobs, ray)
 
 
-def _sync_one(tools: Tools, job: Job, common: Common, dry: bool) -> None:
-    """Make, or only try, a single output; its error is the command's."""
-    if dry:
-        tried = dry_run(tools, job)
-        common.show(asdict(tried), tried.text())
-    else:
-        common.show(asdict(run(tools, job)), str(job.output))
-
-
 def _try_many(asked: Sequence[Job], prepare: Callable[[], Tools], common: Common) -> None:
     """Print what would be made of each job."""
-    outcomes = run_all(dry_run, [(job.name, (job,)) for job in asked], prepare)
+    outcomes = run_all(try_job, [(job.name, (job,)) for job in asked], prepare)
     tried = [outcome.result for outcome in outcomes if outcome.result is not None]
     common.show([asdict(one) for one in tried], "\n\n".join(one.text() for one in tried))
     name_failures(outcomes)

@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
-from w2l.cache.store import Cache
-from w2l.training.generator.person_settings import PersonSettings
-from w2l.training.generator.run import PERSON, STAGE, train_generator, tune_to_person
-from w2l.training.generator.settings import GeneratorSettings
+from w2l.api.train import train
+from w2l.training.generator.run import PERSON, STAGE
 from w2l.training.parallel import is_first
 
 
@@ -44,14 +42,10 @@ def command(
     """
     if not is_first():
         logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
-    given = {"expert": expert, "init": init, "discriminator__init": discriminator_init}
-    if clips:
-        tuning = common.settings(PersonSettings, STAGE, **given)
-        cache = Cache.open(common.cache, create=True)
-        result = tune_to_person(tuning, clips, cache, name or PERSON, common.device, force)
-    else:
-        settings = common.settings(GeneratorSettings, STAGE, **given)
-        result = train_generator(settings, Cache.open(common.cache), name or "generator", common.device, force)
+    result = train(
+        run=name, expert=expert, init=init, discriminator_init=discriminator_init, person=clips, force=force,
+        **common.given(),
+    )  # fmt: skip
     if is_first():
         scores = ", ".join(f"{key} {value:.4f}" for key, value in result.scores.items())
         common.show(asdict(result), f"{result.model}\n{result.steps} steps; {scores}; samples in {result.samples}")

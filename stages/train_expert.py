@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import click
 
-from stages.bootstrap import bootstrap
 from stages.options import Common, common_options
+from w2l.api.train_expert import train_expert
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import TrainingError
-from w2l.training.expert.run import STAGE, check_training, open_data, train_expert
+from w2l.training.expert.run import STAGE, check_training, open_data
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.parallel import is_first
 
@@ -42,14 +42,12 @@ def command(
     w2l train-expert --bootstrap --run repaired
     torchrun --nproc-per-node 2 -m -- stages.cli train-expert --run large --config examples/recipes/expert-large.yaml
     """
-    settings = common.settings(ExpertSettings, STAGE, arch=arch, init=init)
-    cache, run = Cache.open(common.cache), name or settings.arch
     if not is_first():
         logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
     if check:
-        return _check(settings, cache, common)
-    train = bootstrap if twice else train_expert
-    result = train(settings, cache, run, common.device, force)
+        settings = common.settings(ExpertSettings, STAGE, arch=arch, init=init)
+        return _check(settings, Cache.open(common.cache), common)
+    result = train_expert(run=name, bootstrap=twice, force=force, **common.given(arch=arch, init=init))
     if is_first():
         scores = ", ".join(f"{key} {value:.3f}" for key, value in result.scores.items())
         common.show(asdict(result), f"{result.model}\n{result.steps} steps; {scores}")

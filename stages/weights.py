@@ -11,7 +11,7 @@ import click
 from stages.options import Common, common_options
 from w2l.cache.store import Cache, default_root
 from w2l.core.errors import ConfigError
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.core.text import printable
 from w2l.models import fetch as fetching
 from w2l.models import packs

@@ -26,13 +26,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.log import set_up_logging
 from w2l.cache.records import EXCLUDED
 from w2l.cache.store import Cache, Clip
 from w2l.core import config
 from w2l.core.device import choose_device
 from w2l.core.errors import CacheError
 from w2l.core.files import fingerprint, read_json, write_atomic, write_json
-from w2l.core.log import progress, set_up_logging
+from w2l.core.progress import progress
 from w2l.core.timing import SAMPLES_PER_FRAME
 from w2l.data.batches.tracks import Tracks, crop_spec
 from w2l.features.mel import mel_spectrogram

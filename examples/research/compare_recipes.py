@@ -26,12 +26,12 @@ import click
 import numpy as np
 
 from examples.research.resync_grid import OTHER, OWN, Trial, make_samples, pair_up
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, MediaError, W2LError
 from w2l.core.files import fingerprint, source_fingerprint, write_json, write_text
-from w2l.core.log import set_up_logging
 from w2l.data.sources.listing import find_videos
 from w2l.models import registry as weights
 from w2l.scoring import run as scoring

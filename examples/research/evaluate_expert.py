@@ -22,11 +22,11 @@ import torch
 
 from examples.research.own_sound import HEADER, Scored, own_sound_table, score_own_and_others
 from stages import preprocess
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, W2LError
 from w2l.core.files import write_json, write_text
-from w2l.core.log import set_up_logging
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
 from w2l.data.prepare.clip import PrepareSettings

@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from examples.research.calibrate_expert import alike, joined
 from examples.research.evaluate_expert import interval
 from examples.research.leave_people_out import link_fold, same_people
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, W2LError
 from w2l.core.files import fingerprint, read_arrays, sha256, write_arrays, write_text
-from w2l.core.log import set_up_logging
 from w2l.data.batches.tracks import Tracks, crop_spec
 from w2l.models import registry
 from w2l.models.checkpoint import load_model

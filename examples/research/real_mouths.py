@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.research.resync_grid import Trial, pair_up
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose_device
 from w2l.core.errors import MediaError, NoFaceError, W2LError
-from w2l.core.log import progress, set_up_logging
+from w2l.core.progress import progress
 from w2l.data.sources.listing import find_videos
 from w2l.features.crop import CropSpec, cut_from
 from w2l.scoring import run as scoring

@@ -17,12 +17,13 @@ from pathlib import Path
 import click
 import numpy as np
 
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.device import choose_device
 from w2l.core.errors import MediaError, NoFaceError, W2LError
 from w2l.core.files import fingerprint, source_fingerprint
-from w2l.core.log import progress, set_up_logging
+from w2l.core.progress import progress
 from w2l.data.sources.listing import Source, find_videos
 from w2l.models import registry as weights
 from w2l.scoring import run as scoring

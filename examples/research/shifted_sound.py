@@ -14,9 +14,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core.errors import MediaError, NoFaceError, W2LError
-from w2l.core.log import progress, set_up_logging
+from w2l.core.progress import progress
 from w2l.core.timing import MAX_SHIFT, SAMPLES_PER_FRAME
 from w2l.data.sources.listing import find_videos
 from w2l.media.audio import read_audio

@@ -19,13 +19,14 @@ import click
 import cv2
 import numpy as np
 
+from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.arrays import Image
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, MediaError, NoFaceError, W2LError
 from w2l.core.files import fingerprint, source_fingerprint, write_text
-from w2l.core.log import progress, set_up_logging
+from w2l.core.progress import progress
 from w2l.faces.detectors.factory import make_detector
 from w2l.faces.scan import clip_for, scan_clip
 from w2l.features.crop import CropSpec, cut

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from stages.batch import MOST_NAMED, name_failures, run_all
+from stages.log import set_up_logging
 from w2l.core.errors import MediaError
 from w2l.core.jobs.tasks import Done, Task
-from w2l.core.log import set_up_logging
 
 
 def lengths(context: Any, text: str) -> int:

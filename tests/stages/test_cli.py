@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import stages.preprocess
 import w2l
 from stages import cli
 from w2l.core.errors import CacheError
@@ -143,7 +142,7 @@ def test_errors_are_one_line_but_for_debug(
 
     (tmp_path / "a.mp4").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stages.preprocess, "run", fail)
+    monkeypatch.setattr("w2l.api.preprocess.run", fail)
     ended, out, err = run("preprocess", ".", "-q")
     assert (ended, out) == (status, "")
     assert said in err
@@ -154,7 +153,7 @@ def test_errors_are_one_line_but_for_debug(
 
 
 def test_bugs_are_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(stages.preprocess, "run", lambda *_: {}["bug"])
+    monkeypatch.setattr("w2l.api.preprocess.run", lambda *_: {}["bug"])
     (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(KeyError):
         cli.main(["preprocess", str(tmp_path), "--cache", str(tmp_path / "cache")])

@@ -370,7 +370,7 @@ def test_a_clip_that_vanishes_is_set_aside(
 ) -> None:
     make_clip(tmp_path / "in" / "a.mp4")
     sources = tuple(Source(name, tmp_path / "in" / f"{name}.mp4") for name in ("a", "gone"))
-    monkeypatch.setattr(stages.preprocess, "find_videos", lambda *_: Listing(sources))
+    monkeypatch.setattr("w2l.api.preprocess.find_videos", lambda *_: Listing(sources))
     status, out, _ = preprocess("in")
     assert status == 1
     assert "1 tracks" in out

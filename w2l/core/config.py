@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -62,12 +63,26 @@ def named(
     values: dict[str, Any] = {}
     if path is not None:
         values = _section(path, stage, sections)
+    for key, value in parse_assignments(assignments).items():
+        _put(values, key.removeprefix(f"{stage}."), value)
+    return values
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Return the values of assignments ``key=value`` by their dotted keys, the last of one key; see `load`."""
+    values: dict[str, Any] = {}
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator:
             raise ConfigError(f"--set {assignment!r} has no value; write key=value")
-        _put(values, key.strip().removeprefix(f"{stage}."), _parse(text, assignment))
+        values.pop(key.strip(), None)  # it counts as set where it is set last
+        values[key.strip()] = _parse(text, assignment)
     return values
+
+
+def write_assignments(values: Mapping[str, Any]) -> list[str]:
+    """Return values by their dotted keys as assignments ``key=value`` that `load` takes."""
+    return [f"{key}={json.dumps(value, default=str)}" for key, value in values.items()]
 
 
 def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:

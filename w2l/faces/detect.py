@@ -7,7 +7,7 @@ import numpy as np
 
 from w2l.cache.store import Cache
 from w2l.core.errors import NoFaceError
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.faces.detectors.factory import make_detector
 from w2l.faces.preview import check_preview, draw_preview
 from w2l.faces.scan import DetectSettings, clip_for, scan_clip

@@ -8,7 +8,7 @@ import numpy as np
 
 from w2l.core.errors import ConfigError, MediaError
 from w2l.core.files import write_atomic
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.faces.drawing import contact_sheet, draw_tracks, tile
 from w2l.faces.tracker import Scan, Track

@@ -66,7 +66,7 @@ def measure_clip(sample: Sample, bench: Bench) -> MeasuredClip:
         remedy = "name the real video with --reference" if sample.system == REAL else "name a video"
         raise MediaError(f"{sample.path}: is a still picture, so there is nothing in it to score; {remedy}")
     wave = _sound(sample, info)
-    watchers = [_Watcher(shown, bench.embedder(), bench) for shown in _shown(sample.path, bench)]
+    watchers = [Watcher(shown, bench.embedder(), bench) for shown in _shown(sample.path, bench)]
     gallery = _Gallery(sample, info, bench) if bench.makers or bench.source else None
     stats = ReadStats()
     for frame in read_frames(sample.path, stats):
@@ -112,7 +112,7 @@ def _shown(path: Path, bench: Bench) -> list[Shown]:
     return face_tracks(path, bench.scan(path), bench.crop, settings.min_track, settings.min_track_px)
 
 
-class _Watcher:
+class Watcher:
     """The judge before one face."""
 
     def __init__(self, shown: Shown, embedder: Embedder, bench: Bench) -> None:
@@ -138,7 +138,7 @@ class _Watcher:
 
 
 def _judged(
-    sample: Sample, watcher: _Watcher, wave: NDArray[np.float32], bench: Bench
+    sample: Sample, watcher: Watcher, wave: NDArray[np.float32], bench: Bench
 ) -> tuple[ClipScore, Embeddings, Embeddings]:
     """The score of one face, and its embeddings of picture and sound."""
     first = watcher.shown.first_frame

@@ -12,7 +12,7 @@ from w2l.core.errors import ConfigError
 from w2l.core.files import sha256
 from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Task
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.core.text import some
 from w2l.data.sources.pairs import Order

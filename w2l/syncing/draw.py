@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Picture

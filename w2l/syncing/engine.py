@@ -94,7 +94,7 @@ class Redrawer:
         self._runner = runner
         self._bgr = card.colour == "bgr"
         self._hidden = hidden(card.crop.size, card.mask)
-        self._spec = spec
+        self.spec = spec
         self.references = references
         self._compositor = compositor
         self._batch = batch
@@ -120,9 +120,9 @@ class Redrawer:
 
     def _cut(self, cues: Iterable[Cue]) -> Generator[_Batch, None, None]:
         stream = iter(cues)
-        size = self._spec.size
+        size = self.spec.size
         while batch := list(islice(stream, self._batch)):
-            crops = [cut_from(cue.canvas, face.box, face.points, self._spec) for cue in batch for face in cue.faces]
+            crops = [cut_from(cue.canvas, face.box, face.points, self.spec) for cue in batch for face in cue.faces]
             stacked = np.stack(crops) if crops else np.zeros((0, size, size, 3), dtype=np.uint8)
             yield _Batch(batch, stacked, stacked.astype(np.float32))
 
@@ -164,7 +164,7 @@ class Redrawer:
             return [UNREAD] * len(batch.crops)
         faces = [face for cue in batch.cues for face in cue.faces]
         sizes = [(cue.canvas.width, cue.canvas.height) for cue in batch.cues for _ in cue.faces]
-        return read_pairs(batch.crops, batch.patches, faces, sizes, self._spec)
+        return read_pairs(batch.crops, batch.patches, faces, sizes, self.spec)
 
     def _ordered(self, images: NDArray[Any]) -> NDArray[Any]:
         """RGB to the network's order of channels, or back; (..., 3 * images)."""

@@ -13,7 +13,7 @@ from w2l.cache.store import Cache
 from w2l.core.arrays import Floats, Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.intervals import fade
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.core.timing import FPS, reference_window_starts
 from w2l.faces.appearance import look_of

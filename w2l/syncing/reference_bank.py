@@ -185,7 +185,14 @@ def lit_as(first: Image, other: Image) -> Image:
 
 
 def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1) -> Bank:
-    """A bank with looks of every face of a video: its poses, and of each the frame with the most closed mouth.
+    """A bank with looks of every face of a video; see `find_references`."""
+    return Bank(find_references(read, faces, spec, n_references), faces, n_references, round(OWN_MOUTH_S * fps))
+
+
+def find_references(
+    read: ReadFrames, faces: Faces, spec: CropSpec, n_references: int = 1
+) -> dict[int, list[Reference]]:
+    """Return looks of every face by its track: its poses, and of each the frame with the most closed mouth.
 
     For more than one reference also that with the most open one.
     """
@@ -210,7 +217,7 @@ def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_referen
     looks: dict[int, list[Reference]] = {}
     for (track, _, _), (_, look) in sorted(best.items(), key=lambda item: item[0]):
         looks.setdefault(track, []).append(look)
-    return Bank(looks, faces, n_references, round(OWN_MOUTH_S * fps))
+    return looks
 
 
 def _light(crop: Image) -> float:

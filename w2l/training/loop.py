@@ -17,6 +17,7 @@ import torch
 from w2l.core.errors import CacheError, TrainingError
 from w2l.core.files import write_text
 from w2l.core.locks import claim
+from w2l.core.progress import Advance, no_display, progress
 from w2l.training.guards import memory_told
 from w2l.training.parallel import ALONE, Ranks
 from w2l.training.run_folder import Destination, RunFolder, RunProgress, Stateful, clear_run, open_run
@@ -45,6 +46,8 @@ class Surroundings:
     """Called with the run's folder when the scores are in its log, such as for drawing them."""
     validate_first: bool = False
     """Whether to validate before the first step, so that a model that only becomes worse is the one it began as."""
+    stage: str = "train"
+    """Names the run in its progress."""
     memory_hint: str = "the batch (batch_size or n_clips), the width or crop.size"
     """Which settings to lower where memory does not suffice."""
 
@@ -160,10 +163,15 @@ class _Fitting:
 
     def go(self, interrupted: threading.Event) -> None:
         """Do all steps that are left; raises KeyboardInterrupt, after saving, once `interrupted` is set."""
-        with memory_told(self._where, self.around.memory_hint), ThreadPoolExecutor(1) as loader:
-            self._go(loader, interrupted)
+        watched = progress if self.run.writes else no_display
+        with (
+            memory_told(self._where, self.around.memory_hint),
+            ThreadPoolExecutor(1) as loader,
+            watched(self.around.stage, self.settings.steps, "steps", self.progress.step) as advance,
+        ):
+            self._go(loader, interrupted, advance)
 
-    def _go(self, loader: ThreadPoolExecutor, interrupted: threading.Event) -> None:
+    def _go(self, loader: ThreadPoolExecutor, interrupted: threading.Event, advance: Advance) -> None:
         task, progress, settings = self.task, self.progress, self.settings
         ahead: Future[Any] = loader.submit(task.batch, progress.step)
         if progress.step == 0 and self.around.validate_first:
@@ -178,6 +186,7 @@ class _Fitting:
             terms = task.step(progress.step, batch)
             self._check(terms, batch)
             progress.step += 1
+            advance()
             if progress.step % settings.log_every == 0 or progress.step == 1:
                 self._log(terms, (progress.step - at) / (time.monotonic() - began))
                 began, at = time.monotonic(), progress.step

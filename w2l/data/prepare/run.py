@@ -12,7 +12,7 @@ from w2l.core.device import choose_device
 from w2l.core.errors import MediaError
 from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Busy, Done, Task
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.data.prepare.clip import PrepareSettings, known_fingerprints, prepare_clip
 from w2l.data.sources.listing import Listing, Source
 from w2l.faces.detectors.base import Detector

@@ -13,7 +13,7 @@ import numpy as np
 from w2l.core.config import plain
 from w2l.core.errors import CacheError, ConfigError, MediaError
 from w2l.core.files import fingerprint, read_json, remove_leftovers, sha256, write_atomic, write_json, write_text
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.core.text import readable, some
 from w2l.data.sources.walk import walk_videos

@@ -25,7 +25,7 @@ from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.core.config import build, plain
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint
-from w2l.core.log import progress
+from w2l.core.progress import progress
 from w2l.training.audit.measure import Auditor, measure_lag, open_auditor
 from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, Zero, find_zero, judge_track, why_at_chance
 

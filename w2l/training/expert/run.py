@@ -58,7 +58,7 @@ def train_expert(
         facts = PageFacts(data=describe_tracks(data.train, data.val))
         with closing(_make_task(settings, data, where, ranks)) as task:
             windows = settings.n_clips * settings.per_clip
-            around = Surroundings(windows, ranks, where, task.others, memory_hint=MEMORY_HINT)
+            around = Surroundings(windows, ranks, where, task.others, stage=STAGE, memory_hint=MEMORY_HINT)
             progress = fit_with_reports(task, destination, settings, around, facts)
     return TrainingResult(folder / f"{settings.arch}-best.safetensors", progress.step, progress.scores)
 

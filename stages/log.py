@@ -1,22 +1,16 @@
 """Log messages and progress on stderr; stdout is for results only."""
 
+import functools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from w2l.core.progress import Advance, show_by
 from w2l.core.text import printable
-
-
-class Advance(Protocol):
-    """Called with the number of units done since the last call."""
-
-    def __call__(self, units: int = 1) -> None:
-        """Advance the bar."""
 
 
 class Printable(logging.Formatter):
@@ -28,9 +22,10 @@ class Printable(logging.Formatter):
 
 
 def set_up_logging(verbosity: int) -> None:
-    """Log to stderr: errors only at -1, messages at 0, details at 1 and above."""
+    """Log to stderr: messages at 0, details at 1 and above, only errors at -1; show progress on terminals."""
+    show_by(bar)
     level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
-    console = Console(stderr=True)
+    console = _console()
     handler: logging.Handler
     if console.is_terminal:
         handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
@@ -45,9 +40,9 @@ def set_up_logging(verbosity: int) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int | None, unit: str = "frames") -> Iterator[Advance]:
-    """Show a progress bar with rate and remaining time, on a terminal only."""
-    console = Console(stderr=True)
+def bar(title: str, total: int | None, unit: str = "frames", done: int = 0) -> Iterator[Advance]:
+    """Show a progress bar with rate and time left, on a terminal only; see `w2l.core.progress.Display`."""
+    console = _console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,12 +52,18 @@ def progress(title: str, total: int | None, unit: str = "frames") -> Iterator[Ad
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(title, total=total, rate="")
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
+        task = shown.add_task(title, total=total, completed=done, rate="")
 
         def advance(units: int = 1) -> None:
-            bar.advance(task, units)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:.1f} {unit}/s" if speed else "")
+            shown.advance(task, units)
+            speed = shown.tasks[0].speed
+            shown.update(task, rate=f"{speed:.1f} {unit}/s" if speed else "")
 
         yield advance
+
+
+@functools.cache
+def _console() -> Console:
+    """Return the one console, so that a message is printed above the bar and not into it."""
+    return Console(stderr=True)

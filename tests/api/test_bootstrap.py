@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stages.bootstrap import bootstrap
 from tests.helpers.tiny_cache import talking_cache
+from w2l.api.bootstrap import bootstrap
 from w2l.cache.store import Cache
 from w2l.core.config import load
 from w2l.core.errors import ConfigError
@@ -55,7 +55,7 @@ def test_goes_on_in_the_part_in_which_it_was_stopped(cache: Cache, monkeypatch: 
             raise KeyboardInterrupt
         return Audited()
 
-    monkeypatch.setattr("stages.bootstrap.audit_cache", audit)
+    monkeypatch.setattr("w2l.api.bootstrap.audit_cache", audit)
     with pytest.raises(KeyboardInterrupt):
         bootstrap(settings(), cache, device="cpu")
     first = cache.run_folder("expert-all") / "state.pt"
@@ -67,7 +67,7 @@ def test_goes_on_in_the_part_in_which_it_was_stopped(cache: Cache, monkeypatch: 
 
 
 def test_a_run_on_unaudited_data_is_not_taken_for_its_last_part(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.bootstrap.audit_cache", lambda *_: Audited())
+    monkeypatch.setattr("w2l.api.bootstrap.audit_cache", lambda *_: Audited())
     train_expert(settings(), cache, device="cpu")
     with pytest.raises(ConfigError, match="run expert was begun with other settings"):
         bootstrap(settings(), cache, device="cpu")
@@ -77,7 +77,7 @@ def test_the_warning_of_the_audit_is_said(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     audited = Audited(Zero("the data lag by 3 frames"))
-    monkeypatch.setattr("stages.bootstrap.audit_cache", lambda *_: audited)
+    monkeypatch.setattr("w2l.api.bootstrap.audit_cache", lambda *_: audited)
     bootstrap(settings(), cache, device="cpu")
     said = [record.levelname for record in caplog.records if "the data lag by 3 frames" in record.getMessage()]
     assert said.count("WARNING") == 1

@@ -1,0 +1,57 @@
+"""What all functions take in one form or another: file names, settings by name, a cache."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from w2l.api.sections import COMMANDS_ALONE, SECTIONS
+from w2l.cache.store import Cache
+from w2l.core import config
+from w2l.core.errors import ConfigError
+
+T = TypeVar("T")
+PathLike = str | os.PathLike[str]
+Settings = Mapping[str, Any]
+"""Settings by their names in `w2l settings`, dotted where nested: ``{"detect.stride": 1}``."""
+
+
+def settings_of(
+    kind: type[T], stage: str, file: PathLike | None, settings: Settings | None, options: Settings | None = None
+) -> T:
+    """Return the settings of a stage: defaults, then `file`, then `settings`, then `options` that are not None.
+
+    Raises ConfigError for unknown names, with the nearest known ones, and for values out of their range.
+    """
+    assignments = config.write_assignments(_merged(settings, options))
+    return config.load(kind, stage, path_of(file), assignments, (*SECTIONS, *COMMANDS_ALONE))
+
+
+def named_settings(
+    stage: str, file: PathLike | None, settings: Settings | None, options: Settings | None = None
+) -> dict[str, Any]:
+    """Return the settings of a stage that are given, nested as the stage has them; as `settings_of` takes them."""
+    assignments = config.write_assignments(_merged(settings, options))
+    return config.named(stage, path_of(file), assignments, (*SECTIONS, *COMMANDS_ALONE))
+
+
+def _merged(settings: Settings | None, options: Settings | None) -> dict[str, Any]:
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError(f"settings must be a mapping such as {{'detect.stride': 1}}, got {type(settings).__name__}")
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    return {**{name: value for name, value in (settings or {}).items() if name not in given}, **given}
+
+
+def path_of(path: PathLike | None) -> Path | None:
+    """Return a file name as a Path; None stays None."""
+    return None if path is None else Path(path)
+
+
+def paths_of(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
+    """Return one file name, or several, as Paths."""
+    return (Path(paths),) if isinstance(paths, (str, os.PathLike)) else tuple(Path(path) for path in paths)
+
+
+def open_cache(cache: PathLike | None, create: bool = False) -> Cache:
+    """Open the cache folder; None: $W2L_CACHE, else ./w2l-cache. Raises CacheError where there is none."""
+    return Cache.open(path_of(cache), create)

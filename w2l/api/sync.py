@@ -1,0 +1,165 @@
+"""`w2l.sync`: redraw the mouth of a video to fit a speech."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from w2l.api.given import PathLike, Settings, named_settings, open_cache, path_of, paths_of, settings_of
+from w2l.core.device import choose_device
+from w2l.core.progress import ProgressCallback, reported_to
+from w2l.media.encoders import Codec, Hardware
+from w2l.media.timeline import Extend
+from w2l.syncing.compose import Blend
+from w2l.syncing.jobs import jobs_of_files
+from w2l.syncing.record import STAGE, SyncResult
+from w2l.syncing.run import run
+from w2l.syncing.settings import (
+    PUBLISHED,
+    Alignment,
+    Fit,
+    OnMissing,
+    Silence,
+    SyncSettings,
+    check_published,
+)
+from w2l.syncing.tools import Tools
+
+
+def sync(
+    video: PathLike,
+    speech: PathLike,
+    output: PathLike | None = None,
+    *,
+    face: str | None = None,
+    box: tuple[float, float, float, float] | None = None,
+    on_missing: OnMissing | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    model: str | None = None,
+    as_published: bool = False,
+    blend: Blend | None = None,
+    reference: str | None = None,
+    mouths: PathLike | Sequence[PathLike] = (),
+    detail: int | None = None,
+    silence: Silence | None = None,
+    alignment: Alignment | None = None,
+    fit: Fit | None = None,
+    extend: Extend | None = None,
+    fps: float | None = None,
+    speech_track: int | None = None,
+    drive: PathLike | None = None,
+    keep_streams: bool | None = None,
+    overwrite: bool = False,
+    codec: Codec | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    hardware: Hardware | None = None,
+    preview: float | None = None,
+    resume: bool = False,
+    cache: PathLike | None = None,
+    device: str = "auto",
+    config: PathLike | None = None,
+    settings: Settings | None = None,
+    progress: ProgressCallback | None = None,
+) -> SyncResult:
+    """Write `output`: the video with a mouth that says the speech.
+
+    What is left out is as `config` or `settings` say, else as the default says. An output is complete or absent: no
+    half file is left behind when the call is interrupted, and `resume` continues a long one.
+
+    Parameters
+    ----------
+    video : path
+        A video or a picture.
+    speech : path
+        Any file with sound, also a video.
+    output : path, optional
+        A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder; default: VIDEO-synced.mp4 in the current folder.
+    face : str
+        Whose mouth: ``auto`` (default), ``largest``, ``left``, ``right``, ``all``, a number as in `w2l.detect`,
+        ``x,y[@seconds]`` or a picture of the person.
+    box : (x1, y1, x2, y2)
+        The face's place in pixels, instead of detection.
+    on_missing : "keep", "hold" or "fail"
+        Frames without the face: keep the source (default), hold its last place, or raise NoFaceError.
+    start, end : float
+        Seconds of the output between which the mouth is redrawn.
+    model : str
+        The generator: ``w2l`` (shipped, the default), an imported model, a run of the cache, or a file.
+    as_published : bool
+        Draw what the published inference draws, for public models.
+    blend : "soft", "laplacian" or "hard"
+        How the mouth is pasted; default ``soft``.
+    reference : str
+        What looks are copied from: ``auto`` (default), ``memory``, ``closed``, ``same``, seconds of the video
+        (``1.5,4``) or a picture.
+    mouths : path or sequence of paths
+        Further videos of the same person, whose mouths may be copied, too.
+    detail : int
+        How many times finer than the generator's crops looks are copied; default: as the face is, up to 3.
+    silence : "close", "source" or "model"
+        The mouth in pauses; default ``close``.
+    alignment : "training" or "reference"
+        Which sound each frame takes: as in training (default), or as the published inference.
+    fit : "speech", "video" or "shortest"
+        What the length follows; default ``speech``.
+    extend : "bounce", "loop" or "hold"
+        How a video shorter than the speech continues; default ``bounce``.
+    fps : float
+        Frame rate; default: the source's, 25 for a picture.
+    speech_track : int
+        Which sound track of the speech, counted from 0; default: the one that speaks.
+    drive : path
+        The sound that moves the mouth, such as the voice of the speech without its music.
+    keep_streams : bool
+        Copy the source's other sound and subtitle streams.
+    overwrite : bool
+        Replace an existing output.
+    codec, crf, preset, hardware
+        How the picture is encoded, as the options of ``w2l sync``.
+    preview : float
+        Make only the second around this time, seconds.
+    resume : bool
+        Continue an interrupted call: finished parts, and a finished output, are kept.
+    cache, device, config, settings, progress
+        As for `w2l.detect`; the section of `config` is ``sync``. Stages are ``faces`` and ``sync``, in frames.
+
+    Returns
+    -------
+    SyncResult
+        Where the output is, what was redrawn and what passed through; also in OUTPUT.w2l.json.
+
+    Raises
+    ------
+    MediaError, NoFaceError, CheckpointError, CacheError, ConfigError
+        See `w2l.errors`.
+    """
+    chosen = sync_settings(
+        {
+            "face": face, "box": box, "on_missing": on_missing, "start_s": start, "end_s": end, "model": model,
+            "blend": blend, "reference": reference, "mouths": [str(path) for path in paths_of(mouths)] or None,
+            "detail": detail, "silence": silence, "alignment": alignment, "fit": fit, "extend": extend, "fps": fps,
+            "speech_track": speech_track, "drive": None if drive is None else str(drive),
+            "keep_streams": keep_streams, "encoding.codec": codec,
+            "encoding.crf": crf, "encoding.preset": preset, "encoding.hardware": hardware,
+        },
+        as_published, config, settings,
+    )  # fmt: skip
+    (job,) = jobs_of_files([Path(video), Path(speech)], path_of(output), preview is not None)
+    job = replace(job, overwrite=overwrite, resume=resume, preview_s=preview)
+    tools = Tools(chosen, open_cache(cache, create=True), str(choose_device(device)))
+    with reported_to(progress):
+        return run(tools, job)
+
+
+def sync_settings(
+    options: Settings, as_published: bool = False, config: PathLike | None = None, settings: Settings | None = None
+) -> SyncSettings:
+    """Return the settings of `sync` from options by their settings' names, a file and other settings.
+
+    Raises ConfigError for what cannot be, and with `as_published` for what contradicts the published inference.
+    """
+    if as_published:
+        check_published(named_settings(STAGE, config, settings, options))
+        options = {**options, **PUBLISHED}
+    return settings_of(SyncSettings, STAGE, config, settings, options)
