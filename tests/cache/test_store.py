@@ -79,7 +79,7 @@ def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 def test_folders_that_are_no_cache_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(CacheError, match="holds other files"):
+    with pytest.raises(CacheError, match="contains other files"):
         Cache.open(tmp_path, create=True)
     assert names(tmp_path) == {"mine.txt"}
     with pytest.raises(CacheError, match=r"mine\.txt"):
@@ -108,7 +108,7 @@ def test_a_damaged_marker_can_be_repaired_as_the_message_says(cache: Cache) -> N
     marker.write_text("")
     with pytest.raises(CacheError) as caught:
         Cache.open(cache.root)
-    marker.write_text(str(caught.value).partition("write ")[2].partition(" into it")[0])
+    marker.write_text(str(caught.value).partition("write ")[2].partition(", or use another")[0])
     assert len(Cache.open(cache.root).tracks()) == 1
 
 
@@ -264,7 +264,7 @@ def test_damaged_tracks_are_one_line(cache: Cache, damage: bytes | None) -> None
 
 def test_the_index_follows_the_clips(cache: Cache) -> None:
     assert cache.all_tracks() == []
-    with pytest.raises(CacheError, match="holds no face track"):
+    with pytest.raises(CacheError, match="contains no face track"):
         cache.tracks()
     add_track(cache, "s1/b", 7, "train")
     add_track(cache, "s1/a", 6)

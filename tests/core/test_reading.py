@@ -39,7 +39,7 @@ DEEP = 1_500
 
 
 @pytest.mark.parametrize("kind", READERS)
-@pytest.mark.parametrize("what", ["pipe", "folder", "loop", "huge", "zero byte"])
+@pytest.mark.parametrize("what", ["pipe", "folder", "loop", "huge", "null byte"])
 def test_what_is_no_readable_file_is_refused_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, what: str
 ) -> None:
@@ -55,9 +55,9 @@ def test_what_is_no_readable_file_is_refused_and_not_waited_for(
         case "huge":
             monkeypatch.setenv("W2L_MAX_TEXT_MEGABYTES", "0.001")
             path.write_text("a: 1\n" * 300_000)
-        case "zero byte":
+        case "null byte":
             path = tmp_path / "a\0b"
-    if kind == "clip record" and what in ("loop", "zero byte"):
+    if kind == "clip record" and what in ("loop", "null byte"):
         assert read(path) == read(tmp_path / "missing")  # as where there is none
         return
     with pytest.raises(error):

@@ -200,7 +200,7 @@ def test_judge_crops_are_grey_outside_the_picture_and_cannot_be_placed() -> None
     crop = cut(np.zeros((240, 320, 3), np.uint8), np.array([-20.0, -10.0, 100.0, 110.0]), POINTS, spec)
     assert (crop[:5, :10] == JUDGE_BORDER).all()
     assert (crop[40:, 40:] == 0).all()
-    with pytest.raises(ConfigError, match="cannot be put back"):
+    with pytest.raises(ConfigError, match="cannot be pasted back"):
         place(crop, np.ones((64, 64)), BOX, POINTS, spec, 320, 240)
 
 

@@ -128,7 +128,7 @@ class TestOurs:
         content = saved.read_bytes()
         saved.write_bytes(content[: int(share * len(content))])
         for read in (read_card, lambda path: load_model(path, "expert")):
-            with pytest.raises(CheckpointError, match="damaged or cut off") as caught:
+            with pytest.raises(CheckpointError, match="damaged or truncated") as caught:
                 read(saved)
             assert "\n" not in str(caught.value)
 
@@ -361,7 +361,7 @@ class TestState:
         save_state(tmp_path / "state.pt", {"step": 3, "weights": torch.randn(100)})
         content = (tmp_path / "state.pt").read_bytes()
         (tmp_path / "state.pt").write_bytes(content[:-200])
-        with pytest.raises(CheckpointError, match=r"state\.pt is damaged or cut off \([^.]*\); choose another --run"):
+        with pytest.raises(CheckpointError, match=r"state\.pt is damaged or truncated \([^.]*\); choose another --run"):
             load_state(tmp_path / "state.pt")
 
     def test_a_kill_while_writing_leaves_the_state_before(self, tmp_path: Path) -> None:

@@ -117,11 +117,11 @@ MEL, FACES = [1, 1, 80, 16], [1, 6, 96, 96]
 @pytest.mark.parametrize(
     ("taken", "said"),
     [
-        ({"input.1": ["n", 3, "h", "w"]}, r"the inputs input\.1 \(n, 3, h, w\): no generator"),
+        ({"input.1": ["n", 3, "h", "w"]}, r"the inputs input\.1 \(n, 3, h, w\): not a generator"),
         ({"source": MEL, "target": FACES, "weight": [1]}, "the inputs source .* weight"),
-        ({"source": [1, 80, 16], "target": FACES}, "no generator"),
-        ({"source": MEL, "target": MEL}, "no generator"),
-        ({"source": MEL, "target": [1, 3, 96, 96]}, "no generator"),
+        ({"source": [1, 80, 16], "target": FACES}, "not a generator"),
+        ({"source": MEL, "target": MEL}, "not a generator"),
+        ({"source": MEL, "target": [1, 3, 96, 96]}, "not a generator"),
         ({"source": MEL, "target": [1, 6, 9000, 9000]}, "faces of 9000 px"),
         ({"source": MEL, "target": FACES}, r"returns \(1, 512\) and not faces"),
     ],
@@ -136,7 +136,7 @@ def test_another_network_is_named_by_its_inputs(taken: dict[str, list[Any]], sai
 
 def test_whole_numbers_are_not_taken(tmp_path: Path) -> None:
     path = odd(tmp_path / "other.onnx", {"source": MEL, "target": FACES}, [1, 3, 96, 96], TensorProto.INT64)
-    with pytest.raises(CheckpointError, match="no generator"):
+    with pytest.raises(CheckpointError, match="not a generator"):
         load_model(path, "generator")
 
 

@@ -82,7 +82,7 @@ def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> Non
     put(cache.run_folder("one") / "expert-best.safetensors")
     put(cache.run_folder("two") / "expert-latest.safetensors")
     (cache.run_folder("empty")).mkdir()
-    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*are one, two; name one of them.*"):
+    with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*are one, two; choose one of them.*"):
         weights.find("expert", "expert", cache)
     put(bundled / "expert.safetensors")
     with pytest.raises(CheckpointError, match=r"the experts here are w2l, one, two; name one of them, or train one$"):
@@ -113,7 +113,7 @@ def test_a_public_checkpoint_is_brought_in_by_what_it_holds(cache: Cache, tmp_pa
     other: Kind = "judge" if kind == "expert" else "expert"
     with pytest.raises(CheckpointError, match=f"is of kind {kind}, not {other}"):
         weights.load("theirs", other, cache)
-    with pytest.raises(CheckpointError, match=f"the {kind}s here are .*theirs"):
+    with pytest.raises(CheckpointError, match=f"available {kind}s are .*theirs"):
         weights.find("nobody", kind, cache)
 
 
@@ -144,7 +144,7 @@ def test_names_are_looked_up_in_order(bundled: Path, cache: Cache, monkeypatch: 
 @pytest.mark.parametrize(("name", "said"), [
     ("w2l", "shipped models"),
     ("buffalo_l", "pack"),
-    ("run", "a run in"),
+    ("run", "a run named"),
     ("file", "a file named"),
     ("taken", "already exists.*-y"),
     ("", "plain"),

@@ -79,7 +79,7 @@ def test_finer_references_give_finer_rows_of_the_same_picture(backend: Any, time
 
 def test_only_what_moves_pixels_takes_finer_references() -> None:
     made = model()
-    with pytest.raises(ValueError, match="moves pixels"):
+    with pytest.raises(ValueError, match="warps pixels"):
         Runner(made)(*inputs(made, 1), np.zeros((1, 128, 128, 3), np.uint8))
 
 
@@ -194,7 +194,7 @@ class TestMemory:
 @pytest.mark.parametrize(("options", "said"), [
     ({"backend": "tensorrt"}, "choose auto or torch or onnx"),
     ({"precision": "int8"}, "choose auto or float32 or half"),
-    ({"precision": "half"}, "half is for a GPU"),
+    ({"precision": "half"}, "half requires a GPU"),
     ({"batch": 0}, "at least 1"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
@@ -224,5 +224,5 @@ def test_own_pixels_are_those_of_the_references_alone(backend: Any) -> None:
     drawing, moving = (Runner(made, 32, backend, own_pixels=own)(mels, faces) for own in (False, True))
     assert np.abs(drawing - (200, 40, 90)).max() > 20
     assert np.abs(moving - (200, 40, 90)).max() < 0.01
-    with pytest.raises(ConfigError, match="moves pixels"):
+    with pytest.raises(ConfigError, match="warps pixels"):
         Runner(model(layout="published"), own_pixels=True)

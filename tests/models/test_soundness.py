@@ -37,26 +37,26 @@ def saved(folder: Path, kind: str, spoil: float | None = None, whole: bool = Fal
 @pytest.mark.parametrize("kind", SMALL)
 @pytest.mark.parametrize(("spoil", "whole"), [(float("nan"), True), (float("nan"), False), (-float("inf"), False)])
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, kind: str, spoil: float, whole: bool) -> None:
-    with pytest.raises(CheckpointError, match="not finite numbers"):
+    with pytest.raises(CheckpointError, match="not finite"):
         load_model(saved(tmp_path, kind, spoil, whole), None)
     assert load_model(saved(tmp_path, kind), None).card.kind == kind
 
 
 def test_they_are_refused_at_import_and_from_any_wrapping(tmp_path: Path) -> None:
     cache = Cache.open(tmp_path / "cache", create=True)
-    with pytest.raises(CheckpointError, match="not finite numbers"):
+    with pytest.raises(CheckpointError, match="not finite"):
         registry.bring(saved(tmp_path, "expert", float("nan")), "mine", cache)
     assert not list(cache.models.glob("*"))
     state = build_network(ModelCard("expert", {})).state_dict()
     state["face_encoder.0.conv_block.0.weight"][0, 0, 0, 0] = float("inf")
     torch.save({"state_dict": state}, tmp_path / "public.pth")
-    with pytest.raises(CheckpointError, match="not finite numbers"):
+    with pytest.raises(CheckpointError, match="not finite"):
         load_model(tmp_path / "public.pth", "expert")
     arrays = dict(np.load(WEIGHTS))
     name = next(name for name in arrays if name != "card")
     arrays[name] = arrays[name] * np.float16("nan")
     np.savez(tmp_path / "lips.npz", **arrays)
-    with pytest.raises(CheckpointError, match="not finite numbers"):
+    with pytest.raises(CheckpointError, match="not finite"):
         load_lips(tmp_path / "lips.npz")
 
 

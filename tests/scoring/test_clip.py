@@ -238,7 +238,7 @@ def test_what_makes_numbers_doubtful_is_noted(make_clip: MakeClip, bench: Bench,
                 target.mux(packet)
     data = cut.read_bytes()
     cut.write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2])
-    assert any("damaged or cut off" in note for note in scored(cut, bench).scores[0].notes)
+    assert any("damaged or truncated" in note for note in scored(cut, bench).scores[0].notes)
 
 
 def test_measures_see_output_and_reference_of_the_same_moment(
@@ -348,7 +348,7 @@ def test_words_are_found_by_the_end_of_a_path(bench: Bench) -> None:
     [
         (b"clip\tstart_s\tend_s\tword\na\t0\t1\tbin\na\tx\t1\tblue\n", "line 3"), (b"clip word\na bin\n", "line 2"),
         (b"\x9d\n", "not UTF-8"), (b"\xff\xfe\x9d\n", "UTF-16"),
-        (b"", "holds no words"), (b"clip\tstart_s\tend_s\tword\n", "holds no words"),
+        (b"", "contains no words"), (b"clip\tstart_s\tend_s\tword\n", "contains no words"),
     ],
 )  # fmt: skip
 def test_a_table_of_words_that_is_none_says_where(content: bytes, where: str, tmp_path: Path) -> None:

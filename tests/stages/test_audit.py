@@ -58,7 +58,7 @@ def test_thresholds_decide(w2l: Run, cache: Cache) -> None:
 def test_an_expert_at_chance_changes_nothing(w2l: Run, cache: Cache) -> None:
     audited = w2l("audit", "--expert", "mine")
     assert audited.status == 0
-    assert "nothing was changed: on these tracks it tells sync from off sync hardly better than chance" in audited.out
+    assert "nothing was changed: on these tracks it detects sync hardly better than chance" in audited.out
     assert cache.all_tracks().usable.all()
     assert "hardly better" in json.loads(w2l("audit", "--expert", "mine", *DOUBT_ALL, "--json").out)["refused"]
 

@@ -212,7 +212,7 @@ def test_bad_clips_are_set_aside_and_the_others_go_on(
     (folder / "sound.wav").rename(folder / "h-sound.avi")
     shutil.copy(good, folder / "i-good.mp4")
     expected = {
-        "a-silent": "has no sound stream", "b-empty-room": "no face is visible for one window",
+        "a-silent": "has no audio stream", "b-empty-room": "no face is visible for one window",
         "c-short-sound": "no face is visible for 5 consecutive frames that have audio (0.1", "e-cut": "e-cut.mp4",
         "f-empty": "the file is empty",
         "g-text": "not a readable video", "h-sound": "holds no video",
@@ -322,14 +322,14 @@ def test_odd_names(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneF
 
 
 @pytest.mark.parametrize(("arguments", "status", "said"), [
-    (("none",), 1, "none is no folder"),
+    (("none",), 1, "none is not a folder"),
     (("empty",), 1, "no video in empty"),
-    (("in/a.mp4",), 1, "is no folder"),
+    (("in/a.mp4",), 1, "is not a folder"),
     (("in", "--filelist", "none.txt"), 2, "none.txt cannot be read"),
     (("in", "--filelist", "wrong.txt"), 1, "none of 1 listed lines names a video"),
     (("in", "--set", "detect.detektor=mtcnn"), 2, "did you mean detector?"),
     (("in", "--set", "detect.detector=nobody"), 2, "detector 'nobody' is not known"),
-    (("in", "--cache", "in"), 1, "holds other files"),
+    (("in", "--cache", "in"), 1, "contains other files"),
     (("in", "--cache", "in/a.mp4"), 1, "cannot be written"),
     (("in", "--cache", "damaged"), 1, "cache.json is damaged"),
 ])  # fmt: skip

@@ -26,5 +26,5 @@ def test_an_exported_file_draws_what_its_model_draws(
 def test_an_onnx_file_of_another_kind(sync: Run, shared: Path) -> None:
     one_line(
         sync("--model", shared / "models" / "scrfd_500m_kps.onnx"), 1, "scrfd_500m_kps.onnx is an ONNX model with the",
-        "no generator",
+        "not a generator",
     )  # fmt: skip

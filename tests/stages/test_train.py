@@ -67,7 +67,7 @@ def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture
     }  # fmt: skip
     assert {path.name for path in (folder / "samples").iterdir()} == {"step000000003.png", "step000000006.png"}
     assert out.splitlines()[0] == str(folder / "generator-best.safetensors")
-    assert f"taught by {cache.run_folder('expert') / 'expert-best.safetensors'}" in err
+    assert f"; expert {cache.run_folder('expert') / 'expert-best.safetensors'}" in err
     assert load(GeneratorSettings, "train", folder / "config.yaml") == load(GeneratorSettings, "train", None, GAN)
     card = read_card(folder / "generator-latest.safetensors")
     assert card.schedule == pytest.approx({"l1": 0.85, "sync": 0.1, "adversarial": 0.05})
@@ -101,7 +101,7 @@ def test_a_changed_expert_is_another_run(cache: Cache, capsys: pytest.CaptureFix
     path = cache.run_folder("expert") / "expert-best.safetensors"
     model = load_model(path, "expert")
     save_model(path, model.network, ModelCard("expert", model.card.dimensions, CROP, calibrated=True, scale=9.0))
-    assert "begun with other settings" in refused(capsys, arguments(cache), 2)
+    assert "started with other settings" in refused(capsys, arguments(cache), 2)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_words_that_name_no_clip_are_told_of(tmp_path: Path, caplog: pytest.LogC
         assert ("names none of the clips, such as grid/s1/bbaf" in caplog.text) == bool(caplog.records) == (not found)
     with caplog.at_level("INFO"):
         assert _read_words(GeneratorSettings(sampling=GeneratorSampling(bilabials=0.2)), names) is None
-    assert "changes nothing without words" in caplog.text
+    assert "has no effect without words" in caplog.text
 
 
 def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +151,7 @@ def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "is of kind judge, not" in trained_by(tmp_path / "judge.safetensors", 1)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(other.read_bytes()[:-100])
-    assert "damaged or cut off" in trained_by(cut, 1)
+    assert "damaged or truncated" in trained_by(cut, 1)
     (tmp_path / "text.pth").write_text("no model\n")
     assert "it was not loaded" in trained_by(tmp_path / "text.pth", 1)
 
@@ -159,7 +159,7 @@ def test_bad_experts(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_bad_caches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     expert = str(put_expert(tmp_path / "expert.safetensors"))
     empty = Cache.open(tmp_path / "empty", create=True)
-    assert "holds no face track" in refused(capsys, arguments(empty, "--expert", expert), 1)
+    assert "contains no face track" in refused(capsys, arguments(empty, "--expert", expert), 1)
     noise_clip(empty, "one", CROP)
     assert "preprocess two clips or more" in refused(capsys, arguments(empty, "--expert", expert), 1)
 
@@ -181,7 +181,7 @@ def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str
     killed, whole = cache.run_folder("killed"), cache.run_folder("whole")
     kill_at_line(arguments(cache, "--run", "killed", settings=longer), killed / "log.jsonl", 7)
     cli.main(arguments(cache, "--run", "killed", settings=longer))
-    assert "goes on at step" in capsys.readouterr().err
+    assert "resumes at step" in capsys.readouterr().err
     cli.main(arguments(cache, "--run", "whole", settings=longer))
     assert content(killed) == content(whole)
 
@@ -192,8 +192,8 @@ def test_a_loss_that_is_no_number(settings: list[str], cache: Cache, capsys: pyt
     ruined = [*TINY, *settings, "lr=1e38", "clip_norm=1e30", "warm_up=0", "loop.checkpoint_every=1"]
     said = refused(capsys, arguments(cache, settings=ruined), 1)
     assert "l1 is nan at step 1, in a batch of clip" in said
-    assert f"what was saved at step 1 is kept in {cache.run_folder('generator')}" in said
-    assert "lower the learning rate" in said
+    assert f"the state saved at step 1 is kept in {cache.run_folder('generator')}" in said
+    assert "reduce the learning rate" in said
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(
@@ -220,11 +220,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     monkeypatch.undo()
     assert "state.pt cannot be written" in said
-    assert "step 4, what was saved at step 2 is kept in" in said
+    assert "step 4, the state saved at step 2 is kept in" in said
     assert load_state(full / "state.pt")["step"] == 2
     assert not list(full.rglob(".tmp-*"))
     cli.main(arguments(cache, "--run", "full", settings=GAN))
-    assert "goes on at step 2" in capsys.readouterr().err
+    assert "resumes at step 2" in capsys.readouterr().err
     assert content(full) == content(whole)
 
 

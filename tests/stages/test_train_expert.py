@@ -85,7 +85,7 @@ def test_force_leaves_a_run_in_work_alone(cache: Cache, capsys: pytest.CaptureFi
     cli.main(arguments(cache))
     capsys.readouterr()
     with claim(folder / ".lock"):
-        assert "another process trains" in refused(capsys, arguments(cache, "--force"), 1)
+        assert "another process is training" in refused(capsys, arguments(cache, "--force"), 1)
     assert {path.name for path in folder.iterdir()} == FILES
 
 
@@ -98,7 +98,7 @@ def test_force_leaves_a_run_in_work_alone(cache: Cache, capsys: pytest.CaptureFi
         (["--set", "loss=l2"], 2, "loss"),
         (["--set", "width=two"], 2, "must be a whole number"),
         (["--set", "width"], 2, "write key=value"),
-        (["--arch", "judge"], 2, "a judge needs crops made with --set crop.kind=judge"),
+        (["--arch", "judge"], 2, "a judge requires crops made with --set crop.kind=judge"),
         (["--config", "nowhere.yaml"], 2, "nowhere.yaml cannot be read"),
         (["--set", "gap=20"], 1, "none of 3 tracks has room for 3 windows 20 frames apart"),
     ],
@@ -119,19 +119,19 @@ def test_bad_caches(tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixtur
     small, judge = CropSpec("aligned", 32), CropSpec("judge", 52)
     missing = ["train-expert", "--cache", str(tmp_path / "nowhere")]
     assert "run w2l preprocess first" in refused(capsys, missing, 1)
-    assert "holds no face track" in refused(capsys, made("empty"), 1)
+    assert "contains no face track" in refused(capsys, made("empty"), 1)
     assert "preprocess two clips or more" in refused(capsys, made("one", small), 1)
     assert "none usable: 1 shorter than two windows" in refused(capsys, made("short", small, small, n_frames=5), 1)
     assert "2 kinds of crops" in refused(capsys, made("mixed", small, judge), 1)
     assert "does not fit the cache's crops (judge)" in refused(capsys, made("judge", judge, judge), 2)
     box = CropSpec("box", 32)
     mouths = [*made("box", box, box), *options(["augment.mouth=0.2"])]
-    assert "augment.mouth needs aligned crops" in refused(capsys, mouths, 2)
+    assert "augment.mouth requires aligned crops" in refused(capsys, mouths, 2)
 
 
 def test_an_unwritable_run_folder(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     (cache.root / "checkpoints").write_text("in the way")
-    assert "cannot be made" in refused(capsys, arguments(cache), 1)
+    assert "cannot be created" in refused(capsys, arguments(cache), 1)
 
 
 def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str
     kill_at_line(arguments(cache, "--run", "killed", settings=longer), killed / "log.jsonl", 9)
     assert (killed / ".lock").exists()
     cli.main(arguments(cache, "--run", "killed", settings=longer))
-    assert "goes on at step" in capsys.readouterr().err
+    assert "resumes at step" in capsys.readouterr().err
     cli.main(arguments(cache, "--run", "whole", settings=longer))
     assert content(killed) == content(whole)
     for name in ("curves.png", "report.html"):  # the run's name is drawn into them
@@ -163,7 +163,7 @@ def test_check_only_looks(cache: Cache, capsys: pytest.CaptureFixture[str]) -> N
     cli.main(arguments(cache, "--check", "-q", settings=tiny))
     out = capsys.readouterr().out
     assert "note: looked into all tracks" in out
-    assert "note: one small batch was learnt by heart" in out
+    assert "note: the network overfits one small batch" in out
     cli.main(arguments(cache, "--check", "--json", settings=tiny))
     found = json.loads(capsys.readouterr().out)
     assert {"severity", "name", "figure", "advice"} == set(found[0])
@@ -173,7 +173,7 @@ def test_check_only_looks(cache: Cache, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_fresh_run_is_checked_first(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     checked = [*TINY, "check=true", "lr=1e-9", "overfit_steps=3"]
     said = refused(capsys, arguments(cache, settings=checked), 1)
-    assert "one small batch could not be learnt by heart" in said
+    assert "the network cannot overfit one small batch" in said
     assert "--set check=false" in said
     assert not (cache.run_folder("expert") / "state.pt").exists()
     begun = [*TINY, "lr=1e-9"]

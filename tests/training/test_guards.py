@@ -75,7 +75,7 @@ class TestGradients:
         for gradient in (math.nan, math.nan, 0.1, math.inf, math.nan):
             learner.update(gradient)
         with pytest.raises(
-            TrainingError, match=r"gradient of the generator .* 3 steps in a row.*learning rate"
+            TrainingError, match=r"gradient of the generator .* 3 consecutive steps.*learning rate"
         ) as caught:
             learner.update(math.nan)
         assert "\n" not in str(caught.value)

@@ -472,10 +472,10 @@ class TestRefusals:
     def test_a_loss_that_is_no_number_keeps_what_was_saved(self, value: float, tmp_path: Path) -> None:
         task = FakeTask()
         task.value = lambda step, loss: value if step == 7 else loss
-        with pytest.raises(TrainingError, match=rf"loss is {value} at step 7.*lower the learning rate") as caught:
+        with pytest.raises(TrainingError, match=rf"loss is {value} at step 7.*reduce the learning rate") as caught:
             train(task, tmp_path)
         assert "\n" not in str(caught.value)
-        assert f"what was saved at step 6 is kept in {tmp_path}" in str(caught.value)
+        assert f"the state saved at step 6 is kept in {tmp_path}" in str(caught.value)
         again = FakeTask()
         train(again, tmp_path)
         assert again.done[0] == 6
@@ -489,7 +489,7 @@ class TestRefusals:
         task.value = lambda step, loss: float("nan") if step == 1 else loss
         with pytest.raises(TrainingError, match="at step 1, in a batch of 8 windows of clip a, b and so on") as caught:
             train(task, tmp_path)
-        assert "no state was saved before" in str(caught.value)
+        assert "no state was saved" in str(caught.value)
         assert len(str(caught.value)) < 800
 
     @pytest.mark.parametrize("at", ["step", "batch", "validate"])
@@ -511,7 +511,7 @@ class TestRefusals:
     def test_other_settings(self, tmp_path: Path) -> None:
         train(FakeTask(), tmp_path)
         before = content(tmp_path)
-        with pytest.raises(ConfigError, match=r"begun with other settings: lr 0.01 -> 0.02 .*config\.yaml.*--force"):
+        with pytest.raises(ConfigError, match=r"started with other settings: lr 0.01 -> 0.02 .*config\.yaml.*--force"):
             fit(FakeTask(), Destination(tmp_path, {"lr": 0.02}, "lr: 0.02\n"), SETTINGS)
         assert content(tmp_path) == before  # also config.yaml, which the message points at
 
@@ -524,7 +524,7 @@ class TestRefusals:
             task = FakeTask(LONG)
             assert fit(task, stating(tmp_path, steps), replace(SETTINGS, steps=steps), rates).step == steps
             assert task.done == list(done)
-        assert "had done its 12 steps and goes on to 24" in caplog.text
+        assert "had finished its 12 steps and continues to 24" in caplog.text
         assert "52 % of their full value from here, falling to 5 %" in caplog.text
         assert [line["step"] for line in lines(tmp_path) if "loss" in line][-1] == 30
 
@@ -555,7 +555,7 @@ class TestRefusals:
             fit(task, stating(tmp_path, 20), replace(SETTINGS, steps=20))
         for steps, lr, said in ((40, 0.01, "loop.steps 20 -> 40 (see"), (20, 0.5, "lr 0.01 -> 0.5 (see"),
                                 (10, 0.5, "loop.steps 20 -> 10, lr 0.01 -> 0.5 (see")):  # fmt: skip
-            with pytest.raises(ConfigError, match=f"begun with other settings: {re.escape(said)}"):
+            with pytest.raises(ConfigError, match=f"started with other settings: {re.escape(said)}"):
                 fit(FakeTask(), stating(tmp_path, steps, lr), replace(SETTINGS, steps=steps))
         state = load_state(tmp_path / "state.pt")
         del state["begun"]  # as an earlier version saved it: what config.yaml says is compared
@@ -590,7 +590,7 @@ class TestRefusals:
         with claim(tmp_path / ".lock") as mine:
             assert mine
             before = content(tmp_path)
-            with pytest.raises(TrainingError, match="another process trains the run"):
+            with pytest.raises(TrainingError, match="another process is training the run"):
                 train(FakeTask(), tmp_path, anew=anew)
             assert content(tmp_path) == before
 

@@ -90,7 +90,7 @@ def test_a_killed_process_ends_the_others_with_an_error(cache: Cache) -> None:
     processes[1].send_signal(signal.SIGKILL)
     status, _, said = finished(processes)[0]
     assert status == 1
-    assert "another of the 2 processes has ended or does not answer" in said
+    assert "another of the 2 processes has ended or does not respond" in said
     assert said.count("error: ") == 1
     assert torch.load(cache.run_folder("killed") / "state.pt", weights_only=True)["step"] % 5 == 0
 

@@ -97,7 +97,7 @@ def test_the_public_discriminator_sees_rgb(tmp_path: Path) -> None:
 
 
 def test_settings_say_what_is_of_no_use() -> None:
-    with pytest.raises(ConfigError, match=r"discriminator\.init x is of no use without a discriminator"):
+    with pytest.raises(ConfigError, match=r"discriminator\.init x has no effect without a discriminator"):
         GeneratorSettings(discriminator=DiscriminatorSettings(init="x"))
     plain, started = (
         GeneratorSettings(adversarial=0.1, discriminator=DiscriminatorSettings(init=init)).identity()["discriminator"]

@@ -39,7 +39,7 @@ def test_warnings_come_with_their_steps_one_or_several_a_line(tmp_path: Path) ->
 
 
 def test_a_log_of_warnings_alone_has_nothing_to_draw(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="holds no step yet"):
+    with pytest.raises(TrainingError, match="contains no steps yet"):
         read_log(write(tmp_path, {"step": 5, "warning": "a"}))
 
 

@@ -114,7 +114,7 @@ def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu"
 
 def _check_kind(path: Path, card: ModelCard, kind: Kind | None) -> None:
     if kind is not None and card.kind != kind:
-        raise CheckpointError(f"model {path} is a {card.kind}, not a {kind}; choose another file")
+        raise CheckpointError(f"model {path} is of kind {card.kind}, not {kind}; choose another file")
 
 
 def build_network(card: ModelCard, path: Path | None = None) -> nn.Module:

@@ -1,1 +1,1 @@
-"""Training: the loop, its guards and its tasks."""
+"""Training: the loop, its safeguards and its tasks."""

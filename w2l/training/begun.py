@@ -1,4 +1,4 @@
-"""What a run was begun with, against what it is to go on with: whether it may, and what differs."""
+"""Comparison of a run's original settings with the current ones: whether it may continue, and what differs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,21 +8,21 @@ from w2l.core.files import fingerprint
 from w2l.core.reading import Unreadable, parse_json, parse_yaml
 
 MOST_NAMED = 6
-"""Differences that an error names."""
+"""Number of differences listed in an error."""
 LONGEST = 40
-"""Characters of a value that an error shows."""
+"""Characters of a value shown in an error."""
 NOTHING = "nothing"
 
 
 def kept_text(identity: Mapping[str, Any]) -> str:
-    """Return what a run's state keeps of the settings that shape its steps."""
+    """Return the settings that shape a run's steps, as text for its state."""
     return json.dumps(identity, sort_keys=True, default=str)
 
 
 def is_longer(state: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    """Whether a finished run is to go on with more steps and otherwise as it was begun.
+    """Whether a finished run continues with more steps and otherwise the original settings.
 
-    A state of w2l 0.2 keeps no settings: a run that has done its steps is recognised by their number.
+    A state of w2l 0.2 does not store settings: a finished run is recognised by its number of steps.
     """
     steps, done = identity.get("loop", {}).get("steps"), state.get("step")
     if not isinstance(steps, int) or not isinstance(done, int) or steps <= done:
@@ -31,9 +31,9 @@ def is_longer(state: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
 
 
 def differences(state: Mapping[str, Any], config: str, identity: Mapping[str, Any], wanted: str) -> str:
-    """Return which settings differ, as ``loop.steps 20 -> 40, lr 0.001 -> 0.01``; empty where that is not known.
+    """Return the settings that differ, as ``loop.steps 20 -> 40, lr 0.001 -> 0.01``; empty if unknown.
 
-    From what the state keeps, else from the texts of the settings: `config`, as kept beside it, and `wanted`.
+    Taken from the state, else from the texts of the settings: `config`, as stored beside it, and `wanted`.
     """
     try:
         before, after = parse_json(str(state["begun"])), parse_json(kept_text(identity))
@@ -49,7 +49,7 @@ def differences(state: Mapping[str, Any], config: str, identity: Mapping[str, An
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by dotted names."""
+    """Yield settings by dotted names."""
     for name, value in values.items() if isinstance(values, dict) else ():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""What a network is trained and validated on: tracks of one cache, all cut alike."""
+"""Training and validation data: tracks of one cache, all cropped alike."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,12 @@ class TrainingData:
     train: Tracks
     val: Tracks
     about: str = ""
-    """For the model's card, where the settings are silent."""
+    """For the model's card, if the settings do not state it."""
     mark: str = ""
-    """Tells a run on these data from one on others; empty where the cache may grow."""
+    """Distinguishes a run on these data from one on others; empty if the cache may grow."""
 
 
 def open_training_data(cache: Cache, crop: CropSpec, n_frames: int = WINDOW_FRAMES) -> TrainingData:
-    """Open the cache's tracks, of which `crop` is the cut, divided into those that train and those that validate."""
+    """Open the cache's tracks with the crop spec `crop`, divided into training and validation."""
     train, val = open_splits(cache, crop, n_frames)
     return TrainingData(cache, crop, train, val, f"{len(train)} tracks")

@@ -1,4 +1,4 @@
-"""The moving average of a network's weights: steadier than the last step's, and what is validated and exported."""
+"""Moving average of a network's weights: more stable than the last step's; it is validated and exported."""
 
 import copy
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Average:
-    """A copy of a network whose weights, and statistics of batch norms, follow it slowly.
+    """A copy of a network whose weights, and batch norm statistics, follow it slowly.
 
     Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992, with exponential weights.
     """
@@ -29,5 +29,5 @@ def _moving(network: nn.Module) -> list[Tensor]:
 
 
 def decay_at(decay: float, step: int) -> float:
-    """Return the decay after `step`: short at first, so that the random weights of the beginning are soon forgotten."""
+    """Return the decay after `step`: short at first, so that the random initial weights are soon forgotten."""
     return min(decay, (1 + step) / (10 + step))

@@ -1,4 +1,4 @@
-"""What saves or ends a run when numbers or memory give out: gradients that are no numbers, memory used up."""
+"""Safeguards of a run: gradients that are not finite, and memory errors."""
 
 import logging
 import math
@@ -14,38 +14,38 @@ from w2l.core.errors import ConfigError, TrainingError
 
 logger = logging.getLogger(__name__)
 MOST_IN_A_ROW = 20
-"""Updates of one network that may be left out one after the other; then the run ends."""
+"""Number of consecutive updates of one network that may be skipped before the run ends."""
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""What PyTorch says when there is none left: its CPU allocator on Linux, on Windows, and libraries of a GPU."""
+"""Messages of PyTorch when memory is exhausted: of its CPU allocator on Linux and Windows, and of GPU libraries."""
 
 
 class GradientGuard:
-    """Leaves out updates whose gradient is no number: one such would turn every weight into none.
+    """Skips updates whose gradient is not finite, which would make every weight NaN.
 
-    Larger gradients than `clip_norm` are scaled down to it. Its counts are kept in the checkpoint, so that a run that
-    was stopped gives up, or not, exactly where it would have without the stop.
+    Larger gradients than `clip_norm` are scaled down to it. Its counts are stored in the checkpoint, so that a resumed
+    run ends, or not, exactly as an uninterrupted one.
     """
 
     def __init__(self, clip_norm: float, most_in_a_row: int = MOST_IN_A_ROW) -> None:
-        """Take the largest norm of a network's gradient, infinite for no limit."""
+        """Set the largest norm of a network's gradient, infinite for no limit."""
         if not clip_norm > 0 or most_in_a_row < 1:
             raise ConfigError(f"clip_norm must be above 0 and most_in_a_row at least 1: {clip_norm}, {most_in_a_row}")
         self.clip_norm, self.most_in_a_row = clip_norm, most_in_a_row
         self.skipped = 0
-        """Updates left out since the run began, of all networks."""
+        """Updates skipped since the run began, of all networks."""
         self._in_a_row: Counter[str] = Counter()
 
     def update(
         self, name: str, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter],
         scaler: torch.amp.GradScaler | None = None,
     ) -> Tensor:  # fmt: skip
-        """Update the network `name` from the gradients that its parameters have; returns their norm before it.
+        """Update the network `name` from its parameters' gradients; return their norm before clipping.
 
-        Where that is no number, weights and optimiser stay as they are, and the norm counts as 0. Gradients for fp16
-        must have been unscaled by their `scaler`, which itself leaves such updates out while it looks for its scale.
+        If that is not finite, weights and optimiser are unchanged, and the norm counts as 0. Gradients for fp16
+        must have been unscaled by their `scaler`, which itself skips such updates while it adapts its scale.
         Under `torchrun` they must be those of all processes already, so that all decide alike.
 
-        Raises TrainingError when so many updates in a row were left out that the run will not recover.
+        Raises TrainingError if so many updates in a row were skipped that the run will not recover.
         """
         found = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         norm = float(found)
@@ -61,14 +61,14 @@ class GradientGuard:
         self._in_a_row[name] += 1
         if self._in_a_row[name] >= self.most_in_a_row:
             raise TrainingError(
-                f"the gradient of the {name} was no number in {self.most_in_a_row} steps in a row; what was saved "
-                "before is kept: lower the learning rate, or set precision=fp32, and choose another --run"
+                f"the gradient of the {name} was not finite in {self.most_in_a_row} consecutive steps; the last saved "
+                "state is kept: reduce the learning rate, or set precision=fp32, and choose another --run"
             )
-        logger.log(logging.DEBUG if scales else logging.WARNING, "the gradient of the %s is %s: left out", name, norm)
+        logger.log(logging.DEBUG if scales else logging.WARNING, "the gradient of the %s is %s: skipped", name, norm)
         return torch.zeros_like(found)
 
     def terms(self) -> dict[str, float]:
-        """Return what to log: `skipped`, once there is one."""
+        """Return what to log: `skipped`, if there were any."""
         return {"skipped": float(self.skipped)} if self.skipped else {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,9 +83,9 @@ class GradientGuard:
 
 @contextmanager
 def memory_told(where: Callable[[], str], hint: str) -> Iterator[None]:
-    """Turn the many ways of running out of memory into one TrainingError.
+    """Convert the various out-of-memory errors to one TrainingError.
 
-    `where`, asked only then, returns what was being done; `hint` names the settings to lower. Other errors pass.
+    `where` is called only then and returns the current activity; `hint` names the settings to reduce. Others pass.
     """
     try:
         yield
@@ -93,11 +93,11 @@ def memory_told(where: Callable[[], str], hint: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         kind = "GPU memory" if isinstance(error, torch.cuda.OutOfMemoryError) else "memory"
-        raise TrainingError(f"{where()}: out of {kind}; lower {hint}") from error
+        raise TrainingError(f"{where()}: out of {kind}; reduce {hint}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the error is one by which PyTorch, NumPy or Python report that memory is used up."""
+    """Whether the error is one by which PyTorch, NumPy or Python report that memory is exhausted."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(said in str(error).lower() for said in OUT_OF_MEMORY)

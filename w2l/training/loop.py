@@ -1,4 +1,4 @@
-"""The one training loop: steps, log, validation, checkpoints and exact resume."""
+"""The training loop: steps, log, validation, checkpoints and exact resume."""
 
 import logging
 import math
@@ -27,29 +27,29 @@ from w2l.training.task import Describing, TrainingTask
 
 logger = logging.getLogger(__name__)
 LONGEST_DESCRIPTION = 400
-"""Characters of a batch's description that an error quotes."""
+"""Characters of a batch's description quoted in an error."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run may have around its task."""
+    """Optional context of a run."""
 
     windows: int = 0
-    """Samples a step, for the speed on the console; 0 gives steps a second alone."""
+    """Samples per step, for the speed on the console; 0 shows only steps per second."""
     ranks: Ranks = ALONE
-    """The processes that train together; the first one writes."""
+    """The processes that train together; the first one writes files."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where the processes meet."""
+    """Device for communication between the processes."""
     others: Mapping[str, Stateful] = field(default_factory=dict)
-    """What else has a state that is saved."""
+    """Other objects whose state is saved."""
     after_validation: Callable[[Path], None] | None = None
-    """Called with the run's folder when the scores are in its log, such as for drawing them."""
+    """Called with the run's folder after each validation is logged, for example to draw curves."""
     validate_first: bool = False
-    """Whether to validate before the first step, so that a model that only becomes worse is the one it began as."""
+    """Whether to validate before the first step, so that the initial model is kept if all others are worse."""
     stage: str = "train"
     """Names the run in its progress."""
     memory_hint: str = "the batch (batch_size or n_clips), the width or crop.size"
-    """Which settings to lower where memory does not suffice."""
+    """Settings to reduce if memory does not suffice."""
 
 
 ALL_ALONE = Surroundings()
@@ -60,40 +60,40 @@ def fit(
     task: TrainingTask, destination: Destination, settings: LoopSettings, rates: RateSchedule = NO_WARM_UP,
     around: Surroundings = ALL_ALONE,
 ) -> RunProgress:  # fmt: skip
-    """Train until `settings.steps` are done, from where the run at `destination` stands.
+    """Train until `settings.steps` are done, resuming the run at `destination`.
 
-    Resuming gives the same numbers as never stopping.
+    A resumed run gives the same numbers as an uninterrupted one.
 
     Raises
     ------
     ConfigError
-        When the run was begun with other settings or crops.
+        If the run was started with other settings or crops.
     CacheError
-        When the folder cannot be written or the disk is full; what was saved before is kept.
+        If the folder cannot be written or the disk is full; the last saved state is kept.
     TrainingError
-        When a loss is no number or memory runs out (the last saved state is kept), or another process trains this run.
+        If a loss is not a number or memory runs out (the last saved state is kept), or another process trains this run.
     """
     folder = destination.folder
     run = open_run(destination, writes=around.ranks.first)
     with _held(run) as mine:
         if not mine:
-            raise TrainingError(f"another process trains the run in {folder}; wait for it or choose another --run")
+            raise TrainingError(f"another process is training the run in {folder}; wait for it or choose another --run")
         if run.writes and destination.anew:
             clear_run(folder)
-        around.ranks.agree(settings.steps, "loop.steps", around.device)  # the others read what the first one left
+        around.ranks.agree(settings.steps, "loop.steps", around.device)  # the others read the first one's state
         progress = run.resume(task, around.others)
         around.ranks.agree(progress.step, f"the step at which the run in {folder} stands", around.device)
         if run.writes:
             write_text(folder / "config.yaml", destination.config)
         if progress.finished_at is not None:
             logger.info(
-                "run %s had done its %d steps and goes on to %d; the learning rates are those of a run of %d steps:"
+                "run %s had finished its %d steps and continues to %d; learning rates are those of a run of %d steps:"
                 " %.0f %% of their full value from here, falling to %.0f %%",
                 folder.name, progress.finished_at, settings.steps, settings.steps,
                 100 * rates.share(progress.step, settings.steps), 100 * rates.end,
             )  # fmt: skip
         if progress.step >= settings.steps:
-            logger.info("run %s has done its %d steps", folder.name, progress.step)
+            logger.info("run %s has finished its %d steps", folder.name, progress.step)
             return progress
         if _out_of_patience(progress, settings):
             logger.info("run %s has ended early, at step %d; see loop.patience", folder.name, progress.step)
@@ -105,7 +105,7 @@ def fit(
 
 @contextmanager
 def _held(run: RunFolder) -> Iterator[bool]:
-    """Hold the run for the process that writes."""
+    """Hold the run's lock in the process that writes."""
     if not run.writes:
         yield True
         return
@@ -115,9 +115,9 @@ def _held(run: RunFolder) -> Iterator[bool]:
 
 @contextmanager
 def _steps_kept_whole() -> Iterator[threading.Event]:
-    """Make Ctrl-C, and SIGTERM where it ends the command so, wait for the end of a step, which must not be saved half.
+    """Delay Ctrl-C, and SIGTERM if it ends the command similarly, until the end of a step, so that none is saved half.
 
-    A second one does not wait.
+    A second signal takes effect immediately.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # where signals do not arrive
@@ -144,7 +144,7 @@ def _steps_kept_whole() -> Iterator[threading.Event]:
     except KeyboardInterrupt:
         for handler in (before[number] for number in first[:1]):
             if callable(handler):
-                handler(first[0], None)  # raises it in its turn, knowing which signal it was
+                handler(first[0], None)  # raises the error for the signal
         raise
     finally:
         restore()
@@ -152,7 +152,7 @@ def _steps_kept_whole() -> Iterator[threading.Event]:
 
 @dataclass(frozen=True)
 class _Fitting:
-    """One run while it trains."""
+    """One run during training."""
 
     task: TrainingTask
     run: RunFolder
@@ -162,7 +162,7 @@ class _Fitting:
     around: Surroundings
 
     def go(self, interrupted: threading.Event) -> None:
-        """Do all steps that are left; raises KeyboardInterrupt, after saving, once `interrupted` is set."""
+        """Do all remaining steps; raise KeyboardInterrupt, after saving, once `interrupted` is set."""
         watched = progress if self.run.writes else no_display
         with (
             memory_told(self._where, self.around.memory_hint),
@@ -210,13 +210,13 @@ class _Fitting:
         return f"run {self.run.path.name}, step {self.progress.step}, {self.run.kept(self.progress)}"
 
     def _check(self, terms: dict[str, float], batch: Any) -> None:
-        """Raise TrainingError when a term is not a number."""
+        """Raise TrainingError if a term is not a number."""
         for name, value in terms.items():
             if not math.isfinite(value):
                 raise TrainingError(
                     f"run {self.run.path.name}: {name} is {value} at step {self.progress.step}{self._clips(batch)}; "
-                    f"{self.run.kept(self.progress)}: lower the learning rate and choose another --run, or --force to "
-                    "start this one anew"
+                    f"{self.run.kept(self.progress)}: reduce the learning rate and choose another --run, or --force to "
+                    "restart this one"
                 )
 
     def _clips(self, batch: Any) -> str:
@@ -226,7 +226,7 @@ class _Fitting:
     def _ends_early(self) -> bool:
         early = _out_of_patience(self.progress, self.settings)
         if early and self.run.writes:
-            logger.info("step %d: no better model in the last %d validations: the run is done", self.progress.step,
+            logger.info("step %d: no better model in the last %d validations; the run ends", self.progress.step,
                         self.progress.stale)  # fmt: skip
         return early
 

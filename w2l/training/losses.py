@@ -1,4 +1,4 @@
-"""The loss terms of a generator, and what an expert's cosine costs as a probability; pure on tensors."""
+"""Loss terms of a generator, and losses of an expert's cosine as a probability; pure on tensors."""
 
 import math
 from typing import Literal, get_args
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def bce_cosine(cosine: Tensor, in_sync: Tensor) -> Tensor:
-    """The paper's loss: the cosine, clamped to [0, 1], as the probability of being in sync; both (batch,).
+    """Return the paper's loss: the cosine, clamped to [0, 1], as the probability of being in sync; both (batch,).
 
-    Prajwal et al., "A Lip Sync Expert Is All You Need", 2020, section 3.1; the clamp keeps rounding from leaving the
-    range in which binary cross entropy is defined. A cosine that is no number gives a loss that is none, which the
-    loop reports, where PyTorch's own function would raise.
+    Prajwal et al., "A Lip Sync Expert Is All You Need", 2020, section 3.1; the clamp prevents rounding from leaving the
+    range in which binary cross entropy is defined. A NaN cosine gives a NaN loss, which the loop reports, where
+    PyTorch's own function would raise.
     """
     probability = cosine.float().clamp(0, 1)
     with torch.autocast(cosine.device.type, enabled=False):
@@ -22,27 +22,27 @@ def bce_cosine(cosine: Tensor, in_sync: Tensor) -> Tensor:
 
 
 def calibrated_bce(cosine: Tensor, in_sync: Tensor, scale: float, bias: float) -> Tensor:
-    """Cross entropy of the calibrated probability sigmoid(scale * cosine + bias); cosine and labels (batch,)."""
+    """Return the cross entropy of the probability sigmoid(scale * cosine + bias); cosine and labels (batch,)."""
     return F.binary_cross_entropy_with_logits(scale * cosine.float() + bias, in_sync.float())
 
 
 def adversarial(logits: Tensor, real: bool) -> Tensor:
-    """Cross entropy of a discriminator's logits against all real or all generated."""
+    """Return the cross entropy of a discriminator's logits against all real or all generated."""
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, float(real), dtype=torch.float32))
 
 
 def focused_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
-    """Mean absolute error with a weight for each pixel.
+    """Return the mean absolute error with a weight for each pixel.
 
-    Pictures (batch, 3, frames, rows, width); `focus` (rows, width) or (batch, 1, 1, rows, width), of mean 1.
+    Images (batch, 3, frames, rows, width); `focus` (rows, width) or (batch, 1, 1, rows, width), of mean 1.
     """
     return ((generated - target).abs() * focus).mean()
 
 
 def edge_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
-    """As `focused_l1`, of the differences between neighbouring pixels, across and down.
+    """Return `focused_l1` of the differences between neighbouring pixels, across and down.
 
-    A picture may be near in its colours and yet be soft; then it is far in these. Mathieu et al., "Deep multi-scale
+    An image may be close in its colours and yet blurred; then it differs in these. Mathieu et al., "Deep multi-scale
     video prediction beyond mean square error", 2016 (gradient difference loss, with exponent 1).
     """
     error = generated - target
@@ -52,10 +52,10 @@ def edge_l1(generated: Tensor, target: Tensor, focus: Tensor) -> Tensor:
 
 
 def roughness(moves: Tensor) -> Tensor:
-    """Mean absolute difference of moves between neighbouring pixels, in pixels a pixel, across and down.
+    """Return the mean absolute difference of moves between neighbouring pixels, in pixels per pixel, across and down.
 
-    `moves` (batch, channels, frames, rows, width) in sides of the picture. The total variation of a flow, as in Zach
-    et al., "A duality based approach for realtime TV-L1 optical flow", 2007: one that is even but for a few edges is
+    `moves` (batch, channels, frames, rows, width) in sides of the image. The total variation of a flow, as in Zach et
+    al., "A duality based approach for realtime TV-L1 optical flow", 2007: a flow that is even except for a few edges is
     cheap.
     """
     across, down = moves[..., 1:] - moves[..., :-1], moves[..., 1:, :] - moves[..., :-1, :]
@@ -63,7 +63,7 @@ def roughness(moves: Tensor) -> Tensor:
 
 
 def scattered(shares: Tensor) -> Tensor:
-    """Mean of the roots of shares from 0 to 1: many small ones cost more than few whole ones of the same sum.
+    """Return the mean square root of shares in 0..1: many small ones cost more than a few whole ones of the same sum.
 
     The exponent 1/2 of the bridge penalties (Frank and Friedman, "A statistical view of some chemometrics regression
     tools", 1993), which prefer nothing or all to a little of each.
@@ -72,9 +72,9 @@ def scattered(shares: Tensor) -> Tensor:
 
 
 def mouth_hill(size: int, rows: int) -> Tensor:
-    """How much a pixel belongs to the mouth, 0..1, (rows, width): of the bottom `rows` of an aligned crop.
+    """Return how much each pixel of the bottom `rows` of an aligned crop belongs to the mouth, 0..1, (rows, width).
 
-    The mouth is where `w2l.features.crop.TEMPLATE` puts it; the hill is a Gaussian as wide as an open mouth
+    The mouth is at the position in `w2l.features.crop.TEMPLATE`; the hill is a Gaussian as wide as an open mouth
     with the chin.
     """
     y = (torch.arange(size - rows, size) + 0.5) / size
@@ -83,19 +83,19 @@ def mouth_hill(size: int, rows: int) -> Tensor:
 
 
 def mouth_focus(size: int, rows: int, strength: float) -> Tensor:
-    """Weights (rows, width) for L1: 1 + `strength` at the mouth, scaled to mean 1."""
+    """Return weights (rows, width) for L1: 1 + `strength` at the mouth, scaled to mean 1."""
     weights = 1 + strength * mouth_hill(size, rows)
     return weights / weights.mean()
 
 
 def around_mouth(size: int, rows: int) -> Tensor:
-    """Weights (rows, width) for L1 where the mouth must not be as it was: 0 there, 1 around it, scaled to mean 1."""
+    """Return weights (rows, width) for L1 if the mouth must change: 0 there, 1 around it, scaled to mean 1."""
     weights = (1 - mouth_hill(size, rows)) ** 2
     return weights / weights.mean()
 
 
 def ramp(step: int, start: int, length: int) -> float:
-    """0 before `start`, 1 from ``start + length`` on, linear between: how much of a weight applies."""
+    """Return the share of a weight that applies: 0 before `start`, 1 from ``start + length`` on, linear between."""
     return 1.0 if step >= start + length else max(0.0, (step - start) / max(length, 1))
 
 
@@ -106,4 +106,4 @@ OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
 
 
 CHANCE = math.log(2)
-"""What a choice between two costs who cannot tell them apart."""
+"""Cross entropy at chance for two classes (ln 2)."""

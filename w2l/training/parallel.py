@@ -1,4 +1,4 @@
-"""Several processes that train one network on one joint batch, as `torchrun` starts them."""
+"""Several processes that train one network on one joint batch, as started by `torchrun`."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,25 +14,25 @@ from w2l.core.errors import ConfigError, TrainingError
 from w2l.core.text import one_line
 
 PATIENCE_S = 600.0
-"""How long a process waits for the others before it gives up, in seconds."""
+"""Seconds that a process waits for the others before it gives up."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of the processes this one is."""
+    """Rank of this process among all."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes files."""
+        """Whether this process writes files."""
         return self.rank == 0
 
     def joint(self, part: Tensor, first: int, total: int) -> Tensor:
-        """Return the rows of all processes, (total, features); `part` are those from `first` on; without gradient.
+        """Return the rows of all processes, (total, features), from `part`, the own rows from `first` on; no gradient.
 
-        Rows of others are added to zeros, which changes no bit, and needs no equal parts.
+        Rows of others are added to zeros, which preserves every bit and does not require equal parts.
         """
         if self.size == 1:
             return part.detach().clone()
@@ -42,9 +42,9 @@ class Ranks:
         return rows
 
     def add_gradients(self, parts: Iterable[nn.Parameter], same: Iterable[nn.Parameter]) -> None:
-        """Add up the gradients of `parts`, of which each process has a summand, and averages those of `same`.
+        """Sum the gradients of `parts`, of which each process has a summand, and average those of `same`.
 
-        The loss of the joint batch is a function of all embeddings, and each process has followed it into its own: the
+        The loss of the joint batch is a function of all embeddings, and each process has propagated it to its own: the
         sum is the gradient that one process with the joint batch would have.
         """
         if self.size == 1:
@@ -62,7 +62,7 @@ class Ranks:
             gradient.copy_(summed.view_as(gradient))
 
     def agree(self, value: int, what: str, device: torch.device) -> None:
-        """Raise TrainingError unless all processes have the same `value`; a meeting point, too."""
+        """Raise TrainingError unless all processes have the same `value`; also synchronises them."""
         if self.size == 1:
             return
         values = torch.zeros(self.size, dtype=torch.int64, device=device)
@@ -76,14 +76,14 @@ class Ranks:
 
 
 ALONE = Ranks()
-"""One process that trains by itself."""
+"""A single process that trains alone."""
 
 
 @contextmanager
 def joined(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ranks]:
-    """Meet the other processes that `torchrun` has started, or is alone where it was not used.
+    """Connect the processes started by `torchrun`; return a single rank without it.
 
-    Raises TrainingError when another process has ended or does not answer for `patience_s`.
+    Raises TrainingError if another process has ended or does not respond for `patience_s`.
     """
     size, rank = _number("WORLD_SIZE", 1), _number("RANK", 0)
     if size == 1:
@@ -102,12 +102,12 @@ def joined(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ran
 
 
 def under_torchrun() -> bool:
-    """Return whether `torchrun` has started several processes."""
+    """Whether `torchrun` has started several processes."""
     return _number("WORLD_SIZE", 1) > 1
 
 
 def is_first() -> bool:
-    """Return whether this process is the one of them that prints and writes."""
+    """Whether this process is the one that prints and writes."""
     return _number("RANK", 0) == 0
 
 
@@ -117,8 +117,8 @@ def _together(tensor: Tensor) -> None:
         dist.all_reduce(tensor)
     except RuntimeError as error:
         raise TrainingError(
-            f"another of the {dist.get_world_size()} processes has ended or does not answer ({_line(error)}); see its "
-            "own message, and start torchrun again: the run goes on from what was saved"
+            f"another of the {dist.get_world_size()} processes has ended or does not respond ({_line(error)}); see its "
+            "own message, and start torchrun again: the run resumes from the last saved state"
         ) from error
 
 

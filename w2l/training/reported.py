@@ -1,4 +1,4 @@
-"""The last part of every training's story: the loop, with its reports, and what comes of it."""
+"""Fitting with reports, the last part of every training, and its result."""
 
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,33 +15,33 @@ from w2l.training.task import TrainingTask
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training ended with."""
+    """Result of a training."""
 
     model: Path
     """The best model file."""
     steps: int
     scores: dict[str, float]
-    """Of the last validation."""
+    """Scores of the last validation."""
 
 
 class CourseSettings(Protocol):
-    """Settings of a training that say how long it takes and how its learning rates rise and fall."""
+    """Settings of a training's length and learning rate schedule."""
 
     @property
     def loop(self) -> LoopSettings:
-        """How long to train and how often to look."""
+        """Length of training and intervals."""
         ...
 
     @property
     def rates(self) -> RateSchedule:
-        """How the learning rates rise and fall."""
+        """Learning rate schedule."""
         ...
 
 
 def fit_with_reports(
     task: TrainingTask, destination: Destination, settings: CourseSettings, around: Surroundings, facts: PageFacts
 ) -> RunProgress:
-    """Train as `fit` does, and write curves, page and TensorBoard events after each validation."""
+    """Run `fit`, and write curves, page and TensorBoard events after each validation."""
     with closing(Reports(facts)) as reports:
         reporting = replace(around, after_validation=reports)
         return fit(task, destination, settings.loop, settings.rates, reporting)

@@ -1,4 +1,4 @@
-"""The folder of one training run: its log, its models, its state, and how a killed run goes on from them."""
+"""The folder of one training run: its log, its models, its state, and resuming from them."""
 
 import json
 import logging
@@ -23,11 +23,11 @@ from w2l.training.run_log import read_lines
 
 logger = logging.getLogger(__name__)
 BOARD = "tensorboard"
-"""Of the events, in the run's folder: ``tensorboard --logdir checkpoints`` shows all runs."""
+"""Folder of the events within the run's folder: ``tensorboard --logdir checkpoints`` shows all runs."""
 
 
 class Exporting(Protocol):
-    """What has models to write; see `w2l.training.task.TrainingTask`."""
+    """An object with models to write; see `w2l.training.task.TrainingTask`."""
 
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
@@ -37,18 +37,18 @@ class Exporting(Protocol):
 
 
 class Stateful(Protocol):
-    """Anything else with a state that a resumed run needs."""
+    """Any other object whose state a resumed run needs."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state, of numbers, text and tensors."""
+        """Return the state, made of numbers, text and tensors."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take over such a state."""
+        """Restore such a state."""
 
 
 @dataclass
 class RunProgress:
-    """Where a run stands."""
+    """Progress of a run."""
 
     step: int = 0
     best: float = -math.inf
@@ -56,27 +56,27 @@ class RunProgress:
     stale: int = 0
     """Validations since the best one."""
     saved: int | None = None
-    """Step of the state on disk; None where there is none."""
+    """Step of the state on disk; None if there is none."""
     finished_at: int | None = None
-    """Steps after which the run was finished before, where it goes on with more."""
+    """Steps after which the run had finished before, if it continues with more."""
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a run lives, and what must agree for it to be continued there."""
+    """Location of a run, and what must match for it to continue there."""
 
     folder: Path
     identity: dict[str, Any]
-    """The settings that shape a step: a run that was begun with others is not continued."""
+    """The settings that shape a step: a run started with others is not continued."""
     config: str = ""
-    """The settings as text, which is kept beside the models."""
+    """The settings as text, stored beside the models."""
     anew: bool = False
     """Whether to remove an earlier run of this name first."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run; a process that does not `write` leaves them alone."""
+    """The files of one run; a process that does not `write` leaves them unchanged."""
 
     path: Path
     identity: str
@@ -89,7 +89,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """One JSON object a line: the terms of a step, or the scores of a validation."""
+        """One JSON object per line: the terms of a step, or the scores of a validation."""
         return self.path / "log.jsonl"
 
     def append(self, line: dict[str, Any]) -> None:
@@ -126,13 +126,13 @@ class RunFolder:
         progress.saved = progress.step
 
     def kept(self, progress: RunProgress) -> str:
-        """Return what is on disk of the run, as a clause for an error that ends it."""
+        """Return which state of the run is on disk, as a clause for an error that ends it."""
         if progress.saved is None:
-            return "no state was saved before"
-        return f"what was saved at step {progress.saved} is kept in {self.path}"
+            return "no state was saved"
+        return f"the state saved at step {progress.saved} is kept in {self.path}"
 
     def resume(self, task: Exporting, others: Mapping[str, Stateful]) -> RunProgress:
-        """Load the saved state, where there is one, into the task; ConfigError when it was begun otherwise."""
+        """Load the saved state, if any, into the task; raise ConfigError if the settings differ."""
         if self.writes:
             for folder in self.path.glob("**/"):
                 remove_leftovers(folder, held=True)
@@ -145,8 +145,8 @@ class RunFolder:
         longer = is_longer(state, self.settings)
         if state.get("identity") != self.identity and not longer:
             raise ConfigError(
-                f"run {self.path.name} was begun with other settings{self._other_settings(state)} (see "
-                f"{self.path / 'config.yaml'}); choose another --run, or --force to start it anew"
+                f"run {self.path.name} was started with other settings{self._other_settings(state)} (see "
+                f"{self.path / 'config.yaml'}); choose another --run, or --force to restart it"
             )
         self._check_crops(task, state)
         for name, network in task.networks.items():
@@ -157,12 +157,12 @@ class RunFolder:
             other.load_state_dict(state["others"][name])
         if self.writes:
             self._cut_log(state["step"])
-            logger.info("run %s goes on at step %d", self.path.name, state["step"])
+            logger.info("run %s resumes at step %d", self.path.name, state["step"])
         step = state["step"]
         return RunProgress(step, state["best"], state["scores"], state.get("stale", 0), step, step if longer else None)
 
     def _other_settings(self, state: dict[str, Any]) -> str:
-        """Return which settings differ from those of the state, as a clause; empty where that is not known."""
+        """Return which settings differ from those of the state, as a clause; empty if unknown."""
         try:
             kept = read_text(self.path / "config.yaml")
         except Unreadable:
@@ -171,36 +171,36 @@ class RunFolder:
         return f": {found}" if found else ""
 
     def _check_crops(self, task: Exporting, state: dict[str, Any]) -> None:
-        """Refuse to resume with other crops than those that the run began with."""
+        """Raise ConfigError if the crops differ from those that the run was started with."""
         for name, (_, card) in task.exports(state["step"], state["scores"]).items():
             path = self.path / f"{name}-latest.safetensors"
             if path.exists() and (begun := read_card(path)).crop != card.crop:
                 raise ConfigError(
-                    f"run {self.path.name} was begun on {begun.crop.kind} crops of {begun.crop.size} px, the cache now "
-                    f"holds {card.crop}; choose another --run, or --force to start it anew"
+                    f"run {self.path.name} was started on {begun.crop.kind} crops of {begun.crop.size} px, the cache "
+                    f"contains {card.crop}; choose another --run, or --force to restart it"
                 )
 
     def _cut_log(self, step: int) -> None:
-        """Drop the lines of steps that a killed run logged but did not save, and what is not a line of a log."""
+        """Drop the lines of steps that a killed run logged but did not save, and invalid lines."""
         lines = read_lines(self.log) if self.log.exists() else []
         kept = [json.dumps(line) for line in lines if line["step"] <= step]
         write_text(self.log, "".join(f"{line}\n" for line in kept))
 
 
 def open_run(destination: Destination, writes: bool) -> RunFolder:
-    """Open the folder of a run, and make it where it is missing; CacheError when it cannot be made."""
+    """Open the folder of a run, creating it if missing; raise CacheError if it cannot be created."""
     path = destination.folder
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CacheError(f"run folder {path} cannot be made: {error.strerror}; choose another --run") from error
+        raise CacheError(f"run folder {path} cannot be created: {error.strerror}; choose another --run") from error
     if not os.access(path, os.W_OK):
         raise CacheError(f"run folder {path} cannot be written; check permissions or choose another --run")
     return RunFolder(path, fingerprint(destination.identity), writes, destination.identity, destination.config)
 
 
 def clear_run(path: Path) -> None:
-    """Remove what an earlier run of this name left, and nothing else."""
+    """Remove the files of an earlier run of this name, and nothing else."""
     for pattern in ("state.pt", "log.jsonl", "config.yaml", "curves.png", "report.html", "*.safetensors"):
         for left in path.glob(pattern):
             left.unlink(missing_ok=True)
@@ -209,5 +209,5 @@ def clear_run(path: Path) -> None:
 
 
 def has_begun(path: Path) -> bool:
-    """Return whether a run has saved a state in `path`."""
+    """Whether a run has saved a state in `path`."""
     return (path / "state.pt").exists()

@@ -13,19 +13,19 @@ from w2l.core.reading import Unreadable, parse_json, read_bytes
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Steps and values, each (points,)."""
 VALIDATION = "val/"
-"""How the names of validation scores begin in a log."""
+"""Prefix of validation scores in a log."""
 WARNING = "warning"
-"""Name under which a line holds words instead of numbers."""
+"""Key under which a line has text instead of numbers."""
 SMOOTHED = 15
-"""Points of a noisy curve that are averaged for its bold line."""
+"""Points of a noisy curve averaged for its bold line."""
 
 
 def read_lines(log: Path) -> list[dict[str, Any]]:
-    """The lines of a log that are whole; what a kill cut off is left out. TrainingError when it cannot be read."""
+    """Return the complete lines of a log, without a truncated one; raise TrainingError if it cannot be read."""
     try:
-        text = read_bytes(log).decode("utf-8", "replace")  # whatever it holds, the whole lines of it are a log
+        text = read_bytes(log).decode("utf-8", "replace")  # undecodable bytes only spoil their own line
     except Unreadable as error:
-        raise TrainingError(f"log {log} cannot be read ({error}); name the log.jsonl of a run") from error
+        raise TrainingError(f"log {log} cannot be read ({error}); choose the log.jsonl of a run") from error
     found = []
     for line in text.splitlines():
         try:
@@ -38,18 +38,18 @@ def read_lines(log: Path) -> list[dict[str, Any]]:
 
 
 def read_log(log: Path) -> dict[str, Curve]:
-    """The curves of a run's log.jsonl by name, those of validations with "val/" before it.
+    """Return the curves of a run's log.jsonl by name, those of validations prefixed by "val/".
 
-    Raises TrainingError when there is nothing to draw.
+    Raises TrainingError if there is nothing to draw.
     """
     curves = curves_of(read_lines(log))
     if not curves:
-        raise TrainingError(f"log {log} holds no step yet; train first")
+        raise TrainingError(f"log {log} contains no steps yet; train first")
     return curves
 
 
 def curves_of(lines: list[dict[str, Any]]) -> dict[str, Curve]:
-    """The numbers of the lines by name; what is no finite number is left out."""
+    """Return the finite numbers of the lines by name."""
     points: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
         for name, value in line.items():
@@ -59,7 +59,7 @@ def curves_of(lines: list[dict[str, Any]]) -> dict[str, Curve]:
 
 
 def warnings_of(lines: list[dict[str, Any]]) -> list[tuple[int, str]]:
-    """The warnings in the lines, each with its step: ``{"step": 500, "warning": "..."}``, or a list of them."""
+    """Return the warnings in the lines with their steps: ``{"step": 500, "warning": "..."}``, or a list of them."""
     found = []
     for line in lines:
         said = line.get(WARNING, [])
@@ -68,11 +68,11 @@ def warnings_of(lines: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 
 def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the `SMOOTHED` points around each, fewer at the ends; (points,)."""
+    """Return means over the `SMOOTHED` points around each, fewer at the ends; (points,)."""
     half = min(SMOOTHED // 2, (len(values) - 1) // 4)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     points = np.arange(len(values))
-    reach = np.minimum(np.minimum(points, points[::-1]), half)  # even on both sides: no drift at the ends
+    reach = np.minimum(np.minimum(points, points[::-1]), half)  # symmetric: no drift at the ends
     low, high = points - reach, points + reach + 1
     return np.asarray((sums[high] - sums[low]) / (high - low))
 

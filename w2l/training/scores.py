@@ -1,4 +1,4 @@
-"""The scores of an expert, from the similarities of pairs in sync and off sync; pure on arrays."""
+"""Scores of an expert, from the similarities of pairs in sync and off sync; pure on arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,31 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 GAPS = (1, 2, 3, 5, 10, 15)
-"""Frames between a face and its off-sync sound, where the accuracy is told by gap."""
+"""Frames between a face and its off-sync audio for which the accuracy is reported by gap."""
 SPANS = (5, 10, 20)
 """Consecutive windows over which similarities are averaged to find an offset."""
 
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Similarities of pairs from the same clip, and what is known of their windows."""
+    """Similarities of pairs from the same clip, with properties of their windows."""
 
     in_sync: NDArray[np.float64]
     """(windows,)"""
     off_sync: NDArray[np.float64]
-    """(windows,): the face with a sound of the same clip at least the gap away."""
+    """(windows,): the face with audio of the same clip at least the gap away."""
     voiced: NDArray[np.bool_]
-    """(windows,): where something is said while the face is seen."""
+    """(windows,): whether there is speech."""
     at_gap: NDArray[np.float64]
-    """(windows, gaps): the face with the sound exactly each of `GAPS` away; nan where the clip has none."""
+    """(windows, gaps): the face with the audio exactly each of `GAPS` away; nan if the clip has none."""
     track: NDArray[np.int64]
-    """(windows,): which track a window is of."""
+    """(windows,): track of each window."""
     speakers: Sequence[str]
-    """(tracks,): who speaks, "" where that is not known."""
+    """(tracks,): the speaker, "" if unknown."""
     offsets: NDArray[np.int64]
-    """(clips,): the offset in frames at which each whole clip fits best."""
+    """(clips,): the best offset of each whole clip, in frames."""
     span_offsets: dict[int, NDArray[np.int64]]
-    """For each of `SPANS`, (spans,): the offset at which so many consecutive windows fit best; there may be none."""
+    """For each of `SPANS`, (spans,): the best offset of that many consecutive windows; may be empty."""
 
     def chosen(self, windows: NDArray[np.bool_]) -> "ScoredPairs":
         """Return the pairs of these windows, (windows,), with the offsets of all."""
@@ -72,7 +72,7 @@ def area_under_roc(pairs: ScoredPairs) -> float:
 
 
 def by_gap(pairs: ScoredPairs, threshold: float) -> dict[int, float]:
-    """Return for each of `GAPS` the balanced accuracy with off-sync sounds exactly so far away, if any."""
+    """Return the balanced accuracy for each of `GAPS` with off-sync audio exactly that far away, if any."""
     found = {}
     for column, gap in enumerate(GAPS):
         there = ~np.isnan(pairs.at_gap[:, column])
@@ -96,8 +96,8 @@ def within_one(offsets: NDArray[np.int64]) -> float:
 def calibrate(pairs: ScoredPairs, rounds: int = 50) -> tuple[float, float]:
     """Fit scale and bias of the logistic curve from similarity to probability (Platt, 1999), by Newton steps.
 
-    The scale is never below 0: where own sounds are no more similar than others the curve is flat at one half, (0, 0),
-    as a falling one would have a generator learn to be off sync.
+    The scale is never below 0: if own audio is not more similar than other audio the curve is flat at one half, (0, 0),
+    as a decreasing one would train a generator to be off sync.
     """
     x = np.concatenate([pairs.in_sync, pairs.off_sync])
     y = np.concatenate([np.ones(len(pairs.in_sync)), np.zeros(len(pairs.off_sync))])
@@ -115,13 +115,13 @@ def calibrate(pairs: ScoredPairs, rounds: int = 50) -> tuple[float, float]:
 
 
 def bce(pairs: ScoredPairs, scale: float, bias: float) -> float:
-    """Cross entropy of the calibrated probabilities, in sync and off sync in equal parts; ln 2 = 0.693 is chance."""
+    """Return the cross entropy of calibrated probabilities, equally weighted in and off sync; chance is ln 2."""
     in_sync, off_sync = scale * pairs.in_sync + bias, scale * pairs.off_sync + bias
     return float((np.logaddexp(0, -in_sync).mean() + np.logaddexp(0, off_sync).mean()) / 2)
 
 
 def calibration_error(pairs: ScoredPairs, scale: float, bias: float, n_bins: int = 10) -> float:
-    """Return the expected calibration error: how far probabilities are, on average, from the shares that come true.
+    """Return the expected calibration error: the mean distance of probabilities from the observed shares.
 
     Over `n_bins` bins of equal width (Guo et al., 2017), with in sync and off sync in equal parts.
     """

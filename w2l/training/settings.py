@@ -1,4 +1,4 @@
-"""Settings that every training has: how long it takes, and how its learning rates rise and fall."""
+"""Settings common to all trainings: length and learning rate schedule."""
 
 import math
 from collections.abc import Collection
@@ -11,21 +11,21 @@ from w2l.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long to train and how often to look; none of it changes what a step does."""
+    """Length of training and intervals; none of it changes a step."""
 
     steps: int = 20000
-    """Steps in all; a run that has done them is done."""
+    """Total number of steps; a run that has done them is finished."""
     log_every: int = 50
-    """Steps from one line of the log to the next."""
+    """Steps between lines of the log."""
     validate_every: int = 500
-    """Steps from one validation to the next; the best model is kept."""
+    """Steps between validations; the best model is kept."""
     checkpoint_every: int = 500
-    """Steps from one saved state to the next: a killed run loses at most these."""
+    """Steps between saved states: a killed run loses at most these."""
     patience: int = 0
-    """Validations in a row without a better model after which the run is done before its steps are; 0: never."""
+    """Consecutive validations without a better model after which the run ends early; 0: never."""
 
     def __post_init__(self) -> None:
-        """Refuse intervals of zero."""
+        """Reject intervals of zero."""
         if min(self.steps, self.log_every, self.validate_every, self.checkpoint_every) < 1:
             raise ConfigError("steps, log_every, validate_every and checkpoint_every must be at least 1")
         if self.patience < 0:
@@ -34,12 +34,12 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class RateSchedule:
-    """How learning rates rise and fall: a linear warm-up, then a cosine."""
+    """Learning rate schedule: a linear warm-up, then a cosine."""
 
     warm_up: int = 0
     """Steps over which the rates rise."""
     end: float = 0.05
-    """Share of the learning rates that is left at the last step; 1 keeps it all."""
+    """Share of the learning rates that remains at the last step; 1 keeps them constant."""
 
     def share(self, step: int, steps: int) -> float:
         """Return the share of the learning rates at `step` of `steps`."""
@@ -48,11 +48,11 @@ class RateSchedule:
 
 
 LATER = ("voice", "room", "near")
-"""Settings that came after runs were begun: where they are off, they are no part of what identifies a run."""
+"""Settings added after runs existed: while they are off, they do not identify a run."""
 
 
 def shaping(settings: Any, shapeless: Collection[str]) -> dict[str, Any]:
-    """Return the settings that shape a step, all but the `shapeless`; of the loop, which they have, only its steps."""
+    """Return the settings that shape a step: all but the `shapeless`, and of the loop only its steps."""
     found = {name: value for name, value in config.plain(settings).items() if name not in shapeless}
     return {**_without_later(found), "loop": {"steps": settings.loop.steps}}
 

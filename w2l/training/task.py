@@ -1,4 +1,4 @@
-"""What the loop trains: a task, and what it gives back at a validation."""
+"""Interface between the training loop and a task."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +12,20 @@ from w2l.models.checkpoint import ModelCard
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found."""
+    """Result of a validation."""
 
     scores: dict[str, float]
-    """By name."""
+    """Scores by name."""
     quality: float
-    """The higher the better: decides which model is kept as best."""
+    """Higher is better; decides which model is kept as best."""
     warnings: tuple[str, ...] = ()
-    """What looks wrong, in words."""
+    """Problems, in words."""
     settled: bool = True
-    """Whether the loss is what it will be from now on: before that no patience is lost."""
+    """Whether the loss has reached its final form: before that, patience is not used up."""
 
 
 class TrainingTask(Protocol):
-    """What is trained: networks, their optimisers, and what one step does."""
+    """Networks, their optimisers, and one step of training."""
 
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
@@ -35,10 +35,10 @@ class TrainingTask(Protocol):
         """Return the batch of `step`, a pure function of the settings and the step; runs in another thread."""
 
     def step(self, step: int, batch: Any) -> dict[str, float]:
-        """Do one update, and return every loss term by name."""
+        """Do one update and return every loss term by name."""
 
     def validate(self, step: int, folder: Path) -> Validation:
-        """Measure the networks as they are; may write pictures to `folder`."""
+        """Evaluate the current networks; may write images to `folder`."""
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
         """Return the model files to write, by name."""
@@ -49,4 +49,4 @@ class Describing(Protocol):
     """A task that can describe what a batch is made of."""
 
     def describe(self, batch: Any) -> str:
-        """Name the clips of a batch, in a few words, for the error that ends a run on it."""
+        """Return the clips of a batch, in a few words, for the error that ends a run on it."""

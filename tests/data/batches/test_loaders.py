@@ -73,7 +73,7 @@ def test_a_killed_worker_is_an_error(cache: Cache) -> None:
         for step in range(1, 20):  # what it had ready still comes
             workers.batch(step)
 
-    with pytest.raises(TrainingError, match="has ended or does not answer at step"):
+    with pytest.raises(TrainingError, match="has ended or does not respond at step"):
         go_on()
     workers.close()
 
@@ -81,7 +81,7 @@ def test_a_killed_worker_is_an_error(cache: Cache) -> None:
 def test_a_worker_that_hangs_is_an_error() -> None:
     workers = WorkerLoader(never, ExpertDrawing(SMALL, 0), CPU, 1, patience_s=8)
     began = time.monotonic()
-    with pytest.raises(TrainingError, match="does not answer at step 0"):
+    with pytest.raises(TrainingError, match="does not respond at step 0"):
         workers.batch(0)
     workers.close()
     assert time.monotonic() - began < 60

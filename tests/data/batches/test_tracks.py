@@ -63,7 +63,7 @@ class TestSplits:
     def test_an_empty_cache(self, tmp_path: Path) -> None:
         cache = Cache.open(tmp_path / "cache", create=True)
         for look in (crop_spec, lambda cache: open_splits(cache, ALIGNED)):
-            with pytest.raises(CacheError, match="holds no face track; run w2l preprocess"):
+            with pytest.raises(CacheError, match="contains no face track; run w2l preprocess"):
                 look(cache)
 
 

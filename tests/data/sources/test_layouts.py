@@ -112,7 +112,7 @@ def test_lists_that_are_none(root: Path, tmp_path: Path) -> None:
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="is no folder"):
+    with pytest.raises(MediaError, match="is not a folder"):
         find_videos(tmp_path / "none")
     with pytest.raises(MediaError, match=r"no video in .*\.mp4"):
         find_videos(tmp_path)
@@ -180,7 +180,7 @@ class TestLayouts:
 
     def test_lrs2_with_pretrain_alone(self, lrs2: Path) -> None:
         (lrs2 / "main").rename(lrs2.parent / "gone")
-        with pytest.raises(ConfigError, match=r"pretrain; name that folder"):
+        with pytest.raises(ConfigError, match=r"pretrain; choose that folder"):
             find_videos(lrs2)
 
     def test_lrs3(self, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ class TestFolders:
         for name in ("train", "test"):
             (root / f"{name}.txt").write_text("b.mp4\n")
         assert ids(find_videos(root, [root / "train.txt", root / "test.txt"])) == {"b": "train"}
-        assert "1 clips were on a list before it" in caplog.text
+        assert "1 clips are also in an earlier list" in caplog.text
 
 
 class TestRubbish:
@@ -298,7 +298,7 @@ class TestRubbish:
         monkeypatch.setattr(os, "scandir", refuse)
         listing = find_videos(tmp_path)
         assert set(ids(listing)) == {"a"}
-        assert listing.unreadable == ("lost.mp4: a link to nothing", "shut\\n: Permission denied")
+        assert listing.unreadable == ("lost.mp4: a dangling link", "shut\\n: Permission denied")
 
     def test_names_that_are_no_text_or_very_long(self, tmp_path: Path) -> None:
         long = "x" * 251

@@ -117,7 +117,7 @@ def test_some_missing_videos_are_left_to_who_opens_them(tmp_path: Path, root: Pa
         ("video audio\n", "empty below its heading"),
         ("a b\nlonely\n", "line 2: only one name"),
         ("a b\na b c\n", "line 2: 3 names.*quotes"),
-        ('a b\n"a b\n', "line 2: a quote is opened"),
+        ('a b\n"a b\n', "line 2: a quote is not closed"),
         ("a.mp4 a.wav\na.wav b.mp4\n", "line 1 and line 2 have video and speech in different order"),
         ("a.wav b.mp3\n", "line 1: two audio files"),
         ("a.mp4 b.mp4\na b\n", "line 2: some names have a suffix.*--pairs-order"),

@@ -331,7 +331,7 @@ def test_an_auditor_that_would_leave_nothing_changes_nothing(tmp_path: Path) -> 
     cache = shifted_cache(tmp_path, [0, 3, 0])
     result = audit_cache(cache, "openness", AuditSettings(min_confidence=90))
     assert result.counts["set aside"] == 3
-    assert "nothing could be trained on what is left" in result.refused
+    assert "too few to train on" in result.refused
     assert cache.all_tracks().usable.all()
     partly = audit_cache(cache, "openness", AuditSettings(min_confidence=90), clips="clip00")
     assert not partly.refused  # two other clips are left
@@ -344,7 +344,7 @@ def test_a_cache_that_an_earlier_audit_emptied_is_freed(tmp_path: Path, monkeypa
     monkeypatch.setattr(audit_run, "LEAST_CLIPS", 0)  # as w2l 0.2 did it
     audit_cache(cache, "openness", AuditSettings(min_confidence=90))
     assert not cache.all_tracks().usable.any()
-    with pytest.raises(CacheError, match="undo it: w2l audit --undo"):
+    with pytest.raises(CacheError, match="see w2l audit --undo"):
         cache.tracks()
     monkeypatch.undo()
     model = Model(nn.Identity(), CARD, Path("openness.safetensors"))
@@ -397,7 +397,7 @@ class TestVerdict:
         verdict = judge_track(quiet, 0.0, AuditSettings())
         assert (verdict.verdict, verdict.reason) == (
             "set aside",
-            "too little speech to tell its offset: 5 voiced windows",
+            "too little speech to find its offset: 5 voiced windows",
         )
 
     @pytest.mark.parametrize("settings", [{"max_shift": 1}, {"tolerance": 15}, {"min_voiced": 1}, {"max_drift": 0.0}])

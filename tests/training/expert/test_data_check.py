@@ -67,7 +67,7 @@ class TestFindings:
         mixed = [(made[k][0], made[(k + 3) % N_CLIPS][1]) for k in range(N_CLIPS)]
         found = by_name(check_data(cache_of(tmp_path / "cache", mixed)))["lag"]
         assert found.severity == "warning"
-        assert "do not move with the sound" in found.figure
+        assert "do not move with the audio" in found.figure
 
     def test_each_thing_that_can_be_wrong(self, tmp_path: Path) -> None:
         made = clips()

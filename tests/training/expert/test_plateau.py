@@ -118,8 +118,8 @@ class TestDiagnosis:
             asked.append(1)
             return [
                 CheckFinding("note", "sample", "looked into 200 of 849 tracks"),
-                CheckFinding("warning", "copies", "12 tracks are copies", "take copies out"),
-                CheckFinding("error", "lag", "mouths move with the sound at +4 frames", "run w2l audit"),
+                CheckFinding("warning", "copies", "12 tracks are copies", "remove copies"),
+                CheckFinding("error", "lag", "mouths move with the audio at +4 frames", "run w2l audit"),
             ]
 
         plateau = Plateau(SETTINGS, RunFacts("bce", 5e-3, 16, 1), findings)
@@ -127,7 +127,7 @@ class TestDiagnosis:
         plateau.push(999, 0.7)
         assert not asked  # looking takes seconds
         with pytest.raises(
-            TrainingError, match="nothing has been learnt in 1000 steps: at step 1000 pair is"
+            TrainingError, match="nothing was learned in 1000 steps: at step 1000 pair is"
         ) as raised:
             plateau.push(1000, 0.7)
         assert "\n" not in str(raised.value)  # the command line ends with this one line
@@ -143,8 +143,8 @@ class TestDiagnosis:
 
     def test_settings_that_are_sound_are_not_doubted(self) -> None:
         text = diagnosis([], FACTS)
-        assert "nothing but the curve" in text
-        assert not [word for word in ("learning rate", "frames away", "loss=", "windows a batch") if word in text]
+        assert "only the curve" in text
+        assert not [word for word in ("learning rate", "frames away", "loss=", "windows per batch") if word in text]
         assert "w2l audit" in text
         assert "watchdog.patience=0" in text
 

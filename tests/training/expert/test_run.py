@@ -37,7 +37,7 @@ class TestChecks:
         train_expert(settings(), cache, device="cpu")
         other = settings("resident=always", "watchdog.patience=0", "overfit_steps=7", "loop.log_every=2")
         assert train_expert(other, cache, device="cpu").steps == 3
-        with pytest.raises(ConfigError, match="begun with other settings"):
+        with pytest.raises(ConfigError, match="started with other settings"):
             train_expert(settings("lr=0.1"), cache, device="cpu")
 
     def test_runs_begun_before_there_was_init_voice_or_room_go_on(self) -> None:

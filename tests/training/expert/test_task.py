@@ -153,7 +153,7 @@ class TestModelFile:
     ) -> None:
         card = task_for(cache, TINY).exports(7, {"scale": scale, "bias": 0.1})["expert"][1]
         assert (card.calibrated, card.scale) == (False, 1.0)
-        assert "step 7: off-sync pairs are the more alike ones" in caplog.text
+        assert "step 7: off-sync pairs are more similar" in caplog.text
 
     def test_longer_windows(self, cache: Cache, tmp_path: Path) -> None:
         settings = replace(TINY, n_frames=8, per_clip=2, norm="group", embedding=48, loop=LoopSettings(1, 1, 1, 1))
@@ -206,7 +206,7 @@ class TestSettings:
             ({"n_clips": 8, "per_clip": 8, "accumulate": 65}, "more than the windows of a batch"),
             ({"workers": -1}, "at least 0"),
             ({"gap_from": 2}, "gap_from 2 is less than gap 5"),
-            ({"arch": "judge", "n_frames": 16}, "n_frames, norm and embedding are those of the expert"),
+            ({"arch": "judge", "n_frames": 16}, "n_frames, norm and embedding apply only to the expert"),
             ({"per_clip": 1}, "per_clip at least 2"),
             ({"n_clips": 0}, "at least 1"),
             ({"gap": 0}, "at least 1"),
@@ -307,7 +307,7 @@ class TestEnds:
             for step in range(30):
                 task.step(step, batch)
 
-        with pytest.raises(TrainingError, match="nothing has been learnt in"):
+        with pytest.raises(TrainingError, match="nothing was learned in"):
             go_on()
 
     def test_a_step_too_large_for_fp16_is_left_out(self, cache: Cache) -> None:

@@ -189,7 +189,7 @@ def test_it_can_be_turned_off() -> None:
 
 def test_it_ends_a_run_only_where_it_is_told_to() -> None:
     stop = CollapseSettings(patience=1000, window=50, stop=True)
-    with pytest.raises(TrainingError, match=r"hardly moves.*what was saved before is kept \(watchdog\.stop=false"):
+    with pytest.raises(TrainingError, match=r"hardly moves.*the last saved state is kept \(watchdog\.stop=false"):
         run(HEALTHY, {"articulation": still(0.1)}, settings=stop)
     assert run(HEALTHY, MOVING, settings=stop) == []
 

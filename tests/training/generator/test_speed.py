@@ -34,7 +34,7 @@ def test_resident_crops_train_as_loaded_ones(cache: Cache) -> None:
 
 
 def test_half_floats_need_a_gpu(cache: Cache) -> None:
-    with pytest.raises(ConfigError, match="precision=fp16 needs a CUDA GPU; on a CPU set precision=bf16"):
+    with pytest.raises(ConfigError, match="precision=fp16 requires a CUDA GPU; on a CPU set precision=bf16"):
         task_for(cache, replace(TINY, precision="fp16"))
 
 

@@ -329,7 +329,7 @@ def task_on(cache: Cache, settings: GeneratorSettings, crop: CropSpec) -> Genera
 
 
 def test_sync_needs_an_expert(cache: Cache) -> None:
-    with pytest.raises(ConfigError, match="an expert is needed"):
+    with pytest.raises(ConfigError, match="requires an expert"):
         GeneratorTask(TINY, open_training_data(cache, ALIGNED), TrainedModels(), CPU)
 
 
@@ -340,7 +340,7 @@ def test_sync_needs_an_expert(cache: Cache) -> None:
      ({"sampling": replace(L1.sampling, augment=AugmentSettings(mouth=0.1))}, "augment.mouth")],
 )  # fmt: skip
 def test_box_crops_have_no_place_for_the_mouth(given: dict[str, Any], named: str, cache: Cache) -> None:
-    with pytest.raises(ConfigError, match=f"{named} needs aligned crops, the cache holds box crops"):
+    with pytest.raises(ConfigError, match=f"{named} requires aligned crops, the cache contains box crops"):
         task_on(cache, replace(L1, **given), CropSpec("box", SIZE))
 
 

@@ -1,1 +1,1 @@
-"""Find tracks whose sound is out of sync: the audit stage."""
+"""The audit stage: find tracks whose audio is out of sync."""

@@ -1,8 +1,8 @@
-"""By how many frames a voice runs ahead of a mouth, and how sure that is; pure on arrays.
+"""Lag of a track's audio relative to its picture, with a confidence; pure on arrays.
 
-Each window of sound is compared with the faces around it, in log odds of being in sync. What a window says of all its
-faces alike (a loud sound, a mouth that fits anything) is taken off, so that windows at the ends of a track, which have
-fewer faces, pull the curve nowhere. Only windows with speech are asked.
+Each window of audio is compared with the faces around it, in log odds of being in sync. The mean over all faces of a
+window (a loud sound, a mouth that fits anything) is subtracted, so that windows at the ends of a track, which have
+fewer faces, do not bias the curve. Only windows with speech are used.
 """
 
 from dataclasses import dataclass
@@ -13,33 +13,33 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 
 NEIGHBOURHOOD = 4
-"""Frames around the top of the curve that belong to it: windows of five frames overlap so far."""
+"""Frames around the peak that belong to it: windows of five frames overlap this far."""
 
 
 
 @dataclass(frozen=True)
 class Lag:
-    """What the curve over offsets of one track says."""
+    """Result of one track's curve over offsets."""
 
     offset: float
-    """Video frames by which the sound runs ahead of the picture, between whole frames by a parabola."""
+    """Video frames by which the audio runs ahead of the picture, interpolated by a parabola."""
     confidence: float
-    """Log odds by which the top of the curve stands above its median."""
+    """Log odds by which the peak stands above the curve's median."""
     margin: float
-    """Log odds by which it stands above the best offset that is no neighbour of it."""
+    """Log odds by which it stands above the best offset that is not its neighbour."""
     odds: float
-    """Mean log odds of being in sync at the top."""
+    """Mean log odds of being in sync at the peak."""
     n_voiced: int
-    """Windows of sound with speech."""
+    """Windows of audio with speech."""
     at_edge: bool
-    """Whether the top is the last offset that could be tried: the true one may lie beyond."""
+    """Whether the peak is at the last offset tried: the true one may lie beyond."""
 
 
 def neighbourhood(table: Floats, first_face: int, n_faces: int, first_sound: int, max_shift: int) -> Floats:
-    """The part of a table (sounds, faces) in which face and sound are at most `max_shift` windows apart.
+    """Return the part of a table (sounds, faces) in which face and audio are at most `max_shift` windows apart.
 
-    `first_face`, `first_sound` say which windows of the track its first column and row are; the track has `n_faces`
-    windows. Gives (sounds, 2 * max_shift + 1): column ``max_shift + s`` compares sound i with face i + s, nan where
+    `first_face` and `first_sound` are the track's windows of its first column and row; the track has `n_faces`
+    windows. Returns (sounds, 2 * max_shift + 1): column ``max_shift + s`` compares audio i with face i + s, nan if
     there is none.
     """
     sounds = first_sound + np.arange(len(table))
@@ -50,16 +50,16 @@ def neighbourhood(table: Floats, first_face: int, n_faces: int, first_sound: int
 
 
 def curve_of(odds: Floats, voiced: NDArray[np.bool_], min_pairs: int) -> Floats:
-    """Mean log odds at each offset, (2 * max_shift + 1,), as far above those of other offsets; nan with few pairs.
+    """Return the mean log odds at each offset, (2 * max_shift + 1,), relative to other offsets; nan with few pairs.
 
     Parameters
     ----------
     odds : (windows, 2 * max_shift + 1)
-        As `neighbourhood` gives them.
+        As returned by `neighbourhood`.
     voiced : (windows,)
-        Which windows of sound hold speech: the only ones asked.
+        Which windows of audio contain speech; only these are used.
     min_pairs : int
-        An offset at which fewer of them have a face is left out.
+        Offsets with fewer pairs are left out.
     """
     asked = odds[voiced]
     there = ~np.isnan(asked)
@@ -70,7 +70,7 @@ def curve_of(odds: Floats, voiced: NDArray[np.bool_], min_pairs: int) -> Floats:
 
 
 def find_lag(odds: Floats, voiced: NDArray[np.bool_], min_pairs: int) -> Lag | None:
-    """Where the curve of `curve_of` has its top; None with fewer than `min_pairs` voiced windows or three offsets."""
+    """Return the peak of `curve_of`; None with fewer than `min_pairs` voiced windows or three offsets."""
     curve = curve_of(odds, voiced, min_pairs)
     tried = np.flatnonzero(~np.isnan(curve))
     if len(tried) < 3:
@@ -90,9 +90,9 @@ def find_lag(odds: Floats, voiced: NDArray[np.bool_], min_pairs: int) -> Lag | N
 
 
 def claimed_auc(odds: Floats, voiced: NDArray[np.bool_]) -> float | None:
-    """Share of offsets off sync that score below offset 0, over voiced windows; 0.5 at chance, None without any.
+    """Return the share of off-sync offsets that score below offset 0, over voiced windows; 0.5 at chance, or None.
 
-    `odds` (windows, 2 * max_shift + 1) is as `neighbourhood` gives it. Offsets whose windows overlap do not count.
+    `odds` (windows, 2 * max_shift + 1) is as returned by `neighbourhood`. Overlapping offsets are ignored.
     """
     asked, middle = odds[voiced], odds.shape[1] // 2
     off = asked[:, np.abs(np.arange(odds.shape[1]) - middle) > NEIGHBOURHOOD]
@@ -104,7 +104,7 @@ def claimed_auc(odds: Floats, voiced: NDArray[np.bool_]) -> float | None:
 
 
 def _between(curve: Floats, top: int) -> float:
-    """How far from `top`, at most half a frame, the parabola through it and its neighbours has its top."""
+    """Return the distance from `top`, at most half a frame, of the peak of the parabola through its neighbours."""
     if not 0 < top < len(curve) - 1:
         return 0.0
     before, at, after = (float(value) for value in curve[top - 1 : top + 2])

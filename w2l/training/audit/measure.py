@@ -1,4 +1,4 @@
-"""The expert or judge that audits a cache, and how it measures one track."""
+"""The expert or judge that audits a cache, and the measurement of one track."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from w2l.training.expert.evaluate import embed_windows
 from w2l.training.expert.pairing import Pairing, pairing_of
 
 BLOCK = 512
-"""Windows of sound that are compared at once with the faces around them."""
+"""Number of audio windows compared per block with the faces around them."""
 SUREST = 0.98
-"""Cosines of experts without calibration count as probabilities up to this one."""
+"""Largest cosine of an uncalibrated expert that counts as a probability."""
 
 
 @dataclass(frozen=True)
 class Auditor:
-    """An expert, and the cache whose crops it sees."""
+    """An expert, and the cache with crops for it."""
 
     model: Model
     mark: str
@@ -47,10 +47,10 @@ class Auditor:
         return int(self.model.card.dimensions.get("n_frames", WINDOW_FRAMES))
 
     def odds(self, similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log odds of being in sync.
+        """Return the log odds of being in sync.
 
-        Without a calibration the cosine is the probability, as the paper has it, and a judge's distances count as log
-        odds: its usual threshold of 3 is then three of them.
+        Without a calibration the cosine is the probability, as in the paper, and a judge's distances count as log odds,
+        counted from its usual threshold of 3.
         """
         card = self.model.card
         if card.calibrated:
@@ -68,16 +68,16 @@ class _Reversed:
         self.pairing, self.network = pairing, pairing.network
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Pairing`."""
+        """Embed windows and audio; see `Pairing`."""
         return self.pairing.embed(faces.flip(-1), sounds)
 
     def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """See `Pairing`."""
+        """Return the similarity; see `Pairing`."""
         return self.pairing.similarity(audio, face)
 
 
 def open_auditor(name: str, source: Cache, device: torch.device) -> Auditor:
-    """The model `name`: an expert or, where the crops of `source` are a judge's, a judge; ConfigError if it is not."""
+    """Open the model `name`: an expert or, if `source` has crops for a judge, a judge; raise ConfigError otherwise."""
     crop = crop_spec(source)
     kind: Kind = "judge" if crop.kind == "judge" else "expert"
     given = Path(name).is_file()
@@ -91,22 +91,22 @@ def open_auditor(name: str, source: Cache, device: torch.device) -> Auditor:
 
 
 def _check_fit(model: Model, crop: CropSpec, source: Cache) -> None:
-    """Refuses a model that cannot see these crops."""
+    """Raise ConfigError for a model that cannot use these crops."""
     card = model.card
     if card.kind not in ("expert", "judge"):
-        raise ConfigError(f"{model.path} is a {card.kind}; an audit needs an expert or a judge")
+        raise ConfigError(f"{model.path} is a {card.kind}; an audit requires an expert or a judge")
     if (card.crop.kind, card.dimensions.get("size")) == (crop.kind, crop.size):
         return
     need = f"--set crop.kind={card.crop.kind} --set crop.size={card.dimensions.get('size')}"
     raise ConfigError(
         f"{model.path} was trained on {card.crop.kind} crops of {card.dimensions.get('size')} px, cache {source.root} "
-        f"holds {crop.kind} crops of {crop.size} px; preprocess the same clips into a cache of their own with {need}, "
-        "then name that cache with --via, or take another --expert"
+        f"contains {crop.kind} crops of {crop.size} px; preprocess the same clips into another cache with {need}, "
+        "then set --via to that cache, or choose another --expert"
     )
 
 
 def measure_lag(auditor: Auditor, row: TrackRow, settings: AuditSettings) -> LagMeasurement:
-    """The lag of one track, all of its windows embedded once."""
+    """Measure the lag of one track, embedding all of its windows once."""
     if n_windows(row.n_frames, row.n_columns, auditor.n_frames) < 2:
         return LagMeasurement(0)
     tracks = Tracks(auditor.source, [row], auditor.crop, auditor.n_frames)

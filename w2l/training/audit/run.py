@@ -1,14 +1,14 @@
-"""The sync audit of a cache: an expert finds the offset of every track; what is out of step is undone or set aside.
+"""The sync audit of a cache: an expert finds the offset of every track; offsets are undone, or the track is set aside.
 
-It works in two passes. First the lag of each track is measured, which is slow and depends on the expert alone. Then,
-from the zero that all tracks share, come the verdicts. Both are kept in each clip's record, so that an audit goes on
-where it was stopped, and other thresholds cost no second look:
+It works in two passes. First the lag of each track is measured, which is slow and depends only on the expert. Then
+the verdicts follow from the zero common to all tracks. Both are stored in each clip's record, so that an audit resumes
+where it was stopped, and other thresholds need no second measurement:
 
     stages.audit.measured   `w2l.cache.records.Measurements`
     stages.audit            `w2l.cache.records.AuditOutcome`
 
-The audit is virtual: crops and sounds stay as they are, and whoever reads a track that was shifted undoes its offset.
-What is measured is always the track as it lies on disk, so a second audit finds what the first one found.
+The audit is virtual: crops and audio stay as they are, and the code that reads a shifted track undoes its offset.
+Measurements always refer to the track as it lies on disk, so a second audit finds what the first one found.
 """
 
 import logging
@@ -32,11 +32,11 @@ from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, Zero, fin
 logger = logging.getLogger(__name__)
 STAGE = "audit"
 VERSION = 1
-"""Rises whenever the same track and expert would give another lag."""
+"""Incremented when the same track and expert would give another lag."""
 LEAST_CLIPS = 2
-"""Clips that an audit leaves, where the cache has so many: a training divides them."""
+"""Number of clips that an audit must leave, if the cache has as many: training divides them."""
 POLL_S = 1.0
-"""Seconds between two looks at clips that another process works on."""
+"""Seconds between two checks of clips that another process holds."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,23 @@ class AuditedTrack:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What became of the tracks."""
+    """Result of an audit."""
 
     expert: Path
     zero: Zero
     counts: dict[str, int]
-    """Tracks by verdict."""
+    """Number of tracks by verdict."""
     offsets: dict[int, int]
-    """Tracks by offset, in frames, those set aside left out."""
+    """Number of tracks by offset, in frames, without those set aside."""
     findings: tuple[AuditedTrack, ...] = field(repr=False)
     """All tracks, in the order of the index."""
     measured: int = 0
-    """Clips measured now; the others were before."""
+    """Clips measured in this run; the others were measured before."""
     refused: str = ""
-    """Why the cache was left as it was; empty where the verdicts were written."""
+    """Why the cache was left unchanged; empty if the verdicts were written."""
 
     def __str__(self) -> str:
-        """One line."""
+        """Return one line."""
         counts = ", ".join(f"{self.counts[word]} {word}" for word in VERDICTS)
         left = f"; nothing was changed: {self.refused}" if self.refused else ""
         return f"{len(self.findings)} tracks: {counts}; zero {self.zero.lag:+.2f} frames{left}"
@@ -80,16 +80,16 @@ def audit_cache(
     clips: str = "*",
     via: Cache | None = None,
 ) -> AuditResult:
-    """Finds the offset of every kept track and writes a verdict on it into its clip's record.
+    """Find the offset of every kept track and write a verdict on it into its clip's record.
 
-    Several processes may do so at once with the same arguments, and one that was stopped goes on.
+    Several processes may do so with the same arguments at the same time, and an interrupted audit resumes.
 
     Parameters
     ----------
     cache : Cache
-        Of `preprocess`; its crops and sounds are not touched.
+        Output of `preprocess`; its crops and audio are not changed.
     model : str
-        An expert by name or path; where the crops are a judge's, a judge.
+        An expert by name or path, or a judge if the crops are a judge's.
     settings : AuditSettings, optional
         Thresholds.
     device : device or its name
@@ -97,14 +97,14 @@ def audit_cache(
     clips : str
         Pattern (``*``, ``?``, ``[...]``) of the clip ids to audit.
     via : Cache, optional
-        A cache of the same clips in crops that `model` can see; by default `cache` itself.
+        A cache of the same clips with crops for `model`; by default `cache` itself.
 
     Raises
     ------
     ConfigError
-        When the model cannot see these crops, or no clip fits the pattern.
+        If the model cannot use these crops, or no clip matches the pattern.
     CacheError
-        When there is no track, or `via` holds other tracks than `cache`.
+        If there are no tracks, or `via` contains other tracks than `cache`.
     """
     chosen = settings or AuditSettings()
     rows = _rows_by_clip(cache, clips)
@@ -131,20 +131,20 @@ def _why_nothing_left(cache: Cache, verdicts: dict[str, list[Verdict]]) -> str:
     left = {name for name, found in verdicts.items() if any(one.verdict != EXCLUDED for one in found)}
     if len(others | left) >= min(LEAST_CLIPS, len(verdicts) + len(others)):
         return ""
-    return f"it would set aside all but {len(others | left)} clips, and nothing could be trained on what is left"
+    return f"it would set aside all but {len(others | left)} clips, too few to train on"
 
 
 def _free(cache: Cache) -> None:
     """Undo the audit of a cache that an earlier one left without any usable track."""
     if not cache.all_tracks().usable.any():
         count = undo_audit(cache)
-        logger.warning("an earlier audit had set all tracks aside; that of %d clips is undone", count)
+        logger.warning("an earlier audit had set all tracks aside; it is undone for %d clips", count)
 
 
 def undo_audit(cache: Cache, clips: str = "*") -> int:
-    """Forgets all verdicts, on clips whose id fits the pattern; gives the number of clips that had some.
+    """Remove all verdicts on clips whose id matches the pattern; return the number of clips that had some.
 
-    Raises ConfigError when no clip fits it.
+    Raises ConfigError if no clip matches.
     """
     fitting = [clip for clip in cache.clips() if fnmatchcase(clip.id, clips)]
     if not fitting and clips != "*":
@@ -163,7 +163,7 @@ def undo_audit(cache: Cache, clips: str = "*") -> int:
 
 
 def _rows_by_clip(cache: Cache, pattern: str) -> dict[str, list[TrackRow]]:
-    """All kept tracks of each clip, as they lie on disk: without what an earlier audit found."""
+    """Return all kept tracks of each clip, as they lie on disk: without the results of an earlier audit."""
     found: dict[str, list[TrackRow]] = {}
     for row in cache.all_tracks():
         if fnmatchcase(row.clip, pattern):
@@ -171,16 +171,16 @@ def _rows_by_clip(cache: Cache, pattern: str) -> dict[str, list[TrackRow]]:
     if not found and pattern != "*":
         raise _nothing_fits(cache, pattern)
     if not found:
-        raise CacheError(f"cache {cache.root} holds no face track; run w2l preprocess on a folder of videos first")
+        raise CacheError(f"cache {cache.root} contains no face tracks; run w2l preprocess on some videos first")
     return found
 
 
 def _nothing_fits(cache: Cache, pattern: str) -> ConfigError:
-    return ConfigError(f"no clip of cache {cache.root} fits {pattern!r}; --clips takes a pattern such as 's1/*'")
+    return ConfigError(f"no clip of cache {cache.root} matches {pattern!r}; --clips takes a pattern such as 's1/*'")
 
 
 def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
-    """Has `work` done on all clips; one that another process holds (False) is tried again later."""
+    """Run `work` on all clips; one that another process holds (False) is retried later."""
     waiting = list(clips)
     with progress(STAGE, len(waiting), "clips") as advance:
         while waiting:
@@ -198,7 +198,7 @@ def _each(clips: Iterable[Clip], work: Callable[[Clip], bool]) -> None:
 def _measure_all(
     cache: Cache, rows: dict[str, list[TrackRow]], auditor: Auditor, settings: AuditSettings, mark: str
 ) -> tuple[dict[str, list[LagMeasurement]], int]:
-    """What is measured of the tracks of each clip, kept in its record; and of how many clips that was done now."""
+    """Return the measurements of each clip's tracks, stored in its record, and the number of clips measured now."""
     found: dict[str, list[LagMeasurement]] = {}
     fresh: set[str] = set()
 
@@ -208,7 +208,7 @@ def _measure_all(
             with clip.claim() as mine:
                 if not mine:
                     return False
-                known = _measured(clip, mark)  # by a process that has just left
+                known = _measured(clip, mark)  # by a process that has just finished
                 if known is None:
                     known = _measure_clip(clip, rows[clip.id], auditor, settings)
                     _note_measured(clip, mark, known)
@@ -221,7 +221,7 @@ def _measure_all(
 
 
 def _measured(clip: Clip, mark: str) -> list[LagMeasurement] | None:
-    """What was measured before, of the crops that are there now; None when that has to be done."""
+    """Return the stored measurements of the current crops; None if they have to be measured."""
     record = clip.record()
     measured = record.audit.measured or Measurements()
     if measured.fingerprint != mark or measured.of != record.preprocess.tracks_mark:
@@ -230,14 +230,14 @@ def _measured(clip: Clip, mark: str) -> list[LagMeasurement] | None:
 
 
 def _note_measured(clip: Clip, mark: str, tracks: list[LagMeasurement]) -> None:
-    """Keeps what was measured; verdicts of an earlier audit stay until there are new ones."""
+    """Store measurements; verdicts of an earlier audit stay until there are new ones."""
     record = clip.record()
     measured = Measurements(mark, record.preprocess.tracks_mark, tuple(asdict(track) for track in tracks))
     clip.note(replace(record.audit, measured=measured))
 
 
 def _note_verdicts(cache: Cache, clip: Clip, outcome: AuditOutcome, verdicts: list[Verdict]) -> bool:
-    """Writes the verdicts on one clip, where they are new; False when another process holds it."""
+    """Write the verdicts on one clip if they are new; return False if another process holds it."""
     record = clip.record()
     if (record.audit.fingerprint, record.audit.of) == (outcome.fingerprint, record.preprocess.tracks_mark):
         return True
@@ -255,15 +255,15 @@ def _measure_clip(clip: Clip, rows: list[TrackRow], auditor: Auditor, settings: 
 
 
 def _check_same(clip: Clip, source: Cache) -> None:
-    """Refuses crops of another cache that are not of the same faces at the same times."""
+    """Raise CacheError if another cache's crops are not of the same faces at the same times."""
     spans = [
         [(track.first_frame, track.n_frames) for track in one.record().preprocess.tracks]
         for one in (clip, source.clip(clip.id))
     ]
     if spans[0] != spans[1]:
         raise CacheError(
-            f"clip {clip.id}: cache {source.root} holds other tracks than the cache to audit; preprocess the same "
-            "folder into both with the same settings but for the crop"
+            f"clip {clip.id}: cache {source.root} contains other tracks than the audited cache; preprocess the same "
+            "folder into both with the same settings except for the crop"
         )
 
 

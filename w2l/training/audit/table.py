@@ -1,4 +1,4 @@
-"""What an audit found, as text: counts, a histogram of offsets and the worst tracks."""
+"""Result of an audit as text: counts, a histogram of offsets and the worst tracks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from w2l.training.audit.run import AuditedTrack, AuditResult
 BAR = 40
 """Characters of the longest bar of the histogram."""
 MOST_ASIDE = 0.5
-"""Share of tracks set aside above which the expert, too, is in doubt."""
+"""Share of tracks set aside above which the expert is doubted, too."""
 WORST = 10
-"""Tracks that are named."""
+"""Number of tracks listed."""
 
 
 def audit_table(result: AuditResult) -> str:
-    """Plain text of a few dozen lines, whatever the number of tracks."""
+    """Return plain text of a few dozen lines, whatever the number of tracks."""
     total = max(len(result.findings), 1)
     lines = [f"audit by {result.expert}, zero at {result.zero.lag:+.2f} frames"]
     lines += [f"  {word:9} {result.counts[word]:7}  {result.counts[word] / total:6.1%}" for word in VERDICTS]
     if result.offsets:
-        lines += ["", "offset (frames by which the sound runs ahead)    tracks"]
+        lines += ["", "offset (frames by which the audio runs ahead)    tracks"]
         lines += _histogram(result.offsets)
     for title, word in (("shifted most", SHIFTED), ("set aside", EXCLUDED)):
         chosen = [found for found in result.findings if found.verdict.verdict == word]
@@ -34,20 +34,20 @@ def audit_table(result: AuditResult) -> str:
     if result.refused:
         lines += ["", f"nothing was changed: {result.refused}"]
     elif result.counts[EXCLUDED] > MOST_ASIDE * len(result.findings):
-        lines += ["", "warning: most tracks are set aside, which training will not see; perhaps this expert does not "
-                      "know such faces: name another with --expert, or take it back with --undo"]  # fmt: skip
+        lines += ["", "warning: most tracks are set aside and not used for training; perhaps this expert does not "
+                      "know such faces: choose another with --expert, or undo the audit with --undo"]  # fmt: skip
     return "\n".join(lines)
 
 
 def _histogram(offsets: dict[int, int]) -> list[str]:
-    """One line an offset, from the smallest to the largest; those of no track, too, so that the eye sees the gaps."""
+    """Return one line per offset, from the smallest to the largest, including those without tracks."""
     most = max(offsets.values())
     rows = [(offset, offsets.get(offset, 0)) for offset in range(min(offsets), max(offsets) + 1)]
     return [f"  {offset:+3d}  {'█' * -(-count * BAR // most):{BAR}}  {count}" for offset, count in rows]
 
 
 def _named(findings: Sequence[AuditedTrack]) -> list[str]:
-    """The tracks with the largest offsets, then the least sure ones."""
+    """Return the tracks with the largest offsets, then the least certain ones."""
     ordered = sorted(findings, key=lambda found: (-abs(found.verdict.offset), found.verdict.confidence, found.clip))
     lines = [
         f"  {found.clip} track {found.track}: "
@@ -55,4 +55,4 @@ def _named(findings: Sequence[AuditedTrack]) -> list[str]:
         for found in ordered[:WORST]
     ]
     left = len(ordered) - WORST
-    return [*lines, f"  ... and {left} more (--json names all)"] if left > 0 else lines
+    return [*lines, f"  ... and {left} more (--json lists all)"] if left > 0 else lines

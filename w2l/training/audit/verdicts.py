@@ -1,4 +1,4 @@
-"""From the measured lag of each track to a verdict: kept, shifted or set aside; pure."""
+"""Verdicts on tracks from their measured lags: kept, shifted or set aside; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,44 +13,44 @@ from w2l.core.timing import MAX_SHIFT
 from w2l.training.audit.lag import Lag, claimed_auc, find_lag
 
 HALF_VOICED = 75
-"""Voiced windows that each half of a track needs before halves are compared: as much as the thresholds were set on."""
+"""Voiced windows that each half of a track needs before halves are compared, as when the thresholds were chosen."""
 ZERO_TRACKS = 20
-"""Fewer tracks than these tell nothing about their common zero."""
+"""Smallest number of tracks from which their common zero is estimated."""
 LEAST_AUC = 0.6
-"""Of an auditor that is believed: the share of offsets off sync that it scores below the one that the cache claims."""
+"""Smallest AUC of a trusted auditor: the share of off-sync offsets that score below the one claimed by the cache."""
 AGREE = 1.5
-"""Frames between lags that agree."""
+"""Difference in frames between lags that agree."""
 CLEAR = 0.5
-"""Log odds by which a lag stands out clearly from all others that are not its neighbours."""
+"""Log odds by which a lag must stand out from all others that are not its neighbours to be clear."""
 ZERO_REACH = 1.0
-"""Largest lag, in frames, that an expert or the making of recordings may have by nature: real ones lag 0 to 1."""
+"""Largest lag, in frames, that an expert or a recording may have by nature: real ones lag 0 to 1."""
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """When a track's lag is believed, and what is done about it. The defaults were chosen on GRID: `audit_grid.py`."""
+    """When a lag is trusted, and what is done about it. The defaults were chosen on GRID: `audit_grid.py`."""
 
     max_shift: int = MAX_SHIFT
     """Largest lag tried, in video frames, both ways."""
     tolerance: int = 1
-    """Lags of at most so many frames are kept as they are."""
+    """Lags of at most this many frames are kept unchanged."""
     min_odds: float = -1.0
-    """Least mean log odds of being in sync with which a track is kept; unrelated speech has -2.3."""
+    """Smallest mean log odds of being in sync for a track to be kept; unrelated speech has -2.3."""
     min_shift_odds: float = 0.0
-    """The same for a track to be shifted: it must then be in sync more likely than not."""
+    """The same for a track to be shifted: it must then be in sync with more than even odds."""
     min_confidence: float = 0.3
     """Log odds by which the best offset must stand above the median one."""
     min_margin: float = 0.15
-    """Log odds by which it must stand above the best offset that is no neighbour of it, for a track to be shifted."""
+    """Log odds by which it must stand above the best offset that is not its neighbour, for a track to be shifted."""
     min_voiced: int = 10
-    """Windows of speech without which a track is set aside, and with which a single offset is believed."""
+    """Windows of speech below which a track is set aside, and from which a single offset is trusted."""
     max_drift: float = 1.0
     """Frames by which the two halves of a long track may differ."""
     zero: float | None = None
-    """Lag, in frames, that counts as in sync. null: the median of the tracks, where that is at most 1, else 0."""
+    """Lag, in frames, that counts as in sync. null: the median of the tracks if that is at most 1, else 0."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be measured."""
+        """Reject settings that cannot be measured."""
         if self.max_shift < 2 or not 0 <= self.tolerance < self.max_shift:
             raise ConfigError(
                 f"max_shift {self.max_shift} must be at least 2, tolerance {self.tolerance} 0 to below it"
@@ -65,17 +65,17 @@ class AuditSettings:
 
 @dataclass(frozen=True)
 class LagMeasurement:
-    """What was measured of one track, whatever the thresholds."""
+    """Measurements of one track, independent of thresholds."""
 
     n_voiced: int
     """Windows with speech."""
     lag: Lag | None = None
-    """None: too little speech for any."""
+    """None: too little speech."""
     halves: tuple[Lag, Lag] | None = None
-    """Of the first and the second half, for tracks long enough to tell."""
+    """Of the first and the second half, for tracks that are long enough."""
     claim: float | None = None
-    """Share of offsets off sync that score below offset 0, which the cache claims to be in sync: 0.5 at chance. None
-    where none could be compared, and in records of w2l 0.2."""
+    """Share of off-sync offsets that score below offset 0, which the cache claims to be in sync: 0.5 at chance. None
+    if none could be compared, and in records of w2l 0.2."""
 
 
 @dataclass(frozen=True)
@@ -83,25 +83,25 @@ class Zero:
     """The lag that counts as in sync."""
 
     lag: float
-    """Frames; subtracted from every track's."""
+    """In frames; subtracted from every track's lag."""
     median: float | None = None
-    """Of the tracks that are sure; None with too few of them."""
+    """Median of the tracks that are certain; None with too few of them."""
 
     @property
     def warning(self) -> str:
-        """What must not pass unseen: that the whole dataset lags; empty where it does not."""
+        """Warning that the whole dataset lags; empty if it does not."""
         if self.median is None or abs(self.median) <= ZERO_REACH:
             return ""
         way = "early" if self.median > 0 else "late"
         used = f"counted from {self.lag:+.1f}" if self.lag else "undone like any other"
         return (
-            f"the sound of the typical track is {abs(self.median):.1f} frames {way}; this was {used}. If the expert is "
+            f"the audio of the typical track is {abs(self.median):.1f} frames {way}; this was {used}. If the expert is "
             f"off, not the data, set zero={self.median:.1f}"
         )
 
 
 def measure(odds: Floats, voiced: NDArray[np.bool_], settings: AuditSettings) -> LagMeasurement:
-    """The lag of a track from its log odds (windows, 2 * max_shift + 1), see `neighbourhood`, and of its halves."""
+    """Measure the lag of a track, and of its halves, from its log odds (windows, 2 * max_shift + 1)."""
     n_voiced = int(voiced.sum())
     lag, claim = find_lag(odds, voiced, settings.min_voiced), claimed_auc(odds, voiced)
     middle = int(np.searchsorted(np.cumsum(voiced), n_voiced // 2))
@@ -114,11 +114,11 @@ def measure(odds: Floats, voiced: NDArray[np.bool_], settings: AuditSettings) ->
 
 
 def find_zero(tracks: Sequence[LagMeasurement], settings: AuditSettings) -> Zero:
-    """The lag that counts as in sync.
+    """Return the lag that counts as in sync.
 
-    By default it is the median lag of the tracks that are sure of theirs: with some of them shifted it still is the
-    expert's own zero together with the lag of this kind of recording. A median of more than `ZERO_REACH` can be
-    neither: then the data lag, 0 is taken, and `Zero.warning` says so.
+    By default it is the median lag of the certain tracks: even with some of them shifted it is the expert's own zero
+    plus the lag of this kind of recording. A median of more than `ZERO_REACH` can be neither: then the data lag, 0 is
+    used, and `Zero.warning` says so.
     """
     lags = [measured.lag.offset for measured in tracks if measured.lag and _is_sure(measured.lag, settings)]
     median = round(float(np.median(lags)), 2) if len(lags) >= ZERO_TRACKS else None
@@ -128,10 +128,10 @@ def find_zero(tracks: Sequence[LagMeasurement], settings: AuditSettings) -> Zero
 
 
 def why_at_chance(tracks: Sequence[LagMeasurement]) -> str:
-    """Return why an auditor cannot be believed; empty where it can, or where that is not known.
+    """Return why an auditor cannot be trusted; empty if it can, or if that is unknown.
 
-    It tells the offset that the cache claims from others better than chance. Where it does not, as in a cache that lags
-    as a whole, most of its lags must agree with each other; of few tracks, most must stand out clearly.
+    It must distinguish the offset that the cache claims from others better than chance. If not, as in a cache that
+    lags as a whole, most of its lags must agree with each other; with few tracks, most must stand out clearly.
     """
     known = [(track.claim, track.n_voiced) for track in tracks if track.claim is not None]
     if not known or len(known) < len(tracks) / 2:
@@ -145,8 +145,8 @@ def why_at_chance(tracks: Sequence[LagMeasurement]) -> str:
     if auc >= LEAST_AUC or (lags and agreed >= len(lags) / 2):
         return ""
     return (
-        f"on these tracks it tells sync from off sync hardly better than chance (AUC {auc:.2f}, at least {LEAST_AUC} is"
-        " needed); train the expert longer, or take another"
+        f"on these tracks it detects sync hardly better than chance (AUC {auc:.2f}, needs {LEAST_AUC})"
+        "; train the expert longer, or choose another"
     )
 
 
@@ -155,10 +155,10 @@ def _is_sure(lag: Lag, settings: AuditSettings) -> bool:
 
 
 def judge_track(measured: LagMeasurement, zero: float, settings: AuditSettings) -> Verdict:
-    """What becomes of a track."""
+    """Return the verdict on a track."""
     lag = measured.lag
     if lag is None:
-        reason = f"too little speech to tell its offset: {measured.n_voiced} voiced windows"
+        reason = f"too little speech to find its offset: {measured.n_voiced} voiced windows"
         return Verdict(EXCLUDED, 0, 0.0, 0.0, 0.0, reason)
     offset = round(lag.offset - zero)
     reason = _doubt(measured, lag, offset, settings)
@@ -167,7 +167,7 @@ def judge_track(measured: LagMeasurement, zero: float, settings: AuditSettings) 
 
 
 def _doubt(measured: LagMeasurement, lag: Lag, offset: int, settings: AuditSettings) -> str:
-    """Why the offset cannot be believed or undone; empty where it can."""
+    """Return why the offset cannot be trusted or undone; empty if it can."""
     in_place = abs(offset) <= settings.tolerance
     if measured.halves and all(_is_sure(half, settings) for half in measured.halves):
         first, second = (half.offset for half in measured.halves)

@@ -1,1 +1,1 @@
-"""Train the sync expert: the train-expert stage."""
+"""The train-expert stage: train the sync expert."""

@@ -1,4 +1,4 @@
-"""A look at the training data before the long run: what in it keeps an expert from learning, in words."""
+"""Check of the training data before a long run: anything that prevents an expert from learning, in words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from w2l.data.batches.tracks import Tracks
 from w2l.training.expert.data_facts import MAX_LAG, TrackStatistics, missing_sound, track_statistics
 
 SAMPLE = 200
-"""Tracks that are looked at."""
+"""Number of tracks that are examined."""
 FEW_SPEAKERS = 20
-"""With fewer, an expert learns these people rather than lips."""
+"""With fewer speakers, an expert learns these people rather than lips."""
 MAX_MISSING = 5.0
-"""Frames by which sound and picture of a track may differ in length."""
+"""Frames by which audio and picture of a track may differ in length."""
 LOW_CONTRAST = 3.0
-"""Grey levels: crops that vary less show no face."""
+"""Grey levels; crops that vary less do not show a face."""
 USUAL_LAG = 2
-"""Frames: mouths move up to so much before or after the sound in data that are in sync."""
+"""Frames by which mouths may move before or after the audio in data that are in sync."""
 CLEAR_LAG = 0.1
-"""Least mean correlation of mouth and sound at the best lag for it to mean something; GRID has 0.24, shuffled 0.06."""
+"""Smallest meaningful mean correlation of mouth and audio at the best lag; GRID has 0.24, shuffled 0.06."""
 
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """Something that a check has found."""
+    """Result of one check."""
 
     severity: Literal["note", "warning", "error"]
-    """`error`: no expert can be trained like this; `warning`: it may explain why nothing is learnt."""
+    """`error`: no expert can be trained on these data; `warning`: may explain why nothing is learned."""
     name: str
-    """The check, in a word."""
+    """The check, in one word."""
     figure: str
-    """What was found, with its number."""
+    """The finding, with its number."""
     advice: str = ""
     """What to do about it."""
 
@@ -49,24 +49,24 @@ def check_data(
     tracks: Tracks, rows: Rows | None = None, gap: int = WINDOW_FRAMES, per_clip: int = 2, sample: int = SAMPLE,
     seed: int = 0,
 ) -> list[CheckFinding]:  # fmt: skip
-    """Return what is odd about the data, the worst first; at least one note on what was checked.
+    """Return what is unusual about the data, the worst first; at least one note on what was checked.
 
     Parameters
     ----------
     tracks : Tracks
-        What is to be trained on. Lengths and speakers are looked at in all, the content in at most `sample` of them.
+        The training tracks. Lengths and speakers are checked in all, the content in at most `sample` of them.
     rows : Rows, optional
-        Rows of the index, those that the audit set aside among them: for what the audit found.
+        Rows of the index, including those set aside by the audit: for the results of the audit.
     gap, per_clip : int
-        Room that a track must have: `per_clip` windows, `gap` frames apart.
+        Requirement on a track's length: `per_clip` windows, `gap` frames apart.
     seed : int
-        Of the sample.
+        Seed of the sample.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(tracks))[:sample]).tolist()
     facts = [track_statistics(tracks, track) for track in chosen]
     looked = "all" if len(facts) == len(tracks) else f"{len(facts)} of {len(tracks)}"
     found: list[CheckFinding | None] = [
-        CheckFinding("note", "sample", f"looked into {looked} tracks"),
+        CheckFinding("note", "sample", f"examined {looked} tracks"),
         _lag(facts),
         _lengths(facts),
         _silence(facts),
@@ -87,7 +87,7 @@ def _share(count: int, of: Sequence[object]) -> str:
 
 
 def _lag(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
-    """A shift of the whole data set, or no common rhythm of mouths and sounds at all."""
+    """Find a shift of the whole data set, or that mouths and audio have no common rhythm."""
     curves = [one.lags for one in facts if one.lags is not None]
     if len(curves) < 5:
         return None
@@ -96,15 +96,15 @@ def _lag(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     error = float(np.std(curves, axis=0).mean()) / len(curves) ** 0.5
     peaks = np.array(curves).argmax(axis=1) - MAX_LAG
     near = float((np.abs(peaks - lag) <= 1).mean())
-    shown = f"mouths move with the sound at {lag:+d} frames (correlation {height:.2f}, {near:.0%} of tracks within 1)"
+    shown = f"mouths move with the audio at {lag:+d} frames (correlation {height:.2f}, {near:.0%} of tracks within 1)"
     if height < max(CLEAR_LAG, 4 * error):
         return CheckFinding(
-            "warning", "lag", f"mouths do not move with the sound at any lag (best correlation {height:.2f})",
-            "see whether clips have the sound of their speaker: play some, run w2l audit with an expert that works",
+            "warning", "lag", f"mouths do not move with the audio at any lag (best correlation {height:.2f})",
+            "check whether clips have the audio of their speaker: play some, run w2l audit with a working expert",
         )  # fmt: skip
     if abs(lag) > USUAL_LAG:
         return CheckFinding(
-            "error", "lag", shown, "sound and picture are out of step in all of the data: run w2l audit"
+            "error", "lag", shown, "audio and picture are out of sync in all of the data: run w2l audit"
         )
     return CheckFinding("note", "lag", shown)
 
@@ -116,7 +116,7 @@ def _lengths(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
         return None
     worst = float(missing[np.abs(missing).argmax()])
     return CheckFinding(
-        "warning", "lengths", f"sound and picture differ in length by more than {MAX_MISSING:.0f} frames in "
+        "warning", "lengths", f"audio and picture differ in length by more than {MAX_MISSING:.0f} frames in "
         f"{_share(odd, facts)}, by {worst:+.0f} frames at worst", "run w2l preprocess --force on these clips",
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def _silence(facts: Sequence[TrackStatistics]) -> CheckFinding:
     figure = f"{share:.0%} of the windows are silent"
     if share > 0.5:
         severity: Literal["warning", "error"] = "error" if share > 0.9 else "warning"
-        return CheckFinding(severity, "silence", figure, "take clips that speak, or set max_silent lower")
+        return CheckFinding(severity, "silence", figure, "use clips with more speech, or reduce max_silent")
     return CheckFinding("note", "silence", figure)
 
 
@@ -135,8 +135,8 @@ def _silent_tracks(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     if not count:
         return None
     return CheckFinding(
-        "warning", "silent tracks", f"{_share(count, facts)} hold no speech at all",
-        "see whether these clips have sound, then preprocess them again",
+        "warning", "silent tracks", f"{_share(count, facts)} contain no speech at all",
+        "check whether these clips have audio, then preprocess them again",
     )  # fmt: skip
 
 
@@ -153,12 +153,12 @@ def _stills(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
     count = sum(one.motion == 0 and one.contrast >= LOW_CONTRAST for one in facts)
     if not count:
         return None
-    advice = "stills with a voice over teach nothing: take these clips out"
+    advice = "stills with a voice-over are useless for training: remove these clips"
     return CheckFinding("warning", "stills", f"{_share(count, facts)} show a picture that does not move", advice)
 
 
 def _copies(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
-    """Tracks that share their picture with another one, or their sound with a track of another clip."""
+    """Find tracks that share their picture with another one, or their audio with a track of another clip."""
     pictures = Counter(one.picture for one in facts if one.contrast >= LOW_CONTRAST)
     clips_of: dict[str, set[str]] = {}
     for one in facts:
@@ -168,7 +168,7 @@ def _copies(facts: Sequence[TrackStatistics]) -> CheckFinding | None:
         return None
     return CheckFinding(
         "warning", "copies", f"{_share(len(copies), facts)} are copies of another one, such as {copies[0].name}",
-        "take copies out: in one batch they are false negatives, across splits they make validation too good",
+        "remove copies: in one batch they are false negatives, across splits they inflate validation scores",
     )  # fmt: skip
 
 
@@ -176,12 +176,12 @@ def _speakers(tracks: Tracks) -> CheckFinding:
     names: Counter[str] = Counter(tracks.speakers)
     unknown = names.pop("", 0)
     if not names:
-        return CheckFinding("note", "speakers", f"it is not known who speaks in {len(tracks)} tracks")
+        return CheckFinding("note", "speakers", f"the speakers of {len(tracks)} tracks are unknown")
     commonest, count = names.most_common(1)[0]
     figure = f"{len(names)} speakers, {count / len(tracks):.0%} of the tracks by {commonest}"
     figure += f", {unknown} tracks of unknown ones" if unknown else ""
     if len(names) < FEW_SPEAKERS:
-        return CheckFinding("note", "speakers", figure, "expect little on other faces: add speakers")
+        return CheckFinding("note", "speakers", figure, "results on other faces will be poor: add speakers")
     return CheckFinding("note", "speakers", figure)
 
 
@@ -194,12 +194,12 @@ def _room(tracks: Tracks, gap: int, per_clip: int) -> CheckFinding | None:
     )
     return CheckFinding(
         severity, "room", f"{short} of {len(tracks)} tracks are too short for {per_clip} windows {gap} frames apart",
-        "they are left out: set per_clip or gap lower, or add longer clips",
+        "they are left out: reduce per_clip or gap, or add longer clips",
     )  # fmt: skip
 
 
 def _audit(rows: Rows) -> CheckFinding:
-    """What the audit found, as a histogram of offsets."""
+    """Summarise the audit as a histogram of offsets."""
     offsets, aside = rows.numbers("offset"), int((~rows.usable).sum())
     shifted = offsets[offsets != 0]
     if not len(shifted) and not aside:

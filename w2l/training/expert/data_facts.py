@@ -1,4 +1,4 @@
-"""What can be measured about training data without any network: for the checks before a long run."""
+"""Statistics of training data measured without any network, for the checks before a long run."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from w2l.core.timing import FPS, MEL_RATE, mel_columns
 from w2l.data.batches.tracks import Tracks
 
 MAX_LAG = 15
-"""Largest lag between mouth and sound that is looked at, in frames, both ways."""
+"""Largest lag between mouth and audio that is tried, in frames, both ways."""
 LOOKED_AT = 250
-"""Frames of a track that are read at most: 10 s."""
+"""Largest number of frames of a track that are read: 10 s."""
 MOUTH_ROWS, MOUTH_COLUMNS = (0.55, 0.95), (0.25, 0.75)
-"""Where the mouth is in crops of all kinds, as shares of their height and width."""
+"""Position of the mouth in crops of all kinds, as shares of their height and width."""
 SLOW = 13
-"""Frames over which the slow course of a clip is averaged, about half a second: it is alike in all clips (silence, a
-sentence, silence), whether their sound is their own or not, so it is taken off before lags are compared."""
+"""Frames over which the slow trend of a clip is averaged, about half a second: it is similar in all clips (silence, a
+sentence, silence), whether their audio is their own or not, so it is removed before lags are compared."""
 FLAT = 1e-3
-"""Standard deviation under which a curve counts as constant."""
+"""Standard deviation below which a curve counts as constant."""
 
 
 @dataclass(frozen=True)
 class TrackStatistics:
-    """What was measured of one track."""
+    """Statistics of one track."""
 
     name: str
     """The clip."""
     n_frames: int
     n_columns: int
     silent_share: float
-    """Of its windows, 0..1."""
+    """Share of its silent windows, 0..1."""
     contrast: float
-    """Standard deviation within a crop, in grey levels, median over crops; 0 is one colour."""
+    """Standard deviation within a crop, in grey levels, median over crops; 0 for a single colour."""
     motion: float
-    """Mean change of the mouth from frame to frame, in grey levels; 0 is a still."""
+    """Mean change of the mouth from frame to frame, in grey levels; 0 for a still."""
     lags: NDArray[np.float64] | None
-    """(2 * MAX_LAG + 1,): correlation of mouth motion with loudness for sounds that run ahead by -MAX_LAG to MAX_LAG
-    frames; None where one of them is constant or the track too short."""
+    """(2 * MAX_LAG + 1,): correlation of mouth motion with loudness for audio that runs ahead by -MAX_LAG to MAX_LAG
+    frames; None if one of them is constant or the track too short."""
     picture: str
     """Hash of some of its crops."""
     sound: str
@@ -77,7 +77,7 @@ def mouth_changes(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def loudness(mel: NDArray[np.float32], n_frames: int) -> NDArray[np.float64]:
-    """Return the mean mel level during each of `n_frames` frames, as far as the sound goes; mel (80, columns)."""
+    """Return the mean mel level during each of `n_frames` frames, as far as the audio goes; mel (80, columns)."""
     edges = np.minimum(np.round(np.arange(n_frames + 1) * MEL_RATE / FPS).astype(int), mel.shape[1])
     edges = edges[: int(np.searchsorted(edges, mel.shape[1])) + 1]
     sums = np.concatenate([[0.0], np.cumsum(mel.mean(axis=0, dtype=np.float64))])
@@ -87,7 +87,7 @@ def loudness(mel: NDArray[np.float32], n_frames: int) -> NDArray[np.float64]:
 def lag_correlations(motion: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Correlate ``motion[i]`` with ``level[i - lag]``, lags from -MAX_LAG to MAX_LAG; see `TrackStatistics.lags`.
 
-    The sign is that of an offset: where the sound runs ahead of the picture by n frames the peak is at n.
+    The sign is that of an offset: if the audio runs ahead of the picture by n frames the peak is at n.
     """
     n = min(len(motion), len(level))
     if n < 3 * MAX_LAG or motion[:n].std() < FLAT or level[:n].std() < FLAT:
@@ -103,11 +103,11 @@ def lag_correlations(motion: NDArray[np.float64], level: NDArray[np.float64]) ->
 
 
 def _quick(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The curve without its moving average over `SLOW` frames."""
+    """Return the curve without its moving average over `SLOW` frames."""
     kernel = np.ones(SLOW)
     return curve - np.convolve(curve, kernel, "same") / np.convolve(np.ones(len(curve)), kernel, "same")
 
 
 def missing_sound(facts: TrackStatistics) -> float:
-    """Return by how many frames the sound is shorter than the picture; negative when it is longer."""
+    """Return by how many frames the audio is shorter than the picture; negative if it is longer."""
     return facts.n_frames - (facts.n_columns - mel_columns(0)) * FPS / MEL_RATE

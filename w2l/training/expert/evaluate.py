@@ -1,4 +1,4 @@
-"""How well an expert tells in sync from off sync."""
+"""Evaluation of an expert: how well it distinguishes in sync from off sync."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,13 +14,13 @@ from w2l.training.expert.pairing import Pairing
 from w2l.training.scores import GAPS, SPANS, ScoredPairs, best_threshold, calibrate, score_summary
 
 PAIR_SEED = 20
-"""Of the off-sync partners: the same in every validation."""
+"""Seed of the off-sync partners: the same in every validation."""
 MAX_SHIFT = 15
 """Largest offset that is tried, in frames, both ways."""
 BATCH = 128
-"""Windows that go through the network at once, of as many tracks as it takes."""
+"""Number of windows per batch, from as many tracks as necessary."""
 LONGEST = 1500
-"""Windows of which all pairs are compared: a track of more than a minute counts as several clips."""
+"""Windows of which all pairs are compared; longer tracks, over a minute, count as several clips."""
 TrackPiece = tuple[int, int, int]
 """(track, first window, window after the last one)."""
 
@@ -36,7 +36,7 @@ def validation_scores(
 def score_pairs(tracks: Tracks, pairing: Pairing, device: torch.device, gap: int = WINDOW_FRAMES) -> ScoredPairs:
     """Compare all windows of all tracks: in sync, off sync by at least `gap` frames, and at each of `GAPS`.
 
-    The network should be in eval mode. Tracks too short for a pair are left out; TrainingError when all are.
+    The network should be in eval mode. Tracks too short for a pair are left out; raises TrainingError if all are.
     """
     rng = np.random.default_rng(PAIR_SEED)
     columns: list[tuple[NDArray[np.generic], ...]] = []
@@ -101,9 +101,9 @@ def _pieces(tracks: Tracks) -> Iterator[TrackPiece]:
 def off_sync_partners(
     rng: np.random.Generator, n_windows: int, gap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw for each face a sound of the same clip at least `gap` frames away, evenly from all: two of (pairs,).
+    """Draw for each face an audio window of the same clip at least `gap` frames away, uniformly: two of (pairs,).
 
-    Faces without such a sound are left out.
+    Faces without such audio are left out.
     """
     faces = np.arange(n_windows)
     before, after = np.clip(faces - gap + 1, 0, None), np.clip(n_windows - faces - gap, 0, None)
@@ -113,9 +113,9 @@ def off_sync_partners(
 
 
 def _at_gap(table: NDArray[np.float64], gap: int) -> NDArray[np.float64]:
-    """Return the similarity of each face with the sound `gap` frames later or, every second one, earlier, (faces,).
+    """Return the similarity of each face with the audio `gap` frames later or, for every second one, earlier, (faces,).
 
-    nan where there is neither.
+    nan if there is neither.
     """
     faces = np.arange(len(table))
     side = np.where(faces % 2 == 0, gap, -gap)
@@ -131,7 +131,7 @@ def _inside(sounds: NDArray[np.int64], table: NDArray[np.float64]) -> NDArray[np
 def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
     """Return the offset, in frames, with the best mean similarity in ``table[sound, face]``.
 
-    Positive when the sound runs ahead of the picture, as in `w2l.scoring.metrics.sync`: face i then fits sound
+    Positive if the audio runs ahead of the picture, as in `w2l.scoring.metrics.sync`: face i then matches audio
     i - offset. Offsets of more than half the clip are not tried.
     """
     reach = min(max_shift, len(table) // 2)
@@ -139,7 +139,7 @@ def best_offset(table: NDArray[np.float64], max_shift: int) -> int:
 
 
 def span_offsets(table: NDArray[np.float64], length: int, max_shift: int) -> NDArray[np.int64]:
-    """Return the best offset of each run of `length` faces for which the clip has all sounds within `max_shift`.
+    """Return the best offset of each run of `length` faces for which the clip has all audio within `max_shift`.
 
     Sign as in `best_offset`; (runs,), which is empty for clips of fewer than ``length + 2 * max_shift`` windows.
     """

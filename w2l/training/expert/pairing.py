@@ -1,4 +1,4 @@
-"""How a network compares sounds with faces: its inputs, and how alike two of its embeddings are."""
+"""Comparison of audio with faces by a network: its inputs, and the similarity of two embeddings."""
 
 from typing import Protocol
 
@@ -12,17 +12,17 @@ from w2l.nets.judge import Judge
 
 
 class Pairing(Protocol):
-    """What differs between the two architectures: inputs, and how alike two embeddings are."""
+    """The differences between the two architectures: inputs, and similarity of embeddings."""
 
     @property
     def network(self) -> nn.Module:
-        """What embeds."""
+        """The network that embeds."""
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed uint8 windows (batch, frames, rows, columns, 3) and sounds (batch, bands, columns) -> (audio, face)."""
+        """Embed uint8 windows (batch, frames, rows, columns, 3) and audio (batch, bands, columns) as (audio, face)."""
 
     def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """Return how alike embeddings are, (audio windows, face windows); the higher the more alike."""
+        """Return the similarity of embeddings, (audio windows, face windows); higher is more similar."""
 
 
 class CosinePairing:
@@ -32,7 +32,7 @@ class CosinePairing:
         self.network = network
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed windows and sounds; see `Pairing`."""
+        """Embed windows and audio; see `Pairing`."""
         audio, face = self.network(sounds[:, None], channels_last(stack_frames(pictures(faces))))
         return audio, face
 
@@ -42,18 +42,18 @@ class CosinePairing:
 
 
 class DistancePairing:
-    """The judge: whole crops, MFCC, Euclidean distance; its pictures are BGR in 0..255, as published."""
+    """The judge: whole crops, MFCC, Euclidean distance; its images are BGR in 0..255, as published."""
 
     def __init__(self, network: Judge) -> None:
         self.network = network
 
     def embed(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed windows and sounds; see `Pairing`."""
+        """Embed windows and audio; see `Pairing`."""
         frames = in_order(pictures(faces) * 255, "bgr")
         return self.network.forward_aud(sounds[:, None]), self.network.forward_lip(frames)
 
     def similarity(self, audio: Tensor, face: Tensor) -> Tensor:
-        """Return the distances with a minus sign."""
+        """Return the negative distances."""
         return -torch.cdist(audio.float(), face.float())
 
 
@@ -63,4 +63,4 @@ def pairing_of(network: nn.Module) -> Pairing:
         return CosinePairing(network)
     if isinstance(network, Judge):
         return DistancePairing(network)
-    raise TypeError(f"{type(network).__name__} does not compare sounds with faces")
+    raise TypeError(f"{type(network).__name__} does not compare audio with faces")

@@ -1,4 +1,4 @@
-"""The story of an expert's training: open the data, check them, make the task, fit it with reports."""
+"""Training of an expert: open the data, check them, create the task, fit it with reports."""
 
 import functools
 import logging
@@ -30,11 +30,11 @@ from w2l.training.run_folder import Destination, has_begun
 logger = logging.getLogger(__name__)
 STAGE = "train-expert"
 MEMORY_HINT = "n_clips (or raise accumulate), width or crop.size"
-"""Which settings to lower where memory does not suffice."""
+"""Settings to reduce if memory does not suffice."""
 SMALL_CLIPS, SMALL_PER_CLIP = 4, 2
-"""The batch that is overfitted as a check."""
+"""Size of the batch for the overfit test."""
 QUICK_RATE = 1e-4
-"""Least learning rate of that check: a recipe that learns slowly can still learn. Measured at 16 frames with group
+"""Smallest learning rate of that test, as a recipe with a low one can still learn. Measured at 16 frames with group
 norm: 63 steps at 1e-4, 150 at 3e-4, and not within 200 at 1e-3."""
 
 
@@ -44,8 +44,8 @@ def train_expert(
 ) -> TrainingResult:  # fmt: skip
     """Train the run `name`, or resume it, until its steps are done; with the other processes of `torchrun`.
 
-    A fresh run is preceded by `check_training`. `audited_by`, where it is given, tells the run from one on other data.
-    See `w2l.training.loop.fit` for what is raised.
+    A new run is preceded by `check_training`. `audited_by`, if given, distinguishes the run from one on other data.
+    See `w2l.training.loop.fit` for the errors.
     """
     where = choose_device(device)
     with joined(where) as ranks:
@@ -64,17 +64,17 @@ def train_expert(
 
 
 def open_data(settings: ExpertSettings, cache: Cache) -> TrainingData:
-    """Open the cache's tracks; ConfigError when its crops are not of the kind that `settings` need."""
+    """Open the cache's tracks; raise ConfigError if its crops are not of the kind that `settings` require."""
     crop = crop_spec(cache)
     if (settings.arch == "judge") != (crop.kind == "judge"):
         raise ConfigError(
-            f"arch={settings.arch} does not fit the cache's crops ({crop.kind}): a judge needs crops made with "
-            "--set crop.kind=judge, an expert needs aligned or box crops; use a cache of its own for each"
+            f"arch={settings.arch} does not fit the cache's crops ({crop.kind}): a judge requires crops made with "
+            "--set crop.kind=judge, an expert requires aligned or box crops; use a separate cache for each"
         )
     if settings.augment.mouth and crop.kind != "aligned":
         raise ConfigError(
-            f"augment.mouth needs aligned crops, where the mouth has its place; the cache holds {crop.kind} crops: "
-            "leave it out, or preprocess with crop.kind=aligned"
+            f"augment.mouth requires aligned crops, with a fixed mouth position; the cache contains {crop.kind} "
+            "crops: leave it out, or preprocess with crop.kind=aligned"
         )
     data = open_training_data(cache, crop, settings.n_frames)
     logger.info("%d tracks to train on, %d to validate on", len(data.train), len(data.val))
@@ -82,7 +82,7 @@ def open_data(settings: ExpertSettings, cache: Cache) -> TrainingData:
 
 
 def check_training(settings: ExpertSettings, data: TrainingData, device: torch.device) -> list[CheckFinding]:
-    """Return what is odd about the data, and whether a fresh network overfits one small batch."""
+    """Return what is unusual about the data, and whether a fresh network overfits one small batch."""
     findings = _check_tracks(settings, data)
     if settings.overfit_steps and not any(finding.severity == "error" for finding in findings):
         small = replace(
@@ -100,7 +100,7 @@ def _check_tracks(settings: ExpertSettings, data: TrainingData) -> list[CheckFin
 
 
 def _make_task(settings: ExpertSettings, data: TrainingData, device: torch.device, ranks: Ranks) -> ExpertTask:
-    """Make the task, with its source of batches and its watch for a run that learns nothing."""
+    """Create the task, with its source of batches and its plateau detection."""
     drawing = ExpertDrawing(settings.sampling, settings.seed, ranks.rank, ranks.size)
     reopen = functools.partial(_train_tracks, data.cache, data.crop, settings.n_frames)
     loader = choose_expert_loader(data.train, reopen, drawing, device, settings.workers, settings.resident)
@@ -124,7 +124,7 @@ def _say(findings: Sequence[CheckFinding]) -> Sequence[CheckFinding]:
 
 
 def _refuse(findings: Sequence[CheckFinding]) -> None:
-    """Raise TrainingError when a finding says that no expert can be trained like this."""
+    """Raise TrainingError if a finding says that no expert can be trained on these data."""
     errors = [str(finding).removeprefix("error: ") for finding in findings if finding.severity == "error"]
     if errors:
-        raise TrainingError(f"{'; '.join(errors)} (--set check=false trains all the same)")
+        raise TrainingError(f"{'; '.join(errors)} (--set check=false trains anyway)")

@@ -1,4 +1,4 @@
-"""What one step of an expert's training is, for the expert that teaches and for the judge that scores."""
+"""One training step of an expert, whether it trains a generator or scores as the judge."""
 
 import logging
 from collections.abc import Iterator
@@ -34,10 +34,10 @@ from w2l.training.task import Validation
 __all__ = ["ExpertSettings", "ExpertTask", "pairing_of"]
 logger = logging.getLogger(__name__)
 COSINE_SCALE, DISTANCE_SCALE = 10.0, 1.0
-"""Where the learnt factor on similarities begins."""
+"""Initial value of the learned factor on similarities."""
 
 FIRST_LAYER = "face_encoder.0.conv_block.0.weight"
-"""Where a published expert's colours come in."""
+"""Tensors of a published expert that depend on the channel order."""
 
 
 class ExpertTask:
@@ -47,9 +47,9 @@ class ExpertTask:
         self, settings: ExpertSettings, data: TrainingData, device: torch.device, ranks: Ranks = ALONE,
         loader: Loader[ExpertTensors] | None = None, plateau: Plateau | None = None,
     ) -> None:  # fmt: skip
-        """Make networks and optimisers.
+        """Create networks and optimisers.
 
-        `loader` gives the batches; without it this process loads them. `plateau` ends a run that learns nothing.
+        `loader` provides the batches; without it this process loads them. `plateau` ends a run that does not learn.
         """
         torch.manual_seed(settings.seed)
         self.settings, self.data, self.device, self.ranks = settings, data, device, ranks
@@ -59,7 +59,7 @@ class ExpertTask:
         self.plateau = plateau
         run = fingerprint("run", settings.identity(), data.about, data.mark, data.train.names)
         self.ancestors: tuple[str, ...] = (run,)
-        """Marks of what the exported weights came from: this run, whose best and latest are related, and `init`."""
+        """Marks of what the exported weights derive from: this run, whose best and latest are related, and `init`."""
         self.objective = make_objective(settings.objective, COSINE_SCALE if is_expert else DISTANCE_SCALE).to(device)
         network = _network(settings, data.crop, self.objective.signed).to(device)
         if is_expert:
@@ -75,7 +75,7 @@ class ExpertTask:
         self.learning_rates = {"network": settings.lr}
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.others: dict[str, Stateful] = {"scaler": self.scaler, **({"plateau": plateau} if plateau else {})}
-        """What else has a state that a resumed run needs."""
+        """Other objects whose state a resumed run needs."""
 
     def _optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         kind = torch.optim.AdamW if self.settings.optimiser == "adamw" else torch.optim.Adam
@@ -83,26 +83,26 @@ class ExpertTask:
             {"params": list(network.parameters()), "weight_decay": self.settings.weight_decay},
             {"params": list(self.objective.parameters()), "weight_decay": 0.0},
         ]
-        # One kernel for all parameters in place of several for each.
+        # One kernel for all parameters instead of several for each.
         fused = self.device.type in ("cpu", "cuda")
         return kind([group for group in groups if group["params"]], lr=self.settings.lr, fused=fused)
 
     def start_from(self, init: Model) -> None:
-        """Begin with the weights of another network of the same dimensions; ConfigError for one of others.
+        """Start from the weights of another network of the same dimensions; raise ConfigError if they differ.
 
-        An expert that sees BGR, as the published one does, becomes one that sees RGB. Whether embeddings may be
-        negative is as the settings have it: no weight depends on it.
+        An expert for BGR, such as the published one, is converted to RGB. Whether embeddings are signed is set by the
+        settings: no weight depends on it.
         """
         network = self.networks["network"]
         begun, wanted = ({**dimensions_of(each), "signed": None} for each in (init.network, network))
         if init.card.kind != self.settings.arch or begun != wanted:
             raise ConfigError(
                 f"init {init.path} is a {init.card.kind} of {init.card.dimensions}, not the {self.settings.arch} that "
-                "the settings and the crops describe; set layout, width, n_frames and embedding as it has them, and "
+                "the settings and the crops describe; set layout, width, n_frames and embedding accordingly, and "
                 "preprocess with its crop.size"
             )
         weights = init.network.state_dict()
-        if init.card.colour == "bgr" and init.card.kind == "expert":  # a judge sees BGR here too
+        if init.card.colour == "bgr" and init.card.kind == "expert":  # a judge takes BGR here, too
             weights[FIRST_LAYER] = in_order(weights[FIRST_LAYER], "bgr")
         for each in (network, self.average.network if self.average else network):
             each.load_state_dict(weights)
@@ -113,7 +113,7 @@ class ExpertTask:
         return self.loader.batch(step)
 
     def step(self, step: int, batch: ExpertTensors) -> dict[str, float]:
-        """Do one update of the network and of what the objective learns."""
+        """Update the network and the parameters of the objective."""
         network, optimiser = self.networks["network"], self.optimisers["network"]
         optimiser.zero_grad(set_to_none=True)
         terms = self._backward(batch)
@@ -125,19 +125,19 @@ class ExpertTask:
         self.scaler.update()
         if self.average:
             self.average.update(network, step)
-        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()  # one wait for the device
+        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()  # one synchronisation
         found = dict(zip(terms, values))
         if self.scaler.is_enabled() and not np.isfinite(found["grad_norm"]):
-            found["grad_norm"] = 0.0  # too large for fp16: this step was left out, and the scale halved
+            found["grad_norm"] = 0.0  # too large for fp16: this step was skipped, and the scale halved
         if self.plateau:
             self.plateau.push(step, found["pair"])
         return found
 
     def _backward(self, batch: ExpertTensors) -> dict[str, Tensor]:
-        """Return the terms of the joint batch, with the gradient of the loss left in the network's parameters.
+        """Return the terms of the joint batch, leaving the gradient of the loss in the network's parameters.
 
         The embeddings come from all processes and, with `accumulate`, from a first pass without gradient; the loss of
-        all gives the gradient in each embedding, and then part after part gives that in the parameters. Gao et al.,
+        all yields the gradient of each embedding, and then part after part that of the parameters. Gao et al.,
         "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021.
         """
         n_parts = self.settings.accumulate
@@ -168,7 +168,7 @@ class ExpertTask:
 
     @property
     def best_pairing(self) -> Pairing:
-        """The pairing that is validated and exported: of the average where there is one."""
+        """The pairing that is validated and exported: of the average if there is one."""
         return pairing_of(self.average.network) if self.average else self.pairing
 
     def validate(self, step: int, folder: Path) -> Validation:
@@ -194,17 +194,17 @@ class ExpertTask:
         if scores.get("scale", 0.0) > 0:
             card = replace(card, calibrated=True, scale=scores["scale"], bias=scores["bias"])
         elif "scale" in scores:
-            logger.warning("step %d: off-sync pairs are the more alike ones: the model file is not calibrated", step)
+            logger.warning("step %d: off-sync pairs are more similar than in-sync ones: not calibrated", step)
         return {kind: (network, card)}
 
     def close(self) -> None:
-        """Stop what loads batches."""
+        """Stop the batch loader."""
         self.loader.close()
 
 
 @contextmanager
 def _buffers_kept(network: nn.Module) -> Iterator[None]:
-    """Undo what a first pass counts in batch norms: the second pass counts it."""
+    """Undo the batch norm updates of a first pass, which the second pass repeats."""
     kept = [buffer.clone() for buffer in network.buffers()]
     yield
     for buffer, value in zip(network.buffers(), kept):

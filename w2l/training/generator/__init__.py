@@ -1,1 +1,1 @@
-"""Train the generator: the train stage."""
+"""The train stage: train the generator."""

@@ -1,4 +1,4 @@
-"""Networks that are trained against the generator: what each says of generated frames, and what trains it itself."""
+"""Networks trained against the generator: their losses for the generator, and their own."""
 
 import math
 from collections.abc import Iterator
@@ -22,60 +22,60 @@ from w2l.training.losses import adversarial
 
 AdversaryKind = Literal["published", "patches", "pairs"]
 KINDS: dict[AdversaryKind, Kind] = {"published": "discriminator", "patches": "patches", "pairs": "pairs"}
-"""What model cards call each of them."""
+"""Kind of each in model cards."""
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 CHANCE, HALFWAY = math.log(2), 0.25
-"""What cross entropy is at a probability of one half, and squares are halfway between what they pull to."""
+"""Chance level: cross entropy at a probability of one half, and squares halfway between their targets."""
 MARGIN = 1.0
-"""Distance from which a pair that is not in sync costs nothing more (LipGAN)."""
+"""Distance from which a pair that is not in sync has no loss (LipGAN)."""
 
 
 @dataclass(frozen=True)
 class ShownFaces:
-    """What an adversary is shown of one batch."""
+    """Inputs of an adversary for one batch."""
 
     real: Tensor
     """(batch, 3, frames, rows, width) in [0, 1]: the lower halves of the target faces."""
     generated: Tensor
-    """The generator's, of the same shape, with its graph."""
+    """The generator's output, of the same shape, with its graph."""
     mels: Tensor
-    """(batch, frames, 80, 16): the sound that each frame was generated for."""
+    """(batch, frames, 80, 16): the audio that each frame was generated for."""
     own: Tensor
-    """(batch,) bool: whether that sound is the one that belongs to the real faces."""
+    """(batch,) bool: whether that audio belongs to the real faces."""
 
 
 class Adversary(Protocol):
-    """A network and its losses; it keeps no state but its network's, so a saved network resumes exactly."""
+    """A network and its losses; its only state is that of the network, so a saved network resumes exactly."""
 
     @property
     def network(self) -> nn.Module:
-        """What is trained and saved."""
+        """The network that is trained and saved."""
         ...
 
     @property
     def kind(self) -> Kind:
-        """What a model card calls the network."""
+        """Kind of the network in a model card."""
         ...
 
     @property
     def undecided(self) -> float:
-        """What `disc_real` is, and the other own terms together, while the network tells nothing."""
+        """Value of `disc_real`, and of the other own terms together, at chance."""
         ...
 
     def generator_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
-        """Return the terms that the generator minimises, by name; the network's weights get no gradient from them."""
+        """Return the terms that the generator minimises, by name; they give no gradient to the network's weights."""
         ...
 
     def own_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
-        """Return the terms whose sum the network minimises, `disc_...`; the generator gets no gradient from them."""
+        """Return the terms whose sum the network minimises, `disc_...`; they give no gradient to the generator."""
         ...
 
     def settle(self) -> None:
-        """Do what the network needs once before each of its updates, in however many parts its batch comes."""
+        """Prepare an update of the network; called once per update, however many parts its batch has."""
 
 
 class StackedAdversary:
-    """The published discriminator: the probability that frames are real, one by one or all of a window stacked."""
+    """The published discriminator: the probability that frames are real, one by one or a window stacked."""
 
     kind: Kind = "discriminator"
     undecided = CHANCE
@@ -95,7 +95,7 @@ class StackedAdversary:
         return {"disc_real": adversarial(real, real=True), "disc_fake": adversarial(fake, real=False)}
 
     def settle(self) -> None:
-        """Do nothing: it has no norm."""
+        """Do nothing: it does not have a norm."""
 
     def _logits(self, frames: Tensor) -> Tensor:
         faces = _arranged(frames, self.network.dimensions.n_frames)
@@ -104,7 +104,7 @@ class StackedAdversary:
 
 
 class PatchAdversary:
-    """Patches of stacked frames, judged by least squares, whose terms stay finite and of one sign at any confidence.
+    """Patches of stacked frames with a least-squares loss, which stays finite and of one sign at any confidence.
 
     Mao et al., "Least Squares Generative Adversarial Networks", 2017; features are matched as in Wang et al., 2018.
     """
@@ -126,14 +126,14 @@ class PatchAdversary:
         return terms
 
     def _features(self, features: list[list[Tensor]], seen: ShownFaces) -> Tensor:
-        """Return their distance from those of the real faces, where these say the same."""
+        """Return the distance from the features of the real faces, if the audio is theirs."""
         if not bool(seen.own.any()):
             return seen.generated.sum() * 0.0
         with torch.no_grad():
             wanted = self._look(seen.real[seen.own])[1]
         n_pictures = len(features[0][0]) // len(
             seen.own
-        )  # of a window: `fold_time` puts all windows of a frame together
+        )  # per window: `fold_time` groups by frame
         own = seen.own.repeat(n_pictures)
         return feature_distance([[found[own] for found in scale] for scale in features], wanted)
 
@@ -143,7 +143,7 @@ class PatchAdversary:
         return {"disc_real": least_squares(real, 1.0), "disc_fake": least_squares(fake, 0.0)}
 
     def settle(self) -> None:
-        """Take one more step towards the largest singular values of its weights."""
+        """Move one power iteration towards the largest singular values of its weights."""
         self.network.steady()
 
     def _look(self, frames: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
@@ -153,10 +153,10 @@ class PatchAdversary:
 
 
 class PairAdversary:
-    """LipGAN's judge of whether single faces fit their sound, by its contrastive loss.
+    """LipGAN's discriminator of single faces and their audio, with its contrastive loss.
 
-    Sounds that are off come from the next window of the batch, and no draw decides what is trained: LipGAN takes
-    generated faces or sounds that are off at random, half of the steps each; here both weigh one half in each step.
+    Off-sync audio comes from the next window of the batch, and training involves no random draw: LipGAN uses
+    generated faces or off-sync audio at random, half of the steps each; here both have weight one half in each step.
     """
 
     kind: Kind = "pairs"
@@ -167,16 +167,16 @@ class PairAdversary:
         self._precision = precision
 
     def generator_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
-        """Return `contrast`: squared distance of the generated faces from the sounds that they were generated for."""
+        """Return `contrast`: squared distance of the generated faces from the audio that they were generated for."""
         with _frozen(self.network):
             apart = pair_distances(self._sounds(seen.mels), self._faces(seen.generated))
         return {"contrast": contrastive(apart, in_sync=True).mean()}
 
     def own_terms(self, seen: ShownFaces) -> dict[str, Tensor]:
-        """Return `disc_real` of real faces with their own sound; half of `disc_fake` and `disc_off`, out of sync.
+        """Return `disc_real` of real faces with their own audio; half of `disc_fake` and `disc_off`, out of sync.
 
-        Generated faces count as out of sync, and so do real ones with their neighbour's sound. Where no real face has
-        its own sound, `disc_real` is 0; where no neighbour sounds different, as in a batch of one, `disc_off` is.
+        Generated faces count as out of sync, as do real ones with their neighbour's audio. If no real face has its own
+        audio, `disc_real` is 0; if no neighbour has other audio, as in a batch of one, `disc_off` is 0.
         """
         sounds, faces = self._sounds(seen.mels), self._faces(seen.real)
         other = _neighbours(len(seen.mels), seen.mels.device)
@@ -191,7 +191,7 @@ class PairAdversary:
         }
 
     def settle(self) -> None:
-        """Do nothing: its norms keep no state."""
+        """Do nothing: its norms are stateless."""
 
     def _sounds(self, mels: Tensor) -> Tensor:
         """Return embeddings (batch, frames, features) of mels (batch, frames, 80, 16)."""
@@ -209,7 +209,7 @@ class PairAdversary:
 
 @dataclass(frozen=True)
 class AdversaryShape:
-    """Which adversary, and the dimensions of its network."""
+    """Kind of an adversary, and the dimensions of its network."""
 
     kind: AdversaryKind
     size: int
@@ -217,25 +217,25 @@ class AdversaryShape:
     width: int
     """Channels of the first layer; 32 is as published, for each kind."""
     n_frames: int
-    """Frames judged together: 1, or all of a window; `pairs` judge single frames whatever this is."""
+    """Frames judged together: 1, or all of a window; `pairs` always judge single frames."""
     rows: GeneratedRows = "lower"
-    """For `pairs`: whether `ShownFaces` will hold lower halves or, as in LipGAN, whole faces."""
+    """For `pairs`: whether `ShownFaces` contains lower halves or, as in LipGAN, whole faces."""
 
 
 def make_adversary(
     shape: AdversaryShape, device: torch.device, precision: Precision = "fp32", features: bool = True
 ) -> Adversary:
-    """Make an adversary with random weights, drawn from torch's global random state.
+    """Create an adversary with random weights, drawn from torch's global random state.
 
     Parameters
     ----------
     features : bool
-        For `patches`: whether `generator_terms` gives `features`, too; they cost a pass of the real frames.
+        For `patches`: whether `generator_terms` includes `features`; they cost a pass of the real frames.
 
     Raises
     ------
     ConfigError
-        For dimensions that cannot be built, or an unknown kind.
+        For impossible dimensions or an unknown kind.
     """
     kind = shape.kind
     try:
@@ -249,35 +249,35 @@ def make_adversary(
             pairs = Pairs(PairDimensions(shape.size, shape.width, shape.rows))
             return PairAdversary(_placed(pairs, device), precision)
     except ValueError as error:
-        raise ConfigError(f"no discriminator of kind {kind} fits: {error}") from error
+        raise ConfigError(f"a discriminator of kind {kind} cannot be built: {error}") from error
     raise ConfigError(f"discriminator must be one of {', '.join(get_args(AdversaryKind))}, got {kind!r}")
 
 
 def least_squares(logits: list[Tensor], wanted: float) -> Tensor:
-    """Return the mean squared distance of maps of logits from `wanted`; each map, so each scale, weighs alike."""
+    """Return the mean squared distance of maps of logits from `wanted`, with equal weight for each map and scale."""
     return torch.stack([(found.float() - wanted).square().mean() for found in logits]).mean()
 
 
 def feature_distance(features: list[list[Tensor]], wanted: list[list[Tensor]]) -> Tensor:
-    """Return the mean absolute difference of features; each layer weighs alike (Wang et al., 2018, eq. 4)."""
+    """Return the mean absolute difference of features, with equal weight for each layer (Wang et al., 2018, eq. 4)."""
     pairs = [(mine, theirs) for scale, other in zip(features, wanted) for mine, theirs in zip(scale, other)]
     return torch.stack([F.l1_loss(mine.float(), theirs.float()) for mine, theirs in pairs]).mean()
 
 
 def contrastive(apart: Tensor, in_sync: bool) -> Tensor:
-    """Square distances in sync, and what others lack to the margin (Hadsell et al., 2006)."""
+    """Return squared distances in sync, else their squared shortfall to the margin (Hadsell et al., 2006)."""
     return apart.square() if in_sync else (MARGIN - apart).clamp_min(0).square()
 
 
 def _arranged(frames: Tensor, n_frames: int) -> Tensor:
-    """Arrange windows as a discriminator of `n_frames` takes them: single pictures, or all frames on the channels."""
+    """Arrange windows as a discriminator of `n_frames` takes them: single images, or all frames on the channels."""
     return channels_last(fold_time(frames) if n_frames == 1 else stack_frames(frames))
 
 
 def _neighbours(n: int, device: torch.device) -> Tensor:
     """Return (n,): 1, 0, 3, 2, ...; the last of an odd number has the one before it.
 
-    Neighbours change places two by two, so that processes with an even share of a batch pair as one process would.
+    Neighbours are swapped in pairs, so that processes with an even share of a batch pair as one process would.
     """
     return torch.tensor([other if (other := i ^ 1) < n else max(i - 1, 0) for i in range(n)], device=device)
 
@@ -293,7 +293,7 @@ def _placed(network: AnyNetwork, device: torch.device) -> AnyNetwork:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Keep the gradient of a pass out of the network's weights but not out of its input; saves a third of the cost."""
+    """Keep the gradient of a pass out of the network's weights but not its input; saves a third of the cost."""
     moving = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in moving:
         parameter.requires_grad_(False)

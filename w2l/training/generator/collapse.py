@@ -1,7 +1,7 @@
-"""Says when the training of a generator has collapsed: what is wrong, the likely cause, and which setting to change.
+"""Detection of a collapsed generator training: what is wrong, the likely cause, and which setting to change.
 
-The known ways to fail: the discriminator wins, or tells nothing; the sync loss stays where it began; the mouth does not
-move; the reference is copied.
+The known failures: the discriminator wins, or is at chance; the sync loss does not fall; the mouth does not move; the
+reference is copied.
 """
 
 import logging
@@ -20,22 +20,22 @@ from w2l.training.losses import CHANCE
 logger = logging.getLogger(__name__)
 
 OTHERS = ("disc_fake", "disc_off")
-"""What a discriminator's own terms besides `disc_real` are called; see `w2l.training.generator.adversaries`."""
+"""Names of a discriminator's own terms besides `disc_real`; see `w2l.training.generator.adversaries`."""
 WON_SHARE = 0.05
-"""A discriminator has won when `disc_real`, and the others together, are under this share of their chance level."""
+"""A discriminator has won if `disc_real`, and the others together, are below this share of their chance level."""
 CHANCE_SHARE = 0.05
-"""It tells nothing when both are within this share of it."""
+"""It is at chance if both are within this share of it."""
 FALL_SHARE = 0.1
-"""The sync loss has fallen when it is lower than at its beginning by this share..."""
+"""The sync loss has fallen if it is lower than at its beginning by this share..."""
 OUT_OF_SYNC = math.log(2)
-"""... or lower than this: the expert then finds it more likely than not that mouth and sound agree."""
+"""... or lower than this: the expert then rates mouth and audio as in sync with more than even odds."""
 LEAST_ARTICULATION = 0.3
-"""Motion of the lips over that of the real ones, under which a mouth counts as not moving."""
+"""Motion of the lips relative to the real ones below which a mouth counts as still."""
 COPIED = 0.75
 """From here on `copying` counts as a copy. Measured on GRID at 96 px: a copy has 1, one softened by 2 pixels 0.85, a
 small trained generator (width 4) 0.43, the mean face of a clip 0.05."""
 CELLS = 24
-"""Cells, across a picture, whose mean colours `copying` compares: grain and sharpness do not count."""
+"""Number of cells, across an image, whose mean colours `copying` compares: grain and sharpness do not count."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class CollapseSettings:
     """When a generator's training counts as collapsed."""
 
     patience: int = 2000
-    """Steps for which something must be wrong without a break before it is said; 0: nobody watches."""
+    """Steps for which a failure must persist before it is reported; 0 disables the detection."""
     window: int = 250
     """Steps over which the loss terms are averaged."""
     stop: bool = False
-    """Whether the run ends with what is said; else it goes on."""
+    """Whether the run ends with the report; otherwise it continues."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be watched."""
+        """Reject settings that cannot be monitored."""
         if self.patience < 0 or self.window < 2:
             raise ConfigError(f"patience must be at least 0 and window at least 2, got {self.patience}, {self.window}")
         if 0 < self.patience < self.window:
@@ -58,25 +58,25 @@ class CollapseSettings:
 
 
 class CollapseWatch:
-    """Watches the terms of each step and the scores of each validation; see `w2l.training.run_folder.Stateful`."""
+    """Monitors the terms of each step and the scores of each validation; see `w2l.training.run_folder.Stateful`."""
 
     def __init__(self, settings: CollapseSettings, chance: float | None = CHANCE) -> None:
-        """`chance`: what `disc_real` is, and the discriminator's other terms together, while it tells nothing.
+        """Create a monitor; `chance`: `disc_real`, and the discriminator's other terms together, at chance.
 
-        None where there is no discriminator, whose terms are then not looked at.
+        None if there is no discriminator, whose terms are then ignored.
         """
         self.settings, self.chance = settings, chance
         self.values: dict[str, deque[float]] = {}
         """Term -> its last values."""
         self.sync_begin: float | None = None
-        """Mean sync loss of the first window."""
+        """Mean sync loss of the first window of steps."""
         self.since: dict[str, int] = {}
-        """What is wrong now -> the step at which that began."""
+        """Current failure -> the step at which it began."""
         self.said: list[str] = []
-        """What of it has been said."""
+        """Failures that have been reported."""
 
     def push(self, step: int, terms: Mapping[str, float]) -> None:
-        """Takes the terms of `step`; looks at `sync` and the discriminator's terms, any of which may be missing."""
+        """Add the terms of `step`; `sync` and the discriminator's terms are used, any of which may be missing."""
         if not self.settings.patience:
             return
         if "sync" in terms:
@@ -89,10 +89,10 @@ class CollapseWatch:
             self._look_at_discriminator(step, self.chance)
 
     def check(self, step: int, scores: Mapping[str, float], copied: float | None = None) -> list[str]:
-        """What has been wrong for all of the patience and was not yet said, in words; they go to the log, too.
+        """Return and log failures, in words, that persisted for all of the patience and were not yet reported.
 
-        Looks at `articulation` among `scores`, see `mouth_check.py`, and at `copied`, what `copying` gave.
-        Each is said once, and again only after it has been right in between. TrainingError where the run is to stop.
+        Uses `articulation` among `scores`, see `mouth_check.py`, and `copied`, the result of `copying`.
+        Each is reported once, and again only after it has recovered. Raises TrainingError if the run is to stop.
         """
         if not self.settings.patience:
             return []
@@ -110,16 +110,16 @@ class CollapseWatch:
         for warning in words:
             logger.warning("%s", warning)
         if words and self.settings.stop:
-            raise TrainingError(f"{words[0]}; what was saved before is kept (watchdog.stop=false goes on all the same)")
+            raise TrainingError(f"{words[0]}; the last saved state is kept (watchdog.stop=false continues anyway)")
         return words
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on watching as if it had never stopped."""
+        """Return the state for a resumed run."""
         values = {name: list(values) for name, values in self.values.items()}
         return {"values": values, "sync_begin": self.sync_begin, "since": dict(self.since), "said": list(self.said)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         window = self.settings.window
         self.values = {name: deque(values, maxlen=window) for name, values in state_dict["values"].items()}
         self.sync_begin = state_dict["sync_begin"]
@@ -145,7 +145,7 @@ class CollapseWatch:
         self.values.setdefault(name, deque(maxlen=self.settings.window)).append(float(value))
 
     def _mean(self, name: str) -> float | None:
-        """Mean over the window; None before it is full."""
+        """Return the mean over the window; None before it is full."""
         values = self.values.get(name, ())
         return sum(values) / len(values) if len(values) == self.settings.window else None
 
@@ -156,7 +156,7 @@ class CollapseWatch:
             del self.since[name]
             if name in self.said:
                 self.said.remove(name)
-                logger.info("step %d: no longer so: %s", step, TITLES[name])
+                logger.info("step %d: resolved: %s", step, TITLES[name])
 
     def _words(self, name: str, step: int, articulation: float | None, copied: float | None) -> str:
         figures = {
@@ -170,40 +170,40 @@ class CollapseWatch:
 
 TITLES = {
     "won": "the discriminator has won",
-    "chance": "the discriminator tells nothing",
+    "chance": "the discriminator is at chance",
     "sync": "the sync loss does not fall",
     "still": "the mouth hardly moves",
     "copies": "the reference is copied",
 }
-"""What can be wrong -> its name in words."""
+"""Name of each failure in words."""
 FIGURES = {
-    "won": "(disc_real {real}, its other terms {others}, at chance {chance} each)",
-    "chance": "(disc_real {real}, its other terms {others}, at chance {chance} each)",
+    "won": "(disc_real {real}, other terms {others}, at chance {chance} each)",
+    "chance": "(disc_real {real}, other terms {others}, at chance {chance} each)",
     "sync": "({sync}, at the beginning {begin})",
     "still": "(articulation {articulation}, a real mouth has 1)",
     "copies": "({copied} of the way from the target, 1 is the reference)",
 }
 """The numbers that show it."""
 ADVICE = {
-    "won": "it learns too quickly for the generator, whose adversarial gradients then say little; set discriminator.lr "
+    "won": "it learns too fast for the generator, whose adversarial gradients then vanish; set discriminator.lr "
     "lower, or schedule.adversarial to begin later",
     "chance": "either generated pictures look real (see the samples), or it cannot learn; set discriminator.lr or "
     "discriminator.width higher",
-    "sync": "the sound does not reach the mouth; set sync higher or its rise in schedule.sync shorter, and if that "
-    "does not help, see whether the expert knows these crops (w2l audit)",
-    "still": "a mean mouth is the cheapest where nothing asks for more; set sync or lips higher, rest lower",
-    "copies": "references show the very mouth that is asked for, or the sound does not matter; set "
+    "sync": "the audio does not affect the mouth; set sync higher or its rise in schedule.sync shorter, and if that "
+    "does not help, check whether the expert knows these crops (w2l audit)",
+    "still": "an average mouth minimises the loss if nothing asks for more; set sync or lips higher, rest lower",
+    "copies": "references show the target mouth itself, or the audio has no influence; set "
     "sampling.distance or sync higher",
 }
 """The likely cause and what to change."""
 
 
 def copying(generated: Tensor, reference: Tensor, target: Tensor) -> float:
-    """How far generated pictures lie on the way from the target (0) to the reference (1), as a mean over the batch.
+    """Return how far generated images lie on the way from the target (0) to the reference (1), averaged over the batch.
 
-    It is the projection of the error on the difference of reference and target: a mouth that resembles neither lies
-    half-way at most, whatever its distance from both. Items count by how much reference and target differ; of several
-    references the one that is nearest to the picture counts. 0 where there is no difference to be seen.
+    It is the projection of the error on the difference of reference and target: a mouth that resembles neither gets
+    one half at most, whatever its distance from both. Items are weighted by the difference of reference and target; of
+    several references the one nearest to the image counts. 0 if there is no difference.
 
     Parameters
     ----------
@@ -227,6 +227,6 @@ def copying(generated: Tensor, reference: Tensor, target: Tensor) -> float:
 
 
 def _coarse(pictures: Tensor) -> Tensor:
-    """Mean colours of `CELLS` cells across: (batch, 3, frames, rows, width) -> (batch, values)."""
+    """Return the mean colours of `CELLS` cells across: (batch, 3, frames, rows, width) -> (batch, values)."""
     side = max(pictures.shape[-1] // CELLS, 1)
     return F.avg_pool3d(pictures.detach().float(), (1, side, side)).flatten(1)

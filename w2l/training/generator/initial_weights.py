@@ -1,4 +1,4 @@
-"""The weights that a generator's training begins with: those of another generator, of the same or of a smaller size."""
+"""Initial weights of a generator's training: those of another generator, of the same or another size."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ from w2l.nets.warping import WarpingGenerator
 logger = logging.getLogger(__name__)
 FIRST_LAYER = "face_encoder_blocks.0.0.conv_block.0.weight"
 LAST_LAYER = ("output_block.1.weight", "output_block.1.bias")
-"""Where a published generator's colours come in and go out."""
+"""Tensors of a published generator that depend on the channel order."""
 DECODER = re.compile(r"^face_decoder_blocks\.(\d+)\.")
 MUST_AGREE = ("layout", "width")
 
@@ -27,15 +27,15 @@ MUST_AGREE = ("layout", "width")
 def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
     """Initialise the generator from another one of the same layout and width.
 
-    One that sees and draws BGR, such as the published ones, becomes one that sees and draws RGB. Of a generator for
-    another size the levels that both have are taken (coarse to fine); the others stay as they are. From another
-    number of references it goes on as from so many copies of their mean.
+    A generator for BGR, such as the published ones, is converted to RGB. From a generator for another size, the common
+    levels are used (coarse to fine); the others keep their random weights. For another number of references the weights
+    are spread as if each one were a copy of their mean.
     """
     begun, wanted = init.network, generator.dimensions
     if isinstance(begun, OnnxGenerator):
-        raise ConfigError(f"init {init.path} is an ONNX file, which cannot be trained; name the model it was made from")
+        raise ConfigError(f"init {init.path} is an ONNX file, which cannot be trained; choose its original")
     if not isinstance(begun, (Generator, WarpingGenerator)):
-        raise ConfigError(f"init {init.path} is no generator")
+        raise ConfigError(f"init {init.path} is not a generator; choose another model")
     for name in MUST_AGREE:
         if getattr(begun.dimensions, name) != getattr(wanted, name):
             raise ConfigError(
@@ -54,30 +54,30 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
 
 
 def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
-    """Initialise the audio encoder from the expert; ConfigError where its encoder has another shape."""
+    """Initialise the audio encoder from the expert; raise ConfigError if its encoder has another shape."""
     if not isinstance(expert.network, Expert):
-        raise ConfigError(f"{expert.path} is no expert")
+        raise ConfigError(f"{expert.path} is not an expert; choose another model")
     try:
         generator.audio_encoder.load_state_dict(expert.network.audio_encoder.state_dict())
     except RuntimeError as error:
         raise ConfigError(
-            f"hearing=expert: the sound's encoder of {expert.path} ({expert.card.dimensions}) has another shape than "
+            f"hearing=expert: the audio encoder of {expert.path} ({expert.card.dimensions}) has another shape than "
             f"that of a generator of width {generator.dimensions.width}; set width to the expert's, whose layout must "
             "be strided, or hearing=own"
         ) from error
 
 
 def begin_discriminator(network: nn.Module, init: Model) -> None:
-    """Initialise what is trained against a generator from another network of the same dimensions.
+    """Initialise the network trained against a generator from another one of the same dimensions.
 
-    One that sees BGR, as the published one does, becomes one that sees RGB. ConfigError for other dimensions.
+    One for BGR, such as the published one, is converted to RGB. Raises ConfigError for other dimensions.
     """
     begun, wanted = dimensions_of(init.network), dimensions_of(network)
     differ = [f"{name} {begun.get(name)}, not {value}" for name, value in wanted.items() if begun.get(name) != value]
     if type(init.network) is not type(network) or differ:
         raise ConfigError(
             f"discriminator.init {init.path} is a {init.card.kind} with {', '.join(differ) or 'another layout'}; set "
-            "discriminator.kind, width and frames as it has them (the public one: published, 32 and 1), and crop.size"
+            "discriminator.kind, width and frames accordingly (the public one: published, 32 and 1), and crop.size"
         )
     weights = init.network.state_dict()
     if init.card.colour == "bgr" and isinstance(init.network, Discriminator):
@@ -86,11 +86,11 @@ def begin_discriminator(network: nn.Module, init: Model) -> None:
 
 
 def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> dict[str, Tensor]:
-    """Return the weights that depend on the number of references, for another number of them.
+    """Return the weights that depend on the number of references, converted to another number.
 
-    Shown one picture as each of its references, the new network does what the old one did, as far as that moved them
-    alike: what comes in is spread evenly over the new ones, they move as the old ones did on average, and their shares
-    add up to the same.
+    With one image as each of its references, the new network does what the old one did, as far as that moved them
+    alike: inputs are spread evenly over the new ones, they move as the old ones did on average, and their shares have
+    the same sum.
     """
     first = next(name for name, tensor in weights.items() if tensor.dim() == 4 and tensor.shape[1] == 3 * (1 + n_begun))
     masked, seen = weights[first][:, :3], torch.stack(weights[first][:, 3:].chunk(n_begun, dim=1))
@@ -104,7 +104,7 @@ def _for_references(weights: dict[str, Tensor], n_begun: int, n_wanted: int) -> 
         if name in weights:
             drawn, share = weights[name][:4], weights[name][4:].mean(dim=0, keepdim=True)
             if name.endswith("bias"):
-                share = share + math.log(n_begun / n_wanted)  # a softmax over more of them gives each less
+                share = share + math.log(n_begun / n_wanted)  # a softmax over more gives each a smaller share
             found[name] = torch.cat([drawn, share.expand(n_wanted, *share.shape[1:])])
     return found
 
@@ -114,14 +114,14 @@ def _of_other_size(
 ) -> dict[str, Tensor]:
     """Return the generator's own weights, with those replaced that the other one has at the same level."""
     own = generator.state_dict()
-    if begun.layout == "published":  # its decoder counts from the coarsest level, and sizes differ there
+    if begun.layout == "published":  # its decoder counts from the coarsest level, where sizes differ
         more = len(generator.dimensions.level_sizes) - len(begun.level_sizes)
         weights = {_moved(name, more): tensor for name, tensor in weights.items()}
     taken = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     if not taken:
-        raise ConfigError(f"init for {begun.size} px has no level in common with one for {generator.dimensions.size}")
+        raise ConfigError(f"init for {begun.size} px does not share any level with one for {generator.dimensions.size}")
     share = sum(tensor.numel() for tensor in taken.values()) / sum(tensor.numel() for tensor in own.values())
-    logger.info("%.0f %% of the weights are those of the generator for %d px", 100 * share, begun.size)
+    logger.info("%.0f %% of the weights come from the generator for %d px", 100 * share, begun.size)
     return {**own, **taken}
 
 

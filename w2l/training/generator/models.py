@@ -1,4 +1,4 @@
-"""The trained models that a generator's training needs: the expert that teaches, and the generator it begins as."""
+"""The trained models that a generator's training uses: the expert, and the initial generator and discriminator."""
 
 import logging
 from dataclasses import dataclass
@@ -21,47 +21,47 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainedModels:
-    """The models that a generator's training takes; either may be missing."""
+    """The trained models that a generator's training uses; any may be missing."""
 
     expert: Model | None = None
-    """Teaches sync."""
+    """The expert for the sync loss."""
     init: Model | None = None
-    """The generator whose weights are the start."""
+    """The generator to start from."""
     discriminator: Model | None = None
-    """What the network that is trained against the generator begins as."""
+    """The initial network trained against the generator."""
 
     @property
     def taught_by(self) -> str:
-        """Who teaches, in words."""
-        return f"taught by {self.expert.path}" if self.expert else "no expert teaches"
+        """The expert, in words."""
+        return f"expert {self.expert.path}" if self.expert else "no expert"
 
     def identity(self) -> list[Any]:
-        """Return what tells a run with these models from one with others."""
+        """Return what distinguishes a run with these models from one with others."""
         models = (self.expert, self.init, self.discriminator)
         return [card_fingerprint(model.card) for model in models if model]
 
     def teachers(self, teacher: Teacher | None) -> tuple[TaughtBy, ...]:
-        """Return the experts that taught the generator of a run: those of its beginning, and `teacher`, the last."""
+        """Return the experts used to train the generator: those of its initial weights, and `teacher`, the last."""
         before = self.init.card.teachers if self.init else ()
         own = (teacher.record,) if teacher else ()
         return (*(each for each in before if each not in own), *own)
 
 
 def load_models(settings: GeneratorSettings, cache: Cache, device: torch.device) -> TrainedModels:
-    """Load the models that `settings` name."""
+    """Load the models given by `settings`."""
     expert = weights.load(settings.expert, "expert", cache, device) if settings.sync else None
     init = weights.load(settings.init, "generator", cache, device) if settings.init else None
     return TrainedModels(expert, init, load_discriminator(settings, cache, device))
 
 
 def load_discriminator(settings: GeneratorSettings, cache: Cache, device: torch.device) -> Model | None:
-    """Load the discriminator that `settings` begin with; None where they begin with random weights."""
+    """Load the initial discriminator given by `settings`; None for random weights."""
     chosen = settings.discriminator
     return weights.load(chosen.init, KINDS[chosen.kind], cache, device) if chosen.init else None
 
 
 def load_fitting_expert(settings: PersonSettings, init: Model, cache: Cache, device: torch.device) -> Model | None:
-    """Load the expert that teaches; None, with a warning, where the shipped one does not judge crops as of `init`."""
+    """Load the expert for the sync loss; None, with a warning, if the shipped one does not fit the crops of `init`."""
     if not settings.sync:
         return None
     expert = weights.load(settings.expert, "expert", cache, device)
@@ -70,6 +70,6 @@ def load_fitting_expert(settings: PersonSettings, init: Model, cache: Cache, dev
     except ConfigError as error:
         if settings.expert != weights.SHIPPED:
             raise
-        logger.warning("the sync loss is left out: %s, or name another one with --expert", error)
+        logger.warning("the sync loss is disabled: %s, or choose another one with --expert", error)
         return None
     return expert

@@ -1,6 +1,6 @@
-"""What a validation says of the mouths that a generator makes: whether they move, close and rest as the real ones do.
+"""Validation of generated mouths: whether they move, close and rest like the real ones.
 
-The figures are those of `w2l score` (see `w2l.scoring.metrics.mouth`), of whole stretches of a few validation clips: a
+The measures are those of `w2l score` (see `w2l.scoring.metrics.mouth`), on whole stretches of a few validation clips: a
 window of five frames is too short for them.
 """
 
@@ -31,7 +31,7 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Stretch:
-    """Frames of a track that are looked at, one after the other."""
+    """Consecutive frames of a track that are measured."""
 
     track: int
     first: int
@@ -41,7 +41,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class RealMouth:
-    """What the real mouth does in a stretch; (frames,) each."""
+    """Measures of the real mouth in a stretch; (frames,) each."""
 
     gaps: Floats
     """Aperture in eye distances."""
@@ -49,40 +49,40 @@ class RealMouth:
     rest: NDArray[np.bool_]
     """Frames in speech, and those in which a mouth should rest."""
     words: tuple[Word, ...]
-    """In seconds from the stretch's first frame."""
+    """Words with times in seconds from the stretch's first frame."""
 
 
 Generate = Callable[[Stretch], Floats]
-"""Makes the lower halves (frames, rows, width, 3), RGB in 0..255, of a stretch, whose own sound is heard.
+"""Generates the lower halves (frames, rows, width, 3), RGB in 0..255, of a stretch from its own audio.
 
-As `w2l.syncing.engine` does at inference, pauses should be heard as silence (`w2l.features.pauses.gate_silence`)."""
+As in `w2l.syncing.engine` at inference, pauses should be silenced (`w2l.features.pauses.gate_silence`)."""
 WordsOf = Callable[[int], Sequence[Word]]
-"""The words said in a track, in seconds from its frame 0; empty where they are not known."""
+"""The words of a track, in seconds from its frame 0; empty if unknown."""
 
 
 class MouthCheck:
-    """Compares generated mouths with the real ones of the same few stretches, each time it is asked."""
+    """Compares generated mouths with the real ones of the same few stretches at each call."""
 
     def __init__(
         self, tracks: Tracks, crop: CropSpec, n_tracks: int, words: WordsOf | None = None,
         max_frames: int = MAX_FRAMES,
     ) -> None:  # fmt: skip
-        """Chooses the stretches, the same ones for the same tracks; real mouths are read when they are first needed.
+        """Choose the stretches, the same ones for the same tracks; real mouths are measured on first use.
 
-        There is nothing to measure, and a note in the log says so, where crops are not aligned: the lip reader expects
-        the mouth in its place. With `words`, closures are those of b, p and m; else all in speech.
+        Nothing is measured, with a note in the log, if crops are not aligned: the lip reader requires a fixed mouth
+        position. With `words`, closures are those of b, p and m; else all in speech.
         """
         self._tracks, self._words, self._real = tracks, words, dict[Stretch, RealMouth]()
         self.stretches = tuple(_stretch(tracks, track, max_frames) for track in _chosen(tracks, n_tracks))
         self._reads = crop.kind == "aligned"
         if not self._reads:
-            logger.info("crops are cut as %s, so validation does not read lips; aligned ones are needed", crop.kind)
+            logger.info("crops are of kind %s; validation measures lips only on aligned crops", crop.kind)
 
     def measure(self, generate: Generate) -> dict[str, float]:
-        """Means over the tracks; a figure that no track can tell is left out, so that none is ever nan.
+        """Return means over the tracks; a measure that no track has is left out, so none is ever nan.
 
-        `articulation` (motion over the real mouth's: 1 is as lively), `closure` (share, 0 to 1, of the real closures
-        that are met; a mouth that stays shut has 1), `leak` (motion in pauses over that in speech: 0 rests),
+        `articulation` (motion relative to the real mouth: 1 is equal), `closure` (share, 0 to 1, of the real closures
+        that are matched; a mouth that stays shut has 1), `leak` (motion in pauses over that in speech: 0 rests),
         `aperture_r` (correlation, -1 to 1).
         """
         read = self.stretches if self._reads else ()
@@ -115,7 +115,7 @@ class MouthCheck:
 
 
 def _chosen(tracks: Tracks, n_tracks: int) -> list[int]:
-    """Tracks of all speakers in equal shares, as far as each has them, at even distances among those of one speaker."""
+    """Return tracks of all speakers in equal shares, as far as possible, evenly spaced among each speaker's."""
     groups = [sorted(group.tolist(), key=lambda track: (tracks.names[track], track)) for group in tracks.of_speakers]
     groups = [groups[number] for number in _spread(len(groups), n_tracks)]
     shares = [0] * len(groups)
@@ -126,13 +126,13 @@ def _chosen(tracks: Tracks, n_tracks: int) -> list[int]:
 
 
 def _spread(length: int, count: int) -> list[int]:
-    """`count` places at even distances among `length`, or all of them."""
+    """Return `count` evenly spaced indices below `length`, or all of them."""
     count = min(count, length)
     return [(2 * number + 1) * length // (2 * count) for number in range(count)]
 
 
 def _stretch(tracks: Tracks, track: int, max_frames: int) -> Stretch:
-    """The part of a track, at most `max_frames` long, with most of both speech and rest; the first of like ones."""
+    """Return the part of a track, at most `max_frames` long, with most of both speech and rest; the first of equals."""
     n_frames = _n_frames(tracks, track)
     if n_frames <= max_frames:
         return Stretch(track, 0, n_frames)
@@ -147,7 +147,7 @@ def _stretch(tracks: Tracks, track: int, max_frames: int) -> Stretch:
 
 
 def _n_frames(tracks: Tracks, track: int) -> int:
-    """Frames of a track that have sound."""
+    """Return the number of frames of a track that have audio."""
     return int(tracks.counts[track]) + tracks.n_frames - 1
 
 

@@ -1,4 +1,4 @@
-"""Clips of one person -> what a generator is tuned on: their face's crops, and seconds of them held out."""
+"""From clips of one person to training data for tuning a generator: crops of the face, with some seconds held out."""
 
 import logging
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ from w2l.training.data import TrainingData
 
 logger = logging.getLogger(__name__)
 VERSION = 1
-"""Rises whenever the same clips would be divided otherwise: such a run is not continued."""
+"""Incremented when the same clips would be divided otherwise: such a run is not continued."""
 HELD_OUT = 0.15
 """Share of the seconds that is held out, at the end."""
 HELD_OUT_FRAMES = 2 * FPS
-"""Least that is held out, in frames."""
+"""Smallest number of frames held out."""
 GAP_FRAMES = FPS
-"""Frames between what trains and what is held out, which do neither: neighbours look alike."""
+"""Frames left out between training and held-out data, as neighbours look alike."""
 SHORT_S, SHORTEST_S = 10.0, 4.0
-"""Seconds below which a person's clips are called few, and below which they are refused."""
+"""Seconds below which a person's clips are few, and below which they are refused."""
 ONE_PIECE_S = 24 * 3600.0
 """Tracks are not split."""
 LEAST_FRAMES = WINDOW_FRAMES + 1
-"""Of a stretch: two windows."""
+"""Smallest length of a stretch: two windows."""
 
 Span = tuple[int, int, int]
 """Track, first frame, last frame (exclusive)."""
@@ -43,21 +43,21 @@ Span = tuple[int, int, int]
 def open_person(
     clips: Sequence[Path], root: Path, crop: CropSpec, device: str = "cpu", models: Path | None = None
 ) -> TrainingData:
-    """Open the face in `clips`, cut as `crop` says into a cache at `root` where it is not yet; `hold_out` divides it.
+    """Open the face in `clips`, cropped as `crop` says into a cache at `root` if necessary; `hold_out` divides it.
 
-    Where several faces are on screen at once the one that is seen longest counts; of faces one after the other all do.
-    `models` is where fetched detectors lie. The mark of the result changes when the clips, or how they are cut and
-    divided, do.
+    If several faces are on screen at the same time, the one visible longest counts; of faces one after the other, all.
+    `models` is the folder of downloaded detectors. The mark of the result changes with the clips, or their cropping and
+    division.
 
     Raises
     ------
     MediaError, NoFaceError
-        When a clip cannot be read, has no sound, or no face that can be used.
+        If a clip cannot be read, has no audio, or no usable face.
     TrainingError
-        When there are less than `SHORTEST_S` seconds, or another process prepares the same clips.
+        If there are less than `SHORTEST_S` seconds, or another process prepares the same clips.
     """
     if not clips:
-        raise ConfigError("no clip of the person was given; name one or more with --person clip.mp4")
+        raise ConfigError("no clip of the person was given; give one or more with --person clip.mp4")
     settings = PrepareSettings(
         crop=crop, max_track_s=ONE_PIECE_S, gates=GateSettings(max_silent=1.0, min_sharpness=0.0)
     )  # fmt: skip
@@ -73,7 +73,7 @@ def open_person(
     train, val = divide_clips([(name, int(length)) for name, length in zip(tracks.names, tracks.lengths)])
     held_out_s = sum(last - first for _, first, last in val) / FPS
     trained_s = sum(last - first for _, first, last in train) / FPS
-    logger.info("%.1f s of the person's face: %.1f s train, %.1f s are held out", seconds, trained_s, held_out_s)
+    logger.info("%.1f s of the person's face: %.1f s for training, %.1f s held out", seconds, trained_s, held_out_s)
     marks = [clip.record().preprocess.fingerprint for clip in prepared]
     mark = fingerprint("person", VERSION, marks)
     about = f"{seconds:.0f} s of one person ({names})"
@@ -81,10 +81,10 @@ def open_person(
 
 
 def divide_clips(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[Span]]:
-    """Return what trains and what is held out, of tracks given as (clip, frames).
+    """Return training and held-out spans of tracks given as (clip, frames).
 
-    Each clip of `SHORT_S` or more gives its end, see `hold_out`, and shorter ones train; where no clip is that long,
-    all count as one.
+    The end of each clip of `SHORT_S` or more is held out, see `hold_out`, and shorter ones train; if no clip is that
+    long, all count as one.
     """
     totals: dict[str, int] = {}
     for clip, n_frames in lengths:
@@ -102,10 +102,10 @@ def divide_clips(lengths: Sequence[tuple[str, int]]) -> tuple[list[Span], list[S
 
 
 def hold_out(lengths: Sequence[int]) -> tuple[list[Span], list[Span]]:
-    """Divide tracks of these lengths in frames, consecutive in time, into what trains and what is held out.
+    """Divide tracks of these lengths in frames, consecutive in time, into training and held-out spans.
 
-    Held out is the last `HELD_OUT` of all, at least `HELD_OUT_FRAMES`, from a multiple of five frames of a track on;
-    `GAP_FRAMES` before it are left out. Stretches of fewer than two windows are, too.
+    The last `HELD_OUT` of all is held out, at least `HELD_OUT_FRAMES`, from a multiple of five frames of a track on;
+    `GAP_FRAMES` before it are left out, and so are stretches of fewer than two windows.
     """
     total = sum(lengths)
     border = total - max(HELD_OUT_FRAMES, round(HELD_OUT * total))
@@ -119,19 +119,19 @@ def hold_out(lengths: Sequence[int]) -> tuple[list[Span], list[Span]]:
 
 
 def _prepare(cache: Cache, path: Path, detector: Detector, settings: PrepareSettings) -> Clip:
-    """Return the clip in the cache; prepare it where it is not prepared."""
+    """Return the clip in the cache, preparing it if necessary."""
     if not path.is_file():
-        missing = "is no file" if path.exists() else "does not exist"
+        missing = "is not a file" if path.exists() else "does not exist"
         raise MediaError(f"clip {path} of the person {missing}; check the path")
     clip = clip_for(cache, path)
     mark = prepare_fingerprint(path, detector, settings)
     with clip.claim() as mine:
         if not mine:
             raise TrainingError(
-                f"another process prepares {path} in {cache.root}; wait for it, or choose another --run"
+                f"another process is preparing {path} in {cache.root}; wait for it, or choose another --run"
             )
         if clip.record().preprocess.fingerprint != mark:
-            logger.info("cutting the face out of %s", path)
+            logger.info("cropping the face from %s", path)
             clip.clear_leftovers()
             cache.invalidate_index()
             clip.write(prepare_clip(clip, path, detector, settings))
@@ -146,13 +146,13 @@ def _unusable(path: Path, outcome: PreprocessOutcome) -> NoFaceError | MediaErro
     if outcome.rejected:
         longest = max(outcome.rejected, key=lambda track: track.end_s - track.start_s)
         return NoFaceError(
-            f"{path}: no face can be used: {longest.reason}; give a clip that shows it larger or longer"
+            f"{path}: no usable face: {longest.reason}; use a clip that shows it larger or longer"
         )
     return (NoFaceError if outcome.gate == NO_FACE else MediaError)(str(outcome.reason))
 
 
 def _of_person(clip: Clip) -> list[int]:
-    """Return the numbers of a clip's tracks that are taken for the person's."""
+    """Return the numbers of a clip's tracks that are assumed to show the person."""
     outcome = clip.record().preprocess
     spans = [(track.first_frame or 0, (track.first_frame or 0) + track.n_frames) for track in outcome.tracks]
     rejected = outcome.rejected
@@ -164,11 +164,11 @@ def _of_person(clip: Clip) -> list[int]:
         longest = max(range(len(spans)), key=lambda track: spans[track][1] - spans[track][0])
         start_s, end_s = (frame / FPS for frame in spans[longest])
         logger.warning(
-            "%s: several faces at once; the one seen longest is taken, from %.1f to %.1f s", clip.id, start_s, end_s
+            "%s: several faces on screen; using the one visible longest, from %.1f to %.1f s", clip.id, start_s, end_s
         )
         return [longest]
     if len(spans) > 1:
-        logger.warning("%s: %d stretches of a face, all taken for the same person's", clip.id, len(spans))
+        logger.warning("%s: %d stretches of a face, all assumed to be the same person's", clip.id, len(spans))
     return list(range(len(spans)))
 
 
@@ -182,9 +182,9 @@ def _check_length(seconds: float, names: str) -> None:
     more = "give a longer clip, or several with --person A --person B"
     if seconds < SHORTEST_S:
         raise TrainingError(
-            f"{names}: only {seconds:.1f} s of the face with sound, {SHORTEST_S:g} s are needed; {more}"
+            f"{names}: only {seconds:.1f} s of the face with audio, {SHORTEST_S:g} s are required; {more}"
         )
     if seconds < SHORT_S:
         logger.warning(
-            "%s: only %.1f s of the face with sound, little to learn a person from; %s", names, seconds, more
+            "%s: only %.1f s of the face with audio, which is little for tuning; %s", names, seconds, more
         )

@@ -1,4 +1,4 @@
-"""How a generator is tuned to one person: other defaults, and what must be as the generator it begins as has it."""
+"""Settings for tuning a generator to one person: other defaults, and those that must match the initial generator."""
 
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +11,7 @@ from w2l.training.settings import LoopSettings
 
 @dataclass(frozen=True)
 class PersonSettings(GeneratorSettings):
-    """How a generator is tuned to one person: as `GeneratorSettings`, but from weights, slowly and not for long.
+    """Settings for tuning a generator to one person: as `GeneratorSettings`, but from weights, slowly and briefly.
 
     Layout, width, rows, mask and references are those of `init`, whatever is set.
     """
@@ -21,7 +21,7 @@ class PersonSettings(GeneratorSettings):
     sampling: GeneratorSampling = field(default_factory=lambda: GeneratorSampling(batch_size=8))
     sync: float = 0.01
     schedule: Schedule = field(default_factory=lambda: Schedule(sync=(0, 0)))
-    """At once: what is trained on has been taught all of it, and the first validation must count like all others."""
+    """All terms from the start: the generator knows them, and the first validation must count like all others."""
     mouth_focus: float = 4.0
     lr: float = 3e-4
     warm_up: int = 50
@@ -33,7 +33,7 @@ class PersonSettings(GeneratorSettings):
 def like(settings: PersonSettings, card: ModelCard) -> PersonSettings:
     """Return the settings for a generator of the same dimensions, mask and references as the one with this card.
 
-    Without a focus on the mouth where its crops do not hold the mouth in one place.
+    The focus on the mouth is disabled if its crops do not have the mouth at a fixed position.
     """
     dimensions = card.dimensions
     sampling = replace(

@@ -1,4 +1,4 @@
-"""The stories of training a generator, and of tuning one to a person: open data, load models, make the task, fit."""
+"""Training a generator, and tuning one to a person: open data, load models, create the task, fit."""
 
 import logging
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ from w2l.training.run_folder import Destination
 logger = logging.getLogger(__name__)
 STAGE = "train"
 PERSON = "person"
-"""The name of a run that tunes to a person, and of the cache within its folder."""
+"""Name of a run that tunes to a person, and of the cache within its folder."""
 MEMORY_HINT = "sampling.batch_size (or raise accumulate), the width (scale, discriminator.width) or crop.size"
-"""Which settings to lower where memory does not suffice."""
+"""Settings to reduce if memory does not suffice."""
 
 
 @dataclass(frozen=True)
 class GeneratorResult(TrainingResult):
-    """What the training of a generator ended with."""
+    """Result of the training of a generator."""
 
     samples: Path
     """Folder of the sample sheets."""
@@ -50,7 +50,7 @@ def train_generator(
 ) -> GeneratorResult:
     """Train the run `name`, or resume it, until its steps are done; with the other processes of `torchrun`.
 
-    See `w2l.training.loop.fit` for what is raised.
+    See `w2l.training.loop.fit` for the errors.
     """
     where = choose_device(device)
     with joined(where) as ranks:
@@ -66,13 +66,13 @@ def tune_to_person(
 ) -> GeneratorResult:  # fmt: skip
     """Tune the generator `settings.init` to the person in `clips`, in the run `name`, or resume that.
 
-    The crops lie in a cache of their own in the run's folder; no other clips are used. The end of the clips is held
-    out: the best model is the one that draws it best, which may be the one it began as, and the run ends when that
-    gets no better. See `w2l.training.generator.person.open_person` and `w2l.training.loop.fit` for what is raised.
+    The crops lie in a separate cache in the run's folder; no other clips are used. The end of the clips is held
+    out: the best model is the one that reproduces it best, which may be the initial one, and the run ends if it does
+    not improve. See `w2l.training.generator.person.open_person` and `w2l.training.loop.fit` for the errors.
     """
     if under_torchrun():
         raise ConfigError(
-            "--person trains in one process, which suffices for minutes of video; run it without torchrun"
+            "--person trains in one process, which is enough for minutes of video; run it without torchrun"
         )
     where, folder = choose_device(device), cache.run_folder(name)
     init = weights.load(settings.init, "generator", cache, where)
@@ -109,13 +109,13 @@ def _train(
 
 
 def _read_words(settings: GeneratorSettings, names: Sequence[str]) -> Words | None:
-    """Read the words of each of the clips `names`; warn where the table does not name any of them."""
+    """Read the words of each of the clips `names`; warn if the table does not contain any of them."""
     if not settings.words:
         if settings.sampling.bilabials:
-            logger.info("sampling.bilabials changes nothing without words; name a table of them with --set words=FILE")
+            logger.info("sampling.bilabials has no effect without words; give a table of them with --set words=FILE")
         return None
     if not Path(settings.words).is_file():
-        raise ConfigError(f"words {settings.words} is no file; name a table of words, or leave it empty")
+        raise ConfigError(f"words {settings.words} is not a file; choose a table of words, or leave it empty")
     words = read_words(Path(settings.words))
     found = {name: spoken for name in names if (spoken := words_of(words, name))}
     if not found:
@@ -127,13 +127,13 @@ def _read_words(settings: GeneratorSettings, names: Sequence[str]) -> Words | No
 
 
 def _identity(settings: GeneratorSettings, data: TrainingData, models: TrainedModels) -> dict[str, Any]:
-    """Return what shapes a step: a run begun with other settings, models or clips of a person is not continued."""
+    """Return what shapes a step: a run started with other settings, models or clips of a person is not continued."""
     identity = {**settings.identity(), "models": models.identity()}
     return {**identity, "data of": data.mark} if data.mark else identity
 
 
 def _page_facts(task: GeneratorTask, data: TrainingData, models: TrainedModels) -> PageFacts:
-    """Return what the run's page shows."""
+    """Return the content of the run's page."""
     settings = task.settings
 
     def rates(step: int) -> dict[str, float]:

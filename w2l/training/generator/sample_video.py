@@ -1,4 +1,4 @@
-"""A short video of what a generator makes: given, generated and real side by side, with the clip's own sound."""
+"""A short video of generated samples: input, generated and real side by side, with the clip's own audio."""
 
 import logging
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from w2l.media.writer import VideoWriter
 
 logger = logging.getLogger(__name__)
 FACE_PX = 256
-"""About how wide a face is shown; it is enlarged by a whole number."""
+"""Approximate width of a face; it is enlarged by a whole number."""
 TITLE_PX = 22
-"""Height of the strip with the names above the faces."""
+"""Height of the strip with the titles above the faces."""
 GAP_PX = 6
-"""Between two faces."""
+"""Gap between two faces."""
 CRF = 20
 """Quality of H.264: faces as sharp as they were generated, in about 100 kB for three seconds."""
 INK = (230, 230, 230)
@@ -32,19 +32,19 @@ INK = (230, 230, 230)
 
 @dataclass(frozen=True)
 class SourceSound:
-    """Where the sound of a sample lies."""
+    """Audio source of a sample."""
 
     path: Path
-    """A media file with sound."""
+    """A media file with audio."""
     origin_s: float | None = None
-    """Time in the file's clock that falls on the first picture; None: its first sample."""
+    """Time in the file's clock of the first frame; None: its first sample."""
 
 
 def sound_of(cache: Cache, row: TrackRow, frame: int = 0) -> SourceSound | None:
-    """Return the sound that belongs to frame `frame` of a track as `Tracks` gives it; None where its source is gone.
+    """Return the audio for frame `frame` of a track as `Tracks` returns it; None if its source is missing.
 
-    It lies in the clip's source, or in the file beside it that `preprocess` took for a source without sound. The offset
-    that an audit found is taken into account: the sound is what the face says, not what the file plays beside it.
+    It lies in the clip's source, or in the file beside it that `preprocess` used for a source without audio. The offset
+    found by an audit is applied: the audio is what the face says, not what the file plays with it.
     """
     record = cache.clip(row.clip).record()
     path = Path(record.sound or record.source or "")
@@ -65,7 +65,7 @@ def write_sample_video(
     path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None = None,
     given: NDArray[np.uint8] | None = None, fps: float = FPS,
 ) -> None:  # fmt: skip
-    """Write an MP4 (H.264) with given (where there is one), generated and real side by side, enlarged.
+    """Write an MP4 (H.264) with input (if given), generated and real side by side, enlarged.
 
     Parameters
     ----------
@@ -76,14 +76,14 @@ def write_sample_video(
     generated : (frames, rows, width, 3)
         Full height, or the bottom `rows`, which are shown below the real upper part.
     sound : SourceSound, optional
-        Begins with the first picture and is cut at the end of the last one; without it the video is silent.
+        Begins with the first frame and is cut at the end of the last one; without it the video is silent.
     given : (frames, height, width, 3), optional
-        What the generator saw, such as the masked faces.
+        Inputs of the generator, such as the masked faces.
 
     Raises
     ------
     MediaError
-        When it cannot be written, or the sound cannot be read.
+        If it cannot be written, or the audio cannot be read.
     """
     panels = {"given": given, "generated": completed(generated, real), "real": real}
     shown = {name: faces for name, faces in panels.items() if faces is not None}
@@ -101,14 +101,14 @@ def write_sample_video(
 
 
 def completed(generated: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return generated faces (frames, rows, width, 3) at full height: where the upper part is missing it is real."""
+    """Return generated faces (frames, rows, width, 3) at full height, with the real ones' upper part if missing."""
     whole = np.array(real)
     whole[:, real.shape[1] - generated.shape[1] :] = generated
     return whole
 
 
 def side_by_side(faces: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return one picture (rows, columns, 3) of several faces (height, width, 3) RGB, enlarged, each below its name."""
+    """Return one image (rows, columns, 3) of several faces (height, width, 3) RGB, enlarged, each below its title."""
     parts: list[NDArray[np.uint8]] = []
     for name, face in faces.items():
         height, width = face.shape[:2]

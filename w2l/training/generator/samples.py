@@ -1,4 +1,4 @@
-"""Sheets of samples: what the generator was given, what it made and what was real."""
+"""Sample sheets: the generator's inputs, its outputs and the real frames."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from w2l.core.files import write_atomic
 from w2l.data.batches.generator import GeneratorBatch
 
 MAX_ITEMS = 6
-"""Windows on a sheet."""
+"""Number of windows on a sheet."""
 
 
 def write_sheet(path: Path, batch: GeneratorBatch, generated: Tensor, hidden: NDArray[np.bool_]) -> None:
-    """A PNG with one row a window: the reference, then for each of its frames what was masked, made and real.
+    """Write a PNG with one row per window: the reference, then masked, generated and real for each of its frames.
 
-    `generated` is (batch, 3, frames, rows, width) in [0, 1], RGB; `hidden` (height, width) is what was masked.
+    `generated` is (batch, 3, frames, rows, width) in [0, 1], RGB; `hidden` (height, width) is the mask.
     """
     made = (generated.permute(0, 2, 3, 4, 1).clamp(0, 1) * 255).round().byte().cpu().numpy()
     rows = [_row(batch, made, item, hidden) for item in range(min(MAX_ITEMS, len(made)))]

@@ -1,4 +1,4 @@
-"""What one step of a generator's training is: an update of the generator, then one of what is trained against it."""
+"""One training step of a generator: an update of the generator, then one of the network trained against it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from w2l.training.task import Validation
 
 GENERATOR, AVERAGE, DISCRIMINATOR = "generator", "average", "discriminator"
 NOT_MEASURED = Validation({}, 0.0)
-"""What a process has that leaves validation to the first one."""
+"""Scores in a process that leaves validation to the first one."""
 
 
 class GeneratorTask:
@@ -45,7 +45,7 @@ class GeneratorTask:
         self, settings: GeneratorSettings, data: TrainingData, models: TrainedModels, device: torch.device,
         ranks: Ranks = ALONE, words: Words | None = None,
     ) -> None:  # fmt: skip
-        """Make networks and optimisers; `words` of the clips are for `sampling.bilabials` and for closures."""
+        """Create networks and optimisers; `words` of the clips are for `sampling.bilabials` and for closures."""
         crop, expert = data.crop, models.expert
         _check_surroundings(settings, device, ranks)
         check_crops(settings, crop)
@@ -56,7 +56,7 @@ class GeneratorTask:
         teacher = Teacher(expert, crop, settings.precision) if expert else None
         self.teachers = models.teachers(teacher)
         if settings.sync and not teacher:
-            raise ConfigError("sync is above 0, so an expert is needed; name one with --expert, or set sync=0")
+            raise ConfigError("sync is above 0, which requires an expert; choose one with --expert, or set sync=0")
         generator = _generator(settings, crop, models).to(device)
         generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(generator, settings.ema) if settings.ema else None
@@ -81,7 +81,7 @@ class GeneratorTask:
         self.others: dict[str, Stateful] = {
             "scaler": self.scaler, "guard": self.guard, "watch": self.validation.watch,
         }  # fmt: skip
-        """What else has a state that a resumed run needs."""
+        """Other objects whose state a resumed run needs."""
         if settings.compile:
             generator.compile()
             if teacher:
@@ -98,7 +98,7 @@ class GeneratorTask:
         return adversary
 
     def batch(self, step: int) -> GeneratorTensors:
-        """Return what this process trains on at `step`, on the device."""
+        """Return this process's part of the batch of `step`, on the device."""
         return self.loader.batch(step)
 
     def describe(self, batch: GeneratorTensors) -> str:
@@ -106,7 +106,7 @@ class GeneratorTask:
         return ", ".join(dict.fromkeys(batch.clips))
 
     def step(self, step: int, batch: GeneratorTensors) -> dict[str, float]:
-        """Do one update of the generator, then one of what is trained against it."""
+        """Update the generator, then the network trained against it."""
         weights = self.settings.weights(step)
         parts = batch.parts(self.settings.accumulate)
         found: dict[str, Tensor] = {}
@@ -134,12 +134,12 @@ class GeneratorTask:
         if self.average:
             self.average.update(self.networks[GENERATOR], step)
         joint = self._joint_mean(torch.stack([value.detach().float() for value in found.values()]))
-        values: dict[str, float] = dict(zip(found, joint.tolist()))  # one wait for the device
+        values: dict[str, float] = dict(zip(found, joint.tolist()))  # one synchronisation with the device
         self.validation.watch.push(step, values)
         return values | self.guard.terms()
 
     def make(self, batch: GeneratorBatch | GeneratorTensors, network: nn.Module | None = None) -> Made:
-        """Return what the generator makes of a batch, or another `network` of its shape, which is not compiled."""
+        """Return the output of the generator, or of another `network` of its shape, which is not compiled."""
         sent = on_device(batch, self.device)
         target, reference = pictures(sent["target"]), pictures(sent["reference"])
         faces = torch.cat([masked(target, self.hidden), reference], dim=1)
@@ -162,7 +162,7 @@ class GeneratorTask:
         return replace(found, quality=float(self.ranks.joint(quality, self.ranks.rank, self.ranks.size)[0]))
 
     def exports(self, step: int, scores: dict[str, float]) -> dict[str, tuple[nn.Module, ModelCard]]:
-        """Return the generator, its average where there is one, and the discriminator where there is one."""
+        """Return the generator, its average and the discriminator, if there are such."""
         files: dict[str, tuple[nn.Module, ModelCard]] = {}
         for name, network in ((GENERATOR, self.best), (DISCRIMINATOR, self.networks.get(DISCRIMINATOR))):
             if network is None:
@@ -186,20 +186,20 @@ class GeneratorTask:
 
     @property
     def best(self) -> nn.Module:
-        """The network that is validated and exported: the average where there is one."""
+        """The network that is validated and exported: the average if there is one."""
         return self.average.network if self.average else self.networks[GENERATOR]
 
     def close(self) -> None:
-        """Stop what loads batches."""
+        """Stop the batch loader."""
         self.loader.close()
 
     def _backward(self, loss: Tensor) -> None:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def _update(self, name: str) -> Tensor:
-        """Step one network's optimiser, and return the norm of the joint batch's gradient."""
+        """Step one network's optimiser and return the norm of the joint batch's gradient."""
         optimiser, network = self.optimisers[name], self.networks[name]
-        self.ranks.add_gradients((), network.parameters())  # before they are unscaled: all see the same overflow
+        self.ranks.add_gradients((), network.parameters())  # before they are unscaled: all detect the same overflow
         self.scaler.unscale_(optimiser)
         return self.guard.update(name, optimiser, network.parameters(), self.scaler)
 
@@ -208,7 +208,7 @@ class GeneratorTask:
         return self.ranks.joint(values[None], self.ranks.rank, self.ranks.size).mean(dim=0)
 
     def _share_statistics(self) -> None:
-        """Give batch norms of all processes the mean of what each saw: networks stay the same everywhere."""
+        """Average the batch norm statistics of all processes: networks stay the same everywhere."""
         if self.ranks.size == 1:
             return
         moving = [
@@ -226,7 +226,7 @@ def statistics(network: nn.Module) -> list[Tensor]:
 
 def _check_surroundings(settings: GeneratorSettings, device: torch.device, ranks: Ranks) -> None:
     if settings.precision == "fp16" and device.type == "cpu":
-        raise ConfigError("precision=fp16 needs a CUDA GPU; on a CPU set precision=bf16, or fp32")
+        raise ConfigError("precision=fp16 requires a CUDA GPU; on a CPU set precision=bf16, or fp32")
     if settings.sampling.batch_size % ranks.size:
         raise ConfigError(
             f"sampling.batch_size={settings.sampling.batch_size} cannot be shared evenly by {ranks.size} processes; "
@@ -241,13 +241,13 @@ def _add(found: dict[str, Tensor], terms: dict[str, Tensor], share: float) -> No
 
 
 def check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
-    """Raise ConfigError where what is set needs a mouth that is always in the same place."""
+    """Raise ConfigError if a setting requires a mouth at a fixed position."""
     asked = [name for name in ("lips", "rest", "mouth_focus") if getattr(settings, name)]
     asked += [f"sampling.{name}" for name in ("swap", "silence") if getattr(settings.sampling, name)]
     asked += ["mask=jaw"] * (settings.mask == "jaw") + ["augment.mouth"] * (settings.sampling.augment.mouth > 0)
     if asked and crop.kind != "aligned":
         raise ConfigError(
-            f"{asked[0]} needs aligned crops, the cache holds {crop.kind} crops; preprocess with crop.kind=aligned, or "
+            f"{asked[0]} requires aligned crops, the cache contains {crop.kind} crops; use crop.kind=aligned, or "
             "leave it out"
         )
 

@@ -1,4 +1,4 @@
-"""The frozen expert as a loss: how improbable it finds that generated frames fit the sound."""
+"""The frozen expert as a loss: how improbable it rates generated frames to match the audio."""
 
 import torch
 import torch.nn.functional as F
@@ -15,38 +15,38 @@ from w2l.training.losses import bce_cosine, calibrated_bce
 
 
 class Teacher:
-    """An expert in eval mode, whose weights do not move.
+    """An expert in eval mode with frozen weights.
 
-    The published code leaves the expert's batch norm in training mode while it teaches; here its statistics stay put.
+    The published code leaves the expert's batch norm in training mode meanwhile; here its statistics are fixed.
     """
 
     def __init__(self, expert: Model, crop: CropSpec, precision: Precision = "fp32") -> None:
-        """Take `expert`; ConfigError when it was trained on another kind of crop or of sound than it is to judge.
+        """Use `expert`; raise ConfigError if it was trained on another kind of crop or audio.
 
-        Crops of another size are brought to its own.
+        Crops of another size are resized.
         """
         if not isinstance(expert.network, Expert):
-            raise ConfigError(f"{expert.path} is no expert")
+            raise ConfigError(f"{expert.path} is not an expert; choose another model")
         if expert.card.crop.kind != crop.kind:
             raise ConfigError(
-                f"expert {expert.path} was trained on {expert.card.crop.kind} crops, the cache holds {crop.kind} ones; "
+                f"expert {expert.path} was trained on {expert.card.crop.kind} crops, not {crop.kind} as in the cache; "
                 "train an expert on this cache"
             )
         if expert.card.mel != MEL:
             raise ConfigError(
-                f"expert {expert.path} hears {expert.card.mel}, the cache holds {MEL}; train an expert on this cache"
+                f"expert {expert.path} takes mels {expert.card.mel}, not {MEL}; train an expert on this cache"
             )
         if expert.network.dimensions.n_frames != WINDOW_FRAMES:
             raise ConfigError(
-                f"expert {expert.path} sees windows of {expert.network.dimensions.n_frames} frames, a generator makes "
-                f"{WINDOW_FRAMES} at once; train an expert with n_frames={WINDOW_FRAMES}"
+                f"expert {expert.path} takes windows of {expert.network.dimensions.n_frames} frames, a generator makes "
+                f"{WINDOW_FRAMES}; train an expert with n_frames={WINDOW_FRAMES}"
             )
         self.card, self.precision = expert.card, precision
         self.record = registry.as_teacher(expert)
         self.expert = expert.network.eval().requires_grad_(False)
 
     def sync_loss(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """Cross entropy of the probability of being in sync, against 1.
+        """Return the cross entropy of the probability of being in sync, against 1.
 
         Parameters
         ----------

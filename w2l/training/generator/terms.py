@@ -1,4 +1,4 @@
-"""The terms of a generator's loss, by name: what it made against what is real, and against what it was told."""
+"""The terms of a generator's loss, by name."""
 
 from dataclasses import dataclass
 
@@ -21,26 +21,26 @@ REST_GAP = 0.01
 
 @dataclass(frozen=True)
 class Made:
-    """What a generator made of a batch, and what belongs to it; tensors on the device."""
+    """Output of a generator for a batch, with its inputs and targets; tensors on the device."""
 
     target: Tensor
-    """(batch, 3, frames, rows, width) in [0, 1]: what is real."""
+    """(batch, 3, frames, rows, width) in [0, 1]: the real faces."""
     generated: Tensor
-    """The same of the generator, with its graph."""
+    """The same shape, generated, with its graph."""
     reference: Tensor
-    """(batch, 3 * references, frames, height, width): what it copied looks from."""
+    """(batch, 3 * references, frames, height, width): the references."""
     mels: Tensor
     """(batch, frames, 80, 16)"""
     expert_mels: Tensor
     """(batch, 80, 16)"""
     own: Tensor
-    """(batch,) bool: the sound is that of the faces."""
+    """(batch,) bool: whether the audio belongs to the faces."""
     silent: Tensor
-    """(batch,) bool: silence was put in the place of their sound."""
+    """(batch,) bool: whether the audio was replaced by silence."""
     drawn: Tensor | None = None
-    """(batch, 1, frames, rows, width): which share of each pixel was drawn, where that was asked for."""
+    """(batch, 1, frames, rows, width): drawn share of each pixel, if requested."""
     moves: Tensor | None = None
-    """(batch, 2 * references, frames, rows, width): how far each was moved, in sides of the face, likewise."""
+    """(batch, 2 * references, frames, rows, width): displacement of each reference, in sides of the face, likewise."""
 
     def lower(self, frames: Tensor) -> Tensor:
         """Return the lower halves of `target` or `generated`."""
@@ -51,7 +51,7 @@ class Made:
         return lower_half(self.reference)
 
     def seen(self, whole: bool = False) -> ShownFaces:
-        """Return what an adversary is shown: the lower halves, or `whole` faces where these were generated."""
+        """Return the inputs of an adversary: the lower halves, or `whole` faces if these were generated."""
         shown = (self.target, self.generated)
         real, generated = shown if whole else (self.lower(each) for each in shown)
         return ShownFaces(real, generated, self.mels, self.own)
@@ -59,12 +59,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Judges:
-    """The networks that judge what a generator makes; each is missing where no term needs it."""
+    """The networks used by the loss terms; each is None if no term needs it."""
 
     teacher: Teacher | None = None
     """The expert, for `sync`."""
     adversary: Adversary | None = None
-    """What is trained against the generator, for `adversarial`, `features` or `contrast`."""
+    """The network trained against the generator, for `adversarial`, `features` or `contrast`."""
     lips: Lips | None = None
     """The lip reader, for `lips` and `rest`."""
 
@@ -72,8 +72,8 @@ class Judges:
 class Terms:
     """Computes the terms whose weight is not 0.
 
-    Where the sound is not the faces' own, nothing says how the mouth should look: there pixels count around the mouth,
-    not in it, and the expert, the discriminator and the lips at rest say the rest.
+    If the audio is not the faces' own, the target mouth is unknown: pixels then count only around the mouth, and the
+    expert, the discriminator and the resting lips determine the rest.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Terms:
     ) -> None:
         self.judges, self.precision = judges, precision
         self.whole_faces = rows == size and isinstance(judges.adversary, PairAdversary)
-        """Whether the adversary is shown whole faces, as LipGAN's is."""
+        """Whether the adversary takes whole faces, as LipGAN's does."""
         self._inside = mouth_focus(size, rows, focus).to(device)
         self._around = around_mouth(size, rows).to(device)
 
@@ -109,7 +109,7 @@ class Terms:
         return terms
 
     def sync(self, made: Made) -> Tensor:
-        """Return the expert's loss, except for windows of put-in silence, which it was never trained on."""
+        """Return the expert's loss, except for windows with inserted silence, on which it was never trained."""
         assert self.judges.teacher is not None
         spoken = ~made.silent
         if not bool(spoken.any()):
@@ -118,9 +118,9 @@ class Terms:
         return self.judges.teacher.sync_loss(made.expert_mels[spoken][:, None], stack_frames(lower))
 
     def _of_lips(self, made: Made) -> dict[str, Tensor]:
-        """Return `lips`: mean distance of gap and points from the real ones, in eye distances, where the sound is own.
+        """Return `lips`: mean distance of gap and points from the real ones, in eye distances, for own audio.
 
-        `rest`: mean gap above a closed mouth's in windows of put-in silence.
+        `rest`: mean gap above a closed mouth's in windows with inserted silence.
         """
         points, gap = self._read(made.lower(made.generated))
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a generator is worth: errors on validation windows, mouths over whole stretches, a sheet and a short video."""
+"""Validation of a generator: errors on validation windows, mouths over whole stretches, a sheet and a short video."""
 
 import functools
 import logging
@@ -32,19 +32,19 @@ from w2l.training.task import Validation
 
 logger = logging.getLogger(__name__)
 VALIDATION_SEED = 20
-"""Of the validation batches: the same in every validation."""
+"""Seed of the validation batches: the same in every validation."""
 UNSETTLED = 1000.0
-"""Taken off the quality while a term has not its full weight: a model from before is never kept as the best."""
+"""Subtracted from the quality while a term is not at full weight: an earlier model is never kept as the best."""
 VALUED = ("l1", "edges", "sync", "lips", "drawn", "smooth")
-"""Terms that are measured on validation windows where they are trained, and whose weighted sum tells which model is
-the best. What a discriminator says is none of them: it changes from step to step."""
+"""Terms measured on validation windows if they are trained; their weighted sum decides which model is the best. A
+discriminator's terms are not among them: they change from step to step."""
 
 SoundOf = Callable[[int, int], SourceSound | None]
-"""Track and frame -> where the sound lies that begins there."""
+"""Track and frame -> source of the audio from there on."""
 
 
 class GeneratorValidation:
-    """Measurement of a generator on the validation tracks; the same windows and stretches each time."""
+    """Evaluation of a generator on the validation tracks; the same windows and stretches each time."""
 
     def __init__(
         self, settings: GeneratorSettings, data: TrainingData, terms: Terms, words: Words | None = None
@@ -57,7 +57,7 @@ class GeneratorValidation:
         self._check: MouthCheck | None = None
 
     def __call__(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> Validation:
-        """Score what `make` makes; sheet and video go to `folder`."""
+        """Score the output of `make`; sheet and video go to `folder`."""
         s = self.settings
         weights = {name: s.weights(s.loop.steps + 1).get(name, 0.0) for name in VALUED} | {"l1": s.l1}
         found: dict[str, list[float]] = {}
@@ -78,7 +78,7 @@ class GeneratorValidation:
         return Validation(scores, -cost - UNSETTLED * (not self._settled(step)), tuple(warnings), self._settled(step))
 
     def _settled(self, step: int) -> bool:
-        """Return whether all terms have their full weight."""
+        """Whether all terms have their full weight."""
         return self.settings.weights(step) == self.settings.weights(self.settings.loop.steps + 1)
 
     def _mouths(self, step: int, folder: Path, make: Callable[[GeneratorBatch], Made]) -> dict[str, float]:
@@ -94,7 +94,7 @@ class GeneratorValidation:
             return found
 
         scores = self._check.measure(generate)
-        if not made:  # no lips are read of crops that are not aligned
+        if not made:  # lips are not measured if crops are not aligned
             generate(self._check.stretches[0])
         for shown, frames in made.items():
             real = np.asarray(self.tracks.frames(shown.track)[shown.first : shown.stop])
@@ -123,7 +123,7 @@ class GeneratorValidation:
             )
             for start in starts
         ]  # fmt: skip
-        mel = gate_silence(self.tracks.mel(stretch.track))  # as `sync` does
+        mel = gate_silence(self.tracks.mel(stretch.track))  # as in `sync`
         parts = []
         for first in range(0, len(draws), s.sampling.batch_size):
             chosen = draws[first : first + s.sampling.batch_size]
@@ -135,12 +135,12 @@ class GeneratorValidation:
 
 
 def _sound(data: TrainingData, track: int, frame: int) -> SourceSound | None:
-    """Return the sound of a validation track's source from a frame on."""
+    """Return the audio of a validation track's source from a frame on."""
     return sound_of(data.cache, data.val.rows[track], int(data.val.begins[track]) + frame)
 
 
 def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint8], sound: SourceSound | None) -> None:
-    """Write the sample video; silent, with a warning, where its sound cannot be read: that does not end a run."""
+    """Write the sample video; silent, with a warning, if its audio cannot be read: that does not end a run."""
     try:
         write_sample_video(path, real, generated, sound)
     except MediaError as error:
@@ -151,10 +151,10 @@ def _write_video(path: Path, real: NDArray[np.uint8], generated: NDArray[np.uint
 
 
 def ends_of(n_frames: int, start: int, n_references: int, distance: int) -> tuple[tuple[int, ...], ...]:
-    """Return references for the window at `start`, each a still frame five times: ends of a track, and between.
+    """Return references for the window at `start`, each a still frame five times: from the track's ends, and between.
 
     None is nearer to the window than `distance` frames, as in training, so that its own mouth is not shown; the others
-    come again in its place.
+    are repeated in its place.
     """
     places = np.linspace(0, n_frames - 1, max(2, n_references)).round().astype(int)
     away = np.maximum(start - places, places - (start + WINDOW_FRAMES - 1))
@@ -163,12 +163,12 @@ def ends_of(n_frames: int, start: int, n_references: int, distance: int) -> tupl
 
 
 def nothing_changed() -> tuple[Look, Sound]:
-    """Return a look and a sound that change nothing."""
+    """Return an image and an audio augmentation that change nothing."""
     rng = np.random.default_rng(0)
     return draw_look(rng, STILL), draw_sound(rng, STILL)
 
 
 def pixels(generated: Tensor) -> NDArray[np.float32]:
-    """Return (batch, 3, frames, rows, width) in 0..1 as (batch * frames, rows, width, 3) in 0..255."""
+    """Convert (batch, 3, frames, rows, width) in 0..1 to (batch * frames, rows, width, 3) in 0..255."""
     flat = generated.permute(0, 2, 3, 4, 1).flatten(0, 1)
     return np.asarray(flat.clamp(0, 1).mul(255).to("cpu", torch.float32).numpy())
