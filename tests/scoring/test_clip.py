@@ -228,7 +228,7 @@ def test_what_makes_numbers_doubtful_is_noted(make_clip: MakeClip, bench: Bench,
     assert scored(whole, bench).scores[0].notes == ()
     write_wav(tmp_path / "silence.wav", np.zeros(SAMPLE_RATE * 2, np.float32))
     silent = scored(make_clip("mute.mp4", sound=False), bench, speech=tmp_path / "silence.wav").scores[0]
-    assert "silence throughout" in silent.notes[0]
+    assert "silent throughout" in silent.notes[0]
     cut = tmp_path / "cut.mp4"
     with av.open(str(whole)) as source, av.open(str(cut), "w", options={"movflags": "faststart"}) as target:
         streams = [target.add_stream_from_template(stream) for stream in source.streams]

@@ -151,7 +151,7 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
         with_reference("dims", np.zeros((4, 5), np.float32)).score("ours")
     with pytest.raises(CacheError, match="not finite"):
         with_reference("nan", np.full((4, 12), np.nan, np.float32)).score("ours")
-    with pytest.raises(CacheError, match="no features"):
+    with pytest.raises(CacheError, match="does not contain the features"):
         with_reference("flat", np.zeros(12, np.float32)).score("ours")
     sets = with_reference("cut", np.zeros((4, 12), np.float32))
     (tmp_path / "cut" / "bad.npy").write_bytes(b"\x93NUMPY")

@@ -110,7 +110,7 @@ def test_a_folder_called_real_does_not_pose_as_the_real_videos(cache: Cache, her
     make("real/a.mp4")
     found = find(cache, ["real"])
     assert found.systems == ("real/",)
-    assert any("name real videos with --reference" in note for note in found.notes)
+    assert any("set --reference for real videos" in note for note in found.notes)
 
 
 def test_files_of_two_folders_are_systems_where_their_names_meet(cache: Cache, here: Path) -> None:
@@ -126,7 +126,7 @@ def test_each_file_counts_once(cache: Cache, here: Path) -> None:
     assert len(find(cache, ["x/a.mp4", "x/../x/a.mp4"]).samples) == 1
     found = find(cache, ["x", "again"])
     assert list(told(found)) == [("x", "a"), ("x", "b")]
-    assert any("1 outputs are named twice" in note and "link" in note for note in found.notes)
+    assert any("1 outputs are given twice" in note and "link" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("reference", [False, True])
@@ -240,7 +240,7 @@ def test_with_references_clips_are_called_like_them_in_all_systems(cache: Cache,
 
 def test_systems_without_a_clip_in_common_are_told(cache: Cache, here: Path) -> None:
     make("one/a.mp4", "two/b.mp4")
-    assert any("two shares no clip" in note for note in find(cache, ["one", "two"]).notes)
+    assert any("two does not share clips" in note for note in find(cache, ["one", "two"]).notes)
 
 
 def test_two_speeches_of_one_video_stay_two_clips(cache: Cache, here: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_list_with_a_heading_tells_all(cache: Cache, here: Path) -> None:
     [
         ("a.mp4\ngone.mp4\n", r"l\.txt, line 2: gone.mp4 is not there"),
         ("a.mp4 a.mp4 a.mp4 a.mp4\n", r"l\.txt, line 1: 4 names"),
-        ("name reference\nx a.mp4\n", "no column output"),
+        ("name reference\nx a.mp4\n", "does not have a column output"),
     ],
 )
 def test_a_bad_line_is_named(cache: Cache, here: Path, text: str, message: str) -> None:
@@ -332,10 +332,10 @@ def test_without_paths_the_runs_are_scored_model_by_model(cache: Cache, here: Pa
 
 
 def test_without_runs_it_says_so(cache: Cache, here: Path) -> None:
-    with pytest.raises(CacheError, match="no run of w2l sync"):
+    with pytest.raises(CacheError, match="no runs of w2l sync"):
         find(cache, [])
     record(cache.runs / "gone.json", "gone.mp4", "in.mp4")
-    with pytest.raises(CacheError, match="all 1 outputs of its runs are gone"):
+    with pytest.raises(CacheError, match="all 1 outputs of its runs are missing"):
         find(cache, [])
 
 

@@ -323,7 +323,7 @@ def test_odd_names(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneF
 
 @pytest.mark.parametrize(("arguments", "status", "said"), [
     (("none",), 1, "none is not a folder"),
-    (("empty",), 1, "no video in empty"),
+    (("empty",), 1, "no videos in empty"),
     (("in/a.mp4",), 1, "is not a folder"),
     (("in", "--filelist", "none.txt"), 2, "none.txt cannot be read"),
     (("in", "--filelist", "wrong.txt"), 1, "none of 1 listed lines names a video"),

@@ -162,7 +162,7 @@ def test_files_that_nothing_asks_for_are_noted(cache: Cache, media: Path, judge_
     words.write_text("clip\tstart_s\tend_s\tword\na\t0\t0.2\tbin\n")
     files = (media / "a.mp4", media / "b.mp4")
     report = run(ScoreRequest(files), settings(judge_path, words=str(words)), cache).report
-    assert "--words is of no use without --mouth" in report.notes
+    assert "--words has no effect without --mouth" in report.notes
     report = run(ScoreRequest(files), settings(judge_path, words=str(words), measures=("mouth",)), cache).report
     assert f"{words} has no words of 1 of 2 outputs: b" in report.notes
 
@@ -189,7 +189,7 @@ def test_a_reference_that_cannot_be_read_costs_the_comparison_alone(
     request = ScoreRequest((media / "a.mp4",), (tmp_path / "real.mp4",))
     clip = run(request, settings(judge_path, measures=("lse", "quality")), cache).report.clips[0]
     assert clip.values["windows"] == 9
-    assert any("its reference cannot be read" in note for note in clip.notes)
+    assert any("the reference cannot be read" in note for note in clip.notes)
 
 
 def test_a_result_that_could_not_be_written_is_refused_at_once(cache: Cache, media: Path, judge_path: Path) -> None:
@@ -216,13 +216,13 @@ def test_a_result_takes_the_place_of_a_file_only_when_asked_and_never_of_an_inpu
     for inputs, result, said in [
         ((folder / "a.mp4",), notes, "exists; overwrite it with -y"),
         ((folder / "a.mp4",), folder / "a.mp4", "exists; overwrite it with -y"),
-        ((folder / "a.mp4", "-y"), folder / "a.mp4", "is an input"),
-        ((folder, "-y"), folder / "b.mp4", "is an input"),
-        ((folder, "-y"), tmp_path / "link.csv", "is an input"),
-        ((listed, "-y"), listed, "is an input"),
-        ((listed, "-y"), tmp_path / "b.wav", "is an input"),
-        ((folder / "a.mp4", "--reference", tmp_path / "real.mp4", "-y"), tmp_path / "real.mp4", "is an input"),
-        ((folder / "a.mp4", "-y"), judge_path, "is an input"),
+        ((folder / "a.mp4", "-y"), folder / "a.mp4", "is also an input"),
+        ((folder, "-y"), folder / "b.mp4", "is also an input"),
+        ((folder, "-y"), tmp_path / "link.csv", "is also an input"),
+        ((listed, "-y"), listed, "is also an input"),
+        ((listed, "-y"), tmp_path / "b.wav", "is also an input"),
+        ((folder / "a.mp4", "--reference", tmp_path / "real.mp4", "-y"), tmp_path / "real.mp4", "is also an input"),
+        ((folder / "a.mp4", "-y"), judge_path, "is also an input"),
     ]:
         shown = call(cache, judge_path, *inputs, option, result)
         assert isinstance(shown.exception, ConfigError), (inputs, result)
@@ -267,8 +267,8 @@ def test_of_outputs_made_from_a_still_it_is_said_that_nothing_is_real(
     cv2.imwrite(str(tmp_path / "face.png"), np.zeros((64, 64, 3), np.uint8))
     shown = call(cache, judge_path, media / "a.mp4", "--reference", tmp_path / "face.png")
     assert shown.exit_code == 1
-    assert "is a still picture" in " ".join(shown.stdout.split())
-    assert "name the real video with --reference" in " ".join(shown.stdout.split())
+    assert "is a still image" in " ".join(shown.stdout.split())
+    assert "set --reference to the real video" in " ".join(shown.stdout.split())
 
 
 def test_what_is_known_is_not_measured_again(
@@ -327,7 +327,7 @@ def test_ray_scores_the_same(cache: Cache, media: Path, judge_path: Path, tmp_pa
 
 
 def test_without_files_and_runs_it_says_so(cache: Cache, judge_path: Path) -> None:
-    with pytest.raises(CacheError, match="no run of w2l sync"):
+    with pytest.raises(CacheError, match="no runs of w2l sync"):
         run(ScoreRequest(), settings(judge_path), cache)
 
 
@@ -335,7 +335,7 @@ def test_a_file_without_a_real_video_says_so(cache: Cache, media: Path, judge_pa
     shown = call(cache, judge_path, media / "a.mp4")
     assert shown.exit_code == 0
     assert NO_REAL in " ".join(shown.stdout.split())
-    assert "needs two clips" in shown.stdout
+    assert "requires two clips" in shown.stdout
 
 
 def test_what_cannot_be_scored_does_not_stop_the_others(cache: Cache, media: Path, judge_path: Path) -> None:
@@ -521,9 +521,9 @@ def test_an_expert_is_no_judge_of_those_it_taught_unless_asked_for(
     allowed = call(cache, expert_path, taught, "--allow-teacher", "--variant", "face")
     assert allowed.exit_code == 0, allowed.output
     assert "not comparable with published numbers or with judges" in allowed.stdout
-    assert "its scores flatter what that made" in " ".join(allowed.stdout.split())
+    assert "its scores favour that generator" in " ".join(allowed.stdout.split())
     report = run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path)), cache).report
-    assert any("no record says which model made 1 outputs" in note for note in report.notes)
+    assert any("the models of 1 outputs are not recorded" in note for note in report.notes)
     others = report.clips[0]
     assert others.windows == 9
     assert 0 < others.values["lse_d"] < 2
@@ -538,7 +538,7 @@ def test_what_is_no_judge_is_refused(
         run(ScoreRequest((media / "b.mp4",)), settings(tmp_path / "long.safetensors"), cache)
     with pytest.raises(ConfigError, match="aligned faces, not whole frames"):
         run(ScoreRequest((media / "b.mp4",)), settings(expert_path), cache)
-    with pytest.raises(ConfigError, match="FD-judge needs a judge"):
+    with pytest.raises(ConfigError, match="FD-judge requires a judge"):
         run(ScoreRequest((media / "b.mp4",)), ScoreSettings(str(expert_path), measures=("fid",)), cache)
     with pytest.raises(CheckpointError, match="of kind generator, not judge"):
         run(ScoreRequest((taught,)), settings(tmp_path / "generator.safetensors"), cache)
@@ -563,7 +563,7 @@ def test_a_public_judge_is_told_from_ours() -> None:
     for variant in ("lrs", "real"):
         title = f"LSE, variant {variant}, by SyncNet v2 (public weights)"
         assert title_of(public, ScoreSettings(judge="x", variant=variant)) == title
-    assert "published numbers take the variants lrs or real" in title_of(public, ScoreSettings(judge="x"))
+    assert "published numbers use the variants lrs or real" in title_of(public, ScoreSettings(judge="x"))
 
 
 def test_a_study_is_built_and_summed_up(tmp_path: Path, media: Path) -> None:

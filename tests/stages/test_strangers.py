@@ -83,5 +83,5 @@ def test_a_path_in_a_circle_is_a_line(sync: Run, w2l: Run, tmp_path: Path) -> No
     record = {"output": str(tmp_path / "loop.mp4"), "video": str(tmp_path / "loop.mp4"), "stage": "sync"}
     (tmp_path / "cache" / "runs").mkdir(parents=True, exist_ok=True)
     (tmp_path / "cache" / "runs" / "a.json").write_text(json.dumps(record))
-    one_line(w2l("score"), 1, "outputs of its runs are gone")
+    one_line(w2l("score"), 1, "outputs of its runs are missing")
     assert os.path.islink(tmp_path / "loop.mp4")

@@ -1,1 +1,1 @@
-"""Measure and compare lip sync: the score stage."""
+"""The score stage: measure and compare lip sync."""

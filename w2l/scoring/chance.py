@@ -1,4 +1,4 @@
-"""What chance scores: the pictures of clips under the speech of others."""
+"""Chance level of the scores: the pictures of clips with the speech of others."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,48 +12,48 @@ from w2l.scoring.results import REAL, SHUFFLED, ClipScore, Sample
 from w2l.scoring.settings import ScoreSettings
 from w2l.scoring.store import Slot
 
-ONE_CLIP = "shuffled speech needs two clips that say different things: there is no row for chance"
-OWN_CHANCE = f"{SHUFFLED}: the outputs' own pictures under each other's speech, as two real videos are not known"
+ONE_CLIP = "shuffled speech requires two clips with different speech: the row for chance is missing"
+OWN_CHANCE = f"{SHUFFLED}: the outputs' own pictures with each other's speech, as fewer than two real videos are known"
 PARTNERS = 5
-"""Other sounds that each picture is judged with for the row of chance: one alone would be luck."""
+"""Number of other audio tracks that each picture is judged with for the row of chance: one alone could be luck."""
 MOST_TRIED = 3 * PARTNERS
-"""Clips that are tried as partners: where most say the same, few are."""
+"""Number of clips tried as partners: few qualify if most say the same."""
 SAME_SOUND = 0.2
-"""Two sounds are the same where they are no further apart than this share of how far one is from itself elsewhere."""
+"""Two audio tracks are the same if they are no further apart than this share of one's distance to itself elsewhere."""
 COMPARED = ("lse_d", "lse_c")
-"""What of a picture's own sound is compared with shuffled sound."""
+"""Numbers of a picture's own audio compared with shuffled audio."""
 Slots = Mapping[Sample, Slot]
-"""Where each sample's numbers are kept; the samples as they were asked for."""
+"""Location of each sample's numbers; the samples as requested."""
 
 
 @dataclass(frozen=True)
 class ShuffledClip:
-    """One picture under the sounds of other clips."""
+    """One picture with the audio of other clips."""
 
     sample: Sample
-    """Whose picture it is."""
+    """The clip that the picture is from."""
     score: ClipScore
-    """What it scores on average; the offset is that of the first sound."""
+    """Mean scores; the offset is that of the first audio track."""
     confidences: tuple[float, ...]
-    """LSE-C with each of the sounds."""
+    """LSE-C with each of the audio tracks."""
     gains: dict[str, float]
-    """By the names of `COMPARED`: by how much the picture scores better with its own sound, on average. Own and other
-    sound are cut to the same length, as a short clip has a higher LSE-C by chance."""
+    """By the names of `COMPARED`: how much better the picture scores with its own audio, on average. Own and other
+    audio are cut to the same length, as a short clip has a higher LSE-C by chance."""
 
     @property
     def is_luck(self) -> bool:
-        """Whether the first sound fits no better than the others do."""
+        """Whether the first audio track fits no better than the others."""
         first, *others = self.confidences
         return not others or first <= float(np.mean(others))
 
 
 def shuffled_speech(clips: Sequence[ClipScore], slots: Slots, settings: ScoreSettings) -> list[ShuffledClip]:
-    """Return what chance scores; empty where LSE is not asked for, or fewer than two clips were scored.
+    """Return the chance scores; empty if LSE is not requested, or fewer than two clips were scored.
 
-    The pictures are those of the real clips, or of the outputs where there are not two, each under another's sound.
-    Every clip gets the next `PARTNERS` of a seeded shuffle, never itself, and the mean of what they score; the longer
-    of two is cut. The offset is that of the first, as a mean of offsets would be nearer to 0 than chance is. Of one
-    clip only one output takes part: the others, and the real video, say the same.
+    The pictures are those of the real clips, or of the outputs if there are not two, each with another's audio.
+    Every clip gets the next `PARTNERS` of a seeded shuffle, never itself, and the mean of the scores; the longer
+    of two is cut. The offset is that of the first, as a mean of offsets would be closer to 0 than chance is. Of one
+    clip only one output is used: the others, and the real video, say the same.
     """
     samples = _pictures(clips)
     if "lse" not in settings.measures or len(samples) < 2:
@@ -62,7 +62,7 @@ def shuffled_speech(clips: Sequence[ClipScore], slots: Slots, settings: ScoreSet
 
 
 def chance_notes(chance: Sequence[ShuffledClip], samples: Sequence[Sample], settings: ScoreSettings) -> list[str]:
-    """Say what the row of chance is made of where it is not of real videos, or why it is missing."""
+    """Return notes on what the row of chance consists of if not of real videos, or why it is missing."""
     if "lse" not in settings.measures:
         return []
     if not chance:
@@ -71,7 +71,7 @@ def chance_notes(chance: Sequence[ShuffledClip], samples: Sequence[Sample], sett
 
 
 def _pictures(clips: Sequence[ClipScore]) -> list[Sample]:
-    """Each real clip once; without two of them, one output of each clip."""
+    """Return each real clip once; with fewer than two of them, one output of each clip."""
     kept = [clip.sample for clip in clips if clip.scored]
     real = list({sample.path: sample for sample in kept if sample.system == REAL}.values())
     outputs = {sample.name: sample for sample in reversed(kept) if sample.system != REAL}
@@ -79,9 +79,9 @@ def _pictures(clips: Sequence[ClipScore]) -> list[Sample]:
 
 
 def under_others(samples: Sequence[Sample], slots: Slots, settings: ScoreSettings) -> Iterator[ShuffledClip]:
-    """Yield each picture under up to `PARTNERS` sounds of others; one for which there is no other sound is left out.
+    """Yield each picture with up to `PARTNERS` other audio tracks; one without any is left out.
 
-    Outputs that say the same are no partners.
+    Outputs that say the same are not partners.
     """
     order = np.random.default_rng(settings.seed).permutation(len(samples)).tolist()
     # Neighbours of the shuffle share their partners: each clip is read once, and few are held.
@@ -105,7 +105,7 @@ def under_others(samples: Sequence[Sample], slots: Slots, settings: ScoreSetting
 
 
 def _is_same_sound(one: Embeddings, other: Embeddings) -> bool:
-    """Whether two clips say the same at the same time: nearer to each other than one is to itself half a clip away."""
+    """Whether two clips say the same at the same time: closer to each other than one is to itself half a clip away."""
     n = min(len(one), len(other))
     one, other = one[:n], other[:n]
     apart, away = (np.linalg.norm(one - than, axis=1).mean() for than in (other, np.roll(one, n // 2, axis=0)))
@@ -115,7 +115,7 @@ def _is_same_sound(one: Embeddings, other: Embeddings) -> bool:
 def _score(
     sample: Sample, shuffled: Sample, own: tuple[Embeddings, Embeddings], heard: Sequence[Embeddings], max_shift: int
 ) -> ShuffledClip:
-    """Score one picture with each of the sounds `heard`, and with as much of its own."""
+    """Score one picture with each audio track of `heard`, and with as much of its own."""
     lip, sound = own
     told = [lse_values(lip, other, max_shift) for other in heard]
     names = [name for name in told[0].values if all(name in one.values for one in told)]

@@ -1,4 +1,4 @@
-"""Can the judge tell lip sync on these clips? Asked before any of its numbers is believed, and of each offset."""
+"""Check whether the judge can detect lip sync on these clips, before its numbers and offsets are trusted."""
 
 import math
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from w2l.scoring.results import REAL, ClipScore, JudgeCheck, Sample
 from w2l.scoring.settings import ScoreSettings
 
 SURE = 0.05
-"""p-value below which something is taken for told."""
+"""p-value below which a result is significant."""
 FEW = 5
-"""With fewer clips no flip of signs is rarer than `SURE`: each clip is asked alone."""
+"""With fewer clips no flip of signs is rarer than `SURE`: each clip is tested alone."""
 
 
 def check_judge(
     clips: Sequence[ClipScore], chance: Sequence[ShuffledClip], slots: Slots, settings: ScoreSettings
 ) -> JudgeCheck | None:
-    """Return whether the judge tells own from other sound; None where LSE was not asked for, or nothing was scored.
+    """Return whether the judge distinguishes own from other audio; None without LSE or any scored clip.
 
-    It is asked of the real videos; of the outputs, one of each clip, where there is none. Both LSE-D and LSE-C must
-    tell: the p-value is the larger of theirs, by one-sided sign flips of own less shuffled, clip by clip.
+    It is tested on the real videos; without any, on the outputs, one of each clip. Both LSE-D and LSE-C must be
+    significant: the p-value is the larger of theirs, by one-sided sign flips of own less shuffled, clip by clip.
     """
     if "lse" not in settings.measures:
         return None
@@ -46,12 +46,12 @@ def check_judge(
 def without_luck(
     clips: Sequence[ClipScore], chance: Sequence[ShuffledClip], slots: Slots, settings: ScoreSettings
 ) -> list[ClipScore]:
-    """Return the clips, then those of `chance`, with nan for each offset that means nothing: not in sync either.
+    """Return the clips, then those of `chance`, with nan for each offset at chance level, which also is not in sync.
 
     That is the first and the last offset tried, beyond which the true one may lie, and one whose confidence is not
-    above chance: LSE-C with the clip's own sound is no larger than its mean with those of other clips of the system.
+    above chance: LSE-C with the clip's own audio is no larger than its mean with that of other clips of the system.
     With fewer than five of these it is one that does not stand out from its neighbours (`locking_p` of at least
-    `SURE`). Further face tracks of a clip, of which no embeddings are kept, are asked the first question alone.
+    `SURE`). For further face tracks of a clip, whose embeddings are not stored, only the first test is made.
     """
     gains = _gains(clips, chance, slots, settings)
     found, asked = list[ClipScore](), set[Sample]()
@@ -70,20 +70,20 @@ def without_luck(
 
 
 def offset_notes(clips: Sequence[ClipScore], settings: ScoreSettings) -> list[str]:
-    """Say which clips have no offset, and why."""
+    """Return notes on which clips have no offset, and why."""
     without = [clip.sample.name for clip in clips if clip.scored and math.isnan(clip.values.get("offset", 0.0))]
     if not without:
         return []
     return [
-        f"offset: none where it is the first or last one tried (±{settings.max_shift}), or where the clip's own sound "
-        f"fits no better than chance; not counted as in sync: {some(without)}"
+        f"offset: none if it is the first or last one tried (±{settings.max_shift}), or if the clip's own audio "
+        f"fits no better than chance; counted as out of sync: {some(without)}"
     ]
 
 
 def _gains(
     clips: Sequence[ClipScore], chance: Sequence[ShuffledClip], slots: Slots, settings: ScoreSettings
 ) -> dict[Sample, float]:
-    """By how much LSE-C of clips is above that with other sounds of their system, where it has five clips or more."""
+    """Return by how much LSE-C of clips exceeds that with other audio of their system, if it has five clips or more."""
     by_system: dict[str, dict[Sample, None]] = {}
     for clip in clips:
         if clip.scored and "offset" in clip.values:
@@ -100,19 +100,19 @@ def _gains(
 
 
 def _alone(sample: Sample, slots: Slots, settings: ScoreSettings) -> float | None:
-    """The p-value of one clip by itself; None where nothing is kept of it."""
+    """Return the p-value of one clip alone; None if nothing is stored of it."""
     kept = slots[sample].heard_and_seen()
     return locking_p(*kept, settings.max_shift, settings.seed) if kept is not None else None
 
 
 def _stands_out(sample: Sample, slots: Slots, settings: ScoreSettings) -> bool:
-    """Whether a clip's offset is no luck, asked of it alone."""
+    """Whether a clip's offset is significant, tested on it alone."""
     p_value = _alone(sample, slots, settings)
     return p_value is not None and p_value < SURE
 
 
 def _without_offset(clip: ClipScore, lucky: bool, max_shift: int) -> ClipScore:
-    """Return the clip with nan for an offset that is mere luck, or the last one tried."""
+    """Return the clip with nan for an offset that is at chance level, or the last one tried."""
     offsets = {
         name: math.nan
         for name in ("offset", "offset_corrected")

@@ -1,4 +1,4 @@
-"""One clip is scored: its frames are decoded once, and each goes to the judge and to every measure of the picture."""
+"""Scoring of one clip: its frames are decoded once and passed to the judge and to every picture measure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,25 +26,25 @@ from w2l.scoring.results import REAL, ClipScore, Sample
 from w2l.scoring.tools import Bench, Embedder, features_measure
 
 SAME_SHAPE = 0.01
-"""Largest relative difference of the aspect of output and reference: beyond it they cannot be laid on each other."""
+"""Largest relative difference of the aspect ratios of output and reference for which they can be compared."""
 SAME_SPEECH = 0.9
-"""Least correlation of two mels that count as the same speech. Of 18 clips no two reached 0.81; 5 ms late: 0.98."""
+"""Smallest correlation of two mels that count as the same speech. Of 18 clips no two reached 0.81; 5 ms late: 0.98."""
 OTHER_SPEECH = (
-    "it does not say what its real video says: aperture r, closure and LMD are left out, and PSNR, SSIM and LPIPS "
+    "its speech differs from its real video's: aperture r, closure and LMD are left out, and PSNR, SSIM and LPIPS "
     "compare mouths that should differ"
 )
 WHOLE = 0.9
-"""Share of the frames a file states that it must hold: the number is an estimate in some."""
+"""Share of the declared frames that a file must contain: the number is an estimate in some."""
 REST_S = 60.0
-"""Seconds of the real video after the end of the output that are looked at for more of the person."""
+"""Seconds of the real video after the end of the output that are searched for more of the person."""
 
 
 @dataclass(frozen=True)
 class MeasuredClip:
-    """All that one clip gave."""
+    """All results of one clip."""
 
     scores: tuple[ClipScore, ...]
-    """One; with variant `real` one for each face track."""
+    """One; with variant `real` one per face track."""
     lip: Embeddings | None = None
     """(windows, features) of the first track, for the shuffled row."""
     audio: Embeddings | None = None
@@ -56,15 +56,15 @@ class MeasuredClip:
 
 
 def measure_clip(sample: Sample, bench: Bench) -> MeasuredClip:
-    """The numbers of one clip.
+    """Measure one clip.
 
-    Raises MediaError for a video that cannot be read, has no sound or is too short, NoFaceError where no face is seen
-    for 6 frames on end, or no track is as the variant asks.
+    Raises MediaError for a video that cannot be read, has no audio or is too short, NoFaceError if no face is visible
+    for 6 consecutive frames, or no track satisfies the variant.
     """
     info = probe(sample.path)
     if info.is_still:
-        remedy = "name the real video with --reference" if sample.system == REAL else "name a video"
-        raise MediaError(f"{sample.path}: is a still picture, so there is nothing in it to score; {remedy}")
+        remedy = "set --reference to the real video" if sample.system == REAL else "choose a video"
+        raise MediaError(f"{sample.path}is a still image, which cannot be scored; {remedy}")
     wave = _sound(sample, info)
     watchers = [Watcher(shown, bench.embedder(), bench) for shown in _shown(sample.path, bench)]
     gallery = _Gallery(sample, info, bench) if bench.makers or bench.source else None
@@ -84,24 +84,24 @@ def measure_clip(sample: Sample, bench: Bench) -> MeasuredClip:
 
 
 def _oddities(path: Path, info: VideoInfo, wave: NDArray[np.float32], stats: ReadStats) -> list[str]:
-    """What makes the numbers of a readable clip doubtful."""
+    """Return notes on what makes the numbers of a readable clip doubtful."""
     found = []
     if float(np.abs(wave).max(initial=0.0)) < SILENT:
-        found.append(f"{path}: the sound is silence throughout, so LSE and offset say nothing")
+        found.append(f"{path}: the audio is silent throughout, so LSE and offset are meaningless")
     if stats.n_skipped or stats.n_frames < WHOLE * info.n_frames:
-        found.append(f"{path}: the file is damaged or cut off: the frames that can be decoded were scored")
+        found.append(f"{path}: the file is damaged or truncated: the frames that can be decoded were scored")
     return found
 
 
 def _sound(sample: Sample, info: VideoInfo) -> NDArray[np.float32]:
-    """What is heard: the video's own sound, as published; the speech it was made for only where it has none."""
+    """Return the video's own audio, as published; only without any, the speech that it was made for."""
     if sample.speech is not None and not info.has_sound:
         return read_audio(sample.speech)
     return read_audio(sample.path, origin_s=info.start_s)
 
 
 def _shown(path: Path, bench: Bench) -> list[Shown]:
-    """What the judge is shown of a video; nothing where LSE is not asked for."""
+    """Return the judge's inputs for a video; empty if LSE is not requested."""
     settings = bench.settings
     if "lse" not in settings.measures:
         return []
@@ -113,7 +113,7 @@ def _shown(path: Path, bench: Bench) -> list[Shown]:
 
 
 class Watcher:
-    """The judge before one face."""
+    """Feeds one face to the judge."""
 
     def __init__(self, shown: Shown, embedder: Embedder, bench: Bench) -> None:
         self.shown = shown
@@ -123,32 +123,32 @@ class Watcher:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has seen all frames."""
+        """Whether all frames were used."""
         return self._row == len(self.shown)
 
     def take(self, frame: Frame) -> None:
-        """Looks at a frame as often as it is shown at 25 fps."""
+        """Use a frame as often as it is shown at 25 fps."""
         while not self.is_done and self.shown.source_idx[self._row] == frame.idx:
             self._embedder.add(self.shown.picture(frame.image, self._row, self._crop))
             self._row += 1
 
     def finish(self) -> Embeddings:
-        """(windows, features)"""
+        """Return the embeddings (windows, features)."""
         return self._embedder.finish()
 
 
 def _judged(
     sample: Sample, watcher: Watcher, wave: NDArray[np.float32], bench: Bench
 ) -> tuple[ClipScore, Embeddings, Embeddings]:
-    """The score of one face, and its embeddings of picture and sound."""
+    """Return the score of one face, and its embeddings of picture and audio."""
     first = watcher.shown.first_frame
     heard = wave[first * SAMPLES_PER_FRAME :]
     lip, audio = watcher.finish(), bench.hear(heard, len(watcher.shown))
     if min(len(lip), len(audio)) < 2:
         raise MediaError(
-            f"{sample.path}: the clip is too short to score: picture and sound must both last {WINDOW_FRAMES + 1} "
-            f"frames at 25 fps (the picture lasts {len(watcher.shown)}, the sound {len(heard) // SAMPLES_PER_FRAME}); "
-            "take a longer clip"
+            f"{sample.path}: the clip is too short to score: picture and audio must both last {WINDOW_FRAMES + 1} "
+            f"frames at 25 fps (the picture lasts {len(watcher.shown)}, the audio {len(heard) // SAMPLES_PER_FRAME}); "
+            "use a longer clip"
         )
     told = lse_values(lip, audio, bench.settings.max_shift)
     windows = int(told.values["windows"])
@@ -157,7 +157,7 @@ def _judged(
 
 
 class _Gallery:
-    """Shows every frame, beside the same moment of the reference, to all measures of the picture."""
+    """Passes every frame, with the same moment of the reference, to all picture measures."""
 
     def __init__(self, sample: Sample, info: VideoInfo, bench: Bench) -> None:
         self._sample, self._info, self._bench = sample, info, bench
@@ -171,7 +171,7 @@ class _Gallery:
         self._n_frames = self._n_measured = 0
 
     def _open_reference(self) -> "tuple[_Reference, Scan] | tuple[None, None]":
-        """The real video and its faces; nothing, with a note, where it cannot be compared with."""
+        """Return the real video and its faces; None, with a note, if it cannot be compared."""
         path, ours = self._sample.reference, self._info
         if path is None:
             return None, None
@@ -179,17 +179,17 @@ class _Gallery:
             real = probe(path)
             if abs(real.width * ours.height / (real.height * ours.width) - 1) > SAME_SHAPE:
                 sizes = f"{real.width}x{real.height}, the output {ours.width}x{ours.height}"
-                self._notes.append(f"{self._sample.path}: the reference is {sizes}: not compared, as the shapes differ")
+                self._notes.append(f"{self._sample.path}: the reference is {sizes}: not compared, as shapes differ")
                 return None, None
             if real.width != ours.width:
                 self._notes.append(f"{self._sample.path}: the reference was resized from {real.width}x{real.height}")
             return _Reference(path, real, ours), self._bench.scan(path)
         except MediaError as error:
-            self._notes.append(f"{self._sample.path}: not compared, as its reference cannot be read: {error}")
+            self._notes.append(f"{self._sample.path}: not compared, as the reference cannot be read: {error}")
             return None, None
 
     def take(self, frame: Frame) -> None:
-        """Shows a frame, where its face is known and the reference lasts so long."""
+        """Pass on a frame if its face is known and the reference is long enough."""
         self._n_frames += 1
         found, image = frame, None
         if self._reference is not None:
@@ -207,10 +207,10 @@ class _Gallery:
             measure.add(view)
 
     def finish(self, wave: NDArray[np.float32]) -> tuple[dict[str, float], list[str]]:
-        """All numbers by column name, and the notes."""
+        """Return all numbers by column name, and the notes."""
         path = self._sample.path
         if not self._n_measured:
-            return {}, [*self._notes, f"{path}: no face was found, so no picture was measured"]
+            return {}, [*self._notes, f"{path}: no face was found, so picture quality was not measured"]
         if self._n_measured < self._n_frames:
             self._notes.append(f"{path}: pictures were measured in {self._n_measured} of {self._n_frames} frames")
         self._show_rest()
@@ -224,7 +224,7 @@ class _Gallery:
         return {name: value for name, value in found.items() if not isinstance(value, str)}, self._notes
 
     def _show_rest(self) -> None:
-        """Show what the real video holds after the end of the output to the measures that want to know the person."""
+        """Pass the real video after the end of the output to the measures that use more of the person."""
         asking = [measure for measure in self._measures if isinstance(measure, KnowsPerson)]
         if self._reference is None or not asking:
             return
@@ -235,7 +235,7 @@ class _Gallery:
                     measure.add_rest(View(image, image, box, points, frame.time_s))
 
     def features(self) -> tuple[Features | None, Features | None]:
-        """For FID, of the output and of the reference; after `finish`."""
+        """Return the FID features of the output and of the reference; after `finish`."""
         if self._features is None or not self._n_measured:
             return None, None
         return self._features.features()
@@ -255,7 +255,7 @@ class _Gallery:
 
 
 def _reasons(path: Path, found: Mapping[str, float | str]) -> list[str]:
-    """Return a note for each reason why numbers are missing."""
+    """Return a note for each reason for missing numbers."""
     names: dict[str, list[str]] = {}
     for name, value in found.items():
         if isinstance(value, str):
@@ -264,12 +264,12 @@ def _reasons(path: Path, found: Mapping[str, float | str]) -> list[str]:
 
 
 class _Reference:
-    """The real video, whose frames are asked for by rising times; a still picture is shown throughout."""
+    """The real video, whose frames are requested by increasing times; a still image is repeated."""
 
     def __init__(self, path: Path, info: VideoInfo, output: VideoInfo) -> None:
         self.path, self.info = path, info
         self.zoom = output.width / info.width
-        """Pixels of the output for one of the reference."""
+        """Output pixels per reference pixel."""
         self._size = (output.width, output.height)
         self._frames: Iterator[Frame] = read_frames(path)
         self._now = next(self._frames, None)
@@ -277,7 +277,7 @@ class _Reference:
         self._resized: tuple[int, Image] | None = None
 
     def at(self, time_s: float) -> tuple[Frame, Image] | None:
-        """Return the frame shown nearest to that time, and it in the output's size; None beyond the end."""
+        """Return the frame shown nearest to that time, and its image in the output's size; None after the end."""
         while self._next is not None and self._now is not None:
             # A tie goes to the earlier frame; the tolerance keeps rounding from deciding it.
             if abs(self._next.time_s - time_s) >= abs(self._now.time_s - time_s) - 1e-9:
@@ -291,7 +291,7 @@ class _Reference:
         return self._now, self._resized[1]
 
     def rest(self) -> Iterator[tuple[Frame, Image]]:
-        """Yield the frames after the last one that was asked for, as `at` gives them, for `REST_S` seconds."""
+        """Yield the frames after the last one requested, as `at` returns them, for `REST_S` seconds."""
         until = REST_S + (self._now.time_s if self._now is not None else 0.0)
         while self._next is not None and self._next.time_s < until:
             frame, self._next = self._next, next(self._frames, None)

@@ -1,4 +1,4 @@
-"""An expert in the place of the judge: its eyes and ears, window by window."""
+"""An expert in place of the judge: its embeddings, window by window."""
 
 from collections import deque
 from typing import Any, cast
@@ -21,11 +21,11 @@ from w2l.scoring.metrics.embed import Embeddings
 
 
 def check_judging_expert(expert: Model) -> None:
-    """ConfigError for an expert whose windows are not the five frames that LSE is defined on."""
+    """Raise ConfigError for an expert whose windows are not the five frames that LSE is defined on."""
     n_frames = expert.card.dimensions.get("n_frames", WINDOW_FRAMES)
     if n_frames != WINDOW_FRAMES:
         raise ConfigError(
-            f"expert {expert.path} sees windows of {n_frames} frames; LSE compares windows of {WINDOW_FRAMES}: name a "
+            f"expert {expert.path} takes windows of {n_frames} frames; LSE requires {WINDOW_FRAMES}: choose a "
             "judge, or an expert of that length"
         )
 
@@ -41,7 +41,7 @@ class ExpertEyes:
         self._done: list[Embeddings] = []
 
     def add(self, image: Image) -> None:
-        """Takes the next crop (size, size, 3) RGB."""
+        """Add the next crop (size, size, 3) RGB."""
         self._held.append(image[image.shape[0] // 2 :])
         if len(self._held) == WINDOW_FRAMES:
             self._windows.append(np.stack(list(self._held)))
@@ -49,7 +49,7 @@ class ExpertEyes:
             self._embed()
 
     def finish(self) -> Embeddings:
-        """(windows, features) of all windows; the next `add` begins another clip."""
+        """Return the embeddings (windows, features) of all windows; the next `add` begins another clip."""
         if self._windows:
             self._embed()
         done = self._done or [np.empty((0, 0), np.float32)]
@@ -67,7 +67,7 @@ class ExpertEyes:
 
 @torch.inference_mode()
 def expert_hears(expert: Model, wave: NDArray[np.floating[Any]], n_frames: int, batch: int) -> Embeddings:
-    """(windows, features) of the sound of `n_frames` frames, or of as many as it has."""
+    """Return the audio embeddings (windows, features) for `n_frames` frames, or for as many as it has."""
     network = cast(Expert, expert.network)
     n_frames = min(n_frames, len(wave) // SAMPLES_PER_FRAME)
     n_windows = max(0, n_frames - WINDOW_FRAMES + 1)

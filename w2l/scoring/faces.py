@@ -1,4 +1,4 @@
-"""Which pictures of a video the judge sees, and where the face is that pictures are measured on."""
+"""Selection of the frames for the judge, and position of the measured face."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,64 +16,64 @@ from w2l.media.coded import frame_times
 from w2l.scoring.metrics.sync import median_filter
 
 STEADY_FRAMES = 13
-"""Frames over which the SyncNet pipeline takes the median of a face's place and size."""
+"""Frames of the SyncNet pipeline's median filter of a face's position and size."""
 STEADY_S = 0.12
-"""Standard deviation, in seconds, of the Gaussian that steadies the face that pictures are measured on."""
+"""Standard deviation, in seconds, of the Gaussian that smooths the measured face."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What makes each frame at 25 fps that the judge sees."""
+    """The judge's frames at 25 fps."""
 
     source_idx: NDArray[np.int64]
     """(frames,): index in the video's own frames."""
     first_frame: int = 0
-    """Place of the first one on the video's 25 fps grid."""
+    """Position of the first one on the video's 25 fps grid."""
     boxes: Floats | None = None
-    """(frames, 4) in pixels; None where the whole picture is the face."""
+    """(frames, 4) in pixels; None if the whole picture is the face."""
     points: Floats | None = None
     """(frames, 5, 2) in pixels; None likewise."""
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self.source_idx)
 
     def picture(self, image: Image, row: int, spec: CropSpec) -> Image:
-        """Frame `row` as the judge sees it, from the video's picture (height, width, 3)."""
+        """Return the judge's crop `row` from the video's image (height, width, 3)."""
         if self.boxes is None or self.points is None:
             return image
         return cut(image, self.boxes[row], self.points[row], spec)
 
 
 def whole_frames(path: Path) -> Shown:
-    """All frames of the video at `path`, uncut. Raises MediaError where it cannot be read."""
+    """Return all frames of the video at `path`, uncropped. Raises MediaError if it cannot be read."""
     return Shown(nearest_frames(frame_times(path), FPS))
 
 
 def main_face(path: Path, scan: Scan, spec: CropSpec) -> Shown:
-    """The face with the most area over time that is seen for 6 frames on end.
+    """Return the face with the most area over time that is visible for 6 consecutive frames.
 
-    MediaError for a shorter video, NoFaceError where there is no such face.
+    Raises MediaError for a shorter video, NoFaceError if there is no such face.
     """
     nearest = nearest_frames(scan.times, FPS)
     if len(nearest) <= WINDOW_FRAMES:
         raise MediaError(
             f"{path}: the clip is too short to score: the picture lasts {len(nearest)} frames at 25 fps, and must last "
-            f"{WINDOW_FRAMES + 1}; take a longer clip"
+            f"{WINDOW_FRAMES + 1}; use a longer clip"
         )
     for track in link_tracks(scan):
         if (shown := _shown(track, nearest, scan, spec)) and len(shown) > WINDOW_FRAMES:
             return shown
     raise NoFaceError(
-        f"{path}: no face seen for {WINDOW_FRAMES + 1} frames on end; try a smaller detect.min_face, another detector, "
-        "or --variant lrs when the picture is the face"
+        f"{path}: no face visible for {WINDOW_FRAMES + 1} consecutive frames; reduce detect.min_face, try another "
+        "detector, or --variant lrs if the picture is the face"
     )
 
 
 def face_tracks(path: Path, scan: Scan, spec: CropSpec, min_frames: int, min_px: float) -> list[Shown]:
-    """Every face track that the SyncNet pipeline keeps: more than `min_frames` frames, a mean side over `min_px`.
+    """Return every face track that the SyncNet pipeline keeps: over `min_frames` frames, a mean side over `min_px`.
 
-    In order of their beginning. NoFaceError where there is none, which is how clips vanish from published averages.
+    In order of their start. Raises NoFaceError if there are none, which is how clips vanish from published averages.
     """
     nearest = nearest_frames(scan.times, FPS)
     kept = []
@@ -85,7 +85,7 @@ def face_tracks(path: Path, scan: Scan, spec: CropSpec, min_frames: int, min_px:
     if not kept:
         raise NoFaceError(
             f"{path}: no face track of more than {min_frames} frames at 25 fps and {min_px:g} px, the published rule; "
-            "take --variant face, or lower min_track and min_track_px"
+            "use --variant face, or reduce min_track and min_track_px"
         )
     return sorted(kept, key=lambda shown: shown.first_frame)
 
@@ -102,10 +102,10 @@ def _shown(track: Track, nearest: NDArray[np.int64], scan: Scan, spec: CropSpec)
 
 
 def steadied(boxes: Floats) -> Floats:
-    """Squares around boxes (frames, 4), their centre and half side median-filtered as the SyncNet pipeline does.
+    """Return squares around boxes (frames, 4), centre and half side median-filtered as in the SyncNet pipeline.
 
-    As published, zeros count beyond the ends; a track shorter than the filter takes a shorter filter, which leaves no
-    square empty.
+    As published, zeros count beyond the ends; a track shorter than the filter uses a shorter filter, so that no
+    square is empty.
     """
     span = min(STEADY_FRAMES, len(boxes) - 1 + len(boxes) % 2)
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -115,14 +115,14 @@ def steadied(boxes: Floats) -> Floats:
 
 
 class MeasuredFace:
-    """Where the main face of a video is, frame by frame."""
+    """Position of a video's main face, frame by frame."""
 
     def __init__(self, scan: Scan) -> None:
         tracks = link_tracks(scan)
         self._track = smooth_track(tracks[0], STEADY_S * scan.fps) if tracks else None
 
     def at(self, frame_idx: int) -> tuple[Floats, Floats] | None:
-        """Box (4,) and points (5, 2) in a frame; None where it is not seen."""
+        """Return box (4,) and points (5, 2) in a frame; None if the face is not detected."""
         track = self._track
         if track is None or not track.start <= frame_idx < track.stop:
             return None

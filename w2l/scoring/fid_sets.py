@@ -1,4 +1,4 @@
-"""FID of whole systems: the features of each clip are kept in a file, and the files of all clips make the sets.
+"""FID of whole systems: the features of each clip are stored in a file, and the files of all clips form the sets.
 
 Heusel et al., 2017.
 """
@@ -23,37 +23,37 @@ from w2l.scoring.results import REAL
 def write_features(path: Path, features: Features) -> None:
     """Write one clip's features (windows, dims) as a .npy file, atomically.
 
-    In single precision, as networks give them: half of it moved FID by 1e-4 of its value.
+    In single precision, as computed by the networks: half precision changed FID by 1e-4 of its value.
     """
     write_atomic(path, functools.partial(np.save, arr=features.astype(np.float32)))
 
 
 def read_features(path: Path) -> NDArray[np.floating[Any]]:
-    """What `write_features` wrote; CacheError when it is missing or damaged."""
+    """Return what `write_features` wrote; raise CacheError if it is missing or damaged."""
     try:
         features: NDArray[np.floating[Any]] = read_array(path)
     except DAMAGED as error:
         raise CacheError(f"{path} cannot be read ({error}); run score with --force") from error
     if features.ndim != 2 or features.dtype.kind != "f":
-        raise CacheError(f"{path} holds no features of a clip; run score with --force")
+        raise CacheError(f"{path} does not contain the features of a clip; run score with --force")
     return features
 
 
 class FrechetSets:
-    """The distance of each system's pictures from the real ones, from files of features; one clip is held at a time.
+    """The distance of each system's pictures from the real ones, from feature files; one clip is held at a time.
 
-    Half the clips are drawn by a hash of their names: the same ones in every system, whatever the order.
+    The halves of the clips are drawn by a hash of their names: the same ones in every system, whatever the order.
 
-    A system whose clips have references of their own is compared with those, clip by clip the same real pictures;
-    clips without are left out and counted in `notes`. One that has none at all is compared with all clips of `REAL`.
+    A system whose clips have their own references is compared with those, clip by clip the same real pictures;
+    clips without are left out and counted in `notes`. One without any is compared with all clips of `REAL`.
 
     Simulated clips of ten frames each, 128 dimensions, outputs and real ones drawn apart, true distance 0.020: 64 clips
-    give 0.233, extrapolated 0.093; 128 clips 0.138 and 0.039. Frames drawn in place of clips, as published, leave 0.197
+    give 0.233, extrapolated 0.093; 128 clips 0.138 and 0.039. Frames drawn instead of clips, as published, leave 0.197
     and 0.119.
     """
 
     def __init__(self, columns: tuple[Column, ...] = FID_COLUMNS, seed: int = 0) -> None:
-        """`columns`: those of the source of the features; `seed`: draws the halves."""
+        """Use the `columns` of the feature source; `seed` draws the halves."""
         self._names = [column.name for column in columns]
         self._heading = columns[0].heading
         self._seed = seed
@@ -61,11 +61,11 @@ class FrechetSets:
         self._notes: list[str] = []
 
     def add(self, system: str, clip: str, output: Path, reference: Path | None) -> None:
-        """Two files of `write_features`; they are read by `score`. The order of the calls decides nothing."""
+        """Add two files of `write_features`; they are read by `score`. The order of the calls does not matter."""
         self._clips.setdefault(system, {})[clip] = (output, reference)
 
     def score(self, system: str) -> dict[str, float]:
-        """By column name, for `SystemScore.whole`; empty where there is nothing to compare with.
+        """Return numbers by column name, for `SystemScore.whole`; empty if there is nothing to compare with.
 
         Raises CacheError for a file that is missing, damaged or of another network.
         """
@@ -78,20 +78,20 @@ class FrechetSets:
                 self._note(system, f"{len(clips) - len(paired)} of {len(clips)} clips left out: no real video is known")
             outputs, reals = ({name: pair[side] for name, pair in paired.items()} for side in (0, 1))
         elif outputs and reals:
-            self._note(system, f"compared with all {len(reals)} real clips, as none has a real video of its own")
+            self._note(system, f"compared with all {len(reals)} real clips, as none has its own real video")
         if not outputs or not reals:
             return {}
         return self._measured(system, outputs, reals)
 
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the systems scored so far: clips left out, too few of them."""
+        """Return notes on the systems scored so far: clips left out, too few of them."""
         return tuple(dict.fromkeys(self._notes))
 
     def _measured(self, system: str, outputs: dict[str, Path], reals: dict[str, Path]) -> dict[str, float]:
         sides = [self._halves(outputs), self._halves(reals)]
         first, second = ([_gathered(side[half]) for side in sides] for half in (0, 1))
         if len({part.dims for part in (*first, *second) if part.n_rows}) > 1:
-            raise CacheError(f"the features kept of {system} are of several networks; run score with --force")
+            raise CacheError(f"the stored features of {system} are of several networks; run score with --force")
         n_clips = min(len(outputs), len(reals))
         is_enough = n_clips >= LEAST_CLIPS and all(part.n_rows > 1 for part in (*first, *second))
         halves = [frechet_distance(*half) for half in (first, second)] if is_enough else []
@@ -99,20 +99,20 @@ class FrechetSets:
             whole.merge(more)
         n_rows = min(whole.n_rows for whole in first)
         if n_rows < 2:
-            self._note(system, "too short for a covariance: two frames are needed")
+            self._note(system, "too short for a covariance: two frames are required")
             return {}
-        distance = max(frechet_distance(*first), 0.0)  # of equal sets, rounding may leave less
+        distance = max(frechet_distance(*first), 0.0)  # rounding may make it negative for equal sets
         found = {self._names[0]: distance, self._names[2]: float(n_rows)}
         if halves:
             found[self._names[1]] = extrapolate([n_clips, n_clips / 2, n_clips / 2], [distance, *halves])
         dims = first[0].dims
         if n_clips < ENOUGH_CLIPS or n_rows <= dims:
-            few = f"of {n_clips} clips, higher than of more: compare it with that of as many alone"
+            few = f"of {n_clips} clips, which is biased upwards: compare it only with as many clips"
             self._note(system, f"{few} ({n_rows} rows of {dims} features)")
         return found
 
     def _halves(self, files: dict[str, Path]) -> tuple[list[Path], list[Path]]:
-        """The files in two parts, as a hash of the clips' names draws them."""
+        """Return the files in two parts, drawn by a hash of the clips' names."""
         order = sorted(files, key=lambda name: hashlib.sha256(os.fsencode(f"{self._seed}:{name}")).digest())
         middle = (len(order) + 1) // 2
         return [files[name] for name in order[:middle]], [files[name] for name in order[middle:]]
@@ -122,7 +122,7 @@ class FrechetSets:
 
 
 def _gathered(files: list[Path]) -> Moments:
-    """The moments of all that the files hold; without files, of nothing."""
+    """Return the moments of all rows in the files."""
     moments: Moments | None = None
     for path in files:
         rows = read_features(path)

@@ -1,4 +1,4 @@
-"""The judge of LSE: which model it is, whether it may judge these outputs, and what its scores are called."""
+"""The judge of LSE: finding the model, whether it may judge these outputs, and the title of its scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from w2l.scoring.settings import ScoreSettings
 
 
 def find_judge(name: str, cache: Cache) -> Path:
-    """Return the file of the judge `name`, or of the expert of a run without one; CheckpointError for neither."""
+    """Return the file of the judge `name`, or of a run's expert if it has none; raise CheckpointError for neither."""
     try:
         return weights.find(name, "judge", cache)
     except CheckpointError:
@@ -35,22 +35,22 @@ def find_judge(name: str, cache: Cache) -> Path:
 
 
 def load_judge(name: str, cache: Cache, device: str) -> Model:
-    """Load the judge `name`, or an expert in its place; CheckpointError for any other model."""
+    """Load the judge `name`, or an expert in its place; raise CheckpointError for any other model."""
     path = find_judge(name, cache)
     judge = load_model(path, None, device)
     if judge.card.kind == "expert":
         check_judging_expert(judge)
     elif judge.card.kind != "judge":
-        raise CheckpointError(f"model {path} is of kind {judge.card.kind}, not judge; name another file")
+        raise CheckpointError(f"model {path} is of kind {judge.card.kind}, not judge; choose another file")
     return judge
 
 
 def teacher_notes(samples: Sequence[Sample], judge: Model, records: Records, allowed: bool) -> list[str]:
-    """Return what the table must say of an expert as the judge of generators that it, or a relative, may have taught.
+    """Return notes on an expert that judges generators possibly trained with it or a relative.
 
-    An expert is related to a teacher where one is a copy, a calibration, a fine-tuned version or an average of the
-    other, or both come from the same weights. Such outputs learnt to please it. Raises ConfigError for them, unless it
-    is `allowed`.
+    An expert is related to another if one is a copy, a calibration, a fine-tuned version or an average of the
+    other, or both derive from the same weights. Such outputs were optimised for it. Raises ConfigError for them, unless
+    it is `allowed`.
     """
     if judge.card.kind != "expert":
         return []  # nothing else teaches
@@ -63,13 +63,13 @@ def teacher_notes(samples: Sequence[Sample], judge: Model, records: Records, all
         how = _relation(teacher, judge)
         if not allowed:
             raise ConfigError(
-                f"{judge.path} {how} the generator {model}, which made {output}: it is not a fair judge of it; name "
-                "another --judge, or say --allow-teacher"
+                f"{judge.path} {how} the generator {model}, which made {output}: it is not a fair judge of it; choose "
+                "another --judge, or add --allow-teacher"
             )
-        notes.append(f"{judge.path} {how} the generator {model}: its scores flatter what that made")
+        notes.append(f"{judge.path} {how} the generator {model}: its scores favour that generator")
     if unknown:
         notes.append(
-            f"no record says which model made {len(unknown)} outputs, so whether {judge.path} taught it is not known: "
+            f"the models of {len(unknown)} outputs are not recorded, so {judge.path} may have trained them: "
             f"{some(unknown)}"
         )
     return notes
@@ -91,23 +91,23 @@ def _models_of(samples: Sequence[Sample], records: Records) -> tuple[dict[Path, 
 
 
 def _relation(teacher: TaughtBy, judge: Model) -> str:
-    """Return what joins a judge to the teacher of a generator, as the words between their names."""
+    """Return how a judge is related to the expert of a generator, as the words between their names."""
     if teacher.sha256 == sha256(judge.path) or teacher.weights == weights_mark(judge.network):
         return "taught"
     named = f" {teacher.name}" if teacher.name else ""
-    return f"shares weights with the expert{named}, which taught"
+    return f"shares weights with the expert{named}, which trained"
 
 
 def is_public(card: ModelCard) -> bool:
-    """Return whether a judge is the published one, whose scores can be set beside published ones."""
+    """Whether a judge is the published one, whose scores can be compared with published ones."""
     return card.kind == "judge" and card.data in (PUBLIC_DATA, PUBLIC_JUDGE_DATA)
 
 
 def title_of(judge: Model, settings: ScoreSettings) -> str:
-    """Return the title of a table: which judge gave its scores, and what they compare with."""
+    """Return the title of a table: the judge of its scores, and what they compare with."""
     how = f"LSE, variant {settings.variant}, by"
     if is_public(judge.card):
-        compares = "" if settings.variant in ("lrs", "real") else "; published numbers take the variants lrs or real"
+        compares = "" if settings.variant in ("lrs", "real") else "; published numbers use the variants lrs or real"
         return f"{how} SyncNet v2 (public weights{compares})"
     if judge.card.kind == "expert":
         return f"{how} the expert {judge.path} (half faces; not comparable with published numbers or with judges)"

@@ -1,4 +1,4 @@
-"""What the scorer passes around: samples to score, what became of each, and which system it belongs to."""
+"""Types passed within the scorer: samples, results and systems."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from w2l.scoring.metrics.statistics import Comparison, Interval
 REAL = "real"
 """System name of the real videos."""
 SHUFFLED = "shuffled speech"
-"""System name of the row that tells chance: real pictures under the speech of other clips."""
+"""System name of the row at chance level: real pictures with the speech of other clips."""
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,19 @@ class Sample:
 
     path: Path
     system: str
-    """Who made it: the name of a folder or a run, `REAL` for a real video."""
+    """Its system: the name of a folder or a run, `REAL` for a real video."""
     name: str
-    """Tells it from the others of its system; the same in every system, so that systems are compared clip by clip."""
+    """Name within its system; the same in every system, so that systems are compared clip by clip."""
     reference: Path | None = None
     """The real video that it was made from."""
     speech: Path | None = None
-    """What it was made to say, where that is known: judged only where the video has no sound of its own."""
+    """The speech it was made for, if known: used only if the video has no audio of its own."""
     speaker: str = ""
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """What was measured on one sample, or why nothing was."""
+    """Measurements of one sample, or why there are none."""
 
     sample: Sample
     values: dict[str, float] = field(default_factory=dict)
@@ -42,13 +42,13 @@ class ClipScore:
     distances: tuple[float, ...] = ()
     """LSE: distance of each window at the best shift."""
     windows: int = 0
-    """Windows that were judged."""
+    """Number of windows judged."""
     start_s: float = 0.0
-    """Seconds before the first frame that was judged."""
+    """Seconds before the first frame judged."""
     notes: tuple[str, ...] = ()
-    """What a reader should know: a track left out, a reference resized."""
+    """Notes for the reader: a track left out, a reference resized."""
     reason: str = ""
-    """Why it was dropped, in one line; empty when it was scored."""
+    """Why it was dropped, in one line; empty if it was scored."""
 
     @property
     def scored(self) -> bool:
@@ -58,7 +58,7 @@ class ClipScore:
 
 @dataclass(frozen=True)
 class SystemScore:
-    """One system: the means over its clips, and numbers that belong to the whole set."""
+    """One system: the means over its clips, and numbers of the whole set."""
 
     system: str
     scored: int
@@ -71,33 +71,33 @@ class SystemScore:
 
 @dataclass(frozen=True)
 class JudgeCheck:
-    """Whether the judge can tell a clip's own sound from other sound, on these clips: if not, LSE says nothing."""
+    """Whether the judge can distinguish own from other audio on these clips: if not, LSE is meaningless."""
 
     can_tell: bool
     """Whether `p_value` is below 0.05."""
     p_value: float
-    """Chance that a judge who cannot tell would do as well."""
+    """Probability that a judge at chance would do as well."""
     clips: int
-    """Clips that it was checked on."""
+    """Number of clips in the check."""
     real: bool
     """Whether these are real videos; else the outputs, which may be out of sync themselves."""
     how: Literal["shuffled", "alone"]
-    """`shuffled`: own sound against the sounds of other clips, clip by clip; `alone`: with fewer than five clips, own
-    sound at one offset against the offsets beside it, see `w2l.scoring.metrics.locking`."""
+    """`shuffled`: own audio against the audio of other clips, clip by clip; `alone`: with fewer than five clips, own
+    audio at one offset against the offsets beside it, see `w2l.scoring.metrics.locking`."""
     published: bool = False
     """Whether the judge is SyncNet v2 with the published weights."""
 
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """Everything that tables, files and the page show."""
+    """Everything shown in tables, files and the page."""
 
     title: str
-    """Names the judge, the variant, and whether the numbers compare with published ones."""
+    """The judge, the variant, and whether the numbers compare with published ones."""
     clips: tuple[ClipScore, ...]
     systems: tuple[SystemScore, ...]
     """The outputs' systems in order, then `REAL`, then `SHUFFLED`."""
     comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
     judge_check: JudgeCheck | None = None
-    """None where LSE was not asked for, or nothing was scored."""
+    """None if LSE was not requested, or nothing was scored."""

@@ -1,4 +1,4 @@
-"""The story of `score`: find samples and judge, measure each clip once and chance, check the judge, sum up, report."""
+"""The score stage: find samples and judge, measure each clip once and chance, check the judge, summarise, report."""
 
 import logging
 from collections.abc import Sequence
@@ -37,36 +37,36 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """The videos that are to be scored; see `find_inputs`."""
+    """The videos to score; see `find_inputs`."""
 
     outputs: tuple[Path, ...] = ()
     """Videos, folders and lists; empty for all that `sync` made with the cache."""
     references: tuple[Path, ...] = ()
     """Real videos, folders of them, and lists."""
     root: Path | None = None
-    """Folder that names in lists begin from."""
+    """Folder that names in lists are relative to."""
     order: Order = "auto"
-    """Which comes first in a list of pairs."""
+    """Order of a list of pairs."""
     results: tuple[Path, ...] = ()
-    """Files that the result is going to be written to; none of them may be an input."""
+    """Output files; none of them may be an input."""
 
     def everywhere(self) -> "ScoreRequest":
-        """The same with absolute paths, for machines that work in another folder."""
+        """Return the request with absolute paths, for machines with other working folders."""
         outputs, references = (tuple(path.absolute() for path in paths) for paths in (self.outputs, self.references))
         return replace(self, outputs=outputs, references=references)
 
 
 @dataclass(frozen=True)
 class ScoreWork:
-    """How the work of a score is done."""
+    """Parallelism of a score."""
 
     device: str = "cpu"
     jobs: int = 1
-    """Clips measured at the same time."""
+    """Clips measured in parallel."""
     ray: str | None = None
-    """Address of a Ray cluster; None: on this machine."""
+    """Address of a Ray cluster; None: run on this machine."""
     force: bool = False
-    """Whether clips are measured again that are known from an earlier run."""
+    """Whether clips are measured again despite earlier results."""
 
 
 ONE_PROCESS = ScoreWork()
@@ -74,34 +74,34 @@ ONE_PROCESS = ScoreWork()
 
 @dataclass(frozen=True)
 class Scored:
-    """A report, and what its numbers mean."""
+    """A report, and the meaning of its numbers."""
 
     report: ScoreReport
     columns: tuple[Column, ...]
 
 
 def run(request: ScoreRequest, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
-    """Score the outputs, the real videos beside them, and what chance would score; see `score`."""
+    """Score the outputs, their real videos, and the chance level; see `score`."""
     inputs = find_inputs(request.outputs, request.references, cache, request.root, request.order)
     _keep_inputs(request, inputs, settings)
     return score(inputs, settings, cache, work)
 
 
 def _keep_inputs(request: ScoreRequest, inputs: Inputs, settings: ScoreSettings) -> None:
-    """ConfigError where a result would be written over something that is read."""
+    """Raise ConfigError if a result would overwrite an input."""
     samples = (path for one in inputs.samples for path in (one.path, one.reference, one.speech) if path is not None)
     named = (Path(text) for text in (settings.judge, settings.words, *settings.files) if text)
     read = {real_path(path) for path in (*request.outputs, *request.references, *samples, *named)}
     for path in request.results:
         if real_path(path) in read:
-            raise ConfigError(f"{path} is an input, too; name another file for the result")
+            raise ConfigError(f"{path} is also an input; choose another file for the result")
 
 
 def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
-    """Score all samples; one that cannot be scored is named with its reason, and the others go on.
+    """Score all samples; one that cannot be scored is listed with its reason, and the others continue.
 
-    What the cache holds of an earlier run with the same files and settings is taken from there, unless `work.force` is
-    set: a run that was stopped resumes, and new clips cost their own time alone.
+    Cached results of an earlier run with the same files and settings are reused, unless `work.force` is set: an
+    interrupted run resumes, and only new clips are measured.
     """
     judge = find_judge(settings.judge, cache)
     slots = {sample: slot_for(cache, sample, settings, judge) for sample in inputs.samples}
@@ -133,7 +133,7 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
 
 
 def _title_without_lse(bench: Bench) -> str:
-    """Return the title of a table without the judge's columns: what it measures, and FID in which features."""
+    """Return the title of a table without the judge's columns: its measures, and the features of FID."""
     titles = {group: TITLES[group] for group in bench.settings.measures}
     if bench.source is not None:
         titles["fid"] = bench.source.title
@@ -141,7 +141,7 @@ def _title_without_lse(bench: Bench) -> str:
 
 
 def _measured_by(bench: Bench) -> str:
-    """Say which judge gave numbers, where one did, and which version of w2l."""
+    """Return the judge, if any, and the version of w2l."""
     version = f"w2l {versions()['w2l']}"
     if "lse" not in bench.settings.measures and not isinstance(bench.source, JudgeSource):
         return f"measured by {version}"
@@ -156,7 +156,7 @@ def _measure_all(slots: Slots, bench: Bench, work: ScoreWork) -> list[ClipScore]
         if kept is not None:
             found[sample] = kept
     if found:
-        logger.info("%d of %d clips are known from an earlier run", len(found), len(slots))
+        logger.info("%d of %d clips are cached from an earlier run", len(found), len(slots))
     waiting = [sample for sample in slots if sample not in found]
     tasks = (Task(str(sample.path), (sample, slots[sample])) for sample in waiting)
     alone = work.jobs == 1 and work.ray is None
@@ -170,14 +170,14 @@ def _measure_all(slots: Slots, bench: Bench, work: ScoreWork) -> list[ClipScore]
 
 
 def _measure(bench: Bench, sample: Sample, slot: Slot) -> tuple[ClipScore, ...]:
-    """Measure one sample and keep it."""
+    """Measure one sample and store the result."""
     measured = measure_clip(sample, bench)
     slot.keep(measured)
     return measured.scores
 
 
 def _frechet_sets(clips: Sequence[ClipScore], slots: Slots, bench: Bench) -> FrechetSets | None:
-    """Return the features of all scored clips, system by system; None where FID is not asked for."""
+    """Return the features of all scored clips, by system; None if FID is not requested."""
     if bench.source is None:
         return None
     sets = FrechetSets(bench.source.columns, bench.settings.seed)
@@ -189,16 +189,16 @@ def _frechet_sets(clips: Sequence[ClipScore], slots: Slots, bench: Bench) -> Fre
 
 
 def _frechet_notes(sets: FrechetSets | None, bench: Bench) -> list[str]:
-    """Say whose features FID compares, and what its sets lack."""
+    """Return the features that FID compares, and notes on its sets."""
     if sets is None or bench.source is None:
         return []
     return [f"{bench.source.title}, on the {bench.settings.fid_region}", *sets.notes()]
 
 
 def _without_words(samples: Sequence[Sample], bench: Bench) -> list[str]:
-    """Say how many clips the table of words leaves out, which are then asked for all closures."""
+    """Return a note on clips missing in the table of words, for which all closures are measured."""
     outputs = [one for one in samples if one.system != REAL]
     left = [one.name for one in outputs if not bench.words_of(one.speech, one.path, one.reference)]
     if "mouth" not in bench.settings.measures or not bench.words or not left:
         return []
-    return [f"{bench.settings.words} has no words of {len(left)} of {len(outputs)} outputs: {some(left)}"]
+    return [f"{bench.settings.words} lacks the words of {len(left)} of {len(outputs)} outputs: {some(left)}"]

@@ -1,4 +1,4 @@
-"""From the clips' numbers to the systems': means with intervals, and comparisons on the clips that two share."""
+"""From clips to systems: means with intervals, and comparisons on shared clips."""
 
 import math
 import os
@@ -12,19 +12,19 @@ from w2l.scoring.metrics.statistics import Comparison, Interval, Values, bootstr
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, SystemScore
 
 TrackScores = Mapping[str, Sequence[ClipScore]]
-"""Clip -> its scores: one, or with variant `real` one for each face track."""
+"""Clip -> its scores: one, or with variant `real` one per face track."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is told about whole systems."""
+    """Results for whole systems."""
 
     systems: tuple[SystemScore, ...]
     """The outputs' systems in the order of their clips, then `REAL`, then `SHUFFLED`."""
     comparisons: tuple[Comparison, ...]
-    """Each system with each one behind it and with `REAL`, column by column."""
+    """Each system with each following one and with `REAL`, column by column."""
     notes: tuple[str, ...] = ()
-    """What makes means and comparisons hard to set side by side."""
+    """Notes on what makes means and comparisons hard to compare."""
 
 
 def summarise(
@@ -33,16 +33,16 @@ def summarise(
     whole: Mapping[str, Mapping[str, float]] | None = None,
     seed: int = 0,
 ) -> Summary:
-    """Means, dropped clips and comparisons of all systems in `clips`.
+    """Return means, dropped clips and comparisons of all systems in `clips`.
 
-    A number that is not finite enters no mean: the clips behind each mean are counted in its `Interval`, and a note
-    tells how many were left out. Two systems are compared on clips of one name; a system and the real videos on each
-    output and its own reference. A clip of several face tracks counts with their mean there.
+    A number that is not finite is excluded from the mean: the clips of each mean are counted in its `Interval`, and a
+    note says how many were left out. Two systems are compared on clips of one name; a system and the real videos on
+    each output and its own reference. A clip of several face tracks counts with their mean there.
 
     Parameters
     ----------
     columns
-        In the order wanted; those that no clip has are passed over.
+        In the desired order; those that no clip has are skipped.
     whole
         System -> numbers of its whole set, such as FID.
     """
@@ -82,7 +82,7 @@ def _has(clip: ClipScore, column: Column) -> bool:
 
 
 def _by_name(clips: Sequence[ClipScore]) -> TrackScores:
-    """Name -> what was scored of that clip."""
+    """Return name -> scores of that clip."""
     found: dict[str, list[ClipScore]] = {}
     for clip in clips:
         if clip.scored:
@@ -91,14 +91,14 @@ def _by_name(clips: Sequence[ClipScore]) -> TrackScores:
 
 
 def _real_by_name(outputs: Sequence[ClipScore], reals: Sequence[ClipScore]) -> TrackScores:
-    """Name of an output -> its own real video; several outputs may have one."""
+    """Return output name -> its own real video; several outputs may have the same one."""
     by_path = {os.path.realpath(tracks[0].sample.path): tracks for tracks in _by_name(reals).values()}
     paths = {clip.sample.name: os.path.realpath(clip.sample.reference) for clip in outputs if clip.sample.reference}
     return {name: by_path[path] for name, path in paths.items() if path in by_path}
 
 
 def _values(clips: TrackScores, column: Column) -> Values:
-    """One value a clip: the mean over its face tracks, of offsets over their sizes."""
+    """Return one value per clip: the mean over its face tracks, of offsets over their magnitudes."""
     found = {}
     for name, tracks in clips.items():
         values = [track.values[column.name] for track in tracks if _has(track, column)]
@@ -110,7 +110,7 @@ def _values(clips: TrackScores, column: Column) -> Values:
 
 
 def _unlike(by_system: Mapping[str, Sequence[ClipScore]], outputs: Sequence[str]) -> list[str]:
-    """Says where the means of systems are not over the same clips."""
+    """Return a note if the means of systems are not over the same clips."""
     scored = {name: set(_by_name(by_system[name])) for name in outputs}
     everywhere = set.intersection(*scored.values()) if scored else set()
     unlike = {name: len(names - everywhere) for name, names in scored.items() if names - everywhere}
@@ -124,11 +124,11 @@ def _unlike(by_system: Mapping[str, Sequence[ClipScore]], outputs: Sequence[str]
 
 
 def _not_finite(clips: Sequence[ClipScore], columns: Sequence[Column]) -> list[str]:
-    """Says which numbers entered no mean."""
+    """Return notes on numbers that were excluded from all means."""
     found = {
         column.name: [clip.sample.name for clip in clips if column.name in clip.values and not _has(clip, column)]
         for column in columns
-        if not column.none  # an offset that is none has a note of its own
+        if not column.none  # a missing offset has its own note
     }
     return [
         f"{name}: {len(of_it)} clips have no finite number: {some(of_it)}" for name, of_it in found.items() if of_it

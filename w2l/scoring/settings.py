@@ -1,4 +1,4 @@
-"""What a score depends on: the judge, the variant, the measures and the files of their networks."""
+"""Settings of a score: the judge, the variant, the measures and the files of their networks."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,40 +17,40 @@ from w2l.scoring.metrics.fid import FidRegion
 Variant = Literal["face", "lrs", "real"]
 VARIANTS: dict[Variant, str] = {
     "face": "the main face, however short its track",
-    "lrs": "whole frames, which are crops of a face already: the published way for LRS2, LRS3 and LRW",
-    "real": "each face track of more than 100 frames and 100 px: the published way for other videos",
+    "lrs": "whole frames that are already face crops: as published for LRS2, LRS3 and LRW",
+    "real": "each face track of more than 100 frames and 100 px: as published for other videos",
 }
-"""What of a clip the judge sees; all with the published arithmetic."""
+"""Input of the judge; all with the published arithmetic."""
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """How clips are scored."""
+    """Settings of a score."""
 
     judge: str = SHIPPED
     """`w2l` (the shipped one), a run of the cache, or a file."""
     allow_teacher: bool = False
-    """Whether an expert may judge the outputs of a generator that it taught."""
+    """Whether an expert may judge a generator trained with it."""
     variant: Variant = "face"
     """`face`: the main face of whole frames; `lrs`: frames that are the crop of a face; `real`: long face tracks."""
     measures: tuple[MeasureGroup, ...] = ("lse",)
     """Any of lse, fid, quality, mouth, identity."""
     detect: DetectSettings = field(default_factory=DetectSettings)
-    """How faces are found: detect.detector, detect.stride, detect.min_face."""
+    """How faces are detected: detect.detector, detect.stride, detect.min_face."""
     max_shift: int = MAX_SHIFT
     """Largest shift tried, in frames at 25 fps, both ways."""
     batch: int = BATCH
-    """Windows judged at once; changes speed alone."""
+    """Windows per batch; affects only speed."""
     min_track: int = 100
-    """`real` only: a track must have more frames at 25 fps than that..."""
+    """`real` only: smallest track length, exclusive, in frames at 25 fps..."""
     min_track_px: float = 100.0
-    """... and a larger mean side, in pixels."""
+    """... and smallest mean side, exclusive, in pixels."""
     inception: str = ""
-    """The FID network's weights: fid-inception (fetched) or a file; without them FD-judge, in the judge's features."""
+    """Weights of the FID network: fid-inception (downloaded) or a file; else FD-judge, in the judge's features."""
     fid_region: FidRegion = "face"
     """`face` or whole `frame`."""
     fid_every: int = 1
-    """FID looks at every so many frames."""
+    """Frames between two FID features."""
     lpips: tuple[str, ...] = ()
     """Files of the LPIPS weights: AlexNet's and the layers', or one with both."""
     recogniser: str = ""
@@ -58,12 +58,12 @@ class ScoreSettings:
     landmarks: str = ""
     """File of insightface's 106-point model (.onnx), for --mouth; without it lips are measured in the picture."""
     words: str = ""
-    """Table of word times (clip, start_s, end_s, word; tabs): closure is then asked of words with b, p, m."""
+    """Table of word times (clip, start_s, end_s, word; tabs): closure is then measured at b, p, m."""
     seed: int = 0
-    """Of the shuffled row and the intervals."""
+    """Seed of the shuffled row and the intervals."""
 
     def __post_init__(self) -> None:
-        """Refuses unknown names and empty ranges."""
+        """Reject unknown names and empty ranges."""
         if self.variant not in VARIANTS:
             raise ConfigError(f"variant {self.variant!r} is unknown; choose {', '.join(VARIANTS)}")
         object.__setattr__(self, "measures", tuple(group for group in GROUPS if group in self.measures))
@@ -80,22 +80,22 @@ class ScoreSettings:
 
     @property
     def idle(self) -> list[str]:
-        """A line for each file that is named for a measure that is not asked for."""
+        """Return a line for each file given for a measure that is not requested."""
         needs: dict[str, MeasureGroup] = {
             "inception": "fid", "lpips": "quality", "landmarks": "mouth", "words": "mouth", "recogniser": "identity",
         }  # fmt: skip
         named = {name: group for name, group in needs.items() if getattr(self, name)}
         return [
-            f"--{name} is of no use without --{group}" for name, group in named.items() if group not in self.measures
+            f"--{name} has no effect without --{group}" for name, group in named.items() if group not in self.measures
         ]
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The model files that are named, the judge's left out."""
+        """Return the given model files, except the judge's."""
         return tuple(path for path in (self.inception, *self.lpips, self.recogniser, self.landmarks) if path)
 
     def everywhere(self) -> "ScoreSettings":
-        """The same with the whole names of the files, for machines that work in another folder."""
+        """Return the settings with absolute file names, for machines with other working folders."""
 
         def whole(name: str) -> str:
             return str(Path(name).absolute()) if Path(name).is_file() else name

@@ -1,4 +1,4 @@
-"""Scores of clips on disk: what was measured once, with the same files and settings, is not measured again."""
+"""Stored scores of clips: what was measured with the same files and settings is not measured again."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,37 +20,37 @@ from w2l.scoring.results import ClipScore, Sample
 from w2l.scoring.settings import ScoreSettings
 
 VERSION = 5
-"""Rises whenever the same clip and settings would give other numbers."""
+"""Incremented when the same clip and settings would give other numbers."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the scores of one sample are kept."""
+    """Location of the stored scores of one sample."""
 
     base: Path
 
     @property
     def scores(self) -> Path:
-        """The numbers."""
+        """Path of the numbers."""
         return self.base.with_suffix(".json")
 
     @property
     def embeddings(self) -> Path:
-        """What the judge saw and heard."""
+        """Path of the judge's embeddings."""
         return self.base.with_suffix(".npz")
 
     @property
     def features(self) -> Path:
-        """What FID needs of the video."""
+        """Path of the video's FID features."""
         return self.base.with_suffix(".output.npy")
 
     @property
     def real_features(self) -> Path:
-        """What FID needs of its reference."""
+        """Path of the reference's FID features."""
         return self.base.with_suffix(".reference.npy")
 
     def load(self, sample: Sample) -> tuple[ClipScore, ...] | None:
-        """What is kept, for `sample`; None where nothing is, or not all of it."""
+        """Return the stored scores of `sample`; None if missing or incomplete."""
         try:
             kept = read_json(self.scores)
             if not all(path.is_file() for path in (self.base.with_suffix(suffix) for suffix in kept["beside"])):
@@ -60,10 +60,10 @@ class Slot:
             return None
 
     def keep(self, measured: MeasuredClip) -> None:
-        """Writes what was measured, the numbers last: where they are, all is."""
+        """Store measurements, the numbers last: if they exist, everything does."""
         beside = []
         if measured.lip is not None and measured.audio is not None:
-            # Half precision moves a distance by less than a thousandth; only the row of shuffled speech reads it.
+            # Half precision moves a distance by less than a thousandth; only the row of shuffled speech uses it.
             write_arrays(self.embeddings, {"lip": _half(measured.lip), "audio": _half(measured.audio)})
             beside.append(self.embeddings)
         for path, features in (
@@ -78,7 +78,7 @@ class Slot:
         write_json(self.scores, {"scores": rows, "beside": suffixes})
 
     def heard_and_seen(self) -> tuple[Embeddings, Embeddings] | None:
-        """The judge's embeddings (windows, features) of picture and sound; None where they are damaged or missing."""
+        """Return the judge's embeddings (windows, features) of picture and audio; None if damaged or missing."""
         try:
             kept = read_arrays(self.embeddings)
             return kept["lip"].astype(np.float32), kept["audio"].astype(np.float32)
@@ -87,9 +87,9 @@ class Slot:
 
 
 def slot_for(cache: Cache, sample: Sample, settings: ScoreSettings, judge: Path) -> Slot:
-    """The slot of a sample: another one as soon as a file or a setting that its numbers depend on changes.
+    """Return the slot of a sample, which changes with every file and setting that its numbers depend on.
 
-    The fetched FID network has a name and no path; it is always the same file.
+    The downloaded FID network has a name instead of a path; it is always the same file.
     """
     files = [path for path in (sample.path, sample.reference, sample.speech) if path is not None]
     models = [judge, *(Path(name) for name in settings.files), *([Path(settings.words)] if settings.words else [])]

@@ -1,4 +1,4 @@
-"""The scorer's tools, made once a process: the judge, the face detector, and the networks behind the measures."""
+"""Tools of the scorer, created once per process: the judge, the face detector, and the networks of the measures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -51,84 +51,84 @@ ALL_COLUMNS = (
     *LSE_COLUMNS, *FID_COLUMNS, *FD_JUDGE_COLUMNS, *QUALITY_COLUMNS, *LPIPS_COLUMNS, *MOUTH_COLUMNS,
     *APPEARANCE_COLUMNS, *LIKENESS_COLUMNS, *IDENTITY_COLUMNS,
 )  # fmt: skip
-"""All that can be measured, for ``--explain``."""
+"""All columns, for ``--explain``."""
 
 
 class Embedder(Protocol):
-    """Sees one face after the other."""
+    """Embeds one face after the other."""
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Takes the next frame at 25 fps."""
+        """Add the next frame at 25 fps."""
         ...
 
     def finish(self) -> Embeddings:
-        """(windows, features) of all windows; the next `add` begins another clip."""
+        """Return the embeddings (windows, features) of all windows; the next `add` begins another clip."""
         ...
 
 
 @dataclass
 class Bench:
-    """What one process scores with."""
+    """The tools of one process."""
 
     settings: ScoreSettings
     cache: Cache
     judge: Model
     detector: Detector | None
-    """None where no face is looked for."""
+    """None if no faces are detected."""
     columns: tuple[Column, ...]
-    """Of all numbers that a clip or a set may get."""
+    """Columns of all numbers that a clip or a set may have."""
     makers: tuple[Callable[[], PictureMeasure], ...]
-    """One for each measure of the picture."""
+    """Factories, one per picture measure."""
     source: FeatureSource | None
-    """Whose features FID is taken in."""
+    """Source of the FID features."""
     words: Words
 
     @cached_property
     def ready(self) -> FoldedJudge:
-        """The judge made ready for speed, once."""
+        """The judge optimised for inference, created once."""
         return ready_judge(cast(Judge, self.judge.network))
 
     @property
     def crop(self) -> CropSpec:
-        """How the judge's faces are cut."""
+        """How the judge's faces are cropped."""
         return self.judge.card.crop
 
     def embedder(self) -> Embedder:
-        """Eyes of the judge for one face track."""
+        """Return the judge's embedder for one face track."""
         if self.judge.card.kind == "expert":
             return ExpertEyes(self.judge, self.settings.batch)
         return LipEmbedder(self.ready, self.judge.card.colour, self.settings.batch)
 
     def hear(self, wave: NDArray[np.floating[Any]], n_frames: int) -> Embeddings:
-        """What the judge hears while a face is seen: (windows, features)."""
+        """Return the audio embeddings (windows, features) while a face is visible."""
         if self.judge.card.kind == "expert":
             return expert_hears(self.judge, wave, n_frames, self.settings.batch)
         return embed_sound(self.ready, wave, n_frames, self.settings.batch)
 
     def scan(self, path: Path) -> Scan:
-        """The faces of a video, kept in the cache."""
+        """Return the faces of a video, cached."""
         assert self.detector is not None
         scan, _ = scan_clip(clip_for(self.cache, path), path, self.detector, self.detect)
         return scan
 
     @property
     def detect(self) -> DetectSettings:
-        """How faces are looked for: in every frame where the published pipeline is asked for."""
+        """Settings of face detection: every frame for the published pipeline."""
         every = self.settings.variant == "real"
         return replace(self.settings.detect, stride=1) if every else self.settings.detect
 
     def words_of(self, *paths: Path | None) -> Spoken:
-        """The words of the first path that the table names."""
+        """Return the words of the first path in the table."""
         return next((found for path in paths if path and (found := words_of(self.words, path.with_suffix("")))), ())
 
 
 def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
-    """Loads what the asked measures need; raises ConfigError and CheckpointError for what cannot be used."""
+    """Load what the requested measures need; raise ConfigError or CheckpointError for what cannot be used."""
     device = str(choose_device(device))
     cache = Cache.open(cache_root)
     judge = load_judge(settings.judge, cache, device)
     if judge.card.kind == "expert" and settings.variant == "lrs":
-        raise ConfigError("an expert judges aligned faces, not whole frames: take --variant face, or a judge")
+        raise ConfigError("an expert judges aligned faces, not whole frames: use --variant face, or a judge")
     measures = set(settings.measures)
     makers: list[Callable[[], PictureMeasure]] = []
     columns: list[Column] = list(LSE_COLUMNS) if "lse" in measures else []
@@ -138,7 +138,7 @@ def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
         source = InceptionSource(load_inception(weighed, device)) if weighed else None
         if source is None and judge.card.kind != "judge":
             raise ConfigError(
-                "FD-judge needs a judge, not an expert; name weights with --inception, or another --judge"
+                "FD-judge requires a judge, not an expert; set --inception, or choose another --judge"
             )
         source = source or JudgeSource(judge)
         columns += source.columns
@@ -162,14 +162,14 @@ def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
 
 
 def inception_file(settings: ScoreSettings, cache: Cache) -> Path | None:
-    """Where the weights of the FID network lie; None where none are named."""
+    """Return the path of the FID network's weights; None if none are given."""
     if not settings.inception:
         return None
     return file_of(settings.inception, "inception", cache.models) or Path(settings.inception)
 
 
 def features_measure(bench: Bench, with_reference: bool) -> FaceFeatures | None:
-    """Takes the features that FID needs of one clip; None where it is not asked for."""
+    """Return the measure that extracts a clip's FID features; None if it is not requested."""
     if bench.source is None:
         return None
     settings = bench.settings

@@ -114,7 +114,7 @@ def test_lists_that_are_none(root: Path, tmp_path: Path) -> None:
 def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="is not a folder"):
         find_videos(tmp_path / "none")
-    with pytest.raises(MediaError, match=r"no video in .*\.mp4"):
+    with pytest.raises(MediaError, match=r"no videos in .*\.mp4"):
         find_videos(tmp_path)
 
 
@@ -324,7 +324,7 @@ class TestRubbish:
 
     def test_hidden_folders_and_other_files_only(self, tmp_path: Path) -> None:
         make(tmp_path, ".trash/a.mp4", "a.txt", "b.txt", "c.wav")
-        with pytest.raises(MediaError, match=r"no video in .* \(other files: 2 \.txt, 1 \.wav\); known suffix"):
+        with pytest.raises(MediaError, match=r"no videos in .* \(other files: 2 \.txt, 1 \.wav\); known suffix"):
             find_videos(tmp_path)
 
     def test_utf16_lists_are_refused_by_name(self, root: Path) -> None:

@@ -85,7 +85,7 @@ def test_bad_settings_are_refused() -> None:
         bootstrap_mean([1.0, 2.0], draws=5)
     with pytest.raises(ValueError, match=r"level 1\.5"):
         bootstrap_mean([1.0, 2.0], level=1.5)
-    with pytest.raises(ValueError, match="neither way"):
+    with pytest.raises(ValueError, match="better direction"):
         compare(values("a", [1.0]), values("b", [1.0]), replace(LOWER, better=""))
 
 

@@ -157,7 +157,7 @@ def test_what_could_give_a_system_away_is_told(make: Make, tmp_path: Path) -> No
     study = build(tmp_path, tmp_path / "out")
     assert any("sizes differ" in note and "64x64" in note for note in study.notes)
     assert any(note.startswith("1: lengths differ") for note in study.notes)
-    assert any(note.startswith("2: two systems hold the very same file") for note in study.notes)
+    assert any(note.startswith("2: two systems have the same file") for note in study.notes)
 
 
 def test_clips_are_drawn_by_the_seed_up_to_the_limit(videos: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_clips_are_drawn_by_the_seed_up_to_the_limit(videos: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"pairs": 0, "ratings": 0, "repeats": 0}, "nothing to do"), ({"pairs": 1}, "repeats"), ({"clips": -1}, "clips")],
+    [({"pairs": 0, "ratings": 0, "repeats": 0}, "are both 0"), ({"pairs": 1}, "repeats"), ({"clips": -1}, "clips")],
 )
 def test_settings_that_make_no_study_are_refused(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
@@ -177,10 +177,10 @@ def test_settings_that_make_no_study_are_refused(settings: dict[str, Any], word:
 
 
 def test_folders_that_make_no_study_are_refused(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no folders"):
+    with pytest.raises(ConfigError, match="contains no folders"):
         find_systems(tmp_path)
     (tmp_path / "a").mkdir()
-    with pytest.raises(ConfigError, match="holds no videos"):
+    with pytest.raises(ConfigError, match="contains no videos"):
         build(tmp_path, tmp_path / "out")
     make(tmp_path / "a" / "1.mp4", 50)
     make(tmp_path / "b" / "2.mp4", 50)
@@ -188,9 +188,9 @@ def test_folders_that_make_no_study_are_refused(make: Make, tmp_path: Path) -> N
         build(tmp_path, tmp_path / "out")
     with pytest.raises(ConfigError, match="both called a"):
         find_systems(tmp_path, [tmp_path / "a", tmp_path / "b" / ".." / "a"])
-    with pytest.raises(ConfigError, match="no folder"):
+    with pytest.raises(ConfigError, match="not a folder"):
         find_systems(tmp_path, [tmp_path / "a" / "1.mp4"])
-    with pytest.raises(ConfigError, match="one system alone"):
+    with pytest.raises(ConfigError, match="a single system"):
         build_study({"a": tmp_path / "a"}, tmp_path / "out", StudySettings(ratings=0))
     (tmp_path / "a" / "2.mp4").write_bytes(b"no video")
     with pytest.raises(MediaError, match="none of 1 clips can be shown"):

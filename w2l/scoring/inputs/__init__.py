@@ -1,1 +1,1 @@
-"""What is scored: clips, their references and records."""
+"""Inputs of the score stage: clips, their references and records."""

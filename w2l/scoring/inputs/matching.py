@@ -1,4 +1,4 @@
-"""Which output belongs to which reference, told by names that are alike but not the same (pure).
+"""Matching of outputs to references by similar names (pure).
 
 Tools decorate names: ``bbaf2n`` becomes ``bbaf2n_out``, ``wav2lip-BBAF2N.w2l`` or ``s1_bbaf2n``. Names are compared
 word by word, a word being a run of letters and digits in any case, so that ``11`` is never found in ``111``.
@@ -11,39 +11,39 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Decoration = tuple[tuple[str, ...], tuple[str, ...]]
-"""Words before and behind a name within a longer one."""
+"""Words before and after a name within a longer one."""
 MAJORITY = 0.5
-"""Of several possible partners the one counts whose decoration at least this share of all names has."""
+"""Smallest share of all names that must have the same decoration for it to decide between several partners."""
 MAX_WORDS = 24
-"""Words of a name that are looked at, from its end: more only cost time."""
+"""Number of words of a name that are compared, from its end: more would only cost time."""
 
 
 @dataclass(frozen=True)
 class Matching:
-    """What could be told."""
+    """Result of the matching."""
 
     found: Mapping[str, str] = field(default_factory=dict)
-    """Name -> its target; several names may have one target."""
+    """Name -> its target; several names may have the same target."""
     unclear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name -> the targets that it may as well be; nothing is guessed."""
+    """Name -> equally possible targets; none is chosen."""
 
 
 @dataclass(frozen=True)
 class _Key:
     words: tuple[str, ...]
-    """Of the folders and the file."""
+    """Words of the folders and the file."""
     first: int
-    """Where the words of the file begin."""
+    """Index of the file's first word."""
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """Start and end of each run of words that reaches into the file's, the longest first."""
+        """Yield start and end of each run of words that extends into the file's, the longest first."""
         for length in range(len(self.words), 0, -1):
             for start in range(len(self.words) - length + 1):
                 if start + length > self.first:
                     yield start, start + length
 
     def decoration(self, start: int, stop: int) -> Decoration:
-        """What surrounds a run of words in the file's own name; folders are no decoration."""
+        """Return what surrounds a run of words in the file's own name; folders are not decoration."""
         return self.words[self.first : max(start, self.first)], self.words[stop:]
 
     def file_only(self) -> "_Key":
@@ -51,12 +51,12 @@ class _Key:
 
 
 def match(names: Iterable[str], targets: Iterable[str]) -> Matching:
-    """Finds for each of `names` the one of `targets` that it was made from.
+    """Find for each of `names` the one of `targets` that it was made from.
 
-    Both are paths without suffix. In this order: the same name; the target's words within the name's, folders and all;
-    the name's within the target's; the same for file names alone; and all that again without the words that all names,
-    or all targets, share at their ends. A name in which several targets are found belongs to the longest that holds
-    the others, else to the one that leaves the decoration that most names have; else it is unclear.
+    Both are paths without suffix. In this order: the same name; the target's words within the name's, including
+    folders; the name's within the target's; the same for file names only; and all that again without the words that all
+    names, or all targets, share at their ends. A name with several targets belongs to the longest that contains the
+    others, else to the one that leaves the most common decoration; otherwise it is unclear.
     """
     wanted, known = list(dict.fromkeys(names)), set(targets)
     found = {name: name for name in wanted if name in known}
@@ -76,7 +76,7 @@ def match(names: Iterable[str], targets: Iterable[str]) -> Matching:
 
 
 def words(name: str) -> tuple[str, ...]:
-    """The runs of letters and digits in `name`, in one case and one way of writing accents."""
+    """Return the runs of letters and digits in `name`, with case and accents normalised."""
     return tuple(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold()))
 
 
@@ -92,7 +92,7 @@ def _keys(names: Iterable[str]) -> dict[str, _Key]:
 
 
 def _targets_within(names: Mapping[str, _Key], targets: Mapping[str, _Key]) -> dict[str, dict[str, Decoration]]:
-    """Name -> the targets whose words it holds, each with what surrounds it."""
+    """Return name -> the targets whose words it contains, each with what surrounds it."""
     whole: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for target, key in targets.items():
         whole[key.words].append(target)
@@ -110,7 +110,7 @@ def _targets_within(names: Mapping[str, _Key], targets: Mapping[str, _Key]) -> d
 
 
 def _names_within(names: Mapping[str, _Key], targets: Mapping[str, _Key]) -> dict[str, dict[str, Decoration]]:
-    """Name -> the targets that hold its words, each with what surrounds it there."""
+    """Return name -> the targets that contain its words, each with what surrounds it there."""
     wanted: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, key in names.items():
         wanted[key.words].append(name)
@@ -125,7 +125,7 @@ def _names_within(names: Mapping[str, _Key], targets: Mapping[str, _Key]) -> dic
 def _settle(
     candidates: Mapping[str, Mapping[str, Decoration]], n_names: int
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """One target for each name that has candidates, or all of them where none stands out."""
+    """Return one target for each name that has candidates, or all of them if none stands out."""
     usual = Counter(decoration for of_name in candidates.values() for decoration in set(of_name.values()))
     found: dict[str, str] = {}
     unclear: dict[str, tuple[str, ...]] = {}
@@ -140,7 +140,7 @@ def _settle(
 
 
 def _stripped(keys: Mapping[str, _Key]) -> dict[str, _Key]:
-    """The words of the files without those that all of them begin or end with."""
+    """Return the words of the files without those that all of them begin or end with."""
     files = {name: key.words[key.first :] for name, key in keys.items()}
     if len(files) < 2:
         return {name: _Key(file, 0) for name, file in files.items()}
@@ -151,5 +151,5 @@ def _stripped(keys: Mapping[str, _Key]) -> dict[str, _Key]:
 
 
 def _shared(files: list[tuple[str, ...]], most: int) -> int:
-    """How many words all files begin with, `most` at most, so that one stays."""
+    """Return how many words all files begin with, at most `most`, so that one remains."""
     return next((n for n in range(most) if len({file[n] for file in files}) > 1), max(most, 0))

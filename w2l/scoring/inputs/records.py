@@ -1,4 +1,4 @@
-"""What the records of `sync` tell about an output: the video it was made from, and the model that made it."""
+"""Records of `sync` about an output: the video it was made from, and the model that made it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,16 +21,16 @@ class Run:
     output: Path
     video: Path | None
     system: str
-    """The model, as it was named; for a file of a training run, that run."""
+    """The model's name; for a file of a training run, that run."""
     model: Path | None = None
     """The model's file."""
 
 
 class Records:
-    """The records in a cache, read when they are first needed, and those beside outputs."""
+    """The records in a cache, read on first use, and those beside outputs."""
 
     def __init__(self, cache: Cache) -> None:
-        """Reads nothing yet."""
+        """Create without reading anything."""
         self._cache = cache
         self._damaged: list[str] = []
 
@@ -42,14 +42,14 @@ class Records:
         return {real_path(run.output): run for run in runs}
 
     def outputs(self, notes: list[str]) -> list[Sample]:
-        """All outputs that are still there; CacheError when there is none."""
+        """Return all outputs that still exist; raise CacheError if there are none."""
         gone = [run.output.name for run in self.runs.values() if not run.output.is_file()]
         there = [run for run in self.runs.values() if run.output.is_file()]
         if not there:
-            what = f"all {len(gone)} outputs of its runs are gone" if gone else "no run of w2l sync is recorded"
-            raise CacheError(f"{self._cache.root}: {what}; name files to score, or another --cache")
+            what = f"all {len(gone)} outputs of its runs are missing" if gone else "no runs of w2l sync are recorded"
+            raise CacheError(f"{self._cache.root}: {what}; choose files to score, or another --cache")
         if gone:
-            notes.append(f"{len(gone)} recorded outputs are gone: {some(gone)}")
+            notes.append(f"{len(gone)} recorded outputs are missing: {some(gone)}")
         samples = []
         for system in dict.fromkeys(run.system for run in there):
             outputs = [run.output for run in there if run.system == system]
@@ -57,17 +57,17 @@ class Records:
         return samples
 
     def assign(self, samples: Sequence[Sample], notes: list[str]) -> list[Sample]:
-        """`samples` with the videos that records tell, where they have no reference yet."""
+        """Return `samples` with recorded videos as references, if they do not have one yet."""
         missing: list[str] = []
         told = [sample if sample.reference else self._told(sample, missing) for sample in samples]
         if missing:
-            notes.append(f"{len(missing)} recorded videos are not there: {some(missing)}; name them with --reference")
+            notes.append(f"{len(missing)} recorded videos are missing: {some(missing)}; set --reference")
         if self._damaged:
             notes.append(f"{len(self._damaged)} records cannot be read: {some(self._damaged)}")
         return told
 
     def model_of(self, output: Path) -> Path | None:
-        """The file of the model that made `output`, where a record tells and it is still there."""
+        """Return the file of the model that made `output`, if recorded and still existing."""
         files = (run.model for run in self._runs_of(output))
         return next((file for file in files if file is not None and file.is_file()), None)
 
@@ -79,7 +79,7 @@ class Records:
         return replace(sample, reference=there)
 
     def _runs_of(self, output: Path) -> list[Run]:
-        """What the cache and the record beside `output`, or beside the file that it links to, tell."""
+        """Return the records in the cache and beside `output`, or beside the file that it links to."""
         resolved = real_path(output)
         found = [self.runs[resolved]] if resolved in self.runs else []
         for path in dict.fromkeys([output, resolved]):
@@ -91,7 +91,7 @@ class Records:
         return found
 
     def _read(self, path: Path) -> OutputRecord:
-        """The record in a file; an empty one when it is damaged, which is noted."""
+        """Return the record in a file; an empty one, with a note, if it is damaged."""
         try:
             return read_output(path)
         except CacheError:

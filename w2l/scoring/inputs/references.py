@@ -1,4 +1,4 @@
-"""The real videos that the user names with `--reference`, and which output each belongs to."""
+"""Real videos given by `--reference`, and the outputs that they belong to."""
 
 import os
 from collections import Counter
@@ -19,7 +19,7 @@ from w2l.scoring.results import Sample
 
 @dataclass(frozen=True)
 class Origin:
-    """What an output was made from."""
+    """Source of an output."""
 
     video: Path
     speech: Path | None = None
@@ -27,19 +27,19 @@ class Origin:
 
 @dataclass
 class Named:
-    """The references that the user named."""
+    """The references given by the user."""
 
     for_all: Path | None = None
     """The one real video of all outputs."""
     by_name: dict[str, list[Origin]] = field(default_factory=dict)
-    """Name -> what goes by it: several where names differ in their suffix only."""
+    """Name -> references with that name: several if they differ only in their suffix."""
     by_output: dict[Path, Origin] = field(default_factory=dict)
-    """Resolved output -> what a list names beside it."""
+    """Resolved output -> the reference given with it in a list."""
     folders: list[Path] = field(default_factory=list)
-    """Resolved; outputs are not looked for in them."""
+    """Resolved folders of references, which are not searched for outputs."""
 
     def assign(self, samples: Sequence[Sample], notes: list[str]) -> list[Sample]:
-        """`samples` with the references that fit; a reference that is no one's, or unclear, makes a note."""
+        """Return `samples` with matching references; unused and unclear references are noted."""
         if self.for_all is not None:
             return [replace(sample, reference=sample.reference or self.for_all) for sample in samples]
         told = [self._told(sample) for sample in samples] if self.by_output else list(samples)
@@ -59,7 +59,7 @@ class Named:
         return replace(sample, reference=origin.video, speech=sample.speech or origin.speech)
 
     def _match(self, samples: list[Sample], system: str, used: set[str], notes: list[str]) -> None:
-        """Gives the outputs of one system their references by name, and their names, in place."""
+        """Assign references by name to the outputs of one system, and their names, in place."""
         open_ = {one.name: idx for idx, one in enumerate(samples) if one.system == system and one.reference is None}
         if not open_:
             return
@@ -86,18 +86,18 @@ class Named:
             )
         alone = [name for name in open_ if name not in matching.found and name not in unclear]
         if missing:
-            notes.append(f"{system}: {len(missing)} references are not there: {some(missing)}")
+            notes.append(f"{system}: {len(missing)} references are missing: {some(missing)}")
         if alone:
             notes.append(f"{system}: {len(alone)} of {len(open_)} outputs match no reference by name: {some(alone)}")
         if unclear:
             name, targets = next(iter(unclear.items()))
             notes.append(
                 f"{system}: {len(unclear)} of {len(open_)} outputs may belong to several references and got none, as "
-                f"{readable(name)}: {some(targets)}; name each with its reference in a list"
+                f"{readable(name)}: {some(targets)}; list each with its reference"
             )
 
     def _fitting(self, target: str, output: Path) -> list[Origin]:
-        """What goes by a name; of several the one that has the suffix of the output."""
+        """Return the references with a name; of several the one with the suffix of the output."""
         origins = self.by_name[target]
         if len(origins) > 1:
             origins = list({real_path(origin.video): origin for origin in origins}.values())
@@ -106,13 +106,13 @@ class Named:
 
 
 def read_references(paths: Sequence[Path], root: Path | None, order: Order, notes: list[str]) -> Named:
-    """What the user named: one video for all, or videos, folders and lists to be matched by name.
+    """Return the references: one video for all, or videos, folders and lists to be matched by name.
 
-    Raises ConfigError for a path that does not exist, a folder without videos, or a line that names no video.
+    Raises ConfigError for a path that does not exist, a folder without videos, or a line that does not name a video.
     """
     for path in paths:
         if not path.exists():
-            raise ConfigError(f"reference {path} does not exist; name a real video, a folder of them or a list")
+            raise ConfigError(f"reference {path} does not exist; choose a real video, a folder of them or a list")
     named = Named()
     files = [path for path in paths if not path.is_dir() and path.suffix.lower() not in LIST_SUFFIXES]
     if len(paths) == len(files) == 1:
@@ -131,7 +131,7 @@ def read_references(paths: Sequence[Path], root: Path | None, order: Order, note
 
 
 def _read_list(path: Path, root: Path | None, order: Order, named: Named) -> None:
-    """Adds what a list of references, or of pairs, names."""
+    """Add the entries of a list of references, or of pairs."""
     table = read_table(path, {*PAIR_COLUMNS, "output", "reference"})
     bases = [path.parent, Path()] if root is None else [root]
     if "reference" in table.heading:
@@ -153,7 +153,7 @@ def _read_list(path: Path, root: Path | None, order: Order, named: Named) -> Non
 
 
 def _one_a_line(table: Table, bases: Sequence[Path]) -> list[Path]:
-    """The videos of a list with one a line; empty for a list of pairs."""
+    """Return the videos of a list with one per line; empty for a list of pairs."""
     first = table.rows[0]
     if len(first.cells) > 1 and not _exists(first.text, bases):
         return []
@@ -161,15 +161,15 @@ def _one_a_line(table: Table, bases: Sequence[Path]) -> list[Path]:
 
 
 def find_listed(table: Table, row: Row, name: str, bases: Sequence[Path]) -> Path:
-    """The file that a line names below the first of `bases` that has it, with or without suffix; else ConfigError."""
+    """Return the file named in a line below the first of `bases` that has it; raise ConfigError if there is none."""
     for base in bases:
         path = named_file(base, name, VIDEO_SUFFIXES)
         if name and os.path.isfile(path):
             return path
     if not name:
-        raise ConfigError(f"{table.where(row)}: a name is left out; write it, or delete the line")
+        raise ConfigError(f"{table.where(row)}: a name is missing; add it, or delete the line")
     raise ConfigError(
-        f"{table.where(row)}: {readable(name)} is not there, below {bases[0]}; correct it, or give --root"
+        f"{table.where(row)}: {readable(name)} does not exist below {bases[0]}; correct it, or set --root"
     )
 
 
@@ -178,19 +178,19 @@ def _exists(name: str, bases: Sequence[Path]) -> bool:
 
 
 def videos_below(folder: Path, notes: list[str]) -> list[tuple[str, Path]]:
-    """Path below `folder`, and path, of each video in it; ConfigError when there is none."""
+    """Return relative and full path of each video in `folder`; raise ConfigError if there are none."""
     walk = walk_videos(str(folder))
     if not walk.videos:
         found = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in walk.others.most_common(3))
         raise ConfigError(
-            f"no video in {folder}{f' (other files: {readable(found)})' * bool(found)}; name another folder"
+            f"no videos in {folder}{f' (other files: {readable(found)})' * bool(found)}; choose another folder"
         )
-    notes += [f"left out {readable(left)}" for left in walk.unreadable]
+    notes += [f"skipped {readable(left)}" for left in walk.unreadable]
     return [(name, folder / name) for name in walk.videos]
 
 
 def clip_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each of several files: its stem, or its path below their common folder where stems are not enough."""
+    """Return a name for each of several files: its stem, or its path below their common folder if ambiguous."""
     stems = [_without_suffix(path.name) for path in paths]
     if len(set(stems)) == len(paths):
         return stems
@@ -201,7 +201,7 @@ def clip_names(paths: Sequence[Path]) -> list[str]:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Paths without their suffix, but for those that differ in it only."""
+    """Return paths without their suffix, except for those that differ only in it."""
     shared = Counter(_without_suffix(name) for name in dict.fromkeys(names))
     return [name if shared[_without_suffix(name)] > 1 else _without_suffix(name) for name in names]
 

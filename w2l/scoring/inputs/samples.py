@@ -1,4 +1,4 @@
-"""What `score` is asked to score: files, folders, lists or the cache's runs -> samples, each with its reference."""
+"""Inputs of a score: from files, folders, lists or the cache's runs to samples, each with its reference."""
 
 import os
 from collections import Counter, defaultdict
@@ -20,19 +20,19 @@ from w2l.scoring.inputs.references import Named, clip_names, distinct, find_list
 from w2l.scoring.results import REAL, SHUFFLED, Sample
 
 OUTPUTS = "outputs"
-"""System of files that are named one by one."""
+"""System of individually named files."""
 LIST_COLUMNS = ("output", "reference", "speech", "audio", "name", "system", "speaker")
-"""What the heading of a list may hold."""
+"""Column names that the heading of a list may contain."""
 PLAIN_COLUMNS = ("output", "reference", "speech")
-"""The columns of a list without a heading; the last ones may be left out."""
+"""The columns of a list without a heading; the last ones are optional."""
 FileIdentity = Callable[[Path], str]
-"""The file behind a path, links followed."""
-NO_REAL = "no real video is known to compare with; name it with --reference"
+"""Resolves a path, following links."""
+NO_REAL = "the real video is unknown; set it with --reference"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is to be scored, and what the user should know about it."""
+    """The videos to score, and notes for the user."""
 
     samples: tuple[Sample, ...]
     """The outputs, system by system, then the real videos, each once."""
@@ -40,7 +40,7 @@ class Inputs:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """The names of the systems in their order, without the real videos."""
+        """Return the names of the systems in their order, without the real videos."""
         return tuple(dict.fromkeys(sample.system for sample in self.samples if sample.system != REAL))
 
 
@@ -51,7 +51,7 @@ def find_inputs(
     root: Path | None = None,
     order: Order = "auto",
 ) -> Inputs:
-    """What `paths` name, or without any all that `sync` made with `cache`, and the real videos they were made from.
+    """Find the outputs in `paths`, or all that `sync` made with `cache`, and their real videos.
 
     Parameters
     ----------
@@ -59,21 +59,21 @@ def find_inputs(
         Videos, which make one system; folders, each a system of all videos below it; lists of outputs, each a system.
         The outputs of one clip get one name in all systems, whatever each system added to it, see `match`.
     references
-        A video for all outputs; or folders, videos and lists that are matched to the outputs by name. A list holds
-        videos, or pairs of video and speech (see `w2l.data.sources.pairs`) for outputs that are named after them. An
-        output that finds no partner there has the video that the record of `sync`, in the cache or beside it, tells.
+        A video for all outputs; or folders, videos and lists that are matched to the outputs by name. A list contains
+        videos, or pairs of video and speech (see `w2l.data.sources.pairs`) for outputs named after them. An output
+        without a match uses the video in the record of `sync`, in the cache or beside it.
     root, order
-        Of the names in lists, see `read_pairs`.
+        For the names in lists, see `read_pairs`.
 
     Raises
     ------
     ConfigError
-        For a path that does not exist, with the line where a list names it, or a folder without videos.
+        For a path that does not exist, with the line of the list if any, or a folder without videos.
     CacheError
-        Without `paths`, when the cache has no run.
+        Without `paths`, if the cache has no runs.
     """
     notes: list[str] = []
-    identity: FileIdentity = remember(os.path.realpath)  # asked for each clip again and again
+    identity: FileIdentity = remember(os.path.realpath)  # called repeatedly for each clip
     named = read_references(references, root, order, notes)
     records = Records(cache)
     samples = _from_paths(paths, named, root, notes) if paths else records.outputs(notes)
@@ -90,10 +90,10 @@ def find_inputs(
 
 
 def _from_paths(paths: Sequence[Path], named: Named, root: Path | None, notes: list[str]) -> list[Sample]:
-    """The outputs that `paths` name, in the order of their kinds: files, folders, lists."""
+    """Return the outputs in `paths`, in the order of their kinds: files, folders, lists."""
     for path in paths:
         if not path.exists():
-            raise ConfigError(f"{path} does not exist; name a video, a folder of videos or a list of them")
+            raise ConfigError(f"{path} does not exist; choose a video, a folder of videos or a list of them")
     folders = [path for path in paths if path.is_dir()]
     lists = [path for path in paths if not path.is_dir() and path.suffix.lower() in LIST_SUFFIXES]
     samples = _from_files([path for path in paths if not path.is_dir() and path not in lists])
@@ -105,7 +105,7 @@ def _from_paths(paths: Sequence[Path], named: Named, root: Path | None, notes: l
 
 
 def _from_files(files: Sequence[Path]) -> list[Sample]:
-    """One system of videos named one by one; one of each folder where these hold files of the same name."""
+    """Return one system of individually named videos; one per folder if these contain files of the same name."""
     files = list({real_path(path): path for path in files}.values())
     if len({path.stem for path in files}) < len(files) and len({path.parent for path in files}) > 1:
         samples = []
@@ -117,20 +117,20 @@ def _from_files(files: Sequence[Path]) -> list[Sample]:
 
 
 def _from_folder(folder: Path, system: str, named: Named, notes: list[str]) -> list[Sample]:
-    """All videos below a folder, without those in a folder of references that lies in it."""
+    """Return all videos below a folder, without those in a folder of references inside it."""
     within = [real for real in named.folders if real != real_path(folder) and real.is_relative_to(real_path(folder))]
     videos = videos_below(folder, notes)
     if within:
         outside = [(name, path) for name, path in videos if not any(real_path(path).is_relative_to(f) for f in within)]
         if not outside:
-            raise ConfigError(f"all videos in {folder} lie in the folder of references; name the folder of the outputs")
+            raise ConfigError(f"all videos in {folder} lie in the folder of references; choose that of the outputs")
         videos = outside
     names = distinct([name for name, _ in videos])
     return [Sample(path, system, name) for (_, path), name in zip(videos, names)]
 
 
 def _systems(folders: Sequence[Path]) -> dict[Path, str]:
-    """A name for each folder: its own, with those above it where several are called so."""
+    """Return a name for each folder: its own, with those above it if several have the same name."""
     different: dict[Path, Path] = {}
     for folder in folders:
         different.setdefault(real_path(folder), folder)
@@ -144,22 +144,22 @@ def _systems(folders: Sequence[Path]) -> dict[Path, str]:
 
 
 def _apart_from_anchors(samples: Sequence[Sample], notes: list[str]) -> list[Sample]:
-    """The outputs, those of systems that are called as an anchor row is under another name; whoever called them so."""
+    """Return the outputs, with systems renamed that have the name of an anchor row."""
     for name in (REAL, SHUFFLED):
         if any(sample.system == name for sample in samples):
-            remedy = "name real videos with --reference"
-            notes.append(f"outputs called {name} are scored as those of a system {name}/; {remedy}")
+            remedy = "set --reference for real videos"
+            notes.append(f"outputs named {name} are scored as a system {name}/; {remedy}")
     return [replace(one, system=f"{one.system}/") if one.system in (REAL, SHUFFLED) else one for one in samples]
 
 
 def _from_list(path: Path, root: Path | None) -> list[Sample]:
-    """The outputs that a list names, with what it tells of each."""
+    """Return the outputs in a list, with their references and speech."""
     table = read_table(path, LIST_COLUMNS)
     bases = [path.parent, Path()] if root is None else [root]
     if not table.heading:
         table = _with_heading(table, bases)
     if "output" not in table.heading:
-        raise ConfigError(f"{path}: the heading {' '.join(table.heading)} has no column output; add it")
+        raise ConfigError(f"{path}: the heading {' '.join(table.heading)} does not have a column output; add it")
     samples = []
     for row in table.rows:
         cells = {name: table.cell(row, *names) for name, names in _ASKED.items()}
@@ -182,31 +182,31 @@ _ASKED = {name: (name,) for name in ("output", "reference", "name", "system", "s
 
 
 def _with_heading(table: Table, bases: Sequence[Path]) -> Table:
-    """A list of plain columns; a name with blanks that stands alone in its line needs no quotes."""
+    """Return a list of plain columns; a single name with spaces in a line need not be quoted."""
     rows = []
     for row in table.rows:
         if len(row.cells) > 1 and any(os.path.isfile(base / row.text) for base in bases):
             row = Row(row.line, row.text, (row.text,))
         if len(row.cells) > len(PLAIN_COLUMNS):
             raise ConfigError(
-                f"{table.where(row)}: {len(row.cells)} names; a line holds an output, perhaps its reference and its "
-                "speech; put names that hold blanks in quotes"
+                f"{table.where(row)}: {len(row.cells)} names; expected an output, optionally its reference and "
+                "speech; quote names that contain spaces"
             )
         rows.append(row)
     return Table(table.path, tuple(rows), PLAIN_COLUMNS)
 
 
 def _once(samples: Sequence[Sample], identity: FileIdentity, notes: list[str]) -> list[Sample]:
-    """Each file once in a system."""
+    """Return each file once per system."""
     found = {(sample.system, identity(sample.path)): sample for sample in reversed(samples)}
     kept = set(map(id, found.values()))
     if twice := [sample.name for sample in samples if id(sample) not in kept]:
-        notes.append(f"{len(twice)} outputs are named twice, and scored once: {some(twice)}")
+        notes.append(f"{len(twice)} outputs are given twice, and scored once: {some(twice)}")
     return [sample for sample in samples if id(sample) in kept]
 
 
 def _one_name_a_clip(samples: Sequence[Sample], identity: FileIdentity, notes: list[str]) -> list[Sample]:
-    """The same clip has the same name in every system: that of the first system that has it."""
+    """Give the same clip the same name in every system: that of the first system that has it."""
     by_system: dict[str, list[Sample]] = {}
     for sample in samples:
         by_system.setdefault(sample.system, []).append(sample)
@@ -214,14 +214,14 @@ def _one_name_a_clip(samples: Sequence[Sample], identity: FileIdentity, notes: l
     for system, ours in by_system.items():
         renamed = _renamed(ours, known, identity) if known else ours
         if known and not {one.name for one in renamed} & {one.name for one in known}:
-            notes.append(f"{system} shares no clip with the systems before it: their outputs are not compared")
+            notes.append(f"{system} does not share clips with the systems before it: their outputs are not compared")
         by_system[system] = renamed
         known += renamed
     return [sample for ours in by_system.values() for sample in ours]
 
 
 def _renamed(ours: Sequence[Sample], known: Sequence[Sample], identity: FileIdentity) -> list[Sample]:
-    """The outputs of a system by the names that others gave to the same clips: alike, or of the same reference."""
+    """Return the outputs of a system, renamed to match the clips of others by similar names or the same reference."""
     taken, theirs = {one.name for one in ours}, {one.name for one in known}
     free, left = theirs - taken, taken - theirs
     found = dict(match(left, free).found)
@@ -234,7 +234,7 @@ def _renamed(ours: Sequence[Sample], known: Sequence[Sample], identity: FileIden
 
 
 def _of_one_output(samples: Sequence[Sample], identity: FileIdentity) -> dict[str, str]:
-    """Reference -> the name of the clip that was made from it, where it is one clip only."""
+    """Return reference -> the name of the clip that was made from it, if it is only one."""
     names: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         if sample.reference is not None:
@@ -243,7 +243,7 @@ def _of_one_output(samples: Sequence[Sample], identity: FileIdentity) -> dict[st
 
 
 def _reals(samples: Sequence[Sample], identity: FileIdentity) -> list[Sample]:
-    """The real videos, each once, called as their outputs are, or by their own name where these are several."""
+    """Return the real videos, each once, named like their outputs, or by their own name if these are several."""
     paths = {identity(one.reference): one.reference for one in samples if one.reference is not None}
     names = _of_one_output(samples, identity)
     own = dict(zip(paths, clip_names(list(paths.values()))))
@@ -253,7 +253,7 @@ def _reals(samples: Sequence[Sample], identity: FileIdentity) -> list[Sample]:
 
 
 def _with_speakers(samples: Sequence[Sample]) -> list[Sample]:
-    """Speakers by the folders of the real videos, or where there is none of the outputs, as `preprocess` tells them."""
+    """Set speakers by the folders of the real videos, or else of the outputs, as in `preprocess`."""
     groups: dict[str, list[int]] = defaultdict(list)
     for idx, sample in enumerate(samples):
         groups["" if sample.reference or sample.system == REAL else sample.system].append(idx)

@@ -1,1 +1,1 @@
-"""Measures, pure on arrays."""
+"""Measures of sync and picture quality, pure on arrays."""

@@ -1,7 +1,7 @@
-"""Whether a mouth looks like the person's own: foreign colours, what shows between the lips, teeth.
+"""Whether a mouth looks like the person's own: foreign colours, the mouth's interior, teeth.
 
-Everything is measured against the real video, at whatever moment: the speech need not be the same. The real video
-itself is measured in two halves, one against the other: that is what the numbers of an output are to be held against.
+Everything is compared with the real video, at any moment: the speech need not be the same. The real video itself is
+measured in two halves, one against the other: that is the anchor for the numbers of an output.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,20 +29,20 @@ from w2l.scoring.metrics.spread import Spread
 from w2l.scoring.metrics.view import Hearing, View
 
 FINE = 2 * SIDE
-"""Side in pixels of the aligned crop in which colours between the lips are looked at."""
+"""Side in pixels of the aligned crop in which colours between the lips are measured."""
 MOUTH = (slice(SIDE, 2 * SIDE), slice(SIDE // 3, 5 * SIDE // 3))
-"""The part of that crop that is kept: what the lip reader sees."""
+"""The part of that crop that is stored: the lip reader's input."""
 MOST_FRAMES = 512
-"""Frames of a clip that are kept at most: of a longer one every second, fourth and so on."""
+"""Largest number of frames kept of a clip: of a longer one every second, fourth and so on."""
 COVERED = 0.5
 """Probability from which the real lips count as covered."""
 BLOCK = 8
-"""Kept frames in a row that go to the same half of the real video: the halves take turns, so that a face that turns
+"""Consecutive kept frames that go to the same half of the real video: the halves alternate, so that a face that turns
 slowly is in both."""
 LEAST_FLOOR = 0.1
-"""Least distance between the halves of a real video, in CIELAB units, that another one is divided by."""
+"""Smallest distance between the halves of a real video, in CIELAB units, used as a divisor."""
 LEAST_SHOWN = 4
-"""Open frames of the output without which nothing is said of its mouth."""
+"""Smallest number of open frames of the output for which its mouth is measured."""
 
 FOREIGN, FOREIGN_WORST, INTERIOR, INTERIOR_RATIO, TEETH = APPEARANCE_COLUMNS = (
     Column(
@@ -81,7 +81,7 @@ FOREIGN, FOREIGN_WORST, INTERIOR, INTERIOR_RATIO, TEETH = APPEARANCE_COLUMNS = (
         2,
     ),
 )  # fmt: skip
-"""All that `Appearance` may give."""
+"""All columns of `Appearance`."""
 
 NO_REAL = "there is no real video to compare with"
 COVERED_THROUGHOUT = "the real mouth is covered throughout"
@@ -104,18 +104,18 @@ class Appearance:
         self._rest: Spread[Face] = Spread(MOST_FRAMES)
 
     def add(self, view: View) -> None:
-        """Keep the faces of the next frame, where it is due."""
+        """Keep the face of the next frame, if it is due."""
         self._output.offer(lambda: face_of(view.output, view))
         real = view.reference
         if real is not None:
             self._real.offer(lambda: face_of(real, view))
 
     def add_rest(self, view: View) -> None:
-        """Keep the face of a further frame of the real video, where it is due."""
+        """Keep the face of a further frame of the real video, if it is due."""
         self._rest.offer(lambda: face_of(view.output, view))
 
     def finish(self, hearing: Hearing) -> Mapping[str, float | str]:
-        """Return the numbers by column name, or why there is none."""
+        """Return the numbers by column name, or the reason why one is missing."""
         output = self._output.items
         real = output if hearing.is_real else self._real.items
         if not real or len(real) != len(output):
@@ -138,16 +138,16 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Face:
-    """What is kept of one frame."""
+    """What is stored of one frame."""
 
     crop: Image
     """(96, 96, 3): the aligned face."""
     mouth: Image
-    """(96, 128, 3): `MOUTH`, twice as fine."""
+    """(96, 128, 3): `MOUTH`, at twice the resolution."""
 
 
 def face_of(image: Image, view: View) -> Face:
-    """Return the face that `view` knows the place of in `image`."""
+    """Return the face in `image` at the position given by `view`."""
     crop = cut(image, view.box, view.points, CropSpec("aligned", SIDE))
     return Face(crop, cut(image, view.box, view.points, CropSpec("aligned", FINE))[MOUTH].copy())
 
@@ -158,7 +158,7 @@ def _interiors(read: Mouths, faces: Sequence[Face], where: NDArray[np.bool_]) ->
 
 
 def _halves(count: int) -> NDArray[np.bool_]:
-    """Return which of so many frames belong to the first half."""
+    """Return which of `count` frames belong to the first half."""
     return np.asarray(np.arange(count) // BLOCK % 2 == 0)
 
 
@@ -173,7 +173,7 @@ def _halves_foreign(crops: Image) -> dict[str, float | str]:
 
 
 def _halves_inside(mouths: Interiors) -> dict[str, float | str]:
-    """Return how far the halves of a real video are apart between the lips, and how alike their teeth are."""
+    """Return the distance between the halves of a real video between the lips, and the ratio of their teeth."""
     if mouths.open.sum() < LEAST_OPEN:
         return {INTERIOR.name: REAL_SHUT, TEETH.name: REAL_SHUT}
     floor = _floor(mouths)
@@ -184,7 +184,7 @@ def _halves_inside(mouths: Interiors) -> dict[str, float | str]:
 
 
 def _inside(ours: Interiors, real: Interiors) -> dict[str, float | str]:
-    """Return the distance between the lips, over the real floor as well, and the ratio of teeth."""
+    """Return the distance between the lips, absolute and relative to the real floor, and the ratio of teeth."""
     names = (INTERIOR.name, INTERIOR_RATIO.name, TEETH.name)
     if real.open.sum() < LEAST_OPEN:
         return dict.fromkeys(names, REAL_SHUT)
@@ -192,7 +192,7 @@ def _inside(ours: Interiors, real: Interiors) -> dict[str, float | str]:
         return dict.fromkeys(names, SHUT)
     edges, floor = opening_edges(real.gaps), _floor(real)
     teeth = _teeth_ratio(np.array(teeth_counts(ours, real, edges)), int(ours.open.sum()))
-    # Beside each half, as the halves are beside each other: fewer pixels lie further apart.
+    # Compared with each half, as the halves are with each other: fewer pixels lie further apart.
     beside = [colour_distance(ours, half, edges) for half in _split(real)]
     apart = [distance for distance in beside if distance is not None]
     if not apart:
@@ -202,7 +202,7 @@ def _inside(ours: Interiors, real: Interiors) -> dict[str, float | str]:
 
 
 def _over(distance: float, floor: float | None) -> float | str:
-    """Return how many times as far as the halves of the real video are apart; a reason where they are not."""
+    """Return the distance relative to that of the real video's halves; a reason if these are equal."""
     if floor is None:
         return TOO_SHORT
     return distance / floor if floor >= LEAST_FLOOR else NO_MOTION
@@ -214,12 +214,12 @@ def _split(mouths: Interiors) -> tuple[Interiors, Interiors]:
 
 
 def _floor(mouths: Interiors) -> float | None:
-    """Return how far the halves of a real video are apart between the lips."""
+    """Return the distance between the halves of a real video between the lips."""
     return colour_distance(*_split(mouths), opening_edges(mouths.gaps))
 
 
 def _teeth_ratio(counts: NDArray[np.float64], n_open: int) -> float | str:
-    """Return the ratio of shown and expected teeth (2,); a reason where hardly any are expected."""
+    """Return the ratio of shown and expected teeth (2,); a reason if hardly any are expected."""
     return NO_TEETH if counts[1] < LEAST_TEETH * n_open else float(counts[0] / counts[1])
 
 

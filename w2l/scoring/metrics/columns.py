@@ -1,4 +1,4 @@
-"""What a measure is called, which way is better and what it means: for tables, pages and ``w2l score --explain``."""
+"""Columns of measures: name, direction and meaning, for tables, pages and ``w2l score --explain``."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ GROUPS: tuple[MeasureGroup, ...] = ("lse", "fid", "quality", "mouth", "identity"
 
 @dataclass(frozen=True)
 class Column:
-    """One number that a clip, or a set of clips, gets."""
+    """One number of a clip or of a set of clips."""
 
     name: str
     """Its key in JSON and CSV, e.g. ``lse_d``."""
@@ -18,11 +18,11 @@ class Column:
     """Its heading in tables, e.g. ``LSE-D``."""
     group: MeasureGroup
     better: Literal["lower", "higher", "one", "zero", ""]
-    """`one` and `zero`: the nearer to it the better; empty: neither way is better."""
+    """`one` and `zero`: the nearer the better; empty: neither direction is better."""
     meaning: str
-    """What it is, its unit and range, and what it cannot see: one or two sentences for a reader of tables."""
+    """Meaning, unit, range and limitations: one or two sentences for readers of tables."""
     digits: int = 3
     none: bool = False
-    """Whether a clip may have none of it, which is stored as nan and printed as "none"."""
+    """Whether a clip may lack it, which is stored as nan and printed as "none"."""
     minor: bool = False
-    """Left to JSON, CSV and the page: a table on the terminal has no room for it."""
+    """Shown only in JSON, CSV and the page: a table on the terminal lacks space for it."""

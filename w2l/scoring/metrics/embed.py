@@ -1,4 +1,4 @@
-"""A clip as the judge sees and hears it: one embedding of lips and one of sound for each window of five frames."""
+"""The judge's embeddings of a clip: one of lips and one of audio for each window of five frames."""
 
 from typing import Any
 
@@ -20,24 +20,24 @@ MFCC_PER_FRAME = exact_div(SAMPLES_PER_FRAME, MFCC_HOP)
 MFCC_WINDOW = WINDOW_FRAMES * MFCC_PER_FRAME
 """MFCC columns of a window: 20."""
 BATCH = 20
-"""Windows embedded at once, as the published evaluation does; it does not change the result.
+"""Windows per batch, as in the published evaluation; it does not change the result.
 
-On a CPU more gains nothing (80 at once: 3 % more time a window), so clips need not share batches.
+On a CPU more does not help (80: 3 % more time per window), so clips need not share batches.
 """
 SOUND_BLOCK = 1500
-"""Windows of sound that are turned into MFCC at once: a minute, so that memory does not grow with the clip."""
+"""Windows of audio converted to MFCC per block: a minute, so that memory does not grow with the clip."""
 
 Embeddings = NDArray[np.float32]
 AnyJudge = Judge | FoldedJudge
 
 
 def ready_judge(judge: AnyJudge, half: bool | None = None) -> FoldedJudge:
-    """A copy of the judge made quick, see `fold_judge`: do it once where many clips are embedded.
+    """Return a copy of the judge optimised for inference, see `fold_judge`; useful if many clips are embedded.
 
     Parameters
     ----------
     judge : Judge
-        In evaluation mode. One that is ready is given back as it is.
+        In evaluation mode. One that is already optimised is returned unchanged.
     half : bool, optional
         Whether the lips are embedded in half precision  [on a GPU].
     """
@@ -51,7 +51,7 @@ def ready_judge(judge: AnyJudge, half: bool | None = None) -> FoldedJudge:
 
 
 class LipEmbedder:
-    """The judge's embeddings of the pictures of one clip after the other; holds the frames of one batch.
+    """The judge's embeddings of one clip's pictures after the other; holds the frames of one batch.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class LipEmbedder:
     colour : "bgr" or "rgb"
         Channel order that the judge was trained on: the published one on BGR.
     batch : int
-        Windows embedded at once.
+        Windows per batch.
     """
 
     def __init__(self, judge: AnyJudge, colour: ChannelOrder = "bgr", batch: int = BATCH) -> None:
@@ -74,15 +74,15 @@ class LipEmbedder:
         self._features: list[Tensor] = []
 
     def add(self, image: Image) -> None:
-        """Takes the next frame of the clip at 25 fps: (height, width, 3) RGB uint8, of any size."""
+        """Add the next frame of the clip at 25 fps: (height, width, 3) RGB uint8, of any size."""
         self._planes.append(_planes(image, self._judge.dimensions.size, self._colour))
         if len(self._planes) == self._batch + WINDOW_FRAMES - 1:
             self._embed()
 
     def finish(self) -> Embeddings:
-        """Ends the clip: (frames - 4, features), of all its windows; (0, features) with fewer than 5 frames.
+        """End the clip and return (frames - 4, features), all its windows; (0, features) with fewer than 5 frames.
 
-        The published evaluation takes all but the last. The next `add` begins another clip.
+        The published evaluation omits the last one. The next `add` begins another clip.
         """
         self._embed()
         features, self._features, self._planes = self._features, [], []
@@ -93,9 +93,9 @@ class LipEmbedder:
 
     @torch.inference_mode()
     def _embed(self) -> None:
-        """Embeds the windows that are complete, and keeps the four frames that the next one begins with.
+        """Embed the complete windows, and keep the four frames that the next one begins with.
 
-        Their embeddings stay on the device: a GPU computes on while the next frames are read.
+        Their embeddings stay on the device: a GPU continues while the next frames are read.
         """
         n_windows = len(self._planes) - WINDOW_FRAMES + 1
         if n_windows < 1:
@@ -109,10 +109,10 @@ class LipEmbedder:
 def embed_sound(
     judge: AnyJudge, wave: NDArray[np.floating[Any]], n_frames: int | None = None, batch: int = BATCH
 ) -> Embeddings:
-    """The judge's embeddings of a sound: (frames - 4, features), of all windows; (0, features) with too few frames.
+    """Return the judge's embeddings of audio: (frames - 4, features), all windows; (0, features) with too few frames.
 
-    The published evaluation takes all but the last. That one's sound reaches 15 ms beyond its last frame: zeros stand
-    there where `wave` has ended.
+    The published evaluation omits the last one. Its audio extends 15 ms beyond the last frame: zeros are used after
+    the end of `wave`.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ def embed_sound(
     wave : (samples,)
         Mono at 16 kHz in [-1, 1]; sample 0 belongs to the beginning of the first frame.
     n_frames : int, optional
-        Frames of the picture: what sounds later is left out.
+        Frames of the picture: later audio is ignored.
     batch : int
-        Windows embedded at once.
+        Windows per batch.
     """
     judge = ready_judge(judge)
     n_sounding = len(wave) // SAMPLES_PER_FRAME
@@ -139,8 +139,8 @@ def embed_sound(
 
 
 def _embed_block(judge: FoldedJudge, wave: NDArray[np.floating[Any]], first: int, count: int, batch: int) -> Embeddings:
-    """Embeddings of `count` windows of sound from window `first` on, (count, features)."""
-    lead = min(first, 1)  # the frame before: the pre-emphasis looks back by a sample
+    """Return the embeddings of `count` windows of audio from window `first` on, (count, features)."""
+    lead = min(first, 1)  # the frame before: the pre-emphasis needs one earlier sample
     start = (first - lead) * SAMPLES_PER_FRAME
     stop = (first + count + WINDOW_FRAMES - 1) * SAMPLES_PER_FRAME + MFCC_FRAME - MFCC_HOP
     heard = to_int16(np.pad(wave[start:stop], (0, max(0, stop - len(wave)))))
@@ -154,7 +154,7 @@ def _embed_block(judge: FoldedJudge, wave: NDArray[np.floating[Any]], first: int
 
 
 def _planes(image: Image, size: int, colour: ChannelOrder) -> Image:
-    """The image as the judge takes it, one colour after the other: (3, size * size)."""
+    """Return the image as the judge takes it, one colour after the other: (3, size * size)."""
     if image.shape[:2] != (size, size):
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
     planes = cv2.transpose(np.ascontiguousarray(image).reshape(-1, 3)).astype(np.uint8, copy=False)
@@ -162,7 +162,7 @@ def _planes(image: Image, size: int, colour: ChannelOrder) -> Image:
 
 
 def _windows(planes: Image, size: int, device: torch.device) -> Tensor:
-    """Frames (frames, 3, size * size) -> all their windows (frames - 4, 15, size, size), channels last, uint8."""
+    """Convert frames (frames, 3, size * size) to windows (frames - 4, 15, size, size), channels last, uint8."""
     if device.type != "cpu":
         # (windows, 3, pixels, 5): each frame goes to the device once
         found = torch.from_numpy(planes).to(device).unfold(0, WINDOW_FRAMES, 1).permute(0, 2, 3, 1)

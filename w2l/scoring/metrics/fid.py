@@ -1,6 +1,6 @@
-"""FID: the features of the faces of each clip, with the published network or in the judge's eyes (Heusel et al., 2017).
+"""FID: the face features of each clip, from the published network or the judge's lip encoder (Heusel et al., 2017).
 
-A clip has no FID: the distance is between the sets that many clips make, see `w2l.scoring.fid_sets`.
+A single clip does not have a FID: the distance is between the sets that many clips form, see `w2l.scoring.fid_sets`.
 """
 
 from collections import deque
@@ -24,14 +24,14 @@ from w2l.scoring.metrics.view import Hearing, View
 
 Features = NDArray[np.float32]
 FidRegion = Literal["face", "frame"]
-"""What is compared: the box of the face, or the whole frame."""
+"""Compared region: the box of the face, or the whole frame."""
 
 BATCH = 25
-"""Pictures embedded at once; it does not change the result beyond rounding."""
+"""Pictures per batch; it does not change the result beyond rounding."""
 
 
 LEAST_CLIPS = 8
-"""Clips without which no distance is extrapolated: a half needs four of them."""
+"""Smallest number of clips for which a distance is extrapolated: a half needs four of them."""
 ENOUGH_CLIPS = 100
 """Clips below which even the extrapolated distance is far too high, see `w2l.scoring.fid_sets`."""
 
@@ -71,28 +71,28 @@ FD_JUDGE_COLUMNS: tuple[Column, ...] = (
 
 
 class FeatureSource(Protocol):
-    """A network that gives features of pictures."""
+    """A network that computes features of pictures."""
 
     columns: tuple[Column, ...]
-    """What a set gets: the distance, the extrapolated one, the count."""
+    """Columns of a set: the distance, the extrapolated one, the count."""
     title: str
-    """Names the distance and the weights, for a note under a table."""
+    """Name of the distance and the weights, for a note below a table."""
     span: int
-    """Neighbouring pictures that make one feature."""
+    """Consecutive pictures per feature."""
     dims: int
     """Length of a feature."""
 
     def cut(self, image: Image, view: View, region: FidRegion) -> Image:
-        """The part of `image`, the output or the reference of `view`, that the network sees; a copy."""
+        """Return a copy of the part of `image`, the output or the reference of `view`, that the network takes."""
         ...
 
     def embed(self, windows: list[list[Image]]) -> Features:
-        """Windows of `span` cut pictures -> (windows, dims)."""
+        """Embed windows of `span` cut pictures as (windows, dims)."""
         ...
 
 
 class InceptionSource:
-    """FID: one feature for each picture, as pytorch-fid takes it from picture files."""
+    """FID: one feature for each picture, as pytorch-fid computes it from image files."""
 
     columns = FID_COLUMNS
     span = 1
@@ -104,7 +104,7 @@ class InceptionSource:
         self._device = next(weights.network.parameters()).device
 
     def cut(self, image: Image, view: View, region: FidRegion) -> Image:
-        """The box of the face, inside the picture, in whole pixels; or the whole picture."""
+        """Return the box of the face, inside the picture, in integer pixels; or the whole picture."""
         if region == "frame":
             return image.copy()
         height, width = image.shape[:2]
@@ -113,19 +113,19 @@ class InceptionSource:
 
     @torch.inference_mode()
     def embed(self, windows: list[list[Image]]) -> Features:
-        """Pictures of any sizes -> (pictures, 2048)."""
+        """Embed pictures of any sizes as (pictures, 2048)."""
         pictures = [fitted(torch.from_numpy(image)[None].to(self._device)) for (image,) in windows]
         batch = torch.cat(pictures).contiguous(memory_format=torch.channels_last)
-        # Rounded products would move features. `enabled` must be said: flags() would switch cuDNN off.
+        # Rounded products would change features. `enabled` is required: flags() would switch cuDNN off.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             features: Features = self._network(batch).cpu().numpy()
         return features
 
 
 class JudgeSource:
-    """FD-judge: one feature for each window of five pictures, from the last layer of the judge's eyes.
+    """FD-judge: one feature for each window of five pictures, from the last layer of the judge's lip encoder.
 
-    Real neighbours, not one picture five times: that is what the judge learnt to see, and a trembling or frozen mouth
+    Consecutive frames, not one picture five times: that is the judge's training data, and a trembling or frozen mouth
     then counts, too. On 43 GRID clips with the shipped judge, lips shifted by a pixel in every other frame gave 0.66
     this way and 0.42 with repeated pictures, frozen ones 11.0 and 8.8, blurred ones (1.5 px) 7.3 and 7.0.
     """
@@ -141,7 +141,7 @@ class JudgeSource:
         self.dims = self._network.dimensions.scaled(512)
 
     def cut(self, image: Image, view: View, region: FidRegion) -> Image:
-        """The face as the judge takes it, or the whole picture at the judge's size."""
+        """Return the face as the judge takes it, or the whole picture at the judge's size."""
         size = self._network.dimensions.size
         if region == "face":
             image = cut(image, view.box, view.points, self._card.crop)
@@ -151,7 +151,7 @@ class JudgeSource:
 
     @torch.inference_mode()
     def embed(self, windows: list[list[Image]]) -> Features:
-        """Windows of five pictures -> (windows, dims)."""
+        """Embed windows of five pictures as (windows, dims)."""
         stack = torch.from_numpy(np.stack([np.stack(window) for window in windows])).to(self._device)
         if self._card.colour == "bgr":
             stack = stack.flip(-1)
@@ -160,7 +160,7 @@ class JudgeSource:
 
 
 class FaceFeatures:
-    """A `Measure` that gives no numbers of a clip but `features`, which many clips make a set of.
+    """A `Measure` without numbers for a clip but with `features`, which many clips form a set of.
 
     Parameters
     ----------
@@ -169,16 +169,16 @@ class FaceFeatures:
     region : "face" or "frame"
         What is compared.
     every : int
-        Frames from one feature's first picture to the next one's. Neighbours tell almost the same: on a CPU, 5 saves
-        time and costs little.
+        Frames between the first pictures of two features. Neighbours are nearly the same: on a CPU, 5 saves time and
+        costs little.
     with_reference : bool
         Whether the real pictures are embedded as well.
     batch : int
-        Windows embedded at once; no more pictures are held.
+        Windows per batch; no more pictures are held.
     """
 
     columns: tuple[Column, ...] = ()
-    """None: one clip has no FID."""
+    """None: a single clip does not have a FID."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class FaceFeatures:
         self._reference = _Embedded(source, batch) if with_reference else None
 
     def add(self, view: View) -> None:
-        """Takes the next frame. Once a frame comes without a reference, the clip has none."""
+        """Add the next frame. Once a frame comes without a reference, the clip has none."""
         start = self._n_seen - self._source.span + 1
         is_needed = self._n_seen % self._every < self._source.span
         completes = start >= 0 and start % self._every == 0
@@ -211,22 +211,22 @@ class FaceFeatures:
                 self._reference.take(self._source.cut(view.reference, view, self._region), completes)
 
     def finish(self, hearing: Hearing) -> dict[str, float]:
-        """Embeds what is left; gives nothing."""
+        """Embed the rest; return nothing."""
         for embedded in (self._output, self._reference):
             if embedded is not None:
                 embedded.flush()
         return {}
 
     def features(self) -> tuple[Features, Features | None]:
-        """Of the output and of the reference, (windows, dims) each, row by row of the same time; after `finish`.
+        """Return the features of output and reference, (windows, dims) each, row by row of the same time.
 
-        The reference's are None where there is no reference, or where they were not asked for.
+        The reference's are None if there is no reference, or if they were not requested.
         """
         return self._output.features(), self._reference.features() if self._reference is not None else None
 
 
 class _Embedded:
-    """Windows of pictures, embedded a batch at a time."""
+    """Windows of pictures, embedded in batches."""
 
     def __init__(self, source: FeatureSource, batch: int) -> None:
         self._source = source
@@ -236,7 +236,7 @@ class _Embedded:
         self._features: list[Features] = []
 
     def take(self, image: Image, completes: bool) -> None:
-        """Takes a picture; `completes` says that a window ends with it."""
+        """Add a picture; `completes` marks the end of a window."""
         self._held.append(image)
         if completes:
             self._windows.append(list(self._held))
@@ -244,11 +244,11 @@ class _Embedded:
             self.flush()
 
     def flush(self) -> None:
-        """Embeds the windows that wait."""
+        """Embed the pending windows."""
         if self._windows:
             self._features.append(self._source.embed(self._windows))
             self._windows = []
 
     def features(self) -> Features:
-        """(windows, dims)"""
+        """Return the features (windows, dims)."""
         return np.concatenate([np.empty((0, self._source.dims), np.float32), *self._features])

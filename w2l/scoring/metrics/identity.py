@@ -1,4 +1,4 @@
-"""Whether the face stays the same person's, against the real video: by a face recogniser, and by its small picture."""
+"""Whether the face remains the same person's, compared with the real video: by a face recogniser and by tiny crops."""
 
 from typing import Protocol
 
@@ -11,9 +11,9 @@ from w2l.scoring.metrics.spread import Spread
 from w2l.scoring.metrics.view import Hearing, View
 
 LOOKS_PER_S = 5.0
-"""Frames a second that are embedded: a face's identity does not change faster, and a recogniser is slow."""
+"""Frames per second that are embedded: a face's identity does not change faster, and a recogniser is slow."""
 MOST_LOOKS = 128
-"""Looks of a clip that are compared at most, evenly spread."""
+"""Largest number of tiny crops compared per clip, evenly spaced."""
 
 LIKENESS_COLUMNS = (
     Column(
@@ -48,13 +48,13 @@ IDENTITY_COLUMNS = (
 
 
 class LookClock:
-    """Says when it is time for the next look."""
+    """Schedules the frames that are embedded."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
 
     def is_due(self, time_s: float) -> bool:
-        """Return whether a frame at that time is looked at; times rise."""
+        """Whether a frame at that time is due; times increase."""
         if time_s < self._next_s - 1e-6:
             return False
         self._next_s = max(self._next_s + 1 / LOOKS_PER_S, time_s)
@@ -62,10 +62,10 @@ class LookClock:
 
 
 class FaceEmbedder(Protocol):
-    """What `Identity` needs of a recogniser."""
+    """The interface that `Identity` needs of a recogniser."""
 
     def embed(self, faces: list[tuple[Image, Floats]]) -> Floats:
-        """Unit embeddings (faces, features) of faces, each an RGB picture and five points (5, 2) in its pixels."""
+        """Return unit embeddings (faces, features) of faces, each an RGB image and five points (5, 2) in its pixels."""
         ...
 
 
@@ -85,7 +85,7 @@ class Identity:
         self._looks = 0
 
     def add(self, view: View) -> None:
-        """Embed the face of output and reference, where it is time for the next look."""
+        """Embed the face of output and reference, if the frame is due."""
         if not self._clock.is_due(view.time_s):
             return
         images = [view.output] if view.reference is None else [view.output, view.reference]
@@ -100,7 +100,7 @@ class Identity:
         self._looks += 1
 
     def finish(self, hearing: Hearing) -> dict[str, float]:
-        """Return `identity_steady`, and the others as far as there is a real video, or the clip is one."""
+        """Return `identity_steady`, and the others if there is a real video, or the clip is one."""
         if not self._looks:
             return {}
         # Unit vectors' mean cosine is the product of their means; with their own mean it is the length of that mean.
@@ -127,7 +127,7 @@ class Likeness:
         self._real: Spread[Image] = Spread(MOST_LOOKS)
 
     def add(self, view: View) -> None:
-        """Keep the small picture of output and reference, where it is time for the next look."""
+        """Keep the tiny crops of output and reference, if the frame is due."""
         if not self._clock.is_due(view.time_s):
             return
         self._output.offer(lambda: look_of(view.output, view.points))
@@ -136,7 +136,7 @@ class Likeness:
             self._real.offer(lambda: look_of(real, view.points))
 
     def finish(self, hearing: Hearing) -> dict[str, float]:
-        """Return `likeness`, where there is a real video, or the clip is one."""
+        """Return `likeness`, if there is a real video, or the clip is one."""
         ours, real = self._output.items, self._real.items
         if hearing.is_real:
             ours, real = ours[::2], ours[1::2]

@@ -1,4 +1,4 @@
-"""What shows between the lips, beside real mouths of the same person that are open as far: colours and teeth; pure."""
+"""Interior of the mouth compared with real mouths of the same person with the same opening: colours, teeth; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,21 +11,21 @@ from w2l.models.lip_reader import Mouths
 from w2l.scoring.metrics.palette import lab
 
 OPEN = 0.03
-"""Gap between the lips, in eye distances, from which a mouth counts as open: a pixel of a 96-pixel face."""
+"""Gap between the lips, in eye distances, from which a mouth counts as open: one pixel of a 96-pixel face."""
 N_BINS = 10
-"""Groups of openings: the deciles of the real mouth's."""
+"""Number of groups of openings: the deciles of the real mouth's."""
 INNER_WIDTH = 0.8
-"""Width of what shows between the lips over the distance of the outer corners."""
+"""Width of the interior relative to the distance of the outer corners."""
 LEAST_PIXELS = 40
-"""Fewer pixels in a group than this say nothing about its colours."""
+"""Smallest number of pixels in a group for which its colours are compared."""
 LEAST_OPEN = 10
-"""Fewer open frames of the real video than this say nothing about its mouth."""
+"""Smallest number of open frames of the real video for which its mouth is measured."""
 LEAST_TEETH = 0.02
-"""Where the real mouth would show teeth in a smaller share of the open frames, no ratio is taken: that is doubt."""
+"""Smallest share of open frames in which the real mouth would show teeth, for a ratio to be meaningful."""
 N_DIRECTIONS = 32
-"""Directions of colour along which distributions are compared."""
+"""Number of colour directions along which distributions are compared."""
 N_QUANTILES = 128
-"""Points at which they are compared along each."""
+"""Number of points at which they are compared along each."""
 
 Mask = NDArray[np.bool_]
 
@@ -37,13 +37,13 @@ class Interiors:
     gaps: Floats
     """(frames,): of every frame, in eye distances."""
     teeth: Floats
-    """(frames,): probability that teeth show."""
+    """(frames,): probability that teeth are visible."""
     colours: tuple[NDArray[np.float32], ...]
-    """Of every frame (pixels, 3), CIELAB between the lips; no pixels where the mouth is shut."""
+    """Of every frame (pixels, 3), CIELAB between the lips; empty if the mouth is closed."""
 
     @property
     def open(self) -> Mask:
-        """Which frames show an open mouth: (frames,)."""
+        """Return which frames show an open mouth: (frames,)."""
         return self.gaps >= OPEN
 
     def only(self, where: Mask) -> "Interiors":
@@ -53,12 +53,12 @@ class Interiors:
 
 
 def interiors(read: Mouths, pictures: Sequence[Image], corner: tuple[float, float], side: int) -> Interiors:
-    """Return what shows between the lips of each frame.
+    """Return the interior of the mouth in each frame.
 
     Parameters
     ----------
     read : Mouths
-        The lip reader's numbers.
+        Predictions of the lip reader.
     pictures : (rows, columns, 3) each
         A part of aligned crops of `side` pixels, RGB, whose upper left pixel lies at `corner` (x, y) of the crop.
     """
@@ -70,9 +70,9 @@ def interiors(read: Mouths, pictures: Sequence[Image], corner: tuple[float, floa
 
 
 def between_lips(points: Floats, shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return the flat places of the pixels between the lips, given the lip reader's points (6, 2) in pixels.
+    """Return the flat indices of the pixels between the lips, given the lip reader's points (6, 2) in pixels.
 
-    Between two parabolas that meet near the corners of the mouth and touch the inner rims of the lips.
+    They lie between two parabolas that meet near the mouth corners and touch the inner rims of the lips.
     """
     left, right, upper, lower = points[0], points[1], points[3], points[4]
     along = right - left
@@ -93,7 +93,7 @@ def opening_edges(gaps: Floats) -> Floats:
 
 
 def colour_distance(first: Interiors, second: Interiors, edges: Floats) -> float | None:
-    """Return the mean over groups of openings of the distance of their colours; None where no group has enough."""
+    """Return the mean over groups of openings of the distance of their colours; None if no group has enough."""
     opened = _binned(edges, first, second)
     groups = [[_pooled(each, bins == number) for each, bins in opened] for number in range(N_BINS)]
     found = [wasserstein(one, other) for one, other in groups if min(len(one), len(other)) >= LEAST_PIXELS]
@@ -111,9 +111,9 @@ def _pooled(mouths: Interiors, where: Mask) -> NDArray[np.float32]:
 
 
 def teeth_counts(mouths: Interiors, model: Interiors, edges: Floats) -> tuple[float, float]:
-    """Return in how many open frames teeth show, and in how many they would if they did as often as in `model`.
+    """Return the number of open frames with teeth, and the number expected at the rate in `model`.
 
-    Sums of probabilities. As often at the same group of openings; a group that the model lacks counts as all of it.
+    Sums of probabilities, at the rate of the same group of openings; a group missing in the model counts as its mean.
     """
     (opened, bins), (known, known_bins) = _binned(edges, mouths, model)
     if not len(known.gaps):
@@ -127,7 +127,7 @@ def teeth_counts(mouths: Interiors, model: Interiors, edges: Floats) -> tuple[fl
 def wasserstein(first: Floats, second: Floats) -> float:
     """Return the sliced Wasserstein-1 distance of two sets of colours (pixels, 3), in units of their space.
 
-    The mean over directions of the distance along each, doubled: so that two sets that differ by a shift alone are as
+    The mean over directions of the distance along each, doubled, so that two sets that differ only by a shift are as
     far apart as that shift is long.
     """
     levels = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
@@ -136,7 +136,7 @@ def wasserstein(first: Floats, second: Floats) -> float:
 
 
 def _directions() -> Floats:
-    """Return unit vectors (directions, 3), even over a half sphere: a spiral by the golden angle."""
+    """Return unit vectors (directions, 3), evenly distributed over a half sphere by a golden-angle spiral."""
     height = (np.arange(N_DIRECTIONS) + 0.5) / N_DIRECTIONS
     angle = np.arange(N_DIRECTIONS) * np.pi * (3 - np.sqrt(5))
     flat = np.sqrt(1 - height**2)

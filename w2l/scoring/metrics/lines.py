@@ -1,4 +1,4 @@
-"""Seams of a pasted part whose outline nobody told: lines in a face that the real video does not have."""
+"""Seam visibility when the paste mask is unknown: lines in a face that the real video does not have."""
 
 import cv2
 import numpy as np
@@ -8,28 +8,28 @@ from w2l.features.crop import alignment
 from w2l.scoring.metrics.ssim import Singles
 
 REACH = 1.5
-"""Side of the square that is looked at, in sides of an aligned crop: a pasted box may end outside the face."""
+"""Side of the region, in sides of an aligned crop: a pasted box may end outside the face."""
 MAX_SIDE = 256
-"""Largest side of that square in pixels; a larger face is looked at reduced."""
+"""Largest side of that region in pixels; larger faces are reduced."""
 MOUTH = (0.33, 0.67, 0.54, 0.80)
-"""Left, right, top and bottom of what is left out, as shares of the square: another mouth has other edges."""
+"""Left, right, top and bottom of the excluded mouth region, as shares of the square: another mouth has other edges."""
 EDGE = 0.04
-"""Share of the square that is left out at its borders."""
+"""Share of the square that is excluded at its borders."""
 SIGMA = 1.0
-"""Standard deviation in pixels of the Gaussian before the gradient: an edge stays one, grain does not."""
+"""Standard deviation in pixels of the Gaussian before the gradient: edges remain, grain does not."""
 SPREAD = 1.5
-"""Standard deviation in pixels over which the means are averaged: an outline that is not quite still counts."""
+"""Standard deviation in pixels over which the means are averaged, to tolerate an outline that is not fixed."""
 SHARE = 0.005
-"""Share of the pixels, those with the most added gradient, whose mean is the answer: about as many as a seam has."""
+"""Share of the pixels, those with the most added gradient, whose mean is the result: about as many as a seam has."""
 FLOOR = 4.0
-"""Grey levels over two pixels that both sides get on top: noise on flat skin is no line."""
+"""Grey levels over two pixels added to both sides: noise on flat skin is not a line."""
 
 
 class Lines:
-    """Lines that a clip shows and the real video does not; memory does not grow with length.
+    """Lines in a clip that the real video does not have; memory does not grow with length.
 
-    In aligned crops, where the head stands still, the size of the gradient is averaged over the clip for both videos,
-    so that what moves spreads out and what belongs to a pasted part's outline adds up. The answer is their ratio where
+    In aligned crops, in which the head does not move, the gradient magnitude is averaged over the clip for both videos,
+    so that moving structures spread out and the outline of a pasted part accumulates. The result is their ratio where
     it is largest: the mean over the top `SHARE` of the face around the mouth.
     """
 
@@ -39,7 +39,7 @@ class Lines:
         self._frames = 0
 
     def add(self, output: Singles, reference: Singles, points: Floats) -> None:
-        """The brightness (rows, columns) of both videos' next frame, and the five points (5, 2) that align both."""
+        """Add the brightness (rows, columns) of both videos' next frame, and the five points (5, 2) that align both."""
         if not self._side:
             zoom = float(np.linalg.norm(alignment(points, 1)[0, :2]))
             self._side = int(np.clip(round(REACH / max(zoom, 1e-9)), 64, MAX_SIDE))
@@ -52,7 +52,7 @@ class Lines:
         self._frames += 1
 
     def ratio(self) -> float | None:
-        """Gradients of the output over those of the reference along the strongest line; 1 for no such line.
+        """Return gradients of the output over those of the reference along the strongest line; 1 without such a line.
 
         None without frames.
         """
@@ -63,7 +63,7 @@ class Lines:
         return float(ratios[-max(1, round(SHARE * len(ratios))) :].mean())
 
     def _around_mouth(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """The face without the mouth and without the borders, (side, side)."""
+        """Return the face without the mouth and without the borders, (side, side)."""
         across, down = np.meshgrid(*2 * ((np.arange(self._side) + 0.5) / self._side,))
         left, right, top, bottom = MOUTH
         mouth = (across > left) & (across < right) & (down > top) & (down < bottom)
@@ -72,7 +72,7 @@ class Lines:
 
 
 def _steepness(picture: Singles, transform: Floats, side: int) -> Singles:
-    """Size of the gradient in the aligned picture (side, side), grey levels over two pixels."""
+    """Return the gradient magnitude in the aligned picture (side, side), grey levels over two pixels."""
     warped = cv2.warpAffine(picture, transform, (side, side), borderMode=cv2.BORDER_REPLICATE)
     smooth = cv2.GaussianBlur(warped, (0, 0), SIGMA)
     across, down = (cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=1) for order in ((1, 0), (0, 1)))

@@ -1,10 +1,10 @@
-"""Does a clip's sound fit its picture at one offset better than next to it? A test that needs that clip alone.
+"""Test whether a clip's audio fits its picture better at one offset than beside it, using that clip only.
 
-The clip is cut into pieces. At each offset a piece says how much nearer picture and sound are there than a few frames
-to both sides: sync is sharp, while pauses that happen to coincide are broad and cancel. If the sound has nothing to do
-with the picture, these differences have either sign; so all of a piece's signs are flipped together, at random, and the
-largest mean over all offsets is compared with that of the clip (Westfall and Young's maximum, 1993: the freedom to
-choose the offset is in the p-value).
+The clip is cut into pieces. For each offset a piece measures how much nearer picture and audio are there than a few
+frames to both sides: sync is sharp, while pauses that happen to coincide are broad and cancel. If the audio is
+unrelated to the picture, these differences have either sign; so all of a piece's signs are flipped together, at random,
+and the largest mean over all offsets is compared with that of the clip (Westfall and Young's maximum, 1993: the freedom
+to choose the offset is in the p-value).
 """
 
 import math
@@ -20,23 +20,23 @@ from w2l.scoring.metrics.statistics import EXACT_CLIPS
 from w2l.scoring.metrics.sync import embedding_distances
 
 PIECE = 10
-"""Windows in a piece, about half a second. On 258 pairs of pictures with the sound of another GRID clip, 4 to 6 % had
-p < 0.05 with pieces of 10 or 15 windows; with means of whole curves in place of neighbours, half of them had."""
+"""Windows per piece, about half a second. On 258 pairs of pictures with the audio of another GRID clip, 4 to 6 % had
+p < 0.05 with pieces of 10 or 15 windows; with means of whole curves instead of neighbours, half of them had."""
 SIDES = (3, 6)
-"""Frames to both sides, from and to, that an offset is compared with."""
+"""Range of frames to both sides that an offset is compared with."""
 DRAWS = 999
-"""Flips that are drawn where there are too many to go through all."""
+"""Number of random flips if there are too many to enumerate."""
 
 
 def locking_p(
     lip: NDArray[np.floating[Any]], audio: NDArray[np.floating[Any]], max_shift: int = MAX_SHIFT, seed: int = 0
 ) -> float:
-    """Return the p-value of one clip's best offset: how often chance makes one that stands out as much.
+    """Return the p-value of one clip's best offset: how often chance produces one that stands out as much.
 
     Parameters
     ----------
     lip, audio : (windows, features)
-        Embeddings of picture and sound; the longer is cut to the shorter. With fewer than five pieces p cannot be below
+        Embeddings of picture and audio; the longer is cut to the shorter. With fewer than five pieces p cannot be below
         0.05.
     max_shift : int
         Largest offset tried, in video frames, both ways.
@@ -59,7 +59,7 @@ def locking_p(
 
 
 def joint_p(p_values: Sequence[float]) -> float:
-    """Return the p-value of several independent ones together: Fisher's, 1932; that of one is itself.
+    """Combine several independent p-values (Fisher, 1932); that of one is itself.
 
     ``-2 sum(log p)`` has a chi-square distribution with an even number of degrees, whose tail is a finite sum.
     """
@@ -69,9 +69,9 @@ def joint_p(p_values: Sequence[float]) -> float:
 
 
 def _gains(lip: NDArray[np.floating[Any]], audio: NDArray[np.floating[Any]], max_shift: int) -> NDArray[np.float64]:
-    """How much nearer each window's picture and sound are at each offset than beside it, (windows, offsets).
+    """Return how much nearer each window's picture and audio are at each offset than beside it, (windows, offsets).
 
-    nan where the clip has no partner at an offset, or none beside it.
+    nan if the clip has no partner at an offset, or none beside it.
     """
     near, far = SIDES
     distances = embedding_distances(lip, audio, max_shift + far).astype(np.float64)
@@ -80,5 +80,5 @@ def _gains(lip: NDArray[np.floating[Any]], audio: NDArray[np.floating[Any]], max
     n_shifts = 2 * max_shift + 1
     beside = [distances[:, far + step : far + step + n_shifts] for k in range(near, far + 1) for step in (-k, k)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # rows at the ends have no neighbours: nan is right
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows at the ends lack neighbours: nan is right
         return np.asarray(np.nanmean(beside, axis=0) - distances[:, far : far + n_shifts])

@@ -1,4 +1,4 @@
-"""LSE of one clip: what `w2l score` prints of it, published and corrected, from one pass of the judge."""
+"""LSE of one clip: the columns of `w2l score`, published and corrected, from one pass of the judge."""
 
 from typing import Any, NamedTuple
 
@@ -58,10 +58,10 @@ NEAR = 1
 
 
 class LseValues(NamedTuple):
-    """What the judge says of one clip, ready for a `ClipScore`."""
+    """The judge's results for one clip, ready for a `ClipScore`."""
 
     values: dict[str, float]
-    """By the names of `LSE_COLUMNS`; the corrected ones are missing where a clip is too short for them."""
+    """By the names of `LSE_COLUMNS`; the corrected ones are missing if a clip is too short for them."""
     curve: tuple[float, ...]
     """Mean distance at each shift, published arithmetic; the middle is no shift."""
     over_time: tuple[float, ...]
@@ -73,24 +73,24 @@ class LseValues(NamedTuple):
 def lse_values(
     lip: NDArray[np.floating[Any]], audio: NDArray[np.floating[Any]], max_shift: int = MAX_SHIFT
 ) -> LseValues:
-    """The numbers of one clip from the embeddings of all its windows, see `w2l.scoring.metrics.embed`.
+    """Return the numbers of one clip from the embeddings of all its windows, see `w2l.scoring.metrics.embed`.
 
     Parameters
     ----------
     lip, audio : (windows, features)
-        All windows of picture and of sound; the longer is cut to the shorter. The published arithmetic leaves the last
-        one out.
+        All windows of picture and of audio; the longer is cut to the shorter. The published arithmetic omits the last
+        one.
     max_shift : int
         Largest shift tried, in video frames, both ways.
 
     Raises
     ------
     ValueError
-        With fewer than two windows: there is nothing to score.
+        With fewer than two windows.
     """
     n_windows = min(len(lip), len(audio))
     if n_windows < 2:
-        raise ValueError(f"expected at least 2 windows of picture and of sound, got {len(lip)} and {len(audio)}")
+        raise ValueError(f"expected at least 2 windows of picture and of audio, got {len(lip)} and {len(audio)}")
     lip, audio = lip[:n_windows], audio[:n_windows]
     published = embedding_distances(lip[:-1], audio[:-1], max_shift)
     score = score_curve(published)
@@ -112,5 +112,5 @@ def lse_values(
 
 
 def _rounded(values: NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    """To the sixth digit: float32 has no more, and JSON would print them."""
+    """Round to six digits: float32 has no more, and JSON would print them."""
     return tuple(round(float(value), 6) for value in values)

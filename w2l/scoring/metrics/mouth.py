@@ -1,6 +1,6 @@
-"""Whether the mouth does what the real one does: opens as far, closes where it must, rests in silence.
+"""Whether the mouth moves like the real one: opens as far, closes where it must, rests in silence.
 
-Both faces are brought to the same aligned crop by the points of the view, so that motion of the head does not count.
+Both faces are warped to the same aligned crop by the points of the view, so that head motion does not count.
 """
 
 import numpy as np
@@ -18,9 +18,9 @@ from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.view import Hearing, View
 
 CROP = CropSpec("aligned", 96)
-"""How faces are cut for the lip reader."""
+"""How faces are cropped for the lip reader."""
 LIPS = slice(52, 72)
-"""The points of the lips among the 106."""
+"""Indices of the lips among the 106 points."""
 
 APERTURE_CORR, CLOSURE_RECALL, CLOSURE_PRECISION, LEAK, ARTICULATION, LMD = MOUTH_COLUMNS = (
     Column(
@@ -58,11 +58,11 @@ APERTURE_CORR, CLOSURE_RECALL, CLOSURE_PRECISION, LEAK, ARTICULATION, LMD = MOUT
         digits=2,
     ),
 )  # fmt: skip
-"""All that `Mouth` may give."""
+"""All columns of `Mouth`."""
 
 
 class Lookout:
-    """Apertures in eye distances and points of the lips in sides of the crop, face by face."""
+    """Measures apertures in eye distances and lip points in sides of the crop, face by face."""
 
     def __init__(self, landmarks: Landmarks | None = None) -> None:
         self._landmarks = landmarks
@@ -71,7 +71,7 @@ class Lookout:
         self._points: list[Floats] = []
 
     def add(self, image: Image, box: Floats, points: Floats) -> None:
-        """Takes the face with `box` and five `points` of a frame."""
+        """Add the face with `box` and five `points` of a frame."""
         if self._reader is not None:
             self._reader.add(cut(image, box, points, CROP))
         elif self._landmarks is not None:
@@ -82,7 +82,7 @@ class Lookout:
             self._points.append(placed[LIPS])
 
     def finish(self) -> tuple[Floats, Floats]:
-        """Apertures (frames,) and points (frames, points, 2)."""
+        """Return apertures (frames,) and points (frames, points, 2)."""
         if self._reader is not None:
             return self._reader.finish()
         return np.array(self._gaps), np.array(self._points).reshape(len(self._gaps), -1, 2)
@@ -98,11 +98,11 @@ class Mouth:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """All that `finish` may give."""
+        """Columns that `finish` may return."""
         return MOUTH_COLUMNS
 
     def add(self, view: View) -> None:
-        """Takes the next frame."""
+        """Add the next frame."""
         self._output.add(view.output, view.box, view.points)
         if view.reference is None:
             self._has_reference = False
@@ -110,7 +110,7 @@ class Mouth:
             self._real.add(view.reference, view.box, view.points)
 
     def finish(self, hearing: Hearing) -> dict[str, float]:
-        """The numbers by column name; those that need a reference, its own speech or a pause are left out without."""
+        """Return the numbers by column name; those requiring a reference, its speech or a pause may be missing."""
         gaps, points = self._output.finish()
         if not len(gaps):
             return {}

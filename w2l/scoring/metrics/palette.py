@@ -12,22 +12,22 @@ from w2l.features.masks import hidden
 SIDE = 96
 """Side in pixels of the aligned crops that are compared."""
 CELL = 6
-"""Side in pixels of a place that has a palette. Colours of the cells around it do not count: with them the lips excuse
-a red patch on the chin, and a dark mouth that opens wider than the person's is not seen."""
+"""Side in pixels of a cell with its own palette. Colours of neighbouring cells do not count: with them the lips would
+excuse a red patch on the chin, and a dark mouth that opens wider than the person's would be missed."""
 FAR = 6.0
 """CIELAB distance from the nearest colour of the palette above which a colour is foreign: clearly visible, and more
 than the grain and the compression of a video."""
 STEP = 1.0
-"""CIELAB units to which colours are rounded, so that a palette holds each colour once however long the video is."""
+"""CIELAB units to which colours are rounded, so that a palette stores each colour once however long the video is."""
 CHUNK = 64
-"""Crops converted at the same time."""
+"""Crops converted per block."""
 MOST_PAIRS = 1 << 22
-"""Distances between colours that are held at the same time."""
+"""Distances between colours held per block."""
 
 _LEVELS = 256
-"""Rounded values of L, a and b that a code has room for."""
+"""Number of rounded values of L, a and b in a code."""
 _ZERO = np.array([0, _LEVELS // 2, _LEVELS // 2])
-"""What stands for 0 of each: a and b may be negative."""
+"""Code of 0 for each: a and b may be negative."""
 _CELLS = SIDE // CELL
 REDRAWN = hidden(SIDE, "jaw")
 """(side, side): the pixels that are compared, from under the nose to below the chin."""
@@ -44,13 +44,13 @@ def lab(colours: Image) -> NDArray[np.float32]:
 class Palette:
     """The colours of aligned crops (frames, 96, 96, 3) at each place of the lower face.
 
-    Holds each colour, rounded to `STEP`, once for each cell; distances are exact up to that rounding.
+    Stores each colour, rounded to `STEP`, once for each cell; distances are exact up to that rounding.
     """
 
     def __init__(self, crops: Image) -> None:
-        """Raise ValueError where there are no crops: nothing would be the person's own."""
+        """Collect the colours; raise ValueError if there are no crops."""
         if not len(crops):
-            raise ValueError("a palette needs at least one crop")
+            raise ValueError("a palette requires at least one crop")
         self._codes = np.unique(np.concatenate([np.unique(part) for part in _codes(crops)]))
 
     def __len__(self) -> int:

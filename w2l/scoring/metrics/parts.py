@@ -1,4 +1,4 @@
-"""Which parts of a face are compared: the whole box, its lower half, and a rectangle around the mouth (pure)."""
+"""Compared parts of a face: the whole box, its lower half, and a rectangle around the mouth (pure)."""
 
 from collections.abc import Mapping
 
@@ -8,10 +8,10 @@ from w2l.core.arrays import Floats
 
 PARTS = ("face", "lower", "mouth")
 MIN_SIDE = 11
-"""A part has at least so many pixels each way, or it is not compared: SSIM's window must fit."""
+"""Smallest size of a part each way: SSIM's window must fit."""
 MOUTH_REACH = (0.21, 0.12, 0.15)
-"""How far the mouth's rectangle reaches from the middle of the mouth's corners sideways, up and down, in units of the
-side of an aligned crop: from under the nose to the chin, as wide as the eyes are apart and a half."""
+"""Extent of the mouth's rectangle from the middle of the mouth corners sideways, up and down, in units of the side of
+an aligned crop: from under the nose to the chin, one and a half eye distances wide."""
 EYES, DROP = 0.34, 0.396
 """Distance of the eyes, and of the mouth from the line between them, in the same unit; see `w2l.features.crop`."""
 
@@ -19,7 +19,7 @@ Slices = tuple[slice, slice]
 
 
 def parts_of(box: Floats, points: Floats, rows: int, columns: int) -> Mapping[str, Slices]:
-    """Rows and columns of each of `PARTS` in a picture of that size; a part of which too little is inside is left out.
+    """Return rows and columns of each of `PARTS` in a picture of that size, without parts that lie mostly outside.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def parts_of(box: Floats, points: Floats, rows: int, columns: int) -> Mapping[st
 
 
 def mouth_rectangle(points: Floats) -> tuple[float, float, float, float]:
-    """x1, y1, x2, y2 in pixels around the mouth of five points (5, 2): its size follows that of the face alone."""
+    """Return x1, y1, x2, y2 in pixels around the mouth of five points (5, 2), scaled with the face only."""
     mouth = points[3:].mean(axis=0)
     side, up, down = MOUTH_REACH
     unit = face_unit(points)
@@ -52,7 +52,7 @@ def mouth_rectangle(points: Floats) -> tuple[float, float, float, float]:
 
 
 def face_unit(points: Floats) -> float:
-    """Side in pixels of the aligned crop of a face with five points (5, 2); a turned head does not shrink it."""
+    """Return the side in pixels of the aligned crop of a face with five points (5, 2), robust to a turned head."""
     apart = float(np.linalg.norm(points[1] - points[0]))
     drop = float(np.linalg.norm(points[3:].mean(axis=0) - points[:2].mean(axis=0)))
     return max(apart / EYES, drop / DROP)

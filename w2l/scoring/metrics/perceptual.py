@@ -1,4 +1,4 @@
-"""LPIPS of the parts of a face, several frames at once."""
+"""LPIPS of the parts of a face, in batches of frames."""
 
 import cv2
 import numpy as np
@@ -8,9 +8,9 @@ from w2l.core.arrays import Image
 from w2l.nets.lpips import Lpips
 
 SIZES = {"face": (192, 192), "lower": (96, 192), "mouth": (96, 128)}
-"""Rows and columns that each part is brought to: LPIPS depends on the scale, and clips must compare."""
+"""Rows and columns that each part is resized to: LPIPS depends on the scale, and clips must be comparable."""
 EVERY = 2
-"""Only every second frame is compared: AlexNet is slow, and neighbouring frames are alike."""
+"""Every second frame is compared: AlexNet is slow, and neighbouring frames are similar."""
 BATCH = 8
 
 
@@ -25,7 +25,7 @@ class Perceptual:
         self._compared = dict.fromkeys(SIZES, 0)
 
     def add(self, parts: dict[str, tuple[Image, Image]]) -> None:
-        """The parts of the next frame, RGB, of output and reference."""
+        """Add the parts of the next frame, RGB, of output and reference."""
         if self._frame % EVERY == 0:
             for name, pair in parts.items():
                 self._waiting[name].append((_sized(pair[0], SIZES[name]), _sized(pair[1], SIZES[name])))
@@ -34,7 +34,7 @@ class Perceptual:
         self._frame += 1
 
     def means(self) -> dict[str, float]:
-        """By part; a part that was never seen is left out."""
+        """Return the mean by part; a part that never occurred is left out."""
         for name in SIZES:
             self._compare(name)
         return {name: self._total[name] / count for name, count in self._compared.items() if count}
@@ -53,7 +53,7 @@ class Perceptual:
 
 
 def _sized(image: Image, size: tuple[int, int]) -> Image:
-    """The picture (rows, columns, 3) brought to a size, averaged where it shrinks."""
+    """Resize the picture (rows, columns, 3), averaging if it shrinks."""
     rows, columns = size
     shrinks = image.shape[0] > rows and image.shape[1] > columns
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

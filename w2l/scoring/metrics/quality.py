@@ -1,4 +1,4 @@
-"""How close the picture is to the real video: PSNR, SSIM, LPIPS, sharpness, seam and flicker of one clip."""
+"""Similarity of the picture to the real video: PSNR, SSIM, LPIPS, sharpness, seam and flicker of one clip."""
 
 from collections import Counter, defaultdict
 
@@ -19,7 +19,7 @@ WHERE = {"face": "the face's box", "lower": "the lower half of the face's box", 
 
 
 def _compared(part: str) -> tuple[Column, ...]:
-    """The columns of one part of the face that compare pixels."""
+    """Return the columns of one part of the face that compare pixels."""
     where, minor = WHERE[part], part == "lower"
     return (
         Column(
@@ -74,7 +74,7 @@ LPIPS_COLUMNS = tuple(
 
 
 class Quality:
-    """Quality of one clip; a `w2l.scoring.metrics.view.Measure`. Gives nothing for a clip without a reference."""
+    """Quality of one clip; a `w2l.scoring.metrics.view.Measure`. Returns nothing for a clip without a reference."""
 
     def __init__(self, lpips: Lpips | None = None) -> None:
         self._lpips = None if lpips is None else Perceptual(lpips)
@@ -86,11 +86,11 @@ class Quality:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """All that `finish` may give; LPIPS only with its weights."""
+        """Columns that `finish` may return; LPIPS only with its weights."""
         return QUALITY_COLUMNS + (LPIPS_COLUMNS if self._lpips is not None else ())
 
     def add(self, view: View) -> None:
-        """Compares the next frame with the real one."""
+        """Compare the next frame with the real one."""
         if view.reference is None:
             return
         rows, columns = _surroundings(view.box, view.points, view.output.shape[0], view.output.shape[1])
@@ -111,7 +111,7 @@ class Quality:
             self._lpips.add({name: (images[0][part], images[1][part]) for name, part in parts.items()})
 
     def finish(self, hearing: Hearing) -> dict[str, float]:
-        """The numbers by column name; nothing where no frame had a reference."""
+        """Return the numbers by column name; empty if no frame had a reference."""
         values = {name: total / self._frames[name.partition("_")[2]] for name, total in self._totals.items()}
         if self._frames["mouth"]:
             values["sharpness"] = detail_ratio(*self._detail / self._frames["mouth"])
@@ -129,7 +129,7 @@ class Quality:
 
 
 def _surroundings(box: Floats, points: Floats, rows: int, columns: int) -> tuple[slice, slice]:
-    """Rows and columns of a picture of that size that hold all that is compared: the box and what lies around it."""
+    """Return rows and columns that contain all that is compared: the box and its surroundings."""
     reach = REACH / 2 * face_unit(points)
     centre = points.mean(axis=0)
     low = np.minimum(box[:2], centre - reach)

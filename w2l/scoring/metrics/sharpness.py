@@ -1,4 +1,4 @@
-"""How much fine detail a picture shows, without what is mere noise."""
+"""Amount of fine detail in a picture, without noise."""
 
 import cv2
 import numpy as np
@@ -8,25 +8,25 @@ from w2l.scoring.metrics.ssim import Singles
 SIGMA = 1.0
 """Standard deviation, in pixels, of the Gaussian under the Laplacian: details of two to six pixels count."""
 NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-"""Blind to slopes and edges along rows or columns (Immerkaer, 1996): on skin it answers to noise alone."""
+"""Insensitive to slopes and edges along rows or columns (Immerkaer, 1996): on skin it responds only to noise."""
 MEDIAN_OF_NORMAL = 0.6745
-"""Median of |x| for a standard normal x: the median of many answers leaves those on edges out of account."""
+"""Median of |x| for a standard normal x: the median of many responses is robust to those on edges."""
 FLATNESS = 0.05
-"""Grey levels squared that both pictures get on top, so that rounding on a flat part is no detail."""
+"""Grey levels squared added to both pictures, so that rounding on a flat part is not detail."""
 
 
 def _noise_gain() -> float:
-    """Mean square of the Laplacian of Gaussian for white noise of variance 1."""
+    """Return the mean square of the Laplacian of Gaussian for white noise of variance 1."""
     impulse = np.zeros((33, 33), dtype=np.float32)
     impulse[16, 16] = 1
     return float(np.square(_curvature(impulse)).sum())
 
 
 def detail(brightness: Singles) -> float:
-    """Energy of fine detail in a picture (rows, columns) of grey levels 0..255, in grey levels squared.
+    """Return the energy of fine detail in a picture (rows, columns) of grey levels 0..255, in grey levels squared.
 
-    The mean square of the Laplacian of Gaussian, less what noise of the strength found in the picture adds to it: grain
-    does not pass for sharpness. Never below 0.
+    The mean square of the Laplacian of Gaussian, minus the contribution of the picture's own noise: grain does not
+    count as sharpness. Never below 0.
     """
     answers = np.abs(cv2.filter2D(brightness, cv2.CV_32F, NOISE_KERNEL))
     noise = float(np.median(answers)) / (MEDIAN_OF_NORMAL * float(np.sqrt(np.square(NOISE_KERNEL).sum())))
@@ -34,7 +34,7 @@ def detail(brightness: Singles) -> float:
 
 
 def detail_ratio(output: float, reference: float) -> float:
-    """Amplitude of detail, output over reference, from their energies; 1 is as sharp as the real video."""
+    """Return the amplitude of detail, output over reference, from their energies; 1 is as sharp as the real video."""
     return float(np.sqrt((output + FLATNESS) / (reference + FLATNESS)))
 
 

@@ -1,4 +1,4 @@
-"""Items kept of a clip of any length: evenly spread over it, and no more than a given number."""
+"""A limited number of items, evenly spaced over a clip of any length."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -10,14 +10,14 @@ class Spread(Generic[T]):
     """All items of a short clip; of a longer one every second, fourth and so on."""
 
     def __init__(self, most: int) -> None:
-        """`most`: number of items that are kept at most, 2 or more."""
+        """Set the largest number of items, 2 or more."""
         self.items: list[T] = []
         self._most = most
         self._every = 1
         self._count = 0
 
     def offer(self, make: Callable[[], T]) -> None:
-        """Keep the next item, where it is due; only then it is made."""
+        """Keep the next item if it is due; only then it is created."""
         number, self._count = self._count, self._count + 1
         if number % self._every == 0 and len(self.items) == self._most:
             self.items = self.items[::2]

@@ -17,22 +17,22 @@ STABLE = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales of Wang, Simoncelli and Bovik (2003), the finest first."""
 MAX_PSNR = 60.0
-"""What equal pictures get, and the most that any get, in dB: an infinite value would spoil every mean."""
+"""PSNR of equal pictures, and the largest PSNR in dB: an infinite value would spoil every mean."""
 
 
 def luma(image: Image) -> Singles:
-    """Brightness (rows, columns) in 0..255 of an RGB picture (rows, columns, 3), by the weights of BT.601."""
+    """Return the brightness (rows, columns) in 0..255 of an RGB picture (rows, columns, 3), weighted as in BT.601."""
     return np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
 
 def psnr(first: Image, second: Image) -> float:
-    """Peak signal-to-noise ratio in dB over all values of two uint8 pictures, at most `MAX_PSNR`."""
+    """Return the peak signal-to-noise ratio in dB over all values of two uint8 pictures, at most `MAX_PSNR`."""
     error = float(np.square(first.astype(np.float32) - second).mean(dtype=np.float64))
     return min(MAX_PSNR, 10 * float(np.log10(255.0**2 / max(error, 1e-12))))
 
 
 def similarity(first: Singles, second: Singles) -> tuple[Singles, Singles]:
-    """SSIM and its contrast-structure factor around each pixel of two pictures (rows, columns) in 0..255.
+    """Return SSIM and its contrast-structure factor around each pixel of two pictures (rows, columns) in 0..255.
 
     As published (Wang, Bovik, Sheikh and Simoncelli, 2004): Gaussian window of 11 x 11, population moments, and only
     windows that lie inside the picture: both maps are (rows - 10, columns - 10).
@@ -40,7 +40,7 @@ def similarity(first: Singles, second: Singles) -> tuple[Singles, Singles]:
     c1, c2 = STABLE
     mean_1, mean_2 = _blurred(first), _blurred(second)
     product, square_1, square_2 = mean_1 * mean_2, mean_1 * mean_1, mean_2 * mean_2
-    # The middle grey is taken off first: squares of large numbers would cost single precision its digits.
+    # The middle grey is subtracted first: squares of large numbers would lose digits in single precision.
     low_1, low_2 = first - 128, second - 128
     shift_1, shift_2 = mean_1 - 128, mean_2 - 128
     covariance = _blurred(low_1 * low_2) - shift_1 * shift_2
@@ -50,20 +50,20 @@ def similarity(first: Singles, second: Singles) -> tuple[Singles, Singles]:
 
 
 def ssim(first: Singles, second: Singles) -> float:
-    """Mean SSIM, -1..1, of two pictures (rows, columns) of at least 11 x 11 pixels."""
+    """Return the mean SSIM, -1..1, of two pictures (rows, columns) of at least 11 x 11 pixels."""
     return float(similarity(first, second)[0].mean(dtype=np.float64))
 
 
 def n_scales(rows: int, columns: int) -> int:
-    """How many of the five scales fit a picture: the window must fit the coarsest. 0 for less than 11 pixels."""
+    """Return how many of the five scales fit: the window must fit the coarsest. 0 for less than 11 pixels."""
     return sum(min(rows, columns) >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
 
 
 def ms_ssim(first: Singles, second: Singles) -> float:
-    """Multi-scale SSIM, 0..1, of two pictures (rows, columns) of at least 11 x 11 pixels.
+    """Return the multi-scale SSIM, 0..1, of two pictures (rows, columns) of at least 11 x 11 pixels.
 
-    From scale to scale blocks of 2 x 2 pixels are averaged; contrast and structure count at each, brightness at the
-    coarsest alone. Five scales need 176 pixels; a smaller picture gets as many as fit, their exponents scaled to the
+    From scale to scale blocks of 2 x 2 pixels are averaged; contrast and structure count at each, brightness only at
+    the coarsest. Five scales require 176 pixels; a smaller picture gets as many as fit, their exponents scaled to the
     same sum. A negative factor counts as 0.
     """
     count = n_scales(*first.shape)
@@ -78,13 +78,13 @@ def ms_ssim(first: Singles, second: Singles) -> float:
 
 
 def _blurred(values: Singles) -> Singles:
-    """Gaussian means over the windows that lie inside."""
+    """Return Gaussian means over the windows that lie inside."""
     margin = WINDOW // 2
     whole = cv2.GaussianBlur(values, (WINDOW, WINDOW), SIGMA)
     return np.asarray(whole[margin : values.shape[0] - margin, margin : values.shape[1] - margin], dtype=np.float32)
 
 
 def _halved(values: Singles) -> Singles:
-    """Means of blocks of 2 x 2; an odd last row or column is left out."""
+    """Return means of blocks of 2 x 2; an odd last row or column is left out."""
     rows, columns = values.shape[0] // 2 * 2, values.shape[1] // 2 * 2
     return np.asarray(cv2.resize(values[:rows, :columns], (columns // 2, rows // 2), interpolation=cv2.INTER_AREA))

@@ -2,7 +2,7 @@
 
 The interval is a BCa bootstrap over clips (Efron, JASA 1987), widened as Hesterberg (The American Statistician 2015)
 advises: a bootstrap of n clips is too narrow by sqrt((n - 1) / n) and takes normal quantiles where Student's belong,
-which matters below some 30 clips. It tells what other clips of the same kind would give; clips of one speaker are
+which matters below some 30 clips. It covers other clips of the same kind; clips of one speaker are
 alike, so that other speakers may differ by more. Comparisons test by sign flips of the clips' differences (Fisher
 1935). Of thousands of clips the mean is normal for all that matters, and nothing is drawn.
 """
@@ -23,11 +23,11 @@ from w2l.scoring.metrics.columns import Column
 DRAWS = 2000
 LEVEL = 0.95
 EXACT_CLIPS = 12
-"""Up to so many clips all sign flips are gone through; with more, DRAWS of them are drawn."""
+"""Largest number of clips for which all sign flips are enumerated; with more, DRAWS of them are drawn."""
 MANY_CLIPS = 2000
-"""With more clips, the normal distribution takes the place of resamples and sign flips."""
+"""With more clips, the normal distribution replaces resamples and sign flips."""
 CHUNK = 2**20
-"""Numbers that are drawn at once: memory stays flat."""
+"""Numbers drawn per block, to limit memory."""
 SAME = 1e-12
 """Differences smaller than this, relative to the values, are ties: rounding."""
 MANY_DEGREES = 200
@@ -36,7 +36,7 @@ NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its interval."""
+    """A mean with its confidence interval."""
 
     mean: float
     low: float
@@ -61,30 +61,30 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Values:
-    """What one system got in one column."""
+    """The values of one system in one column."""
 
     system: str
     by_clip: Mapping[str, float]
-    """Clip -> value. A clip for which nothing could be told is left out."""
+    """Clip -> value. A clip without a value is left out."""
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0, draws: int = DRAWS, level: float = LEVEL) -> Interval:
-    """The mean over clips and its interval; the same values give the same interval.
+    """Return the mean over clips and its interval; the same values give the same interval.
 
     Parameters
     ----------
     values : (clips,)
-        One clip tells nothing about others: its interval is without end. Equal values have an interval of no width.
-        Below some six clips no resample is wider than the values are: the interval is their range.
+        One value has an infinite interval. Equal values have an interval of zero width. Below about six clips no
+        resample is wider than the values: the interval is their range.
     draws : int
         Resamples; at least 100.
     level : float
-        Share of repetitions whose interval holds the true mean, 0..1.
+        Share of repetitions whose interval contains the true mean, 0..1.
 
     Raises
     ------
     ValueError
-        For no values, one that is not finite, too few draws or a level that is no share.
+        For no values, one that is not finite, too few draws or a level outside of (0, 1).
     """
     sample = _finite(values)
     if draws < 100 or not 0.0 < level < 1.0:
@@ -105,17 +105,17 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0, draws: int = DRAWS, l
 def compare(
     first: Values, second: Values, column: Column, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
 ) -> Comparison | None:
-    """Two systems on the clips that both have; None when there is none.
+    """Compare two systems on the clips that both have; return None if there are none.
 
     The difference is that of the values; for a column whose best is `one` or `zero`, that of their distances from it,
     so that the lower is the better. `wins` counts clips, ties half. `p_value` is the share of sign flips of the
     differences whose mean is at least as far from zero: the chance of such a mean if the systems were alike. One clip
     has p = 1. Several columns and systems make several tests: of twenty, one is below 0.05 by chance.
 
-    Raises ValueError for a value that is not finite, or a column of which neither way is better.
+    Raises ValueError for a value that is not finite, or a column without a better direction.
     """
     if not column.better:
-        raise ValueError(f"neither way is better of {column.name}")
+        raise ValueError(f"the column {column.name} does not have a better direction")
     shared = [clip for clip in first.by_clip if clip in second.by_clip]
     if not shared:
         return None
@@ -137,7 +137,7 @@ def compare(
 
 
 def sign_flip_p(differences: Sequence[float], seed: int = 0, draws: int = DRAWS, *, above: bool = False) -> float:
-    """Share of sign flips of `differences` (clips,) whose sum is at least as far from zero as theirs, 0..1.
+    """Return the share of sign flips of `differences` (clips,) whose sum is at least as far from zero, 0..1.
 
     Exact up to EXACT_CLIPS clips; with more, by `draws` random flips and the identity, which is never below
     1 / (draws + 1); with MANY_CLIPS, by the normal distribution of that sum. `above`: one-sided, the share of sums
@@ -162,7 +162,7 @@ def sign_flip_p(differences: Sequence[float], seed: int = 0, draws: int = DRAWS,
 
 @cache
 def t_quantile(share: float, degrees: int) -> float:
-    """The quantile of Student's t with whole `degrees` of freedom.
+    """Return the quantile of Student's t with integer `degrees` of freedom.
 
     By bisection of its distribution; for MANY_DEGREES by Abramowitz and Stegun, 26.7.5.
     """
@@ -181,7 +181,7 @@ def t_quantile(share: float, degrees: int) -> float:
 
 
 def _t_share(t: float, degrees: int) -> float:
-    """Share of Student's t below `t` >= 0: the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    """Return the share of Student's t below `t` >= 0: the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
     angle = math.atan(t / math.sqrt(degrees))
     squared = math.cos(angle) ** 2
     term, total = 1.0, 0.0
@@ -196,7 +196,7 @@ def _t_share(t: float, degrees: int) -> float:
 
 
 def _bca_shares(sample: Floats, means: Floats, level: float) -> Floats:
-    """(2,) which quantiles of the resampled `means` bound the interval: the percentiles, corrected three ways."""
+    """Return which quantiles of the resampled `means` bound the interval, (2,): percentiles, corrected three ways."""
     n = len(sample)
     mean = sample.mean()
     below = (np.sum(means < mean) + 0.5 * np.sum(means == mean)) / len(means)
@@ -217,14 +217,14 @@ def _finite(values: Sequence[float]) -> Floats:
 
 
 def _resamples(n: int, draws: int, seed: int) -> Iterator[NDArray[np.integer[Any]]]:
-    """Places (some draws, n) of clips, drawn with replacement, `draws` rows in all."""
+    """Yield indices (some draws, n) of clips, drawn with replacement, `draws` rows in all."""
     rng = np.random.default_rng(seed)
     for rows in _chunks(n, draws):
         yield rng.integers(0, n, (rows, n), dtype=np.int32)
 
 
 def _chunks(n: int, draws: int) -> Iterator[int]:
-    """How many rows of `n` numbers to draw at once, until there are `draws`."""
+    """Yield how many rows of `n` numbers to draw per block, until there are `draws`."""
     most = max(1, CHUNK // n)
     for start in range(0, draws, most):
         yield min(most, draws - start)

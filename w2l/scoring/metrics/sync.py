@@ -1,4 +1,4 @@
-"""How well lips and voice agree: LSE-D, LSE-C and the offset, from the judge's embeddings.
+"""LSE-D, LSE-C and the offset, from the judge's embeddings.
 
 The arithmetic is that of the published SyncNet evaluation (Chung and Zisserman, "Out of time", 2016), ends included:
 the audio counts as zeros before its beginning and after its end.
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from w2l.core.timing import MAX_SHIFT
 
 CONFIDENCE_SPAN = 9
-"""Windows that the median filter of the framewise confidence spans."""
+"""Windows of the median filter of the framewise confidence."""
 EPSILON = 1e-6
 """Added to every difference before the norm, as the published metric does."""
 MIN_PAIRS = 5
-"""Windows that must have a partner at a shift before the corrected curve tells its mean: fewer all share a frame."""
+"""Smallest number of windows with a partner at a shift for the corrected curve: fewer all share a frame."""
 
 
 @dataclass(frozen=True)
 class SyncScore:
-    """What the distances of one clip say."""
+    """Scores from the distances of one clip."""
 
     offset: int
     """Video frames (25 fps) by which the audio runs ahead of the picture; negative: the audio is late."""
@@ -40,7 +40,7 @@ class SyncScore:
 def embedding_distances(
     video: NDArray[np.floating[Any]], audio: NDArray[np.floating[Any]], max_shift: int = MAX_SHIFT
 ) -> NDArray[np.float32]:
-    """Distance between each video window and the audio at every shift around it.
+    """Return the distance between each video window and the audio at every shift around it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def embedding_distances(
 
 
 def score_curve(window_distances: NDArray[np.floating[Any]]) -> SyncScore:
-    """The scores that follow from `embedding_distances` (windows, 2 * max_shift + 1), of at least one window."""
+    """Return the scores of `embedding_distances` (windows, 2 * max_shift + 1), of at least one window."""
     n_windows, n_shifts = window_distances.shape
     if not n_windows or n_shifts % 2 == 0:
         raise ValueError(f"expected (windows, an odd number of shifts), at least one window, got {n_windows, n_shifts}")
@@ -83,11 +83,11 @@ def score_curve(window_distances: NDArray[np.floating[Any]]) -> SyncScore:
 
 
 def corrected_curve(window_distances: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Mean distance at each shift over the pairs that exist, (2 * max_shift + 1,); nan at shifts with too few.
+    """Return the mean distance at each shift over existing pairs, (2 * max_shift + 1,); nan at shifts with too few.
 
-    The published curve (`score_curve`) counts windows that have no partner at a shift as if they were compared with
-    silence in the space of embeddings: it pulls all shifts but the middle to the length of the lip embeddings, the
-    more the shorter the clip. Give this one the distances of all windows.
+    The published curve (`score_curve`) treats windows without a partner at a shift as if they were compared with a
+    zero embedding: this pulls all shifts except the middle towards the length of the lip embeddings, the more the
+    shorter the clip. Requires the distances of all windows.
     """
     n_windows, n_shifts = window_distances.shape
     shifts = np.arange(n_shifts) - n_shifts // 2
@@ -99,7 +99,7 @@ def corrected_curve(window_distances: NDArray[np.floating[Any]]) -> NDArray[np.f
 
 
 def median_filter(values: NDArray[np.floating[Any]], span: int) -> NDArray[np.float64]:
-    """Median of the `span` (odd) values around each of `values` (n,); beyond the ends there are zeros."""
+    """Return the median of the `span` (odd) values around each of `values` (n,); zeros are used beyond the ends."""
     if span < 1 or span % 2 == 0:
         raise ValueError(f"the span of a median filter must be odd and positive, got {span}")
     padded = np.pad(values.astype(np.float64), span // 2)

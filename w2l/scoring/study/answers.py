@@ -1,4 +1,4 @@
-"""The files that raters of a study send back: read, checked, and blind names turned into systems by the key."""
+"""Answer files of a study's raters: read, checked, and blind names resolved to systems by the key."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +17,15 @@ ASPECT_NAMES = tuple(aspect.name for aspect in ASPECTS)
 
 @dataclass(frozen=True)
 class Answer:
-    """What one rater said about one video, or about two of the same clip."""
+    """One rater's answer about one video, or about two of the same clip."""
 
     clip: str
     systems: tuple[str, ...]
-    """One, or the one on the left and the one on the right."""
+    """One, or the left and the right one."""
     values: Mapping[str, int]
-    """Aspect -> 1 to 5; of two: 1 for the left, -1 for the right, 0 for no difference."""
+    """Aspect -> 1 to 5; for two: 1 for the left, -1 for the right, 0 for no difference."""
     is_repeat: bool = False
-    """A pair that the same rater saw before, sides swapped."""
+    """Whether the same rater saw the pair before, with the sides swapped."""
 
     @property
     def is_pair(self) -> bool:
@@ -38,32 +38,32 @@ class Rater:
     """One person's answers."""
 
     id: str
-    """Drawn by the browser."""
+    """Random id from the browser."""
     name: str
-    """As typed, maybe empty."""
+    """As typed, may be empty."""
     file: Path
     asked: int
-    """Videos and pairs that were to be judged."""
+    """Number of videos and pairs to judge."""
     answers: tuple[Answer, ...]
     skipped: int
     """Those that the browser could not play."""
     saved: str
-    """When, as the browser's clock says."""
+    """Time by the browser's clock."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All that was read."""
+    """All answers that were read."""
 
     study: str
     systems: tuple[str, ...]
     raters: tuple[Rater, ...]
     left_out: tuple[str, ...]
-    """Files that do not count, with the reason."""
+    """Files that are not used, with the reason."""
 
 
 class _Unusable(ValueError):
-    """Why a file does not count, in a few words."""
+    """Why a file is not used, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class _Key:
 
 
 def read_answers(files: Sequence[Path], key: Path | None = None) -> Answers:
-    """Reads answer files; those that do not count are named with the reason, the others go on.
+    """Read answer files; unusable ones are listed with the reason, the others continue.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def read_answers(files: Sequence[Path], key: Path | None = None) -> Answers:
     key : Path, optional
         The key; without it, one among the files, else `study-key*.json` beside them or in the folder above.
 
-    Raises ConfigError when there is no key, or when not one file holds answers to its study.
+    Raises ConfigError if there is no key, or if no file has answers to its study.
     """
     contents: dict[Path, dict[str, Any]] = {}
     left_out = []
@@ -104,7 +104,7 @@ def read_answers(files: Sequence[Path], key: Path | None = None) -> Answers:
             left_out.append(f"{path}: {error}")
     raters, doubles = _without_doubles(raters)
     if not raters:
-        reasons = "; ".join(left_out) or "no file of answers was named"
+        reasons = "; ".join(left_out) or "no answer files were given"
         raise ConfigError(f"no answers to study {chosen.study}: {reasons}")
     return Answers(chosen.study, chosen.systems, tuple(raters), (*left_out, *doubles))
 
@@ -115,17 +115,17 @@ def _content(path: Path) -> dict[str, Any]:
     except Unreadable as error:
         raise _Unusable(f"cannot be read ({error})") from error
     if not isinstance(content, dict) or content.get("format") not in (ANSWERS_FORMAT, KEY_FORMAT):
-        raise _Unusable("holds no answers to a w2l study")
+        raise _Unusable("does not contain answers to a w2l study")
     return content
 
 
 def _choose_key(named: Mapping[Path, Any], answered: Mapping[Path, Any], given: Path | None) -> _Key:
-    """The key of the study that most of the answers are to."""
+    """Return the key of the study that most of the answers belong to."""
     if given is not None:
         try:
             return _key(given, _content(given))
         except _Unusable as error:
-            raise ConfigError(f"{given}: {error}; name the {KEY} that was written with the page") from error
+            raise ConfigError(f"{given}: {error}; choose the {KEY} that was written with the page") from error
     found = dict(named)
     if not found:
         for folder in dict.fromkeys(folder for path in answered for folder in _near(path)):
@@ -133,10 +133,10 @@ def _choose_key(named: Mapping[Path, Any], answered: Mapping[Path, Any], given: 
                 try:
                     found[path] = _content(path)
                 except _Unusable:
-                    continue  # no key after all; there may be another
+                    continue  # not a key; there may be another
     keys = [_key(path, content) for path, content in found.items() if content.get("format") == KEY_FORMAT]
     if not keys:
-        raise ConfigError(f"no {KEY} among these files or beside them; name it, too: it was written with the page")
+        raise ConfigError(f"no {KEY} among these files or beside them; add it: it was written with the page")
     counts = Counter(str(content.get("study")) for content in answered.values())
     return max(keys, key=lambda key: counts[key.study])
 
@@ -152,7 +152,7 @@ def _key(path: Path, content: dict[str, Any]) -> _Key:
         return _Key(str(content["study"]), tuple(map(str, content["systems"])), clips)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is no whole study key ({error!r}); build the study again with the same seed"
+            f"{path} is not a complete study key ({error!r}); build the study again with the same seed"
         ) from error
 
 
@@ -163,13 +163,13 @@ def _rater(path: Path, content: dict[str, Any], key: _Key) -> Rater:
         raise _Unusable(f"answers study {content.get('study')}, not {key.study}")
     given = content.get("answers")
     if not isinstance(given, list) or not isinstance(content.get("rater"), str) or not content["rater"]:
-        raise _Unusable("has lost its rater or its answers; ask for it again")
+        raise _Unusable("lacks its rater or its answers; ask for it again")
     answers = tuple(_answer(number, one, key) for number, one in enumerate(given, 1))
     if not answers:
-        raise _Unusable("holds not one answer")
+        raise _Unusable("contains no answers")
     seen = Counter((answer.clip, frozenset(answer.systems), answer.is_repeat) for answer in answers)
     if max(seen.values()) > 1:
-        raise _Unusable("answers the same question twice; it was changed by hand")
+        raise _Unusable("answers the same question twice; it was edited")
     skipped = content.get("skipped")
     n_skipped = len(skipped) if isinstance(skipped, list) else 0
     asked = content.get("asked")
@@ -179,7 +179,7 @@ def _rater(path: Path, content: dict[str, Any], key: _Key) -> Rater:
 
 
 def _answer(number: int, given: Any, key: _Key) -> Answer:
-    """One answer, checked; `number` counts from 1 for messages."""
+    """Return one answer, checked; `number` counts from 1 for messages."""
     try:
         blind, values, is_pair = list(given["clips"]), dict(given["answers"]), given["kind"] == "pair"
         places = [key.clips[name] for name in blind]
@@ -190,13 +190,13 @@ def _answer(number: int, given: Any, key: _Key) -> Answer:
         raise _Unusable(f"answer {number} is not about one video, nor about two of the same clip")
     known: tuple[Any, ...] = SIDES if is_pair else tuple(range(1, len(SCALE) + 1))
     if set(values) != set(ASPECT_NAMES) or any(type(v) is bool or v not in known for v in values.values()):
-        raise _Unusable(f"answer {number} is none of the choices")
+        raise _Unusable(f"answer {number} is not one of the choices")
     meant = {name: 1 - SIDES.index(value) if is_pair else int(value) for name, value in values.items()}
     return Answer(clips.pop(), systems, meant, is_pair and given.get("repeat") is True)
 
 
 def _without_doubles(raters: Iterable[Rater]) -> tuple[list[Rater], list[str]]:
-    """Each rater once, with the most answers, of equally many the last saved; what is dropped, with the reason."""
+    """Return each rater once, with the most answers, among equals the last saved; and what is dropped and why."""
     by_id: dict[str, list[Rater]] = defaultdict(list)
     for rater in raters:
         by_id[rater.id].append(rater)

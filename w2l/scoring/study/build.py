@@ -1,4 +1,4 @@
-"""A study with people: outputs of several systems under blind names beside one page, and the key that names them."""
+"""Building a user study: outputs of several systems under blind names, a page, and the key."""
 
 import logging
 import shutil
@@ -25,67 +25,67 @@ from w2l.scoring.study.plan import pair_rounds, rating_rounds
 logger = logging.getLogger(__name__)
 
 RATERS = "for-raters"
-"""The folder that is passed on: the page and its videos."""
+"""The folder given to raters: the page and its videos."""
 PAGE = "study.html"
 KEY = "study-key.json"
-"""Stays with the experimenter: which blind name is whose."""
+"""Stays with the experimenter: maps blind names to systems."""
 KEY_FORMAT = "w2l study key 1"
 MOST_NAMES = 5
-"""Longer lists in a message are cut to so many."""
+"""Longest list in a message."""
 SAME_LENGTH_S = 0.2
-"""Videos of one clip whose lengths differ by more, in seconds, are told of."""
+"""Difference in length, in seconds, from which videos of one clip are reported."""
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What raters are shown."""
+    """Settings of a user study."""
 
     title: str = "Faces that speak"
-    """Heading of the page; raters read it, so it should not name a system."""
+    """Title of the page, visible to raters; it should not name a system."""
     send_to: str = ""
-    """Whom raters are asked to send their answers to, such as an address; may be empty."""
+    """Where raters should send their answers, such as an address; may be empty."""
     clips: int = 40
-    """Most clips to use, drawn at random; 0 for all."""
+    """Largest number of clips, drawn at random; 0 for all."""
     ratings: int = 20
-    """Videos that one rater gives 1 to 5, drawn so that all systems come equally often; 0 for none."""
+    """Videos that one rater rates from 1 to 5, drawn so that all systems occur equally often; 0 for none."""
     pairs: int = 20
     """Pairs of the same clip that one rater compares; 0 for none."""
     repeats: int = 2
-    """So many of these pairs are shown again with the sides swapped, to see how steady a rater is."""
+    """Number of these pairs shown again with the sides swapped, to measure a rater's consistency."""
     seed: int = 0
-    """Of the drawing; another seed gives another choice of clips and other blind names."""
+    """Seed of the drawing; another seed gives other clips and other blind names."""
 
     def __post_init__(self) -> None:
-        """Refuses numbers below 0 and a study without questions."""
+        """Reject negative numbers and a study without questions."""
         for name in ("clips", "ratings", "pairs", "repeats", "seed"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"{name} {getattr(self, name)} must not be below 0")
+                raise ConfigError(f"{name} {getattr(self, name)} must not be negative")
         if not self.ratings and not self.pairs:
-            raise ConfigError("with ratings 0 and pairs 0 raters have nothing to do; give one of them")
+            raise ConfigError("ratings and pairs are both 0; set at least one of them")
         if self.repeats > self.pairs:
             raise ConfigError(f"repeats {self.repeats} must not be more than pairs {self.pairs}")
 
 
 @dataclass(frozen=True)
 class Study:
-    """What was built."""
+    """The result of building a study."""
 
     id: str
     page: Path
-    """To open in a browser; its folder is what raters get."""
+    """To be opened in a browser; its folder is given to raters."""
     key: Path
     systems: tuple[str, ...]
     clips: tuple[str, ...]
-    """Those that all systems have and that can be shown."""
+    """Clips that all systems have and that can be shown."""
     encoded: Mapping[str, int]
-    """System -> videos that browsers do not play and that were encoded anew."""
+    """System -> videos that browsers cannot play and that were re-encoded."""
     notes: tuple[str, ...] = ()
-    """What an experimenter should know: clips left out and why."""
+    """Notes for the experimenter: clips left out and why."""
 
 
 @dataclass(frozen=True)
 class _Video:
-    """One video as it lies in the folder that is passed on."""
+    """One video in the folder for raters."""
 
     blind: str
     """Its name there, without suffix."""
@@ -98,7 +98,7 @@ class _Video:
 
 @dataclass
 class _Shown:
-    """The videos that go into a study, gathered clip by clip."""
+    """The videos of a study, collected clip by clip."""
 
     folder: Path
     videos: dict[tuple[str, str], _Video] = field(default_factory=dict)
@@ -108,9 +108,9 @@ class _Shown:
 
 
 def find_systems(folder: Path, named: Sequence[Path] = ()) -> dict[str, Path]:
-    """The systems of a study by name: the folders `named`, or without them the subfolders of `folder`.
+    """Return the systems of a study by name: the folders `named`, or else the subfolders of `folder`.
 
-    Raises ConfigError when one is no folder, when two are called the same, or when there is none.
+    Raises ConfigError if one is not a folder, two have the same name, or there are none.
     """
     found = list(named)
     if not found and folder.is_dir():
@@ -119,34 +119,34 @@ def find_systems(folder: Path, named: Sequence[Path] = ()) -> dict[str, Path]:
     systems: dict[str, Path] = {}
     for path in found:
         if not path.is_dir():
-            raise ConfigError(f"{path} is no folder; name the folder that holds a system's videos")
+            raise ConfigError(f"{path} is not a folder; choose the folder that contains a system's videos")
         name = real_path(path).name
         if name in systems:
-            raise ConfigError(f"{systems[name]} and {path} are both called {name}; rename one: systems go by that name")
+            raise ConfigError(f"{systems[name]} and {path} are both named {name}; rename one of them")
         systems[name] = path
     if not systems:
-        raise ConfigError(f"{folder} holds no folders of videos; put each system's outputs into a folder of its own")
+        raise ConfigError(f"{folder} contains no folders of videos; put each system's outputs into a separate folder")
     return systems
 
 
 def build_study(systems: Mapping[str, Path], out: Path, settings: StudySettings | None = None) -> Study:
-    """Builds the folder `for-raters` (page and videos) and the key beside it, in the folder `out`.
+    """Build the folder `for-raters` (page and videos) and the key beside it, in the folder `out`.
 
-    Videos are the same clip when their paths below the systems' folders are, without suffix; clips that one system
-    lacks, or that cannot be shown, are left out and named. Real videos may be one of the systems. Videos are copied as
-    they are where browsers play them, else encoded anew. The same videos and settings give the same study, so that a
-    build that was stopped can be run again.
+    Videos are of the same clip if their paths below the systems' folders are equal, without suffix; clips that one
+    system lacks, or that cannot be shown, are left out and reported. Real videos may be one of the systems. Videos are
+    copied unchanged if browsers play them, else re-encoded. The same videos and settings give the same study, so that
+    an interrupted build can be rerun.
 
     Parameters
     ----------
     systems : mapping
-        Name -> folder of videos, looked through with all its subfolders.
+        Name -> folder of videos, searched with all its subfolders.
 
-    Raises ConfigError when there are no clips that all systems have, MediaError when none of them can be shown.
+    Raises ConfigError if there are no clips that all systems have, MediaError if none of them can be shown.
     """
     settings = settings or StudySettings()
     if len(systems) == 1 and not settings.ratings:
-        raise ConfigError("one system alone cannot be compared, and ratings is 0; name another system or ask ratings")
+        raise ConfigError("a single system cannot be compared, and ratings is 0; add another system or set ratings")
     videos, notes = _videos(systems)
     names = _common_clips(videos, notes)
     chosen = [names[idx] for idx in np.random.default_rng(settings.seed).permutation(len(names))]
@@ -163,7 +163,7 @@ def build_study(systems: Mapping[str, Path], out: Path, settings: StudySettings 
         raise MediaError(f"none of {len(chosen)} clips can be shown: {'; '.join(shown.notes[-MOST_NAMES:])}")
     shown.clips.sort()
     if len(systems) == 1:
-        shown.notes.append("there is one system alone, so that nothing is compared")
+        shown.notes.append("there is only one system, so nothing is compared")
     _compare_sizes(shown)
     page, key, study = _write(tuple(systems), out, settings, shown)
     encoded = Counter(system for (system, _), video in shown.videos.items() if video.is_encoded)
@@ -171,22 +171,22 @@ def build_study(systems: Mapping[str, Path], out: Path, settings: StudySettings 
 
 
 def study_summary(study: Study) -> str:
-    """What was built and what to do with it, as lines of text."""
+    """Return what was built and what to do with it, as lines of text."""
     systems = ", ".join(map(readable, study.systems))
     encoded = ", ".join(f"{count} of {readable(system)}" for system, count in study.encoded.items())
     lines = [
         f"study {study.id}: {len(study.clips)} clips of {len(study.systems)} systems ({systems})",
-        *([f"encoded anew, because browsers do not play them as they are: {encoded}"] if encoded else []),
+        *([f"re-encoded, because browsers cannot play them: {encoded}"] if encoded else []),
         *(f"note: {note}" for note in study.notes),
-        f"give raters the folder {study.page.parent}; they open {study.page.name} and send back the file that it saves",
-        f"keep {study.key}: it alone tells which video is whose",
+        f"give raters the folder {study.page.parent}; they open {study.page.name} and return the file that it saves",
+        f"keep {study.key}: only it maps videos to systems",
         f"then: w2l score --study-results {study.key} ANSWERS.json ...",
     ]
     return "\n".join(lines)
 
 
 def _videos(systems: Mapping[str, Path]) -> tuple[dict[str, dict[str, Path]], list[str]]:
-    """System -> clip -> file, and what was passed over."""
+    """Return system -> clip -> file, and notes on skipped files."""
     found: dict[str, dict[str, Path]] = {}
     notes = []
     for system, folder in systems.items():
@@ -200,17 +200,17 @@ def _videos(systems: Mapping[str, Path]) -> tuple[dict[str, dict[str, Path]], li
             else:
                 found[system][clip] = folder / name
         if not found[system]:
-            raise ConfigError(f"{folder} holds no videos; name the folder of the outputs of {system}")
+            raise ConfigError(f"{folder} contains no videos; choose the folder of the outputs of {system}")
     return found, notes
 
 
 def _common_clips(videos: Mapping[str, Mapping[str, Path]], notes: list[str]) -> list[str]:
-    """The clips that all systems have, sorted; those that one lacks are added to the notes."""
+    """Return the clips that all systems have, sorted; note those that some lack."""
     counts = Counter(clip for clips in videos.values() for clip in clips)
     common = sorted(clip for clip, count in counts.items() if count == len(videos))
     partial = sorted(set(counts) - set(common))
     if partial:
-        notes.append(f"{len(partial)} clips are left out that not all systems have: {some(partial, MOST_NAMES)}")
+        notes.append(f"{len(partial)} clips are left out, as not all systems have them: {some(partial, MOST_NAMES)}")
     if not common:
         examples = "; ".join(f"{system}: {some(sorted(clips)[:2])}" for system, clips in videos.items())
         raise ConfigError(f"no clip is in all systems; give the same clip the same name in each ({examples})")
@@ -218,7 +218,7 @@ def _common_clips(videos: Mapping[str, Mapping[str, Path]], notes: list[str]) ->
 
 
 def _show_clip(clip: str, paths: Mapping[str, Path], seed: int, shown: _Shown) -> bool:
-    """Puts one clip of all systems into the study; where one cannot be shown, says why and puts in none."""
+    """Add one clip of all systems to the study; if one cannot be shown, note why and add none."""
     videos: dict[str, _Video] = {}
     for system, path in paths.items():
         try:
@@ -229,7 +229,7 @@ def _show_clip(clip: str, paths: Mapping[str, Path], seed: int, shown: _Shown) -
     for system, video in videos.items():
         shown.videos[system, clip] = video
     if len({video.digest for video in videos.values()}) < len(videos):
-        shown.notes.append(f"{clip}: two systems hold the very same file")
+        shown.notes.append(f"{clip}: two systems have the same file")
     lengths = [video.length_s for video in videos.values()]
     if max(lengths) - min(lengths) > SAME_LENGTH_S:
         shown.notes.append(f"{clip}: lengths differ between systems, {min(lengths):.2f} to {max(lengths):.2f} s")
@@ -238,13 +238,13 @@ def _show_clip(clip: str, paths: Mapping[str, Path], seed: int, shown: _Shown) -
 
 
 def _put(path: Path, facts: tuple[Any, ...], folder: Path) -> _Video:
-    """Copies a video into `folder`, encoded anew where browsers ask for it; not again where an earlier build did.
+    """Copy a video into `folder`, re-encoded if browsers require it; skip what an earlier build did.
 
-    Its name there stands for its content and for `facts`.
+    Its name there depends on its content and on `facts`.
     """
     info = probe(path)
     if info.is_still or not info.has_sound:
-        raise MediaError(f"{path}: {'is a picture, not a video' if info.is_still else 'has no sound'}; use another")
+        raise MediaError(f"{path}: {'is an image, not a video' if info.is_still else 'has no audio'}; use another")
     digest = sha256(path)
     blind = fingerprint(*facts, digest)
     target = folder / f"{blind}.mp4"
@@ -258,7 +258,7 @@ def _put(path: Path, facts: tuple[Any, ...], folder: Path) -> _Video:
 
 
 def _compare_sizes(shown: _Shown) -> None:
-    """Tells when a system could be known by its size; the page shows all equally large."""
+    """Note if a system could be recognised by its size; the page shows all equally large."""
     sizes: dict[str, set[str]] = {}
     for (system, _), video in shown.videos.items():
         sizes.setdefault(system, set()).add(video.size)
@@ -269,7 +269,7 @@ def _compare_sizes(shown: _Shown) -> None:
 
 
 def _write(systems: tuple[str, ...], out: Path, settings: StudySettings, shown: _Shown) -> tuple[Path, Path, str]:
-    """The page and the key; removes videos of an earlier study from the folder that is passed on."""
+    """Write the page and the key; remove videos of an earlier study from the folder for raters."""
     blind = {place: video.blind for place, video in shown.videos.items()}
     ratings = rating_rounds(blind, systems, shown.clips, settings.seed) if settings.ratings else ()
     pairs = pair_rounds(blind, systems, shown.clips, settings.seed) if settings.pairs else ()
@@ -295,7 +295,7 @@ def _write(systems: tuple[str, ...], out: Path, settings: StudySettings, shown: 
 
 
 def _keep_old_key(key: Path, study: str, shown: _Shown) -> None:
-    """Puts the key of another study aside: without it, its raters' answers would be lost."""
+    """Rename the key of another study, without which its raters' answers would be lost."""
     if not key.is_file():
         return
     try:

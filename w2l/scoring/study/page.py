@@ -1,4 +1,4 @@
-"""The page that raters open: the template `page.html` with a study's questions and trials put in."""
+"""The page for raters: the template `page.html` with a study's questions and trials."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,16 +7,16 @@ from pathlib import Path
 TEMPLATE = Path(__file__).with_name("page.html")
 SLOT = "{{study}}"
 CLIP_FOLDER = "study-clips"
-"""Beside the page: the videos, under blind names."""
+"""Folder beside the page: the videos, under blind names."""
 ANSWERS_FORMAT = "w2l study answers 1"
-"""Marks the files that raters save."""
+"""Identifies the files that raters save."""
 SCALE = ("bad", "poor", "fair", "good", "excellent")
-"""What 1 to 5 are called: absolute category rating, ITU-T P.910."""
+"""Labels of 1 to 5: absolute category rating, ITU-T P.910."""
 
 
 @dataclass(frozen=True)
 class Aspect:
-    """One thing that raters are asked about."""
+    """One aspect that raters are asked about."""
 
     name: str
     rate: str
@@ -42,26 +42,26 @@ ASPECTS = (
 
 @dataclass(frozen=True)
 class PageContent:
-    """All that the page knows; it names no system."""
+    """Content of the page; it does not name systems."""
 
     id: str
-    """Of the study."""
+    """Id of the study."""
     title: str
     send_to: str
-    """Whom raters are asked to send their answers to; may be empty."""
+    """Where raters should send their answers; may be empty."""
     ratings: tuple[tuple[str, ...], ...]
-    """Rounds of blind names; in each, every system comes once."""
+    """Rounds of blind names; in each, every system occurs once."""
     pairs: tuple[tuple[tuple[str, str], ...], ...]
-    """Rounds of pairs of blind names; in each, every two systems meet once."""
+    """Rounds of pairs of blind names; in each, every two systems occur once."""
     n_ratings: int
-    """Most that one rater sees."""
+    """Largest number that one rater sees."""
     n_pairs: int
     n_repeats: int
-    """Pairs that are shown again at the end, sides swapped."""
+    """Pairs shown again at the end, with the sides swapped."""
 
 
 def render(content: PageContent) -> str:
-    """The page as HTML: one file that needs nothing but the videos in `CLIP_FOLDER` beside it."""
+    """Return the page as HTML: one file that requires only the videos in `CLIP_FOLDER` beside it."""
     facts = {
         **asdict(content),
         "folder": CLIP_FOLDER,
@@ -69,6 +69,6 @@ def render(content: PageContent) -> str:
         "scale": SCALE,
         "aspects": [asdict(aspect) for aspect in ASPECTS],
     }
-    # "<" would let a title end the script element that holds this.
+    # "<" would let a title end the script element that contains this.
     text = json.dumps(facts, ensure_ascii=True).replace("<", "\\u003c")
     return TEMPLATE.read_text(encoding="utf-8").replace(SLOT, text)

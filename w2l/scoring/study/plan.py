@@ -1,4 +1,4 @@
-"""Which videos of a study are rated and which are compared, in rounds that treat all systems alike; pure."""
+"""Plan of a study: ratings and comparisons in rounds that treat all systems alike; pure."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ T = TypeVar("T")
 def rating_rounds(
     blind: Mapping[tuple[str, str], str], systems: Sequence[str], clips: Sequence[str], seed: int
 ) -> tuple[tuple[str, ...], ...]:
-    """Rounds of single videos: as many rounds as clips, in each one video of every system, over all every video once.
+    """Return rounds of single videos: as many as clips, each with one video of every system, in all every video once.
 
     Parameters
     ----------
     blind : mapping
         (system, clip) -> blind name.
     seed : int
-        Of the order.
+        Seed of the order.
     """
     return _rounds([[blind[system, clip] for clip in clips] for system in systems], seed)
 
@@ -27,9 +27,9 @@ def rating_rounds(
 def pair_rounds(
     blind: Mapping[tuple[str, str], str], systems: Sequence[str], clips: Sequence[str], seed: int
 ) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Rounds of pairs of the same clip: in each round every two systems meet once, over all once in every clip.
+    """Return rounds of pairs of the same clip: in each every two systems occur once, in all once per clip.
 
-    Neither a pair's place in its round nor the order within it tells the systems.
+    Neither a pair's position in its round nor the order within it reveals the systems.
     """
     chance = np.random.default_rng([seed, 1])
 
@@ -43,9 +43,9 @@ def pair_rounds(
 
 
 def _rounds(rows: Sequence[Sequence[T]], seed: int) -> tuple[tuple[T, ...], ...]:
-    """Rounds of one trial from every row (equally long), each trial once; within a round the clips differ if they can.
+    """Return rounds of one trial from every row (equally long), each trial once, with different clips if possible.
 
-    A rater who sees a few rounds in a row meets every row equally often, and a clip as rarely as can be.
+    A rater who sees a few rounds in a row sees every row equally often, and a clip as rarely as possible.
     """
     if not rows:
         return ()

@@ -1,4 +1,4 @@
-"""What raters of a study said: preference shares and mean opinions with intervals, and how steady the raters were."""
+"""Results of a study: preference shares and mean opinions with intervals, and the consistency of raters."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,44 +14,44 @@ from w2l.scoring.study.means import AnswerMean, mean_of_answers
 from w2l.scoring.study.page import SCALE
 
 MIN_PAIRS = 8
-"""So many pairs tell whether a rater always chooses the same side."""
+"""Smallest number of pairs from which a one-sided rater is recognised."""
 FEW_RATERS = 5
-"""With fewer, intervals hold the true mean in clearly less than 95 % of studies; see `mean_of_answers`."""
+"""With fewer raters, intervals contain the true mean in clearly less than 95 % of studies; see `mean_of_answers`."""
 PREFERENCE_HEAD = ("which is better", "", "answers", "first", "no difference", "second", "first better, 95 % interval")
 SAME_SIDE = 0.9
-"""Share of one side among a rater's preferences from which on the rater is named."""
+"""Share of one side among a rater's preferences from which the rater is reported."""
 
 
 @dataclass(frozen=True)
 class Preference:
-    """Two systems, compared in one aspect; pairs shown again do not count."""
+    """Two systems, compared in one aspect; repeated pairs do not count."""
 
     aspect: str
     first: str
     second: str
     prefers_first: float
-    """Share of the answers."""
+    """Shares of the answers."""
     no_difference: float
     prefers_second: float
     first_is_better: AnswerMean
-    """Share for the first, with half of the answers "no difference"; 0.5: even."""
+    """Share for the first, including half of the answers "no difference"; 0.5: even."""
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one system got in one aspect."""
+    """Ratings of one system in one aspect."""
 
     system: str
     aspect: str
     mean: AnswerMean
     """From 1, bad, to 5, excellent."""
     counts: tuple[int, ...]
-    """How often each of 1 to 5 was given."""
+    """Number of ratings from 1 to 5."""
 
 
 @dataclass(frozen=True)
 class RaterFacts:
-    """How far and how steadily one rater judged."""
+    """Progress and consistency of one rater."""
 
     id: str
     name: str
@@ -59,7 +59,7 @@ class RaterFacts:
     answers: int
     asked: int
     repeats: int
-    """Answers about pairs that were seen before, one an aspect."""
+    """Answers about repeated pairs, one per aspect."""
     agreed: int
     """Those of them that were the same as before."""
 
@@ -74,16 +74,16 @@ class StudyReport:
     opinions: tuple[Opinion, ...]
     raters: tuple[RaterFacts, ...]
     notes: tuple[str, ...]
-    """Raters to look at, files that do not count and why."""
+    """Raters to check, and unusable files with the reason."""
 
 
 def read_results(files: Sequence[Path], key: Path | None = None) -> StudyReport:
-    """The results in the files that raters saved; see `read_answers` for what is refused and where the key is found."""
+    """Return the results in the files that raters saved; see `read_answers` for errors and the location of the key."""
     return summarise_study(read_answers(files, key))
 
 
 def summarise_study(answers: Answers) -> StudyReport:
-    """Shares, means and intervals of all answers."""
+    """Return shares, means and intervals of all answers."""
     given = [(rater.id, answer) for rater in answers.raters for answer in rater.answers if not answer.is_repeat]
     meetings = itertools.combinations(answers.systems, 2)
     preferences = [_preference(given, aspect, *two) for two in meetings for aspect in ASPECT_NAMES]
@@ -101,7 +101,7 @@ def summarise_study(answers: Answers) -> StudyReport:
 
 
 def as_text(report: StudyReport) -> str:
-    """The results as lines of plain text."""
+    """Return the results as lines of plain text."""
     n_done = sum(rater.answers == rater.asked for rater in report.raters)
     n_answers = sum(rater.answers for rater in report.raters)
     lines = [
@@ -123,12 +123,12 @@ def as_text(report: StudyReport) -> str:
 
 
 def as_dict(report: StudyReport) -> dict[str, Any]:
-    """The results as plain values for JSON."""
+    """Return the results as plain values for JSON."""
     return asdict(report) | {"raters": [asdict(rater) | {"file": str(rater.file)} for rater in report.raters]}
 
 
 def _preference(given: Sequence[tuple[str, Answer]], aspect: str, first: str, second: str) -> Preference | None:
-    """None where nobody compared the two."""
+    """Return the comparison; None if nobody compared the two."""
     found = [(rater, answer) for rater, answer in given if answer.is_pair and set(answer.systems) == {first, second}]
     if not found:
         return None
@@ -139,7 +139,7 @@ def _preference(given: Sequence[tuple[str, Answer]], aspect: str, first: str, se
 
 
 def _opinion(given: Sequence[tuple[str, Answer]], aspect: str, system: str) -> Opinion | None:
-    """None where nobody rated the system."""
+    """Return the ratings; None if nobody rated the system."""
     found = [(rater, answer) for rater, answer in given if answer.systems == (system,)]
     if not found:
         return None
@@ -149,13 +149,13 @@ def _opinion(given: Sequence[tuple[str, Answer]], aspect: str, system: str) -> O
 
 
 def _seen_from(answer: Answer, system: str) -> dict[str, int]:
-    """What a pair's answer says of that system: 1 better, 0 no difference, -1 worse."""
+    """Return a pair's answer from the point of view of a system: 1 better, 0 no difference, -1 worse."""
     sign = 1 if answer.systems[0] == system else -1
     return {aspect: sign * value for aspect, value in answer.values.items()}
 
 
 def _again(rater: Rater) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
-    """First and second opinion of each pair that came twice."""
+    """Yield the first and second opinion of each repeated pair."""
     firsts = {(a.clip, frozenset(a.systems)): a for a in rater.answers if a.is_pair and not a.is_repeat}
     for answer in rater.answers:
         before = firsts.get((answer.clip, frozenset(answer.systems)))
@@ -171,9 +171,9 @@ def _facts(rater: Rater) -> RaterFacts:
 
 
 def _rater_notes(raters: Sequence[Rater], facts: Sequence[RaterFacts]) -> Iterator[str]:
-    """Raters whose answers a person should look at; they count nevertheless."""
+    """Yield notes on raters whose answers should be checked; they count nevertheless."""
     if len(raters) == 1:
-        yield "there is one rater: the intervals tell of other clips, not of other people"
+        yield "there is one rater: the intervals cover other clips, but not other people"
     elif len(raters) < FEW_RATERS:
         yield f"there are {len(raters)} raters: intervals of fewer than {FEW_RATERS} are too narrow"
     for rater, fact in zip(raters, facts):
@@ -184,17 +184,17 @@ def _rater_notes(raters: Sequence[Rater], facts: Sequence[RaterFacts]) -> Iterat
             yield f"{called}: the browser could not play {rater.skipped} of the videos or pairs"
         flips = [before[aspect] * now[aspect] < 0 for before, now in _again(rater) for aspect in ASPECT_NAMES]
         if flips and sum(flips) > len(flips) / 2:
-            yield f"{called} is inconsistent: chose the other video in {sum(flips)} of {len(flips)} answers seen again"
+            yield f"{called} is inconsistent: chose the other video in {sum(flips)} of {len(flips)} repeated answers"
         if (habit := _habit(rater)) is not None:
             yield f"{called} {habit}"
     names = [rater.name.strip().lower() for rater in raters if rater.name.strip()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         files = ", ".join(rater.file.name for rater in raters if rater.name.strip().lower() == name)
-        yield f"{files} are all by the name {name}; both count, remove one if it is the same person"
+        yield f"{files} are all by {name}; both count, remove one if it is the same person"
 
 
 def _habit(rater: Rater) -> str | None:
-    """Whether a rater gave one answer nearly always, whatever was shown."""
+    """Return a description if a rater gave nearly always one answer, whatever was shown."""
     pairs = [value for answer in rater.answers if answer.is_pair for value in answer.values.values() if value]
     ratings = [value for answer in rater.answers if not answer.is_pair for value in answer.values.values()]
     for side, word in ((1, "left"), (-1, "right")):
