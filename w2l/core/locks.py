@@ -69,7 +69,7 @@ def machine() -> str:
     """Return an id shared by all processes that can identify each other by process id.
 
     It combines the host and its boot with the container: its process namespace and its root. Containers may share the
-    first (a host name in the image) or the second (sandboxes number it anew).
+    first (a host name in the image) or the second (sandboxes number processes from 1).
     """
     root = os.stat("/")
     return " ".join((socket.gethostname(), _boot(), _namespace(), f"{root.st_dev}:{root.st_ino}"))

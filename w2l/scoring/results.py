@@ -36,7 +36,7 @@ class ClipScore:
     values: dict[str, float] = field(default_factory=dict)
     """By `Column.name`."""
     curve: tuple[float, ...] = ()
-    """LSE: mean distance at each shift; the middle is no shift."""
+    """LSE: mean distance at each shift; the middle is shift 0."""
     over_time: tuple[float, ...] = ()
     """LSE: confidence of each window, median-filtered."""
     distances: tuple[float, ...] = ()

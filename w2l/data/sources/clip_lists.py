@@ -1,4 +1,4 @@
-"""Lists of clips: one a line, with or without suffix, perhaps with more columns after a blank."""
+"""Lists of clips: one per line, with or without suffix, perhaps with more columns after a blank."""
 
 import os
 import re
@@ -14,12 +14,12 @@ SPLITS = ("pretrain", "train", "val", "test", "unseen")
 
 
 def split_of(filelist: Path) -> str:
-    """The split that a list's name says; empty for any other name."""
+    """Return the split named by a list's file name; empty for any other name."""
     return filelist.stem if filelist.stem in SPLITS else ""
 
 
 def read_list(filelist: Path) -> list[str]:
-    """The lines of a list, without blank ones; bytes that are no UTF-8 stay what they are in a file name.
+    """Return the lines of a list, without blank ones; bytes that are not UTF-8 are preserved as in file names.
 
     ConfigError when it cannot be read or is UTF-16.
     """
@@ -31,7 +31,7 @@ def read_list(filelist: Path) -> list[str]:
 
 
 def readings(line: str) -> Iterator[str]:
-    """The names that a line may mean: all of it, else less and less of its columns."""
+    """Return the names that a line may refer to: all of it, else fewer and fewer of its columns."""
     while line:
         yield line
         line = re.sub(r"\s*\S+$", "", line)
@@ -45,7 +45,7 @@ class Finder:
         self._folders: dict[str, dict[str, list[str]]] = {}
 
     def find(self, bases: list[str], line: str) -> str | None:
-        """The video that `line` names below the first of `bases` that has it; a line may also be an absolute path."""
+        """Return the video named by `line` below the first of `bases` that has it, or by its absolute path."""
         for name in readings(line):
             for base in bases:
                 folder, last = os.path.split(os.path.join(base, name))

@@ -61,8 +61,8 @@ FD_JUDGE_COLUMNS: tuple[Column, ...] = (
         "FD-judge",
         "fid",
         "lower",
-        f"As FID, in the features of the judge's eyes for {WINDOW_FRAMES} frames on end: for want of the FID weights. "
-        "Sees lips and their motion; no published number compares, nor does one by another judge.",
+        f"As FID, in the judge's lip features for {WINDOW_FRAMES} consecutive frames, if FID weights are missing. "
+        "Measures lips and their motion; not comparable with published numbers or other judges.",
     ),
     Column("fd_judge_unbiased", "FD-judge inf", "fid", "lower", _BIAS),
     Column("fd_judge_frames", "FD-judge windows", "fid", "", _FRAMES.format("Windows of frames"), 0, minor=True),

@@ -63,7 +63,7 @@ class LseValues(NamedTuple):
     values: dict[str, float]
     """By the names of `LSE_COLUMNS`; the corrected ones are missing if a clip is too short for them."""
     curve: tuple[float, ...]
-    """Mean distance at each shift, published arithmetic; the middle is no shift."""
+    """Mean distance at each shift, published arithmetic; the middle is shift 0."""
     over_time: tuple[float, ...]
     """Confidence of each window, median-filtered."""
     distances: tuple[float, ...]

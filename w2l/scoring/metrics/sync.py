@@ -32,7 +32,7 @@ class SyncScore:
     min_distance: float
     """LSE-D: minimum of the distance curve. Lower is better."""
     mean_distances: NDArray[np.float32]
-    """The distance curve (2 * max_shift + 1,): mean over windows at each shift; the middle is no shift."""
+    """The distance curve (2 * max_shift + 1,): mean over windows at each shift; the middle is shift 0."""
     framewise_confidence: NDArray[np.float32]
     """(windows,): the curve's median minus each window's distance at the best shift, median-filtered."""
 
