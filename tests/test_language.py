@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("w2l", "stages", "examples")
-UNFINISHED = ("w2l/media", "w2l/report", "w2l/scoring/report", "w2l/syncing", "w2l/training/report", "stages", "examples")
+UNFINISHED = (
+    "w2l/media", "w2l/report", "w2l/scoring/report", "w2l/syncing", "w2l/training/report", "stages", "examples",
+)  # fmt: skip
 """Packages that are still to be rewritten; shrink this list, and the per-file ignores of rule D in pyproject.toml."""
 FORBIDDEN = {
     r"(?<!there )\b(is|are|was|were) no (?!longer|more|less|larger|smaller|better|further|other)": "is not a",
@@ -61,15 +63,15 @@ def test_the_code_is_written_in_plain_english() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["X is no folder", "one clip a line", "for one window on end", "two looks at once", "what the network hears", "it tells nothing",
-     "learnt by heart", "the run goes on", "in the place of speech"],
-)
+    ["X is no folder", "one clip a line", "for one window on end", "two looks at once", "what the network hears",
+     "it tells nothing", "learnt by heart", "the run goes on", "in the place of speech"],
+)  # fmt: skip
 def test_a_quaint_phrase_is_found(text: str) -> None:
     assert list(complaints("x.py", iter([(1, text)])))
 
 
 @pytest.mark.parametrize(
-    "text", ["there is no cache", "it is no longer so", "one clip per line", "`heard_from` waits", "the offset is not known"]
+    "text", ["there is no cache", "it is no longer so", "one clip per line", "`heard_from` waits", "the offset is unknown"]
 )
 def test_plain_english_passes(text: str) -> None:
     assert not list(complaints("x.py", iter([(1, text)])))
