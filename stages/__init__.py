@@ -1,1 +1,1 @@
-"""The stages of w2l, each a function `run(config, ...)` and a thin command."""
+"""The commands of w2l: each is a function `run(config, ...)` and a thin click command."""

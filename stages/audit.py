@@ -1,4 +1,4 @@
-"""audit: an expert measures the offset of every track; tracks out of step are shifted back or set aside."""
+"""audit: measure the offset of every track with an expert; shift tracks back or set them aside."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,28 +17,28 @@ from w2l.training.audit.verdicts import AuditSettings
 
 @click.command(STAGE)
 @click.option("--expert", metavar="NAME|PATH", help="w2l (shipped, the default), a run of the cache, or a file.")
-@click.option("--clips", metavar="PATTERN", default="*", help="Only clips whose id fits, as in 's1/*'.")
-@click.option("--via", type=click.Path(path_type=Path), help="A cache with the same clips in crops for the expert.")
-@click.option("--undo", is_flag=True, help="Forget all verdicts: every track counts as it lies on disk.")
+@click.option("--clips", metavar="PATTERN", default="*", help="Only clips whose id matches, such as 's1/*'.")
+@click.option("--via", type=click.Path(path_type=Path), help="A cache with the same clips, cropped for the expert.")
+@click.option("--undo", is_flag=True, help="Remove all verdicts; tracks are used as they lie on disk.")
 @common_options
 def command(expert: str | None, clips: str, via: Path | None, undo: bool, common: Common) -> None:
-    """Finds sound that runs ahead of its picture, or behind: in each track of the cache, by an expert.
+    """Find tracks of the cache whose audio is out of sync, using an expert.
 
-    A track that is a few frames off is shifted back for all who read it, one that nobody can be sure about is set
-    aside; no file of it changes. Run it again to go on after a stop, after preprocess, or with other thresholds.
+    A track that is a few frames off is shifted back when it is read; one whose offset is uncertain is set aside. Its
+    files do not change. Run the command again to resume, after preprocess, or with other thresholds.
 
     \b
-    w2l audit                                   by the shipped expert
-    w2l audit --expert my-expert                by one trained on this cache
+    w2l audit                                   with the shipped expert
+    w2l audit --expert my-expert                with one trained on this cache
     w2l audit --expert syncnet_v2.model --via judge-cache
     w2l audit --undo
 
-    An expert that tells sync from off sync no better than chance, or would leave nothing to train on, changes nothing.
+    An expert that detects sync no better than chance, or would leave too little to train on, changes nothing.
     """
     if undo:
         common.settings(AuditSettings, STAGE)
         if via is not None or expert is not None:
-            raise ConfigError("--undo takes no --expert and no --via: it forgets what any audit found")
+            raise ConfigError("--undo cannot be combined with --expert or --via")
         count = undo_audit(Cache.open(common.cache), clips)
         common.show({"undone": count}, f"the audit of {count} clips is undone")
         return

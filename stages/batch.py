@@ -1,4 +1,4 @@
-"""Many inputs in one call: each is done, in several processes or on a cluster; the failed ones are named at the end."""
+"""Process many inputs in one call, in several processes or on a cluster; failures are listed at the end."""
 
 import functools
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 MOST_NAMED = 20
-"""Failures that the last line names; the log has them all."""
+"""Number of failures in the last line; the log has all of them."""
 
 
 def run_all(
@@ -23,9 +23,9 @@ def run_all(
     jobs: int = 1,
     ray: str | None = None,
 ) -> list[Done[R]]:
-    """`work(context, *arguments)` of every task (name, arguments), in the order of the tasks; goes on past failures.
+    """Call `work(context, *arguments)` for every task (name, arguments), in the order of the tasks, despite failures.
 
-    `set_up`, `jobs` and `ray` are as `w2l.core.jobs.pool.run_tasks` takes them.
+    `set_up`, `jobs` and `ray` are as in `w2l.core.jobs.pool.run_tasks`.
     """
     outcomes: dict[int, Done[R]] = {}
     numbered = (Task(name, (place, *arguments)) for place, (name, arguments) in enumerate(tasks))
@@ -40,7 +40,7 @@ def _without_number(work: Callable[..., R], context: Any, place: int, *arguments
 
 
 def name_failures(outcomes: Sequence[Done[Any]]) -> None:
-    """Ends with a MediaError that names what failed, if anything did."""
+    """Raise a MediaError that lists the failures, if there are any."""
     errors = [_named(outcome) for outcome in outcomes if outcome.error]
     if errors:
         more = f"; and {len(errors) - MOST_NAMED} more, see above" if len(errors) > MOST_NAMED else ""

@@ -16,35 +16,35 @@ from w2l.core.errors import W2LError
 from w2l.core.text import one_line
 
 COMMANDS = {
-    "preprocess": ("stages.preprocess:command", "Folder of talking clips -> face crops and mels in the cache."),
-    "detect": ("stages.detect:command", "Find the faces of one video."),
-    "audit": ("stages.audit:command", "Find tracks whose sound is out of step, and repair that."),
-    "train-expert": ("stages.train_expert:command", "Train the network that tells sync from off sync."),
-    "train": ("stages.train:command", "Train the generator that redraws mouths."),
-    "sync": ("stages.sync:command", "Redraw the mouth of a video to fit a speech."),
+    "preprocess": ("stages.preprocess:command", "Prepare a folder of talking clips for training."),
+    "detect": ("stages.detect:command", "Detect the faces of one video."),
+    "audit": ("stages.audit:command", "Find and repair tracks whose audio is out of sync."),
+    "train-expert": ("stages.train_expert:command", "Train the sync expert."),
+    "train": ("stages.train:command", "Train the generator, or tune it to one person."),
+    "sync": ("stages.sync:command", "Redraw the mouth of a video to match a speech."),
     "score": ("stages.score:command", "Measure lip sync: LSE-D, LSE-C, offset."),
-    "export": ("stages.export:command", "Write a generator as an ONNX file for others."),
-    "weights": ("stages.weights:command", "List models by name, import public ones, fetch face detectors."),
+    "export": ("stages.export:command", "Export a generator as an ONNX file."),
+    "weights": ("stages.weights:command", "List, import and download models."),
     "settings": ("stages.settings:command", "List all settings, or write them as a YAML file to edit."),
-    "doctor": ("stages.doctor:command", "Check this machine; say what is missing and what to do."),
+    "doctor": ("stages.doctor:command", "Check this installation and suggest fixes."),
 }
-"""Name -> where the command is, and its line in ``w2l --help``."""
+"""Name -> location of the command, and its line in ``w2l --help``."""
 SECTIONS = {**API_SECTIONS, "export": "stages.export:ExportSettings", "weights": "stages.weights:FetchSettings"}
 """Sections that a file of settings may hold, and the dataclass of each."""
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a command as Ctrl-C does: a service manager's, and a terminal's that closes."""
+"""Signals that end a command like Ctrl-C: a service manager's, and that of a closing terminal."""
 
 
 class Commands(click.Group):
-    """A group that knows its commands by name and help alone until one runs."""
+    """A command group that imports a command only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which a user meets them."""
+        """Return the names, in the order of a typical workflow."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -52,7 +52,7 @@ class Commands(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands without importing them."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -60,24 +60,24 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="w2l")
 def group() -> None:
-    """Lip sync: redraw a speaker's mouth to fit any speech; train and measure the models that do it.
+    """Lip sync: redraw a speaker's mouth to match any speech; train and evaluate the models.
 
     \b
-    w2l sync in.mp4 speech.wav -o out.mp4     the main job, with the shipped model
-    w2l preprocess clips/                     then train-expert, train: your own model
-    w2l score --lse                           how well mouths and voices agree
+    w2l sync in.mp4 speech.wav -o out.mp4     lip-sync a video with the shipped model
+    w2l preprocess clips/                     then train-expert, train: train your own model
+    w2l score --lse                           measure lip sync
 
-    Every command works on one cache (--cache, $W2L_CACHE, else ./w2l-cache) and can be run again: what is done is
-    skipped. Exit status: 0 done, 1 data that cannot be used, 2 wrong usage.
+    All commands use one cache (--cache, $W2L_CACHE, else ./w2l-cache) and can be rerun: finished work is skipped,
+    interrupted work resumes. Exit status: 0 success, 1 unusable data, 2 wrong usage.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line; ends the process with the right status."""
+    """Run the command line and exit with the right status."""
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
+            stream.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
     stopped_by: list[int] = []
     try:
         with _ends(stopped_by):
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_complain(error.format_message() + help_line, error.exit_code))
     except (KeyboardInterrupt, click.Abort):
         status = 128 + (stopped_by or [signal.SIGINT])[0]
-        sys.exit(_complain("interrupted; the same command goes on with what is finished (sync: with --resume)", status))
+        sys.exit(_complain("interrupted; rerun the same command to resume (sync: with --resume)", status))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -104,9 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 @contextmanager
 def _ends(stopped_by: list[int]) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the command as Ctrl-C does, and note which did; a second one ends it immediately.
+    """Let SIGTERM and SIGHUP end the command like Ctrl-C, and record which did; a second one ends it immediately.
 
-    What is ignored from before, as by nohup, stays so.
+    Signals that are already ignored, as under nohup, stay ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

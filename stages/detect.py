@@ -1,4 +1,4 @@
-"""detect: where the faces of one video are, kept in the cache and drawn on request."""
+"""detect: find the faces of one video, store them in the cache and draw them on request."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +12,14 @@ from w2l.faces.detect import STAGE, DetectResult
 
 @click.command(STAGE)
 @click.argument("video", type=click.Path(path_type=Path))
-@click.option("--preview", type=click.Path(path_type=Path), help="Draw the faces: .png (a sheet of frames) or .mp4.")
+@click.option("--preview", type=click.Path(path_type=Path), help="Draw the faces: .png (a contact sheet) or .mp4.")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing preview.")
-@click.option("--force", is_flag=True, help="Look again, even where it is done.")
+@click.option("--force", is_flag=True, help="Detect again, ignoring the cache.")
 @common_options
 def command(video: Path, preview: Path | None, overwrite: bool, force: bool, common: Common) -> None:
-    """Finds the faces in VIDEO and keeps their boxes in the cache, where sync reads them.
+    """Detect the faces in VIDEO and store their boxes in the cache, where sync reads them.
 
-    Prints one line for each face of each shot; its number is the N of `w2l sync --face N`.
+    Prints one line per face and shot; its number is the N of `w2l sync --face N`.
 
     \b
     w2l detect in.mp4 --preview faces.png
@@ -30,7 +30,7 @@ def command(video: Path, preview: Path | None, overwrite: bool, force: bool, com
 
 
 def _summary(result: DetectResult) -> str:
-    known = "" if result.fresh else " (known from before)"
+    known = "" if result.fresh else " (cached)"
     lines = [
         f"{result.video}: {result.tracks} face tracks in {result.frames_with_face} of {result.frames} frames, "
         f"{len(result.cuts)} cuts{known}",

@@ -1,4 +1,4 @@
-"""doctor: what of w2l works on this machine, and what to do about the rest."""
+"""doctor: check what works on this machine, and suggest fixes for the rest."""
 
 import contextlib
 import json
@@ -33,14 +33,14 @@ CHECKS: dict[str, Check] = {
 def run(root: Path | None) -> list[Finding]:
     """Return all findings about this installation and the cache at `root` (None: the default place).
 
-    Nothing is fetched or written, and no absent or broken part raises an error.
+    Nothing is downloaded or written, and missing or broken parts do not raise errors.
     """
     found: list[Finding] = []
     for topic, check in CHECKS.items():
         try:
-            found += check(root)  # what it found before an error stays
+            found += check(root)  # findings before an error are kept
         except FAILURES as error:
-            advice = "mend what is broken above, else: pip install --force-reinstall w2l"
+            advice = "fix what is broken above, else: pip install --force-reinstall w2l"
             found.append(Finding(topic, topic, "broken", f"could not be checked: {reason(error)}", advice))
     return found
 
@@ -50,16 +50,16 @@ def run(root: Path | None) -> list[Finding]:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(cache: Path | None, as_json: bool, debug: bool) -> None:
-    """Checks this installation and says what to do about what is missing.
+    """Check this installation and suggest fixes for missing parts.
 
-    Looks at packages, devices, encoders, face detectors, models, cache and disk; fetches and writes nothing. Exit
-    status: 0, or 1 where something that is needed is broken.
+    Checks packages, devices, encoders, face detectors, models, cache and disk; downloads and writes nothing. Exit
+    status: 0, or 1 if something required is broken.
 
     \b
     w2l doctor
     w2l doctor --json | jq '.findings[] | select(.state == "broken")'
     """
-    with contextlib.redirect_stdout(sys.stderr):  # broken packages print
+    with contextlib.redirect_stdout(sys.stderr):  # broken packages may print
         findings = run(cache)
     is_healthy = all(finding.state != "broken" for finding in findings)
     if as_json:
@@ -72,12 +72,12 @@ def command(cache: Path | None, as_json: bool, debug: bool) -> None:
 
 
 def report(findings: Sequence[Finding], width: int) -> str:
-    """Return the findings by topic as lines of at most `width` characters, where words allow that."""
+    """Return the findings by topic as lines of at most `width` characters, if words allow that."""
     lines: list[str] = []
     for topic in CHECKS:
         lines += [click.style(topic.capitalize(), bold=True)]
         found = [finding for finding in findings if finding.topic == topic]
-        if topic == "packages":  # many, and dull where they are well
+        if topic == "packages":  # many, and of little interest if they work
             well = ", ".join(f"{finding.name} {finding.detail}" for finding in found if finding.state == "ok")
             lines += _entry("ok", well, width)
             found = [finding for finding in found if finding.state != "ok"]
@@ -108,4 +108,4 @@ def _verdict(findings: Sequence[Finding]) -> list[str]:
         return [f"Broken: {names}. Follow the arrows above, from the top."]
     notes = f"{count['warning']} warning{'s' * (count['warning'] != 1)}, " if count["warning"] else ""
     plural = "s" * (count["missing"] != 1)
-    return [f"Everything that is needed works ({notes}{count['missing']} optional part{plural} missing)."]
+    return [f"Everything required works ({notes}{count['missing']} optional part{plural} missing)."]

@@ -1,4 +1,4 @@
-"""export: a generator -> an ONNX file that others can run without w2l."""
+"""export: write a generator as an ONNX file that runs without w2l."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,41 +24,41 @@ class ExportSettings:
     model: str = SHIPPED
     """The generator: `w2l` (the shipped one), an imported model, a run of the cache, or a file."""
     first_row: int = 0
-    """First row of the face that the file generates, from its top; the lower, the less there is to compute."""
+    """First row of the face that is generated, from its top; the lower, the less there is to compute."""
 
     def __post_init__(self) -> None:
-        """Refuses rows above the face."""
+        """Reject rows above the face."""
         if self.first_row < 0:
             raise ConfigError(f"first_row {self.first_row} must be at least 0")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was written."""
+    """The written file."""
 
     output: Path
     model: Path
     first_row: int
-    """First row of the face that is generated; of a model of lower rows at least half the face's size."""
+    """First row of the face that is generated; at least half the face's size for a model of lower rows."""
     size: int
     """Rows and columns of the face, in pixels."""
     n_bytes: int
     difference: float
-    """Largest difference from PyTorch, in [0, 1] as the pictures."""
+    """Largest difference from PyTorch, in [0, 1] like the images."""
 
 
 def run(settings: ExportSettings, output: Path, cache: Cache | None = None, overwrite: bool = False) -> Result:
-    """Writes the ONNX file `output`, once it agrees with PyTorch.
+    """Write the ONNX file `output`, once it agrees with PyTorch.
 
-    Raises CheckpointError for a model of another kind, ConfigError for an output that cannot be had.
+    Raises CheckpointError for a model of another kind, ConfigError for an invalid output path.
     """
     if output.suffix.lower() != SUFFIX:
         raise ConfigError(f"{output} must end in {SUFFIX}")
     if output.exists() and not overwrite:
-        raise ConfigError(f"{output} exists; overwrite it with -y or name another file")
+        raise ConfigError(f"{output} exists; overwrite it with -y or choose another file")
     model = weights.load(settings.model, "generator", cache)
     if real_path(output) == real_path(model.path):
-        raise ConfigError(f"{output} is the model itself; name another file")
+        raise ConfigError(f"{output} is the model itself; choose another file")
     made = export(model, output, settings.first_row)
     return Result(
         output=real_path(output),
@@ -77,12 +77,12 @@ def run(settings: ExportSettings, output: Path, cache: Cache | None = None, over
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing file.")
 @common_options
 def command(output: Path, overwrite: bool, common: Common, **given: str | int) -> None:
-    """Writes a generator as the ONNX file OUTPUT, checks it against PyTorch and prints the difference.
+    """Write a generator as the ONNX file OUTPUT, check it against PyTorch and print the difference.
 
     The graph takes `mel` (batch, 1, 80, 16) in [-4, 4] and `faces` (batch, 3 * (1 + references), size, size) in [0, 1],
-    the face first, black where the model's card says that it is hidden, and gives `generated` (batch, 3, rows, size) in
-    [0, 1], for any batch.
-    Its metadata hold the model's card as JSON, under `w2l`: how faces are cut, the order of colours, the licence.
+    the face first, black where the model's card says that it is hidden, and returns `generated` (batch, 3, rows, size)
+    in [0, 1], for any batch size.
+    Its metadata contain the model's card as JSON, under `w2l`: crop spec, channel order, licence.
 
     \b
     w2l export generator.onnx

@@ -1,4 +1,4 @@
-"""The options that all commands share, and how options are listed in a command's help."""
+"""Options shared by all commands, and the grouping of options in a command's help."""
 
 import dataclasses
 import functools
@@ -17,11 +17,11 @@ from w2l.core.text import printable
 
 T = TypeVar("T")
 COMMON = "Common"
-"""The heading of options that have no other."""
+"""Heading of options without another one."""
 WORK = "Work"
-"""The heading of options that say how the work is shared and taken up again."""
+"""Heading of options about parallelism and resuming."""
 HERE = "auto"
-"""The Ray cluster that is meant when none is named: the one that runs."""
+"""The Ray cluster used if no address is given: the running one."""
 Function = Callable[..., Any]
 
 
@@ -47,14 +47,14 @@ class Common:
     """As `stages.log.set_up_logging` takes it."""
 
     def settings(self, kind: type[T], stage: str, **given: Any) -> T:
-        """Settings of `stage`: defaults, then --config, then --set, then options that were given (not None).
+        """Return the settings of `stage`: defaults, then --config, then --set, then given options (not None).
 
         A nested setting is given under its dotted name with ``__`` for the dots; see `setting`.
         """
         return config.load(kind, stage, self.config, [*self.assignments, *_assigned(given)], SECTIONS)
 
     def named(self, stage: str, **given: Any) -> dict[str, Any]:
-        """Return the settings of `stage` that the user names, by --config, --set or an option, and their values."""
+        """Return the settings of `stage` given by --config, --set or an option, with their values."""
         return config.named(stage, self.config, [*self.assignments, *_assigned(given)], SECTIONS)
 
     def given(self, **options: Any) -> Given:
@@ -73,7 +73,7 @@ class Common:
 
 
 def _assigned(given: dict[str, Any]) -> list[str]:
-    """Options that were given, as assignments of settings."""
+    """Return given options as assignments of settings."""
     return config.write_assignments(named_settings(given))
 
 
@@ -83,7 +83,7 @@ def named_settings(given: dict[str, Any]) -> dict[str, Any]:
 
 
 class HeadedOption(click.Option):
-    """An option that the help lists under a heading."""
+    """An option listed in the help under a heading."""
 
     def __init__(self, *names: Any, heading: str, **attributes: Any) -> None:
         super().__init__(*names, **attributes)
@@ -94,7 +94,7 @@ class HeadedCommand(click.Command):
     """A command whose help lists its options under headings; those without one come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes one section a heading."""
+        """Write one section per heading."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -108,7 +108,7 @@ class HeadedCommand(click.Command):
 def setting(
     kind: type[Any], field: str, *names: str, heading: str, **attributes: Any
 ) -> Callable[[Function], Function]:
-    """An option for one field of the settings `kind` (dotted where nested), with the field's default in its help."""
+    """Return an option for one field of the settings `kind` (dotted if nested), with the default in its help."""
     default = default_of(kind, field)
     shown = attributes.pop("default_text", "none" if default is None else str(default))
     attributes["help"] = f"{attributes['help']}  [{shown}]"
@@ -116,7 +116,7 @@ def setting(
 
 
 def option(*names: str, heading: str, **attributes: Any) -> Callable[[Function], Function]:
-    """An option that the help lists under a heading."""
+    """Return an option listed in the help under a heading."""
     return click.option(*names, cls=HeadedOption, heading=heading, **attributes)
 
 
@@ -127,28 +127,28 @@ def take(kind: type[T], given: dict[str, Any], **more: Any) -> T:
 
 
 def ray_option(function: Function) -> Function:
-    """Adds --ray, an address that may be left out."""
+    """Add --ray, whose address is optional."""
     return option("--ray", is_flag=False, flag_value=HERE, metavar="[ADDRESS]", heading=WORK,
-                  help="Work on a Ray cluster with a shared disk: auto (the one that runs), local, host:port.",
+                  help="Run on a Ray cluster with a shared disk: auto (the running one), local, host:port.",
                   )(function)  # fmt: skip
 
 
 def default_of(kind: type[Any], field: str) -> Any:
-    """The default of a field of a settings dataclass, dotted where nested."""
+    """Return the default of a field of a settings dataclass, dotted if nested."""
     settings = kind()
     return functools.reduce(getattr, field.split("."), settings)
 
 
 def common_options(function: Function) -> Function:
-    """Adds --cache, --device, --config, --set, --json, -v, -q and --debug; the command gets them as `common`."""
+    """Add --cache, --device, --config, --set, --json, -v, -q and --debug; the command gets them as `common`."""
 
     @click.option("--cache", type=click.Path(path_type=Path), help="Cache folder  [$W2L_CACHE, else ./w2l-cache]")
     @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
     @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings.")
     @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-    @click.option("-v", "--verbose", count=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+    @click.option("-v", "--verbose", count=True, help="Print more details.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
     def _with_common(

@@ -1,4 +1,4 @@
-"""preprocess: a folder of talking clips -> face crops, mels and an index in the cache."""
+"""preprocess: extract face crops, mels and an index from a folder of talking clips into the cache."""
 
 import sys
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from w2l.data.prepare.run import FAILED, STAGE, PrepareResult
 from w2l.data.sources.layouts import LAYOUTS
 
 MOST_NAMED = 20
-"""Clips that the summary names for one reason; the others are counted."""
+"""Clips listed in the summary for one reason; the others are counted."""
 PAGE = "report.html"
-"""Where in the cache the page of the report is written."""
+"""Location of the report page in the cache."""
 DATA = "Data"
 
 PAGE_SUFFIXES = (".html", ".htm")
@@ -29,18 +29,18 @@ PAGE_SUFFIXES = (".html", ".htm")
 @click.command(STAGE, cls=HeadedCommand)
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @option("--layout", type=click.Choice(LAYOUTS), default="auto", heading=DATA,
-        help="How the dataset names its clips, splits and speakers.  [auto: as the paths look]")  # fmt: skip
+        help="Naming scheme of clips, splits and speakers.  [auto: recognised from the paths]")  # fmt: skip
 @option("--filelist", "filelists", multiple=True, type=click.Path(path_type=Path), heading=DATA,
-        help="Only the clips listed; train.txt, val.txt, test.txt also say their split.")  # fmt: skip
+        help="Only the listed clips; train.txt, val.txt, test.txt also set their split.")  # fmt: skip
 @option("--strict", is_flag=True, heading=DATA,
         help="Stop at the first clip that cannot be used.")  # fmt: skip
 @option("--report", is_flag=False, flag_value="", metavar="[FILE]", heading=DATA,
-        help=f"Then show what was kept and why the rest was not; histograms go to FILE  [{PAGE} in the cache]."
-             " Without FOLDER: of the cache as it is.")  # fmt: skip
+        help=f"Show what was kept and why the rest was not; write histograms to FILE  [{PAGE} in the cache]."
+             " Without FOLDER: report on the existing cache.")  # fmt: skip
 @option("--jobs", type=click.IntRange(1), default=1, heading=WORK,
-        help="Clips worked on at once.  [1]")  # fmt: skip
+        help="Clips processed in parallel.  [1]")  # fmt: skip
 @ray_option
-@option("--force", is_flag=True, heading=WORK, help="Do it again, even where it is done.")
+@option("--force", is_flag=True, heading=WORK, help="Prepare clips again, even if finished.")
 @common_options
 def command(
     folder: Path | None,
@@ -53,19 +53,19 @@ def command(
     force: bool,
     common: Common,
 ) -> None:
-    """Prepares the clips in FOLDER for training: 25 fps crops of every face and the mel of its sound.
+    """Prepare the clips in FOLDER for training: 25 fps crops of every face and the mel of its audio.
 
-    Tracks of one face become samples when they are long, large, sharp and loud enough: --set gates.min_face_px=64 and
-    others; --report shows what each gate costs. A clip that cannot be used is set aside with its reason; the others go
-    on. Run it again to continue after a stop; several runs may share one cache.
+    Face tracks become samples if they are long, large, sharp and loud enough: --set gates.min_face_px=64 and others;
+    --report shows how much each gate removes. A clip that cannot be used is set aside with the reason; the others
+    continue. Rerun the command to resume; several runs may share one cache.
 
     \b
     w2l preprocess lrs2/                       # the dataset's own splits and speakers
     w2l preprocess clips/ --jobs 8 --set store=jpeg --set crop.size=128
-    w2l preprocess --report                    # of what is in the cache
+    w2l preprocess --report                    # report on the cache
 
-    Exit status: 0 all clips can be used; 1 some were set aside (the others are ready), or none could be found; 2 wrong
-    usage. With --strict, 1 says that the work stopped.
+    Exit status: 0 all clips can be used; 1 some were set aside (the others are ready), or none was found; 2 wrong
+    usage. With --strict, 1 means that the run stopped.
     """
     settings = common.settings(PrepareSettings, STAGE)
     folder, report, ray = _folder(folder, report, ray)
@@ -73,7 +73,7 @@ def command(
         _check_page(Path(report))
     if folder is None:
         if report is None:
-            raise click.UsageError("Missing argument 'FOLDER'; --report goes without one, for what is in the cache.")
+            raise click.UsageError("Missing argument 'FOLDER'; only --report works without it, on the cache.")
         _show_report(Cache.open(common.cache), settings, report, common)
         return
     result = preprocess(
@@ -90,7 +90,7 @@ def command(
 
 
 def _folder(folder: Path | None, report: str | None, ray: str | None) -> tuple[Path | None, str | None, str | None]:
-    """Folder, report and Ray address: a folder behind an option whose value may be left out is no value of it."""
+    """Return folder, report and Ray address: a folder after an option with an optional value is not its value."""
     if folder is None and report and Path(report).is_dir():
         return Path(report), "", ray
     if folder is None and ray and Path(ray).is_dir():
@@ -99,9 +99,9 @@ def _folder(folder: Path | None, report: str | None, ray: str | None) -> tuple[P
 
 
 def _check_page(page: Path) -> None:
-    """Refuse a file for the report, before any work, that cannot be written or is not a page and would be lost."""
+    """Raise ConfigError, before any work, for a report file that cannot be written or is not a page."""
     if page.suffix.lower() not in PAGE_SUFFIXES:
-        raise ConfigError(f"--report {page} must end in {PAGE_SUFFIXES[0]}; what it names is replaced")
+        raise ConfigError(f"--report {page} must end in {PAGE_SUFFIXES[0]}; that file is replaced")
     check_writable(page)
 
 
@@ -116,7 +116,7 @@ def _show_report(cache: Cache, settings: PrepareSettings, page: str, common: Com
 
 def _summary(result: PrepareResult, cache: Cache) -> Iterator[str]:
     nothing = "; nothing to do" if not (result.done or FAILED in result.reasons) else ""
-    ready = f"{result.done} clips prepared, {result.skipped} ready before{nothing}"
+    ready = f"{result.done} clips prepared, {result.skipped} already finished{nothing}"
     yield f"{ready}; {result.tracks} tracks in {cache.root}"
     if result.rejected:
         told = ", ".join(f"{count} {gate}" for gate, count in result.rejected.items())
@@ -127,7 +127,7 @@ def _summary(result: PrepareResult, cache: Cache) -> Iterator[str]:
     for gate, clips in result.reasons.items():
         yield from (f"set aside {clip}: {result.set_aside[clip]}" for clip in clips[:MOST_NAMED])
         if len(clips) > MOST_NAMED:
-            yield f"... and {len(clips) - MOST_NAMED} more: {gate}; --json names all"
+            yield f"... and {len(clips) - MOST_NAMED} more: {gate}; --json lists all"
     yield from (f"not found: {line}" for line in result.missing[:MOST_NAMED])
     if len(result.missing) > MOST_NAMED:
-        yield f"... and {len(result.missing) - MOST_NAMED} more not found; --json names all"
+        yield f"... and {len(result.missing) - MOST_NAMED} more not found; --json lists all"

@@ -1,4 +1,4 @@
-"""score: how well mouths and voices agree, and how good pictures are, beside the real videos they were made from."""
+"""score: measure lip sync and picture quality, optionally against the real videos."""
 
 import shutil
 import sys
@@ -20,17 +20,17 @@ from w2l.scoring.tools import ALL_COLUMNS
 
 MEASURES, INPUTS, NETWORKS, OUTPUT, STUDY = "Measures", "Inputs", "Networks", "Output", "User study"
 WHAT: dict[MeasureGroup, str] = {
-    "lse": "LSE-D, LSE-C and offset: do mouth and voice agree? (default)",
+    "lse": "LSE-D, LSE-C and offset: agreement of mouth and voice (default).",
     "fid": "FID of the faces, or FD-judge without --inception.",
-    "quality": "PSNR, SSIM, LPIPS, sharpness, seam, flicker; needs real videos.",
+    "quality": "PSNR, SSIM, LPIPS, sharpness, seam, flicker; requires real videos.",
     "mouth": "Closure, silence, articulation, foreign colours, teeth.",
-    "identity": "Likeness of the face; its identity with --recogniser.",
+    "identity": "Likeness of the face; identity with --recogniser.",
 }
 
 
 def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds a flag for each group of measures, and --all."""
-    function = option("--all", "everything", is_flag=True, heading=MEASURES, help="All that need no further file.")(
+    """Add a flag for each group of measures, and --all."""
+    function = option("--all", "everything", is_flag=True, heading=MEASURES, help="All without further files.")(
         function
     )
     for group in reversed(GROUPS):
@@ -41,52 +41,52 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(STAGE, cls=HeadedCommand)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[OUTPUTS]...")
 @measure_options
-@option("--explain", "explains", is_flag=True, heading=MEASURES, help="Say what each column means, and stop.")
+@option("--explain", "explains", is_flag=True, heading=MEASURES, help="Explain each column and exit.")
 @option("--reference", "--real", "reference", multiple=True, type=click.Path(path_type=Path), heading=INPUTS,
-        help="Real video, folder or list: what the outputs were made from.  [what w2l sync recorded]")  # fmt: skip
-@option("--root", type=click.Path(path_type=Path), heading=INPUTS, help="Folder that names in lists begin from.")
+        help="Real video, folder or list that the outputs were made from.  [what w2l sync recorded]")  # fmt: skip
+@option("--root", type=click.Path(path_type=Path), heading=INPUTS, help="Folder that names in lists are relative to.")
 @option("--pairs-order", "pairs_order", type=click.Choice(get_args(Order)), default="auto", heading=INPUTS,
-        help="Which comes first in a list of pairs.  [auto: by the suffixes]")  # fmt: skip
+        help="Order of a list of pairs.  [auto: by the suffixes]")  # fmt: skip
 @setting(ScoreSettings, "judge", "--judge", heading=NETWORKS, metavar="NAME|PATH",
-         help="Whose eyes and ears: w2l (shipped), a run, or a file such as syncnet_v2.model.")  # fmt: skip
+         help="Model for LSE-D, LSE-C, offset: w2l (shipped), a run, or a file such as syncnet_v2.model.")  # fmt: skip
 @setting(ScoreSettings, "variant", "--variant", heading=NETWORKS, type=click.Choice(list(VARIANTS)),
-         help="What it sees: the main face; whole frames (lrs) or long face tracks (real), as published.")  # fmt: skip
-@option("--allow-teacher", is_flag=True, heading=NETWORKS, help="Let an expert judge a generator that it taught.")
+         help="Its input: the main face; whole frames (lrs) or long face tracks (real), as published.")  # fmt: skip
+@option("--allow-teacher", is_flag=True, heading=NETWORKS, help="Allow an expert to judge a generator it trained.")
 @setting(ScoreSettings, "inception", "--inception", heading=NETWORKS, metavar="FILE",
          help="pt_inception-2015-12-05 weights, for FID.")  # fmt: skip
-@option("--lpips", multiple=True, metavar="FILE", heading=NETWORKS, help="LPIPS weights: AlexNet's, and the layers'.")
+@option("--lpips", multiple=True, metavar="FILE", heading=NETWORKS, help="LPIPS weights: AlexNet and layers.")
 @setting(ScoreSettings, "recogniser", "--recogniser", heading=NETWORKS, metavar="FILE",
          help="insightface recogniser (.onnx), for --identity.")  # fmt: skip
 @setting(ScoreSettings, "landmarks", "--landmarks", heading=NETWORKS, metavar="FILE",
          help="insightface 2d106det.onnx, for --mouth.")  # fmt: skip
 @setting(ScoreSettings, "words", "--words", heading=NETWORKS, metavar="FILE",
-         help="Word times, so that closure is asked of b, p and m.")  # fmt: skip
+         help="Word times, to measure closure at b, p and m.")  # fmt: skip
 @option("--csv", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
-        help="Write a line for each clip there.")  # fmt: skip
+        help="Write one line per clip.")  # fmt: skip
 @option("--report", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
-        help="Write a page with plots and the worst clips there (.html).")  # fmt: skip
-@option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace a file that --csv or --report names.")
+        help="Write a page with plots and the worst clips (.html).")  # fmt: skip
+@option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace existing --csv and --report files.")
 @option("--clips", is_flag=True, heading=OUTPUT, help="List every clip in the table, however many there are.")
 @option("--study", type=click.Path(path_type=Path, file_okay=False), heading=STUDY,
-        help="Build a blind study there, of the folders OUTPUTS or else of its subfolders, one a system.")  # fmt: skip
+        help="Build a blind study there from the folders OUTPUTS, or its subfolders, one per system.")  # fmt: skip
 @option("--study-results", multiple=True, type=click.Path(exists=True, path_type=Path, dir_okay=False), heading=STUDY,
-        help="Preference shares and mean opinions from the key and the answers of a study.")  # fmt: skip
-@option("--jobs", type=click.IntRange(1), default=1, heading=WORK, help="Clips scored at once.  [1]")
+        help="Evaluate a study: preference shares and mean opinions from its key and answers.")  # fmt: skip
+@option("--jobs", type=click.IntRange(1), default=1, heading=WORK, help="Clips scored in parallel.  [1]")
 @ray_option
-@option("--force", is_flag=True, heading=WORK, help="Measure again what is known from an earlier run.")
+@option("--force", is_flag=True, heading=WORK, help="Measure again, ignoring earlier results.")
 @common_options
 def command(
     files: tuple[Path, ...], explains: bool, study: Path | None, study_results: tuple[Path, ...], common: Common,
     **given: Any,
 ) -> None:  # fmt: skip
-    """Measures how well mouth and voice agree, and how good the pictures are, in OUTPUTS: videos, folders (each a
-    system, compared clip by clip) or lists. Without any: all that `w2l sync` made with this cache.
+    """Measure how well mouth and voice agree, and picture quality, in OUTPUTS: videos, folders (each a system,
+    compared clip by clip) or lists. Without any: everything that `w2l sync` made with this cache.
 
-    The first line says whether the judge can tell lip sync on these clips (p < 0.05, own against shuffled sound); if
-    not, LSE and offset are marked ?, and --json has judge_check.can_tell false. An offset by chance is none (null).
+    The first line shows whether the judge can detect lip sync on these clips (p < 0.05, own against shuffled audio); if
+    not, LSE and offset are marked ?, and --json has judge_check.can_tell false. An offset at chance level is null.
 
-    Always beside them: the real videos, and the real pictures under other clips' speech, which is what chance scores.
-    A clip that cannot be scored is named with its reason; the others go on. Run it again to go on after a stop.
+    Always included: the real videos, and the real pictures with other clips' speech, the chance level.
+    A clip that cannot be scored is listed with its reason; the others continue. Rerun the command to resume.
 
     \b
     w2l score out.mp4 --reference in.mp4
@@ -103,7 +103,7 @@ def command(
         _study(study, study_results, files, common)
         return
     if given["ray"] is not None and Path(given["ray"]).exists():
-        # A file after an option whose value may be left out is not its value.
+        # A file after an option with an optional value is not its value.
         files, given["ray"] = (Path(given["ray"]), *files), HERE
     clips, asked = given.pop("clips"), [group for group in GROUPS if given.pop(group)]
     measures = GROUPS if given.pop("everything") else asked or None
@@ -116,12 +116,12 @@ def command(
 
 
 def _study(folder: Path | None, results: tuple[Path, ...], others: tuple[Path, ...], common: Common) -> None:
-    """Builds a study of the folders `others`, or sums up the files `results` and `others`."""
+    """Build a study of the folders `others`, or evaluate the files `results` and `others`."""
     from w2l.scoring.study import build
     from w2l.scoring.study.results import as_dict, as_text, read_results
 
     if folder is not None and results:
-        raise ConfigError("--study builds one, --study-results sums one up: do one after the other")
+        raise ConfigError("--study and --study-results cannot be combined; run one after the other")
     if folder is not None:
         settings = common.settings(build.StudySettings, "study")
         built = build.build_study(build.find_systems(folder, others), folder, settings)

@@ -18,8 +18,8 @@ from w2l.core.settings_reference import Setting, commented_yaml, describe, yaml_
 
 STAGE = "settings"
 PERSON = "w2l.training.generator.person_settings:PersonSettings"
-"""The settings of `w2l train --person`, which stand in the section of `train`."""
-HEADING = "# Settings of w2l. Edit what you need, delete the rest, and give the file to a command with --config."
+"""Settings of `w2l train --person`, which belong to the section of `train`."""
+HEADING = "# Settings of w2l. Edit what you need, delete the rest, and pass the file to a command with --config."
 
 
 def settings_class(stage: str, person: bool = False) -> type[Any]:
@@ -35,10 +35,10 @@ def settings_class(stage: str, person: bool = False) -> type[Any]:
 @click.option("--person", is_flag=True, help="With train: the defaults of train --person.")
 @common_options
 def command(stage: str | None, as_yaml: bool, person: bool, common: Common) -> None:
-    """Lists the settings of STAGE, or of all stages: key, default, meaning and type.
+    """List the settings of STAGE, or of all stages: key, default, meaning and type.
 
-    Each key can be given to its command as --set KEY=VALUE or in a YAML file with --config. With --config or --set
-    here, the values that result are shown.
+    Each key can be set with --set KEY=VALUE or in a YAML file with --config. With --config or --set, this command
+    shows the resulting values.
 
     \b
     w2l settings sync
@@ -46,7 +46,7 @@ def command(stage: str | None, as_yaml: bool, person: bool, common: Common) -> N
     w2l settings train --config examples/recipes/w2l.yaml
     """
     if common.assignments and stage is None:
-        raise ConfigError("--set needs a stage here; name it: w2l settings STAGE --set KEY=VALUE")
+        raise ConfigError("--set requires a stage; write w2l settings STAGE --set KEY=VALUE")
     if person and stage != "train":
         raise ConfigError("--person is for the stage train; write w2l settings train --person")
     chosen = {name: common.settings(settings_class(name, person), name) for name in ([stage] if stage else SECTIONS)}

@@ -1,4 +1,4 @@
-"""train: the cache and an expert -> a generator; clips of one person -> a generator tuned to them."""
+"""train: train a generator with an expert on the cache, or tune one to clips of one person."""
 
 import logging
 from dataclasses import asdict
@@ -14,24 +14,24 @@ from w2l.training.parallel import is_first
 
 @click.command(STAGE)
 @click.option("--run", "name", help=f"Name of the run in the cache  [generator, or {PERSON} with --person]")
-@click.option("--expert", help="Run, file or `w2l` (shipped) that teaches sync  [expert, or w2l with --person]")
-@click.option("--init", help="Run, file or `w2l` (shipped) whose weights are the start  [none, or w2l with --person]")
-@click.option("--discriminator-init", help="Discriminator (run or file, also a public one) to begin with  [none]")
+@click.option("--expert", help="Run, file or `w2l` (shipped) used as sync loss  [expert, or w2l with --person]")
+@click.option("--init", help="Run, file or `w2l` (shipped) to start from  [none, or w2l with --person]")
+@click.option("--discriminator-init", help="Discriminator (run or file, also a public one) to start from  [none]")
 @click.option("--person", "clips", multiple=True, type=click.Path(path_type=Path),
-              help="A clip of the person to tune to; may be repeated. The cache's own clips are not used.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Start the run anew.")
+              help="A clip of the person to tune to; may be repeated. The cache's clips are not used.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Restart the run.")
 @common_options
 def command(
     name: str | None, expert: str | None, init: str | None, discriminator_init: str | None, clips: tuple[Path, ...],
     force: bool, common: Common,
 ) -> None:  # fmt: skip
-    """Trains the generator: L1, sync from the frozen expert, and what else the recipe weighs.
+    """Train the generator: L1, sync loss from the frozen expert, and the other terms of the recipe.
 
-    Run it again to go on after a stop; the result is the same as without the stop. Look at report.html in the run's
+    Rerun the command to resume; the result is the same as without the interruption. See report.html in the run's
     folder: curves, and sheets of reference, masked, generated and real faces.
 
     With --person a trained generator is tuned to one face: seconds at the end of each clip are held out, and the run
-    ends when they get no better. Ten seconds are little, a few minutes are good.
+    ends when they stop improving. Ten seconds are little, a few minutes are good.
 
     Several GPUs train one batch together under torchrun, as with train-expert.
 
@@ -41,7 +41,7 @@ def command(
     w2l train --init w2l --person interview.mp4 --person statement.mp4
     """
     if not is_first():
-        logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
+        logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process logs for all
     result = train(
         run=name, expert=expert, init=init, discriminator_init=discriminator_init, person=clips, force=force,
         **common.given(),

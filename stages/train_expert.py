@@ -1,4 +1,4 @@
-"""train-expert: crops and mels of the cache -> an expert that tells in sync from off sync."""
+"""train-expert: train a sync expert on the crops and mels of the cache."""
 
 import logging
 from dataclasses import asdict
@@ -18,22 +18,22 @@ from w2l.training.parallel import is_first
 @click.command(STAGE)
 @click.option("--run", "name", help="Name of the run in the cache  [the arch]")
 @click.option("--arch", type=click.Choice(["expert", "judge"]), help="What to train  [expert]")
-@click.option("--init", help="Run, file or `w2l` (shipped) whose weights are the start, also a public one  [none]")
-@click.option("--check", is_flag=True, help="Only look at the data and learn one small batch by heart.")
-@click.option("--bootstrap", "twice", is_flag=True, help="Train on all, audit, train on what is in sync.")
-@click.option("--force", is_flag=True, help="Start the run anew.")
+@click.option("--init", help="Run, file (also a public one) or `w2l` (shipped) to start from  [none]")
+@click.option("--check", is_flag=True, help="Only check the data and overfit one small batch.")
+@click.option("--bootstrap", "twice", is_flag=True, help="Train on all tracks, audit, train on those in sync.")
+@click.option("--force", is_flag=True, help="Restart the run.")
 @common_options
 def command(
     name: str | None, arch: str | None, init: str | None, check: bool, twice: bool, force: bool, common: Common
 ) -> None:
-    """Trains the expert: given a few frames of a mouth and their sound, do they belong together?
+    """Train the sync expert, which scores whether a few frames of a mouth match their audio.
 
-    Run it again to go on after a stop; the result is the same as without the stop. Accuracies are those of all windows
-    of the validation clips, with off-sync pairs from the same clip. A fresh run begins with the checks of --check, and
-    one that learns nothing ends with a diagnosis. The run's folder holds log.jsonl and curves.png.
+    Rerun the command to resume; the result is the same as without the interruption. Accuracies are over all windows of
+    the validation clips, with off-sync pairs from the same clip. A new run begins with the checks of --check, and one
+    that does not learn ends with a diagnosis. The run's folder contains log.jsonl and curves.png.
 
-    Several GPUs, on one machine or on several with a shared disk, train one batch together under torchrun; n_clips is
-    that of all of them, and must be at least their number. Its -- keeps it from reading --run as an option of its own.
+    Several GPUs, on one machine or on several with a shared disk, share one batch under torchrun; n_clips is
+    the total of all of them, and must be at least their number. The -- prevents torchrun from reading --run as its own.
 
     \b
     w2l train-expert --config examples/recipes/expert.yaml
@@ -43,7 +43,7 @@ def command(
     torchrun --nproc-per-node 2 -m -- stages.cli train-expert --run large --config examples/recipes/expert-large.yaml
     """
     if not is_first():
-        logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process says it for all
+        logging.getLogger("w2l").setLevel(logging.CRITICAL)  # the first process logs for all
     if check:
         settings = common.settings(ExpertSettings, STAGE, arch=arch, init=init)
         return _check(settings, Cache.open(common.cache), common)
@@ -58,4 +58,4 @@ def _check(settings: ExpertSettings, cache: Cache, common: Common) -> None:
     findings = check_training(settings, open_data(settings, cache), choose_device(common.device))
     common.show([asdict(finding) for finding in findings], "\n".join(map(str, findings)))
     if any(finding.severity == "error" for finding in findings):
-        raise TrainingError("no expert can be trained like this; see the findings that are errors")
+        raise TrainingError("no expert can be trained on these data; see the findings marked as errors")

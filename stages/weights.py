@@ -1,4 +1,4 @@
-"""weights: which models have a name here; bringing in public ones, fetching face detectors and judges."""
+"""weights: list models, import public ones, download face detectors and judges."""
 
 import sys
 import textwrap
@@ -20,29 +20,29 @@ from w2l.models.registry import Entry
 
 STAGE = "weights"
 DATA_WIDTH = 60
-"""Characters of the table for what a model was trained on; --json has it all."""
+"""Characters of the table's column for the training data; --json has all."""
 
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How packs are fetched."""
+    """Download settings."""
 
     timeout_s: float = fetching.TIMEOUT_S
-    """Longest wait in seconds for a connection, and for each next piece."""
+    """Longest wait in seconds for a connection, and for each following piece."""
 
     def __post_init__(self) -> None:
-        """Refuses a wait that is none."""
+        """Reject a timeout of zero."""
         if self.timeout_s <= 0:
             raise ConfigError(f"timeout_s {self.timeout_s} must be positive")
 
 
 def run(cache: Cache | None) -> list[Entry]:
-    """All models that have a name: shipped, and in the cache where there is one."""
+    """Return all named models: shipped, and in the cache if there is one."""
     return weights.entries(cache)
 
 
 def run_fetch(settings: FetchSettings, pack: packs.Pack, cache: Cache, source: Path | None = None) -> Entry:
-    """Brings `pack` into the cache, from the network or from what the user has at `source`; the user has agreed."""
+    """Install `pack` in the cache, from the network or from the user's copy at `source`; the user has agreed."""
     if source is not None:
         fetching.take(pack, source, cache.models)
     else:
@@ -55,14 +55,14 @@ def run_fetch(settings: FetchSettings, pack: packs.Pack, cache: Cache, source: P
 @click.pass_context
 @common_options
 def command(context: click.Context, common: Common) -> None:
-    """Lists the models that have a name here, for --model NAME: shipped, imported, of runs; and fetched packs.
+    """List the models available for --model NAME: shipped, imported, from runs; and downloaded packs.
 
     \b
     w2l weights
     w2l weights import wav2lip_gan.pth --as wav2lip-gan     then: w2l sync ... --model wav2lip-gan
     w2l weights fetch buffalo_l                             then: detection uses it
     """
-    if context.invoked_subcommand:  # what was given before its name counts for it, too
+    if context.invoked_subcommand:  # options before the subcommand apply to it, too
         context.default_map = {context.invoked_subcommand: context.params}
         return
     common.settings(FetchSettings, STAGE)
@@ -71,16 +71,16 @@ def command(context: click.Context, common: Common) -> None:
     common.show([_plain(entry) for entry in found], _table(found))
 
 
-@command.command("import", short_help="Bring in a public checkpoint, or a model of w2l.")
+@command.command("import", short_help="Import a public checkpoint, or a model of w2l.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--as", "name", metavar="NAME", required=True, help="The name to find it by.")
-@click.option("--licence", metavar="TEXT", help="Its licence, where the file says none or less.")
+@click.option("--licence", metavar="TEXT", help="Its licence, if the file does not state it.")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace a model that was imported under this name.")
 @common_options
 def import_command(file: Path, name: str, licence: str | None, overwrite: bool, common: Common) -> None:
     """Import a model into the cache: a public file (.pth, TorchScript, .safetensors), or one of w2l.
 
-    Generators, experts, discriminators and judges are told apart by their tensors; nothing in the file is executed.
+    Generators, experts, discriminators and judges are recognised by their tensors; nothing in the file is executed.
 
     \b
     w2l weights import wav2lip_gan.pth --as wav2lip-gan
@@ -91,17 +91,17 @@ def import_command(file: Path, name: str, licence: str | None, overwrite: bool, 
     common.show(_plain(entry), _table([entry]))
 
 
-@command.command("fetch", short_help="Fetch face detectors, SyncNet v2 or the FID network, after a yes to the licence.")
+@command.command("fetch", short_help="Download face detectors, SyncNet v2 or the FID network.")
 @click.argument("name", metavar="PACK", type=click.Choice(list(packs.PACKS)))
 @click.option("--yes", is_flag=True, help="I agree to its licence.")
 @click.option("--from", "source", type=click.Path(path_type=Path), help="Its archive, or a folder with its files.")
 @common_options
 def fetch_command(name: str, yes: bool, source: Path | None, common: Common) -> None:
-    """Fetches a pack of models, once its licence was agreed to; of face packs only detector and points are kept.
+    """Download a pack of models, after consent to its licence; of face packs only detector and points are kept.
 
     \b
-    buffalo_l   SCRFD-10GF and 106 face points: 289 MB to fetch, 22 MB kept
-    buffalo_s   SCRFD-500MF and 106 face points, quick on a CPU: 128 MB to fetch, 8 MB kept
+    buffalo_l   SCRFD-10GF and 106 face points: 289 MB to download, 22 MB kept
+    buffalo_s   SCRFD-500MF and 106 face points, fast on a CPU: 128 MB to download, 8 MB kept
     syncnet-v2  SyncNet v2, the judge of published LSE: 55 MB; then: w2l score --judge syncnet-v2
     fid-inception   the network of published FID: 96 MB; then: w2l score --fid --inception fid-inception
     """
@@ -114,13 +114,13 @@ def fetch_command(name: str, yes: bool, source: Path | None, common: Common) -> 
 
 
 def _ask(pack: packs.Pack, source: Path | None) -> None:
-    """Shows what is fetched and under which terms; goes on only after a yes."""
+    """Show what is downloaded and under which terms; continue only after consent."""
     origin = source or f"{pack.url}, {_bytes(pack.size)}"
     text = f"{pack.name}: {pack.summary}\nfrom {origin}; {_bytes(pack.kept)} are kept\n{pack.terms}"
     if not sys.stdin.isatty():
-        raise ConfigError(f"{pack.terms} To agree and fetch {pack.name}, say --yes")
+        raise ConfigError(f"{pack.terms} To agree and download {pack.name}, add --yes")
     click.echo(printable(text), err=True)
-    click.confirm("Agree and fetch?", abort=True, err=True)
+    click.confirm("Agree and download?", abort=True, err=True)
 
 
 def _plain(entry: Entry) -> dict[str, object]:
@@ -128,7 +128,7 @@ def _plain(entry: Entry) -> dict[str, object]:
 
 
 def _table(found: Sequence[Entry]) -> str:
-    """The entries in columns."""
+    """Return the entries in columns."""
     rows = [("name", "kind", "size", "licence", "from")]
     for entry in found:
         rows.append((entry.name, entry.kind, _bytes(entry.size), entry.licence or "not stated", _from(entry)))

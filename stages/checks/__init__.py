@@ -1,5 +1,5 @@
-"""What `w2l doctor` checks.
+"""The checks of `w2l doctor`.
 
-Modules of w2l and of others are imported inside the checks, so that a package that is absent or broken is a finding
-and not an error.
+Modules of w2l and of others are imported inside the checks, so that a missing or broken package is a finding and
+not an error.
 """

@@ -1,4 +1,4 @@
-"""A finding about this machine or installation, and what a broken part may raise."""
+"""A finding about this machine or installation, and the exceptions of broken parts."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from w2l.core.errors import W2LError
 from w2l.core.text import one_line
 
 State = Literal["ok", "missing", "warning", "broken"]
-"""`missing`: optional, and not here; `broken`: needed, and absent or unusable."""
+"""`missing`: optional and not available; `broken`: required and not usable."""
 LIKELY = (ImportError, OSError, AttributeError, RuntimeError, TypeError, ValueError, SyntaxError, LookupError)
-"""What importing or calling a broken package raises."""
+"""Exceptions that importing or calling a broken package raises."""
 FAILURES = (*LIKELY, W2LError)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     topic: str
     name: str
@@ -30,14 +30,14 @@ class Finding:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error as one line, with its type where the message alone says little."""
+    """Return an error as one line, with its type if the message alone is not informative."""
     return one_line(error) if isinstance(error, W2LError) else one_line(f"{type(error).__name__}: {error}")
 
 
 def gigabytes(size: int) -> str:
-    """Return bytes as GB, or as MB where they are few."""
+    """Return a size as GB, or as MB if small."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 Check = Callable[[Path | None], Iterable[Finding]]
-"""Takes the cache's folder, None for the default place, and finds."""
+"""Takes the cache's folder, None for the default, and yields findings."""

@@ -1,4 +1,4 @@
-"""Checks of what w2l runs on: Python, packages, devices."""
+"""Checks of the environment: Python, packages, devices."""
 
 import os
 import platform
@@ -16,16 +16,16 @@ from w2l.core.text import one_line
 LEAST_PYTHON = (3, 11)
 IMPORTED = {"av": "av", "numpy": "numpy", "onnxruntime": "onnxruntime", "opencv-python": "cv2", "pyyaml": "yaml",
             "rich": "rich", "safetensors": "safetensors", "torch": "torch"}  # fmt: skip
-"""Packages that every job imports, and the module of each; of the others only the version is read."""
+"""Packages that every job imports, with the module of each; for the others only the version is read."""
 INSTEAD = {
     "onnxruntime": ("onnxruntime-gpu",),
     "opencv-python": ("opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless"),
 }
-"""Packages that hold the same module as the one required; two of them overwrite each other's files."""
+"""Packages that contain the same module as the required one; two of them overwrite each other's files."""
 
 
 def check_packages(root: Path | None) -> Iterator[Finding]:
-    """Yield Python and each required package: its version, whether that suffices, whether it can be imported."""
+    """Yield Python and each required package: its version, whether it is sufficient, whether it can be imported."""
     version = platform.python_version()
     state: State = "ok" if sys.version_info >= LEAST_PYTHON else "broken"
     advice = "" if state == "ok" else f"install Python {'.'.join(map(str, LEAST_PYTHON))} or later"
@@ -77,7 +77,7 @@ def _version(name: str) -> str:
 
 
 def fits(version: str, limits: str) -> bool:
-    """Return whether a version keeps limits such as ``<5,>=4.10``, by the numbers of its release."""
+    """Whether a version satisfies limits such as ``<5,>=4.10``, by its release numbers."""
     release = _release(version)
     for limit in filter(None, limits.split(",")):
         found = re.fullmatch(r"(>=|<)([\d.]+)", limit)
@@ -92,7 +92,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def check_devices(root: Path | None) -> Iterator[Finding]:
-    """Yield the CPU and each GPU that PyTorch can compute on."""
+    """Yield the CPU and each GPU that PyTorch can use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding("devices", "cpu", "ok", f"{cores} cores, {platform.machine()}", facts={"cores": cores})
     import torch
@@ -106,15 +106,15 @@ def check_devices(root: Path | None) -> Iterator[Finding]:
         return
     if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
         said_text = f": {one_line(said[0].message)}" if said else ""
-        detail = f"an NVIDIA driver is here, but torch {torch.__version__} sees no GPU{said_text}"
+        detail = f"an NVIDIA driver is installed, but torch {torch.__version__} finds no GPU{said_text}"
         advice = "install the CUDA build of PyTorch that fits the driver: https://pytorch.org/get-started"
         yield Finding("devices", "cuda", "warning", detail, advice)
     else:
-        yield Finding("devices", "cuda", "missing", "no CUDA GPU; everything runs on the CPU, training slowly")
+        yield Finding("devices", "cuda", "missing", "no CUDA GPU; everything runs on the CPU, and training is slow")
 
 
 def _gpu(index: int) -> Finding:
-    """Return a GPU on which one sum was computed, or why that failed."""
+    """Return a GPU on which one sum was computed, or the reason why that failed."""
     import torch
 
     name = f"cuda:{index}"

@@ -1,4 +1,4 @@
-"""Checks of the parts that jobs are made of: encoders, face detectors, models."""
+"""Checks of the components that jobs use: encoders, face detectors, models."""
 
 import functools
 import os
@@ -13,11 +13,11 @@ from w2l.core.text import some
 if TYPE_CHECKING:
     from w2l.cache.store import Cache
 
-MEND_MTCNN = "mend what is broken above, else: pip install --force-reinstall mtcnn"
+MEND_MTCNN = "fix what is broken above, else: pip install --force-reinstall mtcnn"
 
 
 def check_encoders(root: Path | None) -> Iterator[Finding]:
-    """Yield the encoders of each codec of pictures and of sound; H.264 and AAC are needed, the others optional."""
+    """Yield the encoders of each video and audio codec; H.264 and AAC are required, the others optional."""
     from w2l.media.available import sound_encoders, working_encoders
 
     reinstall = "pip install --force-reinstall av"
@@ -27,21 +27,21 @@ def check_encoders(root: Path | None) -> Iterator[Finding]:
         hardware += [name for name in names if name not in software]
         absent: State = "broken" if codec == "h264" else "missing"
         found = Finding("encoders", codec, "ok", software[0]) if software else None
-        yield found or Finding("encoders", codec, absent, "this build of PyAV has no working encoder", reinstall)
+        yield found or Finding("encoders", codec, absent, "this build of PyAV lacks a working encoder", reinstall)
     for name, works in sound_encoders().items():
         absent = "broken" if name == "aac" else "missing"
         state: State = "ok" if works else absent
-        detail = "for sound" if works else "this build of PyAV has no such encoder of sound"
+        detail = "audio" if works else "this build of PyAV does not have this audio encoder"
         yield Finding("encoders", name, state, detail, "" if works else reinstall)
     if hardware:
         detail = f"{', '.join(hardware)}; used with --set encoding.hardware=auto"
         yield Finding("encoders", "hardware", "ok", detail, facts={"encoders": hardware})
     else:
-        yield Finding("encoders", "hardware", "missing", "none opens here; the CPU encodes")
+        yield Finding("encoders", "hardware", "missing", "none available; encoding runs on the CPU")
 
 
 def check_detectors(root: Path | None) -> Iterator[Finding]:
-    """Yield the face detectors, each built once from its weights, and which one `auto` means."""
+    """Yield the face detectors, each built once from its weights, and the one chosen by `auto`."""
     from w2l.cache.store import default_root
     from w2l.faces.detectors.base import INSIGHTFACE_VARIABLE
     from w2l.faces.detectors.factory import make_detector
@@ -50,18 +50,18 @@ def check_detectors(root: Path | None) -> Iterator[Finding]:
     chosen = _detector("auto", lambda: make_detector("auto", models=models))
     named = os.environ.get(INSIGHTFACE_VARIABLE, "")
     if chosen.state != "ok":
-        advice = f"unset {INSIGHTFACE_VARIABLE} or name a model in it" if named else MEND_MTCNN
+        advice = f"unset {INSIGHTFACE_VARIABLE} or set it to a model" if named else MEND_MTCNN
         yield Finding("detectors", "auto", "broken", chosen.detail, advice)
     elif chosen.detail != "insightface":
-        advice = "w2l weights fetch buffalo_l (or buffalo_s, quicker on a CPU); asks for a yes to its licence"
-        yield Finding("detectors", "insightface", "missing", "not fetched; auto prefers it to mtcnn", advice)
+        advice = "w2l weights fetch buffalo_l (or buffalo_s, faster on a CPU); asks for consent to its licence"
+        yield Finding("detectors", "insightface", "missing", "not downloaded; preferred by auto to mtcnn", advice)
     else:
         yield Finding("detectors", "insightface", "ok", named or "fetched")
     mtcnn = _detector("mtcnn", lambda: make_detector("mtcnn"))
     yield Finding("detectors", "mtcnn", mtcnn.state, "in its package" if mtcnn.state == "ok" else mtcnn.detail,
                   "" if mtcnn.state == "ok" else MEND_MTCNN)  # fmt: skip
-    advice = "--set detector=yunet:PATH names it (sync: detect.detector)"
-    yield Finding("detectors", "yunet", "missing", "used only from a file of yours", advice)
+    advice = "--set detector=yunet:PATH selects it (sync: detect.detector)"
+    yield Finding("detectors", "yunet", "missing", "used only from your own file", advice)
     if chosen.state == "ok":
         yield Finding("detectors", "auto", "ok", f"uses {chosen.detail}", facts={"is": chosen.detail})
 
@@ -74,7 +74,7 @@ def _detector(name: str, make: Callable[[], Any]) -> Finding:
 
 
 def check_models(root: Path | None) -> Iterator[Finding]:
-    """Yield the shipped models, each loaded once, what has a name in the cache, and packs that may be fetched."""
+    """Yield the shipped models, each loaded once, the models in the cache, and the downloadable packs."""
     from w2l.models import registry
     from w2l.models.lip_reader import load_lips
 
@@ -86,7 +86,7 @@ def check_models(root: Path | None) -> Iterator[Finding]:
     entries = [entry for entry in registry.entries(cache) if entry.origin != "shipped"]
     for entry in entries:
         if entry.problem:
-            advice = f"remove {entry.path} or make it anew"
+            advice = f"remove {entry.path} or create it again"
             yield Finding("models", entry.name, "warning", f"{entry.origin}: {entry.problem}", advice)
     good = sorted({entry.name for entry in entries if not entry.problem and entry.origin != "pack"})
     if good:
@@ -98,13 +98,13 @@ def _shipped(kind: str, load: Callable[[], object]) -> Finding:
     try:
         load()
     except FAILURES as error:
-        advice = "mend what is broken above, else: pip install --force-reinstall --no-deps w2l"
+        advice = "fix what is broken above, else: pip install --force-reinstall --no-deps w2l"
         return Finding("models", kind, "broken", reason(error), advice)
     return Finding("models", kind, "ok", "shipped")
 
 
 def _packs(cache: "Cache | None") -> Iterator[Finding]:
-    """Yield each pack that may be fetched; detectors only where a fetched one is damaged or whole."""
+    """Yield each downloadable pack; detectors only if a downloaded one is damaged or complete."""
     from w2l.models.fetch import fetched
     from w2l.models.packs import PACKS
 
@@ -122,7 +122,7 @@ def _packs(cache: "Cache | None") -> Iterator[Finding]:
 
 
 def _cache_or_none(root: Path | None) -> "Cache | None":
-    """Return the cache where there is a readable one."""
+    """Return the cache if there is a readable one."""
     from w2l.cache.store import Cache, default_root
 
     try:

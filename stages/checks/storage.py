@@ -9,10 +9,10 @@ from pathlib import Path
 from stages.checks.finding import FAILURES, Finding, gigabytes, reason
 
 LEAST_FREE = 2_000_000_000
-"""Bytes of free disk below which a warning is given: an hour of crops needs about as much."""
+"""Bytes of free disk below which a warning is given: about one hour of crops."""
 SIZING_S = 2.0
-"""Seconds spent on adding up the cache's files; a larger cache is stated as "at least"."""
-ELSEWHERE = "name another folder with --cache or $W2L_CACHE"
+"""Seconds spent on summing the cache's files; a larger cache is stated as "at least"."""
+ELSEWHERE = "choose another folder with --cache or $W2L_CACHE"
 
 
 def check_cache(root: Path | None) -> Iterator[Finding]:
@@ -30,12 +30,12 @@ def check_cache(root: Path | None) -> Iterator[Finding]:
         yield Finding("cache", "access", "warning", detail, ELSEWHERE)
     free = shutil.disk_usage(parent).free
     low = free < LEAST_FREE
-    advice = "make space, or put the cache on another disk with --cache or $W2L_CACHE" if low else ""
+    advice = "free some space, or put the cache on another disk with --cache or $W2L_CACHE" if low else ""
     yield Finding("cache", "disk", "warning" if low else "ok", f"{gigabytes(free)} free", advice, {"free": free})
 
 
 def _cache_at(root: Path) -> Finding:
-    """Return what lies at `root`; CacheError or OSError where that cannot be used."""
+    """Return the finding about `root`; raise CacheError or OSError if it cannot be used."""
     from w2l.cache.store import Cache
 
     if not root.exists():
@@ -61,7 +61,7 @@ def _n_folders(folder: Path) -> int:
 
 
 def disk_size(folder: Path, limit_s: float = SIZING_S) -> tuple[int, bool]:
-    """Return the bytes of all files in a folder, and whether all were counted within `limit_s` seconds."""
+    """Return the total size of all files in a folder, and whether all were counted within `limit_s` seconds."""
     total, waiting, until = 0, [str(folder)], time.monotonic() + limit_s
     while waiting:
         try:
@@ -73,6 +73,6 @@ def disk_size(folder: Path, limit_s: float = SIZING_S) -> tuple[int, bool]:
                         total += entry.stat(follow_symlinks=False).st_size
                     if time.monotonic() > until:
                         return total, False
-        except OSError:  # gone meanwhile, or not ours to read
+        except OSError:  # removed meanwhile, or not readable
             continue
     return total, True

@@ -197,7 +197,7 @@ def test_a_signal_ends_a_command_with_its_line_and_its_locks_released(tmp_path: 
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert said.startswith("error: interrupted; the same command goes on")
+    assert said.startswith("error: interrupted; rerun the same command")
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

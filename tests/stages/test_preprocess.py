@@ -130,7 +130,7 @@ def test_crops_come_at_25_fps_from_a_drawn_face_at_30(
     points = draw_face(image, 100, 85, 50)
     video = make_clip(tmp_path / "in" / "s1" / "talk.mp4", 1.2, 1.2, image=image)
     status, out, _ = preprocess("in")
-    assert (status, out) == (0, f"1 clips prepared, 0 ready before; 1 tracks in {cache.root}\n")
+    assert (status, out) == (0, f"1 clips prepared, 0 already finished; 1 tracks in {cache.root}\n")
     row = cache.tracks()[0]
     assert (row.clip, row.n_frames, row.n_columns) == ("s1/talk", 30, mel_columns(30 * 640))
     crops, mel = cache.load_track(row)
@@ -159,7 +159,7 @@ def test_the_second_run_does_nothing_and_says_so(
     stamps = {path: path.stat().st_mtime_ns for path in cache.root.rglob("*")}
     status, out, err = preprocess("in")
     assert (status, err) == (0, "in: layout folder, 2 videos (2 no split)\n")
-    assert "0 clips prepared, 2 ready before; nothing to do; 2 tracks" in out
+    assert "0 clips prepared, 2 already finished; nothing to do; 2 tracks" in out
     assert detector.n_shown == n_shown
     assert contents(cache.root) == before
     assert {path: path.stat().st_mtime_ns for path in cache.root.rglob("*")} == stamps
@@ -230,7 +230,7 @@ def test_bad_clips_are_set_aside_and_the_others_go_on(
     before = contents(cache.root)
     status, out, _ = preprocess("in")
     assert status == 1
-    assert "0 clips prepared, 9 ready before; nothing to do; 2 tracks" in out
+    assert "0 clips prepared, 9 already finished; nothing to do; 2 tracks" in out
     assert out.count("set aside ") == 7
     assert contents(cache.root) == before
 
@@ -445,7 +445,7 @@ def test_the_summary_counts_reasons_and_names_some(
     assert "6 clips cannot be used: 1 no sound, 1 too short, 4 unreadable\n" in out
     assert "1 face tracks rejected: 1 too short" in out
     assert out.count("set aside ") == 4
-    assert "... and 2 more: unreadable; --json names all" in out
+    assert "... and 2 more: unreadable; --json lists all" in out
     found = json.loads(preprocess("in", "--json")[1])
     assert found["reasons"] == {"no sound": ["mute"], "too short": ["short"], "unreadable": list("abcd")}
     assert (found["rejected"], len(found["set_aside"]), found["tracks"]) == ({"too short": 1}, 6, 1)

@@ -234,7 +234,7 @@ def test_a_result_takes_the_place_of_a_file_only_when_asked_and_never_of_an_inpu
 
 def test_csv_and_page_are_two_files(cache: Cache, media: Path, judge_path: Path, tmp_path: Path) -> None:
     shown = call(cache, judge_path, media / "a.mp4", "--csv", tmp_path / "x", "--report", tmp_path / "y" / ".." / "x")
-    assert "name one file" in str(shown.exception)
+    assert "are the same file" in str(shown.exception)
 
 
 @pytest.mark.parametrize("name", [REAL, SHUFFLED])

@@ -76,7 +76,7 @@ def test_tables_show_every_key_and_what_was_set(
 
 @pytest.mark.parametrize(("arguments", "said"), [
     (("snyc",), "'snyc' is not one of"),
-    (("--set", "fps=30"), "--set needs a stage here"),
+    (("--set", "fps=30"), "--set requires a stage"),
     (("sync", "--person"), "w2l settings train --person"),
     (("--person",), "w2l settings train --person"),
     (("sync", "--set", "fps=0"), "fps 0.0 must lie between"),

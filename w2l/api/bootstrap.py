@@ -1,4 +1,4 @@
-"""Two stages in a row: train an expert on all tracks, audit them with it, and train again on what is in sync."""
+"""Two trainings in a row: train an expert on all tracks, audit them with it, and train again on those in sync."""
 
 import logging
 
@@ -21,9 +21,9 @@ ALL = "-all"
 def bootstrap(
     settings: ExpertSettings, cache: Cache, name: str = "expert", device: str = "auto", force: bool = False
 ) -> TrainingResult:
-    """Train the run `name`-all on all tracks, audit them with it, and train `name` on what is left, repaired.
+    """Train the run `name`-all on all tracks, audit them with it, and train `name` on what remains, repaired.
 
-    Each of the three parts is skipped when it is done: called again after a stop, this resumes where it was.
+    Each of the three parts is skipped if it is finished: called again after an interruption, this resumes.
     """
     if under_torchrun():
         commands = f"train {name}{ALL}, audit, train {name}"

@@ -1,4 +1,4 @@
-"""The faces of a shot as they come and go: which tracks are one face, and who is picked while another is not there."""
+"""Presence of the faces of a shot over time: which tracks are one face, and who is chosen in another's absence."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,16 +17,16 @@ RETURN_GROWTH = 1.8
 RETURN_REACH = 2.5
 """Largest distance from its last position, in sides of the box, if its appearance is unknown."""
 ALONE_S = 1.0
-"""Seconds for which a chosen face must be gone for good before one that was there with it is chosen in its place."""
+"""Seconds for which a chosen face must be gone for good before another one that was visible with it replaces it."""
 BACKGROUND = 0.5
-"""Such a face is in the background, and stays there, when its side is less than so much of the other's."""
+"""Such a face is in the background, and stays there, if its side is smaller than this share of the other's."""
 
 Face = tuple[int, ...]
 """Numbers of the tracks of one face, in order of time."""
 Stay = tuple[Face, tuple[int, int]]
-"""A face and the frames, from the first to the one after the last, in which it is chosen."""
+"""A face and the frames in which it is chosen, from the first to the one after the last."""
 Picks = Callable[[Sequence[Track], list[Face]], Face]
-"""Picks one of some faces, by tracks that hold no more than the part of the video looked at; an empty one for none."""
+"""Picks one of some faces, given tracks cut to the examined part of the video; empty for none."""
 
 
 def in_turn(
@@ -37,9 +37,9 @@ def in_turn(
     pick: Picks,
     may_stay: bool,
 ) -> list[Stay]:
-    """Return the faces picked in a shot, and when: where the first is not on screen, another is picked as after a cut.
+    """Return the faces picked in a shot, and when: where the first is absent, another is picked as after a cut.
 
-    That is who comes after a dissolve or a wipe and, with `may_stay`, who stays when the first walks out for good.
+    Those are faces that appear after a dissolve or a wipe and, with `may_stay`, those that stay after the first leaves.
     """
     seen = [track.within(*span) for track in tracks]
     first = pick(seen, [face for face in faces if n_seen(seen, face)])
@@ -66,7 +66,7 @@ def _takes_over(
     for_good: bool,
     fps: float,
 ) -> bool:
-    """Return whether a face is alone in a part of a shot without the first: for most of its stay, or now for good."""
+    """Whether a face is alone in a part of a shot without the first: for most of its stay, or from now on."""
     alone = n_seen([track.within(*part) for track in tracks], face)
     if alone < max(1, round(MIN_TRACK_S * fps)):
         return False
@@ -112,4 +112,5 @@ def _is_return(a: Track, b: Track) -> bool:
 
 
 def n_seen(tracks: Sequence[Track], face: Sequence[int]) -> int:
+    """Return the number of frames in which a face is detected."""
     return sum(int(tracks[number].seen.sum()) for number in face)

@@ -165,7 +165,7 @@ def _chains(scan: Scan, first: int, stop: int) -> list[list[int]]:
 
 
 def _persons(scan: Scan, chain: list[int]) -> list[list[int]]:
-    """The parts of a chain, each of one person."""
+    """Split a chain into parts of one person each."""
     if not len(scan.looks) or not len(scan.renewed):
         return [chain]
     frames = scan.frame[chain]

@@ -1,4 +1,4 @@
-"""Where one face turns into another in the same place: at a dissolve or a wipe, which is not a cut."""
+"""Detection of one face turning into another at the same position: at a dissolve or a wipe, which is not a cut."""
 
 from collections import deque
 
@@ -10,39 +10,39 @@ from w2l.faces.appearance import likenesses, typical
 from w2l.faces.shots import change
 
 ACROSS_S = 1.2
-"""Seconds between two pictures that are compared as a whole, and from one turn to the next at least."""
+"""Seconds between two frames that are compared as a whole, and smallest distance of two turns."""
 STEP_S = 0.08
-"""Seconds from one picture that is compared to the next."""
+"""Seconds between compared frames."""
 LEAST_CHANGE = 12.0
-"""Change of the whole picture, in grey levels, below which it is no dissolve."""
+"""Change of the whole picture, in grey levels, below which it is not a dissolve."""
 MIXED = 0.3
-"""Most that the picture in the middle differs from a mixture of both, as a share of their difference, at a dissolve.
+"""Largest difference of the middle frame from a mixture of both, relative to their difference, at a dissolve.
 
-Over made dissolves of 0.5 to 2 s it differs by 0.06 to 0.26; heads and cameras that move give 0.4 and more.
+Over synthetic dissolves of 0.5 to 2 s it differs by 0.06 to 0.26; moving heads and cameras have 0.4 and more.
 """
 SHARES = (0.2, 0.8)
-"""Share of the second picture in the mixture."""
+"""Share of the second frame in the mixture."""
 NEW_PICTURE = 60.0
-"""Change of the whole picture from which it is a new one, mixed or not: at a wipe."""
+"""Change of the whole picture from which it counts as new, mixed or not: at a wipe."""
 SAME_PERSON = 0.6
-"""Likeness of a face before and after such a moment below which it is another."""
+"""Likeness of a face before and after such a moment below which it is another face."""
 GAPS_S = (0.2, 0.6, 1.0)
-"""Seconds around the moment in which it is not looked at: half of the dissolve."""
+"""Seconds around the moment that are ignored: half of the dissolve."""
 WINDOW_S, N_WINDOWS = 0.4, 5
-"""Seconds that are looked at together, and how many such windows on either side: no look comes back after a turn."""
+"""Seconds per window, and number of such windows on either side: no earlier face comes back after a turn."""
 LEAST_LOOKS = 2
-"""Looks in a window, at least."""
+"""Smallest number of faces in a window."""
 
 
 class RenewalFinder:
-    """Where one picture gives way to another gradually; holds small pictures of `ACROSS_S`."""
+    """Detects gradual transitions from one picture to another; holds the small images of `ACROSS_S`."""
 
     def __init__(self) -> None:
         self._held: deque[tuple[float, Image]] = deque()
         self._found: list[tuple[float, float]] = []
 
     def push(self, time_s: float, small_bgr: Image) -> None:
-        """Take the next picture (rows, columns, 3) and its time in seconds."""
+        """Add the next small image (rows, columns, 3) and its time in seconds."""
         if self._held and time_s - self._held[-1][0] < STEP_S - 1e-6:
             return
         self._held.append((time_s, small_bgr))
@@ -57,7 +57,7 @@ class RenewalFinder:
             self._found.append((middle_s, changed))
 
     def at(self, times: Floats) -> Floats:
-        """Return the change across each time (frames,), in grey levels; nought where nothing gives way."""
+        """Return the change across each time (frames,), in grey levels; zero where there is no transition."""
         renewed = np.zeros(len(times))
         for time_s, changed in self._found:
             near = slice(*np.searchsorted(times, [time_s - STEP_S, time_s + STEP_S + 1e-6]))
@@ -66,7 +66,7 @@ class RenewalFinder:
 
 
 def is_mixture(picture: Image, before: Image, after: Image) -> bool:
-    """Return whether a picture (rows, columns, 3) is about `before` with some of `after` mixed in."""
+    """Whether an image (rows, columns, 3) is about `before` with some of `after` mixed in."""
     first = before.astype(np.float32)
     whole, part = after - first, picture - first
     share = float((part * whole).sum() / max(float((whole * whole).sum()), 1e-6))
@@ -75,9 +75,9 @@ def is_mixture(picture: Image, before: Image, after: Image) -> bool:
 
 
 def turns(looks: NDArray[np.uint8], times: Floats, renewed: Floats) -> list[int]:
-    """Return where a face becomes another, rising: places among its looks (looks, side, side, 3) at times (looks,).
+    """Return where a face becomes another, increasing: indices into its tiny crops (looks, side, side, 3).
 
-    `renewed` (looks,) is what `RenewalFinder` says of them: of an ordinary shot nothing is looked at.
+    `times` and `renewed` (looks,) are their times and the output of `RenewalFinder`; ordinary shots are skipped.
     """
     found: list[int] = []
     suspected = np.flatnonzero(renewed)
@@ -97,7 +97,7 @@ def _part(times: Floats, found: list[int], place: int) -> tuple[float, float]:
 
 
 def _alike_across(looks: NDArray[np.uint8], times: Floats, at_s: float, part: tuple[float, float]) -> float:
-    """Return the likeness of the two windows before and after a time that are most alike; 1 where there are none."""
+    """Return the likeness of the two most similar windows before and after a time; 1 if there are none."""
     inside = (times >= part[0]) & (times < part[1])
     least = 1.0
     for gap_s in GAPS_S:
