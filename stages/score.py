@@ -79,8 +79,10 @@ def command(
     files: tuple[Path, ...], explains: bool, study: Path | None, study_results: tuple[Path, ...], common: Common,
     **given: Any,
 ) -> None:  # fmt: skip
-    """Measure how well mouth and voice agree, and picture quality, in OUTPUTS: videos, folders (each a system,
-    compared clip by clip) or lists. Without any: everything that `w2l sync` made with this cache.
+    """Measure how well mouth and voice agree, and picture quality.
+
+    OUTPUTS are videos, folders (each a system, compared clip by clip) or lists. Without any: everything that `w2l sync`
+    made with this cache.
 
     The first line shows whether the judge can detect lip sync on these clips (p < 0.05, own against shuffled audio); if
     not, LSE and offset are marked ?, and --json has judge_check.can_tell false. An offset at chance level is null.

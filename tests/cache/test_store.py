@@ -108,7 +108,7 @@ def test_a_damaged_marker_can_be_repaired_as_the_message_says(cache: Cache) -> N
     marker.write_text("")
     with pytest.raises(CacheError) as caught:
         Cache.open(cache.root)
-    marker.write_text(str(caught.value).partition("write ")[2].partition(", or use another")[0])
+    marker.write_text(str(caught.value).partition("replace its content by ")[2].partition(", or use another")[0])
     assert len(Cache.open(cache.root).tracks()) == 1
 
 
@@ -377,7 +377,7 @@ def test_what_the_audit_set_aside_is_not_given(cache: Cache) -> None:
     assert [row.status for row in cache.all_tracks()] == ["nobody speaks", ""]
     cache.clip("b").note(AuditOutcome(of="f", tracks=(verdict,)))
     cache.invalidate_index()
-    with pytest.raises(CacheError, match=r"set all 2 tracks aside \(nobody speaks\)"):
+    with pytest.raises(CacheError, match=r"excluded all 2 tracks \(nobody speaks\)"):
         cache.tracks()
 
 

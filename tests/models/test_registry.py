@@ -59,7 +59,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_shipped_one(bundled: Path, cache: Cache) -> None:
     path = put(bundled / "expert.safetensors")
     assert weights.find("w2l", "expert") == weights.find("w2l", "expert", cache) == path
-    with pytest.raises(CheckpointError, match="does not ship a judge"):
+    with pytest.raises(CheckpointError, match="does not ship any judge"):
         weights.find("w2l", "judge")
 
 
@@ -85,7 +85,7 @@ def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> Non
     with pytest.raises(CheckpointError, match=r"no expert named 'expert'.*are one, two; choose one of them.*"):
         weights.find("expert", "expert", cache)
     put(bundled / "expert.safetensors")
-    with pytest.raises(CheckpointError, match=r"the experts here are w2l, one, two; name one of them, or train one$"):
+    with pytest.raises(CheckpointError, match=r"available experts are w2l, one, two; choose one of them, or train one$"):
         weights.find("expert", "expert", cache)
     with pytest.raises(CheckpointError, match="no judge named 'one'"):
         weights.find("one", "judge", cache)

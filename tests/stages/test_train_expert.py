@@ -162,7 +162,7 @@ def test_check_only_looks(cache: Cache, capsys: pytest.CaptureFixture[str]) -> N
     tiny = [*TINY, "lr=1e-2", "width=8"]
     cli.main(arguments(cache, "--check", "-q", settings=tiny))
     out = capsys.readouterr().out
-    assert "note: looked into all tracks" in out
+    assert "note: examined all tracks" in out
     assert "note: the network overfits one small batch" in out
     cli.main(arguments(cache, "--check", "--json", settings=tiny))
     found = json.loads(capsys.readouterr().out)

@@ -122,7 +122,7 @@ class TestGradients:
 class TestMemory:
     def test_of_pytorch_on_the_cpu(self) -> None:
         """As PyTorch itself says it, whatever the version."""
-        said = "run a, step 7: out of memory; lower width"
+        said = "run a, step 7: out of memory; reduce width"
         with pytest.raises(TrainingError, match=said) as caught, memory_told(lambda: "run a, step 7", "width"):
             torch.empty(HUGE, dtype=torch.uint8)
         assert "\n" not in str(caught.value)

@@ -502,7 +502,7 @@ class TestRefusals:
 
         setattr(task, at, greedy)
         with pytest.raises(
-            TrainingError, match=r"step [34], what was saved at step 3 is kept .* lower x or y"
+            TrainingError, match=r"step [34], the state saved at step 3 is kept .* reduce x or y"
         ) as caught:
             train(task, tmp_path, around=Surroundings(memory_hint="x or y"))
         assert "\n" not in str(caught.value)
@@ -574,7 +574,7 @@ class TestRefusals:
     def test_other_crops(self, tmp_path: Path) -> None:
         train(FakeTask(), tmp_path)
         before = content(tmp_path)
-        with pytest.raises(ConfigError, match="was begun on aligned crops of 64 px"):
+        with pytest.raises(ConfigError, match="was started on aligned crops of 64 px"):
             train(FakeTask(size=96), tmp_path)
         assert content(tmp_path) == before
 

@@ -113,7 +113,7 @@ def export(model: Model, path: Path, first_row: int = 0) -> Exported:
     if isinstance(network, OnnxGenerator):
         raise CheckpointError(f"model {model.path} is already an ONNX file; choose the model it was exported from")
     if model.card.kind != "generator" or not isinstance(network, (Generator, WarpingGenerator)):
-        raise CheckpointError(f"model {model.path} is a {model.card.kind}; only a generator can be exported")
+        raise CheckpointError(f"model {model.path} is of kind {model.card.kind}; only a generator can be exported")
     size = network.dimensions.size
     if not 0 <= first_row < size:
         raise ConfigError(f"first row {first_row} must lie between 0 and {size - 1}, for faces of {size} rows")

@@ -55,7 +55,7 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
     if name == SHIPPED:
         path = BUNDLED / f"{kind}{SUFFIX}"
         if not path.is_file():
-            raise CheckpointError(f"this version of w2l does not ship a {kind}; choose a file or a run")
+            raise CheckpointError(f"this version of w2l does not ship any {kind}; choose a file or a run")
         return path
     if Path(name).is_file():
         return Path(name)

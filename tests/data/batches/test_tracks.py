@@ -63,7 +63,7 @@ class TestSplits:
     def test_an_empty_cache(self, tmp_path: Path) -> None:
         cache = Cache.open(tmp_path / "cache", create=True)
         for look in (crop_spec, lambda cache: open_splits(cache, ALIGNED)):
-            with pytest.raises(CacheError, match="contains no face track; run w2l preprocess"):
+            with pytest.raises(CacheError, match="contains no face tracks; run w2l preprocess"):
                 look(cache)
 
 
@@ -200,5 +200,5 @@ def test_files_that_hold_less_than_the_index_says_are_named(tmp_path: Path, file
     path = cache.root / "clips" / "clip001" / "tracks" / "0" / file
     held = np.load(path)
     np.save(path, held[:, :-20] if file == "mel.npy" else held[:-5])
-    with pytest.raises(CacheError, match=rf"clip clip001, track 0: \d+ {said} where the index has \d+; run w2l"):
+    with pytest.raises(CacheError, match=rf"clip clip001, track 0: \d+ {said}, but the index has \d+; run w2l"):
         tracks.heard(1, 0) if file == "mel.npy" else tracks.seen(1, 0)

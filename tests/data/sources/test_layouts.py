@@ -235,7 +235,7 @@ class TestLayouts:
     def test_strays_are_left_out_and_said(self, lrs2: Path, caplog: pytest.LogCaptureFixture) -> None:
         make(lrs2, "main/6330/odd name.mp4")
         assert ids(find_videos(lrs2, (), "lrs2")) == MAIN
-        assert "left out 1 videos that do not fit lrs2, as main/6330/odd name.mp4" in caplog.text
+        assert "skipping 1 videos that do not fit lrs2, such as main/6330/odd name.mp4" in caplog.text
 
 
 class TestFolders:

@@ -191,7 +191,7 @@ def test_other_gates_that_keep_the_tracks_keep_the_audit(tmp_path: Path) -> None
 def test_undo_of_nothing_is_said(tmp_path: Path) -> None:
     cache = shifted_cache(tmp_path, [0])
     assert undo_audit(cache) == 0
-    with pytest.raises(ConfigError, match=r"no clip of cache .* fits 's1/"):
+    with pytest.raises(ConfigError, match=r"no clip of cache .* matches 's1/"):
         undo_audit(cache, "s1/*")
 
 

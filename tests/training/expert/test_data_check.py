@@ -52,7 +52,7 @@ class TestFindings:
     def test_sound_data_raise_no_warning(self, tmp_path: Path) -> None:
         findings = check_data(cache_of(tmp_path / "cache", clips()), per_clip=4)
         assert [str(finding) for finding in findings if finding.severity != "note"] == []
-        assert by_name(findings)["sample"].figure == "looked into all tracks"
+        assert by_name(findings)["sample"].figure == "examined all tracks"
 
     @pytest.mark.parametrize("ahead", [4, -6, 10])
     def test_sound_out_of_step_everywhere(self, tmp_path: Path, ahead: int) -> None:
@@ -80,7 +80,7 @@ class TestFindings:
         made[6] = (made[6][0], made[7][1])
         made.append((made[7][0][:8], made[7][1]))
         found = by_name(check_data(cache_of(tmp_path / "cache", made), per_clip=4))
-        assert "1 of 9 tracks (11%) hold no speech" in found["silent tracks"].figure
+        assert "1 of 9 tracks (11%) contain no speech" in found["silent tracks"].figure
         assert "1 of 9 tracks (11%) have crops of one colour" in found["flat crops"].figure
         assert "1 of 9 tracks (11%) show a picture that does not move" in found["stills"].figure
         assert "2 of 9 tracks (22%), by" in found["lengths"].figure  # too much sound, and a picture cut short
@@ -108,7 +108,7 @@ class TestFindings:
         tracks.frames = lambda track: (opened.append(track), frames(track))[1]  # type: ignore[method-assign,func-returns-value]
         findings = check_data(tracks, sample=3)
         assert len(set(opened)) == 3
-        assert by_name(findings)["sample"].figure == "looked into 3 of 8 tracks"
+        assert by_name(findings)["sample"].figure == "examined 3 of 8 tracks"
 
     def test_what_the_audit_found(self, tmp_path: Path) -> None:
         tracks = cache_of(tmp_path / "cache", clips()[:2])

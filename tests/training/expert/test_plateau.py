@@ -117,7 +117,7 @@ class TestDiagnosis:
         def findings() -> list[CheckFinding]:
             asked.append(1)
             return [
-                CheckFinding("note", "sample", "looked into 200 of 849 tracks"),
+                CheckFinding("note", "sample", "examined 200 of 849 tracks"),
                 CheckFinding("warning", "copies", "12 tracks are copies", "remove copies"),
                 CheckFinding("error", "lag", "mouths move with the audio at +4 frames", "run w2l audit"),
             ]
@@ -135,7 +135,7 @@ class TestDiagnosis:
         assert record.levelname == "ERROR"  # shown even with -q
         text = record.getMessage()
         assert text.count("\n") >= 9  # a finding and a cause a line
-        assert "looked into 200 of 849 tracks" in text
+        assert "examined 200 of 849 tracks" in text
         causes = text[text.index("Likely") :]
         expected = ["+4 frames", "copies", "1 frames away", "loss=auto", "0.005 is high", "16 windows"]
         places = [causes.index(words) for words in expected]
