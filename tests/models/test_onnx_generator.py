@@ -123,7 +123,7 @@ MEL, FACES = [1, 1, 80, 16], [1, 6, 96, 96]
         ({"source": MEL, "target": MEL}, "not a generator"),
         ({"source": MEL, "target": [1, 3, 96, 96]}, "not a generator"),
         ({"source": MEL, "target": [1, 6, 9000, 9000]}, "faces of 9000 px"),
-        ({"source": MEL, "target": FACES}, r"returns \(1, 512\) , not faces"),
+        ({"source": MEL, "target": FACES}, r"returns \(1, 512\), not faces"),
     ],
 )
 def test_another_network_is_named_by_its_inputs(taken: dict[str, list[Any]], said: str, tmp_path: Path) -> None:
