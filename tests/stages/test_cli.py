@@ -111,7 +111,7 @@ def test_a_file_may_hold_a_section_for_every_command_and_for_studies(run: Run, t
     (("preprocess", ".", "--device", "tpu"), "'tpu' is not one of"),
     (("preprocess", ".", "--set", "crop.siz=64"), "unknown setting preprocess.crop.siz; did you mean size?"),
     (("preprocess", ".", "--set", "crop.size"), "write key=value"),
-    (("preprocess", ".", "--set", "crop=7"), "preprocess.crop must hold"),
+    (("preprocess", ".", "--set", "crop=7"), "preprocess.crop must contain"),
     (("preprocess", ".", "--set", "crop.pads=[1]"), "must be a list of 4 values"),
     (("preprocess", ".", "--set", "gates.min_track_s=0.1"), "at least 0.2"),
     (("preprocess", ".", "--config", "none.yaml"), "none.yaml cannot be read"),

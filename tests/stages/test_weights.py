@@ -103,7 +103,7 @@ def test_the_list_needs_no_cache_and_makes_none(run: Run, tmp_path: Path) -> Non
     assert all(Path(entry["path"]).stat().st_size == entry["size"] for entry in found)
     status, _, err = run("--cache", "none")
     assert status == 1
-    assert "is not a cache" in err
+    assert "does not exist" in err
 
 
 def test_a_model_is_brought_in_and_listed(run: Run, model: Path, tmp_path: Path) -> None:
