@@ -14,7 +14,7 @@ GATES = {
     "text": {"unreadable"}, "zero": {"unreadable"}, "mute": {"no sound"}, "wall": {"no face"},
     "cut": {"unreadable", "no sound", "no face", "too short", "no frames in common"},
 }  # fmt: skip
-SAID = {"mute": "has no sound stream", "wall": "no face", "zero": "the file is empty", "text": "not a readable"}
+SAID = {"mute": "has no audio stream", "wall": "no face", "zero": "the file is empty", "text": "not a readable"}
 
 
 @pytest.mark.parametrize(("n_clips", "jobs"), [(16, 2), pytest.param(100, 2, marks=pytest.mark.slow)])

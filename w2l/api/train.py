@@ -41,7 +41,7 @@ def train(
     person : path or sequence of paths
         Clips of the person to tune to. The cache's own clips are then not used.
     force : bool
-        Start the run anew.
+        Restart the run.
     cache, device, config, settings, progress
         As for `w2l.detect`; the section of `config` is ``train``. Progress counts steps.
 

@@ -1,4 +1,4 @@
-"""`w2l.train_expert`: train the network that tells in sync from off sync."""
+"""`w2l.train_expert`: train the sync expert."""
 
 from typing import Literal
 
@@ -37,7 +37,7 @@ def train_expert(
     bootstrap : bool
         Train on all tracks, audit them, and train on those in sync.
     force : bool
-        Start the run anew.
+        Restart the run.
     cache, device, config, settings, progress
         As for `w2l.detect`; the section of `config` is ``train-expert``. Progress counts steps.
 
