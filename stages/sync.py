@@ -15,7 +15,7 @@ from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
-from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, Codec, Hardware
+from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, CodecChoice, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.compose import Blend
 from w2l.syncing.estimate import dry_run as try_job
@@ -79,7 +79,10 @@ _set = functools.partial(setting, SyncSettings)
 @option("-o", "--output", type=click.Path(path_type=Path), heading=OUTPUT,
         help="A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder  [VIDEO-synced.mp4, here]")  # fmt: skip
 @option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace an existing result.")
-@_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(Codec)), help="Video codec.")
+@_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(CodecChoice)), help="Video codec.",
+      default_text="auto: h264; hevc for 10 bits or HDR in MP4 and MOV")  # fmt: skip
+@_set("encoding.bits", "--bits", heading=OUTPUT, type=int, metavar="8|10",
+      help="Bits per sample of the picture.", default_text="as the source's")  # fmt: skip
 @_set("encoding.crf", "--crf", heading=OUTPUT, type=int, help="Quality: 0 is best, lower is larger.",
       default_text=f"{DEFAULT_CRF['h264']} for h264, alike for others")  # fmt: skip
 @_set("encoding.preset", "--preset", heading=OUTPUT, help="The encoder's trade-off of speed and size.",

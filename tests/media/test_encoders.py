@@ -15,7 +15,8 @@ from tests.helpers.made_media import square_image
 from tests.helpers.sync_runs import pattern
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media import encoders
-from w2l.media.encoders import PRESETS, Encoding, fill, rgb_colour
+from w2l.media.encoders import PRESETS, Encoding, rgb_colour
+from w2l.media.filling import fill
 from w2l.media.output import Output
 from w2l.media.parts import Parts
 from w2l.media.picture import Colour, Picture

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from w2l.core.config import check_word
 from w2l.core.errors import ConfigError, MediaError
+from w2l.media.filling import fill
 from w2l.media.picture import HD_HEIGHT, LEFT_SITED, SPACE_OF, UNSAID, Colour, Matrix, Picture
 from w2l.media.planar import CONVERSION
 from w2l.media.priority import ordinary_threads
@@ -24,6 +25,7 @@ from w2l.media.priority import ordinary_threads
 log = logging.getLogger(__name__)
 
 Codec = Literal["h264", "hevc", "av1"]
+CodecChoice = Literal["auto", "h264", "hevc", "av1"]
 Hardware = Literal["auto", "off"]
 
 SOFTWARE: dict[str, str] = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
@@ -50,6 +52,8 @@ AVX_512F = 13
 """OpenCV's number of the instructions that AVX-512 begins with, which come with AVX2."""
 HEVC_TAG = "hvc1"
 """How QuickTime players want HEVC to be called."""
+HEVC_SUFFIXES = (".mp4", ".m4v", ".mov")
+"""Kinds of files that go to players which show HEVC of 10 bits, and no other codec of 10 bits."""
 UNTIMED_FRAMES = 2
 """Of so few frames none is reordered, and x265 gives them times of decoding that it never set."""
 
@@ -58,28 +62,49 @@ UNTIMED_FRAMES = 2
 class Encoding:
     """How pictures are encoded."""
 
-    codec: Codec = "h264"
-    """`h264` plays everywhere; `hevc` and `av1` are smaller and slower."""
+    codec: CodecChoice = "auto"
+    """`h264` plays everywhere; `hevc` and `av1` are smaller and slower. `auto`: `h264`, or what suits the pictures."""
     crf: int | None = None
     """Quality: 0 is lossless, 51 (av1: 63) the worst; without it, 18 for h264 and what looks alike for the others."""
     preset: str | None = None
     """Trade of time for size, `ultrafast` to `veryslow`; without it, `veryfast`."""
     hardware: Hardware = "off"
     """`auto`: encode on the graphics card where it can."""
+    bits: int | None = None
+    """Bits per sample, 8 or 10; null: as many as the pictures have."""
 
     def __post_init__(self) -> None:
         """Refuses unknown words and numbers out of range."""
-        check_word("codec", self.codec, get_args(Codec))
+        check_word("codec", self.codec, get_args(CodecChoice))
         check_word("hardware", self.hardware, get_args(Hardware))
         if self.preset is not None:
             check_word("preset", self.preset, PRESETS)
-        if self.crf is not None and not 0 <= self.crf <= MAX_CRF[self.codec]:
-            raise ConfigError(f"crf {self.crf} must lie between 0 and {MAX_CRF[self.codec]} for {self.codec}")
+        if self.crf is not None and not 0 <= self.crf <= MAX_CRF[self.coder]:
+            raise ConfigError(f"crf {self.crf} must lie between 0 and {MAX_CRF[self.coder]} for {self.coder}")
+        if self.bits not in (None, 8, 10):
+            raise ConfigError(f"bits must be 8 or 10 (got {self.bits})")
+
+    @property
+    def coder(self) -> Codec:
+        """The codec in use."""
+        return "h264" if self.codec == "auto" else self.codec
+
+    def suited(self, path: Path, colour: Colour) -> "Encoding":
+        """Return the same with the codec that suits a file of such pictures, where it is not chosen.
+
+        In MP4 and QuickTime files, that of 10 bits is HEVC: few players show H.264 of 10 bits.
+        """
+        is_deep = (self.bits or colour.depth) == 10 or (colour.curve is not None and self.bits is None)
+        if self.codec != "auto" or not is_deep or path.suffix.lower() not in HEVC_SUFFIXES:
+            return self
+        what = "of high dynamic range" if colour.curve is not None else "of 10 bits a sample"
+        log.info("%s: pictures %s are encoded as HEVC (hvc1); --codec and --bits change that", path, what)
+        return replace(self, codec="hevc")
 
     @property
     def quality(self) -> int:
         """The `crf` in use."""
-        return DEFAULT_CRF[self.codec] if self.crf is None else self.crf
+        return DEFAULT_CRF[self.coder] if self.crf is None else self.crf
 
 
 @dataclass(frozen=True)
@@ -124,13 +149,13 @@ def choose_encoder(encoding: Encoding, shape: Shape, colour: Colour) -> str:
     """Name of the encoder to use: one in hardware where asked for and where it opens, else the codec's software."""
     if encoding.hardware == "auto":
         for kind in HARDWARE:
-            name = f"{encoding.codec}_{kind}"
+            name = f"{encoding.coder}_{kind}"
             if opens(name, encoding, shape, colour):
                 return name
-        log.info("no hardware encodes %s here; %s does", encoding.codec, SOFTWARE[encoding.codec])
-    name = SOFTWARE[encoding.codec]
+        log.info("no hardware encodes %s here; %s does", encoding.coder, SOFTWARE[encoding.coder])
+    name = SOFTWARE[encoding.coder]
     if name not in av.codecs_available:
-        raise MediaError(f"this build of PyAV has no {name}; choose another codec than {encoding.codec}")
+        raise MediaError(f"this build of PyAV has no {name}; choose another codec than {encoding.coder}")
     return name
 
 
@@ -156,9 +181,10 @@ class VideoEncoder:
     ) -> None:
         self._shape = shape
         self._colour = colour
-        self._format = _pixel_format(name, colour.depth)
-        if colour.depth == 10 and "10" not in self._format:
-            log.warning("%s takes 8 bits a sample only; the picture's 10 are rounded", name)
+        depth = encoding.bits or colour.depth
+        self._format = _pixel_format(name, depth)
+        if depth == 10 and "10" not in self._format:
+            log.warning("%s takes 8 bits a sample only; 10 are rounded", name)
         self.stream: Any = output.add_stream(name, rate=shape.rate, options=_options(name, encoding, colour))
         _configure(self.stream.codec_context, self._format, shape, colour)
         if shape.pixel_aspect != 1 and encoding.codec == "av1" and output.format.name in ("matroska", "webm"):
@@ -224,7 +250,7 @@ def opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
         context: Any = av.CodecContext.create(name, "w")
         context.options = _options(name, encoding, colour)
         context.framerate = shape.rate
-        _configure(context, _pixel_format(name, colour.depth), shape, colour)
+        _configure(context, _pixel_format(name, encoding.bits or colour.depth), shape, colour)
         with ordinary_threads():
             context.open()
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -290,45 +316,3 @@ def _steady_asm() -> dict[str, str]:
     steady as they are.
     """
     return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(AVX_512F) else {}
-
-
-def fill(frame: av.VideoFrame, picture: Picture) -> None:
-    """Write a picture's planes into a frame, the last row and column again where the frame is larger."""
-    deep = "10" in frame.format.name
-    shift = (10 if deep else 8) - picture.colour.depth
-    u, v = (_shifted(plane, shift, deep) for plane in (picture.u, picture.v))
-    y = _shifted(picture.y, shift, deep)
-    if len(frame.planes) == 3:
-        for plane, samples in zip(frame.planes, (y, u, v)):
-            _spread(_samples(plane, samples.dtype), samples)
-        return
-    raised = 6 if deep else 0  # P010 keeps its ten bits on top
-    chroma = _samples(frame.planes[1], u.dtype)
-    _spread(_samples(frame.planes[0], y.dtype), y << raised)
-    _spread(chroma[:, 0::2], u << raised)
-    _spread(chroma[:, 1::2], v << raised)
-
-
-def _samples(plane: Any, dtype: Any) -> NDArray[Any]:
-    """(rows, line size) The memory of a plane, with what pads its lines."""
-    lines: NDArray[Any] = np.frombuffer(plane, dtype).reshape(plane.height, -1)
-    return lines
-
-
-def _shifted(plane: NDArray[Any], shift: int, deep: bool) -> NDArray[Any]:
-    """The same samples with `shift` more bits, rounded when there are fewer."""
-    if not shift:
-        return plane
-    if shift > 0:
-        return plane.astype(np.uint16) << shift
-    rounded = (plane.astype(np.uint16) + (1 << (-shift - 1))) >> -shift
-    narrowed: NDArray[Any] = np.minimum(rounded, 255).astype(np.uint16 if deep else np.uint8)
-    return narrowed
-
-
-def _spread(target: NDArray[Any], samples: NDArray[Any]) -> None:
-    """Copy (rows, columns) to the top left of `target`, and their last row and column to all that is left."""
-    rows, columns = samples.shape
-    target[:rows, :columns] = samples
-    target[:rows, columns:] = samples[:, -1:]
-    target[rows:] = target[rows - 1]

@@ -94,7 +94,7 @@ class Output:
         sound = None
         if self.speech is not None:
             sound = inspect_speech(self.speech, self.speech_origin_s, speech_until_s, self.speech_stream)
-        file = Unfinished(self.path, self.encoding.codec)
+        file = Unfinished(self.path, self.encoding.coder)
         kept = None
         if self.keep is not None:
             kept = inspect_kept(self.keep, file.muxer, self.keep_origin_s, self.until_s, sound)

@@ -142,7 +142,7 @@ class Parts:
         if colour is None:
             raise ValueError("parts are made alike only where the colour of their pictures is given")
         encoder = choose_encoder(encoding, self._shape, colour)
-        if encoder == SOFTWARE[encoding.codec]:
+        if encoder == SOFTWARE[encoding.coder]:
             encoding = replace(encoding, hardware="off")
             self._wanted = replace(self._wanted, encoding=encoding)
         about = fingerprint(
@@ -224,7 +224,7 @@ class Parts:
                     stream: Any = output.add_stream_from_template(source, opaque=True)
         if any(header != headers[0] for header in headers):
             raise MediaError(f"{self.path}: its parts come from different encoders; run again without resuming")
-        if self._wanted.encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
+        if self._wanted.encoding.coder == "hevc" and output.format.name in ("mp4", "mov"):
             stream.codec_context.codec_tag = HEVC_TAG
         stream.time_base = self._shape.time_base
         stream.codec_context.framerate = self._shape.rate

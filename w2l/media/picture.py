@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import ALL, Floats, Image
+from w2l.media.tone import CURVES, Curve, rendered, restored
 
 Plane = NDArray[Any]
 Matrix = Literal["bt601", "bt709", "bt2020"]
@@ -64,6 +65,11 @@ class Colour:
             raise ValueError(f"a picture has matrix {'|'.join(LUMA_SHARES)} and depth 8|10, not {self}")
         if not all(along in REDUCERS for along in self.siting):
             raise ValueError(f"chroma is sited at 0, 0.5 or 1 along an axis, not {self.siting}")
+
+    @property
+    def curve(self) -> Curve | None:
+        """The curve of high dynamic range that the samples follow; None for standard range."""
+        return CURVES.get(self.transfer)
 
     @property
     def levels(self) -> tuple[float, float, float, float]:
@@ -146,7 +152,10 @@ class Picture:
         return int(self.y.shape[0])
 
     def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
-        """A region as RGB, (rows, columns, 3), chroma interpolated linearly; only that region is converted."""
+        """A region as RGB, (rows, columns, 3), chroma interpolated linearly; only that region is converted.
+
+        High dynamic range is rendered as standard range, see `w2l.media.tone`.
+        """
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
         image = np.empty((max(0, bottom - top), max(0, right - left), 3), dtype=np.uint8)
@@ -164,21 +173,31 @@ class Picture:
         to_rgb = _matrices(self.colour.matrix)[0] @ np.diag([255 / luma, 255 / chroma, 255 / chroma])
         offset = to_rgb @ np.array([[-black], [-middle], [-middle]])
         bgr = cv2.transform(cv2.merge(planes).astype(np.float32), np.hstack([to_rgb, offset])[::-1])
+        if self.colour.curve is not None:
+            bgr = rendered(bgr[..., ::-1] / 255, self.colour.curve)[..., ::-1]
         return np.asarray(np.clip(np.rint(bgr), 0, 255), dtype=np.uint8)
 
     def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "Picture":
         """A copy with source + weight * (patch - source) in a region; see `Canvas.painted`.
 
         Samples that no pixel with a weight looks at stay as they are, so that `rgb` is the same wherever weight is 0.
+        Of high dynamic range, the source's own samples get the difference between patch and source, taken back from the
+        rendering that `rgb` gives: what is the same there stays as it is, highlights too.
         """
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
         if bottom <= top or right <= left or not weight.any():
             return self
-        luma, *chroma = _from_rgb(patch, self.colour)
+        curve = self.colour.curve
+        luma, *chroma = _from_rgb(patch if curve is None else 255 * restored(patch, curve), self.colour)
+        before: list[Floats] | None = None
         y = self.y.copy()
         region = y[top:bottom, left:right]
-        mixed = region + weight * (luma - region)
+        if curve is None:
+            mixed = region + weight * (luma - region)
+        else:
+            was, *before = _from_rgb(255 * restored(self.rgb(rows, columns).astype(np.float32), curve), self.colour)
+            mixed = region + weight * (luma - was)
         region[:] = np.where(weight > 0, quantised(mixed, self.colour.depth, y.dtype), region)
         # Chroma is mixed at full size over a region that begins at even places and holds all that its filters reach.
         outer = (
@@ -188,8 +207,13 @@ class Picture:
             min(self.width, right + MARGIN),
         )
         around = (top - outer[0], outer[1] - bottom, left - outer[2], outer[3] - right)
+        if before is not None:
+            chroma = [wanted - was for wanted, was in zip(chroma, before)]
         share, *chroma = (_widened(plane, around) for plane in (weight, *chroma))
-        u, v = (self._mixed(plane, wanted, share, outer) for plane, wanted in zip((self.u, self.v), chroma))
+        if before is None:
+            own = (doubled(plane, outer, self.colour.siting) for plane in (self.u, self.v))
+            chroma = [wanted - plane for wanted, plane in zip(chroma, own)]
+        u, v = (self._mixed(plane, change, share, outer) for plane, change in zip((self.u, self.v), chroma))
         return Picture(y, u, v, self.colour)
 
     def turned(self, matrix: NDArray[np.int32]) -> "Picture":
@@ -207,10 +231,10 @@ class Picture:
         ]
         return Picture(planes[0], planes[1], planes[2], replace(self.colour, siting=(along[0], along[1])))
 
-    def _mixed(self, source: Plane, wanted: Floats, weight: Floats, region: tuple[int, int, int, int]) -> Plane:
-        """A copy of a chroma plane with `wanted`, one value a pixel of the region, mixed in by `weight`."""
+    def _mixed(self, source: Plane, change: Floats, weight: Floats, region: tuple[int, int, int, int]) -> Plane:
+        """A copy of a chroma plane with `change`, one value a pixel of the region, added by `weight`."""
         siting = self.colour.siting
-        change = halved(weight * (wanted - doubled(source, region, siting)), siting)
+        change = halved(weight * change, siting)
         plane = source.copy()
         part = plane[region[0] // 2 :, region[2] // 2 :][: change.shape[0], : change.shape[1]]
         part[:] = np.where(_inside(weight > 0, siting), quantised(part + change, self.colour.depth, plane.dtype), part)
@@ -218,6 +242,7 @@ class Picture:
 
     def _convert(self, top: int, bottom: int, left: int, right: int, out: Image) -> None:
         """Write one region as RGB to `out`."""
+        depth = cv2.CV_8U if self.colour.curve is None else cv2.CV_32F
         black, luma, middle, chroma = self.colour.levels
         to_rgb = _matrices(self.colour.matrix)[0] * (255 / chroma)
         y = self.y[top:bottom, left:right].astype(np.float32)
@@ -226,11 +251,15 @@ class Picture:
         red, blue = to_rgb[0, 2], to_rgb[2, 1]
         green = cv2.addWeighted(u, to_rgb[1, 1], v, to_rgb[1, 2], -middle * (to_rgb[1, 1] + to_rgb[1, 2]))
         channels = [
-            cv2.addWeighted(y, scale, v, red, -black * scale - middle * red, dtype=cv2.CV_8U),
-            cv2.addWeighted(y, scale, green, 1.0, -black * scale, dtype=cv2.CV_8U),
-            cv2.addWeighted(y, scale, u, blue, -black * scale - middle * blue, dtype=cv2.CV_8U),
+            cv2.addWeighted(y, scale, v, red, -black * scale - middle * red, dtype=depth),
+            cv2.addWeighted(y, scale, green, 1.0, -black * scale, dtype=depth),
+            cv2.addWeighted(y, scale, u, blue, -black * scale - middle * blue, dtype=depth),
         ]
-        cv2.merge(channels, out)
+        if self.colour.curve is None:
+            cv2.merge(channels, out)
+        else:
+            shown = rendered(cv2.merge(channels) / 255, self.colour.curve)
+            out[:] = np.clip(np.rint(shown), 0, 255)
 
 
 def _matrices(matrix: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

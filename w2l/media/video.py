@@ -26,6 +26,7 @@ from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
 from w2l.media.planar import CONVERSION, colorspace_for, colour_of
 from w2l.media.showing import retimer_for
+from w2l.media.tone import CURVES, rendered
 
 STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 """Brands of files that are built like videos and hold a picture."""
@@ -61,6 +62,10 @@ class VideoInfo:
     """The library's name of the codec, such as h264."""
     is_still: bool
     """Whether the file is a single picture, not a video."""
+    has_alpha: bool
+    """Whether the pictures are transparent somewhere: the first, where a codec always carries it."""
+    chroma: str
+    """How finely colours are sampled, such as 4:2:2; 4:2:0 also where they are RGB or grey."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,8 @@ def probe(path: Path) -> VideoInfo:
             interlaced=bool(first.interlaced_frame),
             codec=codec,
             is_still=_is_still(container),
+            has_alpha=stream.metadata.get("alpha_mode") == "1" or _has_alpha(first),
+            chroma=_chroma(first),
         )
 
 
@@ -170,21 +177,24 @@ class _Converter:
         self._matrix = TURNS[0]
 
     def image(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """(height, width, 3) RGB, as displayed."""
+        """(height, width, 3) RGB, as displayed; high dynamic range rendered as standard range."""
         if self._size is None:
             # Asked of the first frame only: PyAV ties a frame and its side data into a cycle, which keeps its pixels.
             self._size, self._matrix = (frame.width, frame.height), display_matrix(frame, self._path)
+        curve = CURVES.get(int(frame.color_trc)) if not frame.format.is_rgb else None
         untagged = frame.colorspace == UNSAID and not frame.format.is_rgb
         rgb = self._reformatter.reformat(
             frame,
             width=self._size[0],
             height=self._size[1],
-            format="rgb24",
+            format="rgb24" if curve is None else "gbrp16le",
             src_colorspace=colorspace_for(frame.height) if untagged else None,
             interpolation=CONVERSION,
         )
-        image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
-        return upright(image, self._matrix)
+        samples: NDArray[Any] = rgb.to_ndarray()
+        if curve is not None:
+            samples = np.clip(np.rint(rendered(samples / np.float32(65535), curve)), 0, 255)
+        return upright(samples.astype(np.uint8, copy=False), self._matrix)
 
 
 def _stated_end(stream: Any, start_s: float) -> float:
@@ -195,6 +205,23 @@ def _stated_end(stream: Any, start_s: float) -> float:
     if stream.duration is None or stream.time_base is None or stream.codec_context.has_b_frames:
         return 0.0
     return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - start_s)
+
+
+def _has_alpha(frame: Any) -> bool:
+    """Whether a decoded frame shows what is behind it; palettes and GIFs could always."""
+    if not (frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)):
+        return False
+    return not frame.format.is_rgb or bool(frame.reformat(format="rgba").to_ndarray()[..., 3].min() < 255)
+
+
+def _chroma(frame: Any) -> str:
+    """How finely a decoded frame samples colours."""
+    kind = frame.format
+    if kind.is_rgb or kind.name == "pal8" or len(kind.components) < 3:
+        return "4:2:0"
+    width, height = kind.chroma_width(8), kind.chroma_height(8)
+    names = {(8, 8): "4:4:4", (4, 8): "4:2:2", (8, 4): "4:4:0", (2, 8): "4:1:1", (2, 2): "4:1:0"}
+    return names.get((width, height), "4:2:0")
 
 
 def _is_still(container: Any) -> bool:

@@ -58,7 +58,7 @@ def dry_run(tools: Tools, job: Job) -> DryRun:
     """Return what `run` would do and how long it would take; write nothing but boxes and looks in the cache."""
     plan = remember(tools, plan_of(tools, job))
     redrawer = make_redrawer(tools, plan)
-    rate = measure_rate(tools, plan, redrawer)
+    rate = measure_rate(tools, plan, redrawer, job.output.suffix)
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return DryRun(
         video=plan.info.path,
@@ -76,12 +76,12 @@ def dry_run(tools: Tools, job: Job) -> DryRun:
     )
 
 
-def measure_rate(tools: Tools, plan: Plan, redrawer: Redrawer) -> float:
+def measure_rate(tools: Tools, plan: Plan, redrawer: Redrawer, suffix: str) -> float:
     """Return the frames drawn and encoded per second, over `TRIAL_S` seconds from the first one redrawn."""
     first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
     trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
-        draw(trial, redrawer, make_parts(tools.settings, trial, Path(folder) / "trial.mkv", "trial"), watch)
+        draw(trial, redrawer, make_parts(tools.settings, trial, Path(folder) / f"trial{suffix}", "trial"), watch)
         watch.lap("draw")
     return len(trial) / max(watch.steps["draw"], 1e-6)

@@ -84,7 +84,8 @@ class SyncSettings:
     backend: Backend = "auto"
     """What computes the generator."""
     encoding: Encoding = field(default_factory=Encoding)
-    """How the output is encoded: encoding.codec, encoding.crf, encoding.preset, encoding.hardware."""
+    """How the output is encoded: encoding.codec, encoding.bits, encoding.crf, encoding.preset,
+    encoding.hardware."""
     detect: DetectSettings = field(default_factory=DetectSettings)
     """How faces are found: detect.detector, detect.stride, detect.min_face."""
 
