@@ -353,3 +353,10 @@ def test_nothing_stays_open_when_all_was_played(tmp_path: Path, count: int) -> N
     finally:
         gc.enable()
     assert not left
+
+
+@pytest.mark.parametrize(("more_s", "n_frames"), [(0.0, 30), (0.003, 30), (0.009, 30), (0.03, 31), (0.1, 32)])
+def test_a_clock_of_hundredths_asks_for_no_further_frame(more_s: float, n_frames: int) -> None:
+    times = np.floor(np.arange(30) * 100 / 15) / 100  # as a GIF of 15 pictures a second has them
+    end_s = end_of(times, 15.08, 1.99)
+    assert len(lay_out(times, end_s, 15.08, end_s + more_s)) == n_frames

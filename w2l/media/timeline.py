@@ -18,6 +18,8 @@ JITTER = 0.2
 SHORTEST_S = 0.0005
 """Frames shown for less than this, in seconds, are left out of a variable rate: a container cannot tell them apart."""
 
+GIF_TICK_S = 0.01
+"""The unit of GIF's clock, seconds: where times are rounded to it, so is the length."""
 LONGEST_S = 10.0
 """A last frame that is said to be shown for longer, in seconds, is a broken clock."""
 
@@ -92,17 +94,24 @@ def lay_out(
     rate = forced_fps or _constant_rate(times, end_s, fps)
     if rate is not None:
         once = np.arange(len(times)) if forced_fps is None else _nearest(times, end_s, rate)
-        n_frames = _n_frames(length_s, end_s, len(once), rate)
+        n_frames = _n_frames(length_s, end_s, len(once), rate, _rounding_s(times, rate))
         again = _again(len(once), extend)
         order = np.concatenate([np.arange(len(once)), np.tile(again, -(-n_frames // len(again)))])[:n_frames]
         return Timeline(once[order].astype(np.int64), np.arange(n_frames) / rate, n_frames / rate, float(rate), True)
     return _lay_out_uneven(times, end_s, length_s, extend)
 
 
-def _n_frames(length_s: float, end_s: float, n_once: int, rate: float) -> int:
+def _rounding_s(times: Floats, rate: float) -> float:
+    """Return by how much a length may exceed a source's through the rounding of its timestamps, seconds."""
+    ticks = times / GIF_TICK_S
+    is_of_gif = np.abs(ticks - np.rint(ticks)).max() < 1e-6 < 1e-3 < np.abs(times - np.arange(len(times)) / rate).max()
+    return GIF_TICK_S if is_of_gif else SHORTEST_S
+
+
+def _n_frames(length_s: float, end_s: float, n_once: int, rate: float, rounding_s: float) -> int:
     """How many frames cover a length, of a source of `n_once` at this rate that ends at `end_s` by its timestamps."""
     n_frames = max(1, int(np.ceil(length_s * rate - 1e-6)))
-    as_source = length_s <= max(end_s, n_once / rate) + SHORTEST_S
+    as_source = length_s <= max(end_s, n_once / rate) + rounding_s
     return min(n_frames, n_once) if as_source else n_frames
 
 
