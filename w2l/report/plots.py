@@ -9,7 +9,6 @@ import numpy as np
 
 from w2l.core.arrays import Floats
 from w2l.core.text import number
-from w2l.report.charts import ticks
 
 N_COLOURS = 8
 """Classes `c0` to `c7`; further systems begin again."""
@@ -262,3 +261,12 @@ def whole_bars(values: Sequence[float], limit: int, look: str, title: str) -> st
             plot.drawn.append(f'<rect {box} class="bar {look}"><title>{value:+d}: {count} clips</title></rect>')
     plot.x_axis(title, whole=True)
     return plot.svg(f"histogram, {title}")
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers from `low` to `high`, `about` so many."""
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough)))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(idx * step, 10) for idx in range(first, last + 1)]

@@ -10,9 +10,9 @@ import numpy as np
 from w2l.core.arrays import Floats
 from w2l.core.files import write_text
 from w2l.core.text import number, readable
-from w2l.data.prepare.tally import MEASURES, Audit, Group, Loss, Report, TrackMeasure, collect
-from w2l.report.charts import histogram, stacked_bar
-from w2l.report.markup import escaped
+from w2l.data.prepare.tally import MEASURES, Audit, Group, Report, TrackMeasure, collect
+from w2l.report.histogram import histogram
+from w2l.report.page import render
 
 __all__ = ["Report", "collect", "report_summary", "table", "write_report"]
 
@@ -135,88 +135,34 @@ def _aligned(rows: Sequence[Row]) -> str:
 
 def write_report(report: Report, path: Path) -> None:
     """Write the report to `path` as one self-contained HTML file; raise CacheError if it cannot be written."""
-    parts = [
-        f"<h1>What became of the clips</h1><p class=lead>{escaped(headline(report))}.</p>",
-        _cards(report),
-        _section("What is kept", _html_table(("", "clips", "tracks", "hours"), _kept_rows(report))),
-        _losses(report),
-        _histograms(report),
-        _audit_section(report.audit) if report.audit else "",
-        _section("Speakers", _speakers(report)),
-    ]
-    write_text(path, _PAGE.replace("{{body}}", "\n".join(filter(None, parts))))
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escaped(title)}</h2>{body}</section>" if body else ""
-
-
-def _html_table(head: Row, rows: Iterable[Row], kind: str = "numbers") -> str:
-    def line(tag: str, cells: Row) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(line("td", row) for row in rows)
-    return f"<table class={kind}><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"
-
-
-def _kept_rows(report: Report) -> list[Row]:
-    return [_cells(report.kept, "all"), *(_cells(split, split.name) for split in report.splits)]
-
-
-def _cards(report: Report) -> str:
     lost_s = sum(loss.seconds for loss in report.losses)
-    cards = [
-        (_hours(report.kept.seconds), "hours kept"),
-        (number(report.kept.tracks), "tracks"),
-        (number(len(_named(report.speakers))), "known speakers"),
-        (f"{report.kept.clips} of {report.n_clips}", "clips give a track"),
-    ]
-    shown = "".join(f"<div><b>{escaped(value)}</b>{escaped(title)}</div>" for value, title in cards)
-    bar = stacked_bar([(KEPT, report.kept.seconds), (REFUSED, lost_s)])
-    note = f"<p class=note>{_key(KEPT)}{_hours(report.kept.seconds)} hours kept {_key(REFUSED)}{_hours(lost_s)} not</p>"
-    return f"<div class=cards>{shown}</div>{bar}{note}"
-
-
-def _key(colour: str) -> str:
-    return f'<i class=key style="background:{colour}"></i>'
-
-
-def _losses(report: Report) -> str:
-    if not report.losses:
-        return _section("Why the rest is not used", "<p>There is no rest: everything is used.</p>")
-    most = max(1.0, *(float(loss.tracks + loss.clips) for loss in report.losses))
-    rows = "".join(_loss_row(loss, (loss.tracks + loss.clips) / most) for loss in report.losses)
-    note = (
-        "<p class=note>Clips: those of which nothing is used. Tracks: faces that were seen and refused, in any clip. "
-        "Open a reason to see the worst of them.</p>"
+    page = render(
+        "w2l.data.prepare",
+        "report.html",
+        title="w2l: what became of the clips",
+        headline=headline(report),
+        report=report,
+        kept_s=report.kept.seconds,
+        lost_s=lost_s,
+        n_speakers=len(_named(report.speakers)),
+        groups=[_cells(report.kept, "all"), *(_cells(split, split.name) for split in report.splits)],
+        most=max([1, *(loss.tracks + loss.clips for loss in report.losses)]),
+        figures=[(measure.title, _drawn(report, measure), _edge(report, measure)) for measure in _measures(report)],
+        audit=_audit_figures(report.audit) if report.audit else None,
+        audit_line=_audit_line(report.audit) if report.audit else "",
+        speakers=[_cells(speaker, speaker.name) for speaker in report.speakers[:MOST_ROWS]],
+        colours={"kept": KEPT, "refused": REFUSED, "elsewhere": ELSEWHERE},
+        hours=_hours,
+        number=number,
     )
-    return _section("Why the rest is not used", note + rows)
+    write_text(path, page)
 
 
-def _loss_row(loss: Loss, share: float) -> str:
-    counts = f"{loss.clips} clips, {loss.tracks} tracks, {_hours(loss.seconds)} hours"
-    bar = f'<span class=bar style="width:{max(0.5, 40 * share):.1f}%"></span>'
-    examples = _html_table(("", "why"), loss.examples, "names")
-    return f"<details><summary><b>{escaped(loss.name)}</b>{bar}{counts}</summary>{examples}</details>"
-
-
-def _histograms(report: Report) -> str:
-    figures = "".join(_figure(report, measure) for measure in _measures(report))
-    if not figures:
-        return _section("Quality", "<p>These clips were prepared before quality was measured.</p>")
-    key = (
-        f"<p class=note>{_key(KEPT)}kept {_key(REFUSED)}refused for this measure {_key(ELSEWHERE)}refused for another. "
-        "Dashed: the limit. The few outermost values are drawn into the last bar.</p>"
-    )
-    return _section("Quality of the tracks", f"{key}<div class=figures>{figures}</div>")
-
-
-def _figure(report: Report, measure: TrackMeasure) -> str:
+def _drawn(report: Report, measure: TrackMeasure) -> str:
     values, kept = report.values[measure.key], report.gates == ""
     here = (report.gates == measure.gate) & ~kept
     parts = {KEPT: values[kept], REFUSED: values[here], ELSEWHERE: values[~kept & ~here]}
-    drawn = histogram(parts, measure.unit, report.limits.get(measure.key), measure.is_whole)
-    return f"<figure><figcaption>{escaped(measure.title)}</figcaption>{drawn}{_edge(report, measure)}</figure>"
+    return histogram(parts, measure.unit, report.limits.get(measure.key), measure.is_whole)
 
 
 def _edge(report: Report, measure: TrackMeasure) -> str:
@@ -225,45 +171,12 @@ def _edge(report: Report, measure: TrackMeasure) -> str:
     if measure.key not in report.limits or measure.is_whole or not np.isfinite(values).any():
         return ""
     order = np.argsort(values if measure.limit.startswith("min") else -values, kind="stable")[:N_EDGE]
-    named = [f"{report.names[idx]} ({number(values[idx])})" for idx in order if np.isfinite(values[idx])]
-    names = f"<p class=names>{escaped(', '.join(named))}</p>"
-    return f"<details><summary>kept, but nearest to the limit</summary>{names}</details>"
+    return ", ".join(f"{report.names[idx]} ({number(values[idx])})" for idx in order if np.isfinite(values[idx]))
 
 
-def _audit_section(audit: Audit) -> str:
-    offsets = histogram({KEPT: audit.offsets.astype(np.float64)}, "frames that the sound runs ahead", whole=True)
-    figures = [("Offset", offsets), ("Confidence", histogram({KEPT: audit.confidences}, "confidence"))]
-    drawn = "".join(f"<figure><figcaption>{title}</figcaption>{figure}</figure>" for title, figure in figures)
-    return _section("Sync audit", f"<p>{escaped(_audit_line(audit))}.</p><div class=figures>{drawn}</div>")
-
-
-def _speakers(report: Report) -> str:
-    if not _named(report.speakers):
-        return "<p>The layout does not tell who speaks.</p>" if report.speakers else ""
-    shown = report.speakers[:MOST_ROWS]
-    body = _html_table(("", "clips", "tracks", "hours"), [_cells(speaker, speaker.name) for speaker in shown])
-    left = len(report.speakers) - len(shown)
-    return body + (f"<p class=note>and {left} more.</p>" if left else "")
-
-
-_PAGE = """<!doctype html>
-<html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1">
-<title>w2l: what became of the clips</title>
-<style>
-body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#faf9f6;max-width:1000px;margin:2em auto;padding:0 1em}
-h1{font-size:1.7em;margin:0}h2{font-size:1.2em;margin:2em 0 .5em}.lead{color:#555;overflow-wrap:anywhere}
-.note{color:#666;font-size:.9em}.cards{display:flex;flex-wrap:wrap;gap:1em;margin:1.5em 0}
-.cards div{background:#fff;border:1px solid #e4e1da;border-radius:8px;padding:.7em 1.2em;color:#666}
-.cards b{display:block;white-space:nowrap;font-size:1.6em;color:#222}
-table{border-collapse:collapse;background:#fff}td,th{padding:.25em .9em;border-bottom:1px solid #eee;text-align:left}
-.numbers td:not(:first-child),.numbers th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}
-.names td,.names{font-size:.9em;overflow-wrap:anywhere}.names td:first-child{white-space:nowrap}
-details{margin:.3em 0}summary{cursor:pointer}summary b{display:inline-block;min-width:10em}
-.bar{display:inline-block;height:.8em;background:#d1495b;margin-right:.8em;border-radius:2px}
-.figures{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;background:#fff;border:1px solid #e4e1da;padding:.6em}
-figure{border-radius:8px;max-width:462px}figcaption{font-weight:600}svg{max-width:100%;display:block}
-.key{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .4em 0 .8em}
-</style></head><body>
-{{body}}
-</body></html>
-"""
+def _audit_figures(audit: Audit) -> dict[str, str]:
+    offsets = {KEPT: audit.offsets.astype(np.float64)}
+    return {
+        "Offset": histogram(offsets, "frames that the sound runs ahead", whole=True),
+        "Confidence": histogram({KEPT: audit.confidences}, "confidence"),
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 from w2l.core.files import write_text
 from w2l.core.text import some
 from w2l.report.markup import escaped, remark
-from w2l.report.page import links_to, whole_page
+from w2l.report.page import whole_page
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.statistics import Comparison
 from w2l.scoring.report.cards import DOUBTED, FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
@@ -78,7 +78,7 @@ def write_score_page(
         "Columns": _explained(shown),
         "Settings": _settings(settings),
     }
-    head = f'<h1>w2l score</h1>{_judge(report)}<p class="lead">{escaped(report.title)}</p>{links_to(sections)}'
+    head = f'<h1>w2l score</h1>{_judge(report)}<p class="lead">{escaped(report.title)}</p>'
     write_text(path, whole_page(report.title, head, sections))
 
 

@@ -17,7 +17,7 @@ from w2l.core.timing import FPS
 from w2l.data.batches.tracks import Tracks
 from w2l.models.checkpoint import ModelCard, read_card
 from w2l.report.markup import escaped, remark
-from w2l.report.page import links_to, whole_page
+from w2l.report.page import whole_page
 from w2l.training.report.figures import curve_sections, plan_figure, planned, sheets, video
 from w2l.training.report.panels import MEANINGS, is_rate
 from w2l.training.run_log import VALIDATION, Curve, curves_of, read_lines, warnings_of
@@ -91,7 +91,7 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
         "Settings": f"<pre>{html.escape(run.config)}</pre>" if run.config else "",
     }
     path = folder / PAGE_NAME
-    write_text(path, whole_page(folder.name, f"{_head(run, facts)}\n{links_to(sections)}", sections))
+    write_text(path, whole_page(folder.name, _head(run, facts), sections))
     return path
 
 

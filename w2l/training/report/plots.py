@@ -9,7 +9,7 @@ import numpy as np
 
 from w2l.core.arrays import Floats
 from w2l.core.text import number
-from w2l.report.charts import ticks
+from w2l.report.plots import ticks
 from w2l.training.report.panels import spans_decades
 from w2l.training.run_log import Curve, smooth
 
