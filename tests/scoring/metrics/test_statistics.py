@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from w2l.scoring.metrics import statistics
 from w2l.scoring.metrics.columns import Column
@@ -25,9 +27,23 @@ def test_students_quantiles_are_those_of_the_tables(degrees: int, quantile: floa
     assert t_quantile(0.025, degrees) == pytest.approx(-quantile, abs=5e-5)
 
 
-def test_students_quantiles_join_where_the_formula_changes() -> None:
-    below, above = (t_quantile(0.975, statistics.MANY_DEGREES + one) for one in (0, 1))
-    assert 0.0 < below - above < 1e-4
+def test_intervals_are_those_of_scipys_bootstrap_at_the_widened_level() -> None:
+    sample = np.random.default_rng(3).exponential(2.0, 30)
+    half = t_quantile(0.975, 29) * math.sqrt(30 / 29)
+    level = 2 * NormalDist().cdf(half) - 1
+    theirs = stats.bootstrap((sample,), np.mean, n_resamples=40_000, confidence_level=level, rng=1).confidence_interval
+    ours = bootstrap_mean(sample.tolist(), draws=40_000)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02 * (ours.high - ours.low))
+
+
+@pytest.mark.parametrize("clips", [3, 9, 12])
+def test_sign_flips_are_those_of_scipys_permutation_test(clips: int) -> None:
+    sample = np.random.default_rng(clips).normal(0.5, 1.0, clips)
+    for above, alternative in ((False, "two-sided"), (True, "greater")):
+        theirs = stats.permutation_test(
+            (sample,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative=alternative
+        )
+        assert sign_flip_p(sample.tolist(), above=above) == pytest.approx(theirs.pvalue, abs=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "clips", "least"), [("normal", 8, 0.9), ("normal", 40, 0.92), ("skewed", 15, 0.88)])
