@@ -17,6 +17,7 @@ from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, CodecChoice, Hardware
 from w2l.media.timeline import Extend
+from w2l.syncing.cast import mixed_speech
 from w2l.syncing.compose import Blend
 from w2l.syncing.estimate import dry_run as try_job
 from w2l.syncing.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
@@ -39,9 +40,12 @@ _set = functools.partial(setting, SyncSettings)
              " names look]")  # fmt: skip
 @option("--root", type=click.Path(path_type=Path), metavar="FOLDER", heading=PAIRS,
         help="Folder that names in the list are relative to.  [the list's folder]")  # fmt: skip
-@_set("face", "--face", heading=FACES, metavar="WHOM",
+@_set("face", "--face", heading=FACES, metavar="WHOM", multiple=True,
       help="Which face: auto, largest, left, right, all, a number shown by `w2l detect`, x,y[@seconds] (a point in"
            " the face), or a picture of the person.")  # fmt: skip
+@option("--speech", "speeches", type=click.Path(path_type=Path), metavar="FILE", multiple=True, heading=FACES,
+        help="Speech of the --face before it: --face left --speech a.wav --face right --speech b.wav. The output gets"
+             " the audio mixed, or that of SPEECH if it is given.")  # fmt: skip
 @_set("box", "--box", heading=FACES, metavar="X1,Y1,X2,Y2", help="Position of the face in pixels; skips detection.")
 @_set("on_missing", "--on-missing", heading=FACES, type=click.Choice(get_args(OnMissing)),
       help="Frames without the face: keep the source, hold the last position, or fail.")  # fmt: skip
@@ -112,6 +116,8 @@ def command(
     jobs: int,
     ray: str | None,
     box: str | None,
+    face: tuple[str, ...],
+    speeches: tuple[Path, ...],
     as_published: bool,
     common: Common,
     **given: Any,
@@ -125,22 +131,27 @@ def command(
     w2l sync in.mp4 speech.wav -o out.mp4
     w2l sync interview.mkv dub.m4a --face left --start 12 --end 47.5 --keep-streams -o dubbed.mkv
     w2l sync portrait.jpg speech.mp3 --model wav2lip-gan --preview 3
+    w2l sync talk.mp4 --face left --speech ann.wav --face right --speech bob.wav
     w2l sync --pairs lrs2.txt --root mvlrs_v1/main -o lrs2-made --jobs 8 --resume
 
     If one of many outputs fails, it is listed at the end (exit status 1); the others are made. --resume makes the
     missing ones.
     """
     given["mouths"] = list(given["mouths"]) or None
+    given |= _named_faces(face, speeches)
     named = common.given(box=_parse_box(box), **given)
     settings = sync_settings(named["settings"], as_published, named["config"])
     if settings.drive and pairs:
         raise ConfigError("--drive is the voice of one SPEECH, and --pairs has many; leave one of them out")
+    _check_cast(settings, files, pairs)
+    cache = Cache.open(common.cache, create=True)
+    if settings.cast and len(files) == 1:
+        files = (*files, mixed_speech(settings.cast, cache))
     asked = [
         replace(job, overwrite=overwrite, resume=resume, preview_s=preview_s)
         for job in _asked(files, pairs, pairs_order, root, output, preview_s is not None)
     ]
     _check_ray(ray)
-    cache = Cache.open(common.cache, create=True)
     if ray is None:
         choose_device(common.device)  # raises for a missing device before any work
     if len(files) == 2 and ray is None:
@@ -158,6 +169,28 @@ def command(
         _try_many(asked, prepare, common)
     else:
         _sync_many(asked, prepare, common, jobs, ray)
+
+
+def _named_faces(faces: tuple[str, ...], speeches: tuple[Path, ...]) -> dict[str, Any]:
+    """Return the settings that --face and --speech give."""
+    if not speeches:
+        if len(faces) > 1:
+            raise ConfigError(f"--face is given {len(faces)} times; name what each says with --speech, or one --face")
+        return {"face": faces[0] if faces else None}
+    if len(faces) != len(speeches):
+        raise ConfigError(f"{len(faces)} --face and {len(speeches)} --speech; give each --face one --speech")
+    return {"cast": [[whose, str(speech)] for whose, speech in zip(faces, speeches)]}
+
+
+def _check_cast(settings: SyncSettings, files: tuple[Path, ...], pairs: Path | None) -> None:
+    """Refuse a cast for more than one video, and speeches that are not there."""
+    if not settings.cast:
+        return
+    if pairs or not 1 <= len(files) <= 2:
+        raise ConfigError("several --face with a --speech each are of one VIDEO: w2l sync VIDEO [SPEECH] --face ...")
+    for _, speech in settings.cast:
+        if not Path(speech).is_file():
+            raise ConfigError(f"--speech {speech} is not a file; name a file with sound")
 
 
 def _try_many(asked: Sequence[Job], prepare: Callable[[], Tools], common: Common) -> None:

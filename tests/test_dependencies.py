@@ -15,7 +15,6 @@ NOT_IMPORTED = {
     "librosa": "the mel filters are our own, and the tests compare them bit for bit",
     "lz4": "joblib reads the weight files of mtcnn with it",
     "mtcnn": "only the weight files in its wheel are read",
-    "soundfile": "nothing reads or writes sound with it yet; the plan has WAV and FLAC go through it",
 }
 """Declared, and not imported by w2l or stages: why."""
 

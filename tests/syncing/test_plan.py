@@ -254,7 +254,7 @@ class TestFaces:
             make(path)
 
     def test_no_face_is_an_error_that_says_what_to_try(self, make: Make, tmp_path: Path) -> None:
-        with pytest.raises(NoFaceError, match=r"none\.mp4.*no face in 5 frames.*--box"):
+        with pytest.raises(NoFaceError, match=r"none\.mp4.*no faces? in 5 frames.*--box"):
             make(write_marked(tmp_path / "none.mp4", [0.0] * 5))
 
     def test_the_one_seen_longer_is_chosen_and_the_other_told(self, make: Make) -> None:

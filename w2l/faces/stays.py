@@ -16,6 +16,8 @@ RETURN_GROWTH = 1.8
 """Largest change of its side in the meantime, as a factor."""
 RETURN_REACH = 2.5
 """Largest distance from its last position, in sides of the box, if its appearance is unknown."""
+MOSTLY = 2 / 3
+"""Share of its stay that a face must be there without the chosen one to be chosen in its place, as at a dissolve."""
 ALONE_S = 1.0
 """Seconds for which a chosen face must be gone for good before another one that was visible with it replaces it."""
 BACKGROUND = 0.5
@@ -66,11 +68,11 @@ def _takes_over(
     for_good: bool,
     fps: float,
 ) -> bool:
-    """Whether a face is alone in a part of a shot without the first: for most of its stay, or from now on."""
+    """Whether a face is alone in a part of a shot without the first: mostly, or now for good."""
     alone = n_seen([track.within(*part) for track in tracks], face)
     if alone < max(1, round(MIN_TRACK_S * fps)):
         return False
-    if 2 * alone > n_seen(tracks, face):
+    if alone >= MOSTLY * n_seen(tracks, face):
         return True
     side, other = (max(tracks[number].side for number in group) for group in (face, first))
     return for_good and alone >= ALONE_S * fps and side >= BACKGROUND * other

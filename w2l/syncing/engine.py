@@ -45,6 +45,8 @@ class Cue:
     """Of the source."""
     picture: int
     """Which picture of the whole output it is, from 0."""
+    mels: tuple[NDArray[np.float32], ...] = ()
+    """(80, 16) for each face, where they do not all hear `mel`."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Redrawer:
                 shown = self._ordered(np.stack(looks))
                 known = np.stack([coarser(look, self._finer) for look in shown])
                 seen = np.concatenate([self._ordered(masked), known], axis=-1)
-                mels = np.stack([cue.mel for cue, _ in users])
+                mels = np.stack([mel for cue in batch.cues for mel in cue.mels or (cue.mel,) * len(cue.faces)])
                 rows = self._ordered(self._runner(mels, seen, shown if self._finer > 1 else None))
                 for patch, row, light in zip(batch.patches, rows, lights):
                     patch[len(patch) - len(row) :] = row if light is None else np.clip(row / light, 0, 255)

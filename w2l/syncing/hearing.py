@@ -1,7 +1,7 @@
 """What `sync` hears: the mel that drives the mouth, of the speech itself or of a stem of it, and how long it lasts."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,17 @@ class HeardSpeech:
     """How long the speech lasts."""
     stream_idx: int
     """Which stream of its file it is."""
+    stems: tuple[NDArray[np.float32], ...] = ()
+    """(80, columns) of each stem, as long as `mel`."""
 
 
 def hear(
-    path: Path, origin_s: float | None = None, *, track: int | None = None, drive: Path | None = None
+    path: Path,
+    origin_s: float | None = None,
+    *,
+    track: int | None = None,
+    drive: Path | None = None,
+    stems: Sequence[Path] = (),
 ) -> HeardSpeech:
     """Return the mel of the speech at `path`, and how long it lasts.
 
@@ -45,6 +52,8 @@ def hear(
     drive : Path, optional
         A file whose sound is heard in its place, such as the voice without the music. Both begin together; the length
         is that of the speech.
+    stems : sequence of Path
+        Files that are heard apart besides, each by a face of its own, likewise.
 
     Raises MediaError where there is no sound, or less than one window of it; ConfigError for a track that is not there.
     """
@@ -58,10 +67,12 @@ def hear(
     duration_s = n_samples / SAMPLE_RATE
     if duration_s < MIN_SPEECH_S:
         raise MediaError(f"{path}: lasts {duration_s:.3f} s; name speech of at least {MIN_SPEECH_S} s, one window")
-    return HeardSpeech(mel, duration_s, heard.stream_idx)
+    begins = 0 if origin_s is None else round((heard.first_s - origin_s) * SAMPLE_RATE)
+    apart = tuple(_mel_of_stem(stem, begins, n_samples, None) for stem in stems)
+    return HeardSpeech(mel, duration_s, heard.stream_idx, apart)
 
 
-def _mel_of_stem(drive: Path, begins: int, n_samples: int, mix: Path) -> NDArray[np.float32]:
+def _mel_of_stem(drive: Path, begins: int, n_samples: int, mix: Path | None) -> NDArray[np.float32]:
     """Return the mel of a stem whose first sample is number `begins` of the `n_samples` of its mix."""
     n_own = 0
 
@@ -77,7 +88,7 @@ def _mel_of_stem(drive: Path, begins: int, n_samples: int, mix: Path) -> NDArray
 
     mel, heard = read_speech(drive, mel_of)
     _warn_of_silence(drive, heard)
-    if abs(begins + n_own - n_samples) > OTHER_LENGTH_S * SAMPLE_RATE:
+    if mix is not None and abs(begins + n_own - n_samples) > OTHER_LENGTH_S * SAMPLE_RATE:
         lengths = f"{n_own / SAMPLE_RATE:.2f} s and not the {n_samples / SAMPLE_RATE:.2f} s of {mix}"
         logger.warning("%s: lasts %s; both should begin and end at the same time", drive, lengths)
     return mel

@@ -96,9 +96,9 @@ def everywhere(settings: SyncSettings) -> SyncSettings:
     drive = _absolute(settings.drive) if settings.drive else None
     mouths = tuple(map(_absolute, settings.mouths))
     recogniser = _absolute(settings.recogniser)
-    return replace(
-        settings, model=model, face=face, reference=reference, drive=drive, recogniser=recogniser, mouths=mouths
-    )
+    cast = tuple((_absolute(whose), _absolute(speech)) for whose, speech in settings.cast)
+    named = replace(settings, model=model, face=face, reference=reference, drive=drive, cast=cast)
+    return replace(named, recogniser=recogniser, mouths=mouths)
 
 
 def _absolute(text: str) -> str:

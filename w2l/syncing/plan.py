@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache.store import Cache
-from w2l.core.arrays import Floats, Image
+from w2l.core.arrays import Floats
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.intervals import fade
 from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.core.timing import FPS, reference_window_starts
-from w2l.faces.appearance import look_of
-from w2l.faces.detectors.base import Detection, Detector
+from w2l.faces.detectors.base import Detector
 from w2l.faces.follow import WHY, Face, Faces, fixed_face, follow
 from w2l.faces.scan import clip_for, scan_clip
-from w2l.faces.select import Choice, choose, parse_choice, steady_tracks
-from w2l.features.boxes import area
+from w2l.faces.select import choose, parse_choice, steady_tracks
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import gate_silence, pauses
 from w2l.features.speech import mel_starts, quiet_frames, reference_starts
@@ -29,12 +27,14 @@ from w2l.features.windows import mel_window
 from w2l.media.coded import frame_times
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
-from w2l.media.video import VideoInfo, probe, read_frames
+from w2l.media.video import VideoInfo, probe
+from w2l.syncing.cast import Voice, join
 from w2l.syncing.detail import check_detail, finer_spec
 from w2l.syncing.engine import Cue
 from w2l.syncing.hearing import HeardSpeech, hear
 from w2l.syncing.jobs import Job
 from w2l.syncing.memory.looks import Looks
+from w2l.syncing.portrait import portrait_of
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
 
@@ -83,6 +83,8 @@ class Plan:
     """Whether faces were looked for now, and not read from the cache."""
     speech_stream: int | None = None
     """Which stream of its file the speech is; None: the one a player would choose."""
+    voices: Mapping[int, Voice] = field(default_factory=dict)
+    """By track, what its face hears where not all hear the same; none where they do."""
     looks: Mapping[int, Looks] = field(default_factory=dict)
     """By track, the looks that references are chosen from; none where they come from elsewhere."""
 
@@ -100,12 +102,19 @@ class Plan:
         frames = play(self.info.path, self.source_times, self.timeline.source[start:stop])
         for idx, frame in zip(range(start, stop), frames):
             source = int(self.timeline.source[idx])
-            window = mel_window(self.mel, int(self.starts[idx]))
-            yield Cue(frame.picture, self._faces(idx, source), window, source, self.first_picture + idx)
+            faces, begins = self._faces(idx, source), int(self.starts[idx])
+            window = mel_window(self.mel, begins)
+            apart = tuple(mel_window(self.voices[face.track].mel, begins) for face in faces if self.voices)
+            yield Cue(frame.picture, faces, window, source, self.first_picture + idx, apart)
 
     def is_redrawn(self, idx: int) -> bool:
         """Whether anything is redrawn in an output frame."""
-        return self.gain[idx] > 0.0 and bool(self.faces.at(int(self.timeline.source[idx])))
+        return bool(self._faces(idx, int(self.timeline.source[idx])))
+
+    def heard_by(self, track: int) -> "Plan":
+        """The same plan as the face of a track hears it."""
+        voice = self.voices.get(track)
+        return self if voice is None else replace(self, mel=voice.mel, gain=voice.gain, voices={})
 
     def passed_through(self) -> dict[str, int]:
         """How many frames of the output stay as they are, by reason."""
@@ -140,12 +149,17 @@ class Plan:
             reasons=self.reasons[first:last],
             skipped_s=self.skipped_s + begins_s,
             first_picture=self.first_picture + first,
+            voices={track: replace(voice, gain=voice.gain[first:last]) for track, voice in self.voices.items()},
         )
 
     def _faces(self, idx: int, source: int) -> tuple[Face, ...]:
-        gain = float(self.gain[idx])
-        faces = self.faces.at(source) if gain > 0.0 else ()
-        return faces if gain >= 1.0 else tuple(replace(face, strength=gain * face.strength) for face in faces)
+        faces = self.faces.at(source) if self.gain[idx] > 0.0 else ()
+        gains = [float(self.voices.get(face.track, self).gain[idx]) for face in faces]
+        return tuple(
+            face if gain >= 1.0 else replace(face, strength=gain * face.strength)
+            for face, gain in zip(faces, gains)
+            if gain > 0.0
+        )
 
 
 def why_not(faces: Faces, source: int) -> str:
@@ -182,7 +196,8 @@ def make_plan(
     origin_s = info.start_s if own else None
     with ThreadPoolExecutor(1) as listener:
         drive = Path(settings.drive) if settings.drive else None
-        heard = listener.submit(hear, speech, origin_s, track=settings.speech_track, drive=drive)
+        stems = [Path(stem) for _, stem in settings.cast]
+        heard = listener.submit(hear, speech, origin_s, track=settings.speech_track, drive=drive, stems=stems)
         if settings.box is not None:
             spec = replace(spec, pads=(0, 0, 0, 0))
             shown = frame_times(info.path)
@@ -194,6 +209,12 @@ def make_plan(
     faces, times = seen.faces, seen.times
     timeline = _timeline(settings, info, times, speech_s, mel.shape[1])
     gain, reasons = _gain(settings, timeline, mel)
+    voices = {
+        track: Voice(_gated(settings, told.stems[member]), _gain(settings, timeline, told.stems[member])[0])
+        for track, member in seen.members.items()
+    }
+    if voices:
+        gain = np.max([voice.gain for voice in voices.values()], axis=0)
     if settings.alignment == "reference":
         starts = reference_starts(timeline.times, mel.shape[1], timeline.fps)
     else:
@@ -205,7 +226,7 @@ def make_plan(
         spec=spec,
         faces=faces,
         chosen=seen.chosen,
-        mel=gate_silence(mel) if settings.silence == "close" else mel,
+        mel=_gated(settings, mel),
         starts=np.asarray(starts, dtype=np.int64),
         gain=gain,
         reasons=reasons,
@@ -214,6 +235,7 @@ def make_plan(
         speech_s=speech_s,
         speech_stream=told.stream_idx,
         scan_fresh=seen.fresh,
+        voices=voices,
     )
     _check_missing(settings, plan)
     return plan
@@ -228,6 +250,8 @@ class _Seen:
     """(source frames,) seconds."""
     chosen: str
     fresh: bool = False
+    members: Mapping[int, int] = field(default_factory=dict)
+    """By track, whose of the cast it is."""
 
 
 def _look(
@@ -239,8 +263,8 @@ def _look(
     heard: "Future[HeardSpeech]",
 ) -> _Seen:
     """The chosen faces; stops as soon as there is nothing to hear."""
-    choice = parse_choice(settings.face)
-    portrait = _portrait(choice, detector)
+    choices = [parse_choice(face) for face, _ in settings.cast] or [parse_choice(settings.face)]
+    portraits = [portrait_of(choice, detector) for choice in choices]
     with progress("faces", info.n_frames or None) as advance:
 
         def on_progress(_total: int) -> None:
@@ -252,7 +276,9 @@ def _look(
         scan, fresh = scan_clip(clip, info.path, detector, settings.detect, on_progress=on_progress)
     hint = "look with 'w2l detect --preview', try --set detect.min_face=20, or give its --box"
     try:
-        chosen = choose(steady_tracks(scan), scan, choice, portrait)
+        tracks = steady_tracks(scan)
+        found = [choose(tracks, scan, choice, portrait) for choice, portrait in zip(choices, portraits)]
+        chosen, members = join(settings.cast, found) if settings.cast else (found[0], {})
     except NoFaceError as error:
         raise NoFaceError(f"{info.path}: {error}; {hint}") from error
     faces = follow(
@@ -265,28 +291,15 @@ def _look(
     if not faces.tracks:
         reasons = ", ".join(f"{count} frames {reason}" for reason, count in faces.passed().items())
         raise NoFaceError(f"{info.path}: no face is sure enough to be redrawn ({reasons}); {hint}")
-    return _Seen(faces, scan.times, chosen.description, fresh)
+    return _Seen(faces, scan.times, chosen.description, fresh, members)
+
+
+def _gated(settings: SyncSettings, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    return gate_silence(mel) if settings.silence == "close" else mel
 
 
 def _told(box: tuple[float, ...]) -> str:
     return ",".join(f"{side:g}" for side in box)
-
-
-def _portrait(choice: Choice, detector: Detector) -> Image | None:
-    """The look of the face on the picture that a choice names, if it does."""
-    if choice.picture is None:
-        return None
-    image, face = face_on(choice.picture, detector)
-    return look_of(image, face.points)
-
-
-def face_on(path: Path, detector: Detector) -> tuple[Image, Detection]:
-    """A picture file as RGB (height, width, 3), and the largest face on it; NoFaceError where there is none."""
-    image = next(read_frames(path)).image
-    found = detector.detect([image])[0]
-    if not found:
-        raise NoFaceError(f"{path}: no face in this picture; name another")
-    return image, max(found, key=lambda face: float(area(face.box)))
 
 
 def _timeline(

@@ -62,7 +62,8 @@ class SyncResult:
 
 def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
     """Changes when the same command would make another output."""
-    texts = (settings.face, settings.reference, settings.drive, *settings.mouths)
+    told = [text for member in settings.cast for text in member]
+    texts = (settings.face, settings.reference, settings.drive, *settings.mouths, *told)
     named = [Path(text) for text in texts if text and Path(text).is_file()]
     sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
     # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.
@@ -80,7 +81,8 @@ def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
     Raises ConfigError, or MediaError or CacheError where the output or its records cannot be written.
     """
     output, sidecar = job.output, job.output.with_suffix(SIDECAR)
-    inputs = {real_path(path) for path in (job.video, job.speech, Path(settings.drive or job.speech))}
+    speeches = [Path(speech) for _, speech in settings.cast]
+    inputs = {real_path(path) for path in (job.video, job.speech, Path(settings.drive or job.speech), *speeches)}
     if real_path(output) in inputs:
         raise ConfigError(f"{output} is an input, too; name another output with -o")
     if real_path(sidecar) in inputs:

@@ -13,7 +13,8 @@ from w2l.features.crop import cut, cut_from
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.memory import Memory
 from w2l.syncing.pictures import pictures_of
-from w2l.syncing.plan import Plan, face_on
+from w2l.syncing.plan import Plan
+from w2l.syncing.portrait import face_on
 from w2l.syncing.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
 from w2l.syncing.remember import CLOSED, MEMORY, reference_of
 from w2l.syncing.tools import Tools

@@ -78,6 +78,7 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
     """Return the SHA-256 of the video, the speech, what drives the mouth in its place, and the model file."""
     drive = tools.settings.drive
     driven = {"drive": sha256(Path(drive))} if drive else {}
+    driven |= {f"speech of {face}": sha256(Path(speech)) for face, speech in tools.settings.cast}
     return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
 
 

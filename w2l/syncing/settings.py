@@ -77,6 +77,9 @@ class SyncSettings:
     drive: str | None = None
     """A file whose sound moves the mouth in place of the speech's, which stays in the output: such as the voice without
     its music. Both begin at the same time."""
+    cast: tuple[tuple[str, str], ...] = ()
+    """Several people at once: a face, as `face` names it, and the file of what it says, of each. The speech that is
+    named beside them is then heard and moves no mouth."""
     keep_streams: bool = False
     """Copy the source's other sound and subtitle streams."""
     batch: int = 16
@@ -99,6 +102,10 @@ class SyncSettings:
             raise ConfigError(f"box {self.box} must be x1,y1,x2,y2 from 0 on, x2 and y2 at least {MIN_BOX} px larger")
         if self.box is not None and self.face != "auto":
             raise ConfigError("--box and --face exclude each other; give one of them")
+        if self.cast and (self.box is not None or self.face != "auto" or self.drive):
+            raise ConfigError("a cast names faces and speeches; leave out --box, --drive and a face besides")
+        if len({face for face, _ in self.cast}) < len(self.cast):
+            raise ConfigError("each --face of a cast must be another; one of them is named twice")
         if self.speech_track is not None and self.speech_track < 0:
             raise ConfigError(f"--speech-track must not be negative (got {self.speech_track}); tracks count from 0")
         if self.fps is not None and not MIN_FPS <= self.fps <= MAX_FPS:

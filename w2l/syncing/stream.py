@@ -28,7 +28,7 @@ from w2l.media.picture import RgbPicture
 from w2l.media.video import Frame
 from w2l.syncing.detail import finer_spec
 from w2l.syncing.engine import Cue, Redrawer
-from w2l.syncing.plan import face_on
+from w2l.syncing.portrait import face_on
 from w2l.syncing.reference_bank import OWN_MOUTH_S, Bank, ReadFrames, Reference, find_references
 from w2l.syncing.tools import Tools
 

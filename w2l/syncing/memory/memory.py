@@ -38,7 +38,7 @@ class Memory:
     ) -> None:
         self._looks = dict(looks)
         self._first = plan.first_picture
-        self._choosers = {track: Chooser(some, plan, track, expert) for track, some in looks.items()}
+        self._choosers = {track: Chooser(some, plan.heard_by(track), track, expert) for track, some in looks.items()}
         self._others = others
         self._n_references = n_references
         self._held: OrderedDict[tuple[int, int], Image] = OrderedDict()
