@@ -14,6 +14,7 @@ from tests.faces.test_recogniser import made_recogniser
 from tests.helpers.sync_runs import Run, pictures, same, voice, write_pictures
 from tests.syncing.memory.made_looks import covered, talking
 from w2l.core.errors import MediaError
+from w2l.core.files import sha256
 from w2l.media.audio import write_wav
 from w2l.media.parts import PartWriter
 
@@ -95,6 +96,42 @@ class TestMemory:
         assert made.status == 0, made.err
         assert "3 looks of face 0 are too few to choose from" in made.err
         assert json.loads((tmp_path / "out.w2l.json").read_text())["references"].startswith("frames of like pose")
+
+
+@pytest.mark.usefixtures("talk")
+class TestStills:
+    """The shipped generator for stills takes the place of the other where there are no mouths to choose from."""
+
+    SHIPPED = ("--box", BOX, "--model", "w2l")
+
+    def model(self, sync: Run, tmp_path: Path, *extra: str, video: object, faces: bool = True) -> tuple[str, str]:
+        made = sync("-o", "out.mp4", *self.SHIPPED, *extra, video=video, speech="said.wav", faces=faces, crf=30)
+        assert made.status == 0, made.err
+        record = json.loads((tmp_path / "out.w2l.json").read_text())
+        assert record["hashes"]["model"] == sha256(Path(record["model"]))
+        return Path(record["model"]).name, made.err
+
+    def test_a_still_and_a_listener_get_it_and_a_speaker_does_not(self, sync: Run, tmp_path: Path) -> None:
+        images = talking(12)[0]
+        still = tmp_path / "still.png"
+        cv2.imwrite(str(still), images[0][..., ::-1])
+        write_pictures(tmp_path / "listener.mp4", [images[0]] * 20, options={"crf": "10"})
+        for video in (still, tmp_path / "listener.mp4"):
+            name, said = self.model(sync, tmp_path, "-y", video=video)
+            assert name == "generator-still.safetensors"
+            assert "drawn by w2l-still" in said
+        assert self.model(sync, tmp_path, "-y", video="talk.mp4")[0] == "generator.safetensors"
+        assert self.model(sync, tmp_path, "-y", "--reference", "closed", video=still)[0] == "generator.safetensors"
+
+    def test_the_dry_run_names_it_and_the_second_run_finds_the_first(self, sync: Run, tmp_path: Path) -> None:
+        still = tmp_path / "still.png"
+        cv2.imwrite(str(still), talking(1)[0][0][..., ::-1])
+        tried = sync("-o", "out.mp4", *self.SHIPPED, "--dry-run", video=still, speech="said.wav", faces=True)
+        assert "generator-still.safetensors" in tried.out
+        self.model(sync, tmp_path, video=still)
+        again = sync("-o", "out.mp4", *self.SHIPPED, "--resume", video=still, speech="said.wav", faces=True, crf=30)
+        assert again.status == 0
+        assert "is there from before" in again.err
 
 
 @pytest.mark.usefixtures("talk")

@@ -22,6 +22,10 @@ BUNDLED = Path(__file__).parent / "assets"
 """Folder of the shipped model files: ``generator.safetensors``, ``expert.safetensors``, ``judge.safetensors``."""
 SHIPPED = "w2l"
 """The name of the shipped model of each kind."""
+STILLS = "w2l-still"
+"""The name of the shipped generator for a person of whom one look is known, such as a photograph."""
+ASSETS = {SHIPPED: "{kind}", STILLS: "{kind}-still"}
+"""Shipped name -> name of its files, without their suffix."""
 SUFFIX = ".safetensors"
 TAGS = ("best", "latest")
 """Files that a run keeps of each kind, the better one first."""
@@ -52,10 +56,10 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
 
     Raises CheckpointError listing the available models.
     """
-    if name == SHIPPED:
-        path = BUNDLED / f"{kind}{SUFFIX}"
+    if name in ASSETS:
+        path = _asset(name, kind)
         if not path.is_file():
-            raise CheckpointError(f"this version of w2l does not ship any {kind}; choose a file or a run")
+            raise CheckpointError(f"this version of w2l does not ship any {kind} named {name}; choose a file or a run")
         return path
     if Path(name).is_file():
         return Path(name)
@@ -103,7 +107,7 @@ def as_teacher(expert: Model) -> TaughtBy:
 
 def entries(cache: Cache | None = None) -> list[Entry]:
     """Return all named models in lookup order, then the packs. None is loaded."""
-    found = [_entry(SHIPPED, path, "shipped") for path in _shipped()]
+    found = [_entry(name, path, "shipped") for name, path in _shipped()]
     if cache:
         found += [_entry(path.stem, path, "imported") for path in sorted(cache.models.glob(f"[!.]*{SUFFIX}"))]
         found += [_entry(path.parent.name, path, "run") for path in _of_runs(cache)]
@@ -111,8 +115,12 @@ def entries(cache: Cache | None = None) -> list[Entry]:
     return found
 
 
-def _shipped() -> list[Path]:
-    return [path for kind in NETWORKS if (path := BUNDLED / f"{kind}{SUFFIX}").is_file()]
+def _shipped() -> list[tuple[str, Path]]:
+    return [(name, path) for name in ASSETS for kind in NETWORKS if (path := _asset(name, kind)).is_file()]
+
+
+def _asset(name: str, kind: str) -> Path:
+    return BUNDLED / f"{ASSETS[name].format(kind=kind)}{SUFFIX}"
 
 
 def _of_runs(cache: Cache) -> Iterator[Path]:
@@ -148,7 +156,7 @@ def _check_name(name: str, cache: Cache, overwrite: bool) -> None:
     """Raise ConfigError for a name under which the model would not be found, or would hide another."""
     if not _is_plain(name):
         raise ConfigError(f"model name {name!r} must be plain, without / and without a leading dot or dash")
-    if name == SHIPPED or name in packs.PACKS:
+    if name in ASSETS or name in packs.PACKS:
         raise ConfigError(f"the name {name!r} is reserved for {_holder(name)}; choose another with --as")
     if Path(name).is_file():
         raise ConfigError(f"a file named {name!r} exists here and would be used instead; choose another name")
@@ -159,12 +167,12 @@ def _check_name(name: str, cache: Cache, overwrite: bool) -> None:
 
 
 def _holder(name: str) -> str:
-    return "the shipped models" if name == SHIPPED else "a pack for w2l weights fetch"
+    return "the shipped models" if name in ASSETS else "a pack for w2l weights fetch"
 
 
 def _what_there_is(kind: Kind, cache: Cache | None) -> str:
     """Return the names that `find` knows, as a clause."""
-    names = [SHIPPED] if (BUNDLED / f"{kind}{SUFFIX}").is_file() else []
+    names = [name for name in ASSETS if _asset(name, kind).is_file()]
     if cache:
         names += sorted(path.stem for path in cache.models.glob(f"[!.]*{SUFFIX}") if _kind_of(path) == kind)
         names += sorted({path.parent.name for path in cache.checkpoints.glob(f"*/{kind}-*{SUFFIX}")})

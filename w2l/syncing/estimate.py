@@ -11,6 +11,7 @@ from w2l.syncing.engine import Redrawer
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import Plan, plan_of
 from w2l.syncing.remember import remember
+from w2l.syncing.suited import suited
 from w2l.syncing.tools import Tools
 
 TRIAL_S = 2.0
@@ -57,6 +58,7 @@ class DryRun:
 def dry_run(tools: Tools, job: Job) -> DryRun:
     """Return what `run` would do and how long it would take; write nothing but boxes and looks in the cache."""
     plan = remember(tools, plan_of(tools, job))
+    tools = suited(tools, plan)
     redrawer = make_redrawer(tools, plan)
     rate = measure_rate(tools, plan, redrawer, job.output.suffix)
     unit = 2**20 if sys.platform == "darwin" else 2**10

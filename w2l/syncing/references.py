@@ -10,6 +10,7 @@ from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.faces.detectors.base import Detector
 from w2l.features.crop import cut, cut_from
+from w2l.syncing.memory.coverage import LEAST_LOOKS
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.memory import Memory
 from w2l.syncing.pictures import pictures_of
@@ -22,8 +23,6 @@ from w2l.syncing.tools import Tools
 logger = logging.getLogger(__name__)
 
 SAME = "same"
-LEAST_LOOKS = 8
-"""Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
 
 
 def references_for(tools: Tools, plan: Plan) -> References:

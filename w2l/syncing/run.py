@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from w2l.core.errors import ConfigError
@@ -14,6 +15,7 @@ from w2l.syncing.jobs import Job
 from w2l.syncing.plan import Plan, plan_of, preview_of
 from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before, mark_of, record_in
 from w2l.syncing.remember import remember
+from w2l.syncing.suited import suited
 from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -42,14 +44,15 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     mark = mark_of_job(tools, job)
     parts = make_parts(tools.settings, plan, job.output, half_done_mark(mark, tools.device), job.resume)
     watch.lap("look")
-    redrawer = make_redrawer(tools, plan)
+    suitable = suited(tools, plan)
+    redrawer = make_redrawer(suitable, plan)
     watch.lap("references")
-    hashes = hash_inputs(tools, job)
+    hashes = hash_inputs(suitable, job)
     watch.lap("hashes")  # now, so that nothing slow lies between an output and its record
     draw(plan, redrawer, parts, watch)
     watch.lap("draw")
-    result = result_of(tools, job, plan, redrawer, watch, mark, hashes)
-    keep(result, tools.model.card.step)
+    result = replace(result_of(tools, job, plan, redrawer, watch, mark, hashes), model=real_path(suitable.model.path))
+    keep(result, suitable.model.card.step)
     return result
 
 

@@ -1,6 +1,6 @@
 """What makes outputs: the generator and the face detector, loaded once for many outputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +42,11 @@ class Tools:
     def model(self) -> Model:
         """The generator."""
         return weights.load(self.settings.model, "generator", self.cache, self.device)
+
+    @cached_property
+    def for_stills(self) -> "Tools":
+        """The same tools with the shipped generator for a person of whom one look is known."""
+        return replace(self, settings=replace(self.settings, model=weights.STILLS, reference="closed"))
 
     @property
     def rows(self) -> GeneratedRows:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.syncing.memory.test_store import some_looks
-from w2l.syncing.memory.coverage import coverage_of, missing_from
+from w2l.syncing.memory.coverage import coverage_of, is_seen_speaking, missing_from
 
 
 def test_it_says_what_is_covered() -> None:
@@ -23,3 +24,22 @@ def test_it_says_what_is_missing() -> None:
     smiling = replace(looks, gap=np.linspace(0.1, 0.3, 40), teeth=np.ones(40))
     assert missing_from(smiling) == ["no look with closed lips: they are brought together from open ones"]
     assert missing_from(replace(smiling, teeth=np.zeros(40)))[-1] == "no look with teeth"
+
+
+@pytest.mark.parametrize(
+    ("gap", "speaking"),
+    [
+        (np.linspace(0, 0.15, 40), True),
+        (np.repeat([0.01, 0.09], [37, 3]), True),
+        (np.repeat([0.01, 0.09], [38, 2]), False),  # who opens the mouth twice does not talk
+        (np.repeat([0.01, 0.09], [2, 38]), False),
+        (np.linspace(0.06, 0.3, 40), False),  # a smile throughout
+        (np.zeros(40), False),
+        (np.array([0.316]), False),
+        (np.linspace(0, 0.15, 7), False),
+    ],
+    ids=["speech", "a word", "two frames", "two rests", "smile", "listening", "still", "few"],
+)
+def test_speech_is_seen_where_the_mouth_is_seen_open_and_shut(gap: np.ndarray, speaking: bool) -> None:
+    looks = replace(some_looks(len(gap)).measures, gap=gap)
+    assert is_seen_speaking(looks) == speaking

@@ -1,4 +1,4 @@
-"""What the looks of a face cover, and what is missing among them, in words; pure."""
+"""What the looks of a face cover, and what is missing among them; pure."""
 
 import numpy as np
 
@@ -12,6 +12,14 @@ TEETH = 0.5
 """Probability from which teeth show."""
 FEW = 3
 """Looks of a kind under which it counts as missing."""
+LEAST_LOOKS = 8
+"""Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
+
+
+def is_seen_speaking(looks: Measures) -> bool:
+    """Return whether the looks of a face show its mouth open and shut, so that there is something to choose from."""
+    shut = int((looks.gap < SHUT).sum())
+    return len(looks) >= LEAST_LOOKS and min(shut, len(looks) - shut) >= FEW
 
 
 def coverage_of(looks: Measures) -> str:
