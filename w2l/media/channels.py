@@ -167,10 +167,14 @@ class SpeechMeter:
         joined = np.concatenate(self._waiting, axis=1)
         self._waiting = [joined[:, n_frames * length :]]
         self._n_waiting = self._waiting[0].shape[1]
-        low = joined[:, : n_frames * length].reshape(len(joined), n_frames, -1, block).mean(axis=3, dtype=np.float64)
+        blocks = joined[:, : n_frames * length].reshape(len(joined), n_frames, -1, block)
+        low = blocks[..., 0] / np.float32(block)
+        for place in range(1, block):  # faster than a mean over so short an axis
+            low += blocks[..., place] / np.float32(block)
         if self._pair is not None:
             low = np.concatenate([low, low[list(self._pair)].mean(axis=0, keepdims=True)])
-        power = np.square(np.diff(low, axis=2)).mean(axis=2)  # differences: less hum, more of the voice's formants
+        # Differences hold less of hum, and more of the formants of a voice.
+        power = np.square(np.diff(low, axis=2)).mean(axis=2, dtype=np.float64)
         self._n_frames += n_frames
         self._sums += power.sum(axis=1)
         self._squares += np.square(power).sum(axis=1)
