@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from w2l.cache.store import Cache, Clip, safe_id
-from w2l.core.errors import ConfigError
+from w2l.core.errors import ConfigError, MediaError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, source_fingerprint, write_arrays
 from w2l.faces.detectors.base import Detector
 from w2l.faces.search import scan_faces
 from w2l.faces.tracker import Scan
 from w2l.media.coded import read_coded
+from w2l.media.showing import counts_as_decoded
 
 VERSION = 4
 """Incremented if the same detector would return other boxes, so that old ones are recomputed."""
+RETIMED = frozenset({".avi", ".asf", ".wmv", ".mxf"})
+"""Endings of the containers that may count in the order of decoding; others are not opened for a fingerprint."""
 SHOTS_VERSION = 2
 """Incremented if other shots would be found; 1 lacks fades through black and faint cuts, see `_made_mark`."""
 
@@ -41,7 +44,17 @@ class DetectSettings:
 
 def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings, content: bool = True) -> str:
     """Return a fingerprint of the source, the detector's weights and the settings; see `source_fingerprint`."""
-    return fingerprint("detect", VERSION, source_fingerprint(path, content), detector.fingerprint, settings.stride)
+    retimed = ["shown"] if _is_retimed(path) else []
+    source = source_fingerprint(path, content)
+    return fingerprint("detect", VERSION, source, detector.fingerprint, settings.stride, *retimed)
+
+
+def _is_retimed(path: Path) -> bool:
+    """Return whether earlier versions stored other times for the frames of a video."""
+    try:
+        return path.suffix.lower() in RETIMED and counts_as_decoded(path)
+    except MediaError:  # whoever reads the video says so
+        return False
 
 
 def scan_clip(

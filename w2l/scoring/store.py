@@ -19,7 +19,7 @@ from w2l.scoring.metrics.embed import Embeddings
 from w2l.scoring.results import ClipScore, Sample
 from w2l.scoring.settings import ScoreSettings
 
-VERSION = 5
+VERSION = 6
 """Incremented when the same clip and settings would give other numbers."""
 
 
