@@ -66,7 +66,7 @@ class SpeechTrack:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is heard from beginning to end."""
+        """Whether the audio is silent from beginning to end."""
         return self.peak < SILENT
 
 
@@ -264,7 +264,7 @@ def sound_stream(container: Any, path: Path, track: int | None = None) -> Any:
 
 
 def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[SoundBlock]:
-    """The decoded sound of a stream without holes: lost packets become silence, so that what follows keeps its time."""
+    """Yield the decoded audio of a stream without gaps: lost packets become silence, to keep the timing."""
     next_s: float | None = None
     speakers: tuple[str, ...] = ()
     length_s = stated_length(container, stream)
@@ -325,7 +325,7 @@ class Resampler:
         self._resampler: av.AudioResampler | None = None
 
     def push(self, samples: NDArray[np.float32], in_rate: int) -> NDArray[np.float32]:
-        """The sound (channels, samples) at the new rate that is ready after this piece at `in_rate`."""
+        """Return the audio (channels, samples) at the new rate that is ready after this piece at `in_rate`."""
         tail = self._nothing
         if in_rate != self._in_rate:
             tail = self.flush()
@@ -339,7 +339,7 @@ class Resampler:
         return np.concatenate([tail, *map(_as_float, self._resampler.resample(frame))], axis=1)
 
     def flush(self) -> NDArray[np.float32]:
-        """The last samples, when no more come."""
+        """Return the last samples at the end of the stream."""
         frames = self._resampler.resample(None) if self._resampler is not None else []
         self._resampler = None
         return np.concatenate([self._nothing, *map(_as_float, frames)], axis=1)

@@ -18,7 +18,7 @@ SOUND_CODECS = frozenset({"aac", "mp3"})
 PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 """Other H.264 pictures (4:4:4, 10 bits) stay black in some browsers."""
 CLOSE = Encoding(crf=12)
-"""How pictures are encoded anew: so close to the source that a rater does not see it."""
+"""How pictures are re-encoded: visually indistinguishable from the source."""
 
 
 def unplayable(path: Path) -> str:
@@ -41,7 +41,7 @@ def unplayable(path: Path) -> str:
 
 
 def encode_for_browsers(source: Path, target: Path) -> None:
-    """Writes the picture and the sound of `source` to `target` (.mp4) as all browsers play them, at the same times.
+    """Write the picture and the audio of `source` to `target` (.mp4) as all browsers play them, with the same timing.
 
     Frames keep their times and size (an odd one is padded to even). AAC and MP3 sound is copied. Other sound becomes
     AAC; that which MP4 takes but browsers do not (AC-3, ALAC) goes through 16 kHz mono on the way. Memory does not grow

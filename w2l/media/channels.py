@@ -22,7 +22,7 @@ MOST_CANCELLED = 0.1
 STEADY = 0.3
 """Variation of the power, relative to its mean, that speech exceeds: it is about 1 there, 0.1 in noise, 0 in hum."""
 SILENT = 1e-4
-"""Peak below which nothing is heard: -80 dB."""
+"""Peak below which audio counts as silent: -80 dB."""
 QUIET = 1e-3
 """Peak below which a sound is hardly there: -60 dB."""
 
@@ -119,7 +119,7 @@ class SpeechMeter:
         if self._pair is not None and has_speech[list(self._pair)].any():
             return self._of_pair(self._pair, speech)
         loudest = int(speech.argmax())
-        return self._alone(loudest, "the others hold no speech")
+        return self._alone(loudest, "the others contain no speech")
 
     @property
     def speech(self) -> NDArray[np.float64]:
@@ -154,7 +154,7 @@ class SpeechMeter:
         return Choice((channel,), f"channel {self._name(channel)} is read alone: {reason}", level)
 
     def _name(self, channel: int) -> str:
-        """What a channel is for; its number, counted from 0, where nobody says."""
+        """Return the role of a channel; its number, counted from 0, if unknown."""
         return str(channel) if self.speakers[channel] == "NONE" else self.speakers[channel]
 
     def _measure(self) -> None:

@@ -38,7 +38,7 @@ MAX_PACKETS = 2000
 MAX_REORDER_S = 1.0
 """How much later than a frame that follows it in the file a frame may be shown, seconds."""
 HOLDS_BACK = frozenset({"hevc"})
-"""Decoders that give nothing after a damaged packet until the next key frame unless told to."""
+"""Decoders that give nothing after a damaged packet until the next key frame unless configured to."""
 SAME_TIME_S = 1e-6
 """Largest difference, in seconds, between two times that are one."""
 
@@ -109,7 +109,7 @@ class CodedReader:
         return stated_length(self._container, self._stream)
 
     def rewind(self) -> None:
-        """Back to the beginning: the file is opened anew."""
+        """Return to the beginning by reopening the file."""
         self._open.close()
         self._container: Any = self._open.enter_context(open_input(self.path))
         self._stream = video_stream(self._container, self.path)
@@ -143,7 +143,7 @@ class CodedReader:
         return False
 
     def decoded(self) -> Iterator[tuple[Any, Stamp]]:
-        """The library's frames in the order they are shown, whole ones in place of fields, with their stamps."""
+        """Yield the library's frames in display order, complete ones instead of fields, with their timestamps."""
         deinterlacer = self._deinterlacer
         retimer = retimer_for(self.path, is_start=not self._has_moved)
         for frame in decode(self._container, self._stream, self.stats, retimer):
@@ -155,7 +155,7 @@ class CodedReader:
         yield from deinterlacer.flush()
 
     def packet_times(self) -> list[float] | None:
-        """Times in the file's clock of the packets that hold frames, as they lie in the file; None if one has none."""
+        """Return the times, in the file's clock, of the packets with frames, in file order; None if one is missing."""
         stats = ReadStats()
         times = []
         for packet in packets(self._container, self._stream, stats):
@@ -167,7 +167,7 @@ class CodedReader:
         return None if stats.n_skipped else times
 
     def picture(self, frame: Any) -> Picture | None:
-        """The picture of a decoded frame; None, counted as damaged, where it cannot be made."""
+        """Return the picture of a decoded frame; None, counted as damaged, if it cannot be converted."""
         if self._maker is None:
             raise ValueError("a picture is made of a frame that this reader decoded")
         try:
@@ -178,7 +178,7 @@ class CodedReader:
 
 
 def read_coded(path: Path, stats: ReadStats | None = None, *, start_s: float | None = None) -> Iterator[CodedFrame]:
-    """The frames of a video as they were coded, upright, one at a time; a still picture gives one.
+    """Yield the frames of a video as they were coded, upright, one at a time; a still image gives one.
 
     Samples are the decoder's own where the file holds 4:2:0 of 8 or 10 bits; other formats are brought to it, more than
     8 bits to 10, alpha is dropped. Frames flagged as interlaced are made whole. Damaged packets are passed over,
@@ -229,7 +229,7 @@ def frame_times(path: Path) -> NDArray[np.float64]:
 
 
 def _shown_times(times: list[float], origin_s: float) -> NDArray[np.float64] | None:
-    """Times of packets since `origin_s`, sorted, (packets,) in seconds; None where they cannot be frames' times."""
+    """Return the times of packets since `origin_s`, sorted, (packets,) in seconds; None if implausible."""
     shown = np.sort(np.array(times)) - origin_s
     shown = shown[shown >= -SAME_TIME_S]
     steps = np.diff(shown)

@@ -100,7 +100,7 @@ def _max_pixels() -> str:
 
 
 def packets(container: InputContainer, stream: Any, stats: ReadStats) -> Iterator[Any]:
-    """All packets of a stream, the empty one that flushes the decoder last; reading goes on after an error."""
+    """All packets of a stream, the empty one that flushes the decoder last; reading continues after an error."""
     n_errors = 0
     while n_errors < MAX_READ_ERRORS:
         try:
@@ -165,7 +165,7 @@ def stated_rate(stream: Any) -> float:
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The best video stream that is no cover picture of a sound file."""
+    """Return the best video stream that is not the cover picture of an audio file."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise MediaError(f"{path}: holds no video; name a video or picture file")

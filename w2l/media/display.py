@@ -47,7 +47,7 @@ def display_matrix(frame: Any, path: Path | None = None) -> NDArray[np.int32]:
 
 
 def exif_orientation(path: Path) -> int:
-    """The orientation, 1 to 8, that a picture file's EXIF block states; 1, upright, where there is none."""
+    """Return the orientation, 1 to 8, in an image file's EXIF block; 1, upright, without one."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -76,7 +76,7 @@ def swaps_axes(matrix: NDArray[np.int32]) -> bool:
 
 
 def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """The stored image (height, width, 3) turned and mirrored as its display matrix asks."""
+    """Return the stored image (height, width, 3) rotated and mirrored by its display matrix."""
     if swaps_axes(matrix):
         image = image.transpose(1, 0, 2)
     step_x, step_y = (int(step) for step in matrix.sum(axis=0))

@@ -139,7 +139,7 @@ class Shape:
 
 
 def rgb_colour(height: int) -> Colour:
-    """The colours, by convention, of a video of that height made from plain RGB pictures."""
+    """Return the conventional colour properties of a video of that height made from RGB images."""
     matrix: Matrix = "bt709" if height >= HD_HEIGHT else "bt601"
     tag = SPACE_OF[matrix]
     return Colour(matrix, primaries=tag, transfer=tag, space=tag)
@@ -204,7 +204,7 @@ class VideoEncoder:
         self._n_frames = 0
 
     def frame(self, picture: Picture | NDArray[np.uint8]) -> av.VideoFrame:
-        """A picture, or an RGB image (height, width, 3), as the encoder takes it; shares no memory with it."""
+        """Convert a picture, or an RGB image (height, width, 3), to the encoder's input, without sharing memory."""
         if isinstance(picture, Picture):
             frame = av.VideoFrame(self._shape.coded_width, self._shape.coded_height, self._format)
             fill(frame, picture)
@@ -222,14 +222,14 @@ class VideoEncoder:
         )
 
     def encode(self, frame: av.VideoFrame, pts: int, duration: int) -> list[Any]:
-        """The packets that are ready after this frame, shown from `pts` on for `duration` units of time."""
+        """Return the packets that are ready after this frame, shown from `pts` on for `duration` units of time."""
         frame.pts, frame.time_base, frame.duration = pts, self._shape.time_base, duration
         self._durations[pts] = duration
         self._n_frames += 1
         return self._timed(self.stream.encode(frame))
 
     def flush(self) -> list[Any]:
-        """The last packets."""
+        """Return the last packets."""
         packets = self._timed(self.stream.encode(None))
         if self._n_frames <= UNTIMED_FRAMES:
             for packet in packets:
@@ -274,7 +274,7 @@ def _configure(context: Any, pixel_format: str, shape: Shape, colour: Colour) ->
 
 
 def _pixel_format(name: str, depth: int) -> str:
-    """The format an encoder is fed in: planar where it can, at that depth where it can."""
+    """Return an encoder's input format: planar and at that depth if supported."""
     known = {form.name for form in av.Codec(name, "w").video_formats or ()}
     deep = [form for form in ("yuv420p10le", "p010le") if form in known]
     plain = [form for form in ("yuv420p", "nv12") if form in known]
@@ -282,7 +282,7 @@ def _pixel_format(name: str, depth: int) -> str:
 
 
 def _options(name: str, encoding: Encoding, colour: Colour) -> dict[str, str]:
-    """The encoder's own words for the settings; the libraries that talk on stderr are told not to."""
+    """Return the encoder's own options for the settings; libraries that print to stderr are silenced."""
     preset, crf = encoding.preset or DEFAULT_PRESET, str(encoding.quality)
     lossless = encoding.quality == 0
     siting = SITINGS.get(colour.siting) if colour.siting != LEFT_SITED else None

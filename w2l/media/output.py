@@ -40,7 +40,7 @@ class Output:
     until_s: float | None = None
     """When the video ends, in seconds: sound and subtitles are cut there, and with `variable` the last picture lasts
     until then. Copied sound ends with the packet that holds that time (AAC: at most 23 ms later), of which the
-    container says that only the part before it counts. Without it, the sound goes on to its end."""
+    container says that only the part before it counts. Without it, the audio continues to its end."""
     speech_until_s: float | None = None
     """When the speech alone is cut, if not at `until_s`; infinity for not at all."""
     encoding: Encoding = field(default_factory=Encoding)

@@ -1,4 +1,4 @@
-"""A long output written in parts, each a finished file of its own, so that work that was stopped can go on."""
+"""A long output written in parts, each a finished file of its own, so that interrupted work can resume."""
 
 import contextlib
 import shutil
@@ -41,7 +41,7 @@ class Parts:
     """A video in the making, part by part; use it as a context manager, which no second process can enter.
 
     The parts are video-only files in a hidden folder beside the output, each there whole or not at all, and
-    `assemble` puts their packets together without encoding anew, with the sound. When the block ends in an error the
+    `assemble` joins their packets without re-encoding, with the audio. When the block ends in an error the
     finished parts stay for a run with `resume`; the folder goes when the output is there. A video of one part has no
     folder: it is written straight to the output.
 
@@ -113,7 +113,7 @@ class Parts:
         return self._whole is None and self._part(part).exists()
 
     def writer(self, part: int) -> "PartWriter":
-        """Writes one part; a context manager with `write`, as `VideoWriter`, which knows the times itself."""
+        """Write one part; a context manager with `write`, like `VideoWriter`, that knows the times itself."""
         shape, pts = self._shape, self._pts[self._edges[part] : self._edges[part + 1]]
         if self._whole is not None:
             return PartWriter(self._whole, pts * float(shape.time_base))
@@ -163,7 +163,7 @@ class Parts:
         return self._folder / f"{part:05d}.mp4"
 
     def _opened(self, part: int) -> AbstractContextManager[InputContainer]:
-        """A part for reading, its packets with the times they were given."""
+        """Open a part for reading, its packets with their assigned times."""
         path = self._part(part)
         try:
             return open_input(path, {"ignore_editlist": "1"})
@@ -171,7 +171,7 @@ class Parts:
             raise MediaError(f"{path}: the part cannot be read; run again without resuming") from error
 
     def _packets(self, part: int) -> Iterator[Any]:
-        """The packets of a part, in the order of decoding."""
+        """Yield the packets of a part, in decoding order."""
         with self._opened(part) as container:
             for packet in packets(container, container.streams.video[0], ReadStats()):
                 if packet is not None and packet.size:
@@ -214,7 +214,7 @@ class Parts:
         self._beside.close()
 
     def _stream(self, output: OutputContainer) -> Any:
-        """The output's picture, as in the parts, which must all have been made alike."""
+        """Add the output's video stream as in the parts, which must all have the same properties."""
         headers = []
         for part in range(self.n_parts):
             with self._opened(part) as container:

@@ -99,11 +99,11 @@ class RgbPicture:
         return int(self.image.shape[0])
 
     def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
-        """A region, (rows, columns, 3), of its own memory."""
+        """Return a copy of a region, (rows, columns, 3)."""
         return self.image[rows, columns].copy()
 
     def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "RgbPicture":
-        """A copy with source + weight * (patch - source) in a region, rounded half to even; see `Canvas.painted`."""
+        """Return a copy with source + weight * (patch - source) in a region, rounded half to even."""
         image = self.image.copy()
         region = image[rows, columns]
         mixed = region + weight[..., None] * (patch - region)
@@ -130,7 +130,7 @@ class Picture:
 
     @classmethod
     def from_rgb(cls, image: Image, colour: Colour | None = None) -> "Picture":
-        """An RGB image (height, width, 3) as a picture; by default 8 bits with the matrix usual for its height."""
+        """Convert an RGB image (height, width, 3) to a picture; by default 8 bits, with the usual matrix."""
         if colour is None:
             matrix: Matrix = "bt709" if len(image) >= HD_HEIGHT else "bt601"
             colour = Colour(matrix, space=SPACE_OF[matrix])
@@ -166,7 +166,7 @@ class Picture:
         return image
 
     def small_bgr(self, width: int) -> Image:
-        """The whole picture as BGR at that width, for looking at it in the rough: (rows, width, 3)."""
+        """Return the whole picture as BGR at that width, for coarse analysis: (rows, width, 3)."""
         size = (width, max(1, round(self.height * width / self.width)))
         planes = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (self.y, self.u, self.v)]
         black, luma, middle, chroma = self.colour.levels
@@ -178,7 +178,7 @@ class Picture:
         return np.asarray(np.clip(np.rint(bgr), 0, 255), dtype=np.uint8)
 
     def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "Picture":
-        """A copy with source + weight * (patch - source) in a region; see `Canvas.painted`.
+        """Return a copy with source + weight * (patch - source) in a region; see `Canvas.painted`.
 
         Samples that no pixel with a weight looks at stay as they are, so that `rgb` is the same wherever weight is 0.
         Of high dynamic range, the source's own samples get the difference between patch and source, taken back from the
@@ -217,7 +217,7 @@ class Picture:
         return Picture(y, u, v, self.colour)
 
     def turned(self, matrix: NDArray[np.int32]) -> "Picture":
-        """The picture turned and mirrored as a display matrix (2, 2) asks; samples are moved, never changed."""
+        """Return the picture rotated and mirrored by a display matrix (2, 2); samples are moved, never changed."""
         step_x, step_y = (int(step) for step in matrix.sum(axis=0))
         swaps = matrix[0, 0] == 0
         siting = self.colour.siting[::-1] if swaps else self.colour.siting
@@ -282,13 +282,13 @@ def _from_rgb(image: Floats, colour: Colour) -> tuple[Floats, Floats, Floats]:
 
 
 def quantised(plane: NDArray[Any], depth: int, dtype: np.dtype[Any]) -> Plane:
-    """Rounded half to even and kept within what `depth` bits hold."""
+    """Round half to even and clip to the range of `depth` bits."""
     rounded: Plane = np.clip(np.rint(plane), 0, 2**depth - 1).astype(dtype)
     return rounded
 
 
 def _widened(plane: Floats, around: tuple[int, int, int, int]) -> Floats:
-    """A plane with zeros around it: (top, bottom, left, right) pixels."""
+    """Pad a plane with zeros: (top, bottom, left, right) pixels."""
     return np.asarray(cv2.copyMakeBorder(plane, *around, cv2.BORDER_CONSTANT, value=0), dtype=np.float32)
 
 

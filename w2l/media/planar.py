@@ -42,12 +42,12 @@ DEINTERLACER = ("bwdif", "mode=send_frame:deint=interlaced")
 
 
 def colorspace_for(height: int) -> Colorspace:
-    """The YUV matrix that a video of that height has by convention."""
+    """Return the conventional YUV matrix of a video of that height."""
     return Colorspace.ITU709 if height >= HD_HEIGHT else Colorspace.ITU601
 
 
 def colour_of(frame: Any, codec: str = "") -> Colour:
-    """What a decoded frame (PyAV's) says of its colours, or what is usual where it does not."""
+    """Return the colour properties of a decoded frame (PyAV's), or the usual ones if not specified."""
     primaries, transfer, space = int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)
     usual: Matrix = "bt709" if frame.height >= HD_HEIGHT else "bt601"
     if primaries == BT2020_PRIMARIES:
@@ -77,7 +77,7 @@ class PictureMaker:
         self._colour: Colour | None = None
 
     def picture(self, frame: Any) -> Picture:
-        """The picture of one decoded frame; raises av.FFmpegError where it cannot be converted."""
+        """Return the picture of one decoded frame; raise av.FFmpegError if it cannot be converted."""
         size = self._size = self._size or (frame.width, frame.height)
         colour = self._colour = self._colour or colour_of(frame, self._codec)
         here = colour_of(frame, self._codec)
@@ -93,7 +93,7 @@ class PictureMaker:
         return picture if np.array_equal(self._matrix, TURNS[0]) else picture.turned(self._matrix)
 
     def _planes(self, frame: Any, colour: Colour) -> Picture:
-        """The planes of a frame as they are; chroma that is finer than 4:2:0 is halved."""
+        """Return the planes of a frame unchanged; chroma finer than 4:2:0 is halved."""
         kind = frame.format
         ending = "" if colour.depth == 8 else f"{colour.depth}le"
         if len(kind.components) < 3:
@@ -116,7 +116,7 @@ class PictureMaker:
         return Picture(y, u, v, colour)
 
     def _reformatted(self, frame: Any, name: str, colour: Colour) -> Any:
-        """The frame in another pixel format, of the first one's size, its colours and range untouched."""
+        """Return the frame in another pixel format and the first one's size, with unchanged colours and range."""
         width, height = self._size or (frame.width, frame.height)
         if (frame.format.name, frame.width, frame.height) == (name, width, height):
             return frame
@@ -133,7 +133,7 @@ class PictureMaker:
         )
 
     def _converted(self, frame: Any, here: Colour, colour: Colour) -> Picture:
-        """A frame whose colours are written in another way than the first one's, or in RGB beyond 8 bits."""
+        """Convert a frame whose colour properties differ from the first one's, or that has RGB beyond 8 bits."""
         width, height = self._size or (frame.width, frame.height)
         spans = [ColorRange.JPEG if one.full_range else ColorRange.MPEG for one in (here, colour)]
         codes = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
@@ -182,7 +182,7 @@ class Deinterlacer:
         yield from self._ready()
 
     def flush(self) -> Iterator[tuple[Any, Any]]:
-        """What is still inside, at the end of the stream."""
+        """Yield the remaining frames at the end of the stream."""
         if self._graph is not None:
             self._graph.vpush(None)
             yield from self._ready()
@@ -199,7 +199,7 @@ class Deinterlacer:
 
 
 def _deinterlacing(frame: Any) -> Any:
-    """A configured filter graph for frames like this one."""
+    """Return a configured filter graph for frames like this one."""
     graph = av.filter.Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1))
     graph.link_nodes(source, graph.add(*DEINTERLACER), graph.add("buffersink")).configure()

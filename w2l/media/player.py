@@ -28,7 +28,7 @@ MAX_UNKNOWN = 50
 
 
 def play(path: Path, times: Floats, source: Sequence[int] | NDArray[np.int64]) -> Iterator[CodedFrame]:
-    """The frames of a video with the indices `source`, in that order, which may jump and run backwards.
+    """Yield the frames of a video with the indices `source`, in that order, which may jump and run backwards.
 
     `times` (frames,) are those of all frames, as scanned: frames are known by them after a seek, so that a slice of a
     sequence gives the same pictures as the sequence does. What is given backwards or again is held, up to `HELD_BYTES`.
@@ -72,7 +72,7 @@ class _Player:
         self._held.clear()
 
     def frame(self, idx: int, lowest: Callable[[], int]) -> CodedFrame:
-        """The frame `idx`; `lowest` tells down to which one the sequence runs backwards from there."""
+        """Return the frame `idx`; `lowest` is the one down to which the sequence runs backwards from there."""
         if idx not in self._held:
             runs_back = self._holds and idx <= self._passed
             first = max(lowest(), idx - self._room + 1) if runs_back else idx
@@ -138,7 +138,7 @@ class _Player:
         self._before, self._ahead = None, next(frames, None)
 
     def _from_start(self) -> Iterator[tuple[int, Any]]:
-        """Indices and decoded frames from the beginning: known by their times, counted where times do not rise."""
+        """Yield indices and decoded frames from the start: by their times, or counted if times do not increase."""
         clock = Clock(self._reader.fps)
         last = -1
         for frame, stamp in self._reader.decoded():
@@ -151,7 +151,7 @@ class _Player:
                 yield idx, frame
 
     def _from_key(self, origin_s: float) -> Iterator[tuple[int, Any]]:
-        """Indices and decoded frames from the first key frame on; what is shown before that one may be broken."""
+        """Yield indices and decoded frames from the first key frame on; frames shown before that one may be broken."""
         last, n_unknown, is_whole = -1, 0, False
         for frame, stamp in self._reader.decoded():
             is_whole = is_whole or stamp.is_key
@@ -164,7 +164,7 @@ class _Player:
                 yield idx, frame
 
     def _idx_at(self, time_s: float) -> int | None:
-        """The frame shown at that time; None where none is near enough."""
+        """Return the index of the frame shown at that time; None if none is near enough."""
         right = int(np.searchsorted(self._times, time_s))
         near = [idx for idx in (right - 1, right) if 0 <= idx < len(self._times)]
         best = min(near, key=lambda idx: abs(self._times[idx] - time_s))
@@ -173,7 +173,7 @@ class _Player:
 
 
 def _lowest(order: NDArray[np.int64], position: int) -> int:
-    """The last index of the run that does not rise from `position` on."""
+    """Return the last index of the non-increasing run from `position` on."""
     while position + 1 < len(order) and order[position + 1] <= order[position]:
         position += 1
     return int(order[position])

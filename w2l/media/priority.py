@@ -11,7 +11,7 @@ THREADS = Path("/proc/self/task")
 
 @contextmanager
 def ordinary_threads() -> Iterator[None]:
-    """Gives threads that become real-time ones inside of it their ordinary place back; on Linux, else nothing.
+    """Reset real-time threads started within the context to normal priority; only on Linux.
 
     SVT-AV1, when root runs it, gives the thread that opens it and its own threads the highest real-time priority: all
     other processes, such as the workers that this one waits for, then starve on its cores.

@@ -25,7 +25,7 @@ COPIED_CODECS = {"mp4": MP4_CODECS, "mov": MP4_CODECS, "matroska": MATROSKA_CODE
 MATROSKA = ("matroska", "webm")
 """Muxers without edit lists."""
 FORMATS_WITH_CODEC_DELAY = frozenset({"matroska,webm", "ogg"})
-"""Demuxers that hand on how many samples at the beginning are not to be heard."""
+"""Demuxers that report how many samples at the beginning must not be played."""
 AAC_RATES = (44100, 48000)
 """Sample rates in Hz kept when encoding; any other becomes the last of them, which is Opus's only one."""
 BIT_RATES = {"aac": 192_000, "libopus": 160_000}
@@ -37,7 +37,7 @@ MAX_HOLE_S = 0.05
 HALF_TICK_S = 0.0005
 """Half a tick of Matroska's clock: what begins earlier than the picture by less does not."""
 HALF_POWER = 0.5**0.5
-"""How much of a centre speaker, or of one at the side or behind, is heard on its side of two."""
+"""Gain of a centre, side or rear channel in a stereo downmix."""
 STREAM_TAGS = ("language", "title")
 """What is said of a stream and goes with it into another file."""
 
@@ -63,7 +63,7 @@ class Speech:
     block_s: float
     """How much of it there is in one packet, seconds."""
     primed: bool
-    """It begins with samples that are not to be heard, which Matroska can say only of what came from such a file."""
+    """It begins with samples not to be played, which Matroska can mark only for streams from such a file."""
     stream_idx: int
     """Which of the file's streams it is."""
     tags: dict[str, str] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Speech:
 
 
 def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, stream_idx: int | None = None) -> Speech:
-    """What a file's sound is, by default the stream a player would choose.
+    """Return a file's audio stream, by default the one that a player would choose.
 
     Raises MediaError when it is missing, has none, or none of it can be decoded.
     """
@@ -124,7 +124,7 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
 
 
 def stream_tags(stream: Any) -> dict[str, str]:
-    """The language and title of a stream, where the file says."""
+    """Return the language and title of a stream, if specified."""
     return {key: value for key in STREAM_TAGS if (value := stream.metadata.get(key, "und")) != "und"}
 
 
@@ -154,7 +154,7 @@ def sound_packets(speech: Speech, source: InputContainer, output: OutputContaine
 
 
 def stereo_weights(speakers: tuple[str, ...]) -> NDArray[np.float32]:
-    """(2, channels) How much of each speaker is heard left and right of two, never louder than the loudest allowed."""
+    """Return the stereo downmix gains (2, channels), never louder than the loudest allowed."""
 
     def share(speaker: str, side: str, other: str) -> float:
         if speaker.startswith("LFE") or other in speaker:
@@ -184,7 +184,7 @@ def _copyable(speech: Speech, muxer: str) -> bool:
 def _copied(
     speech: Speech, source: InputContainer, stream: Any, target: Any, preroll_s: float
 ) -> Iterator[tuple[float, Any]]:
-    """The source's packets, moved so that `speech.zero_s` becomes time 0; priming keeps its negative times.
+    """Yield the source's packets, shifted so that `speech.zero_s` becomes time 0; priming keeps its negative times.
 
     Of what is cut away at the beginning, packets are kept that reach beyond `preroll_s` before it; of no preroll, none.
     """
@@ -210,7 +210,7 @@ def _copied(
 
 
 def _encoded(speech: Speech, source: InputContainer, stream: Any, encoder: Any) -> Iterator[tuple[float, Any]]:
-    """The source's sound encoded; its priming has negative times, which the muxer marks as not to be heard."""
+    """Yield the source's audio encoded; its priming has negative times, which the muxer marks as not to be played."""
     n_written = 0
     for samples in _from_zero(speech, source, stream, encoder.rate):
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", encoder.layout.name)
@@ -225,7 +225,7 @@ def _encoded(speech: Speech, source: InputContainer, stream: Any, encoder: Any) 
 
 
 def _from_zero(speech: Speech, source: InputContainer, stream: Any, rate: int) -> Iterator[NDArray[np.float32]]:
-    """The source's sound (channels, samples) at `rate` from the first picture on, in pieces, cut at `until_s`."""
+    """Yield the source's audio (channels, samples) at `rate` from the first frame on, in pieces, cut at `until_s`."""
     resampler = Resampler(rate, speech.n_channels)
     n_left = None if np.isinf(speech.until_s) else round(speech.until_s * rate)
     n_skip = round((speech.zero_s - speech.first_s) * rate)
@@ -254,7 +254,7 @@ def _from_zero(speech: Speech, source: InputContainer, stream: Any, rate: int) -
 
 
 def _folded(samples: NDArray[np.float32], speakers: tuple[str, ...]) -> NDArray[np.float32]:
-    """The same sound with one or two channels: untouched, mixed as a listener between two speakers hears it."""
+    """Return the audio with one or two channels: unchanged, or mixed down for two speakers."""
     n_channels = min(2, len(speakers))
     if samples.shape[0] == n_channels:
         return samples

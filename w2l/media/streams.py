@@ -32,7 +32,7 @@ SUBTITLE_CODECS = {
 }
 """Subtitles each kind of file holds, by the muxer's name; text becomes the first of them."""
 EMPTY_TEXT = (b"", b"\0\0")
-"""Packets without words: MP4's fill the time between two others, and are made anew."""
+"""Packets without words: MP4's fill the time between two others, and are regenerated."""
 MILLISECOND = Fraction(1, 1000)
 FILE_TAGS = frozenset(
     {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "handler_name", "vendor_id"}
@@ -83,7 +83,7 @@ class Kept:
 
 
 def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float | None, speech: Speech | None) -> Kept:
-    """What of a source goes into a file of that kind; one line is logged that names what cannot.
+    """Return the streams of a source that fit into a file of that kind; the others are logged in one line.
 
     `origin_s`: see `Kept`; without it, the time of the source's first picture. `speech` takes the place
     of the stream a player would choose, or of itself where it comes from the source.
@@ -171,7 +171,7 @@ class Beside:
 
 
 def _subtitle_target(codec: str, muxer: str) -> str | None:
-    """What subtitles of that codec become in a file of that kind; None: it cannot hold them."""
+    """Return the subtitle codec for a file of that kind; None if it does not support subtitles of that codec."""
     known = SUBTITLE_CODECS[muxer]
     if codec in known:
         return codec
@@ -179,7 +179,7 @@ def _subtitle_target(codec: str, muxer: str) -> str | None:
 
 
 def _moved_chapters(container: InputContainer, origin_s: float, until_s: float | None) -> tuple[dict[str, Any], ...]:
-    """The chapters in milliseconds from the first picture on, cut at `until_s`."""
+    """Return the chapters in milliseconds from the first frame on, cut at `until_s`."""
     chapters: list[dict[str, Any]] = []
     for chapter in container.chapters():
         times_s = [float(chapter[key] * chapter["time_base"]) - origin_s for key in ("start", "end")]  # type: ignore
@@ -220,7 +220,7 @@ def _subtitle_packets(
 
 
 def _retold(content: bytes, subtitle: Subtitle) -> Any:
-    """A packet with the same words in another format, or None where there are none."""
+    """Convert a packet to another format with the same words; None if there are none."""
     text = plain_text(content, subtitle.codec).encode()
     if not text:
         return None
@@ -228,7 +228,7 @@ def _retold(content: bytes, subtitle: Subtitle) -> Any:
 
 
 def plain_text(content: bytes, codec: str) -> str:
-    """The words of a packet of text subtitles, without its markup."""
+    """Return the words of a packet of text subtitles, without its markup."""
     if codec == "mov_text":
         return content[2 : 2 + int.from_bytes(content[:2], "big")].decode(errors="replace").strip()
     text = content.decode(errors="replace")

@@ -25,7 +25,7 @@ LONGEST_S = 10.0
 
 
 def output_rate(stated: float, measured: float | None = None) -> float:
-    """The frame rate of an output: the one its source states, or the measured average where they differ.
+    """Return the frame rate of an output: the one declared by its source, or the measured average if they differ.
 
     Rounded to a fraction of whole numbers, as a container keeps it.
     """
@@ -72,7 +72,7 @@ def lay_out(
     forced_fps: float | None = None,
     extend: Extend = "bounce",
 ) -> Timeline:
-    """The frames of a source, shown at `times` (frames,) until `end_s`, for as long as `length_s` asks.
+    """Return the timeline of a source's frames, shown at `times` (frames,) until `end_s`, for `length_s` seconds.
 
     A constant rate is kept exactly, frame k at k / fps; of a variable one, the timestamps. What is longer than the
     source runs backwards and forwards (`bounce`, end frames not doubled), from the beginning again (`loop`), or shows
@@ -116,7 +116,7 @@ def _n_frames(length_s: float, end_s: float, n_once: int, rate: float, rounding_
 
 
 def _constant_rate(times: Floats, end_s: float, fps: float) -> float | None:
-    """The rate whose grid the times keep to, the stated one before the measured one; None for a variable rate."""
+    """Return the rate whose grid the times follow, the declared before the measured one; None if variable."""
     measured = len(times) / end_s if end_s > 0 else fps
     for rate in (output_rate(fps, measured), float(Fraction(measured).limit_denominator(1001))):
         if rate > 0 and np.abs(times - np.arange(len(times)) / rate).max() <= JITTER / rate:
@@ -133,7 +133,7 @@ def _nearest(times: Floats, end_s: float, fps: float) -> NDArray[np.int64]:
 
 
 def _again(n_frames: int, extend: Extend) -> NDArray[np.int64]:
-    """What is shown, over and over, after `n_frames` have been shown once."""
+    """Return the frames that are repeated after `n_frames` have been shown once."""
     if extend == "hold" or n_frames == 1:
         return np.array([n_frames - 1])
     if extend == "loop":

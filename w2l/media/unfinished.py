@@ -24,7 +24,7 @@ VIDEO_CODECS = {
 class Unfinished:
     """The file `path` while it is being written; it appears by `finish` or not at all.
 
-    Raises MediaError at once for an ending, a codec in it, or a folder that cannot be written.
+    Raise MediaError immediately for an ending, a codec in it, or a folder that cannot be written.
     """
 
     def __init__(self, path: Path, codec: str) -> None:

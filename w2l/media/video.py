@@ -81,7 +81,7 @@ class Frame:
 
 
 def probe(path: Path) -> VideoInfo:
-    """What a video or picture file holds; the first frame is decoded for it.
+    """Return the properties of a video or image file; the first frame is decoded.
 
     Raises MediaError for a file that is missing, empty, of no known format, without video, or undecodable.
     """
@@ -118,7 +118,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
-    """The frames of a video as they are displayed, one at a time; a still picture gives one.
+    """Yield the frames of a video as displayed, one at a time; a still image gives one.
 
     Rotation and mirroring of the display matrix are applied. Damaged packets are passed over, counted in `stats` and
     logged. All frames have the size of the first. Raises MediaError as `probe` does.
@@ -145,7 +145,7 @@ def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
 
 
 def at_fps(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
-    """The same video at a constant rate: picture k is the frame whose time is nearest to k / fps.
+    """Return the video at a constant rate: picture k is the frame whose time is nearest to k / fps.
 
     The last frame counts as shown for one average frame period. Repeated pictures share one array.
     """

@@ -33,7 +33,7 @@ def energy(band: Floats, where: Floats) -> float:
 
 
 def noise_level(luma: Floats) -> float:
-    """Standard deviation in grey levels of the white noise in `luma` (rows, columns), 0 where it is clean.
+    """Return the standard deviation in grey levels of the white noise in `luma` (rows, columns), 0 if it is clean.
 
     A second difference in both directions removes shading (Immerkaer, 1996); its size over the calmest 30 % of the
     pixels is compared with what noise would give there, so that edges, hair and beard do not count.

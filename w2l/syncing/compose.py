@@ -150,7 +150,7 @@ class Compositor:
     def paste(
         self, canvas: Canvas, face: Face, patch: Floats, crop: Image, frame_idx: int, lips: LipPair = UNREAD
     ) -> Canvas:
-        """A copy of `canvas` with the patch in it, as much of it as `face.strength` says.
+        """Return a copy of `canvas` with the patch blended in by `face.strength`.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Compositor:
         return canvas.painted(found.rows, found.columns, placed, (weight * face.strength).astype(np.float32))
 
     def _recall(self, track: int) -> Memory:
-        """What is known of a track; only the tracks seen last are remembered."""
+        """Return the state of a track; only the most recent tracks are kept."""
         memory = self._memory.pop(track, None) or Memory()
         self._memory[track] = memory
         if len(self._memory) > MAX_TRACKS:
@@ -191,7 +191,7 @@ class Compositor:
     def _fitted(
         self, source: Floats, found: Footprint, patch: Floats, crop: Image, lips: LipPair, track: int, frame_idx: int
     ) -> Floats:
-        """The patch in the frame's coordinates (region rows, columns, 3), fitted to `source`, the region as it was."""
+        """Return the patch in frame coordinates (region rows, columns, 3), fitted to `source`, the original region."""
         memory = self._recall(track)
         drawn = np.asarray(patch[self.first_row :], dtype=np.float32)
         change, keep = self._fitter.fit(drawn, crop[self.first_row :].astype(np.float32), lips, memory)
@@ -206,7 +206,7 @@ class Compositor:
         return np.asarray(fitted, dtype=np.float32)
 
     def _overwrite(self, canvas: Canvas, face: Face, patch: Floats) -> Canvas:
-        """The published paste: whole grey levels, resized over the whole box."""
+        """Paste as published: integer grey levels, resized over the whole box."""
         x1, y1, x2, y2 = padded_box(face.box, self.spec.pads, canvas.width, canvas.height)
         resized = cv2.resize(np.clip(patch, 0, 255).astype(np.uint8), (x2 - x1, y2 - y1)).astype(np.float32)
         weight = np.full(resized.shape[:2], face.strength, dtype=np.float32)

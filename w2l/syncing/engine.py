@@ -76,7 +76,7 @@ class Redrawer:
     references : References
         What the generator copies looks from.
     compositor : Compositor
-        Pastes; told to forget the last picture whenever `redraw` begins.
+        Pastes; reset whenever `redraw` begins.
     batch : int
         Most pictures in one batch.
     """

@@ -58,7 +58,7 @@ def check_footage(mouths: Sequence[str]) -> None:
 
 
 def _looks_in(tools: Tools, plan: Plan, path: Path, who: Floats | None) -> list[Looks]:
-    """The looks of the person in another video, read from the cache where they were gathered before."""
+    """Return the looks of the person in another video, cached if gathered before."""
     clip = clip_for(tools.cache, path)
     scan, _ = scan_clip(clip, path, tools.detector, tools.settings.detect)
     chosen = _person_in(tools, path, scan, who, plan.info.path)
@@ -74,7 +74,7 @@ def _looks_in(tools: Tools, plan: Plan, path: Path, who: Floats | None) -> list[
 
 
 def _person_in(tools: Tools, path: Path, scan: Scan, who: Floats | None, video: Path) -> Chosen:
-    """The faces of the person in another video: those that are recognised, or the largest without a recogniser."""
+    """Return the faces of the person in another video: those recognised, or the largest without a recogniser."""
     tracks = steady_tracks(scan)
     try:
         if who is None:
@@ -96,7 +96,7 @@ def _person_in(tools: Tools, path: Path, scan: Scan, who: Floats | None, video: 
 
 
 def _who(tools: Tools, plan: Plan) -> Floats | None:
-    """What the recogniser makes of the person who is redrawn, a unit vector (features,); None without one."""
+    """Return the recogniser's embedding of the person who is redrawn, (features,) of length 1; None without one."""
     if tools.recogniser is None:
         return None
     shown = np.flatnonzero(np.diff(plan.faces.first))
@@ -105,7 +105,7 @@ def _who(tools: Tools, plan: Plan) -> Floats | None:
 
 
 def _embedded(tools: Tools, path: Path, scan: Scan, track: Track) -> Floats:
-    """The same of a track of another video."""
+    """Return the embedding of a track of another video."""
     if tools.recogniser is None:
         raise ValueError("a face is embedded by a recogniser")
     wanted = _some(track.start + np.flatnonzero(track.seen))

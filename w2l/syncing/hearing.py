@@ -1,4 +1,4 @@
-"""What `sync` hears: the mel that drives the mouth, of the speech itself or of a stem of it, and how long it lasts."""
+"""The audio that drives `sync`: the mel of the speech or of a stem of it, and its length."""
 
 import logging
 from collections.abc import Iterator, Sequence

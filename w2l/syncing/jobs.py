@@ -102,5 +102,5 @@ def everywhere(settings: SyncSettings) -> SyncSettings:
 
 
 def _absolute(text: str) -> str:
-    """The absolute name of a file; what names none stays as it is."""
+    """Return the absolute name of a file; other values are unchanged."""
     return str(Path(text).absolute()) if Path(text).is_file() else text

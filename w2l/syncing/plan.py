@@ -1,4 +1,4 @@
-"""What `sync` decides before it draws: which frames are shown when, which faces are redrawn in them, what they hear."""
+"""The plan of `sync`: which frames are shown when, which faces are redrawn in them, and their audio windows."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -98,7 +98,7 @@ class Plan:
         return max(0.0, min(self.speech_s - self.skipped_s, self.timeline.end_s))
 
     def cues(self, start: int, stop: int) -> Iterator[Cue]:
-        """What the output frames `start` to `stop` (exclusive) are made of, in order."""
+        """Return the inputs of the output frames `start` to `stop` (exclusive), in order."""
         frames = play(self.info.path, self.source_times, self.timeline.source[start:stop])
         for idx, frame in zip(range(start, stop), frames):
             source = int(self.timeline.source[idx])
@@ -127,7 +127,7 @@ class Plan:
         return dict(counts)
 
     def part(self, start_s: float, length_s: float) -> "Plan":
-        """The plan of a stretch of the output: the frames shown from `start_s` on, for `length_s`."""
+        """Return the plan of a part of the output: the frames shown from `start_s` on, for `length_s`."""
         times = self.timeline.times
         first, last = (int(idx) for idx in np.searchsorted(times, [start_s - 1e-6, start_s + length_s - 1e-6]))
         if first >= len(times):
@@ -188,7 +188,7 @@ def preview_of(plan: Plan, preview_s: float) -> Plan:
 def make_plan(
     settings: SyncSettings, info: VideoInfo, speech: Path, spec: CropSpec, cache: Cache, detector: Detector
 ) -> Plan:
-    """Looks and listens: all that is decided before drawing.
+    """Analyse video and speech: all decisions before drawing.
 
     Raises MediaError for what cannot be read, NoFaceError where the wanted face is not there.
     """

@@ -66,12 +66,12 @@ def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, prev
     texts = (settings.face, settings.reference, settings.drive, *settings.mouths, *told)
     named = [Path(text) for text in texts if text and Path(text).is_file()]
     sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
-    # The batch changes no more than rounding does: a job that ran out of memory may go on with a smaller one.
+    # The batch changes no more than rounding does: a job that ran out of memory may resume with a smaller one.
     return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
 
 
 def half_done_mark(mark: str, device: str) -> str:
-    """Changes when a half-done output could not be gone on with: its parts must be of one device."""
+    """Return a mark that changes when a partial output cannot be resumed: its parts must be of one device."""
     return fingerprint(mark, device)
 
 
@@ -137,16 +137,16 @@ def record_in(cache: Cache, output: Path) -> Path:
 
 
 def keep(result: SyncResult, model_step: int) -> None:
-    """Writes the record, beside the output and into the cache."""
+    """Write the record, beside the output and into the cache."""
     record = OutputRecord(**plain(result), stage=STAGE, versions=versions(), model_step=model_step)
     for path in (result.output.with_suffix(SIDECAR), result.record):
         write_record(path, record)
 
 
 def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult | None:
-    """What the record beside `output` tells, where it is there and was made with the mark `wanted`; else None.
+    """Return the record beside `output` if it exists and has the mark `wanted`; else None.
 
-    An output that was moved or written since is not what its record tells of.
+    An output that was moved or rewritten since does not match its record.
     """
     sidecar = output.with_suffix(SIDECAR)
     if not (output.is_file() and sidecar.is_file()) or output.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:

@@ -37,7 +37,7 @@ DARK = 20.0
 DARK_PENALTY = 1e3
 """What a dark look costs: more than any gap between lips."""
 OWN_PENALTY, TWICE_PENALTY, OTHER_PENALTY = 100.0, 30.0, 10.0
-"""What a frame's own mouth costs, a look that is shown already, and a closed mouth in the place of an open one, or an
+"""What a frame's own mouth costs, a look that is shown already, and a closed mouth instead of an open one, or an
 open in that of a closed: each more than the next and than any distance between poses."""
 MAX_SAMPLES = 400
 """Most frames of a track whose poses are compared."""
@@ -58,7 +58,7 @@ class References(Protocol):
         """
 
     def __str__(self) -> str:
-        """What they are, in a few words."""
+        """Return a short description."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class OwnFrame:
     n_references: int = 1
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """The crop itself, repeated."""
+        """Return the crop itself, repeated."""
         return np.tile(crop, (1, 1, self.n_references))
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class GivenLooks:
     """For tracks that none were given for."""
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """What was given."""
+        """Return the given crops."""
         if face.track in self.looks:
             return self.looks[face.track]
         return self.others.at(frame_idx, picture, face, crop)
@@ -133,7 +133,7 @@ class Bank:
             self._chosen[track] = _chosen(frames, points, some, min_distance, n_references)
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """The looks nearest in pose; a face that has none (it was never seen well) is its own reference."""
+        """Return the looks nearest in pose; a face without any (never clearly visible) is its own reference."""
         looks = self._looks.get(face.track)
         if looks is None:
             return np.tile(crop, (1, 1, self._n_references))
@@ -164,7 +164,7 @@ def poses_of(points: Floats) -> Floats:
 def light_between(crop: Image, look: Image) -> Floats | None:
     """Factors (3,) that bring a crop (size, size, 3) to the light of a look; None where both have the same.
 
-    Told from the upper halves. Fades, flashes and shade change the light between the two, and a generator that sees
+    Measured on the upper halves. Fades, flashes and shade change the light between the two, and a generator that sees
     a bright face beside a dark one pastes a bright mouth.
     """
     half = len(look) // 2
@@ -174,7 +174,7 @@ def light_between(crop: Image, look: Image) -> Floats | None:
 
 
 def relit(crop: Image, gain: Floats) -> Image:
-    """A crop (size, size, 3) in another light: each channel times its factor."""
+    """Return a crop (size, size, 3) in another light: each channel times its factor."""
     return np.asarray(np.clip(np.rint(crop * gain), 0, 255), dtype=np.uint8)
 
 
@@ -185,7 +185,7 @@ def lit_as(first: Image, other: Image) -> Image:
 
 
 def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1) -> Bank:
-    """A bank with looks of every face of a video; see `find_references`."""
+    """Return a bank with looks of every face of a video; see `find_references`."""
     return Bank(find_references(read, faces, spec, n_references), faces, n_references, round(OWN_MOUTH_S * fps))
 
 
@@ -231,7 +231,7 @@ def _well_lit(looks: list[Reference]) -> list[Reference]:
 
 
 def track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[np.int64], Floats]:
-    """The frames (rows,) in which a track is redrawn, rising, and its points (rows, 5, 2) there.
+    """Return the frames (rows,) in which a track is redrawn, increasing, and its points (rows, 5, 2) there.
 
     `fully`: only those in which all of it shows, if there are any.
     """

@@ -50,12 +50,12 @@ def references_for(tools: Tools, plan: Plan) -> References:
 
 
 def _closed(plan: Plan, n_references: int) -> Bank:
-    """Closed mouths of like pose."""
+    """Use closed mouths of similar pose."""
     return gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
 
 
 def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
-    """The person's own looks, chosen by sound; `closed` where there are none."""
+    """Use the person's own looks, chosen by sound; `closed` if there are none."""
     tracks = plan.faces.tracks
     enough = {track: some for track, some in plan.looks.items() if track in tracks and len(some) >= LEAST_LOOKS}
     for track in sorted(set(tracks) - set(enough)):
@@ -96,7 +96,7 @@ def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]
 
 
 def _portrait(path: Path, plan: Plan, detector: Detector) -> Image:
-    """The crop of the face on a picture file."""
+    """Use the crop of the face in an image file."""
     if not path.is_file():
         raise ConfigError(
             f"--reference {path} is not a file; name one, seconds such as 1.5,4, or auto, memory, closed or same"

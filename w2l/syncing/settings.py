@@ -49,11 +49,11 @@ class SyncSettings:
     fit: Fit = "speech"
     """What the length of the output follows."""
     extend: Extend = "bounce"
-    """How a video that is too short goes on: backwards and forwards, from its beginning, or on its last frame."""
+    """How a video that is too short is extended: backwards and forwards, from its beginning, or on its last frame."""
     fps: float | None = None
     """Frame rate of the output; null: as the source's, 25 for a still picture."""
     alignment: Alignment = "training"
-    """`training`: each frame hears what it heard in training; `reference`: the published inference loop."""
+    """`training`: the same audio window per frame as in training; `reference`: the published inference loop."""
     blend: Blend = "soft"
     """`soft`: mouth and jaw fade in; `laplacian`: each octave in its own width; `hard`: all that is generated shows."""
     silence: Silence = "close"
@@ -72,7 +72,7 @@ class SyncSettings:
     """How many times finer than the generator's own crops its references are moved, where it moves them; 0: as fine as
     the face is in the video, up to 3 times."""
     speech_track: int | None = None
-    """Which sound track of the speech's file is heard, counted from 0; null: the one a player would choose, or another
+    """Audio track of the speech's file that is used, counted from 0; null: the one a player would choose, or another
     where that one holds no speech."""
     drive: str | None = None
     """A file whose sound moves the mouth in place of the speech's, which stays in the output: such as the voice without
@@ -83,7 +83,7 @@ class SyncSettings:
     keep_streams: bool = False
     """Copy the source's other sound and subtitle streams."""
     batch: int = 16
-    """Most faces generated at once; changes speed and memory alone."""
+    """Largest number of faces per batch; affects only speed and memory."""
     backend: Backend = "auto"
     """What computes the generator."""
     encoding: Encoding = field(default_factory=Encoding)

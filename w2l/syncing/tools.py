@@ -73,7 +73,7 @@ class Tools:
 
     @cached_property
     def recogniser(self) -> Recogniser | None:
-        """What tells whether two faces are the same person's, where its file is named."""
+        """Decides whether two faces are the same person's, if its file is given."""
         return Recogniser(Path(self.settings.recogniser), self.device) if self.settings.recogniser else None
 
     def compositor(self, spec: CropSpec) -> Compositor:

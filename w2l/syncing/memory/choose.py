@@ -56,7 +56,7 @@ class Chooser:
         return int(self._chosen[row])
 
     def _costs(self, first: int, last: int) -> NDArray[np.float32]:
-        """The costs (pictures, looks) of some pictures in which the face is redrawn."""
+        """Return the costs (pictures, looks) of some pictures in which the face is redrawn."""
         rows = slice(first, last)
         measures = self._looks.measures
         match = self._expert.sounds(self._mel, self._starts[rows]) @ self._looks.sync.T

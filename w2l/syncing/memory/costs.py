@@ -122,7 +122,7 @@ def own_costs(
 
 
 def quietness(mel: NDArray[np.float32], starts: NDArray[np.int64]) -> Floats:
-    """Return how much of the sound around frames, whose generator hears from `starts` on, is silence: (frames,) 0..1.
+    """Return the share of silence, (frames,) 0..1, in the audio around frames whose windows begin at `starts`.
 
     Pauses of `mel` (80, columns) are digital silence where they are to be rested in.
     """

@@ -13,7 +13,7 @@ from w2l.models.checkpoint import Model
 from w2l.nets.expert import Expert
 
 BATCH = 32
-"""Windows embedded at once."""
+"""Windows per batch."""
 LEAD_COLUMNS = 3
 """Mel columns by which the window of an expert, whose middle frame is the one that is shown, begins before that of the
 generator, in which that frame is the second: one frame, 3.2 columns."""
@@ -38,7 +38,7 @@ class SyncExpert:
         return np.concatenate(found) if found else np.zeros((0, self._network.dimensions.n_features))
 
     def sounds(self, mel: NDArray[np.float32], starts: NDArray[np.int64]) -> Floats:
-        """Return unit vectors (frames, features) of the sound around frames whose generator hears from `starts` on."""
+        """Return unit vectors (frames, features) of the audio around frames whose windows begin at `starts`."""
         found = []
         for first in range(0, len(starts), BATCH):
             heard = [mel_window(mel, int(start) - LEAD_COLUMNS) for start in starts[first : first + BATCH]]

@@ -181,7 +181,7 @@ def _look_at(read: ReadFrames, faces: Faces, spec: CropSpec) -> dict[int, _Seen]
 
 
 def _kept(seen: _Seen, most: int, times: Floats, expert: SyncExpert) -> Looks:
-    """The looks of a track that span what is usable of it."""
+    """Return the looks of a track that span its usable part."""
     measures = seen.measures()
     good = usable(measures, seen.yaw())
     chosen = good[spanning(_features(measures.only(good)), measures.frame_idx[good], most)]

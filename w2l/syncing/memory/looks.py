@@ -42,7 +42,7 @@ class Measures:
     """(looks, cells, 4): colour and texture of the lower half; see `w2l.syncing.memory.usual`."""
 
     def __len__(self) -> int:
-        """Number of looks."""
+        """Return the number of looks."""
         return len(self.frame_idx)
 
     def only(self, which: NDArray[np.int64]) -> "Measures":
@@ -63,7 +63,7 @@ class Looks:
     """Of all frames that were looked at, whether a look was taken from them or not."""
 
     def __len__(self) -> int:
-        """Number of looks."""
+        """Return the number of looks."""
         return len(self.crops)
 
     def crop(self, look: int) -> Image:

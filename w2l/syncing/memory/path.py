@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 
 BLOCK = 250
-"""Frames that are decided at once."""
+"""Frames decided per block."""
 LOOK_AHEAD = 50
 """Frames after a block that are looked at before it is decided."""
 NONE = -1
@@ -60,7 +60,7 @@ def choices(costs_of: CostsOf, starts: NDArray[np.bool_], joins: Joins) -> Itera
 
 
 def _search(costs: Floats, starts: NDArray[np.bool_], joins: Joins, entry: Floats | None) -> NDArray[np.int64]:
-    """The states (frames,) of the cheapest path; a state is ``age * looks + look``, ages counted from the last jump.
+    """Return the states (frames,) of the cheapest path; a state is ``age * looks + look``, age since the last jump.
 
     `entry` (ages, looks): what each state of the frame before costs; None where there is none.
     """

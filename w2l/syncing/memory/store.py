@@ -39,9 +39,9 @@ def kept_looks(path: Path, mark: str, gather: Callable[[], dict[int, Looks]]) ->
             found = _read(path, mark)
             if found is not None:
                 return found
-            logger.info("%s holds looks of other faces, another model or another crop; gathered anew", path)
+            logger.info("%s holds looks of other faces, another model or another crop; gathered again", path)
         except (*DAMAGED, IndexError, TypeError) as error:
-            logger.warning("%s is damaged (%s); looks are gathered anew", path, error)
+            logger.warning("%s is damaged (%s); looks are gathered again", path, error)
     looks = gather()
     write_arrays(path, _arrays(looks, mark))
     return looks
@@ -59,7 +59,7 @@ def _arrays(looks: dict[int, Looks], mark: str) -> dict[str, NDArray[Any]]:
 
 
 def _read(path: Path, mark: str) -> dict[int, Looks] | None:
-    """The looks of a file; None for those of another mark. Raises one of DAMAGED."""
+    """Return the looks of a file; None for another mark. Raises one of DAMAGED."""
     arrays = read_arrays(path)
     if str(arrays["mark"]) != mark:
         return None

@@ -140,7 +140,7 @@ def _side_by_side(odd: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
 
 
 def _design(explained_by: Floats, low: Floats, high: Floats) -> Floats:
-    """A column of ones and what explains, from -1 to 1."""
+    """Return a column of ones and the explanatory variables, from -1 to 1."""
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-6)
     values = (np.clip(explained_by, low, high) - middle) / half
     return np.column_stack([np.ones(len(values)), values])
@@ -159,6 +159,6 @@ def _counts() -> NDArray[np.bool_]:
 
 
 def _averaged(weight: Floats) -> Floats:
-    """A weight (96, 96) cell by cell, (rows, columns) of the lower half."""
+    """Return a weight (96, 96) cell by cell, (rows, columns) of the lower half."""
     half = SIDE // 2
     return np.asarray(weight[half:].reshape(half // CELL, CELL, SIDE // CELL, CELL).mean(axis=(1, 3)))
