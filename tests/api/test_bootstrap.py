@@ -69,7 +69,7 @@ def test_goes_on_in_the_part_in_which_it_was_stopped(cache: Cache, monkeypatch: 
 def test_a_run_on_unaudited_data_is_not_taken_for_its_last_part(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("w2l.api.bootstrap.audit_cache", lambda *_: Audited())
     train_expert(settings(), cache, device="cpu")
-    with pytest.raises(ConfigError, match="run expert was begun with other settings"):
+    with pytest.raises(ConfigError, match="run expert was started with other settings"):
         bootstrap(settings(), cache, device="cpu")
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.scoring.chance import Slots, shuffled_speech
-from w2l.scoring.check import FEW, check_judge, offset_notes, without_luck
+from w2l.scoring.check import FEW, check_judge, offset_notes, without_chance_offsets
 from w2l.scoring.metrics.lse import lse_values
 from w2l.scoring.results import REAL, ClipScore, JudgeCheck, Sample
 from w2l.scoring.settings import ScoreSettings
@@ -116,7 +116,7 @@ def test_outputs_that_say_the_same_are_no_chance_for_each_other() -> None:
 
 
 def offsets(clips: list[ClipScore], slots: Slots) -> list[ClipScore]:
-    return without_luck(clips, shuffled_speech(clips, slots, SETTINGS), slots, SETTINGS)
+    return without_chance_offsets(clips, shuffled_speech(clips, slots, SETTINGS), slots, SETTINGS)
 
 
 @pytest.mark.parametrize("n_clips", [1, 3, 8])
@@ -146,7 +146,7 @@ def test_each_system_has_its_own_chance() -> None:
     """Outputs whose confidence is below that of real pictures under other sounds, but above their own chance."""
     real, slots = made(8, 0.3)
     weak, more = made(8, 1.3, "ours")
-    found = without_luck([*real, *weak], shuffled_speech([*real, *weak], {**slots, **more}, SETTINGS),
+    found = without_chance_offsets([*real, *weak], shuffled_speech([*real, *weak], {**slots, **more}, SETTINGS),
                          {**slots, **more}, SETTINGS)  # fmt: skip
     assert sum(clip.values["offset"] == 0.0 for clip in found if clip.sample.system == "ours") >= 7
 
@@ -163,7 +163,7 @@ def test_the_last_offset_tried_is_none(n_clips: int) -> None:
 def test_what_is_dropped_or_without_lse_is_left_alone() -> None:
     clips, slots = made(2, 0.5)
     odd: list[ClipScore] = [ClipScore(clips[0].sample, reason="no face"), ClipScore(clips[1].sample, {"psnr": 30.0})]
-    assert without_luck(odd, [], slots, SETTINGS) == odd
+    assert without_chance_offsets(odd, [], slots, SETTINGS) == odd
 
 
 def test_a_note_names_the_clips_without_an_offset_and_why() -> None:

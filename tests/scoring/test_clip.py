@@ -212,7 +212,7 @@ def test_another_sound_is_judged_where_one_is_named(make_clip: MakeClip, bench: 
 def test_what_cannot_be_scored_says_why(make_clip: MakeClip, bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"silent\.mp4.*no sound"):
         scored(make_clip("silent.mp4", sound=False), bench)
-    with pytest.raises(NoFaceError, match=r"faceless\.mp4: no face seen"):
+    with pytest.raises(NoFaceError, match=r"faceless\.mp4: no face visible"):
         scored(make_clip("faceless.mp4", n_frames=20, face_from=20), bench)
     with pytest.raises(MediaError, match=r"short\.mp4: the clip is too short.*picture lasts 5"):
         scored(make_clip("short.mp4", n_frames=5), bench, "lrs")

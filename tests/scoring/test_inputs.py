@@ -327,7 +327,7 @@ def test_without_paths_the_runs_are_scored_model_by_model(cache: Cache, here: Pa
     found = find(cache, [])
     assert told(found) == {("w2l", "a"): str(here / "in.mp4"), ("mine", "a"): str(here / "in.mp4")}
     assert reals(found) == {"a": str(here / "in.mp4")}
-    assert any("1 recorded outputs are gone: gone.mp4" in note for note in found.notes)
+    assert any("1 recorded outputs are missing: gone.mp4" in note for note in found.notes)
     assert any("1 records cannot be read" in note and "bad.json" in note for note in found.notes)
 
 

@@ -164,7 +164,7 @@ def test_files_that_nothing_asks_for_are_noted(cache: Cache, media: Path, judge_
     report = run(ScoreRequest(files), settings(judge_path, words=str(words)), cache).report
     assert "--words has no effect without --mouth" in report.notes
     report = run(ScoreRequest(files), settings(judge_path, words=str(words), measures=("mouth",)), cache).report
-    assert f"{words} has no words of 1 of 2 outputs: b" in report.notes
+    assert f"{words} lacks the words of 1 of 2 outputs: b" in report.notes
 
 
 def test_chance_is_the_mean_over_several_partners(cache: Cache, media: Path, judge_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture
     last = json.loads((folder / "log.jsonl").read_text().splitlines()[-2])
     assert set(last) == {"step", "l1", "sync", "adversarial", "grad_norm", "disc_real", "disc_fake", "disc_grad_norm"}
     cli.main(arguments(cache, settings=GAN))
-    assert "has done its 6 steps" in capsys.readouterr().err
+    assert "has finished its 6 steps" in capsys.readouterr().err
 
 
 def test_without_sync_no_expert_is_needed(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +111,7 @@ def test_a_changed_expert_is_another_run(cache: Cache, capsys: pytest.CaptureFix
         (["--set", "sync=-1"], 2, "at least 0"),
         (["--set", "sampling.batch_size=0"], 2, "at least 1"),
         (["--set", "discriminator.frames=2"], 2, "must be 1 or 5"),
-        (["--set", "words=nowhere.tsv"], 2, "words nowhere.tsv is no file"),
+        (["--set", "words=nowhere.tsv"], 2, "words nowhere.tsv is not a file"),
         (["--set", "loop.patience=-1"], 2, "patience must be at least 0"),
         (["--expert", "nobody"], 1, "no expert named 'nobody': no such file, and the experts here are"),
         (["--init", "nobody"], 1, "no generator named 'nobody'"),
@@ -171,7 +171,7 @@ def test_crops_made_anew_want_another_run(cache: Cache, capsys: pytest.CaptureFi
     for number in range(4):
         noise_clip(cache, f"clip{number}", CropSpec("aligned", 64))
     cache.invalidate_index()
-    assert "was begun on aligned crops of 32 px" in refused(capsys, arguments(cache, settings=alone), 2)
+    assert "was started on aligned crops of 32 px" in refused(capsys, arguments(cache, settings=alone), 2)
     cli.main(arguments(cache, "--force", settings=alone))
     assert read_card(cache.run_folder("generator") / "generator-best.safetensors").crop.size == 64
 

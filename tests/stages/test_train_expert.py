@@ -60,7 +60,7 @@ def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
     cli.main(arguments(cache, "--json"))
     out, err = capsys.readouterr()
-    assert "has done its 8 steps" in err
+    assert "has finished its 8 steps" in err
     assert set(json.loads(out)) == {"model", "steps", "scores"}
     assert json.loads(out)["steps"] == 8
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == before

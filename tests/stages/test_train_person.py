@@ -73,7 +73,7 @@ class TestSeconds:
 
     def test_too_few_are_refused(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "short.mp4", 1, 1.6)
-        with pytest.raises(TrainingError, match=r"short\.mp4: only 1\.6 s .* 4 s are needed; give a longer clip"):
+        with pytest.raises(TrainingError, match=r"short\.mp4: only 1\.6 s .* 4 s are required; give a longer clip"):
             open_person([clip], tmp_path / "cache", CROP)
 
     def test_clips_that_cannot_be_used(self, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ class TestSeconds:
         with pytest.raises(NoFaceError, match=r"wall\.mp4: no face"):
             open_person([wall], tmp_path / "cache", CROP)
         mute = make_clip(tmp_path / "mute.mp4", 1, 1.0, sound=False)
-        with pytest.raises(MediaError, match=r"mute\.mp4 has no sound"):
+        with pytest.raises(MediaError, match=r"mute\.mp4 has no audio"):
             open_person([mute], tmp_path / "cache", CROP)
         (tmp_path / "text.mp4").write_text("no video")
         with pytest.raises(MediaError, match=r"text\.mp4"):
@@ -120,7 +120,7 @@ class TestRuns:
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in log if "val/l1" in line] == [0, 2, 4, 6]
         cli.main(arguments(made, cache))
-        assert "has done its 6 steps" in capsys.readouterr().err
+        assert "has finished its 6 steps" in capsys.readouterr().err
 
     def test_what_only_gets_worse_stays_as_it_was(
         self, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from w2l.core.errors import ConfigError, TrainingError
-from w2l.training.guards import GradientGuard, is_out_of_memory, memory_told
+from w2l.training.guards import GradientGuard, is_out_of_memory, memory_errors
 
 BAD = (math.nan, math.inf, -math.inf)
 HUGE = 10**15
@@ -123,21 +123,21 @@ class TestMemory:
     def test_of_pytorch_on_the_cpu(self) -> None:
         """As PyTorch itself says it, whatever the version."""
         said = "run a, step 7: out of memory; reduce width"
-        with pytest.raises(TrainingError, match=said) as caught, memory_told(lambda: "run a, step 7", "width"):
+        with pytest.raises(TrainingError, match=said) as caught, memory_errors(lambda: "run a, step 7", "width"):
             torch.empty(HUGE, dtype=torch.uint8)
         assert "\n" not in str(caught.value)
 
     def test_of_numpy(self) -> None:
-        with pytest.raises(TrainingError, match="out of memory"), memory_told(lambda: "here", "width"):
+        with pytest.raises(TrainingError, match="out of memory"), memory_errors(lambda: "here", "width"):
             np.empty(HUGE, np.uint8)
 
     def test_of_a_gpu(self) -> None:
-        with pytest.raises(TrainingError, match="out of GPU memory"), memory_told(lambda: "here", "width"):
+        with pytest.raises(TrainingError, match="out of GPU memory"), memory_errors(lambda: "here", "width"):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), ValueError("no"), TrainingError("else")])
     def test_other_errors_pass(self, error: Exception) -> None:
-        with pytest.raises(type(error)) as caught, memory_told(lambda: "here", "width"):
+        with pytest.raises(type(error)) as caught, memory_errors(lambda: "here", "width"):
             raise error
         assert caught.value is error
         assert not is_out_of_memory(error)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from w2l.core.ranges import check_ranges
 from w2l.core.reading import Unreadable, checked_path, parse_yaml, read_text
 from w2l.core.text import one_line
 
+logger = logging.getLogger(__name__)
+
 MAX_MEGABYTES = 1.0
 """Largest settings file that is read."""
 T = TypeVar("T")
@@ -25,6 +28,8 @@ LEAST_LIKENESS = 0.6
 """Less similar names are suggested only when there is none this similar."""
 FEW = 12
 """Up to this many names are all listed when none is similar."""
+RENAMED = {"hearing": "audio_encoder_init"}
+"""Deprecated names of settings, with the present ones: old files and checkpoints load, with a warning."""
 
 
 def load(
@@ -94,6 +99,9 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
     for key, value in values.items():
+        if key not in known and RENAMED.get(key) in known:
+            logger.warning("the setting %s%s is deprecated; use %s%s", prefix, key, prefix, RENAMED[key])
+            key = RENAMED[key]
         if key not in known:
             raise ConfigError(f"unknown setting {prefix}{key}; {_suggestion(str(key), _names(kind))}")
         arguments[key] = _convert(hints[key], _completed(known[key], value), f"{prefix}{key}")

@@ -43,7 +43,7 @@ def check_judge(
     return JudgeCheck(p_value < SURE, p_value, len(alone), real, "alone")
 
 
-def without_luck(
+def without_chance_offsets(
     clips: Sequence[ClipScore], chance: Sequence[ShuffledClip], slots: Slots, settings: ScoreSettings
 ) -> list[ClipScore]:
     """Return the clips, then those of `chance`, with nan for each offset at chance level, which also is not in sync.

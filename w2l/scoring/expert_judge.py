@@ -30,7 +30,7 @@ def check_judging_expert(expert: Model) -> None:
         )
 
 
-class ExpertEyes:
+class ExpertEmbedder:
     """Embeddings of one face: half crops in, unit vectors out; holds the frames of one batch."""
 
     def __init__(self, expert: Model, batch: int) -> None:
@@ -66,7 +66,7 @@ class ExpertEyes:
 
 
 @torch.inference_mode()
-def expert_hears(expert: Model, wave: NDArray[np.floating[Any]], n_frames: int, batch: int) -> Embeddings:
+def embed_expert_sound(expert: Model, wave: NDArray[np.floating[Any]], n_frames: int, batch: int) -> Embeddings:
     """Return the audio embeddings (windows, features) for `n_frames` frames, or for as many as it has."""
     network = cast(Expert, expert.network)
     n_frames = min(n_frames, len(wave) // SAMPLES_PER_FRAME)

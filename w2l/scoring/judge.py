@@ -95,7 +95,7 @@ def _relation(teacher: TaughtBy, judge: Model) -> str:
     if teacher.sha256 == sha256(judge.path) or teacher.weights == weights_mark(judge.network):
         return "taught"
     named = f" {teacher.name}" if teacher.name else ""
-    return f"shares weights with the expert{named}, which trained"
+    return f"shares weights with the expert{named}, which taught"
 
 
 def is_public(card: ModelCard) -> bool:

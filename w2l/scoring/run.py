@@ -17,7 +17,7 @@ from w2l.core.reading import real_path
 from w2l.core.text import some
 from w2l.data.sources.pairs import Order
 from w2l.scoring.chance import Slots, chance_notes, shuffled_speech
-from w2l.scoring.check import check_judge, offset_notes, without_luck
+from w2l.scoring.check import check_judge, offset_notes, without_chance_offsets
 from w2l.scoring.clip import measure_clip
 from w2l.scoring.fid_sets import FrechetSets
 from w2l.scoring.inputs.records import Records
@@ -114,7 +114,7 @@ def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork
     check = check_judge(measured, chance, slots, settings)
     if check is not None:
         check = replace(check, published=is_public(bench.judge.card))
-    clips = tuple(without_luck(measured, chance, slots, settings))
+    clips = tuple(without_chance_offsets(measured, chance, slots, settings))
     summary = summarise(clips, bench.columns, whole, settings.seed)
     notes = [
         *inputs.notes,

@@ -26,7 +26,7 @@ from w2l.models.inception import load_inception
 from w2l.models.lpips import load_lpips
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge
-from w2l.scoring.expert_judge import ExpertEyes, expert_hears
+from w2l.scoring.expert_judge import ExpertEmbedder, embed_expert_sound
 from w2l.scoring.judge import load_judge
 from w2l.scoring.metrics.appearance import APPEARANCE_COLUMNS, Appearance
 from w2l.scoring.metrics.columns import Column
@@ -96,13 +96,13 @@ class Bench:
     def embedder(self) -> Embedder:
         """Return the judge's embedder for one face track."""
         if self.judge.card.kind == "expert":
-            return ExpertEyes(self.judge, self.settings.batch)
+            return ExpertEmbedder(self.judge, self.settings.batch)
         return LipEmbedder(self.ready, self.judge.card.colour, self.settings.batch)
 
     def hear(self, wave: NDArray[np.floating[Any]], n_frames: int) -> Embeddings:
         """Return the audio embeddings (windows, features) while a face is visible."""
         if self.judge.card.kind == "expert":
-            return expert_hears(self.judge, wave, n_frames, self.settings.batch)
+            return embed_expert_sound(self.judge, wave, n_frames, self.settings.batch)
         return embed_sound(self.ready, wave, n_frames, self.settings.batch)
 
     def scan(self, path: Path) -> Scan:

@@ -74,7 +74,7 @@ def check(tools: Tools, job: Job) -> None:
     check_output(job, tools.cache, tools.settings)
     check_footage(tools.settings.mouths)
     if job.preview_s is not None and not job.preview_s >= 0.0:
-        raise ConfigError(f"preview {job.preview_s} s is not a time within the result; choose one from 0 on")
+        raise ConfigError(f"--preview must not be negative (got {job.preview_s:g} s)")
 
 
 def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:

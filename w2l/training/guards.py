@@ -82,7 +82,7 @@ class GradientGuard:
 
 
 @contextmanager
-def memory_told(where: Callable[[], str], hint: str) -> Iterator[None]:
+def memory_errors(where: Callable[[], str], hint: str) -> Iterator[None]:
     """Convert the various out-of-memory errors to one TrainingError.
 
     `where` is called only then and returns the current activity; `hint` names the settings to reduce. Others pass.

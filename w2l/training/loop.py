@@ -18,7 +18,7 @@ from w2l.core.errors import CacheError, TrainingError
 from w2l.core.files import write_text
 from w2l.core.locks import claim
 from w2l.core.progress import Advance, no_display, progress
-from w2l.training.guards import memory_told
+from w2l.training.guards import memory_errors
 from w2l.training.parallel import ALONE, Ranks
 from w2l.training.run_folder import Destination, RunFolder, RunProgress, Stateful, clear_run, open_run
 from w2l.training.run_log import WARNING
@@ -165,7 +165,7 @@ class _Fitting:
         """Do all remaining steps; raise KeyboardInterrupt, after saving, once `interrupted` is set."""
         watched = progress if self.run.writes else no_display
         with (
-            memory_told(self._where, self.around.memory_hint),
+            memory_errors(self._where, self.around.memory_hint),
             ThreadPoolExecutor(1) as loader,
             watched(self.around.stage, self.settings.steps, "steps", self.progress.step) as advance,
         ):

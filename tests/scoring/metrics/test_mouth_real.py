@@ -17,7 +17,7 @@ from w2l.features.mel import mel_spectrogram
 from w2l.features.pauses import pauses
 from w2l.media.audio import read_audio
 from w2l.media.video import read_frames
-from w2l.scoring.metrics.mouth import Lookout, Mouth
+from w2l.scoring.metrics.mouth import LipTracker, Mouth
 from w2l.scoring.metrics.view import Hearing, View
 
 FPS = 25.0
@@ -112,7 +112,7 @@ def test_a_mouth_frozen_in_silence_does_not_leak(talker: Talker) -> None:
 def test_lips_close_for_bilabials_and_open_for_vowels(shared: Path, talker: Talker) -> None:
     if not talker.words:
         pytest.skip("no alignment of this speaker")
-    lookout = Lookout()
+    lookout = LipTracker()
     for image in talker.images:
         lookout.add(image, talker.box(), talker.points)
     gaps, _ = lookout.finish()

@@ -186,7 +186,7 @@ def test_folders_that_make_no_study_are_refused(make: Make, tmp_path: Path) -> N
     make(tmp_path / "b" / "2.mp4", 50)
     with pytest.raises(ConfigError, match="no clip is in all systems"):
         build(tmp_path, tmp_path / "out")
-    with pytest.raises(ConfigError, match="both called a"):
+    with pytest.raises(ConfigError, match="both named a"):
         find_systems(tmp_path, [tmp_path / "a", tmp_path / "b" / ".." / "a"])
     with pytest.raises(ConfigError, match="not a folder"):
         find_systems(tmp_path, [tmp_path / "a" / "1.mp4"])

@@ -13,7 +13,7 @@ from w2l.models.tensors import in_order
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import GeneratorDimensions, GeneratorLayout
 from w2l.nets.warping import make_generator
-from w2l.training.generator.initial_weights import hear_like, start_from
+from w2l.training.generator.initial_weights import copy_audio_encoder, start_from
 
 SIZE = 32
 
@@ -112,20 +112,20 @@ class TestHearing:
 
     def test_a_generator_hears_as_the_expert_does(self) -> None:
         expert, mine = self.expert(), generator("warping")
-        hear_like(mine, expert)
+        copy_audio_encoder(mine, expert)
         mel = torch.randn(3, 1, 80, 16)
         with torch.no_grad():
             heard = torch.nn.functional.normalize(mine.audio_encoder(mel).flatten(1), dim=1)
             torch.testing.assert_close(heard, expert.network.embed_audio(mel))  # type: ignore[operator]
 
     @pytest.mark.parametrize("other", [{"width": 3}, {"layout": "published"}])
-    def test_ears_of_another_shape_are_refused(self, other: dict[str, Any]) -> None:
-        with pytest.raises(ConfigError, match=r"hearing=expert: .*expert\.safetensors.*set width to the expert's"):
-            hear_like(generator("warping"), self.expert(**other))
+    def test_an_audio_encoder_of_another_shape_is_refused(self, other: dict[str, Any]) -> None:
+        with pytest.raises(ConfigError, match=r"audio_encoder_init=expert: .*expert\.safetensors.*set width"):
+            copy_audio_encoder(generator("warping"), self.expert(**other))
 
 
 def test_an_expert_is_no_start() -> None:
     network = Expert(ExpertDimensions(SIZE, 5, 2))
     wrong = Model(network, ModelCard("expert", dimensions_of(network)), Path("expert.safetensors"))
-    with pytest.raises(ConfigError, match=r"init expert\.safetensors is no generator"):
+    with pytest.raises(ConfigError, match=r"init expert\.safetensors is not a generator"):
         start_from(generator(), wrong)

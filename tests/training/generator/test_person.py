@@ -148,5 +148,5 @@ def test_no_clip(tmp_path: Path) -> None:
 def test_a_clip_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4 of the person does not exist"):
         open_person([tmp_path / "gone.mp4"], tmp_path / "cache", ALIGNED)
-    with pytest.raises(MediaError, match="of the person is no file"):
+    with pytest.raises(MediaError, match="of the person is not a file"):
         open_person([tmp_path], tmp_path / "cache", ALIGNED)

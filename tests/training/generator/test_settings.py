@@ -1,9 +1,11 @@
 """The settings of a generator's training: what is refused, and the course of the weights."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from w2l.core import config
 from w2l.core.errors import ConfigError
 from w2l.data.batches.generator import GeneratorSampling
 from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
@@ -17,9 +19,9 @@ from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSett
         ({"layout": "warping", "rows": "full"}, "set rows=lower"),
         ({"drawn": 0.1}, "drawn requires layout=warping"),
         ({"smooth": 0.1}, "smooth requires layout=warping"),
-        ({"hearing": "none"}, "choose own or expert"),
-        ({"hearing": "expert"}, "requires layout=warping"),
-        ({"hearing": "expert", "layout": "warping", "sync": 0.0}, "sync above 0"),
+        ({"audio_encoder_init": "none"}, "choose own or expert"),
+        ({"audio_encoder_init": "expert"}, "requires layout=warping"),
+        ({"audio_encoder_init": "expert", "layout": "warping", "sync": 0.0}, "sync above 0"),
         ({"scale": "huge"}, "nano or small or base"),
         ({"mask": "all"}, "choose lower-half or jaw"),
         ({"precision": "fp64"}, "choose fp32 or bf16 or fp16"),
@@ -101,3 +103,19 @@ def test_validation_hears_and_sees_what_is_real() -> None:
     still = settings.without_change
     assert (still.swap, still.silence, still.repeat, still.augment.noise, still.augment.flip) == (0, 0, 0, 0, 0)
     assert (still.batch_size, still.n_references, still.near) == (4, 2, 0.7)
+
+
+def test_a_deprecated_name_is_accepted_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "old.yaml").write_text("train: {layout: warping, hearing: expert}")
+    settings = config.load(GeneratorSettings, "train", tmp_path / "old.yaml")
+    assert settings == GeneratorSettings(layout="warping", audio_encoder_init="expert")
+    assert "train.hearing is deprecated; use train.audio_encoder_init" in caplog.text
+    caplog.clear()
+    assert config.load(GeneratorSettings, "train", None, ["audio_encoder_init=own"]) == GeneratorSettings()
+    assert not caplog.text
+
+
+def test_runs_of_the_deprecated_name_can_resume() -> None:
+    identity = GeneratorSettings(layout="warping", audio_encoder_init="expert").identity()
+    assert identity["hearing"] == "expert"
+    assert "audio_encoder_init" not in identity

@@ -293,7 +293,7 @@ class TestHearing:
         network = Expert(ExpertDimensions(SIZE, 5, 2, signed=True, layout="strided")).eval()
         card = ModelCard("expert", dimensions_of(network), CropSpec("aligned", SIZE))
         expert = Model(network, card, Path("expert.safetensors"))
-        task = task_for(cache, replace(TINY, layout="warping", hearing="expert"), expert)
+        task = task_for(cache, replace(TINY, layout="warping", audio_encoder_init="expert"), expert)
         ears = task.networks["generator"].audio_encoder.state_dict()  # type: ignore[union-attr]
         assert all(torch.equal(ears[key], value) for key, value in network.audio_encoder.state_dict().items())
         task.step(0, task.batch(0))

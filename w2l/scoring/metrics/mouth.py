@@ -61,7 +61,7 @@ APERTURE_CORR, CLOSURE_RECALL, CLOSURE_PRECISION, LEAK, ARTICULATION, LMD = MOUT
 """All columns of `Mouth`."""
 
 
-class Lookout:
+class LipTracker:
     """Measures apertures in eye distances and lip points in sides of the crop, face by face."""
 
     def __init__(self, landmarks: Landmarks | None = None) -> None:
@@ -92,8 +92,8 @@ class Mouth:
     """Measures the mouth of one clip, with the 106 points of an InsightFace model or with the shipped lip reader."""
 
     def __init__(self, landmarks: Landmarks | None = None) -> None:
-        self._output = Lookout(landmarks)
-        self._real = Lookout(landmarks)
+        self._output = LipTracker(landmarks)
+        self._real = LipTracker(landmarks)
         self._has_reference = True
 
     @property

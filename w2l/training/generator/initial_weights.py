@@ -53,7 +53,7 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
     generator.load_state_dict(weights)
 
 
-def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
+def copy_audio_encoder(generator: Generator | WarpingGenerator, expert: Model) -> None:
     """Initialise the audio encoder from the expert; raise ConfigError if its encoder has another shape."""
     if not isinstance(expert.network, Expert):
         raise ConfigError(f"{expert.path} is not an expert; choose another model")
@@ -61,9 +61,9 @@ def hear_like(generator: Generator | WarpingGenerator, expert: Model) -> None:
         generator.audio_encoder.load_state_dict(expert.network.audio_encoder.state_dict())
     except RuntimeError as error:
         raise ConfigError(
-            f"hearing=expert: the audio encoder of {expert.path} ({expert.card.dimensions}) has another shape than "
-            f"that of a generator of width {generator.dimensions.width}; set width to the expert's, whose layout must "
-            "be strided, or hearing=own"
+            f"audio_encoder_init=expert: {expert.path} ({expert.card.dimensions}) has another audio encoder than a "
+            f"generator of width {generator.dimensions.width}; set width to the expert's, and its layout to strided, "
+            "or audio_encoder_init=own"
         ) from error
 
 

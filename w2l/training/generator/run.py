@@ -22,7 +22,7 @@ from w2l.training.generator.person import open_person
 from w2l.training.generator.person_settings import PersonSettings, like
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.task import GeneratorTask
-from w2l.training.guards import memory_told
+from w2l.training.guards import memory_errors
 from w2l.training.loop import Surroundings
 from w2l.training.parallel import ALONE, Ranks, joined, under_torchrun
 from w2l.training.report.page import PageFacts, describe_tracks
@@ -95,7 +95,7 @@ def _train(
         n_train, n_val = len(data.train), len(data.val)
         logger.info("%d tracks to train on, %d to validate on; %s", n_train, n_val, models.taught_by)
     words = _read_words(settings, [*data.train.names, *data.val.names])
-    with memory_told(lambda: f"run {folder.name}, before its first step", MEMORY_HINT):
+    with memory_errors(lambda: f"run {folder.name}, before its first step", MEMORY_HINT):
         made = GeneratorTask(settings, data, models, device, ranks, words)
     identity = _identity(settings, data, models)
     destination = Destination(folder, identity, config.dump(settings, STAGE), force)

@@ -96,7 +96,7 @@ class GeneratorSettings:
     """Run, file or shipped generator (`w2l`) to start from; empty: random weights."""
     layout: GeneratorLayout = "published"
     """`published`: Wav2Lip's network; `warping`: our own, which warps the references' pixels."""
-    hearing: Literal["own", "expert"] = "own"
+    audio_encoder_init: Literal["own", "expert"] = "own"
     """Initial weights of the audio encoder: random, or the `expert`'s, which already represents visual similarity of
     sounds; for the warping layout of the expert's width."""
     scale: Literal["", "nano", "small", "base"] = ""
@@ -177,7 +177,7 @@ class GeneratorSettings:
         """Reject settings that cannot be trained."""
         check_word("layout", self.layout, tuple(WIDTHS))
         check_word("scale", self.scale, ("", *WIDTHS["warping"]))
-        check_word("hearing", self.hearing, ("own", "expert"))
+        check_word("audio_encoder_init", self.audio_encoder_init, ("own", "expert"))
         check_word("rows", self.rows, get_args(GeneratedRows))
         check_word("mask", self.mask, MASKS)
         check_word("precision", self.precision, get_args(Precision))
@@ -198,8 +198,8 @@ class GeneratorSettings:
         for term, needed in JUDGED_BY.items():
             if weights[term] and kind not in needed:
                 raise ConfigError(f"{term} is above 0, which requires discriminator.kind={needed[0]}, not {kind}")
-        if self.hearing == "expert" and (self.layout != "warping" or not self.sync):
-            raise ConfigError("hearing=expert requires layout=warping and an expert: sync above 0")
+        if self.audio_encoder_init == "expert" and (self.layout != "warping" or not self.sync):
+            raise ConfigError("audio_encoder_init=expert requires layout=warping and an expert: sync above 0")
         for term in ("drawn", "smooth"):
             if weights[term] and self.layout != "warping":
                 raise ConfigError(f"{term} requires layout=warping: other layouts draw all pixels; set {term}=0")
@@ -237,6 +237,7 @@ class GeneratorSettings:
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape a step; a run started with others is not continued."""
         found = shaping(self, SHAPELESS)
+        found["hearing"] = found.pop("audio_encoder_init")  # its name in w2l 0.2, whose runs can resume
         if not self.discriminator.init:
             del found["discriminator"]["init"]  # added later: runs started without it can resume
         return found

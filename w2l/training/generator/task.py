@@ -22,7 +22,7 @@ from w2l.nets.warping import make_generator
 from w2l.training.data import TrainingData
 from w2l.training.ema import Average
 from w2l.training.generator.adversaries import Adversary, AdversaryShape, make_adversary
-from w2l.training.generator.initial_weights import begin_discriminator, hear_like, start_from
+from w2l.training.generator.initial_weights import begin_discriminator, copy_audio_encoder, start_from
 from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.teacher import Teacher
@@ -262,6 +262,6 @@ def _generator(settings: GeneratorSettings, crop: CropSpec, models: TrainedModel
         raise ConfigError(f"no generator fits these crops: {error}") from error
     if models.init:
         start_from(generator, models.init)
-    elif settings.hearing == "expert" and models.expert:
-        hear_like(generator, models.expert)
+    elif settings.audio_encoder_init == "expert" and models.expert:
+        copy_audio_encoder(generator, models.expert)
     return generator
