@@ -139,7 +139,7 @@ def test_a_path_that_does_not_exist_is_an_error_at_once(cache: Cache, here: Path
 @pytest.mark.parametrize("reference", [False, True])
 def test_a_folder_without_videos_says_what_it_holds(cache: Cache, here: Path, reference: bool) -> None:
     make("a.mp4", "frames/1.png", "frames/2.png")
-    with pytest.raises(ConfigError, match=r"no video in frames \(other files: 2 \.png\)"):
+    with pytest.raises(ConfigError, match=r"no videos in frames \(other files: 2 \.png\)"):
         find(cache, ["a.mp4"], "frames") if reference else find(cache, ["frames"])
 
 
@@ -283,7 +283,7 @@ def test_a_list_with_a_heading_tells_all(cache: Cache, here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.mp4\ngone.mp4\n", r"l\.txt, line 2: gone.mp4 is not there"),
+        ("a.mp4\ngone.mp4\n", r"l\.txt, line 2: gone.mp4 does not exist"),
         ("a.mp4 a.mp4 a.mp4 a.mp4\n", r"l\.txt, line 1: 4 names"),
         ("name reference\nx a.mp4\n", "does not have a column output"),
     ],
@@ -302,7 +302,7 @@ def test_a_list_of_pairs_is_matched_by_the_number_of_its_lines(cache: Cache, her
     found = find_inputs([Path("out")], [Path("lrs2.txt")], cache, Path("data"))
     assert told(found) == {("out", "0"): "data/m/1.mp4", ("out", "2"): None}
     assert found.samples[0].speech == Path("data/m/2.mp4")
-    assert any("1 references are not there: data/m/3.mp4" in note for note in found.notes)
+    assert any("1 references are missing: data/m/3.mp4" in note for note in found.notes)
     assert any("1 of 3 references belong to no output: 1" in note for note in found.notes)
 
 
