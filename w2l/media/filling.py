@@ -33,7 +33,7 @@ def _samples(plane: Any, dtype: Any) -> NDArray[Any]:
 
 
 def _shifted(plane: NDArray[Any], shift: int, deep: bool) -> NDArray[Any]:
-    """The same samples with `shift` more bits, rounded when there are fewer."""
+    """Return the samples with `shift` more bits, rounded if there are fewer."""
     if not shift:
         return plane
     if shift > 0:

@@ -152,7 +152,7 @@ class Picture:
         return int(self.y.shape[0])
 
     def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
-        """A region as RGB, (rows, columns, 3), chroma interpolated linearly; only that region is converted.
+        """Return a region as RGB, (rows, columns, 3), chroma interpolated linearly; only that region is converted.
 
         High dynamic range is rendered as standard range, see `w2l.media.tone`.
         """
@@ -232,7 +232,7 @@ class Picture:
         return Picture(planes[0], planes[1], planes[2], replace(self.colour, siting=(along[0], along[1])))
 
     def _mixed(self, source: Plane, change: Floats, weight: Floats, region: tuple[int, int, int, int]) -> Plane:
-        """A copy of a chroma plane with `change`, one value a pixel of the region, added by `weight`."""
+        """Return a copy of a chroma plane with `change`, one value per pixel of the region, added by `weight`."""
         siting = self.colour.siting
         change = halved(weight * change, siting)
         plane = source.copy()
