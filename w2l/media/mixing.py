@@ -49,7 +49,7 @@ def _sum(paths: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
 
 
 def _pieces(path: Path) -> Iterator[NDArray[np.float32]]:
-    """The sound of a file in pieces (2, `PIECE`), the last one shorter."""
+    """Yield the audio of a file in pieces (2, `PIECE`), the last one shorter."""
     waiting = np.zeros((2, 0), np.float32)
     for samples in _stereo(path):
         waiting = np.concatenate([waiting, samples], axis=1)

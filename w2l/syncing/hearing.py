@@ -50,8 +50,8 @@ def hear(
     track : int, optional
         Which of its sound tracks, counted from 0; by default see `read_speech`.
     drive : Path, optional
-        A file whose sound is heard in its place, such as the voice without the music. Both begin together; the length
-        is that of the speech.
+        A file whose audio drives the mouth instead, such as the voice without the music. Both begin together; the
+        length is that of the speech.
     stems : sequence of Path
         Files that are heard apart besides, each by a face of its own, likewise.
 

@@ -112,7 +112,7 @@ class Plan:
         return bool(self._faces(idx, int(self.timeline.source[idx])))
 
     def heard_by(self, track: int) -> "Plan":
-        """The same plan as the face of a track hears it."""
+        """Return the plan for the speech of one track's face."""
         voice = self.voices.get(track)
         return self if voice is None else replace(self, mel=voice.mel, gain=voice.gain, voices={})
 
@@ -262,7 +262,7 @@ def _look(
     detector: Detector,
     heard: "Future[HeardSpeech]",
 ) -> _Seen:
-    """The chosen faces; stops as soon as there is nothing to hear."""
+    """Return the chosen faces; stop as soon as the audio turns out to be silent."""
     choices = [parse_choice(face) for face, _ in settings.cast] or [parse_choice(settings.face)]
     portraits = [portrait_of(choice, detector) for choice in choices]
     with progress("faces", info.n_frames or None) as advance:

@@ -12,7 +12,7 @@ from w2l.media.video import read_frames
 
 
 def portrait_of(choice: Choice, detector: Detector) -> Image | None:
-    """The look of the face on the picture that a choice names, if it does."""
+    """Return the appearance of the face in the portrait of a choice, if any."""
     if choice.picture is None:
         return None
     image, face = face_on(choice.picture, detector)
@@ -20,7 +20,7 @@ def portrait_of(choice: Choice, detector: Detector) -> Image | None:
 
 
 def face_on(path: Path, detector: Detector) -> tuple[Image, Detection]:
-    """A picture file as RGB (height, width, 3), and the largest face on it; NoFaceError where there is none."""
+    """Return an image file as RGB (height, width, 3), and the largest face in it; raise NoFaceError without one."""
     image = next(read_frames(path)).image
     found = detector.detect([image])[0]
     if not found:

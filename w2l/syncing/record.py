@@ -61,7 +61,7 @@ class SyncResult:
 
 
 def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
-    """Changes when the same command would make another output."""
+    """Return a mark that changes when the same command would make another output."""
     told = [text for member in settings.cast for text in member]
     texts = (settings.face, settings.reference, settings.drive, *settings.mouths, *told)
     named = [Path(text) for text in texts if text and Path(text).is_file()]
