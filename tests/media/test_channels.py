@@ -27,6 +27,8 @@ ROOM = RNG.normal(0, 2e-4, (2, len(SPEECH))).astype(np.float32)
 HUM = (0.3 * np.sin(2 * np.pi * 50 * TIMES) + 0.1 * np.sin(2 * np.pi * 150 * TIMES)).astype(np.float32)
 TONE = (0.3 * np.sin(2 * np.pi * 1000 * TIMES)).astype(np.float32)
 MUSIC = (HUM + 0.2 * np.sin(2 * np.pi * (300 + 40 * np.floor(TIMES * 2)) * TIMES)).astype(np.float32)
+BUMPS = (ROOM[0] + 0.9 * np.sin(2 * np.pi * 300 * TIMES) * (TIMES % 1.5 < 0.04)).astype(np.float32)
+"""Somebody touches the microphone now and then."""
 LATER = np.roll(SPEECH, 6)
 """The same 0.4 ms later, as at a second microphone."""
 HALF = len(SPEECH) // 2
@@ -47,6 +49,7 @@ def heard_of(tmp_path: Path, *channels: NDArray[np.float32], layout: str | None 
         pytest.param(SPEECH, OTHER, id="a-speaker-each"),
         pytest.param(SPEECH, np.where(TIMES > 2.4, OTHER, ROOM[0]).astype(np.float32), id="one-who-says-little"),
         pytest.param(SPEECH + MUSIC, SPEECH - 0.5 * MUSIC, id="music"),
+        pytest.param(SPEECH, BUMPS, id="bumps-in-one"),
         pytest.param(SILENCE, SILENCE, id="silence"),
         pytest.param(TONE, TONE, id="tone"),
     ],

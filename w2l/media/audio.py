@@ -30,7 +30,7 @@ MIN_GAP_S = 0.015
 
 MAX_BEYOND_S = 1.0
 """Seconds behind the stated end of a file at which a timestamp is taken for damage."""
-MUCH_MORE = 10.0
+MUCH_MORE = 3.0
 """How many times more speech another track must hold to be taken for the one that a player would choose."""
 MOST_PLANES = 7
 """Most channels, each in a plane of its own, of which PyAV finds the end; of eight it reads on and crashes."""

@@ -11,7 +11,7 @@ BAND_RATE = 8000
 """Samples per second at which speech is measured; its consonants beyond that do not matter here."""
 FRAME_S = 0.05
 """Seconds over which power is measured: shorter than a syllable."""
-NO_SPEECH = 0.01
+NO_SPEECH = 0.1
 """Share of the best channel's speech (-20 dB) below which a channel has none."""
 CANCELLED = 0.3
 """Share of the channels' own power below which their average has lost it; that of unrelated channels has 0.5."""
@@ -19,8 +19,8 @@ CANCELLED_FRAME = 0.1
 """The same for one frame, whose power is known less well."""
 MOST_CANCELLED = 0.1
 """Share of the power that may lie in frames that the average has lost."""
-STEADY = 0.3
-"""Variation of the power, relative to its mean, that speech exceeds: it is about 1 there, 0.1 in noise, 0 in hum."""
+STEADY = 0.2
+"""Variation of the level, relative to its mean, that speech exceeds: it is about 1 there, 0.05 in noise, 0 in hum."""
 SILENT = 1e-4
 """Peak below which audio counts as silent: -80 dB."""
 QUIET = 1e-3
@@ -78,7 +78,7 @@ def front_pair(speakers: tuple[str, ...]) -> tuple[int, int] | None:
 class SpeechMeter:
     """Measures how much speech each channel of a sound carries, and whether the average of two loses it.
 
-    Speech is what varies from syllable to syllable: the standard deviation of the power, in frames of 50 ms, of the
+    Speech is what varies from syllable to syllable: the standard deviation of the level, in frames of 50 ms, of the
     part of the spectrum where voices are. Hum and noise vary little, so that they count little.
     """
 
@@ -89,7 +89,7 @@ class SpeechMeter:
         """What is read until all is measured."""
         self._pair = front_pair(speakers)
         n_rows = len(speakers) + (self._pair is not None)
-        self._sums, self._squares = np.zeros(n_rows), np.zeros(n_rows)
+        self._powers, self._levels = np.zeros(n_rows), np.zeros(n_rows)
         self._n_frames = 0
         self._cancelled = 0.0
         self._rate = self._n_waiting = 0
@@ -130,22 +130,22 @@ class SpeechMeter:
     def is_steady(self) -> bool:
         """Whether nothing varies as speech does."""
         self._measure()
-        means = self._sums / max(1, self._n_frames)
+        means = self._levels / max(1, self._n_frames)
         return bool((self._spread() <= STEADY * means).all())
 
     def _spread(self) -> NDArray[np.float64]:
-        """(rows,) The standard deviation of the power of each channel, and of the average of two."""
+        """(rows,) The standard deviation of the level of each channel, and of the average of two."""
         count = max(1, self._n_frames)
-        spread: NDArray[np.float64] = np.sqrt(np.maximum(0.0, self._squares / count - (self._sums / count) ** 2))
+        spread: NDArray[np.float64] = np.sqrt(np.maximum(0.0, self._powers / count - (self._levels / count) ** 2))
         return spread
 
     def _of_pair(self, pair: tuple[int, int], speech: NDArray[np.float64]) -> Choice:
         """Both channels of a pair, or the better one where the other is silent or they cancel each other out."""
-        better, worse = sorted(pair, key=lambda channel: (speech[channel], self._sums[channel]), reverse=True)
+        better, worse = sorted(pair, key=lambda channel: (speech[channel], self._powers[channel]), reverse=True)
         if speech[worse] < NO_SPEECH * speech[better]:
             return self._alone(better, f"{self._name(worse)} holds no speech")
-        own = float(self._sums[list(pair)].mean())
-        if self._sums[-1] < CANCELLED * own or self._cancelled > MOST_CANCELLED * own:
+        own = float(self._powers[list(pair)].mean())
+        if self._powers[-1] < CANCELLED * own or self._cancelled > MOST_CANCELLED * own:
             cancels = f"{self._name(worse)} and {self._name(better)} cancel each other out"
             return self._alone(better, cancels, logging.WARNING)
         return Choice() if len(speech) == 2 else Choice(pair, "front left and right are read")
@@ -176,8 +176,8 @@ class SpeechMeter:
         # Differences hold less of hum, and more of the formants of a voice.
         power = np.square(np.diff(low, axis=2)).mean(axis=2, dtype=np.float64)
         self._n_frames += n_frames
-        self._sums += power.sum(axis=1)
-        self._squares += np.square(power).sum(axis=1)
+        self._powers += power.sum(axis=1)
+        self._levels += np.sqrt(power).sum(axis=1)
         if self._pair is not None:
             own = power[list(self._pair)].mean(axis=0)
             self._cancelled += float(own[power[-1] < CANCELLED_FRAME * own].sum())
