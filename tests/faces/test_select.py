@@ -224,6 +224,8 @@ def test_flickers_are_no_faces() -> None:
 def test_a_track_in_words() -> None:
     scan = scan_of((range(25, 75), SMALL, ANNA))
     assert describe(steady_tracks(scan)[0], scan) == "1.0-3.0 s, middle, 50 px"
+    still = scan_of((range(1), SMALL, ANNA), n_frames=1)
+    assert describe(steady_tracks(still)[0], still) == "middle, 50 px"
 
 
 def test_looks_are_alike_for_one_and_not_for_another() -> None:

@@ -255,8 +255,11 @@ def _listing(tracks: Sequence[Track], scan: Scan, numbers: frozenset[int], *, ch
 
 
 def describe(track: Track, scan: Scan) -> str:
-    """Return a short description of a track: time, position and size."""
+    """Return a short description of a track: time, unless it is of a still picture, position and size."""
     x = float(np.median(track.boxes[:, [0, 2]].mean(axis=1))) / max(scan.width, 1)
     where = "left" if x < 0.4 else "right" if x > 0.6 else "middle"
+    place = f"{where}, {track.side:.0f} px"
+    if scan.n_frames == 1:
+        return place
     start_s, stop_s = float(scan.times[track.start]), float(scan.times[track.stop - 1]) + 1 / scan.fps
-    return f"{start_s:.1f}-{stop_s:.1f} s, {where}, {track.side:.0f} px"
+    return f"{start_s:.1f}-{stop_s:.1f} s, {place}"
