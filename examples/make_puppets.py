@@ -17,7 +17,7 @@ SECONDS = 3.0
 
 
 def main(folder: Path, count: int) -> None:
-    """Writes ``puppet000.mp4`` and so on."""
+    """Write ``puppet000.mp4`` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         rng = np.random.default_rng(number)

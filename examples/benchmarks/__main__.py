@@ -35,7 +35,7 @@ def _loader(parser: argparse.ArgumentParser) -> None:
 
 def _index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--clips", type=int, default=10_000, help="records of which the index is built anew")
+    parser.add_argument("--clips", type=int, default=10_000, help="records from which the index is rebuilt")
 
 
 def _detect(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,7 @@ LOOKS = {"as they are": OFF, "augmented": AugmentSettings(), "augmented strongly
 
 
 def loader(root: Path, n_clips: int, batches: int = 40, rounds: int = 3) -> None:
-    """Prints the windows a second that one core loads from each store: the best of some rounds, by processor time."""
+    """Print the windows per second that one core loads from each store: the best of some rounds, by CPU time."""
     cv2.setNumThreads(1)
     source = Cache.open(root)
     crop, rows = crop_spec(source), source.tracks()
@@ -65,7 +65,7 @@ def _windows_per_s(tracks: Tracks, sampling: ExpertSampling, batches: int, round
 
 
 def index(n_rows: int, n_clips: int) -> None:
-    """Prints the seconds for what is done with an index of `n_rows`, and to build one from `n_clips` records."""
+    """Print the seconds for operations on an index of `n_rows`, and for building one from `n_clips` records."""
     took = Table()
     crop = CropSpec()
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ class Table:
         print("| what | seconds |\n|---|---|")
 
     def __call__(self, what: str, work: Callable[[], Any]) -> Any:
-        """Does `work`, prints its row and gives its result."""
+        """Run `work`, print its row and return its result."""
         began = time.perf_counter()
         result = work()
         print(f"| {what} | {time.perf_counter() - began:.2f} |", flush=True)

@@ -15,7 +15,7 @@ from w2l.syncing.compose import soft_weight
 
 
 def generator(batches: list[int], threads: list[int], rounds: int) -> None:
-    """Prints frames a second for each batch and number of threads, all ways in turn; each way's best round counts."""
+    """Print frames per second for each batch size and number of threads, alternating; the best round counts."""
     torch.manual_seed(0)
     shipped = load("w2l", "generator").network
     for n_threads in threads:

@@ -21,7 +21,7 @@ Work = Callable[[], Curve | None]
 
 
 def score(n_frames: int, batches: list[int], rounds: int) -> None:
-    """Prints windows a second of each way, all in turn, with the published dimensions; each way's best round counts."""
+    """Print windows per second of each variant, alternating, with the published dimensions; the best round counts."""
     torch.manual_seed(0)
     judge = Judge().eval().to("cuda" if torch.cuda.is_available() else "cpu")
     rng = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def _ways(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32], ba
     ways: dict[str, Work] = {
         "published": lambda: _published(judge, frames, wave),
         "published, no gradients": lambda: torch.no_grad()(_published)(judge, frames, wave),
-        "w2l, made ready anew": lambda: _ours(ready_judge(judge), frames, wave, BATCH),
+        "w2l, optimised again": lambda: _ours(ready_judge(judge), frames, wave, BATCH),
     }
     for batch in batches:
         ways[f"w2l, batch {batch}"] = partial(_ours, ready, frames, wave, batch)
@@ -72,7 +72,7 @@ def _lips(embedder: LipEmbedder, frames: NDArray[np.uint8]) -> None:
 
 
 def _published(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32]) -> Curve:
-    """As the published evaluation goes: all frames at once, then windows in batches of 20, eagerly."""
+    """As in the published evaluation: all frames together, then windows in batches of 20, eagerly."""
     device = next(judge.parameters()).device
     # (1, 3, frames, rows, columns), and (1, 1, 13, MFCC columns)
     pictures = torch.from_numpy(frames[..., ::-1].astype(np.float32).transpose(3, 0, 1, 2)[None].copy())

@@ -60,7 +60,7 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
 
 
 def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) -> tuple[float, float]:
-    """Runs sync, prints its row; seconds of the whole command and peak MB."""
+    """Run sync and print its row: seconds of the whole command and peak MB."""
     code = (
         "import resource, sys, time; from w2l.syncing.draw import Watch; first, seen = Watch.first, [];"
         "Watch.first = lambda watch: (seen or seen.append(time.monotonic()), first(watch))[1];"
@@ -84,7 +84,7 @@ def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) ->
 def _make(
     path: Path, video: Path | None, size: tuple[int, int], seconds: float
 ) -> tuple[Path, tuple[int, int, int, int]]:
-    """A video of that size and length at 25 fps, and a box around its face."""
+    """Make a video of that size and length at 25 fps, and a box around its face."""
     width, height = size
     images = talk(babble(seconds, seed=3)) if video is None else (frame.image for frame in read_frames(video))
     n_frames = round(seconds * 25)
@@ -112,7 +112,7 @@ def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _repeat(piece: Path, target: Path, times: int) -> None:
-    """The coded pictures of `piece` again and again, without coding them anew."""
+    """Repeat the coded pictures of `piece` without re-encoding."""
     with av.open(str(target), "w") as out:
         stream = None
         shift = 0

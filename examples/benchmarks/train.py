@@ -40,11 +40,11 @@ SYNC, ADVERSARIAL, L1 = 0.03, 0.07, 0.9
 DISCRIMINATORS = {"nano": 8, "small": 16, "base": 32}
 """Widths of the discriminator beside generators of each scale; 32 is the published one."""
 PEAK_SIDE = 8192
-"""Side of the matrices whose product tells what the device can do."""
+"""Side of the matrices whose product measures the device."""
 
 
 def train(layouts: list[str], scales: list[str], batch: int, size: int, rounds: int, compiled: bool) -> None:
-    """Prints frames a second of each way to do one step, all in turn; each way's best round counts.
+    """Print frames per second of each variant of a step, alternating; the best round counts.
 
     A step is an update of the generator with L1, expert and discriminator, then one of the discriminator. Public
     dimensions, `published` at `base`, are taught by an expert of public dimensions, others by the shipped one.
@@ -69,7 +69,7 @@ def _compare(
     compiled: bool,
     peak: float,
 ) -> None:
-    """Prints the speeds for one shape of the generator."""
+    """Print the speeds for one shape of the generator."""
     crop = CropSpec("aligned", size)
     public = settings.layout == "published" and settings.scale == "base"
     expert = _public_expert(crop, device) if public else load("w2l", "expert", device=device)
@@ -101,7 +101,7 @@ def _compare(
 
 
 def _infer(task: GeneratorTask, size: int, rounds: int, n_faces: int = 0) -> None:
-    """Prints faces a second of the folded generator, arrays in and arrays out."""
+    """Print faces per second of the folded generator, arrays in and arrays out."""
     n = n_faces or (2048 if task.device.type == "cuda" else 32)
     network = task.networks[GENERATOR].eval()
     card = ModelCard("generator", dimensions_of(network), task.data.crop)
@@ -128,7 +128,7 @@ class _Published:
         self.optimisers = [torch.optim.Adam(network.parameters(), foreach=False) for network in networks]
 
     def on(self, batch: GeneratorTensors) -> Callable[[], object]:
-        """The step on a batch."""
+        """Run the step on a batch."""
         target, reference = pictures(batch.target).contiguous(), pictures(batch.reference).contiguous()
         return lambda: self._step(target, reference, batch)
 
@@ -174,7 +174,7 @@ def _settings(layout: str, scale: str, batch: int) -> GeneratorSettings:
 
 
 def _public_expert(crop: CropSpec, device: torch.device) -> Model:
-    """An expert of public dimensions with random weights."""
+    """Make an expert of public dimensions with random weights."""
     network = Expert(ExpertDimensions(crop.size)).to(device).eval()
     return Model(network, ModelCard("expert", dimensions_of(network), crop), Path("made"))
 

@@ -9,7 +9,7 @@
 
 The source of a clip is read again and its sound moved by whole frames before the mel is made, silence filling the gap,
 as if the clip had been recorded so. Real clips have a lag of their own of up to a frame, which the audit finds and
-undoes with the rest; --own measures it on the clean copy, so that both can be told apart. Validation and test clips are
+undoes with the rest; --own measures it on the clean copy, so that both can be separated. Validation and test clips are
 left alone. All is a pure function of the seed.
 """
 
@@ -57,7 +57,7 @@ SHOWN = ("accuracy", "voiced", "auc", "offset_within_1", "bce")
 
 
 def shift_sound(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """The sound, (samples,), `frames` video frames earlier, or later where negative; silence fills the gap."""
+    """Return the audio, (samples,), `frames` video frames earlier, or later if negative; silence fills the gap."""
     moved = np.zeros_like(wave)
     n = abs(frames) * SAMPLES_PER_FRAME
     if frames > 0:
@@ -76,7 +76,7 @@ def draw_shifts(clips: list[str], share: float, seed: int) -> dict[str, int]:
 
 
 def copy_cache(source: Path, target: Path) -> Cache:
-    """A copy without runs, whose files are hard links where the disk allows: nobody writes into a cache's files."""
+    """Copy a cache without runs, using hard links if the disk allows: cache files are never modified in place."""
     if not (target / "cache.json").exists():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source / "clips", target / "clips", copy_function=_link, ignore=shutil.ignore_patterns(".*"))
@@ -135,7 +135,7 @@ def compare(
     settings: AuditSettings,
     clean: dict[str, LagMeasurement],
 ) -> Found:
-    """How the verdicts on these tracks, one a clip, agree with the truth; the zero is that of all of them.
+    """How the verdicts on these tracks, one per clip, agree with the truth; the zero is that of all of them.
 
     `clean`: what was measured of the same clips before they were shifted; may be empty.
     """
@@ -163,7 +163,7 @@ def compare(
 
 
 def measured_of(cache: Cache) -> dict[str, LagMeasurement]:
-    """What the audit measured of the first track of each training clip."""
+    """Return what the audit measured of the first track of each training clip."""
     found = {}
     for clip in cache.clips():
         record = clip.record()
@@ -173,7 +173,7 @@ def measured_of(cache: Cache) -> dict[str, LagMeasurement]:
 
 
 def sweep(measured: dict[str, LagMeasurement], truth: dict[str, int], clean: dict[str, LagMeasurement]) -> str:
-    """A markdown table: thresholds by halves of the clips (one to choose on, one to report)."""
+    """Return a markdown table: thresholds by halves of the clips (one to choose on, one to report)."""
     names = [one.name for one in fields(Found)]
     lines = ["| half | min_shift_odds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for odds in SHIFT_ODDS:
@@ -200,7 +200,7 @@ def evaluate(model: Path, cache: Cache, device: str) -> dict[str, float]:
 
 @click.group()
 def main() -> None:
-    """What the sync audit is worth."""
+    """Evaluate the sync audit."""
     set_up_logging(0)
 
 
@@ -211,7 +211,7 @@ def main() -> None:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--leave-out", default="puppet*", show_default=True, help="Pattern of clips that are not copied.")
 def make(cache: Path, out: Path, share: float, seed: int, leave_out: str) -> None:
-    """Makes the clean and the dirty copy."""
+    """Make the clean and the dirty copy."""
     clean = copy_cache(Cache.open(cache).root, out / "clean")
     for unwanted in [clip.folder for clip in clean.clips() if fnmatchcase(clip.id, leave_out)]:
         shutil.rmtree(unwanted)

@@ -68,7 +68,7 @@ class Row:
     """KEY=VALUE of `w2l train`."""
 
     def settings(self, common: Sequence[str], seed: int) -> GeneratorSettings:
-        """What is trained: the recipe, then what all rows have in `common`, then the row's own changes."""
+        """Return the settings: the recipe, then those `common` to all rows, then the row's own changes."""
         return config.load(GeneratorSettings, STAGE, self.recipe, [*common, *self.changes, f"seed={seed}"])
 
 
@@ -89,7 +89,7 @@ class Outcome:
 
 
 def parse_rows(texts: Sequence[str]) -> list[Row]:
-    """The rows that texts ``[NAME:] FILE [KEY=VALUE ...]`` describe; ConfigError for what cannot be read, or twice."""
+    """Parse rows ``[NAME:] FILE [KEY=VALUE ...]``; raise ConfigError for unreadable or duplicate ones."""
     rows = [_row(text) for text in texts]
     names = [row.name for row in rows]
     for name in names:
@@ -115,7 +115,7 @@ def _row(text: str) -> Row:
 
 
 def run_name(row: Row, settings: GeneratorSettings) -> str:
-    """The run of a row's model in the cache: another one as soon as a setting changes."""
+    """Return the run of a row's model in the cache, which changes with every setting."""
     plain = "".join(letter if letter.isalnum() or letter in "-_+" else "-" for letter in row.name)
     return f"compare-{plain}-seed{settings.seed}-{fingerprint(config.plain(settings))[:6]}"
 
@@ -191,7 +191,7 @@ class Comparison:
     jobs: int = 1
 
     def train(self, row: Row, seed: int) -> tuple[Path, int]:
-        """The model of the last step, trained now or before, and how many steps it has."""
+        """Return the model of the last step, trained now or before, and its number of steps."""
         settings = row.settings(self.common, seed)
         name = run_name(row, settings)
         result = train_generator(settings, self.cache, name, self.device)
@@ -214,7 +214,7 @@ class Comparison:
         return Outcome(row.name, seed, str(model), means, intervals, clips, steps), scored.columns
 
     def write(self, outcomes: Sequence[Outcome], columns: Sequence[Column]) -> str:
-        """Writes table.md and table.json; gives the text of the first."""
+        """Write table.md and table.json; return the text of the first."""
         text = as_markdown(outcomes, columns, self.common)
         write_text(self.output / "table.md", text)
         kept = {
@@ -266,7 +266,7 @@ def compare(comparison: Comparison, rows: Sequence[Row], n_seeds: int) -> tuple[
               default=["lse", "fid", "quality", "mouth"])  # fmt: skip
 @click.option("--words", default="", help="Times of words, for the closure of lips.")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--jobs", default=1, show_default=True, help="Clips scored at once.")
+@click.option("--jobs", default=1, show_default=True, help="Clips scored in parallel.")
 def main(
     cache_root: Path, folder: Path, filelist: Path, output: Path, texts: tuple[str, ...], common: tuple[str, ...],
     sync: tuple[str, ...], n_seeds: int, limit: int | None, order_seed: int, judge: str, measures: tuple[str, ...],

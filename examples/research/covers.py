@@ -108,7 +108,7 @@ def _hand(rng: np.random.Generator, image: Picture, points: Floats, centre: Floa
 
 
 def _microphone(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """A ball of foam or of wire on a stick, from any side."""
+    """Draw a ball of foam or of wire on a stick, from any side."""
     grey = rng.uniform(5, 90) if rng.random() < 0.7 else rng.uniform(90, 210)
     base = np.full(3, grey) if rng.random() < 0.75 else rng.uniform(10, 230, 3)
     colour, opacity = _canvas(base)
@@ -171,7 +171,7 @@ def _blob(rng: np.random.Generator, centre: Floats, wide: float, high: float) ->
 
 
 def _skin(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """A patch of the skin of the same face: its own grain, without lips."""
+    """Draw a patch of the skin of the same face: its own grain, without lips."""
     tone = skin_of(rng, image, points) * rng.uniform(0.8, 1.15)
     colour, _ = _canvas(tone)
     colour *= 1 + rng.uniform(0, 0.1) * _noise(rng, 12) + rng.uniform(0, 0.05) * _noise(rng, 3) + 0.02 * _noise(rng, 1)
@@ -186,7 +186,7 @@ def _skin(rng: np.random.Generator, image: Picture, points: Floats, centre: Floa
 
 
 def _mask(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """A face mask or a scarf: all below a line."""
+    """Draw a face mask or a scarf: everything below a line."""
     base = rng.uniform(20, 250) * rng.uniform(0.8, 1.1, 3)
     base = np.array([150, 195, 220]) * rng.uniform(0.6, 1.1) if rng.random() < 0.3 else base
     colour, opacity = _canvas(base)

@@ -38,7 +38,7 @@ class Mouth:
 
 
 def drawn_gap(rng: np.random.Generator, closed: float = CLOSED) -> float:
-    """A gap in pixels: 0, or mostly small."""
+    """Draw a gap in pixels: 0, or mostly small."""
     return 0.0 if rng.random() < closed else float(min(rng.gamma(1.6, 2.6), 20))
 
 
@@ -105,11 +105,11 @@ class Drawing:
         self.image += mask * (np.asarray(colour, dtype=np.float32) - self.image)
 
     def darken(self, mask: Picture | Floats) -> None:
-        """Takes the share `mask` of the light away."""
+        """Darken by the share `mask`."""
         self.image *= 1 - np.asarray(mask, dtype=np.float32)
 
     def spot(self, x: float, y: float, wide: float, high: float) -> Picture:
-        """A soft ellipse."""
+        """Draw a soft ellipse."""
         return np.asarray(np.exp(-(((self.x - x) / wide) ** 2 + ((self.y - y) / high) ** 2)), dtype=np.float32)
 
     def face(self) -> None:
@@ -162,7 +162,7 @@ class Drawing:
             self.darken(rng.uniform(0, 0.4) * self.spot(self.across[end], self.middle[end], 1.6, 1.3))
 
     def _line(self) -> None:
-        """The dark line where the lips meet; along the upper lip of an open mouth."""
+        """Draw the dark line where the lips meet; along the upper lip of an open mouth."""
         rng = self.rng
         if self.gap < 0.8:
             reach = rng.uniform(0.6, 1.2)
@@ -177,7 +177,7 @@ class Drawing:
         self.darken(strength * soft[..., None])
 
     def inside(self) -> None:
-        """What an open mouth shows: dark, tongue, teeth."""
+        """Draw the interior of an open mouth: darkness, tongue, teeth."""
         if self.gap == 0:
             return
         middle = len(self.across) // 2
@@ -188,7 +188,7 @@ class Drawing:
         self.paint(hole, filling)
 
     def chin(self) -> None:
-        """The outline of the chin, and what is behind it."""
+        """Draw the outline of the chin, and the background."""
         rng = self.rng
         if rng.random() < 0.2:
             return
@@ -199,7 +199,7 @@ class Drawing:
         self.paint(_sigmoid((radius - 1) * rng.uniform(8, 60)), behind * (1 + 0.1 * _clouds(rng, 6)))
 
     def done(self) -> Mouth:
-        """The picture at the region's size, turned a little."""
+        """Return the image at the region's size, slightly rotated."""
         middle = len(self.across) // 2
         rims = (self.outer_upper, self.inner_upper, self.inner_lower, self.outer_lower)
         ends = [(self.across[end], self.middle[end]) for end in (0, -1)]
@@ -222,7 +222,7 @@ def cavity(
     skin: Floats,
     lip: Floats,
 ) -> Picture:
-    """What shows between the lips; `y`, `place` (-1..1 from corner to corner): (rows, columns, 1); `rims`: y."""
+    """Draw what shows between the lips; `y`, `place` (-1..1 between corners): (rows, columns, 1); `rims`: y."""
     gap = rims[1] - rims[0]
     x = place * half
     filling = np.zeros((*np.broadcast(x, y).shape[:2], 3), np.float32)
@@ -245,7 +245,7 @@ def cavity(
 
 
 def draw_mouth(rng: np.random.Generator) -> Mouth:
-    """A mouth of a random face."""
+    """Draw a mouth of a random face."""
     drawing = Drawing(rng)
     drawing.face()
     drawing.lips()
@@ -255,7 +255,7 @@ def draw_mouth(rng: np.random.Generator) -> Mouth:
 
 
 def draw_puppet(rng: np.random.Generator) -> Mouth:
-    """The mouth of a random puppet, its crop a little off as a detector's is."""
+    """Draw the mouth of a random puppet, its crop slightly off like a detector's."""
     tone = rng.uniform(0.3, 1)
     hair, lips, wall = ([int(v) for v in rng.integers(low, high, 3)] for low, high in ((10, 120), (60, 110), (20, 230)))
     skin = (int(235 * tone), int(190 * tone), int(160 * tone))
@@ -276,7 +276,7 @@ def draw_puppet(rng: np.random.Generator) -> Mouth:
 
 
 def spoil(rng: np.random.Generator, mouth: Mouth) -> tuple[NDArray[np.uint8], Floats, float]:
-    """The mouth as a camera, a codec or a soft generator shows it, at times mirrored."""
+    """Degrade a mouth like a camera, a codec or a soft generator; mirror it at random."""
     image, points = mouth.image, mouth.points
     if rng.random() < 0.5:
         sigma = rng.uniform(0.3, 2) if rng.random() < 0.8 else rng.uniform(2, 3)

@@ -122,13 +122,13 @@ def measure(
 
 
 def untrained(model: Model, device: torch.device) -> Model:
-    """A network of the same dimensions that has learnt nothing."""
+    """Return an untrained network of the same dimensions."""
     torch.manual_seed(0)
     return Model(build_network(model.card).to(device).eval(), model.card, Path(RANDOM))
 
 
 def splits_of(cache: Cache, names: tuple[str, ...], crop: CropSpec) -> dict[str, Open]:
-    """The validation clips, then those of the named splits that the cache has."""
+    """Return the validation clips, then those of the named splits that the cache has."""
     rows = cache.tracks()
 
     def named(split: str) -> Open:
@@ -155,7 +155,7 @@ def puppets(count: int, crop: CropSpec) -> Iterator[Open]:
 
 
 def _write_puppet(path: Path, seed: int) -> None:
-    """A video of 320x240; looks vary as in `make_puppets.py`."""
+    """Make a video of 320x240; faces vary as in `make_puppets.py`."""
     rng = np.random.default_rng(seed)
     tone = rng.uniform(0.35, 1.0)
     skin = (int(235 * tone), int(190 * tone), int(160 * tone))
@@ -209,7 +209,7 @@ def people_table(rows: list[Row]) -> list[str]:
 
 
 def save(folder: Path, rows: list[Row], drawn: dict[str, ScoredPairs]) -> None:
-    """Writes scores.md, scores.json and the pictures."""
+    """Write scores.md, scores.json and the plots."""
     write_text(folder / "scores.md", table(rows) + "\n")
     write_json(folder / "scores.json", {"rows": [asdict(row) for row in rows]})
     for split in dict.fromkeys(row.split for row in rows):

@@ -5,7 +5,7 @@
 
 PORTRAITS and UNSEEN are what `mesh_labels.py` wrote; of the portraits only those of people left out count. UNSEEN has
 every frame of its clips. Points: distance from the mesh's in percent of the eye distance, over all points of all
-mouths. Bilabials: how well the gap tells the narrowest frame at the onset of a word that begins with b or p from the
+mouths. Bilabials: how well the gap finds the narrowest frame at the onset of a word that begins with b or p from the
 widest one in the middle half of a word with an open vowel (area under the curve). Cover: things drawn over the mouths
 (`covers.py`), and the mouths as they are.
 """

@@ -12,7 +12,7 @@ that are measured, as the best ones would be chosen by the person left out.
 
 Folds are hard links to CACHE. A finished one is kept in OUT and an interrupted one resumes, so that the command can be
 run again, also with more people. A recipe that begins with the weights of another expert (`init`) needs --init-saw:
-people whom those weights have learnt from, whom their card names, always train and are never left out.
+people who trained those weights, whom their card names, always train and are never left out.
 """
 
 import shutil

@@ -57,7 +57,7 @@ class Measuring(Compositor):
         self._each = {name: Compositor(self.spec, self.rows, self.kind) for name in PATCHES}
 
     def paste(self, canvas: Canvas, face: Face, patch: Floats, crop: Image, frame_idx: int) -> Canvas:
-        """The canvas, untouched."""
+        """Return the canvas unchanged."""
         found = footprint(self.weight, face.box, face.points, self.spec, canvas.width, canvas.height)
         if found is not None:
             weight, before = found.moved_weight(self.weight), canvas.rgb(found.rows, found.columns)
@@ -70,7 +70,7 @@ class Measuring(Compositor):
 
 
 def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, seconds: float) -> dict[str, list[float]]:
-    """The seam ratio of every redrawn frame, by what was pasted."""
+    """Return the seam ratio of every redrawn frame, by what was pasted."""
     tools = Tools(settings, cache, "cpu")
     plan = plan_of(tools, Job(video, speech, video)).part(0.0, seconds)
     measuring = Measuring(plan.spec, tools.rows, settings.blend)
@@ -89,7 +89,7 @@ def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, sec
 @click.option("--seconds", default=2.0, show_default=True, help="Length of each clip's part that is redrawn.")
 @click.option("--cache", type=click.Path(path_type=Path), help="The cache, for the boxes.")
 def main(videos: Path, speech: Path, model: str, blend: Blend, seconds: float, cache: Path | None) -> None:
-    """Prints one row a video."""
+    """Print one row per video."""
     settings = SyncSettings(model=model, blend=blend)
     opened = Cache.open(cache, create=True)
     print("| clip |", " | ".join(PATCHES), "|")

@@ -13,7 +13,7 @@ SEARCH = 3.0
 
 
 def open_mouth(rng: np.random.Generator, region: NDArray[np.uint8], found: Floats) -> Mouth:
-    """The closed mouth of `region` (48, 64, 3) opened; `found` (6, 2): its points as a lip reader told them."""
+    """Open the closed mouth of `region` (48, 64, 3); `found` (6, 2): its points as predicted by a lip reader."""
     image = region.astype(np.float32)
     (left, right), centre = found[:2, 0], float(found[:2, 0].mean())
     place = np.clip((np.arange(COLUMNS) - centre) / max((right - left) / 2, 4), -1, 1)
@@ -66,7 +66,7 @@ def _line(image: Picture, found: Floats) -> Floats:
 def _warp(
     rng: np.random.Generator, image: Picture, line: Floats, apart: tuple[Floats, Floats], centre: float
 ) -> Picture:
-    """The upper lip moved up and the lower lip with the chin moved down, the more the nearer to the mouth."""
+    """Move the upper lip up and the lower lip with the chin down, more so near the mouth."""
     up, down = apart
     y, x = np.mgrid[0:ROWS, 0:COLUMNS].astype(np.float32)
     above = y + up * np.clip(1 - (line - up - y) / rng.uniform(4, 12), 0, 1)

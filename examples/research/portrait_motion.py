@@ -8,7 +8,7 @@ both agree; the head moves a little. Teeth are the person's own where a portrait
 the light of the portrait. People come from groups of equal steps of skin lightness, as many clips from each; who comes
 more than once counts as another speaker. One person in ten is left out: --left-out makes clips of those alone, which
 no model that is tested on them may have seen. OUT holds a folder for each person, a list for `w2l preprocess`
-(``train.txt``, or ``unseen.txt``) and ``words.tsv``. Run again, it goes on where it stopped.
+(``train.txt``, or ``unseen.txt``) and ``words.tsv``. Run again, it resumes where it stopped.
 """
 
 from collections.abc import Mapping, Sequence

@@ -51,7 +51,7 @@ class Row:
 
 
 def row_of(portrait: Portrait) -> Row | None:
-    """Return the row of teeth that a portrait shows; None where too little of it can be told."""
+    """Return the row of teeth that a portrait shows; None if too little of it is visible."""
     if not portrait.is_open or portrait.gap > MOST_GAP:
         return None
     lab, mesh = to_lab(portrait.image), portrait.mesh

@@ -74,7 +74,7 @@ def crops_of(plan: Plan, spec: CropSpec) -> Pixels:
 
 
 def swap_mouths(tools: Tools, trial: Trial, output: Path) -> None:
-    """Writes the video of a trial with the mouth and the sound of the clip whose speech it is to say."""
+    """Write the video of a trial with the mouth and the audio of the clip that provides the speech."""
     plan = plan_of(tools, Job(trial.video.path, trial.speech.path, output))
     theirs = crops_of(plan_of(tools, Job(trial.speech.path, trial.speech.path, output)), plan.spec)
     shown = [min(idx, len(theirs) - 1) for idx in range(len(plan)) if plan.is_redrawn(idx)]
@@ -87,7 +87,7 @@ def swap_mouths(tools: Tools, trial: Trial, output: Path) -> None:
 
 
 def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterator[Sample]:
-    """Makes each video; a clip of which none can be made is named and left out."""
+    """Make each video; a clip for which that fails is reported and left out."""
     with progress("swap mouths", len(trials), "clips") as advance:
         for trial in trials:
             name = trial.video.clip_id

@@ -4,7 +4,7 @@
 
 A mouth that follows the speech it is given scores like the real video with both speeches. Prints the table of
 `w2l score` with the two as systems. What is in the output folder already is not made again; a change of the model or of
-the settings makes it anew, in a folder of its own.
+the settings creates another one, in a separate folder.
 """
 
 import logging
@@ -59,7 +59,7 @@ def pair_up(sources: Sequence[Source], seed: int) -> list[Trial]:
 
 
 def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterator[Sample]:
-    """Makes both versions of each clip; a clip of which one cannot be made is named and left out."""
+    """Make both versions of each clip; a clip for which that fails is reported and left out."""
     with progress("re-sync", len(trials), "clips") as advance:
         for trial in trials:
             name, video = trial.video.clip_id, trial.video.path
@@ -93,7 +93,7 @@ def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterato
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of w2l sync.")
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), help="Cache folder  [OUTPUT/cache]")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--jobs", default=1, show_default=True, help="Clips scored at once.")
+@click.option("--jobs", default=1, show_default=True, help="Clips scored in parallel.")
 @click.option("--limit", type=int, help="Take only so many clips.")
 @click.option("--seed", default=0, show_default=True, help="Which clips are taken first, and who says what.")
 def main(

@@ -1,4 +1,4 @@
-"""Measure the batch-norm statistics of an averaged expert anew, on the training clips of a cache.
+"""Measure the batch-norm statistics of an averaged expert again, on the training clips of a cache.
 
     python -m examples.research.settle_norms CACHE MODEL OUT [--batches 40] [--seed 5]
 

@@ -30,7 +30,7 @@ from w2l.scoring.tools import Bench, open_bench
 
 
 def offsets_of(path: Path, bench: Bench) -> dict[int, float]:
-    """The offset that the judge finds for each shift of the clip's sound, in frames."""
+    """Return the offset that the judge finds for each shift of the clip's audio, in frames."""
     shown = main_face(path, bench.scan(path), bench.crop)
     eyes, row = bench.embedder(), 0
     for frame in read_frames(path):
@@ -46,7 +46,7 @@ def offsets_of(path: Path, bench: Bench) -> dict[int, float]:
 
 
 def shifted(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """The sound later by so many video frames, of the same length."""
+    """Delay the audio by so many video frames, keeping its length."""
     n_samples = frames * SAMPLES_PER_FRAME
     late = np.roll(wave, n_samples)
     if n_samples > 0:

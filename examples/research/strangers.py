@@ -151,7 +151,7 @@ def table(clips: Sequence[ClipScore], names: Sequence[str]) -> str:
 def lower_faces(video: Path, reference: Path, frames: Sequence[int], face: MeasuredFace) -> list[Image]:
     """Return the lower halves (128, 256, 3) of the faces in some frames, black where there is none.
 
-    `face` tells where the face is in `reference`, whose frames those of `video` are, or which is a still.
+    `face` is the position of the face in `reference`, whose frames those of `video` are, or which is a still.
     """
     zoom = probe(video).width / probe(reference).width
     still = probe(reference).is_still
@@ -212,7 +212,7 @@ def write_sheets(
 @click.option("--seed", default=0, show_default=True, help="Of the order with --blind.")
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), help="Cache folder  [FOLDER/cache]")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--jobs", default=1, show_default=True, help="Clips scored at once.")
+@click.option("--jobs", default=1, show_default=True, help="Clips scored in parallel.")
 def main(
     folder: Path, videos: tuple[Path, ...], root: Path | None, speeches: tuple[Path, ...], variants: tuple[str, ...],
     blind: Path | None, seed: int, cache_root: Path | None, device: str, jobs: int,

@@ -326,9 +326,9 @@ def test_odd_names(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneF
     (("empty",), 1, "no videos in empty"),
     (("in/a.mp4",), 1, "is not a folder"),
     (("in", "--filelist", "none.txt"), 2, "none.txt cannot be read"),
-    (("in", "--filelist", "wrong.txt"), 1, "none of 1 listed lines names a video"),
+    (("in", "--filelist", "wrong.txt"), 1, "none of the 1 listed lines names a video"),
     (("in", "--set", "detect.detektor=mtcnn"), 2, "did you mean detector?"),
-    (("in", "--set", "detect.detector=nobody"), 2, "detector 'nobody' is not known"),
+    (("in", "--set", "detect.detector=nobody"), 2, "detector 'nobody' is unknown"),
     (("in", "--cache", "in"), 1, "contains other files"),
     (("in", "--cache", "in/a.mp4"), 1, "cannot be written"),
     (("in", "--cache", "damaged"), 1, "cache.json is damaged"),
@@ -425,7 +425,7 @@ def test_strict_stops_at_the_first_clip_that_cannot_be_used(
     (tmp_path / "list.txt").write_text("a\nnowhere\n")
     status, _, err = preprocess("in", "--strict", "--filelist", "list.txt")
     assert status == 1
-    assert "nowhere: not found" in err
+    assert "nowhere is missing" in err
     assert preprocess("in")[0] == 1
     assert cache.clip("c").record().preprocess.outcome == "done"
 

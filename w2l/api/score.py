@@ -127,7 +127,7 @@ def score(
 def _check_results(results: tuple[Path, ...], overwrite: bool, config: Path | None) -> None:
     """Refuse files that cannot be written, or would be lost: ConfigError, or CacheError."""
     if len({real_path(path) for path in results}) < len(results):
-        raise ConfigError(f"--csv and --report name one file, {results[0]}; name two")
+        raise ConfigError(f"--csv and --report are the same file, {results[0]}; choose two files")
     for path in results:
         if config is not None and real_path(path) == real_path(config):
             raise ConfigError(f"{path} is the settings file; name another file for the result")
