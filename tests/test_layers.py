@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
-    "core nets", "media features cache report", "models", "faces", "data", "scoring syncing training",
+    "core nets", "media features cache report", "models marks", "faces", "data", "scoring syncing training",
     "api errors", "stages", "__main__",
 )  # fmt: skip
 """Packages from the ground up; a package imports only packages on lower floors. `w2l.__main__` starts `stages.cli`."""
@@ -21,7 +21,8 @@ STAGE_GROUND = {
 """Modules of stages that are not commands."""
 PURE_CORE = ("w2l.core.arrays", "w2l.core.timing", "w2l.core.intervals")
 PURE_SCORE = ("w2l.scoring.inputs.matching", "w2l.scoring.study.means", "w2l.scoring.study.plan")
-PURE = ("w2l.features", *PURE_CORE, *PURE_SCORE, "w2l.training.scores", "w2l.training.audit.lag")
+PURE = ("w2l.features", *PURE_CORE, *PURE_SCORE, "w2l.training.scores", "w2l.training.audit.lag",
+        *(f"w2l.marks.{name}" for name in ("code", "pattern", "embed", "detect")))  # fmt: skip
 PURE_MEASURES = ("columns", "frechet", "lse", "parts", "ssim", "sync", "view")
 PURE_MEASURES_OF = "w2l.scoring.metrics"
 """Modules that take and return arrays and open nothing."""
@@ -30,7 +31,9 @@ DOORS = {
     "av": ("w2l.media",),
     "safetensors": ("w2l.models.checkpoint",),
     "pickle": ("w2l.models.checkpoint",),
+    "c2pa": ("w2l.marks.provenance",),
     "click": ("stages",),
+    "cryptography": ("w2l.marks.keys",),
     "argparse": (),
 }
 """Package -> the only modules of ours that import it."""
@@ -44,7 +47,7 @@ DOORS_OF_CALLS = {
     "exit": (),
     "quit": (),
 }
-HEAVY = ("librosa", "insightface", "mtcnn", "scenedetect")
+HEAVY = ("c2pa", "cryptography", "librosa", "insightface", "mtcnn", "scenedetect")
 """Imported only when they are used."""
 LIGHT = ("stages", "stages.cli", "w2l", "w2l.__main__", "w2l.core.errors")
 """What ``w2l --help`` imports, and what it does not import."""

@@ -1,0 +1,55 @@
+"""The 64 bits of a mark and their code: what is written is read, errors are mended, and chance is refused."""
+
+import numpy as np
+import pytest
+
+from w2l.marks.code import N_BITS, N_CODED, bits_of, decoded, encoded, record_id, record_of
+
+RECORDS = ("0000000000", "ffffffffff", "0123456789", record_id("a"))
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_bits_and_code_word_give_the_record_back(record: str) -> None:
+    bits = bits_of(record)
+    assert bits.shape == (N_BITS,)
+    assert record_of(bits) == record
+    word = encoded(bits)
+    assert word.shape == (N_CODED,)
+    assert set(np.unique(word)) <= {-1, 1}
+    np.testing.assert_array_equal(decoded(word.astype(float)), bits)
+
+
+def test_known_id_and_bits_stay_as_they_are() -> None:
+    """A change here makes old marks unreadable: raise VERSION with it."""
+    assert record_id("a") == "ca978112ca"
+    assert "".join(map(str, bits_of("0123456789"))) == (
+        "0001" "0000000100100011010001010110011110001001" "11110110110100101101"
+    )  # fmt: skip
+
+
+def test_noise_as_strong_as_the_signal_is_mended() -> None:
+    random = np.random.default_rng(0)
+    read = 0
+    for record in [record_id(str(number)) for number in range(20)]:
+        noisy = encoded(bits_of(record)) + random.normal(size=N_CODED)
+        assert 0.08 < (noisy * encoded(bits_of(record)) < 0).mean() < 0.25  # of the coded bits are wrong
+        read += record_of(decoded(noisy)) == record
+    assert read >= 19
+
+
+def test_noise_alone_gives_no_record() -> None:
+    random = np.random.default_rng(0)
+    assert [record_of(decoded(random.normal(size=N_CODED))) for _ in range(100)] == [None] * 100
+
+
+@pytest.mark.parametrize("place", range(0, N_BITS, 7))
+def test_one_wrong_bit_is_refused(place: int) -> None:
+    bits = bits_of(RECORDS[3])
+    bits[place] ^= 1
+    assert record_of(bits) is None
+
+
+@pytest.mark.parametrize("record", ["", "012345678", "01234567890", "012345678G", "0123 56789", "ABCDEF0123"])
+def test_other_texts_are_no_ids(record: str) -> None:
+    with pytest.raises(ValueError, match="10 hexadecimal digits"):
+        bits_of(record)
