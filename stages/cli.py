@@ -22,9 +22,11 @@ COMMANDS = {
     "train-expert": ("stages.train_expert:command", "Train the sync expert."),
     "train": ("stages.train:command", "Train the generator, or tune it to one person."),
     "sync": ("stages.sync:command", "Redraw the mouth of a video to match a speech."),
+    "verify": ("stages.verify:command", "Report whether files were made by w2l."),
     "score": ("stages.score:command", "Measure lip sync: LSE-D, LSE-C, offset."),
     "export": ("stages.export:command", "Export a generator as an ONNX file."),
     "weights": ("stages.weights:command", "List, import and download models."),
+    "mark": ("stages.mark:command", "Manage the key that signs outputs."),
     "settings": ("stages.settings:command", "List all settings, or write them as a YAML file to edit."),
     "doctor": ("stages.doctor:command", "Check this installation and suggest fixes."),
 }

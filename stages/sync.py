@@ -15,6 +15,7 @@ from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
+from w2l.marks.settings import Layers, Place
 from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, CodecChoice, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.cast import mixed_speech
@@ -27,6 +28,7 @@ from w2l.syncing.settings import Alignment, Fit, OnMissing, Silence, SyncSetting
 from w2l.syncing.tools import Tools, make_tools
 
 PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
+DISCLOSURE = "Disclosure"
 _set = functools.partial(setting, SyncSettings)
 
 
@@ -93,6 +95,17 @@ _set = functools.partial(setting, SyncSettings)
       default_text=f"{DEFAULT_PRESET}, alike for others")  # fmt: skip
 @_set("encoding.hardware", "--hardware", heading=OUTPUT, type=click.Choice(get_args(Hardware)),
       help="Encode on the graphics card if it can.")  # fmt: skip
+@_set("disclosure.mark", "--mark", heading=DISCLOSURE, type=click.Choice(get_args(Layers)),
+      help="What says that the output was made: an imperceptible mark in the picture, record, tag and manifest (full);"
+           " record and tag (record); the record alone (off).")  # fmt: skip
+@_set("disclosure.otherwise", "--i-disclose-otherwise", heading=DISCLOSURE, is_flag=True, default=None,
+      help="I say in another way that the output was made; --mark off asks for it.", default_text="no")  # fmt: skip
+@_set("disclosure.label", "--label", heading=DISCLOSURE, metavar="TEXT",
+      help="Draw a visible label into every picture, such as AI-dubbed.", default_text="none")  # fmt: skip
+@_set("disclosure.label_place", "--label-place", heading=DISCLOSURE, type=click.Choice(get_args(Place)),
+      help="Its corner.")  # fmt: skip
+@_set("disclosure.consent", "--consent", heading=DISCLOSURE, metavar="TEXT",
+      help="How the person shown agreed; kept in the record.", default_text="none")  # fmt: skip
 @option("--preview", "preview_s", type=float, metavar="SECONDS", heading=WORK,
         help="Make only the second around this time, to check settings.")  # fmt: skip
 @option("--dry-run", is_flag=True, heading=WORK,

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.test_layers import IMPORTS
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPORTED_AS = {"opencv-python": "cv2", "protobuf": "google", "pyyaml": "yaml"}
+IMPORTED_AS = {"c2pa-python": "c2pa", "opencv-python": "cv2", "protobuf": "google", "pyyaml": "yaml"}
 """Distribution -> its import name, where the two differ."""
 NOT_IMPORTED = {
     "insightface": "its detectors and face points are run by onnxruntime; the tests compare them with its model_zoo",
@@ -40,7 +40,7 @@ def imported() -> set[str]:
 
 def test_every_import_is_declared() -> None:
     assert {"torch", "numpy", "cv2"} <= imported()
-    assert imported() <= declared() | declared("ray") | declared("pandas")
+    assert imported() <= declared() | declared("ray") | declared("provenance") | declared("pandas")
 
 
 def test_every_dependency_is_imported_or_has_a_reason() -> None:

@@ -7,7 +7,7 @@
 
 `sync`, `detect`, `preprocess`, `train_expert`, `train`, `score` and `audit` are the commands of the same names; their
 keywords are the commands' options. `LipSync` redraws a stream of frames, `embed` gives what the networks that judge
-lip sync make of a clip, and `errors` holds all that is raised.
+lip sync make of a clip, `verify` finds the marks of outputs, and `errors` holds all that is raised.
 """
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing takes longer than all of this
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from w2l.api.sync import sync as sync
     from w2l.api.train import train as train
     from w2l.api.train_expert import train_expert as train_expert
+    from w2l.api.verify import verify as verify
+    from w2l.marks.verdict import Verdict as Verdict
 
     __version__: str
 
@@ -38,11 +40,14 @@ PUBLIC = {
     "sync": "w2l.api.sync",
     "train": "w2l.api.train",
     "train_expert": "w2l.api.train_expert",
+    "Verdict": "w2l.marks.verdict",
+    "verify": "w2l.api.verify",
 }
 """Name -> the module that it is in."""
 
 __all__ = [
-    "LipSync", "Scores", "audit", "detect", "embed", "errors", "preprocess", "score", "sync", "train", "train_expert",
+    "LipSync", "Scores", "Verdict", "audit", "detect", "embed", "errors", "preprocess", "score", "sync", "train",
+    "train_expert", "verify",
 ]  # fmt: skip
 
 

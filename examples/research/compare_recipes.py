@@ -25,7 +25,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from examples.research.resync_grid import OTHER, OWN, Trial, make_samples, pair_up
+from examples.research.resync_grid import OTHER, OWN, UNMARKED, Trial, make_samples, pair_up
 from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
@@ -199,7 +199,7 @@ class Comparison:
 
     def judge(self, row: Row, seed: int, model: Path, steps: int) -> tuple[Outcome, tuple[Column, ...]]:
         """Re-syncs the clips, where that was not done before, and scores them."""
-        settings = config.load(SyncSettings, "sync", None, ["silence=model", *self.sync, f"model={model}"])
+        settings = config.load(SyncSettings, "sync", None, [UNMARKED, "silence=model", *self.sync, f"model={model}"])
         mark = fingerprint(source_fingerprint(model), config.plain(settings))[:8]
         folder = self.output / "videos" / f"{model.parent.name}-{mark}"
         made = list(make_samples(self.trials, folder, Tools(settings, self.cache, self.device)))
@@ -277,7 +277,7 @@ def main(
     trials = pair_up(find_videos(folder, [filelist]).sources, order_seed)
     if len(trials) < 2:
         raise MediaError(f"{filelist} names {len(trials)} clip; at least 2 are needed to exchange speech")
-    settings = config.load(SyncSettings, "sync", None, sync)
+    settings = config.load(SyncSettings, "sync", None, [UNMARKED, *sync])
     judging = ScoreSettings(judge=judge, measures=measures, detect=settings.detect, words=words)  # type: ignore[arg-type]
     comparison = Comparison(
         Cache.open(cache_root), tuple(trials[:limit]), output, common, sync, judging, str(choose_device(device)), jobs

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.research.resync_grid import Trial, pair_up
+from examples.research.resync_grid import UNMARKED, Trial, pair_up
 from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
@@ -113,7 +113,7 @@ def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterato
 def main(folder: Path, filelist: Path, output: Path, judge: str, limit: int | None, seed: int) -> None:
     set_up_logging(0)
     cache = Cache.open(output / "cache", create=True)
-    settings = config.load(SyncSettings, "sync", None, [])
+    settings = config.load(SyncSettings, "sync", None, [UNMARKED])
     tools = Tools(settings, cache, str(choose_device("auto")))
     trials = pair_up(find_videos(folder, [filelist]).sources, seed)
     trials = [trial for trial in trials if trial.video.speaker == trial.speech.speaker][:limit]

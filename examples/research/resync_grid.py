@@ -41,6 +41,8 @@ from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
+UNMARKED = "disclosure.mark=record"
+"""The setting with which pictures are measured here: without the imperceptible mark."""
 OWN, OTHER = "own speech", "another's speech"
 
 
@@ -104,7 +106,7 @@ def main(
     set_up_logging(0)
     where = str(choose_device(device))
     cache = Cache.open(cache_root or output / "cache", create=True)
-    settings = config.load(SyncSettings, "sync", None, [f"model={model}", *assignments])
+    settings = config.load(SyncSettings, "sync", None, [UNMARKED, f"model={model}", *assignments])
     generator = weights.find(settings.model, "generator", cache)
     how = ScoreSettings(judge=judge_name, measures=measures, detect=settings.detect, words=words)  # type: ignore[arg-type]
     trials = pair_up(find_videos(folder, [filelist]).sources, seed)

@@ -19,6 +19,7 @@ import click
 import cv2
 import numpy as np
 
+from examples.research.resync_grid import UNMARKED
 from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core import config
@@ -117,7 +118,7 @@ def redraw(people: Sequence[Stranger], variant: Variant, folder: Path, cache: Ca
     """Yield the outputs of a variant; made are only those that are not there. A clip that fails is named."""
     lengths: dict[bool, list[str]] = {True: [], False: ["fit=shortest"]}  # a still has no length of its own
     settings = {
-        still: config.load(SyncSettings, "sync", None, [*length, *variant.assignments])
+        still: config.load(SyncSettings, "sync", None, [UNMARKED, *length, *variant.assignments])
         for still, length in lengths.items()
     }
     ready = {still: Tools(each, cache, device) for still, each in settings.items()}

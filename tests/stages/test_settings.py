@@ -49,7 +49,7 @@ def test_every_setting_has_a_sentence_and_a_type(stage: str) -> None:
 
 
 def test_sections_are_those_that_commands_read() -> None:
-    assert set(cli.SECTIONS) - {"study"} == set(cli.COMMANDS) - {"settings", "doctor"}
+    assert set(cli.SECTIONS) - {"study"} == set(cli.COMMANDS) - {"settings", "doctor", "verify", "mark"}
     for stage in set(cli.SECTIONS) - {"study"}:
         module = importlib.import_module(cli.COMMANDS[stage][0].partition(":")[0])
         assert settings_class(stage) in vars(module).values(), stage

@@ -7,6 +7,7 @@ from pathlib import Path
 from w2l.api.given import PathLike, Settings, named_settings, open_cache, path_of, paths_of, settings_of
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
+from w2l.marks.settings import Layers, Place
 from w2l.media.encoders import Codec, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.compose import Blend
@@ -54,6 +55,11 @@ def sync(
     crf: int | None = None,
     preset: str | None = None,
     hardware: Hardware | None = None,
+    mark: Layers | None = None,
+    i_disclose_otherwise: bool = False,
+    label: str | None = None,
+    label_place: Place | None = None,
+    consent: str | None = None,
     preview: float | None = None,
     resume: bool = False,
     cache: PathLike | None = None,
@@ -117,6 +123,15 @@ def sync(
         Replace an existing output.
     codec, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
+    mark : "full", "record" or "off"
+        What says that the output was made: an imperceptible mark in the picture, record, tag and manifest (default);
+        record and tag; the record alone, which asks for `i_disclose_otherwise`.
+    i_disclose_otherwise : bool
+        That the output is disclosed in another way.
+    label, label_place : str
+        A visible label, and its corner: ``bottom-right`` (default), ``bottom-left``, ``top-right``, ``top-left``.
+    consent : str
+        How the person shown agreed; kept in the record.
     preview : float
         Make only the second around this time, seconds.
     resume : bool
@@ -142,6 +157,8 @@ def sync(
             "speech_track": speech_track, "drive": None if drive is None else str(drive),
             "keep_streams": keep_streams, "encoding.codec": codec,
             "encoding.crf": crf, "encoding.preset": preset, "encoding.hardware": hardware,
+            "disclosure.mark": mark, "disclosure.otherwise": i_disclose_otherwise or None, "disclosure.label": label,
+            "disclosure.label_place": label_place, "disclosure.consent": consent,
         },
         as_published, config, settings,
     )  # fmt: skip

@@ -224,6 +224,14 @@ class OutputRecord(FileObject):
     """SHA-256 of the video, the speech and the model file."""
     mark: str | None = None
     """Changes when the same command would produce another output."""
+    licences: Mapping[str, str] | None = None
+    """Of the model (`model`), and what it was trained on, with licences (`data`)."""
+    record_id: str | None = None
+    """Ten hexadecimal digits that follow from the claims of the record; the mark in the picture carries them."""
+    marked: str | None = None
+    """What the output carries, in words."""
+    manifest: str | None = None
+    """Who signed its C2PA manifest; else why there is none."""
     stage: str | None = None
     versions: Mapping[str, str] | None = None
     model_step: int | None = None

@@ -56,6 +56,8 @@ class Output:
     of the stream of sound a player would choose, or of itself where it is the source's, else all sound is kept."""
     keep_origin_s: float | None = None
     """Time in the clock of `keep` that falls on the first picture; without it, that of its own first picture."""
+    comment: str = ""
+    """What the file's tags say of it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a video."""
@@ -82,7 +84,7 @@ class Output:
         """Return a video of the same form at `path`, with nothing beside the pictures."""
         return replace(
             self, path=path, speech=None, speech_origin_s=None, speech_stream=None, until_s=None, speech_until_s=None,
-            keep=None, keep_origin_s=None,
+            keep=None, keep_origin_s=None, comment="",
         )  # fmt: skip
 
     def begin(self) -> tuple[Unfinished, Beside]:
@@ -98,4 +100,4 @@ class Output:
         kept = None
         if self.keep is not None:
             kept = inspect_kept(self.keep, file.muxer, self.keep_origin_s, self.until_s, sound)
-        return file, Beside(sound, kept)
+        return file, Beside(sound, kept, self.comment)

@@ -130,9 +130,12 @@ class Beside:
         The sound.
     kept : Kept, optional
         What else is copied from a source.
+    comment : str
+        What the file's tags say of it, before the source's own comment.
     """
 
-    def __init__(self, speech: Speech | None, kept: Kept | None) -> None:
+    def __init__(self, speech: Speech | None, kept: Kept | None, comment: str = "") -> None:
+        self._comment = comment
         self._speech = speech
         self._kept = kept
         self._resources = contextlib.ExitStack()
@@ -148,6 +151,9 @@ class Beside:
             output.metadata.update(self._kept.tags)
             if self._kept.chapters:
                 output.set_chapters(list(self._kept.chapters))  # type: ignore[arg-type]
+        if self._comment:
+            said = [value for key, value in output.metadata.items() if key.lower() == "comment"]
+            output.metadata["comment"] = "; ".join([self._comment, *said])
         self._packets = heapq.merge(*streams, key=lambda timed: timed[0])
         self._next = next(self._packets, None)
 

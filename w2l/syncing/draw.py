@@ -12,6 +12,7 @@ from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Picture
 from w2l.media.soundtrack import inspect_speech
+from w2l.syncing.disclose import Finisher
 from w2l.syncing.engine import Redrawer, pictures_ahead
 from w2l.syncing.plan import Plan
 from w2l.syncing.references import references_for
@@ -53,7 +54,9 @@ def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
     return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec), batch)
 
 
-def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False) -> Parts:
+def make_parts(
+    settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False, comment: str = ""
+) -> Parts:
     """Return the output to be made, in parts where it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
@@ -79,12 +82,13 @@ def make_parts(settings: SyncSettings, plan: Plan, output: Path, mark: str, resu
         variable=not timeline.constant,
         keep=info.path if settings.keep_streams else None,
         keep_origin_s=info.start_s + plan.skipped_s,
+        comment=comment,
     )
     return Parts(wanted, timeline.times, part_edges(n_frames, n_per_part), mark, resume)
 
 
-def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
-    """Draw the parts that are missing and put all together."""
+def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch, finisher: Finisher) -> None:
+    """Draw the parts that are missing, with label and mark, and put all together."""
     n_ahead = pictures_ahead(plan.info.width, plan.info.height)
     with parts, progress("sync", len(plan)) as advance:
         if n_kept := sum(map(parts.finished, range(parts.n_parts))):
@@ -96,8 +100,8 @@ def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch) -> None:
                 continue
             redrawn = redrawer.redraw(plan.cues(frames.start, frames.stop), n_ahead)
             with closing(redrawn), parts.writer(number) as writer:
-                for picture in redrawn:
-                    writer.write(cast(Picture, picture))  # what comes of a Picture is one
+                for idx, picture in zip(frames, redrawn, strict=True):
+                    writer.write(finisher.finished(cast(Picture, picture), idx))  # what comes of a Picture is one
                     watch.first()
                     advance()
         parts.assemble()

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from w2l.syncing.disclose import Finisher
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
 from w2l.syncing.jobs import Job
@@ -82,8 +83,9 @@ def measure_rate(tools: Tools, plan: Plan, redrawer: Redrawer, suffix: str) -> f
     """Return the frames drawn and encoded per second, over `TRIAL_S` seconds from the first one redrawn."""
     first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
     trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
-    watch = Watch()
+    watch, finisher = Watch(), Finisher(tools.settings.disclosure, "0" * 10, trial)
     with tempfile.TemporaryDirectory() as folder:
-        draw(trial, redrawer, make_parts(tools.settings, trial, Path(folder) / f"trial{suffix}", "trial"), watch)
+        parts = make_parts(tools.settings, trial, Path(folder) / f"trial{suffix}", "trial")
+        draw(trial, redrawer, parts, watch, finisher)
         watch.lap("draw")
     return len(trial) / max(watch.steps["draw"], 1e-6)

@@ -19,7 +19,7 @@ from w2l.syncing.jobs import Job
 from w2l.syncing.settings import SyncSettings
 
 STAGE = "sync"
-VERSION = 6
+VERSION = 7
 """Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
 
 
@@ -58,6 +58,14 @@ class SyncResult:
     """SHA-256 of the video, the speech and the model file."""
     mark: str = ""
     """See `mark_of`."""
+    licences: dict[str, str] = field(default_factory=dict)
+    """Of the model, and what it was trained on."""
+    record_id: str = ""
+    """What the mark in the picture carries; follows from the claims of the record."""
+    marked: str = ""
+    """What the output carries, in words."""
+    manifest: str = ""
+    """Who signed the C2PA manifest; else why there is none."""
 
 
 def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:

@@ -2,12 +2,15 @@
 
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from w2l.core.errors import ConfigError
 from w2l.core.files import sha256
 from w2l.core.reading import real_path
+from w2l.marks.claims import tag_of
+from w2l.marks.provenance import check_key
+from w2l.syncing.disclose import SAID, Finisher, claims_of, record_id_of, sign_output
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
 from w2l.syncing.footage import check_footage
@@ -41,17 +44,23 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     logger.info("%s: %s", job.output, plan.chosen)
     if job.preview_s is not None:
         plan = preview_of(plan, job.preview_s)
-    mark = mark_of_job(tools, job)
-    parts = make_parts(tools.settings, plan, job.output, half_done_mark(mark, tools.device), job.resume)
+    mark, settings = mark_of_job(tools, job), tools.settings
     watch.lap("look")
     suitable = suited(tools, plan)
+    claims = claims_of(settings, plan, suitable.model.card, hash_inputs(suitable, job))
+    watch.lap("hashes")
+    record = record_id_of(claims)
+    finisher = Finisher(settings.disclosure, record, plan)
+    comment = "" if settings.disclosure.mark == "off" else tag_of(record)
+    parts = make_parts(settings, plan, job.output, half_done_mark(mark, tools.device), job.resume, comment)
     redrawer = make_redrawer(suitable, plan)
     watch.lap("references")
-    hashes = hash_inputs(suitable, job)
-    watch.lap("hashes")  # now, so that nothing slow lies between an output and its record
-    draw(plan, redrawer, parts, watch)
+    draw(plan, redrawer, parts, watch, finisher)
     watch.lap("draw")
-    result = replace(result_of(tools, job, plan, redrawer, watch, mark, hashes), model=real_path(suitable.model.path))
+    manifest = sign_output(settings.disclosure, job.output, job.video, record, claims["hashes"])
+    watch.lap("manifest")
+    said = claims | {"mark": mark, "record_id": record, "marked": SAID[settings.disclosure.mark], "manifest": manifest}
+    result = result_of(suitable, job, plan, redrawer, watch, said)
     keep(result, suitable.model.card.step)
     return result
 
@@ -73,6 +82,8 @@ def check(tools: Tools, job: Job) -> None:
     """Refuse what cannot end well, before any work."""
     check_output(job, tools.cache, tools.settings)
     check_footage(tools.settings.mouths)
+    if tools.settings.disclosure.mark == "full":
+        check_key(job.output)
     if job.preview_s is not None and not job.preview_s >= 0.0:
         raise ConfigError(f"--preview must not be negative (got {job.preview_s:g} s)")
 
@@ -86,7 +97,7 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
 
 
 def result_of(
-    tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, mark: str, hashes: dict[str, str]
+    tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, said: dict[str, Any]
 ) -> SyncResult:
     """Return what was made, and of what; log the frames that stay as they are."""
     passed = plan.passed_through()
@@ -98,19 +109,12 @@ def result_of(
         video=real_path(job.video),
         speech=real_path(job.speech),
         model=real_path(tools.model.path),
-        frames=len(plan),
-        frames_passed_through=passed,
         faces=plan.chosen,
         looked=plan.scan_fresh,
         references=str(redrawer.references),
-        crop=plan.spec.size,
-        fps=plan.timeline.fps,
         variable_rate=not plan.timeline.constant,
-        duration_s=round(plan.timeline.end_s, 6),
         took_s=round(time.monotonic() - watch.began, 2),
         timing=watch.steps,
         record=record_in(tools.cache, job.output),
-        settings=tools.settings,
-        hashes=hashes,
-        mark=mark,
+        **said,
     )

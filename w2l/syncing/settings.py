@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from w2l.core.errors import ConfigError
 from w2l.faces.scan import DetectSettings
+from w2l.marks.settings import Disclosure
 from w2l.media.encoders import Encoding
 from w2l.media.timeline import Extend
 from w2l.models.registry import SHIPPED
@@ -89,6 +90,8 @@ class SyncSettings:
     encoding: Encoding = field(default_factory=Encoding)
     """How the output is encoded: encoding.codec, encoding.bits, encoding.crf, encoding.preset,
     encoding.hardware."""
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    """How the output says that it was made: disclosure.mark, disclosure.label, disclosure.consent."""
     detect: DetectSettings = field(default_factory=DetectSettings)
     """How faces are found: detect.detector, detect.stride, detect.min_face."""
 

@@ -1,0 +1,92 @@
+"""What an output says about itself: the claims of its record, and the label and the mark in its pictures."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.cache.records import versions
+from w2l.core.config import plain
+from w2l.marks.claims import id_of
+from w2l.marks.embed import Marker
+from w2l.marks.label import make_label
+from w2l.marks.provenance import Signature, sign
+from w2l.marks.settings import Disclosure
+from w2l.media.picture import Picture
+from w2l.models.checkpoint import ModelCard
+from w2l.syncing.plan import Plan
+from w2l.syncing.settings import SyncSettings
+
+MARGIN_S = 1.0
+"""Seconds before and after a redrawn picture that are marked too, so that the mark does not come and go."""
+SAID = {
+    "full": "record, tag and imperceptible mark",
+    "record": "record and tag",
+    "off": "this record alone: the user discloses the output in another way",
+}
+"""What an output carries, in words, by `Disclosure.mark`."""
+
+
+def claims_of(settings: SyncSettings, plan: Plan, card: ModelCard, hashes: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of a `SyncResult` that its record id follows from; all are known before drawing."""
+    return {
+        "frames": len(plan),
+        "frames_passed_through": plan.passed_through(),
+        "fps": plan.timeline.fps,
+        "duration_s": round(plan.timeline.end_s, 6),
+        "crop": plan.spec.size,
+        "hashes": hashes,
+        "settings": settings,
+        "licences": {"model": card.licence, "data": card.data},
+    }
+
+
+def record_id_of(claims: dict[str, Any]) -> str:
+    """Return the record id, ten hexadecimal digits, of claims."""
+    return id_of({**claims, "settings": plain(claims["settings"])})
+
+
+def marked_frames(plan: Plan) -> NDArray[np.bool_]:
+    """Return which frames of the output (frames,) are marked: the redrawn ones and those within a second of one."""
+    redrawn = np.array([plan.is_redrawn(idx) for idx in range(len(plan))])
+    reach = round(MARGIN_S * plan.timeline.fps)
+    totals = np.concatenate([np.zeros(reach + 1, np.int64), redrawn.cumsum(), np.full(reach, redrawn.sum())])
+    return np.asarray(totals[2 * reach + 1 :] > totals[: len(redrawn)])
+
+
+def sign_output(disclosure: Disclosure, output: Path, video: Path, record: str, hashes: dict[str, str]) -> str:
+    """Give a finished output its manifest; return who signed it, or why it has none."""
+    if disclosure.mark != "full":
+        return f"none: --mark {disclosure.mark}"
+    return sign(output, Signature(record, versions(), hashes, video))
+
+
+class Finisher:
+    """Puts label and mark into finished pictures.
+
+    Parameters
+    ----------
+    disclosure : Disclosure
+        Which of them, and the text of the label.
+    record : str
+        The record id.
+    plan : Plan
+        What the pictures are made of; only redrawn stretches are marked.
+    """
+
+    def __init__(self, disclosure: Disclosure, record: str, plan: Plan) -> None:
+        width, height, depth = plan.info.width, plan.info.height, plan.info.colour.depth
+        text, place = disclosure.label.strip(), disclosure.label_place
+        self._label = make_label(text, place, width, height) if text else None
+        self._marker = Marker(record, width, height, depth) if disclosure.mark == "full" else None
+        self._marked = marked_frames(plan)
+
+    def finished(self, picture: Picture, idx: int) -> Picture:
+        """Return the output frame `idx` as it is encoded."""
+        if self._label is not None:
+            picture = cast(Picture, self._label.painted(picture))
+        if self._marker is None or not self._marked[idx]:
+            return picture
+        return replace(picture, y=self._marker.marked(picture.y))
