@@ -11,6 +11,7 @@ from pathlib import Path
 from examples.benchmarks.data import index, loader
 from examples.benchmarks.detect import detect
 from examples.benchmarks.generator import generator
+from examples.benchmarks.marks import marks
 from examples.benchmarks.score import score
 from examples.benchmarks.sync import sync
 from examples.benchmarks.train import train
@@ -64,6 +65,12 @@ def _score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=4)
 
 
+def _marks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("videos", type=Path, nargs="*", help="videos, or folders of them; short ones are joined to 5 s")
+    parser.add_argument("--clips", type=int, default=40, help="most clips of 5 s that are marked and changed")
+    parser.add_argument("--unmarked", type=int, default=2000, help="stretches of 5 s that are searched unmarked")
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "sync": ("speed, start-up and peak memory of sync", _sync, lambda a: sync(a.long, a.video, a.published, a.rounds)),
     "loader": ("training windows a second, raw and as JPEG", _loader, lambda a: loader(a.cache, a.clips)),
@@ -73,6 +80,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         "frames a second of the generator, plain and quick",
         _generator,
         lambda a: generator(a.batches, a.threads, a.rounds),
+    ),
+    "marks": (
+        "visibility, robustness and cost of the imperceptible mark",
+        _marks,
+        lambda a: marks(a.videos, a.clips, a.unmarked),
     ),
     "train": (
         "frames a second of training, published loop and ours",

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_help_lists_every_name() -> None:
     command = [sys.executable, "-m", "examples.benchmarks", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert {"sync", "loader", "index", "detect", "generator", "train", "score"} == set(BENCHMARKS)
+    assert {"sync", "loader", "index", "detect", "generator", "marks", "train", "score"} == set(BENCHMARKS)
     for name, (what, _, _) in BENCHMARKS.items():
         assert f"  {name:10s} {what}\n" in done.stdout
 
