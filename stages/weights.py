@@ -141,7 +141,8 @@ def _from(entry: Entry) -> str:
         return f"{entry.origin}: {entry.problem}"
     steps = f", step {entry.step}" if entry.step else ""
     data = textwrap.shorten(entry.data, DATA_WIDTH, placeholder=" …")
-    return f"{entry.origin}{steps}" + (f": {data}" if data else "")
+    licence = f" ({entry.data_licence})" if entry.data_licence else ""
+    return f"{entry.origin}{steps}" + (f": {data}{licence}" if data else "")
 
 
 def _bytes(size: int) -> str:

@@ -14,6 +14,7 @@ from w2l.cache.store import Cache
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.models import packs
 from w2l.models import registry as weights
+from w2l.models.card import PUBLIC_DATA, data_licences
 from w2l.models.checkpoint import (
     NETWORKS,
     PUBLIC_LICENCE,
@@ -237,3 +238,13 @@ def test_the_list_holds_what_can_be_named(
         if entry.kind == "expert":
             assert weights.find(entry.name, "expert", cache) == entry.path
     assert weights.entries() == found[:1]
+
+
+def test_cards_give_the_licences_of_the_data_they_name() -> None:
+    assert data_licences("") == data_licences("videos of my own") == ""
+    assert data_licences("GRID audio-visual sentence corpus, 3 clips") == "GRID audio-visual sentence corpus: CC BY 4.0"
+    shipped = {entry.kind: entry.data_licence for entry in weights.entries() if entry.origin == "shipped"}
+    assert "Face Research Lab London Set: CC BY 4.0" in shipped["generator"]
+    assert "US Congress: public domain" in shipped["generator"]
+    assert all(text.startswith("GRID audio-visual sentence corpus: CC BY 4.0") for text in shipped.values())
+    assert "non-commercial" in data_licences(PUBLIC_DATA)

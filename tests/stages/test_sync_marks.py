@@ -79,7 +79,7 @@ def test_label_and_consent(sync: Run) -> None:
     path = made(sync, "out.mp4", "--label", "AI-dubbed", "--label-place", "top-left", "--consent", "by letter, 2 May")
     assert record(path)["settings"]["disclosure"]["consent"] == "by letter, 2 May"
     assert record(path)["record_id"] != record(plain)["record_id"]
-    assert record(path)["licences"].keys() == {"model", "data"}
+    assert record(path)["licences"].keys() == {"model", "data", "data_licence"}
     for one, other in zip(pictures(path), pictures(plain), strict=True):
         rows, columns = np.nonzero(one.y != other.y)
         assert rows.max() < SIZE[0] // 2

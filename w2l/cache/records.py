@@ -225,7 +225,7 @@ class OutputRecord(FileObject):
     mark: str | None = None
     """Changes when the same command would produce another output."""
     licences: Mapping[str, str] | None = None
-    """Of the model (`model`), and what it was trained on, with licences (`data`)."""
+    """Of the model (`model`), what it was trained on (`data`), and the licences of that data (`data_licence`)."""
     record_id: str | None = None
     """Ten hexadecimal digits that follow from the claims of the record; the mark in the picture carries them."""
     marked: str | None = None

@@ -14,6 +14,14 @@ PUBLIC_PADS = (0, 10, 0, 0)
 PUBLIC_DATA = "LRS2, by the authors of Wav2Lip"
 PUBLIC_JUDGE_DATA = "broadcasts, by the authors of SyncNet (Chung and Zisserman, 2016)"
 PUBLIC_LICENCE = "non-commercial, see the model's publisher"
+DATA_LICENCES = {
+    "GRID audio-visual sentence corpus": "CC BY 4.0",
+    "Face Research Lab London Set": "CC BY 4.0",
+    "US Congress": "public domain",
+    "drawn puppets": "made by w2l",
+    "LRS2": "BBC, non-commercial research",
+}
+"""Data that cards name -> its licence."""
 MEL = "wav2lip-80x16"
 """Mel settings: 80 bands, 16 kHz, hop 200, windows of 16 columns, see `w2l.features.mel`."""
 
@@ -54,6 +62,11 @@ class ModelCard:
     """The experts used to train a generator, or one that its weights derive from: they are not fair judges of it."""
     ancestors: tuple[str, ...] = ()
     """Marks of what the weights derive from: SHA-256 of files and of weights (see `marks_of`), and of training runs."""
+
+
+def data_licences(data: str) -> str:
+    """Return the licences of the data that a card names, as far as they are known; empty where none is."""
+    return "; ".join(f"{name}: {licence}" for name, licence in DATA_LICENCES.items() if name in data)
 
 
 def public_card(kind: str, dimensions: dict[str, Any], step: int = 0) -> ModelCard:

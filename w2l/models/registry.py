@@ -13,6 +13,7 @@ from w2l.core.errors import CacheError, CheckpointError, ConfigError
 from w2l.core.files import sha256
 from w2l.core.reading import real_path
 from w2l.models import packs
+from w2l.models.card import data_licences
 from w2l.models.checkpoint import NETWORKS, Kind, Model, load_model, marks_of, read_card, save_model
 from w2l.models.fetch import fetched, file_of
 from w2l.models.lineage import TaughtBy, weights_mark
@@ -49,6 +50,8 @@ class Entry:
     """Training data, or the content of the pack."""
     problem: str = ""
     """Reason why it cannot be used."""
+    data_licence: str = ""
+    """Of the data it was trained on, as far as it is known."""
 
 
 def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
@@ -136,7 +139,8 @@ def _entry(name: str, path: Path, origin: Literal["shipped", "imported", "run"])
         card = read_card(path)
     except CheckpointError as error:
         return Entry(name, "?", path, size, "", origin, problem=str(error))
-    return Entry(name, card.kind, path, size, card.licence, origin, card.step, card.data)
+    licence = data_licences(card.data)
+    return Entry(name, card.kind, path, size, card.licence, origin, card.step, card.data, data_licence=licence)
 
 
 def _pack_entry(name: str, folder: Path) -> Entry:

@@ -15,6 +15,7 @@ from w2l.marks.label import make_label
 from w2l.marks.provenance import Signature, sign
 from w2l.marks.settings import Disclosure
 from w2l.media.picture import Picture
+from w2l.models.card import data_licences
 from w2l.models.checkpoint import ModelCard
 from w2l.syncing.plan import Plan
 from w2l.syncing.settings import SyncSettings
@@ -39,7 +40,7 @@ def claims_of(settings: SyncSettings, plan: Plan, card: ModelCard, hashes: dict[
         "crop": plan.spec.size,
         "hashes": hashes,
         "settings": settings,
-        "licences": {"model": card.licence, "data": card.data},
+        "licences": {"model": card.licence, "data": card.data, "data_licence": data_licences(card.data)},
     }
 
 
