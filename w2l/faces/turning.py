@@ -30,6 +30,8 @@ GAPS_S = (0.2, 0.6, 1.0)
 """Seconds around the moment that are ignored: half of the dissolve."""
 WINDOW_S, N_WINDOWS = 0.4, 5
 """Seconds per window, and number of such windows on either side: no earlier face comes back after a turn."""
+FLAT = 2.0
+"""Standard deviation, in grey levels, below which a tiny crop shows too little to be compared: not a face."""
 LEAST_LOOKS = 2
 """Smallest number of faces in a window."""
 
@@ -105,7 +107,8 @@ def _alike_across(looks: NDArray[np.uint8], times: Floats, at_s: float, part: tu
         for sign in (-1, 1):
             away = sign * (times - at_s) - gap_s
             windows = [inside & (away >= k * WINDOW_S) & (away < (k + 1) * WINDOW_S) for k in range(N_WINDOWS)]
-            sides.append([typical(looks[window]) for window in windows if window.sum() >= LEAST_LOOKS])
+            usual = [typical(looks[window]) for window in windows if window.sum() >= LEAST_LOOKS]
+            sides.append([look for look in usual if look.mean(axis=-1).std() >= FLAT])
         if all(sides):
             after = np.stack(sides[1])
             least = min(least, max(float(likenesses(after, look).max()) for look in sides[0]))
