@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.coded_media import make_coded, number_of
+from w2l.core.errors import MediaError
 from w2l.media import showing
 from w2l.media.coded import frame_times, read_coded
 from w2l.media.player import play
@@ -121,3 +122,10 @@ def test_a_file_that_changes_is_looked_at_again(tmp_path: Path) -> None:
     made(path, "none")
     assert not counts_as_decoded(path)
     assert probe(path).start_s == pytest.approx(0.0, abs=0.05)
+
+
+def test_packets_of_which_none_can_be_decoded_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made(tmp_path / "clip.mp4", "two")
+    monkeypatch.setattr("w2l.media.coded.decode", lambda *given: iter(()))
+    with pytest.raises(MediaError, match=r"clip\.mp4: no picture can be decoded"):
+        frame_times(path)

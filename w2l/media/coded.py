@@ -214,7 +214,7 @@ def frame_times(path: Path) -> NDArray[np.float64]:
         clock = Clock(reader.fps)
         stamped = [stamp.time_s for _, (_, stamp) in zip(range(N_COMPARED), reader.decoded())]
         first = [clock.tick(time_s) for time_s in stamped]
-        is_plain = not reader.is_interlaced and None not in stamped
+        is_plain = bool(stamped) and not reader.is_interlaced and None not in stamped
         reader.rewind()
         packet_times = reader.packet_times() if is_plain else None
         times = None if packet_times is None else _shown_times(packet_times, stamped[0] or 0.0)
