@@ -17,7 +17,7 @@ COMMANDS_HERE = {
 OF_COMMANDS = {
     "dry_run", "pairs", "pairs_order", "root", "jobs", "ray", "check", "undo", "explains", "study", "study_results",
     "clips", "report", "lse", "fid", "quality", "mouth", "identity", "everything", "assignments", "as_json", "verbose",
-    "quiet", "debug",
+    "quiet", "debug", "speeches",
 }  # fmt: skip
 """Options of commands that are about many jobs or about what is printed, which a function need not have."""
 

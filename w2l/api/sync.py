@@ -52,6 +52,7 @@ def sync(
     keep_streams: bool | None = None,
     overwrite: bool = False,
     codec: Codec | None = None,
+    bits: int | None = None,
     crf: int | None = None,
     preset: str | None = None,
     hardware: Hardware | None = None,
@@ -121,7 +122,7 @@ def sync(
         Copy the source's other sound and subtitle streams.
     overwrite : bool
         Replace an existing output.
-    codec, crf, preset, hardware
+    codec, bits, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
     mark : "full", "record" or "off"
         What says that the output was made: an imperceptible mark in the picture, record, tag and manifest (default);
@@ -155,7 +156,7 @@ def sync(
             "blend": blend, "reference": reference, "mouths": [str(path) for path in paths_of(mouths)] or None,
             "detail": detail, "silence": silence, "alignment": alignment, "fit": fit, "extend": extend, "fps": fps,
             "speech_track": speech_track, "drive": None if drive is None else str(drive),
-            "keep_streams": keep_streams, "encoding.codec": codec,
+            "keep_streams": keep_streams, "encoding.codec": codec, "encoding.bits": bits,
             "encoding.crf": crf, "encoding.preset": preset, "encoding.hardware": hardware,
             "disclosure.mark": mark, "disclosure.otherwise": i_disclose_otherwise or None, "disclosure.label": label,
             "disclosure.label_place": label_place, "disclosure.consent": consent,
