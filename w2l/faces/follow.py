@@ -16,9 +16,10 @@ from w2l.features import boxes as bx
 Mask = NDArray[np.bool_]
 Smoothing = Literal["gaussian", "published"]
 
-REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN, COVERED = range(6)
+REDRAWN, NO_FACE, UNSURE, TURNED, NOT_CHOSEN, COVERED, LYING = range(7)
 """Reason why a frame is or is not redrawn; see `WHY`."""
-WHY = ("redrawn", "no face", "unsure", "turned away", "not chosen", "something covers the mouth or chin")
+WHY = ("redrawn", "no face", "unsure", "turned away", "not chosen", "something covers the mouth or chin",
+       "lying or upside down")  # fmt: skip
 """The reasons in words."""
 MIN_SURE = 0.7
 """Score above which a face starts to be redrawn."""
@@ -30,6 +31,8 @@ MAX_YAW = 55.0
 """Largest turn of the head from the camera, in degrees, at which a face starts to be redrawn."""
 KEEP_YAW = 65.0
 """Largest turn, in degrees, up to which it continues to be redrawn."""
+MAX_ROLL = 50.0
+"""Largest roll of a head, in degrees, at which a face fits an upright box."""
 NOSE_DEPTH = 0.6
 """Distance of the nose tip in front of the eyes, in eye distances."""
 BRIDGE_S = 0.2
@@ -153,7 +156,7 @@ def fixed_face(box: tuple[float, float, float, float], n_frames: int = 1) -> Fac
     )
 
 
-def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int) -> Faces:
+def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int, reason: int = COVERED) -> Faces:
     """Return the faces without the rows of tracks in which something covers them, faded over `n_fade` rows.
 
     `covered` (rows of the track,) has one value for each row of a track, in order.
@@ -165,8 +168,23 @@ def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int) -> Faces:
     kept = strength > 0
     before = np.concatenate([[0], np.cumsum(kept)])
     first = before[faces.first]
-    why = np.where((faces.why == REDRAWN) & (np.diff(first) == 0), COVERED, faces.why).astype(np.int8)
+    why = np.where((faces.why == REDRAWN) & (np.diff(first) == 0), reason, faces.why).astype(np.int8)
     return Faces(first, faces.track[kept], faces.boxes[kept], faces.points[kept], strength[kept], why)
+
+
+def without_lying(faces: Faces, n_fade: int) -> tuple[Faces, float]:
+    """Return the faces without those that lie or stand on their head, and the roll of these, in degrees; 0 for none.
+
+    The roll counts clockwise, from -180 to 180.
+    """
+    across = faces.points[:, 1] - faces.points[:, 0]
+    roll = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    lying = np.abs(roll) > MAX_ROLL
+    if not lying.any():
+        return faces, 0.0
+    by_track = {track: lying[faces.track == track] for track in faces.tracks}
+    usual = float(np.degrees(np.angle(np.exp(1j * np.radians(roll[lying])).mean())))
+    return without(faces, by_track, n_fade, LYING), usual
 
 
 def yaw_of(points: Floats) -> Floats:

@@ -12,6 +12,7 @@ from w2l.core.files import DAMAGED, fingerprint, read_arrays, source_fingerprint
 from w2l.faces.detectors.base import Detector
 from w2l.faces.search import scan_faces
 from w2l.faces.tracker import Scan
+from w2l.faces.turned import with_turned
 from w2l.media.coded import read_coded
 from w2l.media.showing import counts_as_decoded
 
@@ -78,6 +79,7 @@ def scan_clip(
         if kept is not None:
             return kept, False
     scan = scan_faces(read_coded(path), detector, settings.stride, on_progress, settings.min_face)
+    scan = with_turned(scan, path, detector, settings.min_face)
     made = np.array(_made_mark(mark, has_cuts=bool(len(scan.cuts))))
     write_arrays(clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": made})
     return scan, True

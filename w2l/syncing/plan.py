@@ -1,5 +1,6 @@
 """The plan of `sync`: which frames are shown when, which faces are redrawn in them, and their audio windows."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,9 +18,10 @@ from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.core.timing import FPS, reference_window_starts
 from w2l.faces.detectors.base import Detector
-from w2l.faces.follow import WHY, Face, Faces, fixed_face, follow
+from w2l.faces.follow import FADE_S, WHY, Face, Faces, fixed_face, follow, without_lying
 from w2l.faces.scan import clip_for, scan_clip
 from w2l.faces.select import choose, parse_choice, steady_tracks
+from w2l.faces.turned import way_back
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import gate_silence, pauses
 from w2l.features.speech import mel_starts, quiet_frames, reference_starts
@@ -38,6 +40,7 @@ from w2l.syncing.portrait import portrait_of
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
 
+logger = logging.getLogger(__name__)
 PREVIEW_S = 1.0
 """Seconds that a preview lasts."""
 FADE_FRAMES = 3
@@ -201,7 +204,8 @@ def make_plan(
         if settings.box is not None:
             spec = replace(spec, pads=(0, 0, 0, 0))
             shown = frame_times(info.path)
-            seen = _Seen(fixed_face(settings.box, len(shown)), shown, f"the box {_told(settings.box)}")
+            sides = ",".join(map("{:g}".format, settings.box))
+            seen = _Seen(fixed_face(settings.box, len(shown)), shown, f"the box {sides}")
         else:
             seen = _look(settings, info, spec, cache, detector, heard)
         told = heard.result()
@@ -288,6 +292,10 @@ def _look(
         hold=settings.on_missing == "hold",
         smoothing="published" if settings.alignment == "reference" and spec.kind == "box" else "gaussian",
     )
+    if spec.kind == "box":
+        faces, roll = without_lying(faces, max(1, round(FADE_S * scan.fps)))
+        if roll:
+            logger.warning("%s: a head lies or is upside down; for this model, turn it %s", info.path, way_back(roll))
     if not faces.tracks:
         reasons = ", ".join(f"{count} frames {reason}" for reason, count in faces.passed().items())
         raise NoFaceError(f"{info.path}: no face is sure enough to be redrawn ({reasons}); {hint}")
@@ -296,10 +304,6 @@ def _look(
 
 def _gated(settings: SyncSettings, mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return gate_silence(mel) if settings.silence == "close" else mel
-
-
-def _told(box: tuple[float, ...]) -> str:
-    return ",".join(f"{side:g}" for side in box)
 
 
 def _timeline(
