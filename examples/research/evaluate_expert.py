@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from examples.research.own_sound import HEADER, Scored, own_sound_table, score_own_and_others
-from stages import preprocess
 from stages.log import set_up_logging
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
@@ -30,6 +29,7 @@ from w2l.core.files import write_json, write_text
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.tracks import Tracks, crop_spec, open_splits
 from w2l.data.prepare.clip import PrepareSettings
+from w2l.data.prepare.run import run
 from w2l.data.puppets import Puppet, babble, talk
 from w2l.data.sources.listing import find_videos
 from w2l.features.crop import CropSpec
@@ -149,7 +149,7 @@ def puppets(count: int, crop: CropSpec) -> Iterator[Open]:
         for number in range(count):
             _write_puppet(videos / f"p{number:04d}.mp4", FIRST_PUPPET + number)
         cache = Cache.open(Path(folder) / "cache", create=True)
-        preprocess.run(PrepareSettings(crop=crop), find_videos(videos), cache)
+        run(PrepareSettings(crop=crop), find_videos(videos), cache)
         rows = cache.tracks()
         yield lambda n_frames: Tracks(cache, rows, crop, n_frames)
 

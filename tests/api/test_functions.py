@@ -167,7 +167,7 @@ def test_score_refuses_to_lose_files(here: Path, media: Path) -> None:
     (here / "taken.csv").touch()
     with pytest.raises(ConfigError, match=r"taken\.csv exists"):
         w2l.score(media / "clip.mp4", csv="taken.csv", device="cpu")
-    with pytest.raises(ConfigError, match="name two"):
+    with pytest.raises(ConfigError, match="choose two files"):
         w2l.score(media / "clip.mp4", csv="one.html", report="one.html", device="cpu")
     with pytest.raises(ConfigError, match="measures"):
         w2l.score(media / "clip.mp4", measures=["lsd"], device="cpu")  # type: ignore[list-item]

@@ -161,6 +161,6 @@ def test_a_damaged_picture_is_named(tmp_path: Path, place: int) -> None:
     content[begin : begin + 4] = b"none"
     path.write_bytes(content)
     damaged = open_crops(tmp_path)
-    with pytest.raises(CacheError, match=f"picture {place} is damaged.*run w2l preprocess --force"):
+    with pytest.raises(CacheError, match=f"image {place} is damaged.*run w2l preprocess --force"):
         damaged[:]
     assert damaged[place + 1 :].shape[0] == 11 - place

@@ -173,7 +173,7 @@ def test_a_changed_source_is_done_again(preprocess: Run, cache: Cache, tmp_path:
     make_clip(tmp_path / "in" / "a.mp4")
     preprocess("in")
     make_clip(tmp_path / "in" / "a.mp4", 0.8, fps=25)
-    assert "1 clips prepared, 0 ready" in preprocess("in", "--set", "gates.min_track_s=0.5")[1]
+    assert "1 clips prepared, 0 already finished" in preprocess("in", "--set", "gates.min_track_s=0.5")[1]
     assert cache.tracks()[0].n_frames == 20
 
 

@@ -10,6 +10,7 @@ import yaml
 from stages import cli
 from stages.settings import command, settings_class
 from tests.stages.test_cli import Run, run  # noqa: F401
+from w2l.api.sections import COMMANDS_ALONE
 from w2l.core import config
 from w2l.core.settings_reference import describe
 
@@ -51,8 +52,9 @@ def test_every_setting_has_a_sentence_and_a_type(stage: str) -> None:
 def test_sections_are_those_that_commands_read() -> None:
     assert set(cli.SECTIONS) - {"study"} == set(cli.COMMANDS) - {"settings", "doctor", "verify", "mark"}
     for stage in set(cli.SECTIONS) - {"study"}:
-        module = importlib.import_module(cli.COMMANDS[stage][0].partition(":")[0])
-        assert settings_class(stage) in vars(module).values(), stage
+        name = cli.COMMANDS[stage][0].partition(":")[0]
+        place = name if stage in COMMANDS_ALONE else f"w2l.api.{stage.replace('-', '_')}"
+        assert settings_class(stage) in vars(importlib.import_module(place)).values(), stage
 
 
 def test_tables_show_every_key_and_what_was_set(

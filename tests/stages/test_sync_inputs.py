@@ -438,7 +438,7 @@ class TestFaces:
         write_pictures(tmp_path / "wall.mp4", (room([]) for _ in range(5)))
         before = listing(tmp_path)
         outcome = sync("-o", "out.mp4", video=tmp_path / "wall.mp4", faces=True)
-        one_line(outcome, 1, "wall.mp4", "no face in 5 frames", "--box")
+        one_line(outcome, 1, "wall.mp4", "no faces in 5 frames", "--box")
         assert listing(tmp_path) == before
 
     def test_none_in_the_first_half(self, sync: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from stages import sync as stage
 from tests.helpers.golden import golden_rule, golden_seeds, golden_vectors, published_state
 from tests.helpers.sync_runs import write_pictures
+from w2l.api.sync import sync_settings
 from w2l.cache.store import Cache
 from w2l.core.arrays import Canvas
 from w2l.core.errors import ConfigError
@@ -31,7 +32,12 @@ from w2l.syncing.tools import Tools
 def settings_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Gives the settings with which the command would run, or raises what it raises."""
     seen: list[SyncSettings] = []
-    monkeypatch.setattr(stage, "_sync_one", lambda tools, *_: seen.append(tools.settings))
+
+    def take(*_: object, **named: Any) -> None:
+        seen.append(sync_settings(named["settings"], named["as_published"], named["config"]))
+        raise SystemExit(0)  # nothing is made
+
+    monkeypatch.setattr(stage, "sync", take)
 
     def run(*arguments: str) -> SyncSettings:
         given = ["in.mp4", "speech.wav", "--cache", str(tmp_path / "cache"), "--device", "cpu", *arguments]

@@ -285,7 +285,7 @@ class TestEnds:
         for name in ("network", "average"):
             for key, value in begun.network.state_dict().items():
                 torch.testing.assert_close(task.networks[name].state_dict()[key], value)
-        with pytest.raises(ConfigError, match="is a expert of"):
+        with pytest.raises(ConfigError, match="is of kind expert"):
             task_for(cache, replace(TINY, width=4)).start_from(begun)
 
     def test_its_ancestors_are_the_run_and_what_it_began_with(self, cache: Cache, tmp_path: Path) -> None:

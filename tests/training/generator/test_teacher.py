@@ -78,5 +78,6 @@ def test_other_crops_are_refused() -> None:
 
 
 def test_other_sounds_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"expert\.safetensors hears other-40x20, .* train an expert on this cache"):
+    refused = r"expert\.safetensors takes mels other-40x20, .* train an expert on this cache"
+    with pytest.raises(ConfigError, match=refused):
         Teacher(make_expert(mel="other-40x20"), ALIGNED)
