@@ -97,8 +97,8 @@ class ExpertTask:
         begun, wanted = ({**dimensions_of(each), "signed": None} for each in (init.network, network))
         if init.card.kind != self.settings.arch or begun != wanted:
             raise ConfigError(
-                f"init {init.path} is of kind {init.card.kind}: {init.card.dimensions}, not the {self.settings.arch} that "
-                "the settings and the crops describe; set layout, width, n_frames and embedding accordingly, and "
+                f"init {init.path} is of kind {init.card.kind}: {init.card.dimensions}, not the {self.settings.arch} "
+                "that the settings and the crops describe; set layout, width, n_frames and embedding accordingly, and "
                 "preprocess with its crop.size"
             )
         weights = init.network.state_dict()
