@@ -45,11 +45,11 @@ def test_an_output_is_marked_unless_told_otherwise_and_verifies(sync: Run, w2l: 
     assert kept["manifest"].startswith("none")  # mkv carries none
 
 
-def test_the_default_is_full(w2l: Run) -> None:
+def test_the_default_leaves_the_picture_alone(w2l: Run) -> None:
     shown = w2l("settings", "sync", "--json")
     assert shown.status == 0
     assert "disclosure.mark" in shown.out
-    assert w2l("sync", "--help").out.count("[full]") == 1
+    assert w2l("sync", "--help").out.count("[record]") == 1
 
 
 def test_record_alone_leaves_the_picture_and_the_file_says_so(sync: Run, w2l: Run, media: Path) -> None:

@@ -125,8 +125,8 @@ def sync(
     codec, bits, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
     mark : "full", "record" or "off"
-        What says that the output was made: an imperceptible mark in the picture, record, tag and manifest (default);
-        record and tag; the record alone, which asks for `i_disclose_otherwise`.
+        What says that the output was made: a faint mark in the picture, record, tag and manifest; record and tag
+        (default); the record alone, which asks for `i_disclose_otherwise`.
     i_disclose_otherwise : bool
         That the output is disclosed in another way.
     label, label_place : str
