@@ -146,7 +146,7 @@ def _certificate(name: str, key: Any, issuer: str, issuer_key: Any, is_root: boo
         )
     )
     if not is_root:
-        purposes = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        purposes = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION])
         builder = builder.add_extension(purposes, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
