@@ -10,20 +10,15 @@ from tests.helpers.sync_runs import BOX_OPTION, Outcome, Run, make_media
 
 @pytest.fixture
 def w2l(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command line in an empty folder, with a cache of its own.
-
-    `sync` does not mark its pictures there unless --mark is given: these tests compare them with the source's, sample
-    by sample. `test_sync_marks` looks at what marks change.
-    """
+    """Runs the command line in an empty folder, with a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("W2L_CACHE", str(tmp_path / "cache"))
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
         status = 0
-        unmarked = ("--mark", "record") if arguments[:1] == ("sync",) and "--mark" not in arguments else ()
         try:
-            cli.main([str(argument) for argument in (*arguments, *unmarked)])
+            cli.main([str(argument) for argument in arguments])
         except SystemExit as stop:
             status = int(stop.code or 0)
         seen = capsys.readouterr()
