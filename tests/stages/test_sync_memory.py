@@ -149,6 +149,7 @@ class TestMouths:
         assert Path(record["model"]).name == "generator.safetensors"
         assert record["references"].startswith("the person's own looks, chosen by sound (face 0: ")
         assert record["settings"]["mouths"] == [str(media / "talk.mp4")]
+        assert record["hashes"][f"mouths {media / 'talk.mp4'}"] == sha256(media / "talk.mp4")
         assert "is there from before" in sync("-o", "out.mp4", *more, "--resume", **call).err
         assert sync("-o", "out.mp4", "--model", "w2l", "--resume", **call).status == 2  # another output
 

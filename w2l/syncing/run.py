@@ -89,9 +89,10 @@ def check(tools: Tools, job: Job) -> None:
 
 
 def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
-    """Return the SHA-256 of the video, the speech, what drives the mouth in its place, and the model file."""
+    """Return the SHA-256 of the video, the speech, what drives the mouth in its place, further mouths and the model."""
     drive = tools.settings.drive
     driven = {"drive": sha256(Path(drive))} if drive else {}
+    driven |= {f"mouths {path}": sha256(Path(path)) for path in tools.settings.mouths}
     driven |= {f"speech of {face}": sha256(Path(speech)) for face, speech in tools.settings.cast}
     return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
 
