@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from w2l.cache.records import OutputRecord
-from w2l.cache.typed_json import to_json
 from w2l.marks.code import record_id
 
 CLAIMED = ("frames", "frames_passed_through", "fps", "duration_s", "crop", "hashes", "settings", "licences")
@@ -22,11 +20,6 @@ def id_of(record: Mapping[str, Any]) -> str:
     if isinstance(settings, Mapping):
         claims["settings"] = {key: value for key, value in settings.items() if key not in UNCLAIMED_SETTINGS}
     return record_id(json.dumps(claims, sort_keys=True, default=str))
-
-
-def id_of_record(record: OutputRecord) -> str:
-    """Return the id of a record that was read."""
-    return id_of(to_json(record))
 
 
 def tag_of(record: str) -> str:

@@ -82,7 +82,7 @@ class Finisher:
         text, place = disclosure.label.strip(), disclosure.label_place
         self._label = make_label(text, place, width, height) if text else None
         self._marker = Marker(record, width, height, depth) if disclosure.mark == "full" else None
-        self._marked = marked_frames(plan)
+        self._marked = marked_frames(plan) if self._marker else np.zeros(0, np.bool_)
 
     def finished(self, picture: Picture, idx: int) -> Picture:
         """Return the output frame `idx` as it is encoded."""
