@@ -1,6 +1,6 @@
 """Makes a drawn talking face and another speech, lip-syncs the one to the other and scores the result.
 
-    python examples/quickstart.py [FOLDER]
+python examples/quickstart.py [FOLDER]
 """
 
 import sys

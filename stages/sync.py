@@ -63,8 +63,13 @@ _set = functools.partial(setting, SyncSettings)
       help="Source of the appearance: memory (the person's own mouths, chosen by sound), closed (closed mouths of"
            " similar pose), auto (memory if the generator warps pixels, else closed), same (the frame itself, as"
            " published), seconds of the video such as 1.5,4, or an image.")  # fmt: skip
-@option("--mouths", multiple=True, metavar="VIDEO", heading=PICTURE,
-        help="Another video of the same person, whose mouths --reference memory may use; may be repeated.")
+@option(
+    "--mouths",
+    multiple=True,
+    metavar="VIDEO",
+    heading=PICTURE,
+    help="Another video of the same person, whose mouths --reference memory may use; may be repeated.",
+)
 @_set("detail", "--detail", heading=PICTURE, type=int,
       help="Resolution of warped pixels relative to the generator's crops, if it warps pixels.",
       default_text="as the face is, up to 3")  # fmt: skip
@@ -78,8 +83,13 @@ _set = functools.partial(setting, SyncSettings)
 @_set("fps", "--fps", heading=SOUND, type=float, help="Frame rate.", default_text="the source's; 25 for a still")
 @_set("speech_track", "--speech-track", heading=SOUND, type=int, metavar="NUMBER",
       help="Audio track of SPEECH, counted from 0.", default_text="the one that speaks")  # fmt: skip
-@_set("drive", "--drive", heading=SOUND, metavar="FILE",
-      help="The sound that moves the mouth, such as the voice of SPEECH without its music; SPEECH stays in the output.")
+@_set(
+    "drive",
+    "--drive",
+    heading=SOUND,
+    metavar="FILE",
+    help="The sound that moves the mouth, such as the voice of SPEECH without its music; SPEECH stays in the output.",
+)
 @_set("keep_streams", "--keep-streams/--no-keep-streams", heading=SOUND, default=None,
       help="Copy the source's other audio and subtitle streams.", default_text="no")  # fmt: skip
 @option("-o", "--output", type=click.Path(path_type=Path), heading=OUTPUT,

@@ -1,7 +1,7 @@
 """Measure speed and memory on this machine; ratios of one run are what counts, seconds depend on the machine.
 
-    python -m examples.benchmarks --help           the names
-    python -m examples.benchmarks NAME --help      what one of them takes
+python -m examples.benchmarks --help           the names
+python -m examples.benchmarks NAME --help      what one of them takes
 """
 
 import argparse

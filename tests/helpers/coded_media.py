@@ -16,7 +16,6 @@ N_BITS = 10
 TICK = Fraction(1, 1000)
 
 
-
 def numbered_image(idx: int, size: tuple[int, int] = SIZE) -> Image:
     """A coloured picture (height, width, 3) with `idx` in binary as ten bars, and something that moves."""
     image = np.empty((*size, 3), np.uint8)

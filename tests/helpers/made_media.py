@@ -22,7 +22,6 @@ MIRROR = (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 """Display matrix of a picture shown mirrored left to right."""
 
 
-
 def click(rate: int) -> NDArray[np.float64]:
     """(samples,) A chirp of 10 ms: sharp under correlation, and it survives lossy codecs."""
     times = np.arange(round(CLICK_S * rate)) / rate
@@ -119,9 +118,7 @@ def damage(path: Path, start: float, end: float) -> Path:
     return path
 
 
-def _sound_stream(
-    container: Any, wave: NDArray[np.float32], rate: int, codec: str, layout: str | None = None
-) -> Any:
+def _sound_stream(container: Any, wave: NDArray[np.float32], rate: int, codec: str, layout: str | None = None) -> Any:
     usual = {1: "mono", 2: "stereo", 6: "5.1"}
     return container.add_stream(codec, rate=rate, layout=layout or usual[wave.shape[0]])
 

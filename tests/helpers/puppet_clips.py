@@ -14,7 +14,7 @@ FPS = 25
 WIDTH, HEIGHT = 200, 160
 N_FRAMES = 35
 """Frames of a whole clip."""
-ODD_NAME = "it's a \"good\"\none; $x"
+ODD_NAME = 'it\'s a "good"\none; $x'
 PUPPETS = (Puppet(), Puppet(skin=(140, 96, 72), hair=(20, 16, 14), lips=(120, 50, 60), wall=(120, 120, 90)))
 
 

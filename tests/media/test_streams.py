@@ -143,9 +143,7 @@ def test_what_a_source_has_is_kept(tmp_path: Path, ending: str) -> None:
 def test_all_of_it_beside_parts(tmp_path: Path, ending: str) -> None:
     source = make_source(tmp_path / "source.mkv")
     path, images = tmp_path / f"out.{ending}", list(flash_images())
-    output = Output(
-        path, 64, 48, CLIP_FPS, colour=rgb_colour(48), speech=source, speech_origin_s=STARTS_S, keep=source
-    )
+    output = Output(path, 64, 48, CLIP_FPS, colour=rgb_colour(48), speech=source, speech_origin_s=STARTS_S, keep=source)
     with Parts(output, np.arange(50) / CLIP_FPS, (0, 20, 21, 50), "a") as parts:
         for part in range(parts.n_parts):
             with parts.writer(part) as writer:

@@ -177,9 +177,7 @@ def test_a_changed_source_is_done_again(preprocess: Run, cache: Cache, tmp_path:
     assert cache.tracks()[0].n_frames == 20
 
 
-def test_other_crops_need_no_other_detections(
-    preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace
-) -> None:
+def test_other_crops_need_no_other_detections(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
     make_clip(tmp_path / "in" / "a.mp4")
     preprocess("in")
     n_shown = detector.n_shown
@@ -272,9 +270,7 @@ def test_sound_of_another_length_or_start(
     assert loud[n_silent + 5 : -8].all()
 
 
-def test_a_face_must_be_seen_long_enough(
-    preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace
-) -> None:
+def test_a_face_must_be_seen_long_enough(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
     make_clip(tmp_path / "in" / "a.mp4", 2.4, 2.4, fps=25)
     detector.n_seen = 4  # frames 0, 5, 10 and 15
     status, _, err = preprocess("in")
@@ -307,7 +303,7 @@ def test_lists_with_missing_lines(preprocess: Run, cache: Cache, tmp_path: Path,
 
 
 def test_odd_names(preprocess: Run, cache: Cache, tmp_path: Path, detector: OneFace) -> None:
-    names = ["it's \"one\"; $x.mp4", "näme 名前.mp4", "-o.mp4", "a:b c.mp4"]
+    names = ['it\'s "one"; $x.mp4', "näme 名前.mp4", "-o.mp4", "a:b c.mp4"]
     first = make_clip(tmp_path / "in" / "x y" / names[0])
     for name in names[1:]:
         shutil.copy(first, first.with_name(name))

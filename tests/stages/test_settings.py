@@ -71,9 +71,13 @@ def test_tables_show_every_key_and_what_was_set(
     assert "now 0.5" in run("settings", "train", "--set", "sync=0.5")[1]
     assert "now" not in [word for line in lines for word in line.split()[1:2]]
     rows = json.loads(run("settings", "sync", "--set", "fps=30", "--json")[1])
-    assert {
-        key: value for row in rows if row["key"] == "fps" for key, value in row.items() if key != "text"
-    } == {"stage": "sync", "key": "fps", "type": "number or null", "default": None, "value": 30.0}
+    assert {key: value for row in rows if row["key"] == "fps" for key, value in row.items() if key != "text"} == {
+        "stage": "sync",
+        "key": "fps",
+        "type": "number or null",
+        "default": None,
+        "value": 30.0,
+    }
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

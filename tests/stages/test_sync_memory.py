@@ -74,9 +74,7 @@ class TestMemory:
         assert len(written) < 17 + 30
         assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
-    def test_frames_with_something_over_the_mouth_pass_through_and_are_counted(
-        self, sync: Run, tmp_path: Path
-    ) -> None:
+    def test_frames_with_something_over_the_mouth_pass_through_and_are_counted(self, sync: Run, tmp_path: Path) -> None:
         images = talking(40)[0]
         images[10:16] = [covered(image, "cup") for image in images[10:16]]
         write_pictures(tmp_path / "cup.mp4", images, options={"crf": "10"})

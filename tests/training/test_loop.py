@@ -429,9 +429,7 @@ class TestInterrupt:
         assert again.done == list(range(7, 12))
         assert content(tmp_path) == undisturbed
 
-    def test_sigterm_does_the_same_where_it_ends_the_command(
-        self, undisturbed: dict[str, Any], tmp_path: Path
-    ) -> None:
+    def test_sigterm_does_the_same_where_it_ends_the_command(self, undisturbed: dict[str, Any], tmp_path: Path) -> None:
         def end(number: int, frame: object) -> None:
             raise KeyboardInterrupt(number)
 

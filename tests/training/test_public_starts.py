@@ -107,9 +107,7 @@ def test_settings_say_what_is_of_no_use() -> None:
     assert started["init"] == "x"
 
 
-def test_both_through_the_command_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_both_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = Cache.open(tmp_path / "cache", create=True)
     for number in range(4):
         noise_clip(cache, f"clip{number}", ALIGNED)

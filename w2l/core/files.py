@@ -198,9 +198,7 @@ def check_writable(path: Path) -> None:
         _try_writing(path)
     except OSError as error:
         reason = error.strerror or error
-        raise CacheError(
-            f"{path} cannot be written ({reason}); choose a folder you can write to"
-        ) from error
+        raise CacheError(f"{path} cannot be written ({reason}); choose a folder you can write to") from error
 
 
 def _try_writing(path: Path) -> None:

@@ -180,9 +180,7 @@ def _rgb_of(picture: Picture, rows: slice, columns: slice, size: tuple[int, int]
 def _averaged_picture(picture: Picture, rows: slice, columns: slice, size: tuple[int, int], shrink: int) -> Picture:
     half = [slice(part.start // 2, (part.stop + 1) // 2) for part in (rows, columns)]
     y = averaged(picture.y[rows, columns], size, shrink)
-    u, v = (
-        averaged(plane[half[0], half[1]], (size[0] // 2, size[1] // 2), shrink) for plane in (picture.u, picture.v)
-    )
+    u, v = (averaged(plane[half[0], half[1]], (size[0] // 2, size[1] // 2), shrink) for plane in (picture.u, picture.v))
     return Picture(y, u, v, picture.colour)
 
 

@@ -133,9 +133,7 @@ def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image 
     whole = [(first, stop) for first, stop in scan.shots]
     groups: list[Stay]
     if choice.kind == "all":
-        groups = [
-            (face, span) for span, shot in zip(whole, _by_shot(tracks, scan)) for face in faces_of(tracks, shot)
-        ]
+        groups = [(face, span) for span, shot in zip(whole, _by_shot(tracks, scan)) for face in faces_of(tracks, shot)]
     elif choice.kind == "numbers":
         groups = [(face, (0, scan.n_frames)) for face in _numbered(tracks, scan, choice)]
     else:

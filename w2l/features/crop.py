@@ -195,9 +195,7 @@ def crop_to_frame(box: Floats, points: Floats, spec: CropSpec, width: int, heigh
     raise ConfigError(f"a {spec.kind} crop is only for measuring and cannot be pasted back")
 
 
-def footprint(
-    weight: Floats, box: Floats, points: Floats, spec: CropSpec, width: int, height: int
-) -> Footprint | None:
+def footprint(weight: Floats, box: Floats, points: Floats, spec: CropSpec, width: int, height: int) -> Footprint | None:
     """Return where the pixels of a crop whose `weight` (size, size) is not 0 lie in a frame; None if outside of it."""
     shows = np.asarray(weight) > 0
     columns, rows = np.flatnonzero(shows.any(axis=0)), np.flatnonzero(shows.any(axis=1))

@@ -141,9 +141,7 @@ def _certificate(name: str, key: Any, issuer: str, issuer_key: Any, is_root: boo
         .add_extension(x509.BasicConstraints(is_root, None), critical=True)
         .add_extension(x509.KeyUsage(not is_root, key_cert_sign=is_root, crl_sign=is_root, **usage), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if not is_root:
         purposes = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION])

@@ -128,9 +128,7 @@ class Retimer(Protocol):
         """Set the time of the next frame that the decoder gives."""
 
 
-def decode(
-    container: InputContainer, stream: Any, stats: ReadStats, retimer: Retimer | None = None
-) -> Iterator[Any]:
+def decode(container: InputContainer, stream: Any, stats: ReadStats, retimer: Retimer | None = None) -> Iterator[Any]:
     """All frames of a stream that can be decoded, in order; damaged packets are counted in `stats` and passed over.
 
     `stream` and the frames are PyAV's, of video or audio alike; `retimer` sets their times.

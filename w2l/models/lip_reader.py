@@ -24,7 +24,6 @@ BATCH = 64
 """Mouths per batch."""
 
 
-
 @dataclass(frozen=True)
 class Mouths:
     """All predictions of a lip reader with extras for a sequence of faces."""

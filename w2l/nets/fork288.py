@@ -63,9 +63,7 @@ class Fork288(Generator):
             for shape, n_residuals in DECODER
         ]
         self.face_decoder_blocks = nn.ModuleList([bottom, *rises])
-        self.output_block = nn.Sequential(
-            _Block(nn.Conv2d(80, 32, 3, 1, 1), slopes), nn.Conv2d(32, 3, 1), nn.Sigmoid()
-        )
+        self.output_block = nn.Sequential(_Block(nn.Conv2d(80, 32, 3, 1, 1), slopes), nn.Conv2d(32, 3, 1), nn.Sigmoid())
 
 
 class _Block(nn.Module):

@@ -137,9 +137,7 @@ def open_bench(settings: ScoreSettings, cache_root: Path, device: str) -> Bench:
         weighed = inception_file(settings, cache)
         source = InceptionSource(load_inception(weighed, device)) if weighed else None
         if source is None and judge.card.kind != "judge":
-            raise ConfigError(
-                "FD-judge requires a judge, not an expert; set --inception, or choose another --judge"
-            )
+            raise ConfigError("FD-judge requires a judge, not an expert; set --inception, or choose another --judge")
         source = source or JudgeSource(judge)
         columns += source.columns
     if "quality" in measures:

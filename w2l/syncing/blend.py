@@ -20,6 +20,7 @@ FLAT_QUANTILE = 0.3853
 GRAIN_TILE = 512
 """Side in pixels of the field of grain that frames take their pieces from."""
 
+
 def bands(image: Floats, sigmas: tuple[float, ...]) -> list[Floats]:
     """Band-pass pictures, finest first, and what is left: they add up to `image`. `sigmas` in pixels, rising."""
     levels = [image, *(blurred(image, sigma) for sigma in sigmas)]

@@ -105,5 +105,3 @@ def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch, finisher: F
                     watch.first()
                     advance()
         parts.assemble()
-
-

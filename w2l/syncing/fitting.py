@@ -171,8 +171,7 @@ class Fitter:
     def _regions(self, lips: LipPair, source: Floats, memory: Memory) -> _Regions:
         """Return where lips and skin are, and which colours they may have."""
         there, here = (
-            self._mouth if points is None else lip_map(points, self._x, self._y)
-            for points in (lips.source, lips.patch)
+            self._mouth if points is None else lip_map(points, self._x, self._y) for points in (lips.source, lips.patch)
         )
         skin, mouth = (source[self._face & where][::GAMUT_STEP] for where in (there < 0.5, there > 0))
         if memory.gamut is None and len(skin) < LEAST_SAMPLE:

@@ -89,9 +89,7 @@ def lip_map(points: Floats, x: Floats, y: Floats) -> NDArray[np.float32]:
     return np.asarray(1 - outside * outside * (3 - 2 * outside), dtype=np.float32)
 
 
-def _to_aligned(
-    face: Face, spec: CropSpec, frame_size: tuple[int, int]
-) -> NDArray[np.float64] | None:
+def _to_aligned(face: Face, spec: CropSpec, frame_size: tuple[int, int]) -> NDArray[np.float64] | None:
     """Return the map (2, 3) from pixels of a box crop to pixels of an aligned one; None where it is aligned already."""
     if spec.kind == "aligned":
         return None

@@ -306,9 +306,7 @@ def _gated(settings: SyncSettings, mel: NDArray[np.float32]) -> NDArray[np.float
     return gate_silence(mel) if settings.silence == "close" else mel
 
 
-def _timeline(
-    settings: SyncSettings, info: VideoInfo, times: Floats, speech_s: float, n_columns: int
-) -> Timeline:
+def _timeline(settings: SyncSettings, info: VideoInfo, times: Floats, speech_s: float, n_columns: int) -> Timeline:
     if info.is_still and settings.fit != "speech":
         raise ConfigError(f"{info.path}: a still picture has no length; leave out --fit {settings.fit}")
     video_s = end_of(times, info.fps, info.end_s)

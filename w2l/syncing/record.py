@@ -170,4 +170,3 @@ def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult
         return None
     paths = {name: Path(values[name]) for name in ("output", "video", "speech", "model", "record")}
     return SyncResult(**(values | paths | {"settings": settings}))
-

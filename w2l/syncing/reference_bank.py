@@ -259,9 +259,7 @@ def _candidates(faces: Faces, track: int) -> list[list[int]]:
     return [_nearest(sampled, poses, poses[centre], part) for centre in centres for part in parts if len(part)]
 
 
-def _nearest(
-    sampled: NDArray[np.int64], poses: Floats, pose: Floats, part: NDArray[np.int64]
-) -> list[int]:
+def _nearest(sampled: NDArray[np.int64], poses: Floats, pose: Floats, part: NDArray[np.int64]) -> list[int]:
     """Frames of `part` whose pose is near `pose`: of the nearest third, some spread over time."""
     distance = np.linalg.norm(poses[part] - pose, axis=1)
     near = np.sort(part[np.argsort(distance, kind="stable")[: max(TAKES, len(part) // 3)]])

@@ -97,9 +97,7 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
     return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
 
 
-def result_of(
-    tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, said: dict[str, Any]
-) -> SyncResult:
+def result_of(tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, said: dict[str, Any]) -> SyncResult:
     """Return what was made, and of what; log the frames that stay as they are."""
     passed = plan.passed_through()
     if passed:

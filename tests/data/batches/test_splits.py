@@ -82,7 +82,6 @@ class TestDivide:
         assert fmean(hash_place(str(n)) for n in range(2000)) == pytest.approx(0.5, abs=0.03)
 
 
-
 class TestPlanSplits:
     def rows(self, **splits: int) -> list[tuple[str, str, str]]:
         return [(f"{split}{n}", "" if split == "loose" else split, f"{split}{n}")

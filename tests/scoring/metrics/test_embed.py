@@ -192,10 +192,7 @@ def test_half_precision_hardly_moves_the_curve(shipped: Judge) -> None:
     """Under 0.01 with the shipped judge; here on the CPU, which rounds the same numbers to 16 bits as a GPU does."""
     frames, wave = noise_clip(30, shipped.dimensions.size)
     frames = (0.5 * frames + 60 + 60 * np.sin(np.arange(30))[:, None, None, None]).clip(0, 255).astype(np.uint8)
-    single, half = (
-        curve(ready_judge(shipped, half=half), frames, wave)
-        for half in (False, True)
-    )
+    single, half = (curve(ready_judge(shipped, half=half), frames, wave) for half in (False, True))
     assert 0 < np.abs(half - single).max() < 0.01
 
 

@@ -126,9 +126,7 @@ class TestDiagnosis:
         plateau.load_state_dict({"values": noisy(np.full(1000, math.log(2)), 0), "since": 0})
         plateau.push(999, 0.7)
         assert not asked  # looking takes seconds
-        with pytest.raises(
-            TrainingError, match="nothing was learned in 1000 steps: at step 1000 pair is"
-        ) as raised:
+        with pytest.raises(TrainingError, match="nothing was learned in 1000 steps: at step 1000 pair is") as raised:
             plateau.push(1000, 0.7)
         assert "\n" not in str(raised.value)  # the command line ends with this one line
         (record,) = caplog.records

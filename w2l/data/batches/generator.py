@@ -212,9 +212,7 @@ def _track(rng: np.random.Generator, tracks: Tracks, spread: float) -> int:
     return int(rng.integers(0, len(tracks)))
 
 
-def _start(
-    rng: np.random.Generator, tracks: Tracks, track: int, windows: NDArray[np.int64], spans: Spans
-) -> int:
+def _start(rng: np.random.Generator, tracks: Tracks, track: int, windows: NDArray[np.int64], spans: Spans) -> int:
     """Draw the first frame of a window, one of `windows`, around a bilabial if the clip has one."""
     known = spans.bilabials.get(tracks.names[track], ())
     if known:

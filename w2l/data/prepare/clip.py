@@ -154,9 +154,7 @@ def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettin
         return _Prepared(_unusable(NO_SOUND, reason))
     wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
     scan, _ = scan_clip(clip, path, detector, settings.detect, force)
-    pieces, n_unheard = find_pieces(
-        scan, settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME
-    )
+    pieces, n_unheard = find_pieces(scan, settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME)
     facts = _facts(info, scan, beside)
     if not pieces and n_unheard:
         sound_s, picture_s = len(wave) / (FPS * SAMPLES_PER_FRAME), float(scan.times[-1])
@@ -239,9 +237,7 @@ def _refused(track: RejectedTrack, refused: Refusal) -> RejectedTrack:
 
 
 def _unusable(gate: str, reason: str, rejected: Sequence[RejectedTrack] = ()) -> PreprocessOutcome:
-    return PreprocessOutcome(
-        outcome=UNUSABLE, gate=gate, reason=one_line(reason), tracks=(), rejected=tuple(rejected)
-    )
+    return PreprocessOutcome(outcome=UNUSABLE, gate=gate, reason=one_line(reason), tracks=(), rejected=tuple(rejected))
 
 
 def _outcome(path: Path, tracks: Sequence[TrackRecord], rejected: Sequence[RejectedTrack]) -> PreprocessOutcome:

@@ -44,9 +44,7 @@ class Piece:
         return (self.first_frame + len(self)) / FPS
 
 
-def find_pieces(
-    scan: Scan, smooth_s: float, max_track_s: float, n_sound_frames: int
-) -> tuple[list[Piece], int]:
+def find_pieces(scan: Scan, smooth_s: float, max_track_s: float, n_sound_frames: int) -> tuple[list[Piece], int]:
     """Return the pieces of at least a window of all face tracks, sorted by time, and how many had no audio.
 
     Parameters

@@ -212,5 +212,3 @@ def _folders(root: str) -> list[str]:
 
 def _part(parts: Sequence[str], level: int | None) -> str:
     return parts[level] if level is not None and level < len(parts) else ""
-
-

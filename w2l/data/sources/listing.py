@@ -199,5 +199,3 @@ def sound_beside(video: Path) -> Path | None:
         stems += [Path(*video.parts[:place], folder, *stems[0].parts[place + 1 :]) for folder in ("aac", "wav")]
     candidates = (f"{stem}{suffix}" for stem in stems for suffix in SOUND_SUFFIXES)
     return next((Path(path) for path in candidates if os.path.isfile(path)), None)
-
-

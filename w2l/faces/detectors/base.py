@@ -50,5 +50,3 @@ def best_first(found: Sequence[Detection], min_face: int) -> list[Detection]:
     sides = [(face, face.box[2:] - face.box[:2]) for face in found]
     large = [face for face, side in sides if float(np.max(side)) >= min_face and float(np.min(side)) > 0]
     return sorted(large, key=lambda face: -face.score)
-
-

@@ -158,9 +158,7 @@ class YunetDetector:
         return _detections(found, numbers[:, 14], numbers[:, 4:14].reshape(-1, 5, 2) * zoom, image, self._min_face)
 
 
-def _searched_size(
-    width: int, height: int, needed: float, fixed: int | None = None
-) -> tuple[tuple[int, int], Floats]:
+def _searched_size(width: int, height: int, needed: float, fixed: int | None = None) -> tuple[tuple[int, int], Floats]:
     """Return width and height at which an image is searched, and its pixels (x, y) per searched pixel.
 
     An image is not searched larger than it is or than `INPUT_SIDE`, unless the scale `needed` for the smallest face
@@ -207,8 +205,7 @@ def _detections(found: Floats, scores: Floats, points: Floats, image: Image, min
     height, width = image.shape[:2]
     inside = bx.clip(found, width, height)
     detections = [
-        Detection(box, min(1.0, float(score)), five)
-        for box, score, five in zip(inside, scores, points, strict=True)
+        Detection(box, min(1.0, float(score)), five) for box, score, five in zip(inside, scores, points, strict=True)
     ]
     return best_first(detections, min_face)
 

@@ -75,5 +75,3 @@ def landmark_file(path: Path) -> Path | None:
     """Return the 106-point model in the folder `path`, if there is one."""
     file = path / "2d106det.onnx"
     return file if file.is_file() else None
-
-

@@ -73,7 +73,6 @@ def _between(frame_idx: NDArray[np.int64], known: NDArray[np.int64], values: Flo
     return np.column_stack([np.interp(frame_idx, known, column) for column in values.T])
 
 
-
 def _nearest(frame_idx: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places (frames,) of the nearest of known frames, rising."""
     after = np.clip(np.searchsorted(known, frame_idx), 1, max(1, len(known) - 1))

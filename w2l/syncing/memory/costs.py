@@ -113,9 +113,7 @@ def rest_costs(looks: Measures) -> Floats:
     return np.asarray(REST_COST * away + REST_TEETH * looks.teeth)
 
 
-def own_costs(
-    looks: Measures, frame_idx: NDArray[np.int64], min_distance: int
-) -> NDArray[np.float32]:
+def own_costs(looks: Measures, frame_idx: NDArray[np.int64], min_distance: int) -> NDArray[np.float32]:
     """Return what looks cost for being the own mouth of the source frames (frames,): (frames, looks)."""
     near = np.abs(looks.frame_idx[None] - frame_idx[:, None]) < min_distance
     return np.asarray(OWN_COST * near, dtype=np.float32)

@@ -98,9 +98,7 @@ class _Seen:
         return yaw_of(np.stack([face.points for face in self.faces]))
 
 
-def gather_looks(
-    read: ReadFrames, faces: Faces, times: Floats, spec: CropSpec, expert: SyncExpert
-) -> dict[int, Looks]:
+def gather_looks(read: ReadFrames, faces: Faces, times: Floats, spec: CropSpec, expert: SyncExpert) -> dict[int, Looks]:
     """Return the looks of each track of a video that was seen well; of some there may be none.
 
     Parameters

@@ -53,7 +53,7 @@ def choices(costs_of: CostsOf, starts: NDArray[np.bool_], joins: Joins) -> Itera
     entry: Floats | None = None
     for first in range(0, len(starts), BLOCK):
         last = min(first + BLOCK + LOOK_AHEAD, len(starts))
-        states = _search(costs_of(first, last), starts[first:last], joins, entry)[: BLOCK]
+        states = _search(costs_of(first, last), starts[first:last], joins, entry)[:BLOCK]
         entry = np.full((joins.least, len(joins.before)), np.inf)
         entry[divmod(int(states[-1]), len(joins.before))] = 0.0
         yield np.asarray(states % len(joins.before), dtype=np.int16)

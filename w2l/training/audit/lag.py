@@ -16,7 +16,6 @@ NEIGHBOURHOOD = 4
 """Frames around the peak that belong to it: windows of five frames overlap this far."""
 
 
-
 @dataclass(frozen=True)
 class Lag:
     """Result of one track's curve over offsets."""

@@ -4,7 +4,6 @@ All take the same table of similarities and log the same `pair`, the choice betw
 partner's, so that their curves are comparable: an untrained network is at ln 2 = 0.693 in each.
 """
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -131,9 +131,7 @@ class PatchAdversary:
             return seen.generated.sum() * 0.0
         with torch.no_grad():
             wanted = self._look(seen.real[seen.own])[1]
-        n_pictures = len(features[0][0]) // len(
-            seen.own
-        )  # per window: `fold_time` groups by frame
+        n_pictures = len(features[0][0]) // len(seen.own)  # per window: `fold_time` groups by frame
         own = seen.own.repeat(n_pictures)
         return feature_distance([[found[own] for found in scale] for scale in features], wanted)
 

@@ -145,9 +145,7 @@ def _prepare(cache: Cache, path: Path, detector: Detector, settings: PrepareSett
 def _unusable(path: Path, outcome: PreprocessOutcome) -> NoFaceError | MediaError:
     if outcome.rejected:
         longest = max(outcome.rejected, key=lambda track: track.end_s - track.start_s)
-        return NoFaceError(
-            f"{path}: no usable face: {longest.reason}; use a clip that shows it larger or longer"
-        )
+        return NoFaceError(f"{path}: no usable face: {longest.reason}; use a clip that shows it larger or longer")
     return (NoFaceError if outcome.gate == NO_FACE else MediaError)(str(outcome.reason))
 
 
@@ -157,9 +155,7 @@ def _of_person(clip: Clip) -> list[int]:
     spans = [(track.first_frame or 0, (track.first_frame or 0) + track.n_frames) for track in outcome.tracks]
     rejected = outcome.rejected
     if rejected:
-        logger.info(
-            "%s: %d other stretches of faces cannot be used (%s)", clip.id, len(rejected), rejected[0].reason
-        )
+        logger.info("%s: %d other stretches of faces cannot be used (%s)", clip.id, len(rejected), rejected[0].reason)
     if any(second[0] < first[1] for first, second in pairwise(sorted(spans))):
         longest = max(range(len(spans)), key=lambda track: spans[track][1] - spans[track][0])
         start_s, end_s = (frame / FPS for frame in spans[longest])
@@ -185,6 +181,4 @@ def _check_length(seconds: float, names: str) -> None:
             f"{names}: only {seconds:.1f} s of the face with audio, {SHORTEST_S:g} s are required; {more}"
         )
     if seconds < SHORT_S:
-        logger.warning(
-            "%s: only %.1f s of the face with audio, which is little for tuning; %s", names, seconds, more
-        )
+        logger.warning("%s: only %.1f s of the face with audio, which is little for tuning; %s", names, seconds, more)
