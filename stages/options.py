@@ -14,6 +14,7 @@ from stages.cli import SECTIONS
 from stages.log import set_up_logging
 from w2l.core import config
 from w2l.core.text import printable
+from w2l.core.timecodes import parse_seconds
 
 T = TypeVar("T")
 COMMON = "Common"
@@ -80,6 +81,22 @@ def _assigned(given: dict[str, Any]) -> list[str]:
 def named_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Return options that were given (not None), under the dotted names of their settings."""
     return {key.replace("__", "."): value for key, value in given.items() if value is not None}
+
+
+class Seconds(click.ParamType[float]):
+    """A time: seconds, or a timecode."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds of a text; see `w2l.core.timecodes.parse_seconds`."""
+        try:
+            return float(value) if isinstance(value, (int, float)) else parse_seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SECONDS = Seconds()
 
 
 class HeadedOption(click.Option):

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from stages.batch import name_failures, run_all
-from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from stages.options import HERE, SECONDS, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
 from w2l.api.sync import sync, sync_settings
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
@@ -51,8 +51,8 @@ _set = functools.partial(setting, SyncSettings)
 @_set("box", "--box", heading=FACES, metavar="X1,Y1,X2,Y2", help="Position of the face in pixels; skips detection.")
 @_set("on_missing", "--on-missing", heading=FACES, type=click.Choice(get_args(OnMissing)),
       help="Frames without the face: keep the source, hold the last position, or fail.")  # fmt: skip
-@_set("start_s", "--start", heading=FACES, type=float, metavar="SECONDS", help="Redraw from here on.", default_text="0")
-@_set("end_s", "--end", heading=FACES, type=float, metavar="SECONDS", help="Redraw up to here.", default_text="the end")
+@_set("start_s", "--start", heading=FACES, type=SECONDS, metavar="TIME", help="Redraw from here on.", default_text="0")
+@_set("end_s", "--end", heading=FACES, type=SECONDS, metavar="TIME", help="Redraw up to here.", default_text="the end")
 @_set("model", "--model", heading=PICTURE, metavar="NAME|FILE",
       help="The generator; `w2l weights` lists the available ones.")  # fmt: skip
 @option("--as-published", is_flag=True, heading=PICTURE,
@@ -116,7 +116,7 @@ _set = functools.partial(setting, SyncSettings)
       help="Its corner.")  # fmt: skip
 @_set("disclosure.consent", "--consent", heading=DISCLOSURE, metavar="TEXT",
       help="How the person shown agreed; kept in the record.", default_text="none")  # fmt: skip
-@option("--preview", "preview_s", type=float, metavar="SECONDS", heading=WORK,
+@option("--preview", "preview_s", type=SECONDS, metavar="TIME", heading=WORK,
         help="Make only the second around this time, to check settings.")  # fmt: skip
 @option("--dry-run", is_flag=True, heading=WORK,
         help="Analyse and plan, try one second, print what would be done; write nothing.")  # fmt: skip
@@ -152,7 +152,7 @@ def command(
 
     \b
     w2l sync in.mp4 speech.wav -o out.mp4
-    w2l sync interview.mkv dub.m4a --face left --start 12 --end 47.5 --keep-streams -o dubbed.mkv
+    w2l sync interview.mkv dub.m4a --face left --start 12 --end 1:47.5 --keep-streams -o dubbed.mkv
     w2l sync portrait.jpg speech.mp3 --model wav2lip-gan --preview 3
     w2l sync talk.mp4 --face left --speech ann.wav --face right --speech bob.wav
     w2l sync --pairs lrs2.txt --root mvlrs_v1/main -o lrs2-made --jobs 8 --resume

@@ -51,6 +51,14 @@ class TestSync:
         with pytest.raises(ConfigError, match="--as-published sets blend"):
             make(media, as_published=True, blend="soft")
 
+    def test_times_may_be_timecodes(self, here: Path, media: Path) -> None:
+        seconds = make(media, output="seconds.mp4", start=0.2, end=0.4, preview=0.1)
+        timecodes = make(media, output="timecodes.mp4", start="0:00.2", end="00:00:00.4", preview="0:00.1")
+        assert timecodes.settings == seconds.settings
+        assert (here / "timecodes.mp4").read_bytes() == (here / "seconds.mp4").read_bytes()
+        with pytest.raises(ConfigError, match=r"preview: 'soon' is not a time; write"):
+            make(media, preview="soon")
+
     def test_progress_counts_every_frame(self, here: Path, media: Path) -> None:
         seen: Seen = []
         make(media, output="out.mp4", progress=lambda *event: seen.append(event))

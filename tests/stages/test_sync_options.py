@@ -107,8 +107,11 @@ class TestLength:
 
 
 class TestPartOfTheVideo:
-    def test_what_is_outside_start_and_end_passes_through(self, sync: Run, media: Path, tmp_path: Path) -> None:
-        assert sync("-o", "out.mp4", "--fit", "video", "--start", 0.16, "--end", 0.48).status == 0
+    @pytest.mark.parametrize(("start", "end"), [("0.16", "0.48"), ("0:00.16", "00:00:00.48")])
+    def test_what_is_outside_start_and_end_passes_through(
+        self, sync: Run, media: Path, tmp_path: Path, start: str, end: str
+    ) -> None:
+        assert sync("-o", "out.mp4", "--fit", "video", "--start", start, "--end", end).status == 0
         made, source = pictures(tmp_path / "out.mp4"), pictures(media / "clip.mp4")
         untouched = [same(*pair) for pair in zip(made, source, strict=True)]
         assert untouched == [not 4 <= idx < 12 for idx in range(15)]
@@ -504,6 +507,8 @@ class TestEncoding:
     (("--no-such-option",), "--no-such-option"), (("--set", "detect.stride=0"), "stride"), (("--fps", "0"), "fps"),
     (("--fps", "nan"), "fps"), (("--fps", "1e9"), "fps"), (("--start", "-1"), "start"), (("--start", "nan"), "start"),
     (("--end", "nan"), "end"), (("--start", "0.5", "--end", "0.5"), "end later"), (("--jobs", "0"), "--jobs"),
+    (("--start", "1:75"), "'1:75' is not a time; write"), (("--preview", "soon"), "'soon' is not a time; write"),
+    (("--set", "start_s='1:75'"), "sync.start_s: '1:75' is not a time; write"),
     (("--start", "30"), "behind the end"), (("--preview", "nan"), "nan"), (("--preview", "-3"), "-3"),
     (("--codec", "hevc", "--crf", "60"), "between 0 and 51"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")  # fmt: skip

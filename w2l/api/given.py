@@ -9,9 +9,12 @@ from w2l.api.sections import COMMANDS_ALONE, SECTIONS
 from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.errors import ConfigError
+from w2l.core.timecodes import parse_seconds
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
+Time = float | str
+"""Seconds, or a timecode such as ``"1:02.5"``."""
 Settings = Mapping[str, Any]
 """Settings by their names in `w2l settings`, dotted where nested: ``{"detect.stride": 1}``."""
 
@@ -40,6 +43,14 @@ def _merged(settings: Settings | None, options: Settings | None) -> dict[str, An
         raise ConfigError(f"settings must be a mapping such as {{'detect.stride': 1}}, got {type(settings).__name__}")
     given = {name: value for name, value in (options or {}).items() if value is not None}
     return {**{name: value for name, value in (settings or {}).items() if name not in given}, **given}
+
+
+def seconds_of(time: Time | None, name: str) -> float | None:
+    """Return a time in seconds; None stays None. Raises ConfigError, which names the parameter, for other texts."""
+    try:
+        return None if time is None else parse_seconds(time) if isinstance(time, str) else float(time)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def path_of(path: PathLike | None) -> Path | None:

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from w2l.api.given import PathLike, Settings, named_settings, open_cache, path_of, paths_of, settings_of
+from w2l.api.given import (
+    PathLike,
+    Settings,
+    Time,
+    named_settings,
+    open_cache,
+    path_of,
+    paths_of,
+    seconds_of,
+    settings_of,
+)
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.marks.settings import Layers, Place
@@ -34,8 +44,8 @@ def sync(
     face: str | None = None,
     box: tuple[float, float, float, float] | None = None,
     on_missing: OnMissing | None = None,
-    start: float | None = None,
-    end: float | None = None,
+    start: Time | None = None,
+    end: Time | None = None,
     model: str | None = None,
     as_published: bool = False,
     blend: Blend | None = None,
@@ -61,7 +71,7 @@ def sync(
     label: str | None = None,
     label_place: Place | None = None,
     consent: str | None = None,
-    preview: float | None = None,
+    preview: Time | None = None,
     resume: bool = False,
     cache: PathLike | None = None,
     device: str = "auto",
@@ -89,8 +99,8 @@ def sync(
         The face's place in pixels, instead of detection.
     on_missing : "keep", "hold" or "fail"
         Frames without the face: keep the source (default), hold its last place, or raise NoFaceError.
-    start, end : float
-        Seconds of the output between which the mouth is redrawn.
+    start, end : float or str
+        Times of the output between which the mouth is redrawn: seconds, or timecodes such as ``"1:02.5"``.
     model : str
         The generator: ``w2l`` (shipped, the default), an imported model, a run of the cache, or a file.
     as_published : bool
@@ -133,8 +143,8 @@ def sync(
         A visible label, and its corner: ``bottom-right`` (default), ``bottom-left``, ``top-right``, ``top-left``.
     consent : str
         How the person shown agreed; kept in the record.
-    preview : float
-        Make only the second around this time, seconds.
+    preview : float or str
+        Make only the second around this time: seconds, or a timecode.
     resume : bool
         Continue an interrupted call: finished parts, and a finished output, are kept.
     cache, device, config, settings, progress
@@ -164,7 +174,7 @@ def sync(
         as_published, config, settings,
     )  # fmt: skip
     (job,) = jobs_of_files([Path(video), Path(speech)], path_of(output), preview is not None)
-    job = replace(job, overwrite=overwrite, resume=resume, preview_s=preview)
+    job = replace(job, overwrite=overwrite, resume=resume, preview_s=seconds_of(preview, "preview"))
     tools = Tools(chosen, open_cache(cache, create=True), str(choose_device(device)))
     with reported_to(progress):
         return run(tools, job)

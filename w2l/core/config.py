@@ -16,6 +16,7 @@ from w2l.core.errors import ConfigError
 from w2l.core.ranges import check_ranges
 from w2l.core.reading import Unreadable, checked_path, parse_yaml, read_text
 from w2l.core.text import one_line
+from w2l.core.timecodes import NOT_A_TIME, parse_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -270,9 +271,12 @@ def _row(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
 
 def _number(value: Any, name: str) -> float:
     try:  # YAML parses 1e-4 as a string
+        if isinstance(value, str) and ":" in value and name.partition("[")[0].endswith("_s"):
+            return parse_seconds(value)
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{name} must be a number, got {value!r}") from error
+        timecode = str(error) if NOT_A_TIME in str(error) else ""
+        raise ConfigError(f"{name}: {timecode}" if timecode else f"{name} must be a number, got {value!r}") from error
     if not math.isfinite(number):
         raise ConfigError(f"{name} must be a number, got {value!r}")
     return number

@@ -11,6 +11,7 @@ import numpy as np
 from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.text import some
+from w2l.core.timecodes import parse_seconds
 from w2l.faces.appearance import NO_LOOK, likeness
 from w2l.faces.stays import MIN_TRACK_S, RETURN_ALIKE, Picks, Stay, faces_of, in_turn, n_seen
 from w2l.faces.tracker import Scan, Track, link_tracks
@@ -84,9 +85,12 @@ def parse_choice(text: str) -> Choice:
     if re.fullmatch(r"\d+(\+\d+)*", said):
         return Choice("numbers", numbers=tuple(dict.fromkeys(map(int, said.split("+")))))
     number = r"\d+(?:\.\d*)?"
-    if place := re.fullmatch(rf"({number})\s*,\s*({number})(?:\s*@\s*(?:(\d+):)?({number})s?)?", said):
-        x, y, minutes, seconds = place.groups()
-        at_s = None if seconds is None else 60 * int(minutes or 0) + float(seconds)
+    if place := re.fullmatch(rf"({number})\s*,\s*({number})(?:\s*@\s*([\d:.]+s?))?", said):
+        x, y, time = place.groups()
+        try:
+            at_s = None if time is None else parse_seconds(time)
+        except ValueError as error:
+            raise ConfigError(f"face {text!r}: {error}") from error
         return Choice("place", x=float(x), y=float(y), at_s=at_s)
     path = Path(text)
     if path.is_file():

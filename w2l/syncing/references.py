@@ -8,6 +8,7 @@ import numpy as np
 
 from w2l.core.arrays import Image
 from w2l.core.errors import ConfigError, NoFaceError
+from w2l.core.timecodes import parse_seconds
 from w2l.faces.detectors.base import Detector
 from w2l.features.crop import cut, cut_from
 from w2l.syncing.memory.coverage import LEAST_LOOKS
@@ -70,7 +71,7 @@ def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
 
 def _seconds(text: str) -> list[float] | None:
     try:
-        return [float(part) for part in text.split(",")]
+        return [parse_seconds(part) for part in text.split(",")]
     except ValueError:
         return None
 

@@ -42,9 +42,10 @@ class SyncSettings:
     box: tuple[float, float, float, float] | None = None
     """The face's box x1, y1, x2, y2 in pixels, for the whole video; without it faces are detected."""
     start_s: float | None = None
-    """Second of the output at which redrawing starts; before it the source passes through."""
+    """Time of the output at which redrawing starts, in seconds or as a timecode (1:02.5); before it the source passes
+    through."""
     end_s: float | None = None
-    """Second of the output at which redrawing ends."""
+    """Time of the output at which redrawing ends, in seconds or as a timecode."""
     on_missing: OnMissing = "keep"
     """Frames in which the face is not seen: `keep` the source, `hold` its last place, or `fail`."""
     fit: Fit = "speech"
@@ -62,7 +63,7 @@ class SyncSettings:
     reference: str = "auto"
     """What the generator copies looks from: `memory` (the person's own mouths, chosen by sound), `closed` (closed
     mouths of like pose), `auto` (`memory` for a generator that moves pixels, else `closed`), `same` (the frame itself,
-    as published), seconds of the video (`1.5,4`), or a picture file."""
+    as published), times of the video (`1.5,1:04`), or a picture file."""
     mouths: tuple[str, ...] = ()
     """Further videos of the same person, whose mouths `memory` may show as well."""
     recogniser: str = ""

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from w2l.core.errors import ConfigError
 from w2l.core.reading import Unreadable, read_text
+from w2l.core.timecodes import parse_seconds
 
 Spoken = tuple[tuple[float, float, str], ...]
 """Words of one clip: start and end in seconds, and the word."""
@@ -19,6 +20,8 @@ generator's training takes references from it, but never targets."""
 
 def read_words(path: Path) -> Words:
     """Return the words of each clip from a tab-separated table with the columns clip, start_s, end_s, word.
+
+    Times are seconds or timecodes.
 
     Raises ConfigError, with the line, for an invalid table.
     """
@@ -42,7 +45,7 @@ def read_words(path: Path) -> Words:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    seconds = parse_seconds(text) if ":" in text else float(text)
     if not math.isfinite(seconds):
         raise ValueError(f"{text} is not a time")
     return seconds
