@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.api.audit import audit
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
@@ -18,7 +19,7 @@ from w2l.training.audit.verdicts import AuditSettings
 @click.command(STAGE)
 @click.option("--expert", metavar="NAME|PATH", help="w2l (shipped, the default), a run of the cache, or a file.")
 @click.option("--clips", metavar="PATTERN", default="*", help="Only clips whose id matches, such as 's1/*'.")
-@click.option("--via", type=click.Path(path_type=Path), help="A cache with the same clips, cropped for the expert.")
+@click.option("--via", type=FILE, help="A cache with the same clips, cropped for the expert.")
 @click.option("--undo", is_flag=True, help="Remove all verdicts; tracks are used as they lie on disk.")
 @common_options
 def command(expert: str | None, clips: str, via: Path | None, undo: bool, common: Common) -> None:

@@ -90,8 +90,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_complain(str(error), error.exit_status))
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
-        help_line = f" See {context.command_path} --help." if context else ""
-        sys.exit(_complain(error.format_message() + help_line, error.exit_code))
+        message = error.format_message()
+        if context:
+            message = f"{message.rstrip('.')}. See {context.command_path} --help."
+        sys.exit(_complain(message, error.exit_code))
     except (KeyboardInterrupt, click.Abort):
         status = 128 + (stopped_by or [signal.SIGINT])[0]
         sys.exit(_complain("interrupted; rerun the same command to resume (sync: with --resume)", status))

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.api.detect import detect
 from w2l.faces.detect import STAGE, DetectResult
 
 
 @click.command(STAGE)
-@click.argument("video", type=click.Path(path_type=Path))
-@click.option("--preview", type=click.Path(path_type=Path), help="Draw the faces: .png (a contact sheet) or .mp4.")
+@click.argument("video", type=FILE)
+@click.option("--preview", type=FILE, help="Draw the faces: .png (a contact sheet) or .mp4.")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing preview.")
 @click.option("--force", is_flag=True, help="Detect again, ignoring the cache.")
 @common_options

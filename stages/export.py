@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
@@ -71,7 +72,7 @@ def run(settings: ExportSettings, output: Path, cache: Cache | None = None, over
 
 
 @click.command(STAGE)
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=FILE)
 @click.option("--model", metavar="NAME|PATH", help="The generator: w2l (shipped), a run of the cache, or a file.")
 @click.option("--first-row", type=int, metavar="N", help="Generate only the face's rows from N on  [0]")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing file.")

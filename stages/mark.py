@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.core.errors import ConfigError
 from w2l.marks.keys import SigningKey, import_key, key_folder, signing_key
 from w2l.marks.provenance import EXTRA, is_available
@@ -30,7 +31,7 @@ def command(context: click.Context, common: Common) -> None:
 
 
 @command.command("key", short_help="Show the signing key, or import your own.")
-@click.option("--import", "files", nargs=2, type=click.Path(path_type=Path), metavar="CHAIN KEY",
+@click.option("--import", "files", nargs=2, type=FILE, metavar="CHAIN KEY",
               help="A certificate chain, its own certificate first, and its private key, as PEM.")  # fmt: skip
 @common_options
 def key_command(files: tuple[Path, Path] | None, common: Common) -> None:

@@ -12,9 +12,9 @@ import click
 
 from stages.cli import SECTIONS
 from stages.log import set_up_logging
+from stages.types import FILE
 from w2l.core import config
 from w2l.core.text import printable
-from w2l.core.timecodes import parse_seconds
 
 T = TypeVar("T")
 COMMON = "Common"
@@ -83,22 +83,6 @@ def named_settings(given: dict[str, Any]) -> dict[str, Any]:
     return {key.replace("__", "."): value for key, value in given.items() if value is not None}
 
 
-class Seconds(click.ParamType[float]):
-    """A time: seconds, or a timecode."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds of a text; see `w2l.core.timecodes.parse_seconds`."""
-        try:
-            return float(value) if isinstance(value, (int, float)) else parse_seconds(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-SECONDS = Seconds()
-
-
 class HeadedOption(click.Option):
     """An option listed in the help under a heading."""
 
@@ -159,9 +143,9 @@ def default_of(kind: type[Any], field: str) -> Any:
 def common_options(function: Function) -> Function:
     """Add --cache, --device, --config, --set, --json, -v, -q and --debug; the command gets them as `common`."""
 
-    @click.option("--cache", type=click.Path(path_type=Path), help="Cache folder  [$W2L_CACHE, else ./w2l-cache]")
+    @click.option("--cache", type=FILE, help="Cache folder  [$W2L_CACHE, else ./w2l-cache]")
     @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-    @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings.")
+    @click.option("--config", "config_file", type=FILE, help="YAML file of settings.")
     @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @click.option("-v", "--verbose", count=True, help="Print more details.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option
+from stages.types import FILE
 from w2l.api.preprocess import preprocess
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
@@ -27,10 +28,10 @@ PAGE_SUFFIXES = (".html", ".htm")
 
 
 @click.command(STAGE, cls=HeadedCommand)
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("folder", type=FILE, required=False)
 @option("--layout", type=click.Choice(LAYOUTS), default="auto", heading=DATA,
         help="Naming scheme of clips, splits and speakers.  [auto: recognised from the paths]")  # fmt: skip
-@option("--filelist", "filelists", multiple=True, type=click.Path(path_type=Path), heading=DATA,
+@option("--filelist", "filelists", multiple=True, type=FILE, heading=DATA,
         help="Only the listed clips; train.txt, val.txt, test.txt also set their split.")  # fmt: skip
 @option("--strict", is_flag=True, heading=DATA,
         help="Stop at the first clip that cannot be used.")  # fmt: skip

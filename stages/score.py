@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 
 from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from stages.types import FILE, FileName
 from w2l.api.score import STAGE, score
 from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
@@ -39,12 +40,12 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(STAGE, cls=HeadedCommand)
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[OUTPUTS]...")
+@click.argument("files", nargs=-1, type=FILE, metavar="[OUTPUTS]...")
 @measure_options
 @option("--explain", "explains", is_flag=True, heading=MEASURES, help="Explain each column and exit.")
-@option("--reference", "--real", "reference", multiple=True, type=click.Path(path_type=Path), heading=INPUTS,
+@option("--reference", "--real", "reference", multiple=True, type=FILE, heading=INPUTS,
         help="Real video, folder or list that the outputs were made from.  [what w2l sync recorded]")  # fmt: skip
-@option("--root", type=click.Path(path_type=Path), heading=INPUTS, help="Folder that names in lists are relative to.")
+@option("--root", type=FILE, heading=INPUTS, help="Folder that names in lists are relative to.")
 @option("--pairs-order", "pairs_order", type=click.Choice(get_args(Order)), default="auto", heading=INPUTS,
         help="Order of a list of pairs.  [auto: by the suffixes]")  # fmt: skip
 @setting(ScoreSettings, "judge", "--judge", heading=NETWORKS, metavar="NAME|PATH",
@@ -61,15 +62,15 @@ def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
          help="insightface 2d106det.onnx, for --mouth.")  # fmt: skip
 @setting(ScoreSettings, "words", "--words", heading=NETWORKS, metavar="FILE",
          help="Word times, to measure closure at b, p and m.")  # fmt: skip
-@option("--csv", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
+@option("--csv", type=FileName(path_type=Path, dir_okay=False), heading=OUTPUT,
         help="Write one line per clip.")  # fmt: skip
-@option("--report", type=click.Path(path_type=Path, dir_okay=False), heading=OUTPUT,
+@option("--report", type=FileName(path_type=Path, dir_okay=False), heading=OUTPUT,
         help="Write a page with plots and the worst clips (.html).")  # fmt: skip
 @option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace existing --csv and --report files.")
 @option("--clips", is_flag=True, heading=OUTPUT, help="List every clip in the table, however many there are.")
-@option("--study", type=click.Path(path_type=Path, file_okay=False), heading=STUDY,
+@option("--study", type=FileName(path_type=Path, file_okay=False), heading=STUDY,
         help="Build a blind study there from the folders OUTPUTS, or its subfolders, one per system.")  # fmt: skip
-@option("--study-results", multiple=True, type=click.Path(exists=True, path_type=Path, dir_okay=False), heading=STUDY,
+@option("--study-results", multiple=True, type=FileName(exists=True, path_type=Path, dir_okay=False), heading=STUDY,
         help="Evaluate a study: preference shares and mean opinions from its key and answers.")  # fmt: skip
 @option("--jobs", type=click.IntRange(1), default=1, heading=WORK, help="Clips scored in parallel.  [1]")
 @ray_option

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import click
 
 from stages.batch import name_failures, run_all
-from stages.options import HERE, SECONDS, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from stages.options import HERE, WORK, Common, HeadedCommand, common_options, option, ray_option, setting
+from stages.types import FILE, SECONDS
 from w2l.api.sync import sync, sync_settings
 from w2l.cache.store import Cache
 from w2l.core.device import choose_device
@@ -33,19 +34,19 @@ _set = functools.partial(setting, SyncSettings)
 
 
 @click.command(STAGE, cls=HeadedCommand)
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="VIDEO... SPEECH")
-@option("--pairs", type=click.Path(path_type=Path), metavar="LIST", heading=PAIRS,
+@click.argument("files", nargs=-1, type=FILE, metavar="VIDEO... SPEECH")
+@option("--pairs", type=FILE, metavar="LIST", heading=PAIRS,
         help="A list with one video and its speech per line, instead of VIDEO... SPEECH; -o is a folder, which"
-             " gets LINE.mp4 for each, lines counted from 0.")  # fmt: skip
+             " gets a file named after each video.")  # fmt: skip
 @option("--pairs-order", type=click.Choice(get_args(Order)), default="auto", heading=PAIRS,
         help="Which comes first in a line: audio in lists of LRS2, LRS3, LRW; video in ReSyncED's.  [auto: by the"
              " names look]")  # fmt: skip
-@option("--root", type=click.Path(path_type=Path), metavar="FOLDER", heading=PAIRS,
+@option("--root", type=FILE, metavar="FOLDER", heading=PAIRS,
         help="Folder that names in the list are relative to.  [the list's folder]")  # fmt: skip
 @_set("face", "--face", heading=FACES, metavar="WHOM", multiple=True,
       help="Which face: auto, largest, left, right, all, a number shown by `w2l detect`, x,y[@seconds] (a point in"
            " the face), or a picture of the person.")  # fmt: skip
-@option("--speech", "speeches", type=click.Path(path_type=Path), metavar="FILE", multiple=True, heading=FACES,
+@option("--speech", "speeches", type=FILE, metavar="FILE", multiple=True, heading=FACES,
         help="Speech of the --face before it: --face left --speech a.wav --face right --speech b.wav. The output gets"
              " the audio mixed, or that of SPEECH if it is given.")  # fmt: skip
 @_set("box", "--box", heading=FACES, metavar="X1,Y1,X2,Y2", help="Position of the face in pixels; skips detection.")
@@ -92,11 +93,11 @@ _set = functools.partial(setting, SyncSettings)
 )
 @_set("keep_streams", "--keep-streams/--no-keep-streams", heading=SOUND, default=None,
       help="Copy the source's other audio and subtitle streams.", default_text="no")  # fmt: skip
-@option("-o", "--output", type=click.Path(path_type=Path), heading=OUTPUT,
+@option("-o", "--output", type=FILE, heading=OUTPUT,
         help="A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder  [VIDEO-synced.mp4, here]")  # fmt: skip
 @option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace an existing result.")
 @_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(CodecChoice)), help="Video codec.",
-      default_text="auto: h264; hevc for 10 bits or HDR in MP4 and MOV")  # fmt: skip
+      default_text="auto: h264; av1 in WebM; hevc for 10 bits or HDR in MP4 and MOV")  # fmt: skip
 @_set("encoding.bits", "--bits", heading=OUTPUT, type=int, metavar="8|10",
       help="Bits per sample of the picture.", default_text="as the source's")  # fmt: skip
 @_set("encoding.crf", "--crf", heading=OUTPUT, type=int, help="Quality: 0 is best, lower is larger.",
@@ -147,14 +148,16 @@ def command(
 ) -> None:
     """Redraw the mouth in VIDEO to match SPEECH and print the path of the result.
 
-    VIDEO may be a still image, SPEECH any file with audio, also a video. With several VIDEOs, all get the same SPEECH
-    and -o is a folder. Frames without the face are unchanged; the audio is copied if possible.
+    VIDEO may be a still image, SPEECH any file with audio, also a video. With several VIDEOs, or a folder of them, all
+    get the same SPEECH, or with a folder of speeches that of their name, and -o is a folder. Frames without the face
+    are unchanged; the audio is copied if possible.
 
     \b
     w2l sync in.mp4 speech.wav -o out.mp4
     w2l sync interview.mkv dub.m4a --face left --start 12 --end 1:47.5 --keep-streams -o dubbed.mkv
     w2l sync portrait.jpg speech.mp3 --model wav2lip-gan --preview 3
     w2l sync talk.mp4 --face left --speech ann.wav --face right --speech bob.wav
+    w2l sync talks/ dubs/ -o dubbed/
     w2l sync --pairs lrs2.txt --root mvlrs_v1/main -o lrs2-made --jobs 8 --resume
 
     If one of many outputs fails, it is listed at the end (exit status 1); the others are made. --resume makes the
@@ -177,7 +180,7 @@ def command(
     _check_ray(ray)
     if ray is None:
         choose_device(common.device)  # raises for a missing device before any work
-    if len(files) == 2 and ray is None:
+    if len(files) == 2 and not any(path.is_dir() for path in files) and ray is None:
         if dry_run:
             tried = try_job(Tools(settings, cache, str(choose_device(common.device))), asked[0])
             common.show(asdict(tried), tried.text())

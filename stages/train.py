@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.api.train import train
 from w2l.training.generator.run import PERSON, STAGE
 from w2l.training.parallel import is_first
@@ -17,7 +18,7 @@ from w2l.training.parallel import is_first
 @click.option("--expert", help="Run, file or `w2l` (shipped) used as sync loss  [expert, or w2l with --person]")
 @click.option("--init", help="Run, file or `w2l` (shipped) to start from  [none, or w2l with --person]")
 @click.option("--discriminator-init", help="Discriminator (run or file, also a public one) to start from  [none]")
-@click.option("--person", "clips", multiple=True, type=click.Path(path_type=Path),
+@click.option("--person", "clips", multiple=True, type=FILE,
               help="A clip of the person to tune to; may be repeated. The cache's clips are not used.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Restart the run.")
 @common_options

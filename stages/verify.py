@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.core.errors import MediaError
 from w2l.marks.verdict import Verdict
 from w2l.marks.verify import verify
@@ -17,7 +18,7 @@ NOT_FOUND = 3
 
 
 @click.command(STAGE)
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
 @common_options
 def command(files: tuple[Path, ...], common: Common) -> None:
     """Say of each FILE whether w2l redrew it: by the mark in its picture, its tags, its manifest and its record.

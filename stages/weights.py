@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from stages.options import Common, common_options
+from stages.types import FILE
 from w2l.cache.store import Cache, default_root
 from w2l.core.errors import ConfigError
 from w2l.core.progress import progress
@@ -72,7 +73,7 @@ def command(context: click.Context, common: Common) -> None:
 
 
 @command.command("import", short_help="Import a public checkpoint, or a model of w2l.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--as", "name", metavar="NAME", required=True, help="The name to find it by.")
 @click.option("--licence", metavar="TEXT", help="Its licence, if the file does not state it.")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace a model that was imported under this name.")
@@ -94,7 +95,7 @@ def import_command(file: Path, name: str, licence: str | None, overwrite: bool, 
 @command.command("fetch", short_help="Download face detectors, SyncNet v2 or the FID network.")
 @click.argument("name", metavar="PACK", type=click.Choice(list(packs.PACKS)))
 @click.option("--yes", is_flag=True, help="I agree to its licence.")
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Its archive, or a folder with its files.")
+@click.option("--from", "source", type=FILE, help="Its archive, or a folder with its files.")
 @common_options
 def fetch_command(name: str, yes: bool, source: Path | None, common: Common) -> None:
     """Download a pack of models, after consent to its licence; of face packs only detector and points are kept.

@@ -61,15 +61,20 @@ def record(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.with_suffix(SIDECAR).read_text()))
 
 
+def made_in(folder: Path, pattern: str = "*.*") -> list[str]:
+    """What is in the folder of the outputs, below it."""
+    return sorted(str(path.relative_to(folder / "made")) for path in (folder / "made").rglob(pattern))
+
+
 LRS = "one/00001 two/00001\ntwo/00001 three/00001\n"
 
 
-def test_an_lrs_list_is_read_audio_first_and_made_by_line(pairs: Run, tmp_path: Path, root: Path) -> None:
+def test_an_lrs_list_is_read_audio_first_and_named_after_its_clips(pairs: Run, tmp_path: Path, root: Path) -> None:
     outcome = pairs(LRS, "--root", "lrs")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.split() == [str((tmp_path / "made" / f"{line}.mp4").resolve()) for line in (0, 1)]
-    for line, (speech, video) in enumerate((("one", "two"), ("two", "three"))):
-        path = tmp_path / "made" / f"{line}.mp4"
+    made = [(tmp_path / "made" / video / "00001.mp4").resolve() for video in ("two", "three")]
+    assert outcome.out.split() == list(map(str, made))
+    for path, (speech, video) in zip(made, (("one", "two"), ("two", "three"))):
         assert len(pictures(path)) == pytest.approx(25 * SECONDS[speech], abs=1)  # AAC ends in whole blocks
         assert len(read_audio(path)) / 16000 == pytest.approx(SECONDS[speech], abs=0.05)
         kept = record(path)
@@ -81,13 +86,13 @@ def test_an_lrs_list_is_read_audio_first_and_made_by_line(pairs: Run, tmp_path: 
 def test_a_resynced_list_is_read_video_first(pairs: Run, tmp_path: Path, root: Path) -> None:
     write_wav(root / "said.wav", voice(0.3))
     assert pairs("three/00001.mp4 said.wav\n", "--root", root).status == 0
-    kept = record(tmp_path / "made" / "0.mp4")
+    kept = record(tmp_path / "made" / "three" / "00001.mp4")
     assert (Path(kept["video"]).parent.name, Path(kept["speech"]).name) == ("three", "said.wav")
 
 
 def test_the_order_can_be_told(pairs: Run, tmp_path: Path, root: Path) -> None:
     assert pairs("one/00001 two/00001\n", "--root", root, "--pairs-order", "video-audio").status == 0
-    assert Path(record(tmp_path / "made" / "0.mp4")["video"]).parent.name == "one"
+    assert Path(record(tmp_path / "made" / "one" / "00001.mp4")["video"]).parent.name == "one"
 
 
 def test_the_list_names_the_outputs_if_it_wants(pairs: Run, tmp_path: Path, root: Path) -> None:
@@ -115,18 +120,19 @@ def test_bad_pairs_are_named_by_line_and_the_others_made(
     assert "; list.txt, line 3: " in last
     assert "gone.mp4" in last
     assert "Traceback" not in outcome.err
-    assert sorted(path.name for path in (tmp_path / "made").glob("*")) == ["0.mp4", "0.w2l.json", "3.mp4", "3.w2l.json"]
+    assert made_in(tmp_path) == ["one/00001.mp4", "one/00001.w2l.json", "two/00001.mp4", "two/00001.w2l.json"]
 
 
 class TestResume:
     def test_only_what_is_missing_is_made(self, pairs: Run, tmp_path: Path, root: Path, broken: str) -> None:
         assert pairs(broken, "--root", root).status == 1
-        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "made").iterdir()}
+        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "made").rglob("*.*")}
         for name in ("junk", "gone"):
             (root / f"{name}.mp4").write_bytes((root / "two" / "00001.mp4").read_bytes())
         outcome = pairs(broken, "--root", root, "--resume", "--json")
         assert outcome.status == 0, outcome.err
-        assert [Path(one["output"]).name for one in json.loads(outcome.out)] == ["0.mp4", "1.mp4", "2.mp4", "3.mp4"]
+        names = [str(Path(one["output"]).relative_to((tmp_path / "made").resolve())) for one in json.loads(outcome.out)]
+        assert names == ["two/00001.mp4", "junk.mp4", "gone.mp4", "one/00001.mp4"]
         assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
 
     def test_without_it_nothing_that_is_there_is_written_over(self, pairs: Run, root: Path) -> None:
@@ -134,17 +140,17 @@ class TestResume:
         outcome = pairs(LRS, "--root", root)
         assert (outcome.status, outcome.out.strip()) == (1, "")
         assert "2 of 2 failed" in outcome.err
-        assert "0.mp4 exists" in outcome.err
+        assert "00001.mp4 exists" in outcome.err
 
     def test_other_settings_make_another_output_that_is_refused_or_overwritten(
         self, pairs: Run, tmp_path: Path, root: Path
     ) -> None:
         assert pairs(LRS, "--root", root).status == 0
-        made = tmp_path / "made" / "0.mp4"
+        made = tmp_path / "made" / "two" / "00001.mp4"
         before = made.read_bytes()
         outcome = pairs(LRS, "--root", root, "--resume", "--silence", "model", "--blend", "hard")
         assert outcome.status == 1
-        assert "0.mp4 exists" in outcome.err
+        assert "00001.mp4 exists" in outcome.err
         assert made.read_bytes() == before
         assert pairs(LRS, "--root", root, "--resume", "-y", "--silence", "model", "--blend", "hard").status == 0
         assert made.read_bytes() != before
@@ -210,7 +216,7 @@ def test_a_model_that_cannot_be_used_is_told_once(w2l: Run, media: Path, tmp_pat
     (tmp_path / "list.txt").write_text(LRS)
     given = ("--root", root, "--model", media / "cut.safetensors", "--device", "cpu", "-o", "made")
     one_line(w2l("sync", "--pairs", "list.txt", *given), 1, "cut.safetensors", "damaged")
-    assert not list((tmp_path / "made").iterdir())
+    assert made_in(tmp_path) == []
 
 
 def test_a_dry_run_and_a_preview_of_pairs(pairs: Run, tmp_path: Path, root: Path) -> None:
@@ -218,7 +224,7 @@ def test_a_dry_run_and_a_preview_of_pairs(pairs: Run, tmp_path: Path, root: Path
     assert [Path(one["video"]).parent.name for one in json.loads(dry.out)] == ["two", "three"]
     assert not (tmp_path / "made").exists()
     assert pairs(LRS, "--root", root, "--preview", 0.2).status == 0
-    assert sorted(path.name for path in (tmp_path / "made").glob("*.mp4")) == ["0-preview.mp4", "1-preview.mp4"]
+    assert made_in(tmp_path, "*.mp4") == ["three/00001-preview.mp4", "two/00001-preview.mp4"]
 
 
 class TestUsage:
@@ -278,7 +284,7 @@ def test_workers_elsewhere_are_given_absolute_names(tmp_path: Path, monkeypatch:
 def test_jobs_of_a_list_are_named_by_file_and_line(tmp_path: Path, root: Path) -> None:
     (tmp_path / "list.txt").write_text("# pairs\n\none/00001 two/00001\n")
     (job,) = jobs_of_pairs(tmp_path / "list.txt", root, "auto", tmp_path / "made")
-    assert (job.name, job.output.name) == (f"{tmp_path / 'list.txt'}, line 3", "2.mp4")
+    assert (job.name, job.output.name) == (f"{tmp_path / 'list.txt'}, line 3", "00001.mp4")
 
 
 @pytest.mark.slow
@@ -287,4 +293,4 @@ def test_a_list_on_a_ray_cluster(pairs: Run, tmp_path: Path, root: Path, broken:
     outcome = pairs(broken, "--root", "lrs", "--ray", "local", "--jobs", 2)
     assert outcome.status == 1, outcome.err
     assert "2 of 4 failed" in outcome.err.splitlines()[-1]
-    assert sorted(path.name for path in (tmp_path / "made").glob("*.mp4")) == ["0.mp4", "3.mp4"]
+    assert made_in(tmp_path, "*.mp4") == ["one/00001.mp4", "two/00001.mp4"]

@@ -1,8 +1,6 @@
 """`w2l.detect`: find the faces of a video."""
 
-from pathlib import Path
-
-from w2l.api.given import PathLike, Settings, open_cache, path_of, settings_of
+from w2l.api.given import PathLike, Settings, file_of, open_cache, path_of, settings_of
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.faces.detect import STAGE, DetectResult, run
@@ -59,4 +57,4 @@ def detect(
     opened = open_cache(cache, create=True)
     with reported_to(progress):
         where = str(choose_device(device))
-        return run(chosen, Path(video), opened, path_of(preview), force, where, overwrite)
+        return run(chosen, file_of(video), opened, path_of(preview), force, where, overwrite)

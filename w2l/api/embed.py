@@ -1,9 +1,8 @@
 """`w2l.embed`: what the networks that judge lip sync make of a clip."""
 
-from pathlib import Path
 from typing import Literal
 
-from w2l.api.given import PathLike, Settings, open_cache, path_of, settings_of
+from w2l.api.given import PathLike, Settings, file_of, open_cache, path_of, settings_of
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.models import registry
 from w2l.scoring.embeddings import ClipEmbeddings, embed_clip
@@ -57,4 +56,4 @@ def embed(
         options["judge"] = str(registry.find(named.judge, "expert", opened))
     chosen = settings_of(ScoreSettings, "score", config, settings, options)
     with reported_to(progress):
-        return embed_clip(Path(video), open_bench(chosen, opened.root, device), path_of(speech))
+        return embed_clip(file_of(video), open_bench(chosen, opened.root, device), path_of(speech))

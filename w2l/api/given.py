@@ -10,6 +10,7 @@ from w2l.cache.store import Cache
 from w2l.core import config
 from w2l.core.errors import ConfigError
 from w2l.core.timecodes import parse_seconds
+from w2l.core.urls import refuse_url
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
@@ -54,13 +55,19 @@ def seconds_of(time: Time | None, name: str) -> float | None:
 
 
 def path_of(path: PathLike | None) -> Path | None:
-    """Return a file name as a Path; None stays None."""
-    return None if path is None else Path(path)
+    """Return a file name as a Path; None stays None. Raises ConfigError for a URL."""
+    return None if path is None else file_of(path)
 
 
 def paths_of(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
-    """Return one file name, or several, as Paths."""
-    return (Path(paths),) if isinstance(paths, (str, os.PathLike)) else tuple(Path(path) for path in paths)
+    """Return one file name, or several, as Paths. Raises ConfigError for a URL."""
+    return tuple(map(file_of, [paths] if isinstance(paths, (str, os.PathLike)) else paths))
+
+
+def file_of(path: PathLike) -> Path:
+    """Return a file name as a Path; raises ConfigError for a URL."""
+    refuse_url(os.fspath(path))
+    return Path(path)
 
 
 def open_cache(cache: PathLike | None, create: bool = False) -> Cache:

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.api.given import PathLike, Settings, path_of
+from w2l.api.given import PathLike, Settings, file_of, path_of
 from w2l.api.sync import sync_settings
 from w2l.cache.store import Cache, default_root
 from w2l.core.arrays import Image
@@ -106,7 +105,7 @@ class LipSync:
             With on_missing=fail, where the face is missing.
         """
         _checked_fps(fps)
-        mel = hear(Path(speech)).mel if isinstance(speech, (str, os.PathLike)) else _mel_of(np.asarray(speech))
+        mel = hear(file_of(speech)).mel if isinstance(speech, (str, os.PathLike)) else _mel_of(np.asarray(speech))
         return self._stream.redraw(frames, mel, fps)
 
 

@@ -8,6 +8,7 @@ from w2l.api.given import (
     PathLike,
     Settings,
     Time,
+    file_of,
     named_settings,
     open_cache,
     path_of,
@@ -16,12 +17,13 @@ from w2l.api.given import (
     settings_of,
 )
 from w2l.core.device import choose_device
+from w2l.core.errors import ConfigError
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.marks.settings import Layers, Place
 from w2l.media.encoders import Codec, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.compose import Blend
-from w2l.syncing.jobs import jobs_of_files
+from w2l.syncing.jobs import Job, jobs_of_files
 from w2l.syncing.record import STAGE, SyncResult
 from w2l.syncing.run import run
 from w2l.syncing.settings import (
@@ -173,11 +175,20 @@ def sync(
         },
         as_published, config, settings,
     )  # fmt: skip
-    (job,) = jobs_of_files([Path(video), Path(speech)], path_of(output), preview is not None)
+    job = _job(file_of(video), file_of(speech), path_of(output), preview is not None)
     job = replace(job, overwrite=overwrite, resume=resume, preview_s=seconds_of(preview, "preview"))
     tools = Tools(chosen, open_cache(cache, create=True), str(choose_device(device)))
     with reported_to(progress):
         return run(tools, job)
+
+
+def _job(video: Path, speech: Path, output: Path | None, preview: bool) -> Job:
+    """Return the job of a call; raise ConfigError for folders as inputs."""
+    for path in (video, speech):
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder, and a call makes one output; name a file, or call for each of them")
+    (job,) = jobs_of_files([video, speech], output, preview)
+    return job
 
 
 def sync_settings(

@@ -1,8 +1,6 @@
 """`w2l.verify`: whether a file says that it was made by w2l."""
 
-from pathlib import Path
-
-from w2l.api.given import PathLike
+from w2l.api.given import PathLike, file_of
 from w2l.marks.verdict import Verdict
 from w2l.marks.verify import verify as verify_file
 
@@ -25,4 +23,4 @@ def verify(path: PathLike) -> Verdict:
     MediaError
         When the file cannot be read.
     """
-    return verify_file(Path(path))
+    return verify_file(file_of(path))

@@ -14,8 +14,9 @@ import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 
-from w2l.core.errors import MediaError
+from w2l.core.errors import ConfigError, MediaError
 from w2l.core.limits import PREFIX, limits, spend
+from w2l.core.urls import REMEDY, url_of
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +80,12 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> Abstract
 
 
 def _check_file(path: Path) -> None:
-    """MediaError for what is not a file with anything in it."""
+    """Raise MediaError for what is not a file with anything in it, ConfigError for a URL."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
+        if url := url_of(path):
+            raise ConfigError(f"{url} {REMEDY}") from error
         raise MediaError(f"{path}: no such file; check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error

@@ -54,6 +54,7 @@ HEVC_TAG = "hvc1"
 """How QuickTime players want HEVC to be called."""
 HEVC_SUFFIXES = (".mp4", ".m4v", ".mov")
 """Kinds of files that go to players which show HEVC of 10 bits, and no other codec of 10 bits."""
+WEBM_SUFFIX = ".webm"
 UNTIMED_FRAMES = 2
 """Of so few frames none is reordered, and x265 gives them times of decoding that it never set."""
 
@@ -63,7 +64,8 @@ class Encoding:
     """How pictures are encoded."""
 
     codec: CodecChoice = "auto"
-    """`h264` plays everywhere; `hevc` and `av1` are smaller and slower. `auto`: `h264`, or what suits the pictures."""
+    """`h264` plays everywhere; `hevc` and `av1` are smaller and slower. `auto`: `h264`, or what suits the file and the
+    pictures: `av1` in WebM, `hevc` for 10 bits in MP4 and MOV."""
     crf: int | None = None
     """Quality: 0 is lossless, 51 (av1: 63) the worst; without it, 18 for h264 and what looks alike for the others."""
     preset: str | None = None
@@ -89,11 +91,19 @@ class Encoding:
         """The codec in use."""
         return "h264" if self.codec == "auto" else self.codec
 
+    def for_file(self, path: Path) -> "Encoding":
+        """Return the same with the codec of that kind of file, where it is not chosen: WebM takes AV1."""
+        if self.codec != "auto" or path.suffix.lower() != WEBM_SUFFIX:
+            return self
+        return replace(self, codec="av1")
+
     def suited(self, path: Path, colour: Colour) -> "Encoding":
         """Return the same with the codec that suits a file of such pictures, where it is not chosen.
 
-        In MP4 and QuickTime files, that of 10 bits is HEVC: few players show H.264 of 10 bits.
+        That is AV1 in WebM; in MP4 and QuickTime files, that of 10 bits is HEVC: few players show H.264 of 10 bits.
         """
+        if self.codec == "auto" and path.suffix.lower() == WEBM_SUFFIX:
+            return self.for_file(path)
         is_deep = (self.bits or colour.depth) == 10 or (colour.curve is not None and self.bits is None)
         if self.codec != "auto" or not is_deep or path.suffix.lower() not in HEVC_SUFFIXES:
             return self

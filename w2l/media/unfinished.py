@@ -85,7 +85,9 @@ class Unfinished:
 
 def _check_name(path: Path, codec: str) -> None:
     if path.suffix.lower() not in MUXERS:
-        raise MediaError(f"{path}: cannot write {path.suffix or 'a name without ending'}; use {', '.join(MUXERS)}")
+        ending = path.suffix or "a name without ending"
+        folder = "" if path.suffix else ", or the name of a folder that exists"
+        raise MediaError(f"{path}: cannot write {ending}; use {', '.join(MUXERS)}{folder}")
     if path.is_dir():
         raise MediaError(f"{path}: is a folder; name a file in it")
     known = VIDEO_CODECS[MUXERS[path.suffix.lower()]]

@@ -7,6 +7,8 @@ from pathlib import Path
 from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
 from w2l.data.sources.pairs import Order, read_pairs
+from w2l.syncing.folders import pair_folder
+from w2l.syncing.order import check_order
 from w2l.syncing.settings import SyncSettings
 
 SUFFIX = ".mp4"
@@ -36,11 +38,18 @@ class Job:
 
 
 def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = False) -> list[Job]:
-    """Return the jobs of VIDEO... SPEECH: every video says the same speech. Raises ConfigError for unusable names."""
+    """Return the jobs of VIDEO... SPEECH: every video says the same speech, or that of its name in a folder.
+
+    A VIDEO that is a folder stands for the videos in it. Raises ConfigError for unusable names.
+    """
     if len(files) < 2:
         raise ConfigError("name a VIDEO and a SPEECH: w2l sync in.mp4 speech.wav -o out.mp4")
     *videos, speech = files
-    jobs = [Job(video, speech, path, str(video)) for video, path in zip(videos, _outputs(videos, output, preview))]
+    if speech.is_dir() or any(video.is_dir() for video in videos):
+        jobs = _jobs_of_folders(videos, speech, output, preview)
+    else:
+        check_order(videos, speech)
+        jobs = [Job(video, speech, path, str(video)) for video, path in zip(videos, _outputs(videos, output, preview))]
     check_apart(jobs)
     return jobs
 
@@ -52,7 +61,7 @@ def jobs_of_pairs(
 
     A name may have folders in it. Raises ConfigError for a list that cannot be read, and for names that cannot be.
     """
-    if output is None or (output.suffix and not output.is_dir()) or output.is_file():
+    if output is None or not _is_folder_name(output):
         raise ConfigError(f"the pairs of {pairs} need a folder{f', not {output}' if output else ''}; name one with -o")
     ending = f"-preview{SUFFIX}" if preview else SUFFIX
     jobs = [
@@ -63,6 +72,18 @@ def jobs_of_pairs(
     return jobs
 
 
+def _jobs_of_folders(videos: Sequence[Path], speech: Path, output: Path | None, preview: bool) -> list[Job]:
+    """Return the jobs of folders: the folder `output` gets a file for each video, named after it."""
+    folder = output or Path()
+    if not _is_folder_name(folder):
+        raise ConfigError(f"the videos of a folder need a folder, not {folder}; name one with -o")
+    ending = f"-{'preview' if preview else 'synced'}{SUFFIX}"
+    return [
+        Job(one.video, one.speech, folder / f"{one.name}{ending}", str(one.video))
+        for one in pair_folder(videos, speech)
+    ]
+
+
 def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Path]:
     """Where the result of each video goes."""
     names = [f"{video.stem}-{'preview' if preview else 'synced'}{SUFFIX}" for video in videos]
@@ -71,9 +92,14 @@ def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Pat
     if len(set(names)) < len(names):
         raise ConfigError("two of the videos have the same name; sync them one by one, each with its own -o")
     folder = output or Path()
-    if folder.suffix and not folder.is_dir():
+    if not _is_folder_name(folder):
         raise ConfigError(f"{len(videos)} videos need a folder, not {folder}; name one with -o")
     return [folder / name for name in names]
+
+
+def _is_folder_name(path: Path) -> bool:
+    """Whether a path is a folder, or may become one: it has no ending and is not a file."""
+    return path.is_dir() or not (path.suffix or path.exists())
 
 
 def check_apart(jobs: Iterable[Job]) -> None:

@@ -29,13 +29,14 @@ from w2l.features.windows import mel_window
 from w2l.media.coded import frame_times
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
-from w2l.media.video import VideoInfo, probe
+from w2l.media.video import VideoInfo
 from w2l.syncing.cast import Voice, join
 from w2l.syncing.detail import check_detail, finer_spec
 from w2l.syncing.engine import Cue
 from w2l.syncing.hearing import HeardSpeech, hear
 from w2l.syncing.jobs import Job
 from w2l.syncing.memory.looks import Looks
+from w2l.syncing.order import probe_video
 from w2l.syncing.portrait import portrait_of
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
@@ -172,7 +173,7 @@ def why_not(faces: Faces, source: int) -> str:
 
 def plan_of(tools: Tools, job: Job) -> Plan:
     """Return all that is decided before drawing the whole output of a job."""
-    settings, info, card = tools.settings, probe(job.video), tools.model.card
+    settings, info, card = tools.settings, probe_video(job.video, job.speech), tools.model.card
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
         raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
     check_detail(settings.detail, card)

@@ -97,7 +97,7 @@ def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
         raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
     if output.is_file() and not job.overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
-    Unfinished(output, settings.encoding.coder)  # looks at folder and ending
+    Unfinished(output, settings.encoding.for_file(output).coder)  # looks at folder and ending
     for record in (sidecar, record_in(cache, output)):
         check_writable(record)
     _check_sidecar(sidecar, output, job.overwrite)

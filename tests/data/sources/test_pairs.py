@@ -37,20 +37,20 @@ def told(path: Path, root: Path, order: str = "auto") -> list[tuple[str, str, st
 def test_lrs_lists_name_the_speech_first_and_no_suffix(tmp_path: Path, root: Path) -> None:
     path = write(tmp_path, "6330/00001 6330/00002\n6330/00002 6330/00001\n")
     assert told(path, root) == [
-        ("6330/00002.mp4", "6330/00001.mp4", "0"), ("6330/00001.mp4", "6330/00002.mp4", "1")
+        ("6330/00002.mp4", "6330/00001.mp4", "6330/00002"), ("6330/00001.mp4", "6330/00002.mp4", "6330/00001")
     ]  # fmt: skip
 
 
 def test_resynced_lists_name_the_video_first(tmp_path: Path, root: Path) -> None:
     assert told(write(tmp_path, "a.mp4 b.mp4\nb.mp4 c.mov\n"), root) == [
-        ("a.mp4", "b.mp4", "0"), ("b.mp4", "c.mov", "1")
+        ("a.mp4", "b.mp4", "a"), ("b.mp4", "c.mov", "b")
     ]  # fmt: skip
-    assert told(write(tmp_path, "a.mp4 b.mp3\n"), root) == [("a.mp4", "b.mp3", "0")]
+    assert told(write(tmp_path, "a.mp4 b.mp3\n"), root) == [("a.mp4", "b.mp3", "a")]
 
 
 def test_a_sound_file_is_the_speech_wherever_it_stands(tmp_path: Path, root: Path) -> None:
     """One line with a sound file settles the whole list."""
-    assert told(write(tmp_path, "b.mp4 a.mp4\na.WAV b.mp4\n"), root)[0] == ("a.mp4", "b.mp4", "0")
+    assert told(write(tmp_path, "b.mp4 a.mp4\na.WAV b.mp4\n"), root)[1] == ("b.mp4", "a.WAV", "b")
 
 
 @pytest.mark.parametrize(("order", "video"), [("audio-video", "b.mp4"), ("video-audio", "a.mp4")])
@@ -70,27 +70,48 @@ def test_a_named_order_holds(tmp_path: Path, root: Path, order: str, video: str)
     ],
 )
 def test_names_may_hold_blanks(tmp_path: Path, root: Path, text: str) -> None:
-    assert told(write(tmp_path, text), root) == [("my clip.mp4", "its speech.wav", "0")]
+    assert told(write(tmp_path, text), root) == [("my clip.mp4", "its speech.wav", "my clip")]
 
 
-def test_names_count_all_lines_as_the_published_tool_does(tmp_path: Path, root: Path) -> None:
-    """A line that is commented out leaves the names of the others alone."""
+def test_numbers_count_all_lines_as_the_published_tool_does(tmp_path: Path, root: Path) -> None:
+    """A line that is commented out leaves the numbers of the others alone."""
     path = write(tmp_path, b"\xef\xbb\xbfa b\r\n# b c\r\n\r\n  b   a\t\r\n")
-    assert [(pair.name, pair.line) for pair in read_pairs(path, root)] == [("0", 1), ("3", 4)]
+    assert [(pair.number, pair.line) for pair in read_pairs(path, root)] == [(0, 1), (3, 4)]
 
 
 def test_a_heading_names_columns_and_outputs(tmp_path: Path, root: Path) -> None:
     path = write(tmp_path, 'name,Audio,video\n"s1, take 2",a.wav,b.mp4\nx/second.mp4,b.mp3,a\n', "list.csv")
     assert told(path, root) == [("b.mp4", "a.wav", "s1, take 2"), ("a.mp4", "b.mp3", "x/second")]
-    assert told(write(tmp_path, "video;speech\na.mp4;a.wav\n", "semicolons.csv"), root) == [("a.mp4", "a.wav", "0")]
-    assert told(write(tmp_path, "audio_source video\nb a\n"), root) == [("a.mp4", "b.mp4", "0")]
+    assert told(write(tmp_path, "video;speech\na.mp4;a.wav\n", "semicolons.csv"), root) == [("a.mp4", "a.wav", "a")]
+    assert told(write(tmp_path, "audio_source video\nb a\n"), root) == [("a.mp4", "b.mp4", "a")]
+
+
+def test_outputs_are_named_after_their_clips_each_differently(tmp_path: Path, root: Path) -> None:
+    """The first of a video has its name; later ones add the speech, and the same pair again its line."""
+    lines = "6330/00001 6330/00002\n6330/00001 6330/00002\n6330/00002 6330/00002\n6330/00001 6330/00002\n"
+    names = [name for _, _, name in told(write(tmp_path, lines), root)]
+    assert names == ["6330/00002", "6330/00002-6330-00001", "6330/00002-6330-00002", "6330/00002-6330-00001-3"]
+    shorter = [name for _, _, name in told(write(tmp_path, "".join(lines.splitlines(True)[:2])), root)]
+    assert shorter == names[:2]  # a list may grow, and what is made keeps its name
+
+
+def test_a_video_elsewhere_gives_its_last_name(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "v1.5.mp4").touch()
+    assert [pair.name for pair in read_pairs(write(tmp_path, f"{tmp_path}/else/v1.5.mp4 b.mp3\n"), root)] == ["v1.5"]
+
+
+def test_a_url_is_refused_whole(tmp_path: Path, root: Path) -> None:
+    path = write(tmp_path, "a.mp4 a.wav\na.mp4 https://example.com/b.wav\n")
+    with pytest.raises(ConfigError, match=r"line 2: https://example.com/b.wav is a URL"):
+        read_pairs(path, root)
 
 
 def test_names_without_suffix_mean_files_that_are_there(tmp_path: Path, root: Path) -> None:
     """``.mp4`` first, as published, then other videos; for the speech also sound."""
-    assert told(write(tmp_path, "a c\n"), root) == [("c.mov", "a.mp4", "0")]
+    assert told(write(tmp_path, "a c\n"), root) == [("c.mov", "a.mp4", "c")]
     (root / "a.mp4").unlink()
-    assert told(write(tmp_path, "a c\n"), root) == [("c.mov", "a.wav", "0")]
+    assert told(write(tmp_path, "a c\n"), root) == [("c.mov", "a.wav", "c")]
 
 
 def test_without_a_root_names_begin_beside_the_list(tmp_path: Path, root: Path) -> None:

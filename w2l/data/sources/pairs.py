@@ -2,7 +2,7 @@
 
 The lists of LRS2, LRS3 and LRW hold ``audio_source video``: the speech FIRST, no suffix, both ``.mp4`` files below one
 root. Those of ReSyncED hold ``video audio``: the video FIRST, both with their suffix. Source: the folder `evaluation`
-of github.com/Rudrabha/Wav2Lip, whose tools name each output by the index of its line, from 0.
+of github.com/Rudrabha/Wav2Lip, whose tools name each output by the number of its line, from 0.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from w2l.core.errors import ConfigError
+from w2l.core.urls import refuse_url
 from w2l.data.sources.tables import Row, Table, read_table
 from w2l.data.sources.walk import VIDEO_SUFFIXES
 
@@ -36,17 +37,19 @@ class Pair:
     speech: Path
     """Any file with audio, also a video."""
     name: str
-    """Name of the output, without suffix: the index of the line in the file (below the heading, if any), from 0, as
-    in the published tool, unless the list has a column `name`; that may contain folders."""
+    """Name of the output, without suffix: that of the video below the root, unless the list has a column `name`. Both
+    may contain folders. Where several lines have one video, the later ones add their speech."""
     line: int
     """Its line in the list, from 1, for messages."""
+    number: int
+    """Its line below the heading, if any, from 0: the published tool's name of the output."""
 
 
 def read_pairs(path: Path, root: Path | None = None, order: Order = "auto") -> list[Pair]:
     """Return the pairs of the list at `path`, one per line, in its order.
 
     Names are separated by spaces, tabs or (``.csv``) commas; those that contain spaces are quoted. Blank lines and
-    lines that begin with ``#`` are skipped, but counted in the names of the others. A heading may name the
+    lines that begin with ``#`` are skipped, but counted. A heading may name the
     columns: `video`, `speech` or `audio`, and `name`.
 
     Parameters
@@ -69,15 +72,15 @@ def read_pairs(path: Path, root: Path | None = None, order: Order = "auto") -> l
     table = read_table(path, COLUMNS)
     base = path.parent if root is None else root
     found = _by_heading(table) if table.heading else _by_order(table, order)
-    names = [table.cell(row, "name") or str(row.line - table.heading_line - 1) for row in table.rows]
+    for row, names in zip(table.rows, found):
+        for name in names:
+            refuse_url(name, table.where(row))
+    files = [
+        (named_file(base, video, VIDEO_SUFFIXES), named_file(base, speech, KNOWN_SUFFIXES)) for video, speech in found
+    ]
     pairs = [
-        Pair(
-            named_file(base, video, VIDEO_SUFFIXES),
-            named_file(base, speech, KNOWN_SUFFIXES),
-            _safe(table, row, name),
-            row.line,
-        )
-        for row, (video, speech), name in zip(table.rows, found, names)
+        Pair(video, speech, name, row.line, row.line - table.heading_line - 1)
+        for row, (video, speech), name in zip(table.rows, files, _names(table, files, base))
     ]
     _check(table, pairs)
     if not any(os.path.isfile(pair.video) for pair in pairs):
@@ -164,6 +167,33 @@ def named_file(base: Path, name: str, suffixes: frozenset[str]) -> Path:
     others = sorted(suffixes - {PUBLISHED_SUFFIX})
     candidates = [Path(f"{path}{suffix}") for suffix in (PUBLISHED_SUFFIX, *others)]
     return next((candidate for candidate in candidates if os.path.isfile(candidate)), candidates[0])
+
+
+def _names(table: Table, files: Sequence[tuple[Path, Path]], base: Path) -> list[str]:
+    """Return the name of each output: as the list says, else that of its video, which is made different by the speech.
+
+    A name does not depend on the lines after it, so that a list can grow.
+    """
+    names = {row.line: _safe(table, row, name) for row in table.rows if (name := table.cell(row, "name"))}
+    taken = set(names.values())
+    for row, (video, speech) in zip(table.rows, files):
+        if row.line in names:
+            continue
+        name = _below(video, base)
+        if name in taken:
+            name = f"{name}-{_below(speech, base).replace(os.sep, '-')}"
+        if name in taken:
+            name = f"{name}-{row.line - table.heading_line - 1}"
+        names[row.line] = name
+        taken.add(name)
+    return [names[row.line] for row in table.rows]
+
+
+def _below(path: Path, base: Path) -> str:
+    """Return the name of a file below `base`, without suffix; of a file elsewhere, its last part."""
+    below = os.path.relpath(path, base)
+    name = path.name if below.startswith(os.pardir) else below
+    return os.path.splitext(name)[0] if suffix_kind(name) else name
 
 
 def _safe(table: Table, row: Row, name: str) -> str:

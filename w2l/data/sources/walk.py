@@ -12,12 +12,16 @@ VIDEO_SUFFIXES = frozenset(
 
 def is_video_name(name: str) -> bool:
     """Whether a file of this name counts as a video: a known suffix, and no leading dot."""
-    return name[:1] != "." and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+    return _has_suffix(name, VIDEO_SUFFIXES)
+
+
+def _has_suffix(name: str, suffixes: frozenset[str]) -> bool:
+    return name[:1] != "." and os.path.splitext(name)[1].lower() in suffixes
 
 
 @dataclass
 class Walk:
-    """The videos below a folder."""
+    """The videos, or other files of certain suffixes, below a folder."""
 
     root: str
     videos: list[str] = field(default_factory=list)
@@ -26,6 +30,8 @@ class Walk:
     """Unreadable folders and dangling links, below the root, each with the reason."""
     others: Counter[str] = field(default_factory=Counter)
     """Suffix -> number of files with it that are not videos."""
+    suffixes: frozenset[str] = VIDEO_SUFFIXES
+    """Of the files that are looked for, in lower case."""
 
 
 def walk_videos(root: str, limit: int | None = None) -> Walk:
@@ -34,7 +40,12 @@ def walk_videos(root: str, limit: int | None = None) -> Walk:
     Hidden files and folders are left out. Links to folders are followed, after everything else; a folder reached
     twice counts once, and a link to a folder that contains the root not at all: links cannot cause cycles.
     """
-    walk = Walk(root)
+    return walk_files(root, VIDEO_SUFFIXES, limit)
+
+
+def walk_files(root: str, suffixes: frozenset[str], limit: int | None = None) -> Walk:
+    """Return all files with one of these suffixes below `root`, as `walk_videos` does."""
+    walk = Walk(root, suffixes=suffixes)
     seen: set[tuple[int, int]] = set()
     above = os.path.realpath(root)
     folders, links = [""], list[str]()
@@ -75,7 +86,7 @@ def _sort_in(entry: os.DirEntry[str], path: str, walk: Walk, folders: list[str],
         return
     if entry.is_dir():
         (links if entry.is_symlink() else folders).append(path)
-    elif not is_video_name(entry.name):
+    elif not _has_suffix(entry.name, walk.suffixes):
         walk.others[os.path.splitext(entry.name)[1]] += 1
     elif entry.is_file():
         walk.videos.append(path)

@@ -33,6 +33,8 @@ class Named:
     """The one real video of all outputs."""
     by_name: dict[str, list[Origin]] = field(default_factory=dict)
     """Name -> references with that name: several if they differ only in their suffix."""
+    by_number: dict[str, list[Origin]] = field(default_factory=dict)
+    """Number of the line in a list of pairs -> its video: the published tool names outputs so."""
     by_output: dict[Path, Origin] = field(default_factory=dict)
     """Resolved output -> the reference given with it in a list."""
     folders: list[Path] = field(default_factory=list)
@@ -45,6 +47,8 @@ class Named:
         told = [self._told(sample) for sample in samples] if self.by_output else list(samples)
         if not self.by_name:
             return told
+        if {sample.name for sample in told} <= self.by_number.keys():
+            self.by_name = self.by_number
         used: set[str] = set()
         for system in dict.fromkeys(sample.system for sample in told):
             self._match(told, system, used, notes)
@@ -149,7 +153,10 @@ def _read_list(path: Path, root: Path | None, order: Order, named: Named) -> Non
             named.by_name.setdefault(name, []).append(Origin(video))
         return
     for pair in read_pairs(path, root, order):
-        named.by_name.setdefault(pair.name, []).append(Origin(pair.video, pair.speech))
+        origin = Origin(pair.video, pair.speech)
+        named.by_name.setdefault(pair.name, []).append(origin)
+        if "name" not in table.heading:
+            named.by_number.setdefault(str(pair.number), []).append(origin)
 
 
 def _one_a_line(table: Table, bases: Sequence[Path]) -> list[Path]:

@@ -1,0 +1,25 @@
+"""Whether a file holds pictures or sound, by its streams; nothing is decoded."""
+
+from pathlib import Path
+
+from w2l.core.errors import MediaError
+from w2l.media.container import open_input, video_stream
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether a file is a readable video or picture; cover pictures of sound do not count."""
+    try:
+        with open_input(path) as container:
+            video_stream(container, path)
+    except MediaError:
+        return False
+    return True
+
+
+def holds_sound(path: Path) -> bool:
+    """Whether a file is readable and has a track of sound."""
+    try:
+        with open_input(path) as container:
+            return bool(container.streams.audio)
+    except MediaError:
+        return False

@@ -1,0 +1,33 @@
+"""VIDEO and SPEECH in the wrong order: refused with the order that is right."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2l.core.errors import ConfigError, MediaError
+from w2l.data.sources.pairs import suffix_kind
+from w2l.media.kinds import holds_pictures, holds_sound
+from w2l.media.video import VideoInfo, probe
+
+
+def check_order(videos: Sequence[Path], speech: Path) -> None:
+    """Raise ConfigError for a name of sound where a video belongs while the speech is a video; called before work."""
+    for video in videos:
+        if suffix_kind(video.name) == "sound" and suffix_kind(speech.name) == "video" and holds_pictures(speech):
+            raise ConfigError(_swapped(video, speech))
+
+
+def probe_video(video: Path, speech: Path) -> VideoInfo:
+    """Return what a video is; ConfigError where it is sound, whatever its name, and the speech is a video."""
+    try:
+        return probe(video)
+    except MediaError as error:
+        if not holds_pictures(video) and holds_sound(video) and holds_pictures(speech):
+            raise ConfigError(_swapped(video, speech)) from error
+        raise
+
+
+def _swapped(video: Path, speech: Path) -> str:
+    return (
+        f"{video} is sound and {speech} is a video: the arguments are in the wrong order; the video comes first, as in"
+        f" w2l sync {speech} {video}"
+    )
