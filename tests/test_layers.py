@@ -15,7 +15,7 @@ FLOORS = (
 FLOOR = {package: floor for floor, names in enumerate(FLOORS) for package in names.split()}
 TOP = {"__init__.py", "__main__.py", "py.typed", *FLOOR} - {"stages", "__main__"}
 STAGE_GROUND = {
-    "stages.batch", "stages.cli", "stages.log", "stages.options",
+    "stages.batch", "stages.cli", "stages.log", "stages.options", "stages.types",
     *(f"stages.checks.{name}" for name in ("finding", "machine", "parts", "storage")),
 }  # fmt: skip
 """Modules of stages that are not commands."""
