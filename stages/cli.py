@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("stages.export:command", "Export a generator as an ONNX file."),
     "weights": ("stages.weights:command", "List, import and download models."),
     "mark": ("stages.mark:command", "Manage the key that signs outputs."),
+    "ui": ("stages.ui:command", "Open a page for the browser."),
     "settings": ("stages.settings:command", "List all settings, or write them as a YAML file to edit."),
     "doctor": ("stages.doctor:command", "Check this installation and suggest fixes."),
 }

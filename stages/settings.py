@@ -59,7 +59,7 @@ def command(stage: str | None, as_yaml: bool, person: bool, common: Common) -> N
 
 
 def _plain(row: Setting) -> dict[str, object]:
-    return {key: value for key, value in asdict(row).items() if key != "is_group"}
+    return {key: value for key, value in asdict(row).items() if key not in ("is_group", "choices")}
 
 
 def _tables(stages: Iterable[tuple[str, Sequence[Setting]]]) -> str:

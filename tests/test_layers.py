@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     "core nets", "media features cache report", "models marks", "faces", "data", "scoring syncing training",
-    "api errors", "stages", "__main__",
+    "api errors", "queue", "ui", "stages", "__main__",
 )  # fmt: skip
 """Packages from the ground up; a package imports only packages on lower floors. `w2l.__main__` starts `stages.cli`."""
 FLOOR = {package: floor for floor, names in enumerate(FLOORS) for package in names.split()}
@@ -35,6 +35,9 @@ DOORS = {
     "click": ("stages",),
     "cryptography": ("w2l.marks.keys",),
     "argparse": (),
+    "fastapi": ("w2l.ui",),
+    "gradio": ("w2l.ui",),
+    "uvicorn": ("w2l.ui",),
 }
 """Package -> the only modules of ours that import it."""
 DOORS_OF_CALLS = {

@@ -25,10 +25,19 @@ NAMES = ("Settings", "Dimensions", "Spec", "Encoding", "Schedule", "Sampling")
 NEVER = (float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 10**30, -(10**30), 2**63, "many", {"a": 1}, True)
 """What no number of settings may be; a list, None and negative numbers are asked for one by one."""
 
+PAGE = ("fastapi", "gradio", "uvicorn")
+"""Packages of the extra for the page, whose modules hold no settings; without it they cannot be imported."""
+
 
 def settings_of(package: Any) -> Iterator[type[Any]]:
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        for name, found in vars(importlib.import_module(module.name)).items():
+        try:
+            names = vars(importlib.import_module(module.name))
+        except ModuleNotFoundError as error:
+            if error.name not in PAGE:
+                raise
+            continue
+        for name, found in names.items():
             is_own = isinstance(found, type) and found.__module__ == module.name
             if is_own and dataclasses.is_dataclass(found) and name.endswith(NAMES):
                 yield found

@@ -12,6 +12,7 @@
     runs/<name>.json                        what `sync` made, for `score`
     scores/<..>/<mark>.*                    what `score` measured of one clip, see `w2l.scoring.store`
     models/<name>.safetensors               imported models; models/<pack>/ downloaded ones
+    jobs/<id>/                              jobs of the page, with their results; see `w2l.queue.store`
 
 Every file is written under a temporary name, flushed and renamed: a reader never sees a partial file.
 """

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -52,6 +53,32 @@ def claim(path: Path) -> Iterator[bool]:
                 is_ours = file.read(LONGEST) == signature.encode()  # a suspended process may have lost it
             if is_ours:
                 path.unlink()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a running process holds the lock file at `path`; the lock is not touched."""
+    signature, silent_s = _read(path)
+    return bool(signature) and not _is_stale(signature, silent_s)
+
+
+def ask_to_end(path: Path) -> None:
+    """Send SIGTERM to the running process of this machine that holds the lock file at `path`, if there is one."""
+    signature, silent_s = _read(path)
+    if not signature or _is_stale(signature, silent_s):
+        return
+    with contextlib.suppress(ProcessLookupError, ValueError, KeyError, TypeError):
+        owner = json.loads(signature)
+        if owner["machine"] == machine():
+            os.kill(int(owner["pid"]), signal.SIGTERM)
+
+
+def _read(path: Path) -> tuple[bytes, float]:
+    """Return the signature of a lock file, empty if there is none, and the seconds since its last heartbeat."""
+    try:
+        with reopen(path, sole=True) as file:
+            return file.read(LONGEST), time.time() - os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return b"", 0.0
 
 
 def is_alive(pid: int) -> bool:

@@ -38,6 +38,8 @@ class Setting:
     """The sentence beneath the field in the source."""
     is_group: bool = False
     """Whether the key is a group of keys, which follow it."""
+    choices: tuple[Any, ...] = ()
+    """All allowed values, if they can be listed."""
 
     @property
     def is_changed(self) -> bool:
@@ -61,7 +63,8 @@ def describe(settings: Any, prefix: str = "", defaults: Any = None) -> Iterator[
             yield from describe(value, f"{key}.", default)
         else:
             value, default = config.plain_value(value), config.plain_value(default)
-            yield Setting(key, type_in_words(hints[field.name]), default, value, text)
+            hint = hints[field.name]
+            yield Setting(key, type_in_words(hint), default, value, text, choices=choices_of(hint))
 
 
 def commented_yaml(settings: Any, stage: str) -> str:
@@ -86,6 +89,22 @@ def type_in_words(hint: Any) -> str:
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     words = [_one_type(kind) for kind in kinds if kind is not type(None)]
     return " or ".join(words + ["null"] * (type(None) in kinds))
+
+
+def choices_of(hint: Any) -> tuple[Any, ...]:
+    """Return the allowed values of a setting of that type if they can be listed, else nothing."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    found: list[Any] = []
+    for kind in kinds:
+        if kind is bool:
+            found += [False, True]
+        elif get_origin(kind) is Literal:
+            found += get_args(kind)
+        elif kind is type(None):
+            found.append(None)
+        else:
+            return ()
+    return tuple(found)
 
 
 def field_texts(kind: type[Any]) -> dict[str, str]:

@@ -1,0 +1,122 @@
+"""The list of jobs and the one that is chosen: state, command, result. It follows the files of the cache."""
+
+from typing import Any
+
+import gradio as gr
+
+from w2l.core.errors import W2LError
+from w2l.queue import looking
+from w2l.queue.store import ENDED, Job
+from w2l.ui import markup, texts
+from w2l.ui.assets import script
+from w2l.ui.desk import Desk
+
+EVERY_S = 1.0
+"""Seconds between two looks at the jobs."""
+MOST_LISTED = 50
+"""Most jobs that the list shows."""
+Update = tuple[Any, ...]
+
+
+class JobsPanel:
+    """The panel's components and handlers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        gr.Markdown(f"## {texts.JOBS_HEAD}")
+        self.message = gr.HTML("", elem_id="w2l-jobs-message")
+        self.chosen = gr.Radio([], label=texts.JOB_LIST, elem_id="w2l-jobs", elem_classes="w2l-jobs")
+        self._state = gr.HTML("", elem_id="w2l-state")
+        with gr.Row():
+            self._cancel = gr.Button(texts.CANCEL, visible=False, elem_id="w2l-cancel", min_width=120)
+            self._continue = gr.Button(texts.CONTINUE, visible=False, elem_id="w2l-continue", min_width=120)
+            self._remove = gr.Button(texts.REMOVE, visible=False, elem_id="w2l-remove", min_width=120)
+        self._command = gr.Textbox(
+            label=texts.COMMAND, visible=False, interactive=False, buttons=["copy"], lines=2, elem_id="w2l-command"
+        )
+        self._shown = gr.State("")
+        self._result = gr.HTML("", js_on_load=script("compare.js"), elem_id="w2l-result")
+        self._links = gr.HTML("", elem_id="w2l-links")
+        self._verdict = gr.HTML("", elem_id="w2l-verdict")
+
+    def connect(self, blocks: Any) -> None:
+        """Follow the jobs: when the page opens, every second, and at every click."""
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        seen = [self.chosen, self._state, self._cancel, self._continue, self._remove, self._command, self._shown]
+        given = [self.chosen, self._shown]
+        blocks.load(self._open, None, seen, **quiet)
+        gr.Timer(EVERY_S).tick(self._look, given, seen, **quiet, queue=False)
+        self.chosen.change(self._look, given, seen, **quiet, queue=False)
+        result = [self._result, self._links, self._verdict]
+        self._shown.change(self._show_result, self._shown, result, **quiet)
+        for button, act in (
+            (self._cancel, self._desk.line.cancel),
+            (self._continue, self._desk.line.go_on),
+            (self._remove, self._remove_job),
+        ):
+            button.click(self._act(act), self.chosen, self.message, **quiet).then(self._look, given, seen, **quiet)
+
+    def _remove_job(self, job: Job) -> None:
+        self._desk.jobs.remove(job)
+
+    def _act(self, act: Any) -> Any:
+        """Return a handler that does something with the chosen job and returns a message."""
+
+        def handler(name: str | None) -> str:
+            try:
+                act(self._desk.jobs.get(name or ""))
+            except W2LError as error:
+                return markup.message(str(error), is_error=True)
+            return ""
+
+        return handler
+
+    def _open(self) -> Update:
+        """Return the panel of a page that was just opened: the running job, else the newest one."""
+        jobs = list(self._desk.jobs)
+        running = [job for job in jobs if job.state == "running"]
+        first = next(iter(running or jobs[-1:]), None)
+        return self._look(first.id if first else None, "")
+
+    def _look(self, name: str | None, shown: str) -> Update:
+        """Return the list and the state of the chosen job; the result is shown when `shown` changes."""
+        jobs = list(self._desk.jobs)[::-1][:MOST_LISTED]
+        states = {job.id: job.state for job in jobs}
+        choices = [
+            (f"{job.request.output_name} · {_time(job)} · {texts.STATES[states[job.id]]}", job.id) for job in jobs
+        ]
+        job = next((job for job in jobs if job.id == name), jobs[0] if jobs else None)
+        if job is None:
+            hidden = gr.update(visible=False)
+            return gr.update(choices=[], value=None), texts.NO_JOBS, hidden, hidden, hidden, hidden, ""
+        state = states[job.id]
+        line = [one.id for one in reversed(jobs) if states[one.id] == "waiting"]
+        return (
+            gr.update(choices=choices, value=job.id),
+            markup.state(job, line.index(job.id) + 1 if job.id in line else None),
+            gr.update(visible=state not in ENDED),
+            gr.update(visible=state in ("failed", "cancelled")),
+            gr.update(visible=state in ENDED),
+            gr.update(value=job.command(self._desk.jobs.cache), visible=True),
+            job.id if state == "done" else "",
+        )
+
+    def _show_result(self, name: str) -> Update:
+        """Return the result beside the source, the links and the verdict."""
+        if not name:
+            return "", "", ""
+        try:
+            job = self._desk.jobs.get(name)
+            request, output = job.request, str(job.output)
+            before = self._desk.looker.call(looking.playable, self._desk.root, request.video)
+            after = self._desk.looker.call(looking.playable, self._desk.root, output)
+            verdict = self._desk.looker.call(looking.verdict, output)
+        except W2LError as error:
+            return markup.message(str(error), is_error=True), "", ""
+        return markup.compare(before, after), markup.downloads(job), markup.verdict(verdict)
+
+
+def _time(job: Job) -> str:
+    """Return the time of a job's making, in UTC."""
+    day, time, _ = job.id.split("-")
+    return f"{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}"

@@ -1,0 +1,120 @@
+"""HTML of the page's own parts: faces to click, before and after, the state of a job. All that is put in is escaped."""
+
+from collections.abc import Collection
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from w2l.core.text import readable
+from w2l.queue.seen import Seen
+from w2l.queue.store import Job, JobProgress
+from w2l.ui import texts
+
+FILE = "/gradio_api/file="
+"""Where the server gives files of the folder of jobs."""
+
+
+def url_of(path: str | Path) -> str:
+    """Return the address of a file in the folder of jobs."""
+    return escape(FILE + quote(str(path)))
+
+
+def said(text: object) -> str:
+    """Return any text as HTML."""
+    return escape(readable(str(text)))
+
+
+def message(text: str, is_error: bool = False) -> str:
+    """Return a line that screen readers announce; an error stands out."""
+    if not text:
+        return ""
+    kind, role = ("w2l-message w2l-error", "alert") if is_error else ("w2l-message", "status")
+    return f'<p class="{kind}" role="{role}">{said(text)}</p>'
+
+
+def faces_picture(seen: Seen, chosen: Collection[int]) -> str:
+    """Return the frame with a button over each face."""
+    buttons = "".join(
+        f'<button type="button" data-face="{face.number}" aria-pressed="{str(face.number in chosen).lower()}"'
+        f' aria-label="{said(texts.FACE_BUTTON.format(number=face.number))}"'
+        f' style="left:{100 * face.box[0]:.2f}%;top:{100 * face.box[1]:.2f}%;'
+        f'width:{100 * (face.box[2] - face.box[0]):.2f}%;height:{100 * (face.box[3] - face.box[1]):.2f}%">'
+        f"<span>{face.number}</span></button>"
+        for face in seen.faces
+        if face.box is not None
+    )
+    picture = f'<img src="{url_of(seen.picture)}" alt="{said(texts.FACES_PICTURE)}">'
+    return f'<div class="w2l-faces">{picture}{buttons}</div>'
+
+
+def compare(before: str, after: str, starts_s: float = 0.0) -> str:
+    """Return two videos, one over the other, with one play head and a divider."""
+    is_still = Path(before).suffix.lower() not in (".mp4", ".m4v", ".mov", ".webm")
+    under = (
+        f'<img class="w2l-before" src="{url_of(before)}" alt="{texts.BEFORE}">'
+        if is_still
+        else f'<video class="w2l-before" src="{url_of(before)}" muted playsinline preload="auto"></video>'
+    )
+    return (
+        f'<div class="w2l-compare" data-starts="{starts_s:.3f}"><div class="w2l-stage">'
+        f'<video class="w2l-after" src="{url_of(after)}" playsinline preload="auto"></video>{under}'
+        f'<span class="w2l-tag w2l-left">{texts.BEFORE}</span>'
+        f'<span class="w2l-tag w2l-right">{texts.AFTER}</span></div>'
+        f'<input type="range" class="w2l-wipe" min="0" max="100" value="50" aria-label="{texts.WIPE}">'
+        f'<div class="w2l-bar"><button type="button" class="w2l-play" aria-label="{texts.PLAY}">&#9654;</button>'
+        f'<input type="range" class="w2l-head" min="0" max="1000" value="0" aria-label="{texts.HEAD}">'
+        f'<output class="w2l-time">0.0 s</output>'
+        f'<button type="button" class="w2l-mute" aria-label="{texts.MUTE}" data-on="{texts.SOUND_ON}"'
+        f' data-off="{texts.SOUND_OFF}">{texts.SOUND_ON}</button></div></div>'
+    )
+
+
+def downloads(job: Job) -> str:
+    """Return links to the result and its record."""
+    output = job.output
+    record = output.with_suffix(".w2l.json")
+    links = [(output, texts.DOWNLOAD), (record, texts.RECORD)]
+    return "".join(
+        f'<a class="w2l-link" href="{url_of(path)}" download="{said(path.name)}">{text}</a>'
+        for path, text in links
+        if path.is_file()
+    )
+
+
+def progress_line(progress: JobProgress) -> str:
+    """Return stage, units, rate and time left in words."""
+    stage = texts.STAGES.get(progress.stage, progress.stage)
+    form = texts.PROGRESS if progress.total else texts.PROGRESS_OPEN
+    parts = [form.format(stage=stage, done=progress.done, total=progress.total) if progress.stage else stage]
+    if progress.rate:
+        parts.append(texts.RATE.format(rate=progress.rate))
+    if progress.left_s is not None:
+        parts.append(texts.LEFT.format(left=_clock(progress.left_s)))
+    return ", ".join(parts)
+
+
+def state(job: Job, place: int | None) -> str:
+    """Return the state of a job, with a bar while it runs and the reason if it failed."""
+    now = job.state
+    head = f"<b>{said(job.request.output_name)}</b>: {texts.STATES[now]}"
+    if now == "running":
+        progress = job.progress
+        share = 100 * progress.done / progress.total if progress.total else 0
+        head += f" &middot; {said(progress_line(progress))}"
+        head += f'<progress max="100" value="{share:.1f}" aria-label="{said(progress_line(progress))}"></progress>'
+    elif now == "waiting" and place:
+        head += f" &middot; {texts.PLACE_IN_LINE.format(place=place)}"
+    outcome = job.outcome
+    reason = message(outcome.error, is_error=True) if outcome and outcome.error and now != "running" else ""
+    return f'<div class="w2l-state" data-state="{now}" role="status">{head}</div>{reason}'
+
+
+def verdict(text: str) -> str:
+    """Return the verdict of `w2l verify` with its lines kept."""
+    return f'<details class="w2l-verdict" open><summary>{texts.VERDICT}</summary><pre>{escape(text)}</pre></details>'
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,95 @@
+"""All texts of the page, for translation; sentences of settings and errors come from where they are defined."""
+
+TITLE = "w2l"
+SYNC, SCORE, MODELS, TRAIN = "Sync", "Score", "Models", "Train"
+INTRO = "Redraw a speaker's mouth to match any speech. Redraw only people who have agreed, and say that it was changed."
+
+VIDEO = "Video, or a picture of a person"
+SPEECH = "Speech: any file with sound"
+MICROPHONE = "or record it"
+PATH = "or a path on this machine"
+INPUTS, FACES_HEAD, SETTINGS_HEAD = "1. Video and speech", "2. Faces", "3. Settings"
+PREVIEW_HEAD, RUN_HEAD, JOBS_HEAD = "4. Preview", "5. Run", "Jobs"
+FIND_FACES = "Find faces"
+FACES = "Faces to redraw (none: the one on screen longest and largest)"
+FACE_TIME = "Frame shown, seconds"
+FACE = "Face {number}: {words}"
+FACE_BUTTON = "Face {number}, choose or release it"
+FACES_HINT = "Click a face to choose it. Choose several to give each a speech of its own."
+FACE_SPEECH = "Speech of the face chosen {place}"
+PLACES = ("second", "third", "fourth")
+NO_VIDEO = "Choose a video first."
+FACES_PICTURE = "A frame of the video; its faces are buttons"
+
+PREVIEW_TIME = "Time in the result, seconds"
+PREVIEW = "Preview one second"
+PREVIEW_DONE = "Second {start:.1f} to {end:.1f} of the result."
+
+ALL_SETTINGS = "All settings"
+ENDING = "File type"
+ENDING_INFO = "Ending of the result's name."
+RUN = "Run"
+ADDED = "Job {name} is in line."
+
+JOB_LIST = "Jobs, the newest first"
+NO_JOBS = "No jobs yet."
+STATES = {
+    "waiting": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+STAGES = {"": "starting", "faces": "finding faces", "sync": "drawing"}
+PROGRESS = "{stage}: {done} of {total} frames"
+PROGRESS_OPEN = "{stage}: {done} frames"
+RATE = "{rate:.1f} frames/s"
+LEFT = "{left} left"
+PLACE_IN_LINE = "place {place} in line"
+CANCEL, CONTINUE, REMOVE = "Cancel", "Continue", "Remove"
+COMMAND = "The same as a command"
+REMOVED = "The job and its files are removed."
+RESULT = "Result"
+DOWNLOAD, RECORD = "Download the result", "Download its record"
+VERDICT = "What `w2l verify` says"
+
+BEFORE, AFTER = "before", "after"
+PLAY = "Play or pause"
+WIPE = "Divide between before and after"
+HEAD = "Play head"
+MUTE, SOUND_ON, SOUND_OFF = "Sound on or off", "sound on", "sound off"
+
+SCORE_FILES = "Videos to score"
+SCORE_PATHS = "or paths on this machine, one per line: videos, or a folder per system (none: all that sync made)"
+SCORE_REFERENCE = "Real videos they were made from, one path per line (none: as recorded)"
+SCORE_MEASURES = "Measures"
+SCORE_RUN = "Score"
+SCORE_PAGE = "Page with curves and the worst clips"
+SCORE_DOWNLOAD = "Download the page"
+SCORE_BUSY = "Scoring: {done} of {total} clips"
+
+MODELS_HEAD = ("name", "kind", "size", "licence", "from")
+MODELS_CARD = "Card of"
+MODELS_REFRESH = "Refresh"
+IMPORT_HEAD = "Import a model file"
+IMPORT_FILE = "A public checkpoint, or a model of w2l"
+IMPORT_NAME = "Name to find it by"
+IMPORT_LICENCE = "Its licence, if the file does not state it"
+IMPORT = "Import"
+IMPORTED = "{name} is imported: choose it under Sync, All settings, model."
+FETCH_HEAD = "Download a pack"
+FETCH_PACK = "Pack"
+FETCH_AGREE = "I agree to these terms"
+FETCH = "Download"
+FETCH_TERMS = "{summary}. {size:.0f} MB from {url}. {terms}"
+FETCH_NO = "Read the terms above and agree to them first."
+FETCHED = "{name} is there."
+
+TRAIN_RUN = "Run of this cache"
+TRAIN_NONE = "This cache has no training runs; w2l train and w2l train-expert make them."
+TRAIN_NO_PAGE = "The run has no page yet; it is written at the first validation."
+
+OUTSIDE = "paths on this machine cannot be named over the network; upload the file instead"
+BUSY_FACES = "Finding faces: {done} of {total} frames"
+BUSY_PREVIEW = "Making the preview: {stage}, {done} of {total}"
+BUSY = "Working ..."
