@@ -1,7 +1,7 @@
 """Cutting faces out and placing them back: each undoes the other, exactly where the points say."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,11 +16,13 @@ from w2l.features.crop import (
     alignment,
     coarser,
     cut,
+    cut_each,
+    cut_from,
     footprint,
     padded_box,
     side_in_frame,
 )
-from w2l.media.picture import RgbPicture
+from w2l.media.picture import Picture, RgbPicture
 
 BOX = np.array([60.0, 40.0, 180.0, 190.0])
 
@@ -266,3 +268,13 @@ def test_what_cannot_be_cut_is_refused(wrong: dict[str, object], said: str) -> N
 def test_a_spec_read_from_a_file_equals_the_one_written() -> None:
     read: Callable[..., CropSpec] = CropSpec
     assert read(kind="box", pads=[0, 10, 0, 0]) == CropSpec("box", 96, (0, 10, 0, 0))
+
+
+@pytest.mark.parametrize("kinds", [("aligned", "aligned"), ("aligned", "box"), ("box", "judge")])
+def test_several_crops_of_one_face_are_those_cut_one_by_one(kinds: tuple[Literal["aligned", "box", "judge"], ...]):
+    picture = Picture.from_rgb(smooth_image())
+    points = five_points(120, 0.2, 70, 60)
+    specs = tuple(CropSpec(kind, 96 + 32 * place) for place, kind in enumerate(kinds))
+    together = cut_each(picture, BOX, points, specs)
+    for crop, spec in zip(together, specs, strict=True):
+        np.testing.assert_array_equal(crop, cut_from(picture, BOX, points, spec))

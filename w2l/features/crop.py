@@ -8,6 +8,7 @@ time", 2016; joonson/syncnet_python), whose lower part extends below the chin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,14 +112,26 @@ def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:
 
 def cut_from(canvas: Canvas, box: Floats, points: Floats, spec: CropSpec) -> Image:
     """Run `cut` on an image of which only the region needed for the crop is converted to RGB."""
-    if spec.kind == "judge":
-        return cut(canvas.rgb(), box, points, spec)
-    rows, columns = crop_region(box, points, spec, canvas.width, canvas.height)
-    corner = np.array([columns.start, rows.start], dtype=np.float64)
-    image = canvas.rgb(rows, columns)
-    if spec.kind == "box":
-        return np.asarray(cv2.resize(image, (spec.size, spec.size)), dtype=np.uint8)
-    return cut(image, box, points - corner, spec)
+    return cut_each(canvas, box, points, (spec,))[0]
+
+
+def cut_each(canvas: Canvas, box: Floats, points: Floats, specs: Sequence[CropSpec]) -> list[Image]:
+    """Return a crop of one face by each of `specs`, as `cut_from` does; what several need is converted to RGB once."""
+    if any(spec.kind == "judge" for spec in specs):
+        image = canvas.rgb()
+        return [cut(image, box, points, spec) for spec in specs]
+    regions = [crop_region(box, points, spec, canvas.width, canvas.height) for spec in specs]
+    top, left = (min(region[axis].start for region in regions) for axis in (0, 1))
+    bottom, right = (max(region[axis].stop for region in regions) for axis in (0, 1))
+    image = canvas.rgb(slice(top, bottom), slice(left, right))
+    crops = []
+    for spec, (rows, columns) in zip(specs, regions):
+        if spec.kind == "box":
+            own = image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+            crops.append(np.asarray(cv2.resize(own, (spec.size, spec.size)), dtype=np.uint8))
+        else:
+            crops.append(cut(image, box, points - np.array([left, top], dtype=np.float64), spec))
+    return crops
 
 
 def crop_region(box: Floats, points: Floats, spec: CropSpec, width: int, height: int) -> tuple[slice, slice]:

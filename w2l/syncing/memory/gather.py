@@ -10,7 +10,7 @@ from w2l.core.arrays import Canvas, Floats, Image
 from w2l.core.intervals import runs
 from w2l.core.prefetch import ahead
 from w2l.faces.follow import Face, Faces, yaw_of
-from w2l.features.crop import CropSpec, cut_from
+from w2l.features.crop import CropSpec, cut_each
 from w2l.models.lip_reader import BATCH, Mouths, read_mouths
 from w2l.syncing.memory.embed import SyncExpert, windows_around
 from w2l.syncing.memory.looks import Looks, Measures, compress
@@ -57,8 +57,7 @@ class _Seen:
 
     def add(self, frame_idx: int, face: Face, canvas: Canvas, spec: CropSpec) -> None:
         """Cut and measure the face in one frame."""
-        aligned = cut_from(canvas, face.box, face.points, LIPS_CROP)
-        crop = aligned if spec == LIPS_CROP else cut_from(canvas, face.box, face.points, spec)
+        aligned, crop = cut_each(canvas, face.box, face.points, (LIPS_CROP, spec))
         half = len(aligned) // 2
         self.frames.append(frame_idx)
         self.faces.append(face)
