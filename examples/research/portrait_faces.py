@@ -1,7 +1,7 @@
 """Portraits as `portrait_motion.py` takes them: framed alike, with the face mesh, sorted by how light the skin is."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,11 +124,15 @@ def read_portrait(path: Path, mesh: Mesh, detector: Detector) -> Portrait | None
     return Portrait(f"{path.parent.name}/{path.stem}", framed, found)
 
 
-def read_portraits(folder: Path, mesh: Mesh, detector: Detector, most_yaw: float) -> Iterator[Portrait]:
-    """Yield the portraits that ``portraits.tsv`` says are turned by less than `most_yaw`."""
+def read_portraits(
+    folder: Path, mesh: Mesh, detector: Detector, most_yaw: float, only: Callable[[str], bool] | None = None
+) -> Iterator[Portrait]:
+    """Yield the portraits that ``portraits.tsv`` says are turned by less than `most_yaw`, those `only` is true of."""
     with (folder / "portraits.tsv").open(encoding="utf-8", newline="") as file:
         rows = [row["file"] for row in csv.DictReader(file, delimiter="\t") if abs(float(row["yaw"])) < most_yaw]
     for name in rows:
+        if only is not None and not only(Path(name).with_suffix("").as_posix()):
+            continue
         found = read_portrait(folder / name, mesh, detector)
         if found is not None:
             yield found

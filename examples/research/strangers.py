@@ -4,9 +4,10 @@
 
 Each clip says the speech of the next one that has sound, or one of --speech. Each variant is a name and settings of
 `w2l sync`: "NAME:KEY=VALUE,KEY=VALUE". Prints a markdown table, person by person: foreign colours, the interior over
-that of the real halves, teeth, seam and flicker (`w2l score --explain`). Writes two sheets for each clip: 24 frames in
-a row and 24 spread ones of the lower face. With --blind the rows of a sheet stand in random order, and only the key
-says which is which.
+that of the real halves, teeth, seam and flicker (`w2l score --explain`). With --groups, a file of "NAME<tab>GROUP"
+lines such as `complexions.py` writes, a second table gives the mean and the range of each group. Writes two sheets for
+each clip: 24 frames in a row and 24 spread ones of the lower face. With --blind the rows of a sheet stand in random
+order, and only the key says which is which.
 """
 
 import json
@@ -149,6 +150,24 @@ def table(clips: Sequence[ClipScore], names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def group_table(clips: Sequence[ClipScore], groups: Mapping[str, str]) -> str:
+    """Return a markdown table: for each group of people the mean of each variant, with how many people it is over.
+
+    `groups` names the group of each person by the name of their file without its suffix.
+    """
+    lines = [f"| group | video | people | {' | '.join(SHOWN.values())} |", "|---|---|---|" + "---|" * len(SHOWN)]
+    for group in dict.fromkeys(groups.values()):
+        for system in dict.fromkeys(clip.sample.system for clip in clips):
+            of = [c for c in clips if c.sample.system == system and groups.get(Path(c.sample.name).name) == group]
+            found = [clip.values for clip in of if not clip.reason]
+            if not found:
+                continue
+            means = ([float(values[key]) for values in found if key in values] for key in SHOWN)
+            cells = (f"{np.mean(some):.2f} ({min(some):.2f} to {max(some):.2f})" if some else "-" for some in means)
+            lines.append(f"| {group} | {system} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def lower_faces(video: Path, reference: Path, frames: Sequence[int], face: MeasuredFace) -> list[Image]:
     """Return the lower halves (128, 256, 3) of the faces in some frames, black where there is none.
 
@@ -209,6 +228,7 @@ def write_sheets(
 @click.option("--root", type=click.Path(path_type=Path), help="Where the names in a list begin  [the list's folder]")
 @click.option("--speech", "speeches", multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--variant", "variants", multiple=True, default=["default"], help="NAME:KEY=VALUE,KEY=VALUE")
+@click.option("--groups", type=click.Path(exists=True, path_type=Path), help="NAME<tab>GROUP lines, by file name.")
 @click.option("--blind", type=click.Path(path_type=Path), help="Mix the rows of the sheets; the key is written there.")
 @click.option("--seed", default=0, show_default=True, help="Of the order with --blind.")
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), help="Cache folder  [FOLDER/cache]")
@@ -216,7 +236,7 @@ def write_sheets(
 @click.option("--jobs", default=1, show_default=True, help="Clips scored in parallel.")
 def main(
     folder: Path, videos: tuple[Path, ...], root: Path | None, speeches: tuple[Path, ...], variants: tuple[str, ...],
-    blind: Path | None, seed: int, cache_root: Path | None, device: str, jobs: int,
+    groups: Path | None, blind: Path | None, seed: int, cache_root: Path | None, device: str, jobs: int,
 ) -> None:  # fmt: skip
     set_up_logging(0)
     where = str(choose_device(device))
@@ -229,6 +249,9 @@ def main(
     settings = ScoreSettings(measures=("quality", "mouth"))
     report = scoring.score(Inputs((*made, *reals)), settings, cache, ScoreWork(where, jobs)).report
     click.echo(table(report.clips, [one.name for one in people]))
+    if groups is not None:
+        lines = groups.read_text(encoding="utf-8").splitlines()
+        click.echo("\n" + group_table(report.clips, dict(line.split("\t") for line in lines if line)))
     click.echo("\n".join(note for clip in report.clips for note in clip.notes), err=True)
     detector = make_detector(settings.detect.detector, where, settings.detect.min_face, cache.models)
     keys: dict[str, dict[str, str]] = {}

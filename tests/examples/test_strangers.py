@@ -84,3 +84,13 @@ def test_it_runs_blind_and_the_key_says_what_is_what(
         assert sorted(letters) == ["A", "B", "C"]
         assert set(letters.values()) == {"one", "two", REAL}
         assert probe(tmp_path / "out" / "sheets" / f"{name}.png").width == script.PER_ROW * script.CROP.size
+
+
+def test_groups_are_means_over_their_people() -> None:
+    clips = [
+        ClipScore(Sample(Path(f"{name}.mp4"), "new", f"lists/{name}"), {"seam": seam}, reason=reason)
+        for name, seam, reason in (("ann", 1.0, ""), ("bob", 2.0, ""), ("cy", 9.0, "no face"), ("di", 1.5, ""))
+    ]
+    lines = script.group_table(clips, {"ann": "light", "bob": "light", "cy": "light", "di": "dark"}).splitlines()
+    assert [line.split("|")[1:4] for line in lines[2:]] == [[" light ", " new ", " 2 "], [" dark ", " new ", " 1 "]]
+    assert " 1.50 (1.00 to 2.00) " in lines[2]
