@@ -153,12 +153,12 @@ def table(clips: Sequence[ClipScore], names: Sequence[str]) -> str:
 def group_table(clips: Sequence[ClipScore], groups: Mapping[str, str]) -> str:
     """Return a markdown table: for each group of people the mean of each variant, with how many people it is over.
 
-    `groups` names the group of each person by the name of their file without its suffix.
+    `groups` names the group of each person by their file, without folder and suffix.
     """
     lines = [f"| group | video | people | {' | '.join(SHOWN.values())} |", "|---|---|---|" + "---|" * len(SHOWN)]
     for group in dict.fromkeys(groups.values()):
         for system in dict.fromkeys(clip.sample.system for clip in clips):
-            of = [c for c in clips if c.sample.system == system and groups.get(Path(c.sample.name).name) == group]
+            of = [c for c in clips if c.sample.system == system and groups.get(Path(c.sample.name).stem) == group]
             found = [clip.values for clip in of if not clip.reason]
             if not found:
                 continue

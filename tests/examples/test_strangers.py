@@ -88,7 +88,7 @@ def test_it_runs_blind_and_the_key_says_what_is_what(
 
 def test_groups_are_means_over_their_people() -> None:
     clips = [
-        ClipScore(Sample(Path(f"{name}.mp4"), "new", f"lists/{name}"), {"seam": seam}, reason=reason)
+        ClipScore(Sample(Path(f"{name}.mp4"), "new", f"lists/{name}.jpg"), {"seam": seam}, reason=reason)
         for name, seam, reason in (("ann", 1.0, ""), ("bob", 2.0, ""), ("cy", 9.0, "no face"), ("di", 1.5, ""))
     ]
     lines = script.group_table(clips, {"ann": "light", "bob": "light", "cy": "light", "di": "dark"}).splitlines()
