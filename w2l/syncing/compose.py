@@ -14,7 +14,8 @@ from w2l.nets.generator import GeneratedRows
 from w2l.syncing.blend import Grain, multi_band, noise_level
 from w2l.syncing.colours import LUMA
 from w2l.syncing.fitting import Fitter, Memory
-from w2l.syncing.lips import LipPair
+from w2l.syncing.lips import LipPair, lip_map
+from w2l.syncing.own_mouth import OwnMouth
 
 Blend = Literal["soft", "laplacian", "hard"]
 
@@ -120,11 +121,14 @@ class Compositor:
         `soft`; `laplacian` (each octave fades over in its own width); `hard` (all that was redrawn, as published).
     sharpen, grain : bool
         Whether detail and grain are matched; not used by `hard`.
+    still : bool
+        Whether all pictures are one that does not move: between the lips its own teeth show, see
+        `w2l.syncing.own_mouth`.
     """
 
     def __init__(
         self, spec: CropSpec, rows: GeneratedRows = "full", blend: Blend = "soft", sharpen: bool = True,
-        grain: bool = True,
+        grain: bool = True, still: bool = False,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.blend = blend
@@ -137,6 +141,9 @@ class Compositor:
         self._fitter = Fitter(self.weight[shows], mouth, moving, sharpen)
         self._grain = Grain() if grain else None
         self._memory: dict[int, Memory] = {}
+        self._still = still
+        self._own: dict[int, OwnMouth | None] = {}
+        self._x = (np.arange(spec.size) + 0.5) / spec.size
 
     @property
     def needs_lips(self) -> bool:
@@ -194,7 +201,16 @@ class Compositor:
         """Return the patch in frame coordinates (region rows, columns, 3), fitted to `source`, the original region."""
         memory = self._recall(track)
         drawn = np.asarray(patch[self.first_row :], dtype=np.float32)
-        change, keep = self._fitter.fit(drawn, crop[self.first_row :].astype(np.float32), lips, memory)
+        shown = crop[self.first_row :].astype(np.float32)
+        own = self._own_mouth(shown, lips, track)
+        if own is None or lips.patch is None:
+            change, keep = self._fitter.fit(drawn, shown, lips, memory)
+        else:
+            y = self._x[self.first_row :]
+            drawn = own.coloured(drawn, lip_map(lips.patch, self._x, y))
+            change, keep = self._fitter.fit(drawn, shown, lips, memory)
+            teeth = own.shown(lips.patch, self._x, y)
+            change, keep = (1 - teeth)[..., None] * change, keep + teeth * (1 - keep)
         kept = np.clip(found.moved(keep, self.first_row), 0, 1)
         fitted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
         cv2.add(fitted, found.moved(change, self.first_row), dst=fitted)
@@ -204,6 +220,14 @@ class Compositor:
                 grain = noise * np.sqrt(1 - kept * kept) * self._grain.piece(kept.shape, frame_idx)
                 cv2.add(fitted, cv2.merge([grain, grain, grain]), dst=fitted)
         return np.asarray(fitted, dtype=np.float32)
+
+    def _own_mouth(self, crop: Floats, lips: LipPair, track: int) -> OwnMouth | None:
+        """Return the mouth of a still picture, measured once for each track; None for what moves."""
+        if not self._still or lips.source is None:
+            return None
+        if track not in self._own:
+            self._own[track] = OwnMouth.of(crop, lips.source, self._x, self._x[self.first_row :])
+        return self._own[track]
 
     def _overwrite(self, canvas: Canvas, face: Face, patch: Floats) -> Canvas:
         """Paste as published: integer grey levels, resized over the whole box."""

@@ -51,7 +51,8 @@ def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
     looks = references_for(tools, plan)
     finer = plan.spec.size // card.crop.size
     batch = min(max(1, settings.batch // finer), 2 * pictures_ahead(plan.info.width, plan.info.height))
-    return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec), batch)
+    still = plan.info.is_still and not settings.mouths  # else the mouths come from the footage
+    return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec, still), batch)
 
 
 def make_parts(

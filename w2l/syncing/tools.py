@@ -76,9 +76,9 @@ class Tools:
         """Decides whether two faces are the same person's, if its file is given."""
         return Recogniser(Path(self.settings.recogniser), self.device) if self.settings.recogniser else None
 
-    def compositor(self, spec: CropSpec) -> Compositor:
-        """Return what pastes the generator's crops, for faces that are cut like `spec`."""
-        return Compositor(spec, self.rows, self.settings.blend)
+    def compositor(self, spec: CropSpec, still: bool = False) -> Compositor:
+        """Return what pastes the generator's crops, for faces that are cut like `spec`; `still`: of one picture."""
+        return Compositor(spec, self.rows, self.settings.blend, still=still)
 
 
 def make_tools(settings: SyncSettings, root: Path, device: str) -> Tools:

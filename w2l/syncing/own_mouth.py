@@ -1,0 +1,132 @@
+"""The mouth of a still picture in what replaces it: its own teeth, and lips no redder than its own; pure on arrays.
+
+Upper teeth are fixed to the skull. In a picture that does not move they stay where they are, whatever the lips do, so
+that between redrawn lips the picture's own teeth are shown in place of drawn ones. Crops are float32 RGB in grey
+levels, (rows, columns, 3); points are the six of `w2l.nets.lips`, in sides of the crop.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from w2l.core.arrays import Floats
+from w2l.syncing.colours import LUMA
+
+TOLERANCE = 0.012
+"""Sides of the crop over which the outline of the inside of a mouth fades."""
+TEETH_BLUR = 0.004
+"""Gaussian, in sides, that softens the outline of teeth."""
+PALER, PALEST = 0.9, 0.65
+"""Redness over that of the lips from which on down a place may be a tooth, and from which on it is one. Redness is red
+less brightness, over brightness: 0.06 in teeth and 0.27 in lips (medians of 15 open mouths among the portraits)."""
+DARK, BRIGHT = 0.75, 1.0
+"""Brightness over that of the lips from which on a place may be a tooth, and from which on it is one."""
+LEAST_RED = 0.02
+"""Least redness of what is inside a mouth: 3 in 100 places of these open mouths have less (median)."""
+SHUT, OPEN = 0.012, 0.037
+"""Sides between the inner edges of the lips up to which no teeth show, and from which on they show fully."""
+MIDDLE = 0.6
+"""Share of a mouth's width in which its lips are measured."""
+LEAST_SAMPLE = 20
+"""Pixels of lips under which they say nothing about their colour."""
+LEAST_LUMA = 16.0
+"""Grey levels that brightness is taken to have at least when something is divided by it."""
+SLACK = 2.0
+"""Grey levels by which redrawn lips may leave the range of the picture's own."""
+FADE_RED = 30.0
+"""Grey levels by which what is less red than lips may be bluer than they are, at no red at all."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Where lips and the inside of a mouth are, on a grid (rows, columns)."""
+
+    lips: NDArray[np.bool_]
+    """In the middle of both lips."""
+    inside: Floats
+    """0..1: between the lips."""
+    gap: float
+    """Sides from lip to lip in the middle."""
+
+    @classmethod
+    def of(cls, points: Floats, x: Floats, y: Floats, widened: float = 0.0) -> "Shape":
+        """Return the shape of the mouth with six `points`; edges are parabolas through its corners.
+
+        Parameters
+        ----------
+        points : (6, 2)
+        x, y : (columns,), (rows,)
+            Places of the pixels, in sides of the crop.
+        widened : float
+            Sides by which the inside is widened.
+        """
+        centre = (points[0] + points[1]) / 2
+        along = points[1] - points[0]
+        half = max(float(np.hypot(*along)) / 2, 1e-6)
+        along = along / (2 * half)
+        down = np.array([-along[1], along[0]])
+        dx, dy = (x - centre[0])[None, :], (y - centre[1])[:, None]
+        across, away = (dx * along[0] + dy * along[1]) / half, dx * down[0] + dy * down[1]
+        bow = 1 - across * across
+        top, upper, lower, bottom = (float((point - centre) @ down) for point in points[2:])
+        middle = np.abs(across) < MIDDLE
+        lips = ((away > top * bow) & (away < upper * bow)) | ((away > lower * bow) & (away < bottom * bow))
+        depth = np.minimum(away - upper * bow, lower * bow - away) + widened
+        inside = np.clip(depth / TOLERANCE + 0.5, 0, 1) * (np.abs(across) < 1)
+        return cls(middle & lips, inside.astype(np.float32), lower - upper)
+
+
+@dataclass(frozen=True)
+class OwnMouth:
+    """What a still picture shows of its mouth."""
+
+    teeth: Floats
+    """(rows, columns) 0..1: where teeth are."""
+    reds: tuple[float, float]
+    """Median and most red less brightness of the lips, grey levels."""
+    most_blue: float
+    """Most blue less brightness of the lips."""
+    least_redness: float
+    """Least red less brightness inside a mouth, over brightness."""
+
+    @classmethod
+    def of(cls, crop: Floats, points: Floats, x: Floats, y: Floats) -> "OwnMouth | None":
+        """Return the mouth with six `points` of a crop; None where too little is seen of its lips."""
+        shape = Shape.of(points, x, y, TOLERANCE)
+        if int(shape.lips.sum()) < LEAST_SAMPLE:
+            return None
+        luma = crop @ LUMA
+        red, blue = crop[..., 0] - luma, crop[..., 2] - luma
+        level = max(float(np.median(luma[shape.lips])), LEAST_LUMA)
+        redness = float(np.median(red[shape.lips])) / level
+        pale = (PALER * redness - red / np.maximum(luma, LEAST_LUMA)) / max((PALER - PALEST) * redness, 0.02)
+        bright = (luma / level - DARK) / (BRIGHT - DARK)
+        teeth = shape.inside * np.clip(pale, 0, 1) * np.clip(bright, 0, 1)
+        least, median, most = np.percentile(red[shape.lips], (3, 50, 97))
+        return cls(
+            cv2.GaussianBlur(teeth.astype(np.float32), (0, 0), TEETH_BLUR * len(x)),
+            (float(median), float(most) + SLACK),
+            float(np.percentile(blue[shape.lips], 97)) + SLACK,
+            min(LEAST_RED, float(least) / level),
+        )
+
+    def shown(self, points: Floats, x: Floats, y: Floats) -> Floats:
+        """Return where the picture's own teeth show (rows, columns), 0..1, between redrawn lips with six `points`."""
+        shape = Shape.of(points, x, y)
+        opened = float(np.clip((shape.gap - SHUT) / (OPEN - SHUT), 0, 1))
+        return np.asarray(self.teeth * shape.inside * opened, dtype=np.float32)
+
+    def coloured(self, patch: Floats, lips: Floats) -> Floats:
+        """Return a patch whose lips and mouth, where `lips` (rows, columns) is 1, have colours that these lips have.
+
+        None is redder, nor bluer at equal red; none is greener than the inside of a mouth. Brightness stays.
+        """
+        luma = patch @ LUMA
+        red = np.clip(patch[..., 0] - luma, self.least_redness * luma, self.reds[1])
+        free = np.clip(1 - red / max(self.reds[0], 1.0), 0, 1) * FADE_RED
+        blue = np.minimum(patch[..., 2] - luma, self.most_blue + free)
+        green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
+        bent = np.stack([red, green, blue], axis=-1) + luma[..., None]
+        return np.asarray(patch + lips[..., None] * (bent - patch), dtype=np.float32)
