@@ -7,12 +7,11 @@ levels, (rows, columns, 3); points are the six of `w2l.nets.lips`, in sides of t
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
-from w2l.syncing.colours import LUMA
+from w2l.syncing.colours import LUMA, blurred
 
 TOLERANCE = 0.012
 """Sides of the crop over which the outline of the inside of a mouth fades."""
@@ -106,7 +105,7 @@ class OwnMouth:
         teeth = shape.inside * np.clip(pale, 0, 1) * np.clip(bright, 0, 1)
         least, median, most = np.percentile(red[shape.lips], (3, 50, 97))
         return cls(
-            cv2.GaussianBlur(teeth.astype(np.float32), (0, 0), TEETH_BLUR * len(x)),
+            blurred(np.asarray(teeth, dtype=np.float32), TEETH_BLUR * len(x)),
             (float(median), float(most) + SLACK),
             float(np.percentile(blue[shape.lips], 97)) + SLACK,
             min(LEAST_RED, float(least) / level),
