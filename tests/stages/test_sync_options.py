@@ -536,5 +536,5 @@ def test_help_is_grouped_and_shows_defaults_and_examples(w2l: Run) -> None:
         assert f"{heading}:\n" in outcome.out
     for default in ("auto", "bounce", "soft", "close", "keep", "speech", "18 for h264, alike for others"):
         assert f"[{default}]" in " ".join(outcome.out.split())
-    assert outcome.out.count("\n  w2l sync ") == 5
+    assert outcome.out.count("\n  w2l sync ") == 6
     assert max(len(line) for line in outcome.out.splitlines()) <= 100
