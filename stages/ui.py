@@ -1,4 +1,4 @@
-"""ui: a page in the browser, to sync, score and look at models and runs."""
+"""ui: a page in the browser on which videos are synced."""
 
 import click
 
@@ -17,7 +17,7 @@ STAGE = "ui"
               help="Largest file that a browser may upload.")  # fmt: skip
 @common_options
 def command(port: int, share_with_network: bool, upload_limit: float, common: Common) -> None:
-    """Open a page for the browser: choose faces, preview a second, run jobs, score, look at models and runs.
+    """Open a page for the browser: choose faces, preview a second, run jobs.
 
     Only this machine can open it. Jobs are kept in the cache: they wait in line, survive a reload and a killed server,
     and resume after their last finished part. Requires the extra: pip install 'w2l[ui]'.

@@ -1,4 +1,4 @@
-"""What looks at videos, scores and models give to a page: plain values that need no networks."""
+"""What looks at videos give to a page: plain values that need no networks."""
 
 from dataclasses import dataclass
 
@@ -38,38 +38,3 @@ class Preview:
     """The video as browsers play it."""
     starts_s: float
     """Where the second begins in the result."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What was scored."""
-
-    table: str
-    """The means as HTML."""
-    page: str
-    """Path of the page with curves and the worst clips."""
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """One model."""
-
-    name: str
-    kind: str
-    size: int
-    """Bytes."""
-    licence: str
-    origin: str
-    card: str
-    """All that the file says of itself, as lines."""
-
-
-@dataclass(frozen=True)
-class PackTerms:
-    """A pack that can be downloaded."""
-
-    name: str
-    summary: str
-    url: str
-    size: int
-    terms: str

@@ -28,8 +28,6 @@ class Desk:
     line: Line
     looker: Helper
     """Finds faces, makes previews, verifies."""
-    scorer: Helper
-    """Scores, which may take long and must not delay previews."""
     is_local: bool
     """Whether only this machine reaches the page, so that its paths may be named."""
 

@@ -34,19 +34,29 @@ class JobsPanel:
         self._command = gr.Textbox(
             label=texts.COMMAND, visible=False, interactive=False, buttons=["copy"], lines=2, elem_id="w2l-command"
         )
-        self._shown = gr.State("")
+        self._shown, self._added = gr.State(""), gr.State("")
         self._result = gr.HTML("", js_on_load=script("compare.js"), elem_id="w2l-result")
         self._links = gr.HTML("", elem_id="w2l-links")
         self._verdict = gr.HTML("", elem_id="w2l-verdict")
 
+    def after_run(self, button: Any, add: Any, values: list[Any], message: Any) -> None:
+        """Let a button add a job and choose it: list and choice change together, as the list refuses other values."""
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        added = button.click(add, values, [message, self._added], **quiet)
+        added.then(self._look_added, [self._added, self.chosen, self._shown], self._seen, **quiet)
+
+    @property
+    def _seen(self) -> list[Any]:
+        """Return the components that `_look` fills."""
+        return [self.chosen, self._state, self._cancel, self._continue, self._remove, self._command, self._shown]
+
     def connect(self, blocks: Any) -> None:
         """Follow the jobs: when the page opens, every second, and at every click."""
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
-        seen = [self.chosen, self._state, self._cancel, self._continue, self._remove, self._command, self._shown]
-        given = [self.chosen, self._shown]
+        seen, given = self._seen, [self.chosen, self._shown]
         blocks.load(self._open, None, seen, **quiet)
-        gr.Timer(EVERY_S).tick(self._look, given, seen, **quiet, queue=False)
-        self.chosen.change(self._look, given, seen, **quiet, queue=False)
+        gr.Timer(EVERY_S).tick(self._look, given, seen, **quiet)
+        self.chosen.change(self._look, given, seen, **quiet)
         result = [self._result, self._links, self._verdict]
         self._shown.change(self._show_result, self._shown, result, **quiet)
         for button, act in (
@@ -77,6 +87,10 @@ class JobsPanel:
         running = [job for job in jobs if job.state == "running"]
         first = next(iter(running or jobs[-1:]), None)
         return self._look(first.id if first else None, "")
+
+    def _look_added(self, added: str, name: str | None, shown: str) -> Update:
+        """Return the panel with the job that was just added, else with the one that was chosen before."""
+        return self._look(added or name, shown)
 
     def _look(self, name: str | None, shown: str) -> Update:
         """Return the list and the state of the chosen job; the result is shown when `shown` changes."""

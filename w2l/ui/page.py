@@ -30,13 +30,7 @@ def make_page(desk: Desk, fields: Sequence[Setting]) -> Any:
             sync = SyncTab(desk, fields)
             panel = JobsPanel(desk)
         panel.connect(page)
-        sync.run.click(
-            sync.add_job,
-            sync.values,
-            [sync.run_message, panel.chosen],
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        panel.after_run(sync.run, sync.add_job, sync.values, sync.run_message)
     return page
 
 
