@@ -17,6 +17,8 @@ from w2l.core.errors import MediaError
 from w2l.core.files import sha256
 from w2l.media.audio import write_wav
 from w2l.media.parts import PartWriter
+from w2l.syncing import tools
+from w2l.syncing.compose import Compositor
 
 BOX = "41.7,26.7,118.3,127.7"
 MEMORY = ("--box", BOX, "--reference", "memory")
@@ -120,6 +122,25 @@ class TestStills:
             assert "drawn by w2l-still" in said
         assert self.model(sync, tmp_path, "-y", video="talk.mp4")[0] == "generator.safetensors"
         assert self.model(sync, tmp_path, "-y", "--reference", "closed", video=still)[0] == "generator.safetensors"
+
+    def test_a_still_shows_its_own_teeth_unless_it_gets_the_mouths_of_a_video(
+        self, sync: Run, tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[bool] = []
+
+        class Spy(Compositor):
+            def __init__(self, *given: Any, still: bool = False, **named: Any) -> None:
+                asked.append(still)
+                super().__init__(*given, still=still, **named)
+
+        monkeypatch.setattr(tools, "Compositor", Spy)
+        still = tmp_path / "still.png"
+        cv2.imwrite(str(still), talking(1)[0][0][..., ::-1])
+        mouths = ("--mouths", str(media / "talk.mp4"))
+        for extra, video, expected in (((), still, True), ((), "talk.mp4", False), (mouths, still, False)):
+            asked.clear()
+            self.model(sync, tmp_path, "-y", *extra, video=video)
+            assert any(asked) is expected, (extra, video)
 
     def test_the_dry_run_names_it_and_the_second_run_finds_the_first(self, sync: Run, tmp_path: Path) -> None:
         still = tmp_path / "still.png"

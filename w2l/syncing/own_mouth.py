@@ -22,8 +22,11 @@ PALER, PALEST = 0.9, 0.65
 less brightness, over brightness: 0.06 in teeth and 0.27 in lips (medians of 15 open mouths among the portraits)."""
 DARK, BRIGHT = 0.75, 1.0
 """Brightness over that of the lips from which on a place may be a tooth, and from which on it is one."""
-LEAST_RED = 0.02
-"""Least redness of what is inside a mouth: 3 in 100 places of these open mouths have less (median)."""
+LEAST_RED, LEAST_DARK_RED = 0.02, 0.23
+"""Least redness of teeth (3 in 100 pixels inside these open mouths have less, median) and of the dark behind them (the
+least median of these mouths)."""
+TEETH_LEVEL, DARK_LEVEL = 1.43, 0.48
+"""Brightness of teeth and of that dark, over that of the lips (medians)."""
 SHUT, OPEN = 0.012, 0.037
 """Sides between the inner edges of the lips up to which no teeth show, and from which on they show fully."""
 MIDDLE = 0.6
@@ -87,8 +90,10 @@ class OwnMouth:
     """Median and most red less brightness of the lips, grey levels."""
     most_blue: float
     """Most blue less brightness of the lips."""
-    least_redness: float
-    """Least red less brightness inside a mouth, over brightness."""
+    least_redness: tuple[float, float]
+    """Least redness inside a mouth: of teeth, and of the dark behind them."""
+    level: float
+    """Brightness of the lips, grey levels."""
 
     @classmethod
     def of(cls, crop: Floats, points: Floats, x: Floats, y: Floats) -> "OwnMouth | None":
@@ -108,7 +113,8 @@ class OwnMouth:
             blurred(np.asarray(teeth, dtype=np.float32), TEETH_BLUR * len(x)),
             (float(median), float(most) + SLACK),
             float(np.percentile(blue[shape.lips], 97)) + SLACK,
-            min(LEAST_RED, float(least) / level),
+            (min(LEAST_RED, float(least) / level), min(LEAST_DARK_RED, redness)),
+            level,
         )
 
     def shown(self, points: Floats, x: Floats, y: Floats) -> Floats:
@@ -123,7 +129,10 @@ class OwnMouth:
         None is redder, nor bluer at equal red; none is greener than the inside of a mouth. Brightness stays.
         """
         luma = patch @ LUMA
-        red = np.clip(patch[..., 0] - luma, self.least_redness * luma, self.reds[1])
+        of_teeth, of_dark = self.least_redness
+        dark = np.clip((TEETH_LEVEL - luma / self.level) / (TEETH_LEVEL - DARK_LEVEL), 0, 1)
+        least = np.minimum((of_teeth + dark * (of_dark - of_teeth)) * luma, self.reds[0])
+        red = np.clip(patch[..., 0] - luma, least, self.reds[1])
         free = np.clip(1 - red / max(self.reds[0], 1.0), 0, 1) * FADE_RED
         blue = np.minimum(patch[..., 2] - luma, self.most_blue + free)
         green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]

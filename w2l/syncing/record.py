@@ -19,7 +19,7 @@ from w2l.syncing.jobs import Job
 from w2l.syncing.settings import SyncSettings
 
 STAGE = "sync"
-VERSION = 7
+VERSION = 8
 """Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
 
 

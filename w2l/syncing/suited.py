@@ -21,5 +21,9 @@ def suited(tools: Tools, plan: Plan) -> Tools:
         return tools
     if any(is_seen_speaking(plan.looks[track].measures) for track in plan.faces.tracks if track in plan.looks):
         return tools
-    logger.info("%s: no mouth is seen both open and shut; lips and teeth are drawn by %s", plan.info.path, STILLS)
+    logger.info(
+        "%s: no mouth is seen both open and shut; lips, and teeth that are not seen, are drawn by %s",
+        plan.info.path,
+        STILLS,
+    )
     return tools.for_stills
