@@ -67,7 +67,7 @@ def test_one_folder_may_hold_both(sync: Run, talks: Path, tmp_path: Path) -> Non
 
 def test_folders_that_cannot_be_paired_are_one_line(sync: Run, talks: Path, dubs: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    one_line(sync("-o", "made", video=tmp_path / "empty"), 2, "no videos in", "*.png'")
+    one_line(sync("-o", "made", video=tmp_path / "empty"), 2, "no videos in", "name a folder that has some")
     one_line(sync("-o", "made", video=talks, speech=tmp_path / "empty"), 2, "no sound at all", "--pairs")
     shutil.move(dubs / "sub" / "b.wav", dubs / "sub" / "c.wav")
     shutil.move(dubs / "a.wav", dubs / "d.wav")

@@ -102,11 +102,10 @@ class Encoding:
 
         That is AV1 in WebM; in MP4 and QuickTime files, that of 10 bits is HEVC: few players show H.264 of 10 bits.
         """
-        if self.codec == "auto" and path.suffix.lower() == WEBM_SUFFIX:
-            return self.for_file(path)
+        chosen = self.for_file(path)
         is_deep = (self.bits or colour.depth) == 10 or (colour.curve is not None and self.bits is None)
-        if self.codec != "auto" or not is_deep or path.suffix.lower() not in HEVC_SUFFIXES:
-            return self
+        if chosen.codec != "auto" or not is_deep or path.suffix.lower() not in HEVC_SUFFIXES:
+            return chosen
         what = "of high dynamic range" if colour.curve is not None else "of 10 bits a sample"
         log.info("%s: pictures %s are encoded as HEVC (hvc1); --codec and --bits change that", path, what)
         return replace(self, codec="hevc")

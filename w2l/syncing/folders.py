@@ -54,8 +54,7 @@ def _videos(path: Path) -> list[tuple[str, Path]]:
         return [(path.stem, path)]
     walk = _walk(path, VIDEO_SUFFIXES)
     if not walk.videos:
-        pictures = f"; pictures that make up one video are named as '{path / '*.png'}'"
-        raise ConfigError(f"no videos in {path}; name a folder that has some{pictures}")
+        raise ConfigError(f"no videos in {path}; name a folder that has some")
     return [(os.path.splitext(name)[0], path / name) for name in walk.videos]
 
 
