@@ -21,7 +21,7 @@ from w2l.core.reading import real_path
 from w2l.core.settings_reference import Setting, describe
 from w2l.queue.request import SUFFIXES, JobRequest
 from w2l.queue.seen import Preview, Seen, SeenFace
-from w2l.queue.store import JobProgress, Jobs
+from w2l.queue.store import DAMAGED, JobProgress, Jobs
 from w2l.queue.worker import Reporter
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def verdict(path: str) -> str:
 def clear_old(jobs: Jobs, now_s: float | None = None) -> None:
     """Remove pictures and previews that nobody looks at any more, and uploads that no job names."""
     before_s = (time.time() if now_s is None else now_s) - KEPT_S
-    named = {path for job in jobs for path in job.request.inputs}
+    named = {path for job in jobs if job.title != DAMAGED for path in job.request.inputs}
     for path in [*jobs.shown.glob("*"), *jobs.uploads.glob("*/*")]:
         if path.is_file() and path.lstat().st_mtime < before_s and str(path) not in named:
             path.unlink()

@@ -42,7 +42,9 @@ class JobRequest:
     @property
     def cast(self) -> list[tuple[str, str]]:
         """Return the faces that have a speech of their own, with that speech."""
-        return [(str(face), str(speech)) for face, speech in self.settings.get(CAST, ())]
+        given = self.settings.get(CAST)
+        pairs = given if isinstance(given, (list, tuple)) else ()
+        return [(str(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2]
 
     def command(self, output: str, cache: Path) -> str:
         """Return the line for a shell that makes the same output."""

@@ -29,6 +29,8 @@ from w2l.queue.request import JobRequest
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+DAMAGED = "damaged job"
+"""Title of a job whose request cannot be read."""
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 """An id: the second in UTC, its milliseconds and random digits. Ids sort in the order of their making."""
 
@@ -87,6 +89,14 @@ class Job:
     def request(self) -> JobRequest:
         """Return what is asked for; raise CacheError if the file is damaged."""
         return from_json(JobRequest, read_json(self.folder / "job.json"))
+
+    @property
+    def title(self) -> str:
+        """Return the name of the result, or that the request cannot be read."""
+        try:
+            return self.request.output_name
+        except CacheError:
+            return DAMAGED
 
     @property
     def output(self) -> Path:
@@ -175,10 +185,6 @@ class Jobs:
         for folder in sorted(self.root.glob("*-*-*")):
             if ID.fullmatch(folder.name) and (folder / "job.json").is_file() and not folder.is_symlink():
                 yield Job(folder)
-
-    def waiting(self) -> list[Job]:
-        """Return the jobs in line, the next one first."""
-        return [job for job in self if job.state == "waiting"]
 
     def remove(self, job: Job) -> None:
         """Remove a job and its files; raise ConfigError while it runs."""

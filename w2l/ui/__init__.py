@@ -1,1 +1,1 @@
-"""The page of `w2l ui`: what a browser shows of videos, jobs, scores, models and runs. It needs the extra `[ui]`."""
+"""The page of `w2l ui`: what a browser shows of videos and jobs. It needs the extra `[ui]`."""

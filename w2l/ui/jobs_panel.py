@@ -6,7 +6,7 @@ import gradio as gr
 
 from w2l.core.errors import W2LError
 from w2l.queue import looking
-from w2l.queue.store import ENDED, Job
+from w2l.queue.store import DAMAGED, ENDED, Job
 from w2l.ui import markup, texts
 from w2l.ui.assets import script
 from w2l.ui.desk import Desk
@@ -96,9 +96,7 @@ class JobsPanel:
         """Return the list and the state of the chosen job; the result is shown when `shown` changes."""
         jobs = list(self._desk.jobs)[::-1][:MOST_LISTED]
         states = {job.id: job.state for job in jobs}
-        choices = [
-            (f"{job.request.output_name} · {_time(job)} · {texts.STATES[states[job.id]]}", job.id) for job in jobs
-        ]
+        choices = [(f"{job.title} · {_time(job)} · {texts.STATES[states[job.id]]}", job.id) for job in jobs]
         job = next((job for job in jobs if job.id == name), jobs[0] if jobs else None)
         if job is None:
             hidden = gr.update(visible=False)
@@ -111,7 +109,7 @@ class JobsPanel:
             gr.update(visible=state not in ENDED),
             gr.update(visible=state in ("failed", "cancelled")),
             gr.update(visible=state in ENDED),
-            gr.update(value=job.command(self._desk.jobs.cache), visible=True),
+            gr.update(value="" if job.title == DAMAGED else job.command(self._desk.jobs.cache), visible=True),
             job.id if state == "done" else "",
         )
 

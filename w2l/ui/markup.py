@@ -96,7 +96,7 @@ def progress_line(progress: JobProgress) -> str:
 def state(job: Job, place: int | None) -> str:
     """Return the state of a job, with a bar while it runs and the reason if it failed."""
     now = job.state
-    head = f"<b>{said(job.request.output_name)}</b>: {texts.STATES[now]}"
+    head = f"<b>{said(job.title)}</b>: {texts.STATES[now]}"
     if now == "running":
         progress = job.progress
         share = 100 * progress.done / progress.total if progress.total else 0
