@@ -1,6 +1,7 @@
 """Jobs on disk: the state follows from the files, whatever is missing or damaged."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.locks import claim
+from w2l.media.unfinished import MUXERS
 from w2l.queue.looking import clear_old
-from w2l.queue.request import JobRequest
-from w2l.queue.store import DAMAGED, Jobs
+from w2l.queue.request import SUFFIXES, JobRequest
+from w2l.queue.store import DAMAGED, JobProgress, Jobs
 
 
 @pytest.fixture
@@ -53,6 +55,50 @@ def test_a_lock_of_a_dead_process_does_not_count(jobs: Jobs) -> None:
     os.waitpid(child, 0)
     assert job.lock.exists()
     assert job.state == "waiting"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"state": "alive"}', b'{"state": 3}', b"\xff\xfe"])
+def test_damaged_files_count_as_missing(jobs: Jobs, content: bytes) -> None:
+    job = jobs.add(JobRequest("/a.mp4"))
+    for name in ("outcome.json", "progress.json"):
+        (job.folder / name).write_bytes(content)
+    assert job.state == "waiting"
+    assert job.progress == JobProgress()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../..", "/etc", "uploads", "20260101-000000-abcdef", "a/b", "\0"])
+def test_only_ids_of_jobs_are_found(jobs: Jobs, name: str) -> None:
+    jobs.add(JobRequest("/a.mp4"))
+    with pytest.raises(ConfigError, match="there is no job"):
+        jobs.get(name)
+
+
+def test_a_link_is_not_a_job(jobs: Jobs, tmp_path: Path) -> None:
+    job = jobs.add(JobRequest("/a.mp4"))
+    job.folder.rename(tmp_path / "elsewhere")
+    job.folder.symlink_to(tmp_path / "elsewhere")
+    assert list(jobs) == []
+
+
+def test_time_left_follows_from_the_rate() -> None:
+    assert JobProgress("sync", 25, 100, 5.0).left_s == 15.0
+    assert JobProgress("sync", 25, None, 5.0).left_s is None
+    assert JobProgress("sync", 0, 100).left_s is None
+
+
+def test_the_command_names_every_setting(tmp_path: Path) -> None:
+    request = JobRequest("/a b.mp4", "/s.wav", {"silence": "model", "face": "1", "mouths": ["/m.mp4"]}, device="cpu")
+    words = shlex.split(request.command("o.mp4", tmp_path))
+    assert words[:4] == ["w2l", "sync", "/a b.mp4", "/s.wav"]
+    assert words[4:10] == ["--set", 'silence="model"', "--set", 'face="1"', "--set", 'mouths=["/m.mp4"]']
+    assert words[10:] == ["-o", "o.mp4", "--cache", str(tmp_path), "--device", "cpu"]
+    several = JobRequest("/a.mp4", settings={"cast": [["0", "/x.wav"], ["1", "/y.wav"]]})
+    assert "--face 0 --speech /x.wav --face 1 --speech /y.wav" in several.command("o.mp4", tmp_path)
+    assert several.inputs == ["/a.mp4", "/x.wav", "/y.wav"]
+
+
+def test_a_job_offers_the_endings_that_sync_writes() -> None:
+    assert set(SUFFIXES) == set(MUXERS)
 
 
 @pytest.mark.parametrize("content", ['{"video": 3, "settings": [', "[]", "", '{"settings": {"cast": 3}}'])
