@@ -138,6 +138,26 @@ def test_a_few_frames_are_decoded_when_they_are_shown(tmp_path: Path, codec: Any
         assert all(abs(time_s) <= 4 * 1e5 for time_s in times)
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "webm"])
+@pytest.mark.parametrize("spoilt", ["same time", "no time of decoding", "no time"])
+def test_av1_packets_keep_the_times_of_their_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, spoilt: str
+) -> None:
+    """Whatever times the encoder gives its packets, as SVT-AV1 has once: the frames are shown when they should be."""
+    timed = encoders.VideoEncoder._timed
+
+    def spoil(encoder: encoders.VideoEncoder, packets: list[Any]) -> list[Any]:
+        for packet in packets:
+            packet.pts = 3 if spoilt == "same time" else None if spoilt == "no time" else packet.pts
+            packet.dts = 3 if spoilt == "same time" else None
+        return timed(encoder, packets)
+
+    monkeypatch.setattr(encoders.VideoEncoder, "_timed", spoil)
+    pictures = [noise_picture(96, 64, Colour("bt601", False, 8), seed) for seed in range(8)]
+    path = write(tmp_path / f"out.{ending}", pictures, encoding=Encoding("av1"))
+    assert [round(frame.time_s * 25) for frame in read_frames(path)] == list(range(8))
+
+
 @pytest.mark.parametrize("settings", [
     {"codec": "vp9"}, {"preset": "quick"}, {"hardware": "on"}, {"crf": -1}, {"crf": 52}, {"codec": "av1", "crf": 64},
 ])  # fmt: skip

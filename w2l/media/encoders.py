@@ -209,6 +209,7 @@ class VideoEncoder:
                 f"{path}: {name} cannot encode {shape.width} x {shape.height} pixels ({reason}); try another codec"
             ) from error
         self._reformatter = VideoReformatter()
+        self._in_order = encoding.codec == "av1"
         self._durations: dict[int, int] = {}
         self._n_frames = 0
 
@@ -246,7 +247,15 @@ class VideoEncoder:
         return packets
 
     def _timed(self, packets: list[Any]) -> list[Any]:
+        """Give packets their durations, and those of AV1 their times.
+
+        AV1 packets come in the order of showing, one per frame (temporal units, AV1 specification 7.5), so nothing
+        depends on the encoder for them: once SVT-AV1 returned a packet that no muxer takes (not seen again in 1,800).
+        """
+        packets = [packet for packet in packets if packet.size]
         for packet in packets:
+            if self._in_order and self._durations:
+                packet.pts = packet.dts = next(iter(self._durations))
             packet.duration = self._durations.pop(packet.pts, 0)
         return packets
 
