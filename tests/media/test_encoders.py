@@ -225,6 +225,13 @@ def test_x264_is_kept_from_code_that_varies(monkeypatch: pytest.MonkeyPatch, has
         assert options.get("x264-params") == ("asm=avx2" if has_avx512 else None)
 
 
+@pytest.mark.parametrize("crf", [None, 0])
+def test_svt_av1_stays_on_one_thread(crf: int | None) -> None:
+    """On several it hangs or loses frames, too seldom for a test to see it."""
+    options = encoders._options("libsvtav1", Encoding("av1", crf=crf), rgb_colour(288))
+    assert "lp=1" in options["svtav1-params"].split(":")
+
+
 def test_a_resumed_video_is_the_undisturbed_one(tmp_path: Path) -> None:
     images, times, edges = list(pattern(150, (288, 360))), np.arange(150) / 25, (0, 50, 100, 150)
 
