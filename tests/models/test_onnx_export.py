@@ -53,6 +53,16 @@ def test_the_file_gives_the_network_s_rows_for_any_batch(
         np.testing.assert_allclose(out, expected[..., -out.shape[2] :, :], atol=1e-4)
 
 
+@pytest.mark.parametrize("n_references", [1, 2])
+def test_a_smoothed_flow_is_exported(tmp_path: Path, n_references: int) -> None:
+    made = model(n_references=n_references, rows="lower", layout="warping", flow_blur=0.05)
+    assert export(made, tmp_path / "g.onnx").difference < 1e-4
+    rough = model(n_references=n_references, rows="lower", layout="warping")
+    given = torch.randn(1, 1, 80, 16), torch.rand(1, 3 * (1 + n_references), 64, 64)
+    with torch.inference_mode():
+        assert (made.network(*given) - rough.network(*given)).abs().max() > 0.01
+
+
 def test_the_file_describes_itself(tmp_path: Path) -> None:
     made = model()
     export(made, tmp_path / "g.onnx", 40)

@@ -14,10 +14,10 @@ from w2l.nets.warping import WarpingGenerator
 SIZES = [(16, 1), (96, 1), (96, 4), (112, 2), (128, 3), (192, 2), (256, 1)]
 
 
-def trained(size: int = 64, n_references: int = 1, width: int = 2) -> WarpingGenerator:
+def trained(size: int = 64, n_references: int = 1, width: int = 2, flow_blur: float = 0.0) -> WarpingGenerator:
     """One in eval mode whose norms are far from their beginnings and whose pixels move."""
     torch.manual_seed(7)
-    network = WarpingGenerator(GeneratorDimensions(size, width, n_references, "lower", "warping"))
+    network = WarpingGenerator(GeneratorDimensions(size, width, n_references, "lower", "warping", flow_blur))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
@@ -51,6 +51,16 @@ def test_it_equals_the_eager_network_from_any_row_on(size: int, n_references: in
             assert folded.first_row == max(first_row, size // 2)
             assert made.shape == (2, 3, size - folded.first_row, size)
             torch.testing.assert_close(made, expected[..., -made.shape[2] :, :], atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("n_references", [1, 3])
+def test_a_smoothed_flow_is_folded_too(n_references: int) -> None:
+    network = trained(96, n_references, flow_blur=0.04)
+    given = inputs(network)
+    with torch.inference_mode():
+        expected = network(*given)
+        torch.testing.assert_close(fold(network, 0)(*given), expected, atol=2e-4, rtol=0)
+        assert (trained(96, n_references)(*given) - expected).abs().max() > 0.01
 
 
 def test_in_double_precision_hardly_a_trace_differs() -> None:

@@ -1,5 +1,6 @@
 """The warping generator: what it gives at its start, how far and where pixels move, and that all of it learns."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from w2l.nets.generator import GeneratorDimensions
-from w2l.nets.warping import REACH, WarpingGenerator, level_width, make_generator, mixture, n_halvings
+from w2l.nets.warping import REACH, FlowBlur, WarpingGenerator, level_width, make_generator, mixture, n_halvings
+from w2l.training.losses import roughness
 
 ALL = 20.0
 """Before a softmax: a share that leaves the others nothing."""
@@ -199,7 +201,53 @@ def _fits(ours: Tensor | None, theirs: Tensor) -> bool:
     return ours is not None and ours.shape == theirs.shape
 
 
-@pytest.mark.parametrize("wrong", [{"rows": "full"}, {"size": 100}, {"n_references": 0}], ids=str)
+def torn(dims: GeneratorDimensions) -> Tensor:
+    """The displacements of a generator whose flow differs from pixel to pixel."""
+    torch.manual_seed(3)
+    network = WarpingGenerator(dims).eval()
+    nn.init.normal_(network.flow.weight, 0, 0.5)
+    with torch.inference_mode():
+        return network(*inputs(dims), with_parts=True)[:, 4:]
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_smoothed_flow_is_even(size: int) -> None:
+    """As even as the Gaussian makes it, whatever the size; its mean stays where no border is near."""
+    rough, smooth = (torn(replace(warping(size), flow_blur=blur)) for blur in (0.0, 0.04))
+    assert roughness(smooth) < 0.5 * roughness(rough)
+    inner = (..., slice(size // 8, -size // 8), slice(size // 8, -size // 8))
+    torch.testing.assert_close(smooth[inner].mean(), rough[inner].mean(), atol=0.01, rtol=0.3)
+
+
+def test_an_even_flow_is_left_as_it_is_by_smoothing() -> None:
+    blur = FlowBlur(replace(warping(96), flow_blur=0.04))
+    flow = torch.full((1, 2, 25, 48), 0.3)
+    torch.testing.assert_close(blur(flow), flow)
+    assert not list(blur.state_dict()), "files of weights hold none of it"
+
+
+def test_smoothing_spreads_a_point_as_a_gaussian() -> None:
+    flow = torch.zeros(1, 2, 25, 48)
+    flow[0, 0, 12, 24] = 1.0
+    spread = FlowBlur(replace(warping(96), flow_blur=2 / 48))(flow)[0, 0]
+    assert float(spread[12, 26] / spread[12, 24]) == pytest.approx(float(np.exp(-0.5)), rel=1e-4)
+    assert float(spread[14, 24] / spread[12, 24]) == pytest.approx(float(np.exp(-0.5)), rel=1e-4)
+
+
+def test_smoothing_keeps_the_precision_of_a_flow() -> None:
+    blur = FlowBlur(replace(warping(96), flow_blur=0.04)).half()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert blur(torch.zeros(1, 2, 25, 48)).dtype == torch.float32
+
+
+def test_without_smoothing_the_flow_is_the_network_s() -> None:
+    flow = torch.rand(1, 2, 25, 48)
+    assert FlowBlur(warping(96))(flow) is flow
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rows": "full"}, {"size": 100}, {"n_references": 0}, {"flow_blur": -0.1}, {"flow_blur": 0.3}], ids=str
+)
 def test_impossible_dimensions_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         make_generator(GeneratorDimensions(**{"rows": "lower", "layout": "warping", **wrong}))

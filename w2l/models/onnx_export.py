@@ -20,7 +20,7 @@ from w2l.nets.folded.layers import FoldedConv
 from w2l.nets.folded.warping import FoldedWarping
 from w2l.nets.folded.whole import Whole
 from w2l.nets.generator import Generator, GeneratorDimensions
-from w2l.nets.warping import REACH, WarpingGenerator, places
+from w2l.nets.warping import REACH, FlowBlur, WarpingGenerator, places
 
 if TYPE_CHECKING:
     import onnx
@@ -172,6 +172,11 @@ class _Builder:
     def smooth(self, x: str) -> str:
         """Double the rows and columns by bilinear interpolation."""
         return self._resize(x, mode="linear", coordinate_transformation_mode="half_pixel")
+
+    def blur(self, blur: FlowBlur, flow: str) -> str:
+        """Smooth a flow by two products with matrices."""
+        rows = self.add("MatMul", [self._constant(_array(blur.down)), flow])
+        return self.add("MatMul", [rows, self._constant(_array(blur.across))])
 
     def shuffle(self, x: str) -> str:
         """Rearrange four channels as two by two pixels of one."""

@@ -13,6 +13,8 @@ GeneratorLayout = Literal["published", "warping", "fork288", "fork288-prelu"]
 FORKS = ("fork288", "fork288-prelu")
 """Layouts of a public fork, see `w2l.nets.fork288`: for inference only."""
 FORK_SIZE = 288
+MOST_BLUR = 0.25
+"""Largest `flow_blur`, in sides of the face."""
 
 _LARGEST_GRID = 7
 _DECODER_WIDTHS = (4, 8, 16, 24)
@@ -38,6 +40,8 @@ class GeneratorDimensions:
     """Rows that are generated: all, or the lower half only, at half the decoder's cost."""
     layout: GeneratorLayout = "published"
     """`published`: that of Wav2Lip; `warping`: our own, see `w2l.nets.warping`; `fork288`: see `w2l.nets.fork288`."""
+    flow_blur: float = 0.0
+    """Standard deviation of the Gaussian over the flow of the warping layout, in sides of the face; 0: none."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.n_references < 1:
@@ -48,6 +52,10 @@ class GeneratorDimensions:
             raise ValueError(f"layout must be one of {get_args(GeneratorLayout)}, got {self.layout!r}")
         if self.layout == "warping" and self.rows != "lower":
             raise ValueError("the warping layout generates the lower rows only; set rows=lower")
+        if not 0 <= self.flow_blur <= MOST_BLUR or (self.flow_blur and self.layout != "warping"):
+            raise ValueError(
+                f"flow_blur must be from 0 to {MOST_BLUR}, and 0 unless layout is warping, got {self.flow_blur}"
+            )
         if self.layout in FORKS:
             if (self.size, self.width, self.n_references, self.rows) != (FORK_SIZE, 16, 1, "full"):
                 raise ValueError(f"the layout {self.layout} has size {FORK_SIZE}, width 16, one reference, all rows")

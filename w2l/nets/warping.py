@@ -69,6 +69,7 @@ class WarpingGenerator(nn.Module):
             self.decoder[str(level)] = nn.Sequential(up, *residual_blocks(widths[level], 2))
         finest, n_references = widths[-1], dimensions.n_references
         self.flow = nn.Conv2d(finest, 2 * n_references, 3, 1, 1)
+        self.blur = FlowBlur(dimensions)
         self.to_pixels = nn.Conv2d(finest, 4 * dimensions.width, 3, 1, 1)
         self.finest = nn.Sequential(*residual_blocks(dimensions.width, 1))
         self.output = nn.Conv2d(dimensions.width, 3 + 1 + n_references, 3, 1, 1)
@@ -118,7 +119,7 @@ class WarpingGenerator(nn.Module):
             x = block(torch.cat([x, lowest_rows(skip, n_rows)], dim=1))
             if level < len(self.sound):
                 x = self._joined(level, x, heard)
-        flow = F.interpolate(self.flow(x).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+        flow = F.interpolate(self.blur(self.flow(x).float()), scale_factor=2.0, mode="bilinear", align_corners=False)
         pixels = F.relu(F.pixel_shuffle(self.to_pixels(x), 2))
         drawn = self.output(self.finest(pixels)).float()
         drawn, flow = lowest_rows(drawn, size // 2), lowest_rows(flow, size // 2)
@@ -128,6 +129,38 @@ class WarpingGenerator(nn.Module):
     def _joined(self, level: int, x: Tensor, heard: Tensor) -> Tensor:
         out: Tensor = self.sound[level](torch.cat([x, heard.expand(-1, -1, *x.shape[-2:])], dim=1))
         return out
+
+
+class FlowBlur(nn.Module):
+    """Smooths a flow on its grid of half the face's pixels, so that neighbours move together and nothing tears.
+
+    Lips and teeth that a reference shows then stay whole where the network asks for a wider mouth than it shows. The
+    Gaussian is applied as two products with matrices, which took a twentieth of the time of two convolutions.
+    """
+
+    def __init__(self, dimensions: GeneratorDimensions) -> None:
+        super().__init__()
+        self.down: Tensor
+        self.across: Tensor
+        self.is_active = dimensions.flow_blur > 0
+        n = dimensions.size // 2
+        deviation = max(dimensions.flow_blur * n, 1e-6)
+        self.register_buffer("down", averaging(n // 2 + MARGIN, deviation), persistent=False)
+        self.register_buffer("across", averaging(n, deviation).T.contiguous(), persistent=False)
+
+    def forward(self, flow: Tensor) -> Tensor:
+        """Smooth a flow (batch, 2 * references, rows, columns), in its own precision."""
+        if not self.is_active:
+            return flow
+        with torch.autocast(flow.device.type, enabled=False):
+            return self.down.to(flow) @ flow @ self.across.to(flow)
+
+
+def averaging(n: int, deviation: float) -> Tensor:
+    """Return the matrix (n, n) that averages n neighbours by a Gaussian in pixels; each row has the sum 1."""
+    place = torch.arange(n)
+    weights = torch.exp(-(((place[:, None] - place) / deviation) ** 2) / 2)
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def make_generator(dimensions: GeneratorDimensions) -> Generator | WarpingGenerator:

@@ -24,7 +24,7 @@ from w2l.models.registry import as_teacher
 from w2l.models.tensors import in_order, masked, pictures
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.nets.generator import Generator, GeneratorDimensions
-from w2l.nets.warping import WarpingGenerator
+from w2l.nets.warping import WarpingGenerator, make_generator
 from w2l.training.data import open_training_data
 from w2l.training.generator.models import TrainedModels
 from w2l.training.generator.sample_video import SourceSound
@@ -307,6 +307,17 @@ class TestInit:
         init = Model(network, ModelCard("generator", dimensions_of(network), ALIGNED), Path("init.pth"))
         mine = task_for(cache, replace(L1, seed=9), init=init).networks["generator"].state_dict()
         assert all(torch.equal(mine[key], value) for key, value in network.state_dict().items())
+
+    @pytest.mark.parametrize(("asked", "expected"), [(None, 0.04), (0.0, 0.0), (0.02, 0.02)])
+    def test_the_flow_is_smoothed_as_before_unless_set(
+        self, cache: Cache, asked: float | None, expected: float
+    ) -> None:
+        """Tuning a generator to a person must not make its lips tear."""
+        network = make_generator(GeneratorDimensions(SIZE, 2, 1, "lower", "warping", 0.04)).eval()
+        init = Model(network, ModelCard("generator", dimensions_of(network), ALIGNED), Path("init.pth"))
+        settings = replace(L1, rows="lower", layout="warping", flow_blur=asked)
+        _, card = task_for(cache, settings, init=init).exports(0, {})["generator"]
+        assert card.dimensions["flow_blur"] == expected
 
     def test_its_card_names_its_teacher_and_those_of_what_it_began_as(self, cache: Cache) -> None:
         """Each once, the last one last; tuned without an expert, it was taught all the same."""

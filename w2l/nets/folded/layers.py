@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from w2l.nets.blocks import ConvBlock, UpBlock
 from w2l.nets.generator import GeneratorDimensions
-from w2l.nets.warping import lowest_rows, mixture
+from w2l.nets.warping import FlowBlur, lowest_rows, mixture
 
 Value = TypeVar("Value")
 Activation = Literal["relu", "sigmoid", "none"]
@@ -79,6 +79,9 @@ class Operations(Protocol[Value]):
     def smooth(self, x: Value) -> Value:
         """Double the rows and columns by bilinear interpolation."""
 
+    def blur(self, blur: FlowBlur, flow: Value) -> Value:
+        """Smooth a flow."""
+
     def shuffle(self, x: Value) -> Value:
         """Rearrange four channels as two by two pixels of one."""
 
@@ -113,6 +116,11 @@ class TorchOperations:
     def smooth(self, x: Tensor) -> Tensor:
         """Double the rows and columns by bilinear interpolation, in float32, which a flow needs."""
         return F.interpolate(x.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def blur(self, blur: FlowBlur, flow: Tensor) -> Tensor:
+        """Smooth a flow, in float32."""
+        result: Tensor = blur(flow.float())
+        return result
 
     def shuffle(self, x: Tensor) -> Tensor:
         """Rearrange four channels as two by two pixels of one."""

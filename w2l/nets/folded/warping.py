@@ -1,5 +1,6 @@
 """The warping generator with folded layers; its forward pass is written once, for PyTorch and for ONNX."""
 
+import copy
 from functools import partial
 
 import torch
@@ -42,6 +43,7 @@ class FoldedWarping(nn.Module):
         self.bottom = fold_blocks(generator.bottom)
         self.decoder = nn.ModuleList(fold_blocks(block) for block in generator.decoder.values())
         self.flow = nn.Sequential(fold_plain(generator.flow, "none"))
+        self.blur = copy.deepcopy(generator.blur)
         # A ReLU before the pixel shuffle equals one after it.
         self.to_pixels = nn.Sequential(fold_plain(generator.to_pixels, "relu"))
         self.output = nn.Sequential(*fold_blocks(generator.finest), fold_plain(generator.output, "none"))
@@ -100,7 +102,9 @@ class FoldedWarping(nn.Module):
             x = do.convolve(block, do.join(x, do.lowest_rows(skips.pop(), kept)))
             if level < len(self.sound):
                 x = self._joined(do, level, x, heard)
-        flow = do.lowest_rows(do.smooth(do.convolve(self.flow, x)), half)
+        flow = do.convolve(self.flow, x)
+        flow = do.blur(self.blur, flow) if self.blur.is_active else flow
+        flow = do.lowest_rows(do.smooth(flow), half)
         drawn = do.lowest_rows(do.convolve(self.output, do.shuffle(do.convolve(self.to_pixels, x))), half)
         return flow, drawn
 

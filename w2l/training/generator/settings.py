@@ -135,6 +135,9 @@ class GeneratorSettings:
     smooth: float = 0.0
     """Weight of the unevenness of the flow, with layout=warping: on unknown faces an uneven flow tears lips and
     teeth."""
+    flow_blur: float | None = None
+    """How far the flow is smoothed, with layout=warping: standard deviation in sides of the face. Lips and teeth of the
+    reference then stay whole. Empty: as in `init`, else 0."""
     schedule: Schedule = field(default_factory=Schedule)
     """When each term begins: schedule.sync=[first step, steps of rise]."""
     discriminator: DiscriminatorSettings = field(default_factory=DiscriminatorSettings)

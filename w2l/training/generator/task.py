@@ -18,7 +18,7 @@ from w2l.models.lip_reader import load_lips
 from w2l.models.tensors import cast, masked, pictures
 from w2l.nets.blocks import lower_half
 from w2l.nets.generator import GeneratorDimensions
-from w2l.nets.warping import make_generator
+from w2l.nets.warping import WarpingGenerator, make_generator
 from w2l.training.data import TrainingData
 from w2l.training.ema import Average
 from w2l.training.generator.adversaries import Adversary, AdversaryShape, make_adversary
@@ -253,9 +253,18 @@ def check_crops(settings: GeneratorSettings, crop: CropSpec) -> None:
 
 
 def _generator(settings: GeneratorSettings, crop: CropSpec, models: TrainedModels) -> nn.Module:
+    blur = settings.flow_blur
+    if blur is None:
+        begun = models.init.network if models.init else None
+        blur = begun.dimensions.flow_blur if isinstance(begun, WarpingGenerator) else 0.0
     try:
         dimensions = GeneratorDimensions(
-            crop.size, settings.channels, settings.sampling.n_references, settings.rows, settings.layout
+            crop.size,
+            settings.channels,
+            settings.sampling.n_references,
+            settings.rows,
+            settings.layout,
+            blur,
         )
         generator = make_generator(dimensions)
     except ValueError as error:
