@@ -11,7 +11,7 @@ from scipy import stats
 
 from w2l.scoring.metrics import statistics
 from w2l.scoring.metrics.columns import Column
-from w2l.scoring.metrics.statistics import Values, bootstrap_mean, compare, sign_flip_p, t_quantile
+from w2l.scoring.metrics.statistics import T_975, Values, bootstrap_mean, compare, sign_flip_p, t_quantile
 
 Better = Literal["lower", "higher", "zero", "one"]
 LOWER = Column("lse_d", "LSE-D", "lse", "lower", "a distance")
@@ -25,6 +25,14 @@ def values(system: str, numbers: list[float]) -> Values:
 def test_students_quantiles_are_those_of_the_tables(degrees: int, quantile: float) -> None:
     assert t_quantile(0.975, degrees) == pytest.approx(quantile, abs=5e-5)
     assert t_quantile(0.025, degrees) == pytest.approx(-quantile, abs=5e-5)
+
+
+def test_the_table_of_quantiles_is_scipys() -> None:
+    from scipy.stats import t
+
+    degrees = np.arange(1, len(T_975) + 2)
+    found = [t_quantile(0.975, int(each)) for each in degrees]
+    np.testing.assert_allclose(found, t.ppf(0.975, degrees), rtol=1e-12)
 
 
 def test_intervals_are_those_of_scipys_bootstrap_at_the_widened_level() -> None:
