@@ -17,7 +17,8 @@ from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
 from w2l.marks.settings import Layers, Place
-from w2l.media.encoders import DEFAULT_CRF, DEFAULT_PRESET, CodecChoice, Hardware
+from w2l.media.encoder_options import DEFAULT_PRESET
+from w2l.media.encoders import DEFAULT_CRF, ChromaChoice, CodecChoice, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.cast import mixed_speech
 from w2l.syncing.compose import Blend
@@ -97,9 +98,13 @@ _set = functools.partial(setting, SyncSettings)
         help="A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder  [VIDEO-synced.mp4, here]")  # fmt: skip
 @option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace an existing result.")
 @_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(CodecChoice)), help="Video codec.",
-      default_text="auto: h264; av1 in WebM; hevc for 10 bits or HDR in MP4 and MOV")  # fmt: skip
+      default_text="auto: h264; av1 in WebM; hevc for 10 bits or HDR in MP4 and MOV; for transparency prores in MOV,"
+                   " vp9 in WebM")  # fmt: skip
 @_set("encoding.bits", "--bits", heading=OUTPUT, type=int, metavar="8|10",
       help="Bits per sample of the picture.", default_text="as the source's")  # fmt: skip
+@_set("encoding.chroma", "--chroma", heading=OUTPUT, type=click.Choice(get_args(ChromaChoice)),
+      help="Chroma sampling: 4:2:0, which all players show, or the source's (4:2:2, 4:4:4) if the codec has it.",
+      default_text="auto: keep in MKV and ProRes, else 420")  # fmt: skip
 @_set("encoding.crf", "--crf", heading=OUTPUT, type=int, help="Quality: 0 is best, lower is larger.",
       default_text=f"{DEFAULT_CRF['h264']} for h264, alike for others")  # fmt: skip
 @_set("encoding.preset", "--preset", heading=OUTPUT, help="The encoder's trade-off of speed and size.",

@@ -19,11 +19,12 @@ MEND_MTCNN = "fix what is broken above, else: pip install --force-reinstall mtcn
 def check_encoders(root: Path | None) -> Iterator[Finding]:
     """Yield the encoders of each video and audio codec; H.264 and AAC are required, the others optional."""
     from w2l.media.available import sound_encoders, working_encoders
+    from w2l.media.encoders import SOFTWARE
 
     reinstall = "pip install --force-reinstall av"
     hardware: list[str] = []
     for codec, names in working_encoders().items():
-        software = [name for name in names if name.startswith("lib")]
+        software = [name for name in names if name == SOFTWARE[codec]]
         hardware += [name for name in names if name not in software]
         absent: State = "broken" if codec == "h264" else "missing"
         found = Finding("encoders", codec, "ok", software[0]) if software else None

@@ -16,9 +16,9 @@ from tests.helpers.decoded_frames import count_decoded
 from tests.helpers.made_media import MIRROR, QUARTER_TURN, make_video, square_image, square_position
 from w2l.core.errors import MediaError
 from w2l.media import coded
+from w2l.media.chroma import CENTRE_SITED
 from w2l.media.coded import CodedFrame, frame_times, read_coded
 from w2l.media.container import ReadStats
-from w2l.media.picture import CENTRE_SITED
 from w2l.media.player import play
 from w2l.media.timeline import end_of, lay_out
 from w2l.media.video import probe, read_frames

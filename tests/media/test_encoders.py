@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from tests.helpers.made_media import square_image
 from tests.helpers.sync_runs import pattern
 from w2l.core.errors import ConfigError, MediaError
-from w2l.media import encoders
-from w2l.media.encoders import PRESETS, Encoding, rgb_colour
+from w2l.media import encoder_options, encoders
+from w2l.media.encoder_options import PRESETS
+from w2l.media.encoders import Encoding, rgb_colour
 from w2l.media.filling import fill
 from w2l.media.output import Output
 from w2l.media.parts import Parts
@@ -159,7 +160,8 @@ def test_av1_packets_keep_the_times_of_their_frames(
 
 
 @pytest.mark.parametrize("settings", [
-    {"codec": "vp9"}, {"preset": "quick"}, {"hardware": "on"}, {"crf": -1}, {"crf": 52}, {"codec": "av1", "crf": 64},
+    {"codec": "vc1"}, {"chroma": "411"}, {"codec": "prores", "bits": 8}, {"codec": "prores", "chroma": "420"},
+    {"preset": "quick"}, {"hardware": "on"}, {"crf": -1}, {"crf": 52}, {"codec": "av1", "crf": 64},
 ])  # fmt: skip
 def test_unknown_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
@@ -219,7 +221,7 @@ def test_equal_pictures_give_one_file(tmp_path: Path, width: int) -> None:
 @pytest.mark.parametrize("has_avx512", [True, False])
 def test_x264_is_kept_from_code_that_varies(monkeypatch: pytest.MonkeyPatch, has_avx512: bool) -> None:
     """AVX2 comes with AVX-512; without that the library chooses, as an older machine may have neither."""
-    monkeypatch.setattr(encoders.cv2, "checkHardwareSupport", lambda number: has_avx512 and number == 13)
+    monkeypatch.setattr(encoder_options.cv2, "checkHardwareSupport", lambda number: has_avx512 and number == 13)
     for encoding in (Encoding(), Encoding(crf=0)):
         options = encoders._options("libx264", encoding, rgb_colour(288))
         assert options.get("x264-params") == ("asm=avx2" if has_avx512 else None)

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Canvas, Image
+from w2l.media.chroma import CENTRE_SITED, doubled, halved, refitted
 from w2l.media.display import TURNS, upright
-from w2l.media.picture import CENTRE_SITED, Colour, Matrix, Picture, RgbPicture, doubled, halved
+from w2l.media.picture import Colour, Matrix, Picture, RgbPicture
 
 MIRROR = np.array([[-1, 0], [0, 1]], dtype=np.int32)
 COLOURS = [
@@ -20,6 +21,8 @@ COLOURS = [
     pytest.param(Colour("bt601", full_range=True, siting=CENTRE_SITED), id="jpeg"),
     pytest.param(Colour("bt2020", depth=10, primaries=9, transfer=16, space=9, siting=(0.0, 0.0)), id="hdr"),
     pytest.param(Colour("bt709", full_range=True, depth=10, siting=(1.0, 1.0)), id="turned"),
+    pytest.param(Colour("bt709", depth=10, chroma="4:2:2"), id="4:2:2"),
+    pytest.param(Colour("bt601", chroma="4:4:4", has_alpha=True), id="4:4:4-alpha"),
 ]
 SIZES = [pytest.param(size, id=f"{size[1]}x{size[0]}") for size in ((48, 64), (47, 63), (2, 2), (1, 1), (33, 200))]
 
@@ -35,9 +38,9 @@ def noise_picture(size: tuple[int, int], colour: Colour, seed: int = 0) -> Pictu
     rng = np.random.default_rng(seed)
     height, width = size
     kind, top = (np.uint8, 256) if colour.depth == 8 else (np.uint16, 1024)
-    halves = (-(-height // 2), -(-width // 2))
-    planes = [rng.integers(0, top, shape).astype(kind) for shape in (size, halves, halves)]
-    return Picture(planes[0], planes[1], planes[2], colour)
+    small = (-(-height // colour.steps[0]), -(-width // colour.steps[1]))
+    planes = [rng.integers(0, top, shape).astype(kind) for shape in (size, small, small, size)]
+    return Picture(planes[0], planes[1], planes[2], colour, planes[3] if colour.has_alpha else None)
 
 
 def rgb_canvas(image: Image) -> Canvas:
@@ -49,6 +52,8 @@ CANVASES = [
     pytest.param(Picture.from_rgb, id="sd"),
     pytest.param(lambda image: Picture.from_rgb(image, Colour("bt2020", depth=10)), id="10-bit"),
     pytest.param(lambda image: Picture.from_rgb(image, Colour("bt601", True, siting=CENTRE_SITED)), id="jpeg"),
+    pytest.param(lambda image: Picture.from_rgb(image, Colour("bt709", chroma="4:2:2")), id="4:2:2"),
+    pytest.param(lambda image: Picture.from_rgb(image, Colour("bt709", chroma="4:4:4")), id="4:4:4"),
 ]
 Make = Callable[[Image], Canvas]
 
@@ -164,11 +169,13 @@ def test_samples_that_no_weight_reaches_are_identical(colour: Colour) -> None:
     ]
     assert changed[0].min(axis=0).tolist() == [20, 30]
     assert changed[0].max(axis=0).tolist() == [29, 39]
+    down, across = colour.steps
     for chroma in changed[1:]:
-        assert (chroma.min(axis=0) >= [10, 15]).all()
-        assert (chroma.max(axis=0) <= [14, 19]).all()
-        assert len(chroma) >= 9
+        assert (chroma.min(axis=0) >= [20 // down, 30 // across]).all()
+        assert (chroma.max(axis=0) <= [29 // down, 39 // across]).all()
+        assert len(chroma) >= 36 / (down * across)
     assert painted.colour == colour
+    assert painted.alpha is picture.alpha
 
 
 @pytest.mark.parametrize("siting", [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0)])
@@ -177,6 +184,10 @@ def test_halving_undoes_doubling(siting: tuple[float, float]) -> None:
     for width in (40, 39):
         whole = doubled(chroma, (0, 24, 0, width), siting)
         np.testing.assert_allclose(halved(whole, siting)[:, :18], chroma[:, :18], atol=1e-3)
+        wide = doubled(chroma, (0, 12, 0, width), siting, (1, 2))
+        np.testing.assert_allclose(wide, doubled(chroma, (0, 24, 0, width), (siting[0], 0.0))[::2])
+        back = refitted(wide, (12, width), siting, (1, 1), (1, 2))
+        np.testing.assert_allclose(back[:, :18], chroma[:, :18], atol=1e-3)
 
 
 @pytest.mark.parametrize(("matrix", "red"), [("bt601", 0.299), ("bt709", 0.2126), ("bt2020", 0.2627)])
@@ -199,6 +210,9 @@ def test_a_picture_must_fit_together() -> None:
     Picture(y, u, u, Colour())
     with pytest.raises(ValueError, match="chroma"):
         Picture(y, u[:2], u, Colour())
+    for wrong in (Colour(chroma="4:2:2"), Colour(chroma="4:4:4"), Colour(has_alpha=True)):
+        with pytest.raises(ValueError, match=r"chroma|alpha"):
+            Picture(y, u, u, wrong)
     with pytest.raises(ValueError, match="depth"):
         Colour(depth=12)
     with pytest.raises(ValueError, match="sited"):
@@ -209,7 +223,14 @@ def test_a_picture_must_fit_together() -> None:
 @pytest.mark.parametrize("colour", COLOURS)
 def test_turning_moves_samples_and_keeps_colours_in_place(matrix: NDArray[np.int32], colour: Colour) -> None:
     picture = noise_picture((48, 64), colour)
+    if colour.chroma == "4:2:2" and matrix[0, 0] == 0:  # it would have full columns and half the rows
+        with pytest.raises(ValueError, match="chroma"):
+            picture.turned(matrix)
+        return
     turned = picture.turned(matrix)
+    if picture.alpha is not None:
+        whole = upright(np.repeat(picture.alpha[..., None], 3, 2), matrix)[..., 0]
+        np.testing.assert_array_equal(turned.alpha, whole)
     np.testing.assert_array_equal(turned.y, upright(np.repeat(picture.y[..., None], 3, 2), matrix)[..., 0])
     np.testing.assert_array_equal(turned.rgb(), upright(picture.rgb(), matrix))
 

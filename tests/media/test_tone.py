@@ -10,6 +10,7 @@ from tests.helpers.coded_media import make_coded
 from w2l.core.arrays import Floats
 from w2l.media.coded import read_coded
 from w2l.media.encoders import Encoding
+from w2l.media.form import report, suited
 from w2l.media.output import Output
 from w2l.media.picture import Colour, Picture, quantised
 from w2l.media.tone import CURVES, Curve, rendered, restored
@@ -131,7 +132,9 @@ def test_what_few_players_show_is_not_the_default(
     source = make_coded(tmp_path / "in.mkv", 3, "libx264", pix_fmt, colour=tags)
     info, path = probe(source), tmp_path / f"out.{ending}"
     caplog.set_level("INFO")
-    encoding = Encoding(codec, bits=bits).suited(path, info.colour)  # type: ignore[arg-type]
+    asked = Encoding(codec, bits=bits)  # type: ignore[arg-type]
+    encoding = suited(asked, path, info)
+    report(asked, encoding, path, info)
     assert len(caplog.records) == wanted[2]
     output = Output(path, info.width, info.height, 25.0, encoding=encoding, colour=info.colour)
     with VideoWriter(output) as writer:

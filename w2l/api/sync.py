@@ -20,7 +20,7 @@ from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.marks.settings import Layers, Place
-from w2l.media.encoders import Codec, Hardware
+from w2l.media.encoders import ChromaChoice, Codec, Hardware
 from w2l.media.timeline import Extend
 from w2l.syncing.compose import Blend
 from w2l.syncing.jobs import Job, jobs_of_files
@@ -65,6 +65,7 @@ def sync(
     overwrite: bool = False,
     codec: Codec | None = None,
     bits: int | None = None,
+    chroma: ChromaChoice | None = None,
     crf: int | None = None,
     preset: str | None = None,
     hardware: Hardware | None = None,
@@ -134,7 +135,7 @@ def sync(
         Copy the source's other sound and subtitle streams.
     overwrite : bool
         Replace an existing output.
-    codec, bits, crf, preset, hardware
+    codec, bits, chroma, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
     mark : "full", "record" or "off"
         What says that the output was made: a faint mark in the picture, record, tag and manifest; record and tag
@@ -168,7 +169,7 @@ def sync(
             "blend": blend, "reference": reference, "mouths": [str(path) for path in paths_of(mouths)] or None,
             "detail": detail, "silence": silence, "alignment": alignment, "fit": fit, "extend": extend, "fps": fps,
             "speech_track": speech_track, "drive": None if drive is None else str(drive),
-            "keep_streams": keep_streams, "encoding.codec": codec, "encoding.bits": bits,
+            "keep_streams": keep_streams, "encoding.codec": codec, "encoding.bits": bits, "encoding.chroma": chroma,
             "encoding.crf": crf, "encoding.preset": preset, "encoding.hardware": hardware,
             "disclosure.mark": mark, "disclosure.otherwise": i_disclose_otherwise or None, "disclosure.label": label,
             "disclosure.label_place": label_place, "disclosure.consent": consent,

@@ -1,11 +1,12 @@
 """Which encoders of pictures and sound work on this machine."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import get_args
 
 import av
 
-from w2l.media.encoders import HARDWARE, SOFTWARE, Codec, Encoding, Shape, opens, rgb_colour
+from w2l.media.encoders import CHROMAS, HARDWARE, SOFTWARE, Codec, Encoding, Shape, opens, rgb_colour
 from w2l.media.soundtrack import BIT_RATES
 
 TRIED = Shape(640, 360, Fraction(25), Fraction(1, 25))
@@ -16,7 +17,7 @@ def working_encoders() -> dict[Codec, tuple[str, ...]]:
     """Return the encoders that open, by codec; those in hardware come first. No picture is encoded."""
     found: dict[Codec, tuple[str, ...]] = {}
     for codec in get_args(Codec):
-        encoding, colour = Encoding(codec), rgb_colour(TRIED.height)
+        encoding, colour = Encoding(codec), replace(rgb_colour(TRIED.height), chroma=CHROMAS[codec][0])
         names = [*(f"{codec}_{kind}" for kind in HARDWARE), SOFTWARE[codec]]
         found[codec] = tuple(name for name in names if opens(name, encoding, TRIED, colour))
     return found

@@ -1,4 +1,4 @@
-"""Frames as they are coded: pictures in Y'CbCr 4:2:0 with their times, from the beginning or from a key frame on."""
+"""Frames as they are coded: pictures in Y'CbCr with their times, from the beginning or from a key frame on."""
 
 import contextlib
 import itertools
@@ -17,6 +17,7 @@ from w2l.media.container import (
     MAX_GAP_S,
     Clock,
     ReadStats,
+    alpha_decoder,
     decode,
     open_input,
     packets,
@@ -27,7 +28,7 @@ from w2l.media.container import (
     warn_of_damage,
 )
 from w2l.media.display import display_matrix
-from w2l.media.picture import Picture
+from w2l.media.picture import Colour, Picture
 from w2l.media.planar import Deinterlacer, PictureMaker
 from w2l.media.showing import retimer_for
 
@@ -73,11 +74,12 @@ class CodedReader:
     """A video file open for decoding; use it as a context manager.
 
     `decoded` gives frames from where the file stands, `picture` makes a picture of one, `rewind` and `seek` move.
-    Raises MediaError as `probe` does.
+    `colour`: see `read_coded`. Raises MediaError as `probe` does.
     """
 
-    def __init__(self, path: Path, stats: ReadStats | None = None) -> None:
+    def __init__(self, path: Path, stats: ReadStats | None = None, colour: Colour | None = None) -> None:
         self.path = path
+        self._colour = colour
         self.stats = ReadStats() if stats is None else stats
         self._maker: PictureMaker | None = None
         self._deinterlacer = Deinterlacer(False)
@@ -146,12 +148,15 @@ class CodedReader:
         """Yield the library's frames in display order, complete ones instead of fields, with their timestamps."""
         deinterlacer = self._deinterlacer
         retimer = retimer_for(self.path, is_start=not self._has_moved)
-        for frame in decode(self._container, self._stream, self.stats, retimer):
+        # Alpha beside the pictures is decoded only on demand: it takes another decoder, new wherever reading begins.
+        decoder = alpha_decoder(self._stream) if self._colour is not None and self._colour.has_alpha else None
+        for frame in decode(self._container, self._stream, self.stats, retimer, decoder):
             if self._maker is None:
                 # Asked of the first frame only: PyAV ties a frame and its side data into a cycle, which keeps pixels.
                 matrix = display_matrix(frame, self.path)
-                self._maker = PictureMaker(self._stream.codec_context.name, matrix)
-            yield from deinterlacer.push(frame, Stamp(frame.time, bool(frame.key_frame)))
+                self._maker = PictureMaker(self._stream.codec_context.name, matrix, self._colour)
+            # libvpx flags no key frames; what it decodes after a seek begins with one.
+            yield from deinterlacer.push(frame, Stamp(frame.time, bool(frame.key_frame) or decoder is not None))
         yield from deinterlacer.flush()
 
     def packet_times(self) -> list[float] | None:
@@ -177,16 +182,19 @@ class CodedReader:
             return None
 
 
-def read_coded(path: Path, stats: ReadStats | None = None, *, start_s: float | None = None) -> Iterator[CodedFrame]:
+def read_coded(
+    path: Path, stats: ReadStats | None = None, *, start_s: float | None = None, colour: Colour | None = None
+) -> Iterator[CodedFrame]:
     """Yield the frames of a video as they were coded, upright, one at a time; a still image gives one.
 
     Samples are the decoder's own where the file holds 4:2:0 of 8 or 10 bits; other formats are brought to it, more than
-    8 bits to 10, alpha is dropped. Frames flagged as interlaced are made whole. Damaged packets are passed over,
-    counted in `stats` and logged. All pictures have the size of the first. With `start_s`, frames before that time
-    are decoded and counted but not given. Raises MediaError as `probe` does.
+    8 bits to 10, alpha is dropped. With `colour`, pictures have its chroma, alpha and range instead, and samples are
+    the decoder's own where the file holds these, see `w2l.media.form`. Frames flagged as interlaced are made whole.
+    Damaged packets are passed over, counted in `stats` and logged. All pictures have the size of the first. With
+    `start_s`, frames before that time are decoded and counted but not given. Raises MediaError as `probe` does.
     """
     n_seen = 0
-    with CodedReader(path, stats) as reader:
+    with CodedReader(path, stats, colour) as reader:
         clock = Clock(reader.fps)
         try:
             for decoded, stamp in reader.decoded():

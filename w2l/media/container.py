@@ -40,6 +40,9 @@ FORMATS = (
 and scripts (concat, hls, dash, sdp, svg) name other files, and text is drawn as video (tty)."""
 PLAIN_INPUT = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "pattern_type": "none"}
 """What keeps the library to the file that is named: no list, no network, no counting up of numbers in its name."""
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Codecs whose alpha is a stream of its own beside the pictures, which the usual decoder leaves out -> one that
+decodes it."""
 TOO_LARGE = re.compile(r"size (\d+)x(\d+) exceeds specified max pixel count")
 """What the library says of a picture beyond its limit."""
 
@@ -131,16 +134,20 @@ class Retimer(Protocol):
         """Set the time of the next frame that the decoder gives."""
 
 
-def decode(container: InputContainer, stream: Any, stats: ReadStats, retimer: Retimer | None = None) -> Iterator[Any]:
+def decode(
+    container: InputContainer, stream: Any, stats: ReadStats, retimer: Retimer | None = None, decoder: Any = None
+) -> Iterator[Any]:
     """All frames of a stream that can be decoded, in order; damaged packets are counted in `stats` and passed over.
 
-    `stream` and the frames are PyAV's, of video or audio alike; `retimer` sets their times.
+    `stream` and the frames are PyAV's, of video or audio alike; `retimer` sets their times, and `decoder`, a codec
+    context, takes the place of the stream's own.
     """
+    decoder = stream if decoder is None else decoder
     for packet in packets(container, stream, stats):
         if retimer is not None:
             retimer.feed(packet)
         try:
-            frames = stream.decode(packet)
+            frames = decoder.decode(packet)
         except av.FFmpegError as error:
             if isinstance(error, av.error.EOFError):
                 continue
@@ -175,6 +182,21 @@ def video_stream(container: Any, path: Path) -> Any:
     _check_size(path, stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.options = {"max_pixels": _max_pixels()}
     return stream
+
+
+def has_alpha_beside(stream: Any) -> bool:
+    """Return whether a stream of video says that alpha lies beside its pictures, as WebM has it."""
+    return any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+
+
+def alpha_decoder(stream: Any) -> Any:
+    """Return the decoder that also gives alpha, where it is not the stream's own; None where that one does, or none."""
+    name = ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or name not in av.codecs_available or not has_alpha_beside(stream):
+        return None
+    decoder = av.CodecContext.create(name, "r")
+    decoder.options = {"max_pixels": _max_pixels()}
+    return decoder
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

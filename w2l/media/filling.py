@@ -15,8 +15,9 @@ def fill(frame: av.VideoFrame, picture: Picture) -> None:
     shift = (10 if deep else 8) - picture.colour.depth
     u, v = (_shifted(plane, shift, deep) for plane in (picture.u, picture.v))
     y = _shifted(picture.y, shift, deep)
-    if len(frame.planes) == 3:
-        for plane, samples in zip(frame.planes, (y, u, v)):
+    if len(frame.planes) > 2:
+        alpha = () if picture.alpha is None else (_alpha(picture.alpha, shift, deep),)
+        for plane, samples in zip(frame.planes, (y, u, v, *alpha), strict=True):
             _spread(_samples(plane, samples.dtype), samples)
         return
     raised = 6 if deep else 0  # P010 keeps its ten bits on top
@@ -41,6 +42,14 @@ def _shifted(plane: NDArray[Any], shift: int, deep: bool) -> NDArray[Any]:
     rounded = (plane.astype(np.uint16) + (1 << (-shift - 1))) >> -shift
     narrowed: NDArray[Any] = np.minimum(rounded, 255).astype(np.uint16 if deep else np.uint8)
     return narrowed
+
+
+def _alpha(plane: NDArray[Any], shift: int, deep: bool) -> NDArray[Any]:
+    """Return alpha with `shift` more bits: the highest number, which hides all, becomes the highest."""
+    if shift > 0:
+        wide = plane.astype(np.uint16)
+        return np.asarray((wide << shift) | (wide >> (8 - shift)))
+    return _shifted(plane, shift, deep)
 
 
 def _spread(target: NDArray[Any], samples: NDArray[Any]) -> None:

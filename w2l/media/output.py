@@ -23,11 +23,11 @@ class Output:
     """
 
     path: Path
-    """Ends in .mp4, .m4v, .mov, .mkv or .webm (AV1 alone)."""
+    """Ends in .mp4, .m4v, .mov, .mkv or .webm (AV1 or VP9)."""
     width: int
-    """Of the pictures, pixels; an odd one is padded to even by repeating the last column."""
+    """Of the pictures, pixels; an odd one that the codec cannot have is padded by repeating the last column."""
     height: int
-    """Of the pictures, pixels; an odd one is padded to even by repeating the last row."""
+    """Of the pictures, pixels; an odd one that the codec cannot have is padded by repeating the last row."""
     fps: float
     """Pictures per second; with `variable`, their average, and how long the last one is shown."""
     _: KW_ONLY

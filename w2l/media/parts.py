@@ -27,6 +27,8 @@ from w2l.media.picture import Picture
 from w2l.media.unfinished import Unfinished
 from w2l.media.writer import VideoWriter
 
+PART_SUFFIXES = {"prores": ".mov", "vp9": ".webm"}
+"""Kinds of files for parts in the codecs that MP4 does not hold, or not with alpha."""
 MARK_FILE = "mark"
 """The file in a folder of parts that says what they are parts of."""
 
@@ -160,7 +162,7 @@ class Parts:
             raise MediaError(f"{self._folder}: cannot be written ({reason}); check space and permissions") from error
 
     def _part(self, part: int) -> Path:
-        return self._folder / f"{part:05d}.mp4"
+        return self._folder / f"{part:05d}{PART_SUFFIXES.get(self._wanted.encoding.coder, '.mp4')}"
 
     def _opened(self, part: int) -> AbstractContextManager[InputContainer]:
         """Open a part for reading, its packets with their assigned times."""
@@ -220,12 +222,17 @@ class Parts:
             with self._opened(part) as container:
                 source = container.streams.video[0]
                 headers.append(source.codec_context.extradata)
+                tag = source.codec_context.codec_tag
                 if part == 0:
                     stream: Any = output.add_stream_from_template(source, opaque=True)
         if any(header != headers[0] for header in headers):
             raise MediaError(f"{self.path}: its parts come from different encoders; run again without resuming")
         if self._wanted.encoding.coder == "hevc" and output.format.name in ("mp4", "mov"):
             stream.codec_context.codec_tag = HEVC_TAG
+        if self._wanted.encoding.coder == "prores":
+            stream.codec_context.codec_tag = tag  # says which ProRes it is
+        if self._wanted.colour is not None and self._wanted.colour.has_alpha and self._wanted.encoding.coder == "vp9":
+            stream.codec_context.pix_fmt = "yuva420p"  # else players would not look for alpha
         stream.time_base = self._shape.time_base
         stream.codec_context.framerate = self._shape.rate
         stream.codec_context.sample_aspect_ratio = self._shape.pixel_aspect

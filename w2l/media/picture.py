@@ -1,4 +1,4 @@
-"""Pictures between decoder and encoder: planar Y'CbCr 4:2:0 of which only redrawn regions ever become RGB."""
+"""Pictures between decoder and encoder: planar Y'CbCr of which only redrawn regions ever become RGB."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -8,9 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import ALL, Floats, Image
+from w2l.media.chroma import (
+    LEFT_SITED,
+    REDUCERS,
+    STEPS,
+    Chroma,
+    Plane,
+    doubled,
+    halved,
+    inside,
+    plane_size,
+)
 from w2l.media.tone import CURVES, Curve, rendered, restored
 
-Plane = NDArray[Any]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 
 UNSAID = 2
@@ -25,16 +35,6 @@ SPACE_OF: dict[str, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
 """The H.273 matrix code point that stands for each matrix."""
 HD_HEIGHT = 720
 """Lines from which a video counts as HD, whose matrix is BT.709 where the file does not say; below it is BT.601."""
-LEFT_SITED = (0.0, 0.5)
-"""Where a chroma sample lies, right and down from the top left one of its 2 x 2 pixels: the default of H.264."""
-CENTRE_SITED = (0.5, 0.5)
-"""The siting of JPEG."""
-REDUCERS: dict[float, tuple[list[float], int]] = {
-    0.0: ([-1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8], 2),
-    0.5: ([-1 / 4, 3 / 4, 3 / 4, -1 / 4], 1),
-    1.0: ([-1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8], 1),
-}
-"""Siting along one axis -> filter (and its anchor) to halve with, which undoes linear interpolation exactly."""
 MARGIN = 4
 """Pixels around a painted region whose chroma its filters look at; even."""
 BAND_ROWS = 64
@@ -59,12 +59,23 @@ class Colour:
     """H.273 matrix coefficients as in the source; `matrix` is what is calculated with."""
     siting: tuple[float, float] = LEFT_SITED
     """Where a chroma sample lies within its 2 x 2 pixels, right and down: 0, 0.5 or 1 each."""
+    chroma: Chroma = "4:2:0"
+    """How finely colours are sampled."""
+    has_alpha: bool = False
+    """Whether pictures have a plane that says how much they hide of what is behind them."""
 
     def __post_init__(self) -> None:
         if self.matrix not in LUMA_SHARES or self.depth not in (8, 10):
             raise ValueError(f"a picture has matrix {'|'.join(LUMA_SHARES)} and depth 8|10, not {self}")
         if not all(along in REDUCERS for along in self.siting):
             raise ValueError(f"chroma is sited at 0, 0.5 or 1 along an axis, not {self.siting}")
+        if self.chroma not in STEPS:
+            raise ValueError(f"a picture has chroma {'|'.join(STEPS)}, not {self.chroma}")
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Rows and columns of pixels that share a sample of chroma."""
+        return STEPS[self.chroma]
 
     @property
     def curve(self) -> Curve | None:
@@ -113,33 +124,37 @@ class RgbPicture:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture as videos carry it: a plane of luma, and two of chroma with half its rows and columns."""
+    """One picture as videos carry it: a plane of luma, two of chroma, and one of alpha where it is transparent."""
 
     y: Plane
     """(height, width) luma, uint8, or uint16 at 10 bits."""
     u: Plane
-    """(ceil(height / 2), ceil(width / 2)) blue difference."""
+    """(rows, columns) blue difference; of 4:2:0, ceil(height / 2) and ceil(width / 2)."""
     v: Plane
-    """(ceil(height / 2), ceil(width / 2)) red difference."""
+    """(rows, columns) red difference."""
     colour: Colour
+    alpha: Plane | None = None
+    """(height, width) from 0, transparent, to the highest number of that depth."""
 
     def __post_init__(self) -> None:
-        halves = ((self.height + 1) // 2, (self.width + 1) // 2)
-        if self.u.shape != halves or self.v.shape != halves:
-            raise ValueError(f"luma {self.y.shape} needs chroma {halves}, not {self.u.shape} and {self.v.shape}")
+        size = plane_size(self.height, self.width, self.colour.steps)
+        if self.u.shape != size or self.v.shape != size:
+            raise ValueError(f"luma {self.y.shape} needs chroma {size}, not {self.u.shape} and {self.v.shape}")
+        if (None if self.alpha is None else self.alpha.shape) != (self.y.shape if self.colour.has_alpha else None):
+            raise ValueError(f"alpha of {self.y.shape} belongs to pictures with alpha, and to no others")
 
     @classmethod
-    def from_rgb(cls, image: Image, colour: Colour | None = None) -> "Picture":
+    def from_rgb(cls, image: Image, colour: Colour | None = None, alpha: Plane | None = None) -> "Picture":
         """Convert an RGB image (height, width, 3) to a picture; by default 8 bits, with the usual matrix."""
         if colour is None:
             matrix: Matrix = "bt709" if len(image) >= HD_HEIGHT else "bt601"
             colour = Colour(matrix, space=SPACE_OF[matrix])
         dtype = np.dtype(np.uint8 if colour.depth == 8 else np.uint16)
         luma, *chroma = _from_rgb(image.astype(np.float32), colour)
-        y, u, v = (
-            quantised(plane, colour.depth, dtype) for plane in (luma, *(halved(c, colour.siting) for c in chroma))
-        )
-        return cls(y, u, v, colour)
+        down, across = (step == 2 for step in colour.steps)
+        reduced = (halved(plane, colour.siting, in_height=down, in_width=across) for plane in chroma)
+        y, u, v = (quantised(plane, colour.depth, dtype) for plane in (luma, *reduced))
+        return cls(y, u, v, colour, alpha)
 
     @property
     def width(self) -> int:
@@ -150,6 +165,11 @@ class Picture:
     def height(self) -> int:
         """Pixels."""
         return int(self.y.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the samples take."""
+        return sum(plane.nbytes for plane in (self.y, self.u, self.v, self.alpha) if plane is not None)
 
     def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
         """Return a region as RGB, (rows, columns, 3), chroma interpolated linearly; only that region is converted.
@@ -211,33 +231,43 @@ class Picture:
             chroma = [wanted - was for wanted, was in zip(chroma, before)]
         share, *chroma = (_widened(plane, around) for plane in (weight, *chroma))
         if before is None:
-            own = (doubled(plane, outer, self.colour.siting) for plane in (self.u, self.v))
+            own = (doubled(plane, outer, self.colour.siting, self.colour.steps) for plane in (self.u, self.v))
             chroma = [wanted - plane for wanted, plane in zip(chroma, own)]
         u, v = (self._mixed(plane, change, share, outer) for plane, change in zip((self.u, self.v), chroma))
-        return Picture(y, u, v, self.colour)
+        return Picture(y, u, v, self.colour, self.alpha)
 
     def turned(self, matrix: NDArray[np.int32]) -> "Picture":
-        """Return the picture rotated and mirrored by a display matrix (2, 2); samples are moved, never changed."""
+        """Return the picture rotated and mirrored by a display matrix (2, 2); samples are moved, never changed.
+
+        Raises ValueError for a quarter turn of 4:2:2, after which columns would be full and rows halved.
+        """
         step_x, step_y = (int(step) for step in matrix.sum(axis=0))
         swaps = matrix[0, 0] == 0
         siting = self.colour.siting[::-1] if swaps else self.colour.siting
         width, height = (self.height, self.width) if swaps else (self.width, self.height)
-        planes = [plane.T if swaps else plane for plane in (self.y, self.u, self.v)]
-        planes = [np.ascontiguousarray(plane[::step_y, ::step_x]) for plane in planes]
+        planes = [
+            None if plane is None else np.ascontiguousarray((plane.T if swaps else plane)[::step_y, ::step_x])
+            for plane in (self.y, self.u, self.v, self.alpha)
+        ]
         # Mirrored, a sample at 0 of its two pixels lies at 1 of them; with an odd count the pairs shift by a pixel.
         along = [
-            abs((1 - size % 2) - at) if step < 0 else at
-            for at, step, size in zip(siting, (step_x, step_y), (width, height))
+            abs((1 - size % 2) - at) if step < 0 and shared == 2 else at
+            for at, step, size, shared in zip(siting, (step_x, step_y), (width, height), self.colour.steps[::-1])
         ]
-        return Picture(planes[0], planes[1], planes[2], replace(self.colour, siting=(along[0], along[1])))
+        y, u, v, alpha = planes
+        assert y is not None
+        assert u is not None
+        assert v is not None
+        return Picture(y, u, v, replace(self.colour, siting=(along[0], along[1])), alpha)
 
     def _mixed(self, source: Plane, change: Floats, weight: Floats, region: tuple[int, int, int, int]) -> Plane:
         """Return a copy of a chroma plane with `change`, one value per pixel of the region, added by `weight`."""
-        siting = self.colour.siting
-        change = halved(weight * change, siting)
+        siting, steps = self.colour.siting, self.colour.steps
+        change = halved(weight * change, siting, in_height=steps[0] == 2, in_width=steps[1] == 2)
         plane = source.copy()
-        part = plane[region[0] // 2 :, region[2] // 2 :][: change.shape[0], : change.shape[1]]
-        part[:] = np.where(_inside(weight > 0, siting), quantised(part + change, self.colour.depth, plane.dtype), part)
+        part = plane[region[0] // steps[0] :, region[2] // steps[1] :][: change.shape[0], : change.shape[1]]
+        shown = inside(weight > 0, siting, steps)
+        part[:] = np.where(shown, quantised(part + change, self.colour.depth, plane.dtype), part)
         return plane
 
     def _convert(self, top: int, bottom: int, left: int, right: int, out: Image) -> None:
@@ -246,7 +276,8 @@ class Picture:
         black, luma, middle, chroma = self.colour.levels
         to_rgb = _matrices(self.colour.matrix)[0] * (255 / chroma)
         y = self.y[top:bottom, left:right].astype(np.float32)
-        u, v = (doubled(plane, (top, bottom, left, right), self.colour.siting) for plane in (self.u, self.v))
+        region = (top, bottom, left, right)
+        u, v = (doubled(plane, region, self.colour.siting, self.colour.steps) for plane in (self.u, self.v))
         scale = 255 / luma
         red, blue = to_rgb[0, 2], to_rgb[2, 1]
         green = cv2.addWeighted(u, to_rgb[1, 1], v, to_rgb[1, 2], -middle * (to_rgb[1, 1] + to_rgb[1, 2]))
@@ -290,42 +321,3 @@ def quantised(plane: NDArray[Any], depth: int, dtype: np.dtype[Any]) -> Plane:
 def _widened(plane: Floats, around: tuple[int, int, int, int]) -> Floats:
     """Pad a plane with zeros: (top, bottom, left, right) pixels."""
     return np.asarray(cv2.copyMakeBorder(plane, *around, cv2.BORDER_CONSTANT, value=0), dtype=np.float32)
-
-
-def doubled(plane: Plane, region: tuple[int, int, int, int], siting: tuple[float, float]) -> Floats:
-    """Chroma for each pixel of a region (top, bottom, left, right): (rows, columns), interpolated linearly."""
-    top, bottom, left, right = region
-    first, last = top // 2 - 1, (bottom + 1) // 2 + 1
-    before, after = left // 2 - 1, (right + 1) // 2 + 1
-    part: Any = plane[max(0, first) : last, max(0, before) : after].astype(np.float32)
-    missing = (max(0, -first), max(0, last - plane.shape[0]), max(0, -before), max(0, after - plane.shape[1]))
-    if any(missing):
-        part = cv2.copyMakeBorder(part, *missing, cv2.BORDER_REPLICATE)
-    right_of, below = siting
-    n_rows, n_columns = part.shape[0] - 2, part.shape[1] - 2
-    tall = np.empty((2 * n_rows, part.shape[1]), dtype=np.float32)
-    tall[0::2] = cv2.addWeighted(part[1:-1], 1 - below / 2, part[:-2], below / 2, 0)
-    tall[1::2] = cv2.addWeighted(part[1:-1], (1 + below) / 2, part[2:], (1 - below) / 2, 0)
-    even = cv2.addWeighted(tall[:, 1:-1], 1 - right_of / 2, tall[:, :-2], right_of / 2, 0)
-    odd = cv2.addWeighted(tall[:, 1:-1], (1 + right_of) / 2, tall[:, 2:], (1 - right_of) / 2, 0)
-    whole = cv2.merge([even, odd]).reshape(2 * n_rows, 2 * n_columns)
-    whole = whole[top % 2 : top % 2 + bottom - top, left % 2 : left % 2 + right - left]
-    return np.asarray(whole, dtype=np.float32)
-
-
-def halved(plane: Floats, siting: tuple[float, float], *, in_width: bool = True, in_height: bool = True) -> Floats:
-    """One sample for each 2 x 2 pixels, the inverse of `doubled`; the first pixel has an even place."""
-    (across, x) = REDUCERS[siting[0]] if in_width else ([1.0], 0)
-    (down, y) = REDUCERS[siting[1]] if in_height else ([1.0], 0)
-    filtered = cv2.sepFilter2D(
-        plane, cv2.CV_32F, np.array(across), np.array(down), anchor=(x, y), borderType=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(filtered[:: 1 + in_height, :: 1 + in_width], dtype=np.float32)
-
-
-def _inside(support: NDArray[np.bool_], siting: tuple[float, float]) -> NDArray[np.bool_]:
-    """Which chroma samples only show in pixels of `support` (rows, columns): (ceil(rows / 2), ceil(columns / 2))."""
-    reach = [(-1 if at < 1 else 0, 2 if at > 0 else 1) for at in siting]
-    kernel = np.ones((reach[1][1] - reach[1][0] + 1, reach[0][1] - reach[0][0] + 1), dtype=np.uint8)
-    kept = cv2.erode(support.astype(np.uint8), kernel, anchor=(-reach[0][0], -reach[1][0]))
-    return np.asarray(kept[::2, ::2] > 0)

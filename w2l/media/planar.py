@@ -1,9 +1,10 @@
-"""From decoded frames of any pixel format to pictures: planes taken as they are, alpha dropped, interlacing undone."""
+"""From decoded frames of any pixel format to pictures: planes taken as they are, interlacing undone."""
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -11,19 +12,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from w2l.media.chroma import CENTRE_SITED, LEFT_SITED, STEPS, Chroma, Plane, plane_size, refitted
 from w2l.media.display import TURNS
-from w2l.media.picture import (
-    CENTRE_SITED,
-    HD_HEIGHT,
-    LEFT_SITED,
-    SPACE_OF,
-    Colour,
-    Matrix,
-    Picture,
-    Plane,
-    halved,
-    quantised,
-)
+from w2l.media.picture import HD_HEIGHT, SPACE_OF, Colour, Matrix, Picture, quantised
 
 CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 """How colours are converted: exact rounding, chroma interpolated to full width."""
@@ -33,8 +24,8 @@ BT2020_PRIMARIES = 9
 """Primaries that come with the BT.2020 matrix where a file states no matrix."""
 CENTRED_CODECS = frozenset({"mjpeg", "mpeg1video", "vp8", "webp"})
 """Codecs whose chroma lies in the middle of its 2 x 2 pixels."""
-LAYOUTS: dict[tuple[bool, bool], str] = {(True, True): "yuv420p", (True, False): "yuv422p", (False, False): "yuv444p"}
-"""Whether chroma has half the columns and half the rows -> the planar format of that kind."""
+LAYOUTS: dict[tuple[bool, bool], Chroma] = {(True, True): "4:2:0", (True, False): "4:2:2", (False, False): "4:4:4"}
+"""Whether chroma has fewer columns and fewer rows than luma -> what is taken as it is; others become 4:2:0."""
 RGB_LIKE = ("pal8", "xyz", "bayer")
 """Beginnings of the names of formats that hold RGB, or something only convertible to it, without saying so."""
 DEINTERLACER = ("bwdif", "mode=send_frame:deint=interlaced")
@@ -52,7 +43,7 @@ def colour_of(frame: Any, codec: str = "") -> Colour:
     usual: Matrix = "bt709" if frame.height >= HD_HEIGHT else "bt601"
     if primaries == BT2020_PRIMARIES:
         usual = "bt2020"
-    if _is_rgb(frame.format):
+    if is_rgb(frame.format):
         matrix: Matrix = usual if usual != "bt2020" else "bt709"
         return Colour(matrix, False, _depth(frame.format), primaries, transfer, SPACE_OF[matrix])
     return Colour(
@@ -66,15 +57,25 @@ def colour_of(frame: Any, codec: str = "") -> Colour:
     )
 
 
-class PictureMaker:
-    """Turns decoded frames into upright pictures, all of the first one's size and depth."""
+def planar_format(colour: Colour) -> str:
+    """Return the library's name of the planar format of such pictures."""
+    chroma = colour.chroma.replace(":", "")
+    return f"yuv{'a' if colour.has_alpha else ''}{chroma}p{'' if colour.depth == 8 else f'{colour.depth}le'}"
 
-    def __init__(self, codec: str, matrix: NDArray[np.int32] = TURNS[0]) -> None:
+
+class PictureMaker:
+    """Turns decoded frames into upright pictures, all of the first one's size, and of one depth.
+
+    `colour` is what they are to have, beside the siting of chroma; by default what the first frame has, with chroma of
+    4:2:0 and without alpha.
+    """
+
+    def __init__(self, codec: str, matrix: NDArray[np.int32] = TURNS[0], colour: Colour | None = None) -> None:
         self._codec = codec
         self._matrix = matrix
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
-        self._colour: Colour | None = None
+        self._colour = colour
 
     def picture(self, frame: Any) -> Picture:
         """Return the picture of one decoded frame; raise av.FFmpegError if it cannot be converted."""
@@ -83,37 +84,46 @@ class PictureMaker:
         here = colour_of(frame, self._codec)
         # A stream of one depth and range is what an encoder takes: the first frame decides for all.
         same = (here.depth, here.full_range, here.matrix) == (colour.depth, colour.full_range, colour.matrix)
-        if _is_rgb(frame.format) and colour.depth == 8:
-            rgb = self._reformatter.reformat(frame, size[0], size[1], "rgb24", interpolation=CONVERSION, threads=1)
-            picture = Picture.from_rgb(np.asarray(rgb.to_ndarray(), dtype=np.uint8), colour)
-        elif _is_rgb(frame.format) or not same:
+        if is_rgb(frame.format) and colour.depth == 8:
+            picture = self._from_rgb(frame, size, colour)
+        elif is_rgb(frame.format) or not same:
             picture = self._converted(frame, here, colour)
         else:
             picture = self._planes(frame, colour)
         return picture if np.array_equal(self._matrix, TURNS[0]) else picture.turned(self._matrix)
 
+    def _from_rgb(self, frame: Any, size: tuple[int, int], colour: Colour) -> Picture:
+        """Convert a frame that holds RGB of up to 8 bits."""
+        name = "rgba" if colour.has_alpha else "rgb24"
+        rgb = self._reformatter.reformat(frame, size[0], size[1], name, interpolation=CONVERSION, threads=1)
+        samples = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        alpha = samples[..., 3].copy() if colour.has_alpha else None
+        return Picture.from_rgb(np.ascontiguousarray(samples[..., :3]), colour, alpha)
+
     def _planes(self, frame: Any, colour: Colour) -> Picture:
-        """Return the planes of a frame unchanged; chroma finer than 4:2:0 is halved."""
+        """Return the planes of a frame unchanged; only chroma sampled in another way than wanted is resampled."""
         kind = frame.format
-        ending = "" if colour.depth == 8 else f"{colour.depth}le"
         if len(kind.components) < 3:
-            grey = self._reformatted(frame, f"gray{ending}", colour)
-            y = _plane(grey, 0, colour.depth)
-            return _with_neutral_chroma(y, colour)
-        narrow, low = kind.chroma_width(8) < 8, kind.chroma_height(8) < 8
-        wanted = LAYOUTS.get((narrow, low), "yuv420p") + ending
+            grey = self._reformatted(frame, "gray" if colour.depth == 8 else f"gray{colour.depth}le", colour)
+            return _with_neutral_chroma(_plane(grey, 0, colour.depth), self._alpha(frame, colour), colour)
+        chroma = LAYOUTS.get((kind.chroma_width(8) < 8, kind.chroma_height(8) < 8), "4:2:0")
+        wanted = planar_format(replace(colour, chroma=chroma))
         other_size = (frame.width, frame.height) != self._size
-        if other_size or kind.name.replace("yuvj", "yuv").replace("yuva", "yuv") != wanted:
+        name = kind.name.replace("yuvj", "yuv")
+        if other_size or wanted not in (name, name.replace("yuva", "yuv")):  # the first planes are the same
             frame = self._reformatted(frame, wanted, colour)
         y, u, v = (_plane(frame, which, colour.depth) for which in range(3))
-        in_height = not wanted.startswith("yuv420p")
-        in_width = in_height and not wanted.startswith("yuv422p")
-        if in_height:
-            fine = (
-                halved(plane.astype(np.float32), colour.siting, in_width=in_width, in_height=True) for plane in (u, v)
-            )
-            u, v = (quantised(plane, colour.depth, y.dtype) for plane in fine)
-        return Picture(y, u, v, colour)
+        if chroma != colour.chroma:
+            fit = partial(refitted, size=y.shape, siting=colour.siting, steps=STEPS[chroma], wanted=colour.steps)
+            u, v = (quantised(fit(plane), colour.depth, y.dtype) for plane in (u, v))
+        return Picture(y, u, v, colour, _plane(frame, 3, colour.depth) if colour.has_alpha else None)
+
+    def _alpha(self, frame: Any, colour: Colour) -> Plane | None:
+        """Return the alpha of a frame whose samples are in other planes than those of Y'CbCr; None without."""
+        if not colour.has_alpha:
+            return None
+        whole = self._reformatted(frame, planar_format(replace(colour, chroma="4:4:4")), colour)
+        return _plane(whole, 3, colour.depth)
 
     def _reformatted(self, frame: Any, name: str, colour: Colour) -> Any:
         """Return the frame in another pixel format and the first one's size, with unchanged colours and range."""
@@ -141,16 +151,16 @@ class PictureMaker:
             frame,
             width,
             height,
-            "yuv420p" if colour.depth == 8 else f"yuv420p{colour.depth}le",
+            planar_format(colour),
             src_colorspace=codes[here.matrix],
             dst_colorspace=codes[colour.matrix],
-            src_color_range=None if _is_rgb(frame.format) else spans[0],
+            src_color_range=None if is_rgb(frame.format) else spans[0],
             dst_color_range=spans[1],
             interpolation=CONVERSION,
             threads=1,
         )
         y, u, v = (_plane(frame, which, colour.depth) for which in range(3))
-        return Picture(y, u, v, replace(colour))
+        return Picture(y, u, v, replace(colour), _plane(frame, 3, colour.depth) if colour.has_alpha else None)
 
 
 class Deinterlacer:
@@ -206,7 +216,8 @@ def _deinterlacing(frame: Any) -> Any:
     return graph
 
 
-def _is_rgb(kind: Any) -> bool:
+def is_rgb(kind: Any) -> bool:
+    """Return whether a pixel format (PyAV's) holds RGB, or something only convertible to it."""
     return bool(kind.is_rgb) or kind.name.startswith(RGB_LIKE)
 
 
@@ -224,6 +235,6 @@ def _plane(frame: Any, which: int, depth: int) -> Plane:
     return rows[:, : 2 * plane.width].copy().view("<u2")
 
 
-def _with_neutral_chroma(y: Plane, colour: Colour) -> Picture:
-    neutral = np.full(((y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2), colour.levels[2], dtype=y.dtype)
-    return Picture(y, neutral, neutral.copy(), colour)
+def _with_neutral_chroma(y: Plane, alpha: Plane | None, colour: Colour) -> Picture:
+    neutral = np.full(plane_size(y.shape[0], y.shape[1], colour.steps), colour.levels[2], dtype=y.dtype)
+    return Picture(y, neutral, neutral.copy(), colour, alpha)

@@ -12,6 +12,7 @@ from w2l.core.arrays import Floats
 from w2l.core.errors import MediaError
 from w2l.media.coded import CodedFrame, CodedReader
 from w2l.media.container import Clock
+from w2l.media.picture import Colour
 
 SAME_TIME = 0.3
 """Share of the time to the next frame within which a decoded frame's time may be off the one it is known by."""
@@ -27,19 +28,21 @@ MAX_UNKNOWN = 50
 """Frames in a row at unknown times after which a seek counts as failed."""
 
 
-def play(path: Path, times: Floats, source: Sequence[int] | NDArray[np.int64]) -> Iterator[CodedFrame]:
+def play(
+    path: Path, times: Floats, source: Sequence[int] | NDArray[np.int64], colour: Colour | None = None
+) -> Iterator[CodedFrame]:
     """Yield the frames of a video with the indices `source`, in that order, which may jump and run backwards.
 
     `times` (frames,) are those of all frames, as scanned: frames are known by them after a seek, so that a slice of a
     sequence gives the same pictures as the sequence does. What is given backwards or again is held, up to `HELD_BYTES`.
     A frame that cannot be decoded this time is replaced by the one before it. A file that cannot be sought is decoded
-    from its beginning. Raises MediaError as `probe` does.
+    from its beginning. `colour`: see `read_coded`. Raises MediaError as `probe` does.
     """
     order = np.asarray(source, dtype=np.int64)
     if len(order) and not (order.min() >= 0 and order.max() < len(times)):
         raise ValueError(f"frames {order.min()} to {order.max()} do not lie in a video of {len(times)}")
     turns_back = bool((np.diff(order) < 0).any())
-    with CodedReader(path) as reader:
+    with CodedReader(path, colour=colour) as reader:
         player = _Player(reader, np.asarray(times, dtype=np.float64), holds=turns_back)
         try:
             for position, idx in enumerate(order):
@@ -89,9 +92,7 @@ class _Player:
 
     def _hold(self, frame: CodedFrame) -> None:
         """Keep a frame, and drop the oldest where there is no room."""
-        picture = frame.picture
-        size = picture.y.nbytes + picture.u.nbytes + picture.v.nbytes
-        self._room = max(1, HELD_BYTES // size) if self._holds else 1
+        self._room = max(1, HELD_BYTES // frame.picture.nbytes) if self._holds else 1
         while len(self._held) >= self._room:
             del self._held[next(iter(self._held))]
         self._held[frame.idx] = frame

@@ -14,9 +14,9 @@ MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".web
 """Endings that can be written."""
 VIDEO_CODECS = {
     "mp4": ("h264", "hevc", "av1"),
-    "mov": ("h264", "hevc"),
-    "matroska": ("h264", "hevc", "av1"),
-    "webm": ("av1",),
+    "mov": ("h264", "hevc", "prores"),
+    "matroska": ("h264", "hevc", "av1", "vp9"),
+    "webm": ("av1", "vp9"),
 }
 """What players expect in each kind of file."""
 

@@ -15,6 +15,7 @@ from w2l.media.container import (
     Clock,
     ReadStats,
     decode,
+    has_alpha_beside,
     open_input,
     stated_length,
     stated_rate,
@@ -24,7 +25,7 @@ from w2l.media.container import (
 )
 from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
-from w2l.media.planar import CONVERSION, colorspace_for, colour_of
+from w2l.media.planar import CONVERSION, colorspace_for, colour_of, is_rgb
 from w2l.media.showing import retimer_for
 from w2l.media.tone import CURVES, rendered
 
@@ -55,7 +56,7 @@ class VideoInfo:
     pixel_aspect: Fraction
     """Width of a pixel over its height, as displayed (after rotation)."""
     colour: Colour
-    """How the first picture's samples stand for colours."""
+    """How the samples of pictures stand for colours as they are read: of the first one, brought to 4:2:0."""
     interlaced: bool
     """Whether the first picture consists of two fields."""
     codec: str
@@ -65,7 +66,10 @@ class VideoInfo:
     has_alpha: bool
     """Whether the pictures are transparent somewhere: the first, where a codec always carries it."""
     chroma: str
-    """How finely colours are sampled, such as 4:2:2; 4:2:0 also where they are RGB or grey."""
+    """How finely colours are sampled as displayed (after rotation), such as 4:2:2; 4:2:0 also where they are RGB or
+    grey."""
+    is_rgb: bool = False
+    """Whether the pictures hold RGB."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,10 @@ def probe(path: Path) -> VideoInfo:
         width, height = first.width, first.height
         codec = stream.codec_context.name
         aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1) or Fraction(1)
+        chroma = _chroma(first)
         if swaps_axes(display_matrix(first, path)):
             width, height, aspect = height, width, 1 / aspect
+            chroma = "4:4:0" if chroma == "4:2:2" else chroma
         fps = stated_rate(stream)
         duration_s = stated_length(container, stream)
         return VideoInfo(
@@ -112,8 +118,9 @@ def probe(path: Path) -> VideoInfo:
             interlaced=bool(first.interlaced_frame),
             codec=codec,
             is_still=_is_still(container),
-            has_alpha=stream.metadata.get("alpha_mode") == "1" or _has_alpha(first),
-            chroma=_chroma(first),
+            has_alpha=has_alpha_beside(stream) or _has_alpha(first),
+            chroma=chroma,
+            is_rgb=is_rgb(first.format),
         )
 
 

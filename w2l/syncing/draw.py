@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from w2l.core.progress import progress
-from w2l.media.losses import not_kept
+from w2l.media.form import report, suited
 from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Picture
@@ -61,8 +61,8 @@ def make_parts(
     """Return the output to be made, in parts where it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
-    if lost := not_kept(info):
-        logger.warning("%s: not kept of its pictures: %s", info.path, lost)
+    encoding = suited(settings.encoding, output, info)
+    report(settings.encoding, encoding, output, info)
     origin_s = plan.speech_origin_s
     if plan.skipped_s:
         origin_s = inspect_speech(plan.speech, origin_s, None, plan.speech_stream).zero_s + plan.skipped_s
@@ -77,7 +77,7 @@ def make_parts(
         speech_stream=plan.speech_stream,
         until_s=timeline.end_s,
         speech_until_s=plan.sound_s,
-        encoding=settings.encoding.suited(output, info.colour),
+        encoding=encoding,
         colour=info.colour,
         pixel_aspect=info.pixel_aspect,
         variable=not timeline.constant,

@@ -27,6 +27,7 @@ from w2l.features.pauses import gate_silence, pauses
 from w2l.features.speech import mel_starts, quiet_frames, reference_starts
 from w2l.features.windows import mel_window
 from w2l.media.coded import frame_times
+from w2l.media.form import suited, written_colour
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
 from w2l.media.video import VideoInfo
@@ -103,7 +104,7 @@ class Plan:
 
     def cues(self, start: int, stop: int) -> Iterator[Cue]:
         """Return the inputs of the output frames `start` to `stop` (exclusive), in order."""
-        frames = play(self.info.path, self.source_times, self.timeline.source[start:stop])
+        frames = play(self.info.path, self.source_times, self.timeline.source[start:stop], self.info.colour)
         for idx, frame in zip(range(start, stop), frames):
             source = int(self.timeline.source[idx])
             faces, begins = self._faces(idx, source), int(self.starts[idx])
@@ -177,6 +178,8 @@ def plan_of(tools: Tools, job: Job) -> Plan:
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
         raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
     check_detail(settings.detail, card)
+    encoding = suited(settings.encoding, job.output, info)
+    info = replace(info, colour=written_colour(encoding, job.output, info))
     plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
     return replace(plan, spec=finer_spec(plan.spec, plan.faces, card, settings.detail))
 

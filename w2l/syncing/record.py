@@ -14,6 +14,7 @@ from w2l.core.errors import CacheError, ConfigError, MediaError
 from w2l.core.files import LONGEST_NAME, check_writable, fingerprint, hidden, source_fingerprint
 from w2l.core.locks import claim
 from w2l.core.reading import real_path
+from w2l.media.form import for_file
 from w2l.media.unfinished import Unfinished
 from w2l.syncing.jobs import Job
 from w2l.syncing.settings import SyncSettings
@@ -97,7 +98,7 @@ def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
         raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
     if output.is_file() and not job.overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
-    Unfinished(output, settings.encoding.for_file(output).coder)  # looks at folder and ending
+    Unfinished(output, for_file(settings.encoding, output).coder)  # looks at folder and ending
     for record in (sidecar, record_in(cache, output)):
         check_writable(record)
     _check_sidecar(sidecar, output, job.overwrite)

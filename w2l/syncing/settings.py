@@ -89,7 +89,7 @@ class SyncSettings:
     backend: Backend = "auto"
     """What computes the generator."""
     encoding: Encoding = field(default_factory=Encoding)
-    """How the output is encoded: encoding.codec, encoding.bits, encoding.crf, encoding.preset,
+    """How the output is encoded: encoding.codec, encoding.bits, encoding.chroma, encoding.crf, encoding.preset,
     encoding.hardware."""
     disclosure: Disclosure = field(default_factory=Disclosure)
     """How the output says that it was made: disclosure.mark, disclosure.label, disclosure.consent."""
