@@ -26,7 +26,7 @@ class Settings:
     steps: int = 10
     quick: bool = False
     name: str = "one"
-    mode: Literal["still", "moving"] = "still"
+    mode: Literal["still", "moving", "off", "420"] = "still"
     limit: float | None = None
     init: Path | None = None
     box: tuple[float, ...] | None = None
@@ -71,6 +71,9 @@ def test_a_file_without_a_section_changes_nothing(tmp_path: Path, text: str) -> 
     ("rate=1", "rate", 1.0),
     ("quick=true", "quick", True),
     ("name=1e3", "name", "1e3"),
+    ("mode=420", "mode", "420"),
+    ("mode='420'", "mode", "420"),
+    ("mode=off", "mode", "off"),
     ("name='a=b: c'", "name", "a=b: c"),
     ("name=yunet:/a b/c.onnx", "name", "yunet:/a b/c.onnx"),
     ("limit=0.5", "limit", 0.5),
@@ -105,7 +108,7 @@ def test_assignments(assignment: str, name: str, value: object) -> None:
     ("name=", "train.name must be a single text"),
     ("name=[1]", "train.name must be a single text"),
     ("name=a=b: c", "train.name must be a single text"),
-    ("mode=stil", "train.mode must be one of still, moving, got 'stil'"),
+    ("mode=stil", "train.mode must be one of still, moving, off, 420, got 'stil'"),
     ("box=7", "train.box must be a list"),
     ("box=[a]", r"train.box\[0\] must be a number"),
     ("inner=7", "train.inner must contain"),

@@ -253,6 +253,11 @@ def _mapping(kinds: tuple[Any, ...], value: Any, name: str) -> dict[str, Any]:
 
 
 def _choice(allowed: tuple[Any, ...], value: Any, name: str) -> Any:
+    # Without quotation marks, a word of digits is a number to YAML, and off is false.
+    words = {True: ("on", "yes"), False: ("off", "no")}[value] if isinstance(value, bool) else (str(value),)
+    found = [word for word in words if word in allowed and value not in allowed]
+    if found:
+        return found[0]
     if isinstance(value, (list, Mapping)) or value not in allowed:
         known = ", ".join(str(each) if each != "" else "''" for each in allowed)
         raise ConfigError(f"{name} must be one of {known}, got {value!r}")
