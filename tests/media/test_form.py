@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tests.helpers.coded_media import make_coded
 from w2l.core.arrays import Image
+from w2l.core.errors import MediaError
 from w2l.media.coded import frame_times, read_coded
 from w2l.media.encoders import Encoding
 from w2l.media.form import not_kept, report, suited, written_colour
@@ -375,3 +376,15 @@ def test_what_suits_is_chosen_and_said(
     assert len(caplog.records) == len(said)
     for record, words in zip(caplog.records, said):
         assert words in record.getMessage()
+
+
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    """The library reads stills of WebP only."""
+    path = tmp_path / "a.webp"
+    flags = bytes([2, 0, 0, 0])
+    size = bytes([63, 0, 0, 47, 0, 0])
+    body = b"WEBPVP8X" + (10).to_bytes(4, "little") + flags + size + b"ANIM" + (6).to_bytes(4, "little") + bytes(6)
+    body += b"ANMF" + (24).to_bytes(4, "little") + bytes(24)
+    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    with pytest.raises(MediaError, match="animated WebP cannot be decoded; save it as GIF, APNG or a video"):
+        probe(path)

@@ -43,6 +43,8 @@ PLAIN_INPUT = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "patte
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Codecs whose alpha is a stream of its own beside the pictures, which the usual decoder leaves out -> one that
 decodes it."""
+WEBP_FLAGS, WEBP_IS_ANIMATED = 20, 2
+"""Where an extended WebP file has its flags, and the one of an animation, which the library does not decode."""
 TOO_LARGE = re.compile(r"size (\d+)x(\d+) exceeds specified max pixel count")
 """What the library says of a picture beyond its limit."""
 
@@ -210,7 +212,11 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def undecodable(path: Path) -> MediaError:
-    """Return the error for a file of whose pictures none can be decoded: too large, or damaged."""
+    """Return the error for a file of whose pictures none can be decoded: too large, animated WebP, or damaged."""
+    with path.open("rb") as file:
+        head = file.read(WEBP_FLAGS + 1)
+    if head[8:16] == b"WEBPVP8X" and head[-1] & WEBP_IS_ANIMATED:
+        return MediaError(f"{path}: an animated WebP cannot be decoded; save it as GIF, APNG or a video")
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)  # else the library does not say why
     av.logging.set_skip_repeated(False)
