@@ -1,1 +1,1 @@
-"""Jobs that wait in a line and survive: each is a `w2l sync` in a process of its own, kept in the cache."""
+"""Jobs that wait in a line and survive: each is a sync or a score in a process of its own, kept in the cache."""

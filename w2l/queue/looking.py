@@ -19,7 +19,7 @@ from w2l.core.files import source_fingerprint, write_atomic, write_json
 from w2l.core.progress import progress, reported_to
 from w2l.core.reading import real_path
 from w2l.core.settings_reference import Setting, describe
-from w2l.queue.request import SUFFIXES, JobRequest
+from w2l.queue.request import SUFFIXES, JobRequest, ScoreJob
 from w2l.queue.seen import Preview, Seen, SeenFace
 from w2l.queue.store import DAMAGED, JobProgress, Jobs
 from w2l.queue.worker import Reporter
@@ -41,6 +41,13 @@ def sync_fields() -> list[Setting]:
     return list(describe(SyncSettings()))
 
 
+def score_fields() -> list[Setting]:
+    """Return all settings of `score` with type, default, choices and sentence."""
+    from w2l.scoring.settings import ScoreSettings
+
+    return list(describe(ScoreSettings()))
+
+
 def check(root: Path, request: JobRequest) -> None:
     """Raise the error of a request that cannot be made: settings, files, ending."""
     from w2l.api.sync import sync_settings
@@ -57,6 +64,18 @@ def check(root: Path, request: JobRequest) -> None:
         raise ConfigError("choose a speech: any file with sound")
     for speech in speeches:
         inspect_speech(Path(speech), None, None)
+
+
+def check_score(root: Path, request: ScoreJob) -> None:
+    """Raise the error of scores that cannot be made: settings, files that are missing, no videos."""
+    from w2l.api.given import paths_of, settings_of
+    from w2l.scoring.inputs.samples import find_inputs
+    from w2l.scoring.settings import ScoreSettings
+
+    settings_of(ScoreSettings, "score", None, request.settings)
+    if not request.outputs:
+        raise ConfigError("choose videos to score, or a folder of them")
+    find_inputs(paths_of(request.outputs), paths_of(request.references), Cache.open(root, create=True))
 
 
 def find_faces(root: Path, video: str, time_s: float, settings: Mapping[str, Any], told: Path) -> Seen:

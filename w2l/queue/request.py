@@ -1,10 +1,10 @@
-"""What a job is to make, and the command that makes the same file."""
+"""What a job is to make, a video or scores, and the command that makes the same file."""
 
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from w2l.core import config
 
@@ -12,6 +12,8 @@ SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 """Endings that an output may have."""
 CAST = "cast"
 """The setting that names several faces, each with its speech."""
+MEASURES = "measures"
+"""The setting that names groups of measures, which the command line has flags for."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class JobRequest:
     """Ending of the output's name."""
     device: str = "auto"
     """Device that the networks run on: auto, cpu or cuda."""
+    kind: Literal["sync"] = "sync"
+    """The command that does the same."""
 
     @property
     def output_name(self) -> str:
@@ -57,3 +61,52 @@ class JobRequest:
         if self.device != "auto":
             words += ["--device", self.device]
         return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """Scores of videos that are asked for, as a page and a table."""
+
+    outputs: tuple[str, ...] = ()
+    """Videos, folders or lists, absolute paths."""
+    references: tuple[str, ...] = ()
+    """Real videos, folders or lists; empty for those that `sync` recorded."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `score` by their dotted names, as ``--set`` takes them; what is left out has its default."""
+    device: str = "auto"
+    """Device that the networks run on: auto, cpu or cuda."""
+    kind: Literal["score"] = "score"
+    """The command that does the same."""
+
+    @property
+    def output_name(self) -> str:
+        """Return the name of the page: that of the first video or folder, and how many more there are."""
+        more = f"-and-{len(self.outputs) - 1}-more" if len(self.outputs) > 1 else ""
+        return f"{Path(self.outputs[0] if self.outputs else '').stem}{more}-scores.html"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Return all files and folders that the request names."""
+        return [*self.outputs, *self.references]
+
+    def command(self, output: str, cache: Path) -> str:
+        """Return the line for a shell that makes the same page and table."""
+        words = ["w2l", "score", *self.outputs]
+        for reference in self.references:
+            words += ["--reference", reference]
+        measures = self.settings.get(MEASURES)
+        is_plain = isinstance(measures, (list, tuple)) and all(isinstance(one, str) for one in measures)
+        words += [f"--{measure}" for measure in measures or ()] if is_plain else []
+        others = {key: value for key, value in self.settings.items() if key != MEASURES}
+        for assignment in config.write_assignments(others):
+            words += ["--set", assignment]
+        words += ["--report", output, "--csv", str(Path(output).with_suffix(".csv")), "--cache", str(cache)]
+        if self.device != "auto":
+            words += ["--device", self.device]
+        return shlex.join(words)
+
+
+AnyRequest = JobRequest | ScoreJob
+"""Whatever a job may be asked for."""
+REQUESTS: dict[str, type[JobRequest] | type[ScoreJob]] = {"sync": JobRequest, "score": ScoreJob}
+"""Request by its `kind`."""

@@ -25,7 +25,7 @@ from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import read_json, write_json
 from w2l.core.locks import is_held
 from w2l.core.own_files import refuse_link, remove_folder
-from w2l.queue.request import JobRequest
+from w2l.queue.request import REQUESTS, AnyRequest, JobRequest
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
@@ -40,10 +40,10 @@ class JobProgress:
     """How far a job is."""
 
     stage: str = ""
-    """`faces` or `sync`; empty before the first."""
+    """`faces`, `sync` or `score`; empty before the first."""
     done: int = 0
     total: int | None = None
-    """Units of the stage, frames; None if unknown."""
+    """Units of the stage, frames or clips; None if unknown."""
     rate: float = 0.0
     """Units per second over the last seconds; 0 if unknown."""
 
@@ -86,9 +86,15 @@ class Job:
         return self.folder / "log.txt"
 
     @property
-    def request(self) -> JobRequest:
+    def kind(self) -> str:
+        """Return the command that does the same: `sync`, also if the request cannot be read, or `score`."""
+        return _kind(_read(self.folder / "job.json"))
+
+    @property
+    def request(self) -> AnyRequest:
         """Return what is asked for; raise CacheError if the file is damaged."""
-        return from_json(JobRequest, read_json(self.folder / "job.json"))
+        content = read_json(self.folder / "job.json")
+        return from_json(REQUESTS[_kind(content)], content)
 
     @property
     def title(self) -> str:
@@ -163,7 +169,7 @@ class Jobs:
         """Return the folder of pictures, previews and copies that a page shows."""
         return self.root / "shown"
 
-    def add(self, request: JobRequest) -> Job:
+    def add(self, request: AnyRequest) -> Job:
         """Put a job in line; its request is complete on disk before it counts as a job."""
         now_ms = time.time_ns() // 1_000_000
         moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ms // 1000))
@@ -196,6 +202,12 @@ class Jobs:
 def read_progress(path: Path) -> JobProgress:
     """Return the progress in a file; that of nothing if it is missing or damaged."""
     return from_json(JobProgress, _read(path))
+
+
+def _kind(content: dict[str, Any]) -> str:
+    """Return the kind of a request's object; that of jobs from before there were others if it has none."""
+    kind = content.get("kind")
+    return kind if isinstance(kind, str) and kind in REQUESTS else JobRequest.kind
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from w2l.core.config import plain
 from w2l.core.errors import W2LError
 from w2l.core.locks import claim
 from w2l.core.text import one_line
-from w2l.queue.request import JobRequest
+from w2l.queue.request import AnyRequest, JobRequest, ScoreJob
 from w2l.queue.store import Job, JobProgress
 
 EVERY_S = 0.4
@@ -46,8 +46,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _make(job: Job, request: JobRequest, cache: Path) -> dict[str, object]:
+def _make(job: Job, request: AnyRequest, cache: Path) -> dict[str, object]:
     """Make the output, and return its record as plain values."""
+    return _score(job, request, cache) if isinstance(request, ScoreJob) else _sync(job, request, cache)
+
+
+def _sync(job: Job, request: JobRequest, cache: Path) -> dict[str, object]:
+    """Make the video, and return its record."""
     from w2l.api.given import open_cache
     from w2l.api.sync import sync
     from w2l.syncing.cast import mixed_speech
@@ -65,6 +70,25 @@ def _make(job: Job, request: JobRequest, cache: Path) -> dict[str, object]:
         progress=Reporter(job.report),
     )
     return plain(made)
+
+
+def _score(job: Job, request: ScoreJob, cache: Path) -> dict[str, object]:
+    """Write the page and the table of scores, and return the means of the systems."""
+    from w2l.api.score import score
+
+    made = score(
+        request.outputs,
+        reference=request.references,
+        csv=job.output.with_suffix(".csv"),
+        report=job.output,
+        overwrite=True,
+        cache=cache,
+        device=request.device,
+        settings=request.settings,
+        progress=Reporter(job.report),
+    )
+    unscored = {clip.sample.name: clip.reason for clip in made.report.clips if not clip.scored}
+    return {"clips": len(made), "unscored": unscored, "can_tell": made.can_tell, "systems": made.systems}
 
 
 class Reporter:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,10 @@ from w2l.ui import texts
 R = TypeVar("R")
 LOOK_S = 0.25
 """Seconds between two looks at a call's progress."""
+
+
+DISCLOSURE = "disclosure."
+"""Beginning of the settings whose texts are words for people, not names of files."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,18 @@ class Desk:
             raise ConfigError(texts.OUTSIDE)
         return str(path)
 
+    def paths(self, uploads: Sequence[str] | None, typed: str | None) -> tuple[str, ...]:
+        """Return the files that are given: uploads, then paths that were typed, one per line; see `path`."""
+        lines = [line.strip() for line in (typed or "").splitlines()]
+        return (*(self.path(one, None) for one in uploads or ()), *(self.path(None, line) for line in lines if line))
+
+    def allowed(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return settings; over the network raise ConfigError if one names a path of this machine."""
+        files = {key: value for key, value in settings.items() if not key.startswith(DISCLOSURE)}
+        if not self.is_local and any("/" in text for text in _texts(files)):
+            raise ConfigError(texts.OUTSIDE)
+        return settings
+
     def watch(self, helper: Helper, function: Callable[..., R], *given: Any) -> Iterator[JobProgress | R]:
         """Call a function with `given` and a file for its progress; yield the progress, at last the result."""
         told = self.jobs.shown / f"{secrets.token_hex(8)}.json"
@@ -61,3 +77,15 @@ class Desk:
         finally:
             future.cancel()
             told.unlink(missing_ok=True)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in plain values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _texts(one)

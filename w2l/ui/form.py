@@ -8,14 +8,18 @@ import gradio as gr
 
 from w2l.core import config
 from w2l.core.settings_reference import Setting, yaml_text
-from w2l.queue.request import CAST
+from w2l.queue.request import CAST, MEASURES
 from w2l.ui import texts
 
-MAIN = ("reference", "silence", "blend", "detail", "fit", "extend", "encoding.codec")
+MAIN = ("reference", "silence", "blend", "detail", "fit", "extend", "encoding.codec", "judge", "variant")
 """Settings shown first."""
-ELSEWHERE = ("face", CAST)
+ELSEWHERE = ("face", CAST, MEASURES)
 """Settings that other parts of the page give."""
-SUGGESTED = {"reference": ("auto", "memory", "closed", "same"), "detail": ("0", "1", "2", "3")}
+SUGGESTED = {
+    "reference": ("auto", "memory", "closed", "same"),
+    "detail": ("0", "1", "2", "3"),
+    "judge": ("w2l", "syncnet-v2"),
+}
 """Values offered for a setting that takes others, too."""
 
 

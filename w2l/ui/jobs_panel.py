@@ -1,15 +1,15 @@
 """The list of jobs and the one that is chosen: state, command, result. It follows the files of the cache."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from w2l.core.errors import W2LError
-from w2l.queue import looking
 from w2l.queue.store import DAMAGED, ENDED, Job
 from w2l.ui import markup, texts
-from w2l.ui.assets import script
 from w2l.ui.desk import Desk
+from w2l.ui.results import Result
 
 EVERY_S = 1.0
 """Seconds between two looks at the jobs."""
@@ -19,25 +19,25 @@ Update = tuple[Any, ...]
 
 
 class JobsPanel:
-    """The panel's components and handlers."""
+    """The components and handlers of the jobs of one kind."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, make_result: Callable[[Desk], Result], prefix: str) -> None:
+        """Show the panel; ids of its elements begin with `prefix`."""
         self._desk = desk
         gr.Markdown(f"## {texts.JOBS_HEAD}")
-        self.message = gr.HTML("", elem_id="w2l-jobs-message")
-        self.chosen = gr.Radio([], label=texts.JOB_LIST, elem_id="w2l-jobs", elem_classes="w2l-jobs")
-        self._state = gr.HTML("", elem_id="w2l-state")
+        self.message = gr.HTML("", elem_id=f"{prefix}-jobs-message")
+        self.chosen = gr.Radio([], label=texts.JOB_LIST, elem_id=f"{prefix}-jobs", elem_classes="w2l-jobs")
+        self._state = gr.HTML("", elem_id=f"{prefix}-state")
         with gr.Row():
-            self._cancel = gr.Button(texts.CANCEL, visible=False, elem_id="w2l-cancel", min_width=120)
-            self._continue = gr.Button(texts.CONTINUE, visible=False, elem_id="w2l-continue", min_width=120)
-            self._remove = gr.Button(texts.REMOVE, visible=False, elem_id="w2l-remove", min_width=120)
+            self._cancel = gr.Button(texts.CANCEL, visible=False, elem_id=f"{prefix}-cancel", min_width=120)
+            self._continue = gr.Button(texts.CONTINUE, visible=False, elem_id=f"{prefix}-continue", min_width=120)
+            self._remove = gr.Button(texts.REMOVE, visible=False, elem_id=f"{prefix}-remove", min_width=120)
         self._command = gr.Textbox(
-            label=texts.COMMAND, visible=False, interactive=False, buttons=["copy"], lines=2, elem_id="w2l-command"
-        )
+            label=texts.COMMAND, visible=False, interactive=False, buttons=["copy"], lines=2,
+            elem_id=f"{prefix}-command",
+        )  # fmt: skip
         self._shown, self._added = gr.State(""), gr.State("")
-        self._result = gr.HTML("", js_on_load=script("compare.js"), elem_id="w2l-result")
-        self._links = gr.HTML("", elem_id="w2l-links")
-        self._verdict = gr.HTML("", elem_id="w2l-verdict")
+        self._result = make_result(desk)
 
     def after_run(self, button: Any, add: Any, values: list[Any], message: Any) -> None:
         """Let a button add a job and choose it: list and choice change together, as the list refuses other values."""
@@ -57,8 +57,7 @@ class JobsPanel:
         blocks.load(self._open, None, seen, **quiet)
         gr.Timer(EVERY_S).tick(self._look, given, seen, **quiet)
         self.chosen.change(self._look, given, seen, **quiet)
-        result = [self._result, self._links, self._verdict]
-        self._shown.change(self._show_result, self._shown, result, **quiet)
+        self._shown.change(self._result.show, self._shown, self._result.components, **quiet)
         for button, act in (
             (self._cancel, self._desk.line.cancel),
             (self._continue, self._desk.line.go_on),
@@ -83,7 +82,7 @@ class JobsPanel:
 
     def _open(self) -> Update:
         """Return the panel of a page that was just opened: the running job, else the newest one."""
-        jobs = list(self._desk.jobs)
+        jobs = [job for job in self._desk.jobs if job.kind == self._result.kind]
         running = [job for job in jobs if job.state == "running"]
         first = next(iter(running or jobs[-1:]), None)
         return self._look(first.id if first else None, "")
@@ -94,15 +93,16 @@ class JobsPanel:
 
     def _look(self, name: str | None, shown: str) -> Update:
         """Return the list and the state of the chosen job; the result is shown when `shown` changes."""
-        jobs = list(self._desk.jobs)[::-1][:MOST_LISTED]
-        states = {job.id: job.state for job in jobs}
+        every = list(self._desk.jobs)
+        states = {job.id: job.state for job in every}
+        jobs = [job for job in reversed(every) if job.kind == self._result.kind][:MOST_LISTED]
         choices = [(f"{job.title} · {_time(job)} · {texts.STATES[states[job.id]]}", job.id) for job in jobs]
         job = next((job for job in jobs if job.id == name), jobs[0] if jobs else None)
         if job is None:
             hidden = gr.update(visible=False)
             return gr.update(choices=[], value=None), texts.NO_JOBS, hidden, hidden, hidden, hidden, ""
         state = states[job.id]
-        line = [one.id for one in reversed(jobs) if states[one.id] == "waiting"]
+        line = [one.id for one in every if states[one.id] == "waiting"]
         return (
             gr.update(choices=choices, value=job.id),
             markup.state(job, line.index(job.id) + 1 if job.id in line else None),
@@ -112,20 +112,6 @@ class JobsPanel:
             gr.update(value="" if job.title == DAMAGED else job.command(self._desk.jobs.cache), visible=True),
             job.id if state == "done" else "",
         )
-
-    def _show_result(self, name: str) -> Update:
-        """Return the result beside the source, the links and the verdict."""
-        if not name:
-            return "", "", ""
-        try:
-            job = self._desk.jobs.get(name)
-            request, output = job.request, str(job.output)
-            before = self._desk.looker.call(looking.playable, self._desk.root, request.video)
-            after = self._desk.looker.call(looking.playable, self._desk.root, output)
-            verdict = self._desk.looker.call(looking.verdict, output)
-        except W2LError as error:
-            return markup.message(str(error), is_error=True), "", ""
-        return markup.compare(before, after), markup.downloads(job), markup.verdict(verdict)
 
 
 def _time(job: Job) -> str:

@@ -1,6 +1,6 @@
 """HTML of the page's own parts: faces to click, before and after, the state of a job. All that is put in is escaped."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -69,11 +69,8 @@ def compare(before: str, after: str, starts_s: float = 0.0) -> str:
     )
 
 
-def downloads(job: Job) -> str:
-    """Return links to the result and its record."""
-    output = job.output
-    record = output.with_suffix(".w2l.json")
-    links = [(output, texts.DOWNLOAD), (record, texts.RECORD)]
+def downloads(links: Sequence[tuple[Path, str]]) -> str:
+    """Return links to those files that are there, with their words."""
     return "".join(
         f'<a class="w2l-link" href="{url_of(path)}" download="{said(path.name)}">{text}</a>'
         for path, text in links
@@ -81,13 +78,22 @@ def downloads(job: Job) -> str:
     )
 
 
+def framed(address: str, title: str) -> str:
+    """Return a page of this server in a frame, and a link that opens it alone."""
+    return (
+        f'<iframe class="w2l-page" src="{escape(address)}" title="{said(title)}"></iframe>'
+        f'<a class="w2l-link" href="{escape(address)}" target="_blank" rel="noopener">{texts.OPEN_ALONE}</a>'
+    )
+
+
 def progress_line(progress: JobProgress) -> str:
     """Return stage, units, rate and time left in words."""
     stage = texts.STAGES.get(progress.stage, progress.stage)
+    unit = texts.UNITS.get(progress.stage, texts.UNIT)
     form = texts.PROGRESS if progress.total else texts.PROGRESS_OPEN
-    parts = [form.format(stage=stage, done=progress.done, total=progress.total) if progress.stage else stage]
+    parts = [form.format(stage=stage, done=progress.done, total=progress.total, unit=unit) if progress.stage else stage]
     if progress.rate:
-        parts.append(texts.RATE.format(rate=progress.rate))
+        parts.append(texts.RATE.format(rate=progress.rate, unit=unit))
     if progress.left_s is not None:
         parts.append(texts.LEFT.format(left=_clock(progress.left_s)))
     return ", ".join(parts)

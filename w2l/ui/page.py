@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import fastapi
@@ -13,6 +14,9 @@ from w2l.ui import texts
 from w2l.ui.assets import STYLE
 from w2l.ui.desk import Desk
 from w2l.ui.jobs_panel import JobsPanel
+from w2l.ui.pages import add_pages
+from w2l.ui.results import ScoreResult, SyncResult
+from w2l.ui.score_tab import ScoreTab
 from w2l.ui.sync_tab import SyncTab
 
 SYSTEM_FONTS = ("system-ui", "sans-serif")
@@ -22,23 +26,41 @@ GRACE_S = 3
 """Seconds that open connections have when the server ends."""
 
 
-def make_page(desk: Desk, fields: Sequence[Setting]) -> Any:
+@dataclass(frozen=True)
+class Fields:
+    """Settings of the commands that the page runs."""
+
+    sync: Sequence[Setting]
+    score: Sequence[Setting]
+
+
+def make_page(desk: Desk, fields: Fields) -> Any:
     """Return the page with all tabs."""
     with gr.Blocks(analytics_enabled=False, title=texts.TITLE) as page:
         gr.Markdown(texts.INTRO)
-        with gr.Tabs(), gr.Tab(texts.SYNC):
-            sync = SyncTab(desk, fields)
-            panel = JobsPanel(desk)
-        panel.connect(page)
-        panel.after_run(sync.run, sync.add_job, sync.values, sync.run_message)
+        with gr.Tabs():
+            with gr.Tab(texts.SYNC, id="sync"):
+                sync = SyncTab(desk, fields.sync)
+                synced = JobsPanel(desk, SyncResult, "w2l")
+            with gr.Tab(texts.SCORE, id="score"):
+                score = ScoreTab(desk, fields.score)
+                scored = JobsPanel(desk, ScoreResult, "w2l-score")
+        for panel in (synced, scored):
+            panel.connect(page)
+        synced.after_run(sync.run, sync.add_job, sync.values, sync.run_message)
+        scored.after_run(score.run, score.add_job, score.values, score.message)
     return page
 
 
-def make_app(desk: Desk, fields: Sequence[Setting], upload_gb: float) -> Any:
+def make_app(desk: Desk, fields: Fields, upload_gb: float) -> Any:
     """Return the application with the page, which gives files of the folder of jobs alone."""
-    theme = gr.themes.Default(font=SYSTEM_FONTS, font_mono=MONO_FONTS)
+    theme = gr.themes.Default(font=SYSTEM_FONTS, font_mono=MONO_FONTS).set(
+        block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
+    )
+    app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add_pages(app, desk)
     return gr.mount_gradio_app(
-        fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        app,
         make_page(desk, fields),
         path="/",
         allowed_paths=[str(desk.jobs.root)],

@@ -1,11 +1,14 @@
 """The server of the page: who may reach it, which files it gives, and its end."""
 
 import hmac
+import inspect
 import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
@@ -15,7 +18,7 @@ from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.queue.helper import Helper
 from w2l.queue.line import Line
-from w2l.queue.looking import clear_old, sync_fields
+from w2l.queue.looking import clear_old, score_fields, sync_fields
 from w2l.queue.store import Jobs
 from w2l.ui.desk import Desk
 
@@ -28,6 +31,8 @@ DEFAULT_PORT = 7860
 DEFAULT_UPLOAD_GB = 8.0
 NO_TELEMETRY = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "GRADIO_RUN_HISTORY": "False"}
 """Environment in which gradio calls nobody."""
+STUBS_OF = "gradio.component_meta"
+"""Module that writes a stub for each component when this is imported."""
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -128,13 +133,14 @@ def serve(settings: PageSettings, cache: Cache, ready: Callable[[str], object]) 
     jobs.uploads.mkdir(parents=True, exist_ok=True)
     os.environ.update(NO_TELEMETRY | {"GRADIO_TEMP_DIR": str(jobs.uploads)})
     desk = Desk(jobs, Line(jobs), Helper(), is_local=not settings.network)
-    fields = desk.looker.submit(sync_fields)  # loads the networks while this process loads gradio
+    fields = desk.looker.submit(sync_fields), desk.looker.submit(score_fields)  # while this process loads gradio
     listener = _listen(settings)
     token = secrets.token_urlsafe(24) if settings.network else ""
     try:
-        from w2l.ui.page import make_app, run_app
+        with without_stubs():
+            from w2l.ui.page import Fields, make_app, run_app
 
-        app = make_app(desk, fields.result(), settings.upload_gb)
+        app = make_app(desk, Fields(*(one.result() for one in fields)), settings.upload_gb)
         desk.line.start()
         clear_old(jobs)
         run_app(Guard(app, token, lambda: ready(_address(listener, token))), listener)
@@ -160,6 +166,23 @@ def _address(listener: socket.socket, token: str) -> str:
     """Return the address to open; of this machine in the network if there is a token."""
     port = listener.getsockname()[1]
     return f"http://{socket.gethostname()}:{port}/?token={token}" if token else f"http://{LOCAL}:{port}"
+
+
+@contextmanager
+def without_stubs() -> Iterator[None]:
+    """Keep gradio from parsing its sources to write stubs for editors, which takes half of its import."""
+    find = inspect.getfile
+
+    def hidden(of: Any) -> str:
+        if sys._getframe(1).f_globals.get("__name__") == STUBS_OF:
+            raise OSError("stubs are not wanted")
+        return find(of)
+
+    inspect.getfile = hidden  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inspect.getfile = find
 
 
 def is_available() -> bool:

@@ -100,7 +100,7 @@ class SyncTab:
             self._desk.path(speech or microphone, speech_path),
             tuple(sorted(int(face) for face in chosen or ())),
             tuple(self._desk.path(one, None) for one in speeches),
-            self._form.named(form),
+            self._desk.allowed(self._form.named(form)),
             suffix,
         )
 

@@ -1,7 +1,7 @@
 """All texts of the page, for translation; sentences of settings and errors come from where they are defined."""
 
 TITLE = "w2l"
-SYNC = "Sync"
+SYNC, SCORE = "Sync", "Score"
 INTRO = "Redraw a speaker's mouth to match any speech. Redraw only people who have agreed, and say that it was changed."
 
 VIDEO = "Video, or a picture of a person"
@@ -40,16 +40,36 @@ STATES = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
-STAGES = {"": "starting", "faces": "finding faces", "sync": "drawing"}
-PROGRESS = "{stage}: {done} of {total} frames"
-PROGRESS_OPEN = "{stage}: {done} frames"
-RATE = "{rate:.1f} frames/s"
+STAGES = {"": "starting", "faces": "finding faces", "sync": "drawing", "score": "measuring"}
+UNITS = {"score": "clips"}
+UNIT = "frames"
+PROGRESS = "{stage}: {done} of {total} {unit}"
+PROGRESS_OPEN = "{stage}: {done} {unit}"
+RATE = "{rate:.1f} {unit}/s"
 LEFT = "{left} left"
 PLACE_IN_LINE = "place {place} in line"
 CANCEL, CONTINUE, REMOVE = "Cancel", "Continue", "Remove"
 COMMAND = "The same as a command"
 DOWNLOAD, RECORD = "Download the result", "Download its record"
 VERDICT = "What `w2l verify` says"
+
+SCORE_INTRO = "Measure how well mouth and voice agree, and picture quality, optionally against the real videos."
+OUTPUTS = "Videos to score"
+REFERENCES = "Real videos that they were made from (none: what Sync recorded)"
+PATHS = "or paths on this machine, one per line: videos, folders (each a system) or lists"
+MEASURES_LABEL = "Measures"
+MEASURES = {
+    "lse": "lip sync: LSE-D, LSE-C, offset",
+    "fid": "FID of the faces",
+    "quality": "picture quality (needs real videos)",
+    "mouth": "mouth: closure, silence, teeth",
+    "identity": "likeness of the face",
+}
+SCORE_RUN = "Score"
+SCORE_PAGE = "Scores: table, offset curves, worst clips"
+DOWNLOAD_PAGE, DOWNLOAD_TABLE = "Download the page", "Download the table (CSV)"
+OPEN_ALONE = "Open the page alone"
+NO_PAGE = "There is no such page; reload the list of jobs."
 
 BEFORE, AFTER = "before", "after"
 PLAY = "Play or pause"
