@@ -22,7 +22,7 @@ def jobs(tmp_path: Path) -> Jobs:
 
 
 def desk(jobs: Jobs, is_local: bool) -> Desk:
-    return Desk(jobs, Line(jobs), Helper(), is_local)
+    return Desk(jobs, Line(jobs), Helper(), Helper(), is_local)
 
 
 def test_paths_are_those_of_uploads_and_lines(jobs: Jobs) -> None:

@@ -32,6 +32,8 @@ class Desk:
     line: Line
     looker: Helper
     """Finds faces, makes previews, verifies."""
+    loader: Helper
+    """Downloads models, which may take long."""
     is_local: bool
     """Whether only this machine reaches the page, so that its paths may be named."""
 

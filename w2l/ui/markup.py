@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from w2l.core.text import readable
+from w2l.queue.models import SeenModel
 from w2l.queue.seen import Seen
 from w2l.queue.store import Job, JobProgress
 from w2l.ui import texts
@@ -84,6 +85,34 @@ def framed(address: str, title: str) -> str:
         f'<iframe class="w2l-page" src="{escape(address)}" title="{said(title)}"></iframe>'
         f'<a class="w2l-link" href="{escape(address)}" target="_blank" rel="noopener">{texts.OPEN_ALONE}</a>'
     )
+
+
+def models(found: Sequence[SeenModel]) -> str:
+    """Return a list of models, each with its card to open."""
+    return "".join(map(_model, found))
+
+
+def _model(model: SeenModel) -> str:
+    about = [texts.ORIGINS.get(model.origin, model.origin), texts.SIZE.format(size=model.size / 1e6)]
+    head = f"<b>{said(model.name)}</b> {said(model.kind)} &middot; {' &middot; '.join(map(said, about))}"
+    head += f" &middot; {texts.LICENCE}: {said(model.licence or texts.NOT_STATED)}"
+    wrong = message(model.problem, is_error=True)
+    rows = "".join(f"<dt>{said(name)}</dt><dd>{said(value)}</dd>" for name, value in model.card.items())
+    kind, name = said(model.kind), said(model.name)
+    return (
+        f'<details class="w2l-card" data-model="{name}" data-kind="{kind}"><summary>{head}</summary>{wrong}'
+        f"<dl>{rows}</dl></details>"
+    )
+
+
+def command(line: str) -> str:
+    """Return the line for a shell that does the same."""
+    return f'<p class="w2l-line">{texts.COMMAND}: <code>{said(line)}</code></p>'
+
+
+def terms(lines: Sequence[str]) -> str:
+    """Return what one agrees to, one paragraph per line."""
+    return f'<div class="w2l-terms">{"".join(f"<p>{said(line)}</p>" for line in lines)}</div>'
 
 
 def progress_line(progress: JobProgress) -> str:

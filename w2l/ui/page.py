@@ -14,6 +14,7 @@ from w2l.ui import texts
 from w2l.ui.assets import STYLE
 from w2l.ui.desk import Desk
 from w2l.ui.jobs_panel import JobsPanel
+from w2l.ui.models_tab import ModelsTab
 from w2l.ui.pages import add_pages
 from w2l.ui.results import ScoreResult, SyncResult
 from w2l.ui.score_tab import ScoreTab
@@ -45,6 +46,8 @@ def make_page(desk: Desk, fields: Fields) -> Any:
             with gr.Tab(texts.SCORE, id="score"):
                 score = ScoreTab(desk, fields.score)
                 scored = JobsPanel(desk, ScoreResult, "w2l-score")
+            with gr.Tab(texts.MODELS, id="models") as models:
+                ModelsTab(desk, models)
         for panel in (synced, scored):
             panel.connect(page)
         synced.after_run(sync.run, sync.add_job, sync.values, sync.run_message)

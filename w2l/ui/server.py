@@ -132,7 +132,7 @@ def serve(settings: PageSettings, cache: Cache, ready: Callable[[str], object]) 
     jobs = Jobs(cache)
     jobs.uploads.mkdir(parents=True, exist_ok=True)
     os.environ.update(NO_TELEMETRY | {"GRADIO_TEMP_DIR": str(jobs.uploads)})
-    desk = Desk(jobs, Line(jobs), Helper(), is_local=not settings.network)
+    desk = Desk(jobs, Line(jobs), Helper(), Helper(), is_local=not settings.network)
     fields = desk.looker.submit(sync_fields), desk.looker.submit(score_fields)  # while this process loads gradio
     listener = _listen(settings)
     token = secrets.token_urlsafe(24) if settings.network else ""
@@ -147,6 +147,7 @@ def serve(settings: PageSettings, cache: Cache, ready: Callable[[str], object]) 
     finally:
         desk.line.stop()
         desk.looker.stop()
+        desk.loader.stop()
 
 
 def _listen(settings: PageSettings) -> socket.socket:

@@ -1,7 +1,7 @@
 """All texts of the page, for translation; sentences of settings and errors come from where they are defined."""
 
 TITLE = "w2l"
-SYNC, SCORE = "Sync", "Score"
+SYNC, SCORE, MODELS = "Sync", "Score", "Models"
 INTRO = "Redraw a speaker's mouth to match any speech. Redraw only people who have agreed, and say that it was changed."
 
 VIDEO = "Video, or a picture of a person"
@@ -70,6 +70,24 @@ SCORE_PAGE = "Scores: table, offset curves, worst clips"
 DOWNLOAD_PAGE, DOWNLOAD_TABLE = "Download the page", "Download the table (CSV)"
 OPEN_ALONE = "Open the page alone"
 NO_PAGE = "There is no such page; reload the list of jobs."
+
+MODELS_INTRO = "The models that are there; open one for its card. A name is what the setting `model` or `judge` takes."
+ORIGINS = {"shipped": "shipped", "imported": "imported", "run": "from a run", "pack": "downloaded"}
+SIZE = "{size:.1f} MB"
+LICENCE, NOT_STATED = "licence", "not stated"
+IMPORT_HEAD, FETCH_HEAD = "Import a file", "Download"
+MODEL_FILE = "Model: .pth, TorchScript or .safetensors; nothing in it is executed"
+MODEL_NAME = "Name to find it by"
+MODEL_LICENCE = "Its licence, if the file does not state it"
+MODEL_OVERWRITE = "Replace a model that was imported under this name"
+IMPORT = "Import"
+IMPORTED = "{name} is imported: {kind}."
+PACK = "Models"
+PACK_SIZE = "{size:.0f} MB to download, {kept:.0f} MB kept, from {url}"
+AGREE = "I agree to its licence and terms"
+FETCH = "Download"
+FETCHING = "Downloading {name}: {share:.0%}"
+FETCHED = "{name} is installed."
 
 BEFORE, AFTER = "before", "after"
 PLAY = "Play or pause"
