@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from w2l.core.text import readable
@@ -10,6 +11,9 @@ from w2l.queue.models import SeenModel
 from w2l.queue.seen import Seen
 from w2l.queue.store import Job, JobProgress
 from w2l.ui import texts
+
+if TYPE_CHECKING:
+    from w2l.training.report.live import RunFigures
 
 FILE = "/gradio_api/file="
 """Where the server gives files of the folder of jobs."""
@@ -115,6 +119,18 @@ def terms(lines: Sequence[str]) -> str:
     return f'<div class="w2l-terms">{"".join(f"<p>{said(line)}</p>" for line in lines)}</div>'
 
 
+def run(name: str, seen: "RunFigures") -> str:
+    """Return step, warnings, findings, curves and sheets of a run, and a link to its page."""
+    form = texts.RUN_STEPS if seen.n_steps else texts.RUN_STEP
+    head = f"<p><b>{said(name)}</b>: {form.format(step=seen.step, total=seen.n_steps)}</p>"
+    warned = [message(f"{texts.RUN_STEP.format(step=step)}: {text}", is_error=True) for step, text in seen.warnings]
+    checks = "".join(f"<li>{said(text)}</li>" for _, text in seen.checks)
+    found = f"<h3>{texts.CHECKS_HEAD}</h3><ul>{checks}</ul>" if checks else ""
+    parts = "".join(f"<h3>{said(heading)}</h3>{body}" for heading, body in seen.sections.items())
+    link = f'<a class="w2l-link" href="/pages/run/{quote(name, safe="")}" target="_blank" rel="noopener">'
+    return f'<div class="w2l-figures">{head}{link}{texts.RUN_PAGE}</a>{"".join(warned)}{found}{parts}</div>'
+
+
 def progress_line(progress: JobProgress) -> str:
     """Return stage, units, rate and time left in words."""
     stage = texts.STAGES.get(progress.stage, progress.stage)
@@ -124,7 +140,7 @@ def progress_line(progress: JobProgress) -> str:
     if progress.rate:
         parts.append(texts.RATE.format(rate=progress.rate, unit=unit))
     if progress.left_s is not None:
-        parts.append(texts.LEFT.format(left=_clock(progress.left_s)))
+        parts.append(texts.LEFT.format(left=clock(progress.left_s)))
     return ", ".join(parts)
 
 
@@ -149,7 +165,8 @@ def verdict(text: str) -> str:
     return f'<details class="w2l-verdict" open><summary>{texts.VERDICT}</summary><pre>{escape(text)}</pre></details>'
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a length of time as hours, minutes and seconds."""
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

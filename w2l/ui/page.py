@@ -19,6 +19,7 @@ from w2l.ui.pages import add_pages
 from w2l.ui.results import ScoreResult, SyncResult
 from w2l.ui.score_tab import ScoreTab
 from w2l.ui.sync_tab import SyncTab
+from w2l.ui.train_tab import TrainTab
 
 SYSTEM_FONTS = ("system-ui", "sans-serif")
 MONO_FONTS = ("ui-monospace", "monospace")
@@ -48,6 +49,8 @@ def make_page(desk: Desk, fields: Fields) -> Any:
                 scored = JobsPanel(desk, ScoreResult, "w2l-score")
             with gr.Tab(texts.MODELS, id="models") as models:
                 ModelsTab(desk, models)
+            with gr.Tab(texts.TRAIN, id="train") as train:
+                TrainTab(desk, train)
         for panel in (synced, scored):
             panel.connect(page)
         synced.after_run(sync.run, sync.add_job, sync.values, sync.run_message)

@@ -1,7 +1,7 @@
 """All texts of the page, for translation; sentences of settings and errors come from where they are defined."""
 
 TITLE = "w2l"
-SYNC, SCORE, MODELS = "Sync", "Score", "Models"
+SYNC, SCORE, MODELS, TRAIN = "Sync", "Score", "Models", "Train"
 INTRO = "Redraw a speaker's mouth to match any speech. Redraw only people who have agreed, and say that it was changed."
 
 VIDEO = "Video, or a picture of a person"
@@ -55,7 +55,7 @@ VERDICT = "What `w2l verify` says"
 
 SCORE_INTRO = "Measure how well mouth and voice agree, and picture quality, optionally against the real videos."
 OUTPUTS = "Videos to score"
-REFERENCES = "Real videos that they were made from (none: what Sync recorded)"
+REFERENCES = "Real videos (none: as recorded)"
 PATHS = "or paths on this machine, one per line: videos, folders (each a system) or lists"
 MEASURES_LABEL = "Measures"
 MEASURES = {
@@ -76,7 +76,7 @@ ORIGINS = {"shipped": "shipped", "imported": "imported", "run": "from a run", "p
 SIZE = "{size:.1f} MB"
 LICENCE, NOT_STATED = "licence", "not stated"
 IMPORT_HEAD, FETCH_HEAD = "Import a file", "Download"
-MODEL_FILE = "Model: .pth, TorchScript or .safetensors; nothing in it is executed"
+MODEL_FILE = "Model file (.pth, .pt, .safetensors)"
 MODEL_NAME = "Name to find it by"
 MODEL_LICENCE = "Its licence, if the file does not state it"
 MODEL_OVERWRITE = "Replace a model that was imported under this name"
@@ -88,6 +88,18 @@ AGREE = "I agree to its licence and terms"
 FETCH = "Download"
 FETCHING = "Downloading {name}: {share:.0%}"
 FETCHED = "{name} is installed."
+
+TRAIN_INTRO = (
+    "Runs of `w2l train-expert` and `w2l train` in the cache. They are shown as they train; nothing is changed here."
+)
+RUN_LIST = "Runs, the last changed first"
+NO_RUNS = "No runs yet; begin with: w2l train-expert"
+RUN_STEP = "step {step}"
+RUN_STEPS = "step {step} of {total}"
+RUN_CHANGED = "changed {ago} ago"
+RUN_TRAINING = "training"
+CHECKS_HEAD = "Checks of the data before it began"
+RUN_PAGE = "Open the whole page of the run"
 
 BEFORE, AFTER = "before", "after"
 PLAY = "Play or pause"

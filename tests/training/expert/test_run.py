@@ -12,6 +12,7 @@ from w2l.core.errors import ConfigError
 from w2l.models.checkpoint import load_model
 from w2l.training.expert.run import check_training, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
+from w2l.training.run_checks import read_checks
 
 TINY = ["width=2", "n_clips=3", "per_clip=3", "ema=0.5", "check=false", "loop.steps=3", "loop.log_every=1",
         "loop.validate_every=3", "loop.checkpoint_every=3"]  # fmt: skip
@@ -32,6 +33,14 @@ class TestChecks:
         chosen = settings("width=16", "lr=1e-7", "optimiser=adamw")
         findings = check_training(chosen, open_data(chosen, cache), torch.device("cpu"))
         assert [one.severity for one in findings if one.name == "overfit"] == ["note"]
+
+    def test_a_run_keeps_the_findings_from_before_it_began(self, cache: Cache) -> None:
+        train_expert(settings("check=true", "overfit_steps=0"), cache, device="cpu")
+        kept = read_checks(cache.run_folder("expert"))
+        assert kept
+        assert all(text.startswith(f"{severity}: ") for severity, text in kept)
+        train_expert(settings(), cache, device="cpu", force=True)
+        assert read_checks(cache.run_folder("expert")) == []
 
     def test_what_no_step_depends_on_may_change(self, cache: Cache) -> None:
         train_expert(settings(), cache, device="cpu")

@@ -25,6 +25,7 @@ from w2l.training.loop import Surroundings
 from w2l.training.parallel import Ranks, joined
 from w2l.training.report.page import PageFacts, describe_tracks
 from w2l.training.reported import TrainingResult, fit_with_reports
+from w2l.training.run_checks import keep_checks
 from w2l.training.run_folder import Destination, has_begun
 
 logger = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ def train_expert(
     with joined(where) as ranks:
         data = open_data(settings, cache)
         folder = cache.run_folder(name)
-        if settings.check and ranks.first and (force or not has_begun(folder)):
-            _refuse(_say(check_training(settings, data, where)))
+        if ranks.first and (force or not has_begun(folder)):
+            findings = _say(check_training(settings, data, where)) if settings.check else ()
+            _refuse(findings)
+            keep_checks(folder, [(finding.severity, str(finding)) for finding in findings])
         identity = {**settings.identity(), **({"audited by": audited_by} if audited_by else {})}
         destination = Destination(folder, identity, config.dump(settings, STAGE), force)
         facts = PageFacts(data=describe_tracks(data.train, data.val))

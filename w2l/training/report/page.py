@@ -20,6 +20,7 @@ from w2l.report.markup import escaped, remark
 from w2l.report.page import whole_page
 from w2l.training.report.figures import curve_sections, plan_figure, planned, sheets, video
 from w2l.training.report.panels import MEANINGS, is_rate
+from w2l.training.run_checks import read_checks
 from w2l.training.run_log import VALIDATION, Curve, curves_of, read_lines, warnings_of
 
 PAGE_NAME = "report.html"
@@ -78,9 +79,17 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
     CacheError
         When the page cannot be written.
     """
+    path = folder / PAGE_NAME
+    write_text(path, run_page(folder, facts))
+    return path
+
+
+def run_page(folder: Path, facts: PageFacts = NO_FACTS) -> str:
+    """Return the page of the run in `folder`; raise TrainingError if there is no log."""
     run = _read(folder)
     sections = {
         "Warnings": _warnings(run, facts),
+        "Checks": _checks(folder),
         "Scores": _scores(run),
         **curve_sections(run.curves, run.n_steps, facts.chance, [*filter(is_rate, run.curves)] if facts.rates else []),
         "Schedule": _schedule(run, facts),
@@ -90,9 +99,7 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
         "Models": _models(run),
         "Settings": f"<pre>{html.escape(run.config)}</pre>" if run.config else "",
     }
-    path = folder / PAGE_NAME
-    write_text(path, whole_page(folder.name, _head(run, facts), sections))
-    return path
+    return whole_page(folder.name, _head(run, facts), sections)
 
 
 def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
@@ -119,10 +126,10 @@ def _read(folder: Path) -> _Run:
             cards[path.stem] = read_card(path)
         except CheckpointError:  # the page shows what there is
             continue
-    return _Run(folder, lines, curves_of(lines), config, _planned_steps(config), cards)
+    return _Run(folder, lines, curves_of(lines), config, planned_steps(config), cards)
 
 
-def _planned_steps(config: str) -> int:
+def planned_steps(config: str) -> int:
     """``loop.steps`` of the one section of the settings."""
     try:
         steps = next(iter(parse_yaml(config).values()))["loop"]["steps"]
@@ -149,6 +156,13 @@ def _warnings(run: _Run, facts: PageFacts) -> str:
     said = [f"step {number(step)}: {text}" for step, text in reversed(warnings_of(run.lines))]
     told = "".join(f'<li class="bad">{escaped(text)}</li>' for text in [*facts.warnings, *said])
     return f"<ul>{told}</ul>" if told else ""
+
+
+def _checks(folder: Path) -> str:
+    """The findings on the data from before the run began, in their order."""
+    looks = {"note": "", "warning": ' class="bad"', "error": ' class="bad"'}
+    found = "".join(f"<li{looks.get(kind, '')}>{escaped(text)}</li>" for kind, text in read_checks(folder))
+    return f"<ul>{found}</ul>" if found else ""
 
 
 def _scores(run: _Run) -> str:
