@@ -1,5 +1,6 @@
 """The command line: a table of commands, each imported when it is first used."""
 
+import codecs
 import io
 import signal
 import sys
@@ -37,6 +38,8 @@ SECTIONS = {**API_SECTIONS, "export": "stages.export:ExportSettings", "weights":
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a command like Ctrl-C: a service manager's, and that of a closing terminal."""
+ESCAPES = "w2l-escapes"
+"""Name of the error handler of stdout, see `_encode_escapes`."""
 
 
 class Commands(click.Group):
@@ -78,9 +81,7 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the right status."""
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
+    _set_up_streams()
     stopped_by: list[int] = []
     try:
         with _ends(stopped_by):
@@ -105,6 +106,27 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in arguments:
             raise
         sys.exit(_complain(f"{error.filename or 'system'}: {error.strerror or error}; check space and permissions", 1))
+
+
+def _set_up_streams() -> None:
+    """Let stdout and stderr take any text: file names may not be UTF-8, and a locale may know ASCII only."""
+    codecs.register_error(ESCAPES, _encode_escapes)
+    for stream, errors in ((sys.stdout, ESCAPES), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if is_ascii else stream.encoding, errors=errors)
+
+
+def _encode_escapes(error: UnicodeError) -> tuple[bytes, int]:
+    """Encode what an encoding lacks: surrogate escapes as the bytes they stand for, the rest as backslash escapes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    parts = (
+        bytes([ord(char) - 0xDC00]) if "\udc80" <= char <= "\udcff" else char.encode("ascii", "backslashreplace")
+        for char in bad
+    )
+    return b"".join(parts), error.end
 
 
 @contextmanager

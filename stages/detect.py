@@ -8,6 +8,7 @@ import click
 from stages.options import Common, common_options
 from stages.types import FILE
 from w2l.api.detect import detect
+from w2l.core.text import counted
 from w2l.faces.detect import STAGE, DetectResult
 
 
@@ -33,8 +34,8 @@ def command(video: Path, preview: Path | None, overwrite: bool, force: bool, com
 def _summary(result: DetectResult) -> str:
     known = "" if result.fresh else " (cached)"
     lines = [
-        f"{result.video}: {result.tracks} face tracks in {result.frames_with_face} of {result.frames} frames, "
-        f"{len(result.cuts)} cuts{known}",
+        f"{result.video}: {counted(result.tracks, 'face track')} in {result.frames_with_face} of "
+        f"{counted(result.frames, 'frame')}, {counted(len(result.cuts), 'cut')}{known}",
         *(f"face {number}: {seen.words}, score {seen.score:.2f}" for number, seen in enumerate(result.seen)),
         f"boxes: {result.faces}",
     ]

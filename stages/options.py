@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,11 @@ class Common:
     def show(self, result: Any, text: str, styled: bool = False) -> None:
         """Print a result on stdout: `text`, or with --json the `result`.
 
-        Of a text that is not `styled`, control characters, which can come from names of files, are escaped.
+        Of a text that is not `styled`, control characters, which can come from names of files, are escaped. Bytes of
+        names that are not text are escaped on a terminal; a pipe or a file gets them, so that scripts find the files.
         """
-        click.echo(json.dumps(result, indent=1, default=str) if self.json else text if styled else printable(text))
+        plain = text if styled else printable(text, keep_bytes=not sys.stdout.isatty())
+        click.echo(json.dumps(result, indent=1, default=str) if self.json else plain)
 
 
 def _assigned(given: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from w2l.api.preprocess import preprocess
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable
-from w2l.core.text import printable
+from w2l.core.text import counted, printable
 from w2l.data.prepare.clip import PrepareSettings
 from w2l.data.prepare.run import FAILED, STAGE, PrepareResult
 from w2l.data.sources.layouts import LAYOUTS
@@ -117,14 +117,14 @@ def _show_report(cache: Cache, settings: PrepareSettings, page: str, common: Com
 
 def _summary(result: PrepareResult, cache: Cache) -> Iterator[str]:
     nothing = "; nothing to do" if not (result.done or FAILED in result.reasons) else ""
-    ready = f"{result.done} clips prepared, {result.skipped} already finished{nothing}"
-    yield f"{ready}; {result.tracks} tracks in {cache.root}"
+    ready = f"{counted(result.done, 'clip')} prepared, {result.skipped} already finished{nothing}"
+    yield f"{ready}; {counted(result.tracks, 'track')} in {cache.root}"
     if result.rejected:
         told = ", ".join(f"{count} {gate}" for gate, count in result.rejected.items())
-        yield f"{sum(result.rejected.values())} face tracks rejected: {told}; see --report and --set gates.*"
+        yield f"{counted(sum(result.rejected.values()), 'face track')} rejected: {told}; see --report and --set gates.*"
     if result.reasons:
         told = ", ".join(f"{len(clips)} {gate}" for gate, clips in result.reasons.items())
-        yield f"{len(result.set_aside)} clips cannot be used: {told}"
+        yield f"{counted(len(result.set_aside), 'clip')} cannot be used: {told}"
     for gate, clips in result.reasons.items():
         yield from (f"set aside {clip}: {result.set_aside[clip]}" for clip in clips[:MOST_NAMED])
         if len(clips) > MOST_NAMED:

@@ -10,7 +10,8 @@ import click
 
 from stages.options import Common, common_options
 from stages.types import FILE
-from w2l.cache.store import Cache, default_root
+from w2l.cache.place import default_root
+from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.core.progress import progress
 from w2l.core.text import printable

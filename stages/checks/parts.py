@@ -43,7 +43,7 @@ def check_encoders(root: Path | None) -> Iterator[Finding]:
 
 def check_detectors(root: Path | None) -> Iterator[Finding]:
     """Yield the face detectors, each built once from its weights, and the one chosen by `auto`."""
-    from w2l.cache.store import default_root
+    from w2l.cache.place import default_root
     from w2l.faces.detectors.base import INSIGHTFACE_VARIABLE
     from w2l.faces.detectors.factory import make_detector
 
@@ -124,7 +124,8 @@ def _packs(cache: "Cache | None") -> Iterator[Finding]:
 
 def _cache_or_none(root: Path | None) -> "Cache | None":
     """Return the cache if there is a readable one."""
-    from w2l.cache.store import Cache, default_root
+    from w2l.cache.place import default_root
+    from w2l.cache.store import Cache
 
     try:
         return Cache.open(root) if ((root or default_root()) / "cache.json").exists() else None

@@ -17,7 +17,7 @@ ELSEWHERE = "choose another folder with --cache or $W2L_CACHE"
 
 def check_cache(root: Path | None) -> Iterator[Finding]:
     """Yield the cache with its size, and the free space of its disk."""
-    from w2l.cache.store import default_root
+    from w2l.cache.place import default_root
 
     root = (root or default_root()).absolute()
     parent = next((folder for folder in (root, *root.parents) if folder.is_dir()), root)

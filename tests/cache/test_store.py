@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from w2l.cache import store as cache_module
+from w2l.cache.place import default_root
 from w2l.cache.records import AuditOutcome, PreprocessOutcome, TrackRecord, Verdict
-from w2l.cache.store import Cache, Clip, TrackRow, default_root
+from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.cache.typed_json import from_json
 from w2l.core import files as files_module
 from w2l.core.errors import CacheError
@@ -75,6 +76,39 @@ def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert default_root() == Path("w2l-cache")
     monkeypatch.setenv("W2L_CACHE", str(tmp_path / "x"))
     assert Cache.open(create=True).root == tmp_path / "x"
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory that cannot be written, and a user's cache folder that can: `tmp_path / "user"`."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("W2L_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    allowed = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        is_refused = mode & os.W_OK and path.absolute().is_relative_to(here)
+        return not is_refused and allowed(path, mode)
+
+    monkeypatch.setattr(os, "access", access)
+    return here
+
+
+def test_a_read_only_folder_leaves_the_cache_to_the_users_folder(
+    read_only: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Cache.open(create=True).root == Cache.open().root == tmp_path / "user" / "w2l"
+    assert names(read_only) == set()
+    said = f"{read_only}/w2l-cache cannot be written; the cache is {tmp_path}/user/w2l (see --cache and $W2L_CACHE)"
+    assert caplog.messages == [said]
+
+
+def test_a_read_only_cache_is_read_but_not_written(read_only: Path, tmp_path: Path) -> None:
+    Cache.open(Path("w2l-cache"), create=True)
+    assert Cache.open().root == read_only / "w2l-cache"
+    assert Cache.open(create=True).root == tmp_path / "user" / "w2l"
 
 
 def test_folders_that_are_no_cache_are_left_alone(tmp_path: Path) -> None:

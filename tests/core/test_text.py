@@ -2,7 +2,7 @@
 
 import pytest
 
-from w2l.core.text import number, one_line, readable, some
+from w2l.core.text import counted, number, one_line, printable, readable, some
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -23,3 +23,12 @@ def test_only_some_of_many_names_are_said() -> None:
     assert some(["a", "b", "c"]) == "a, b, c"
     assert some(iter(["a", "b\n", "c", "d", "e"])) == "a, b\\n, c and 2 more"
     assert some(["a", "b"], most=1) == "a and 1 more"
+
+
+def test_counts_have_the_right_number() -> None:
+    assert [counted(n, "face track") for n in (0, 1, 2)] == ["0 face tracks", "1 face track", "2 face tracks"]
+
+
+def test_bytes_of_names_are_kept_where_programs_read_them() -> None:
+    assert printable("a\tb\x1b\udcc3\nü") == "a    b\\x1b\\udcc3\nü"
+    assert printable("a\tb\x1b\udcc3\udca9.mp4\nü\ud800", keep_bytes=True) == "a    b\\x1b\udcc3\udca9.mp4\nü\\ud800"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.faces.appearance import NO_LOOK, likeness, look_of
 from w2l.faces.select import Choice, Chosen, choose, describe, parse_choice, steady_tracks
-from w2l.faces.tracker import Scan
+from w2l.faces.tracker import Scan, link_tracks
 
 Path4 = tuple[range, Sequence[float], int]
 ANNA, BERT, CARL = 1, 2, 3
@@ -224,6 +224,8 @@ def test_flickers_are_no_faces() -> None:
 def test_a_track_in_words() -> None:
     scan = scan_of((range(25, 75), SMALL, ANNA))
     assert describe(steady_tracks(scan)[0], scan) == "1.0-3.0 s, middle, 50 px"
+    glimpse = scan_of((range(2), SMALL, ANNA))
+    assert describe(link_tracks(glimpse)[0], glimpse) == "0.00-0.08 s, middle, 50 px"
     still = scan_of((range(1), SMALL, ANNA), n_frames=1)
     assert describe(steady_tracks(still)[0], still) == "middle, 50 px"
 

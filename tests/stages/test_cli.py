@@ -1,6 +1,7 @@
 """The command line: light until a command runs, one line for an error, the status the README promises."""
 
 import importlib.metadata
+import io
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 import w2l
 from stages import cli
+from stages.options import Common
 from w2l.core.errors import CacheError
 
 HEAVY = ("torch", "numpy", "cv2", "av", "librosa", "insightface", "onnxruntime", "yaml", "rich", "scenedetect")
@@ -55,6 +57,26 @@ def test_python_m_w2l_is_the_command(run: Run) -> None:
         command = [sys.executable, "-m", "w2l", argument]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         assert (ended.returncode, ended.stdout, ended.stderr) == run(argument)
+
+
+@pytest.mark.parametrize(("encoding", "printed"), [
+    ("ascii", b"caf\xc3\xa9 \xff \xe2\x80\xa6\n"), ("utf-8", b"caf\xc3\xa9 \xff \xe2\x80\xa6\n"),
+    ("latin-1", b"caf\xe9 \xff \\u2026\n"),
+])  # fmt: skip
+def test_names_on_stdout_are_the_bytes_of_the_files(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, printed: bytes
+) -> None:
+    """Under LC_ALL=C, too, where a stream may know ASCII alone; a script can open what is printed."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+
+    def show(*_: object, **__: object) -> None:
+        Common(None, "cpu", None, (), json=False).show(None, "caf\xe9 \udcff \u2026")
+
+    monkeypatch.setattr(cli.group, "main", show)
+    cli.main(["doctor"])
+    assert written.getvalue() == printed
 
 
 def test_the_version_is_that_of_the_installed_package(run: Run) -> None:

@@ -69,7 +69,7 @@ def empty_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_boxes_are_kept_and_known_the_next_time(detect: Run, talking: Path, tmp_path: Path) -> None:
     status, out, _ = detect(talking)
     assert status == 0
-    assert "1 face tracks in 13 of 13 frames, 0 cuts\n" in out
+    assert "1 face track in 13 of 13 frames, 0 cuts\n" in out
     assert "\nface 0: 0.0-0.5 s, " in out
     status, out, _ = detect(talking, "--json")
     again = json.loads(out)

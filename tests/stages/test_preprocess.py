@@ -130,7 +130,7 @@ def test_crops_come_at_25_fps_from_a_drawn_face_at_30(
     points = draw_face(image, 100, 85, 50)
     video = make_clip(tmp_path / "in" / "s1" / "talk.mp4", 1.2, 1.2, image=image)
     status, out, _ = preprocess("in")
-    assert (status, out) == (0, f"1 clips prepared, 0 already finished; 1 tracks in {cache.root}\n")
+    assert (status, out) == (0, f"1 clip prepared, 0 already finished; 1 track in {cache.root}\n")
     row = cache.tracks()[0]
     assert (row.clip, row.n_frames, row.n_columns) == ("s1/talk", 30, mel_columns(30 * 640))
     crops, mel = cache.load_track(row)
@@ -173,7 +173,7 @@ def test_a_changed_source_is_done_again(preprocess: Run, cache: Cache, tmp_path:
     make_clip(tmp_path / "in" / "a.mp4")
     preprocess("in")
     make_clip(tmp_path / "in" / "a.mp4", 0.8, fps=25)
-    assert "1 clips prepared, 0 already finished" in preprocess("in", "--set", "gates.min_track_s=0.5")[1]
+    assert "1 clip prepared, 0 already finished" in preprocess("in", "--set", "gates.min_track_s=0.5")[1]
     assert cache.tracks()[0].n_frames == 20
 
 
@@ -182,13 +182,13 @@ def test_other_crops_need_no_other_detections(preprocess: Run, cache: Cache, tmp
     preprocess("in")
     n_shown = detector.n_shown
     faces = cache.clip("a").faces.read_bytes()
-    assert "1 clips prepared" in preprocess("in", "--set", "crop.size=64", "--set", "crop.kind=judge")[1]
+    assert "1 clip prepared" in preprocess("in", "--set", "crop.size=64", "--set", "crop.kind=judge")[1]
     row = cache.tracks()[0]
     assert cache.load_track(row)[0].shape[1:] == (64, 64, 3)
     assert cache.load_mfcc(row).shape[0] == 13
     assert detector.n_shown == n_shown
     assert cache.clip("a").faces.read_bytes() == faces
-    assert "1 clips prepared" in preprocess("in", "--set", "detect.stride=3")[1]
+    assert "1 clip prepared" in preprocess("in", "--set", "detect.stride=3")[1]
     assert detector.n_shown > n_shown
     assert not (cache.clip("a").folder / "tracks" / "0" / "mfcc.npy").exists()
 
@@ -238,7 +238,7 @@ def test_when_nothing_can_be_used(preprocess: Run, cache: Cache, tmp_path: Path,
     for done in (1, 0):
         status, out, _ = preprocess("in")
         assert status == 1
-        assert f"{done} clips prepared" in out
+        assert f"{done} clip" in out
         assert "0 tracks" in out
     shutil.rmtree(tmp_path / "in")
     make_clip(tmp_path / "in" / "a.mp4")
@@ -297,7 +297,7 @@ def test_lists_with_missing_lines(preprocess: Run, cache: Cache, tmp_path: Path,
     assert "nothing to do" in preprocess("in")[1]
     assert [row.split for row in cache.tracks()] == ["train", "train", "val"]
     (tmp_path / "test.txt").write_text("c\n")
-    assert "1 clips prepared" in preprocess("in", "--filelist", "test.txt")[1]
+    assert "1 clip prepared" in preprocess("in", "--filelist", "test.txt")[1]
     assert [row.split for row in cache.tracks()] == ["train", "train", "test"]
     assert detector.n_shown == n_shown
 
@@ -358,7 +358,7 @@ def test_a_damaged_record_is_named_and_the_others_go_on(
     assert "nothing to do" not in preprocess("in")[1]
     (cache.clip("a").folder / "clip.json").unlink()
     cache.clip("a").faces.write_bytes(b"PK\x03\x04")
-    assert "1 clips prepared" in preprocess("in")[1]
+    assert "1 clip prepared" in preprocess("in")[1]
 
 
 def test_a_clip_that_vanishes_is_set_aside(
@@ -369,7 +369,7 @@ def test_a_clip_that_vanishes_is_set_aside(
     monkeypatch.setattr("w2l.api.preprocess.find_videos", lambda *_: Listing(sources))
     status, out, _ = preprocess("in")
     assert status == 1
-    assert "1 tracks" in out
+    assert "1 track in" in out
     assert "set aside gone: " in out
 
 
@@ -439,7 +439,7 @@ def test_the_summary_counts_reasons_and_names_some(
     status, out, _ = preprocess("in")
     assert status == 1
     assert "6 clips cannot be used: 1 no sound, 1 too short, 4 unreadable\n" in out
-    assert "1 face tracks rejected: 1 too short" in out
+    assert "1 face track rejected: 1 too short" in out
     assert out.count("set aside ") == 4
     assert "... and 2 more: unreadable; --json lists all" in out
     found = json.loads(preprocess("in", "--json")[1])
@@ -455,7 +455,7 @@ def test_a_gate_alone_needs_no_new_detections_and_the_record_says_why(
     n_shown = detector.n_shown
     status, out, _ = preprocess("in", "--set", "gates.min_face_px=200")
     assert (status, detector.n_shown) == (1, n_shown)
-    assert "1 clips cannot be used: 1 small face" in out
+    assert "1 clip cannot be used: 1 small face" in out
     outcome = cache.clip("a").record().preprocess
     assert (outcome.gate, outcome.rejected[0].gate, outcome.tracks) == ("small face", "small face", ())
     assert len(cache.all_tracks()) == 0
@@ -468,7 +468,7 @@ def test_compressed_crops(preprocess: Run, cache: Cache, tmp_path: Path, detecto
     preprocess("in")
     raw, mel = cache.load_track(cache.tracks()[0])
     raw = np.asarray(raw[0 : len(raw)])
-    assert "1 clips prepared" in preprocess("in", "--set", "store=jpeg")[1]
+    assert "1 clip prepared" in preprocess("in", "--set", "store=jpeg")[1]
     crops, same_mel = cache.load_track(cache.tracks()[0])
     assert np.abs(np.asarray(crops[0 : len(crops)]).astype(int) - raw).mean() < 6
     assert np.array_equal(mel, same_mel)
@@ -487,7 +487,7 @@ def test_the_report_alone_and_behind_a_run(preprocess: Run, cache: Cache, tmp_pa
     (tmp_path / "in" / "b.mp4").write_bytes(b"")
     status, out, err = preprocess("--report", "in")  # the folder is no file for the page
     assert status == 1
-    assert "1 clips cannot be used: 1 unreadable" in err
+    assert "1 clip cannot be used: 1 unreadable" in err
     assert "unreadable" in out
     page = cache.root / "report.html"
     assert out.endswith(f"{page}\n")

@@ -71,5 +71,5 @@ def file_of(path: PathLike) -> Path:
 
 
 def open_cache(cache: PathLike | None, create: bool = False) -> Cache:
-    """Open the cache folder; None: $W2L_CACHE, else ./w2l-cache. Raises CacheError where there is none."""
+    """Open the cache folder; None: see `default_root`. Raises CacheError where there is none."""
     return Cache.open(path_of(cache), create)

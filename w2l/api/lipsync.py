@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from w2l.api.given import PathLike, Settings, file_of, path_of
 from w2l.api.sync import sync_settings
-from w2l.cache.store import Cache, default_root
+from w2l.cache.place import default_root
+from w2l.cache.store import Cache
 from w2l.core.arrays import Image
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError, MediaError

@@ -6,7 +6,7 @@ from typing import Literal
 
 from w2l.api.given import PathLike, Settings, path_of, paths_of, settings_of
 from w2l.api.scores import Scores
-from w2l.cache.store import Cache, default_root
+from w2l.cache.store import Cache
 from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.files import check_writable
@@ -112,8 +112,7 @@ def score(
         choose_device(device)  # refuses one that is not there before any work
     else:  # other machines work elsewhere
         request, chosen = request.everywhere(), chosen.everywhere()
-    place = (path_of(cache) or default_root()).absolute()
-    opened = Cache.open(place, create=bool(request.outputs))
+    opened = Cache.open(path_of(cache), create=bool(request.outputs))
     with reported_to(progress):
         scored = run(request, chosen, opened, ScoreWork(device, jobs, ray, force))
     found = Scores(scored.report, scored.columns, plain_settings(chosen))

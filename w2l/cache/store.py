@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from w2l.cache.crops import Crops, CropWriter, Store, damaged, open_crops, read_sound, write_crops
 from w2l.cache.index import Builder, Rows, rows_of
 from w2l.cache.index import TrackRow as TrackRow
+from w2l.cache.place import default_root
 from w2l.cache.records import AuditOutcome, ClipRecord, PreprocessOutcome, read_clip, write_record
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import (
@@ -54,11 +55,6 @@ INDEX = "index.npz"
 OLD_INDEX = "index.old.npz"
 UNSURE_NS = 2_000_000_000
 """A clip that changed within this many nanoseconds before the index was started is read again: times are rounded."""
-
-
-def default_root() -> Path:
-    """Return ``$W2L_CACHE``, else ``w2l-cache`` in the working directory."""
-    return Path(os.environ.get("W2L_CACHE") or "w2l-cache")
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,7 @@ class Cache:
     @classmethod
     def open(cls, root: Path | None = None, create: bool = False) -> "Cache":
         """Open the cache at `root`, else at the default path; raise CacheError if missing, invalid or outdated."""
-        root = (root or default_root()).absolute()
+        root = (root or default_root(create)).absolute()
         marker = root / "cache.json"
         if not marker.exists():
             if not create:

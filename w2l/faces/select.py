@@ -30,6 +30,8 @@ PORTRAIT_ALIKE = 0.35
 """Smallest likeness of a track with a given portrait; light and pose differ between the two."""
 PORTRAIT_MARGIN = 0.2
 """How much less similar than the best track of the video another may be and still show the same person."""
+SHORT_S = 0.1
+"""Length below which the times of a track get a second decimal."""
 MAX_LISTED = 5
 """Largest number of faces listed in a description."""
 
@@ -264,4 +266,5 @@ def describe(track: Track, scan: Scan) -> str:
     if scan.n_frames == 1:
         return place
     start_s, stop_s = float(scan.times[track.start]), float(scan.times[track.stop - 1]) + 1 / scan.fps
-    return f"{start_s:.1f}-{stop_s:.1f} s, {place}"
+    n_digits = 2 if stop_s - start_s < SHORT_S else 1
+    return f"{start_s:.{n_digits}f}-{stop_s:.{n_digits}f} s, {place}"

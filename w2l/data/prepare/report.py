@@ -9,7 +9,7 @@ import numpy as np
 
 from w2l.core.arrays import Floats
 from w2l.core.files import write_text
-from w2l.core.text import number, readable
+from w2l.core.text import counted, number, readable
 from w2l.data.prepare.tally import MEASURES, Audit, Group, Report, TrackMeasure, collect
 from w2l.report.histogram import histogram
 from w2l.report.page import render
@@ -42,8 +42,9 @@ def headline(report: Report) -> str:
     kept, n_lost = report.kept, report.n_clips - report.kept.clips
     n_speakers = len(_named(report.speakers))
     return (
-        f"{report.n_clips} clips in {readable(report.root)}: {kept.clips} give {kept.tracks} tracks of "
-        f"{n_speakers} known speakers, {_hours(kept.seconds)} hours; nothing is used of {n_lost}"
+        f"{counted(report.n_clips, 'clip')} in {readable(report.root)}: {kept.clips} give "
+        f"{counted(kept.tracks, 'track')} of {counted(n_speakers, 'known speaker')}, {_hours(kept.seconds)} hours; "
+        f"nothing is used of {n_lost}"
     )
 
 

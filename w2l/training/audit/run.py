@@ -26,6 +26,7 @@ from w2l.core.config import build, plain
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import fingerprint
 from w2l.core.progress import progress
+from w2l.core.text import counted
 from w2l.training.audit.measure import Auditor, measure_lag, open_auditor
 from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, Zero, find_zero, judge_track, why_at_chance
 
@@ -69,7 +70,7 @@ class AuditResult:
         """Return one line."""
         counts = ", ".join(f"{self.counts[word]} {word}" for word in VERDICTS)
         left = f"; nothing was changed: {self.refused}" if self.refused else ""
-        return f"{len(self.findings)} tracks: {counts}; zero {self.zero.lag:+.2f} frames{left}"
+        return f"{counted(len(self.findings), 'track')}: {counts}; zero {self.zero.lag:+.2f} frames{left}"
 
 
 def audit_cache(
