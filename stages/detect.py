@@ -16,18 +16,20 @@ from w2l.faces.detect import STAGE, DetectResult
 @click.argument("video", type=FILE)
 @click.option("--preview", type=FILE, help="Draw the faces: .png (a contact sheet) or .mp4.")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing preview.")
+@click.option("--fps", type=click.FloatRange(1, 1000), help="Rate of a sequence of pictures.  [25]")
 @click.option("--force", is_flag=True, help="Detect again, ignoring the cache.")
 @common_options
-def command(video: Path, preview: Path | None, overwrite: bool, force: bool, common: Common) -> None:
+def command(video: Path, preview: Path | None, overwrite: bool, fps: float | None, force: bool, common: Common) -> None:
     """Detect the faces in VIDEO and store their boxes in the cache, where sync reads them.
 
+    VIDEO may be pictures: seq/f%04d.png, 'seq/*.png' (quoted) or their folder.
     Prints one line per face and shot; its number is the N of `w2l sync --face N`.
 
     \b
     w2l detect in.mp4 --preview faces.png
     w2l detect in.mp4 --set min_face=20 --set detector=yunet:yunet.onnx
     """
-    result = detect(video, preview=preview, overwrite=overwrite, force=force, **common.given())
+    result = detect(video, preview=preview, overwrite=overwrite, force=force, fps=fps, **common.given())
     common.show(asdict(result), _summary(result))
 
 

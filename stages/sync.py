@@ -19,6 +19,7 @@ from w2l.data.sources.pairs import Order
 from w2l.marks.settings import Layers, Place
 from w2l.media.encoder_options import DEFAULT_PRESET
 from w2l.media.encoders import DEFAULT_CRF, ChromaChoice, CodecChoice, Hardware
+from w2l.media.sequence import is_sequence
 from w2l.media.timeline import Extend
 from w2l.syncing.cast import mixed_speech
 from w2l.syncing.compose import Blend
@@ -82,7 +83,7 @@ _set = functools.partial(setting, SyncSettings)
 @_set("fit", "--fit", heading=SOUND, type=click.Choice(get_args(Fit)), help="What determines the length.")
 @_set("extend", "--extend", heading=SOUND, type=click.Choice(get_args(Extend)),
       help="How to extend a video that is shorter than the speech.")  # fmt: skip
-@_set("fps", "--fps", heading=SOUND, type=float, help="Frame rate.", default_text="the source's; 25 for a still")
+@_set("fps", "--fps", heading=SOUND, type=float, help="Frame rate.", default_text="the source's; 25 for pictures")
 @_set("speech_track", "--speech-track", heading=SOUND, type=int, metavar="NUMBER",
       help="Audio track of SPEECH, counted from 0.", default_text="the one that speaks")  # fmt: skip
 @_set(
@@ -95,7 +96,8 @@ _set = functools.partial(setting, SyncSettings)
 @_set("keep_streams", "--keep-streams/--no-keep-streams", heading=SOUND, default=None,
       help="Copy the source's other audio and subtitle streams.", default_text="no")  # fmt: skip
 @option("-o", "--output", type=FILE, heading=OUTPUT,
-        help="A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder  [VIDEO-synced.mp4, here]")  # fmt: skip
+        help="A file (.mp4, .m4v, .mov, .mkv, .webm), a folder, or pictures: out/f%04d.png (also .jpg, .tif, .bmp)"
+             "  [VIDEO-synced.mp4, here]")  # fmt: skip
 @option("-y", "--overwrite", is_flag=True, heading=OUTPUT, help="Replace an existing result.")
 @_set("encoding.codec", "--codec", heading=OUTPUT, type=click.Choice(get_args(CodecChoice)), help="Video codec.",
       default_text="auto: h264; av1 in WebM; hevc for 10 bits or HDR in MP4 and MOV; for transparency prores in MOV,"
@@ -153,9 +155,9 @@ def command(
 ) -> None:
     """Redraw the mouth in VIDEO to match SPEECH and print the path of the result.
 
-    VIDEO may be a still image, SPEECH any file with audio, also a video. With several VIDEOs, or a folder of them, all
-    get the same SPEECH, or with a folder of speeches that of their name, and -o is a folder. Frames without the face
-    are unchanged; the audio is copied if possible.
+    VIDEO may be a still image or pictures (seq/f%04d.png, 'seq/*.png', their folder), SPEECH any file with audio, also
+    a video. With several VIDEOs, or a folder of them, all get the same SPEECH, or with a folder of speeches that of
+    their name, and -o is a folder. Frames without the face are unchanged; the audio is copied if possible.
 
     \b
     w2l sync in.mp4 speech.wav -o out.mp4
@@ -163,6 +165,7 @@ def command(
     w2l sync portrait.jpg speech.mp3 --model wav2lip-gan --preview 3
     w2l sync talk.mp4 --face left --speech ann.wav --face right --speech bob.wav
     w2l sync talks/ dubs/ -o dubbed/
+    w2l sync seq/f%04d.png speech.wav --fps 24 -o out/f%04d.png
     w2l sync --pairs lrs2.txt --root mvlrs_v1/main -o lrs2-made --jobs 8 --resume
 
     If one of many outputs fails, it is listed at the end (exit status 1); the others are made. --resume makes the
@@ -185,7 +188,7 @@ def command(
     _check_ray(ray)
     if ray is None:
         choose_device(common.device)  # raises for a missing device before any work
-    if len(files) == 2 and not any(path.is_dir() for path in files) and ray is None:
+    if len(files) == 2 and not any(map(_is_folder, files)) and ray is None:
         if dry_run:
             tried = try_job(Tools(settings, cache, str(choose_device(common.device))), asked[0])
             common.show(asdict(tried), tried.text())
@@ -200,6 +203,11 @@ def command(
         _try_many(asked, prepare, common)
     else:
         _sync_many(asked, prepare, common, jobs, ray)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder of several inputs; one of pictures is one video."""
+    return path.is_dir() and not is_sequence(path)
 
 
 def _named_faces(faces: tuple[str, ...], speeches: tuple[Path, ...]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from w2l.api.given import PathLike, Settings, file_of, open_cache, path_of, sett
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.faces.detect import STAGE, DetectResult, run
+from w2l.faces.preview import check_preview
 from w2l.faces.scan import DetectSettings
 
 
@@ -13,6 +14,7 @@ def detect(
     preview: PathLike | None = None,
     overwrite: bool = False,
     force: bool = False,
+    fps: float | None = None,
     cache: PathLike | None = None,
     device: str = "auto",
     config: PathLike | None = None,
@@ -24,13 +26,15 @@ def detect(
     Parameters
     ----------
     video : path
-        A video or a picture.
+        A video, a picture, or pictures: a numbered name (``seq/f%04d.png``), a glob or a folder.
     preview : path, optional
         Draw the faces into this file: .png (a sheet of frames) or a video.
     overwrite : bool
         Replace an existing preview.
     force : bool
         Search again where the faces are known.
+    fps : float, optional
+        The rate of a sequence of pictures; default 25. Of a video it must be left out.
     cache : path, optional
         The cache folder; default: $W2L_CACHE, else ./w2l-cache. It is created where it is missing.
     device : "auto", "cpu" or "cuda"
@@ -57,4 +61,7 @@ def detect(
     opened = open_cache(cache, create=True)
     with reported_to(progress):
         where = str(choose_device(device))
-        return run(chosen, file_of(video), opened, path_of(preview), force, where, overwrite)
+        source, drawn = file_of(video), path_of(preview)
+        if drawn is not None:
+            check_preview(drawn, source, overwrite)
+        return run(chosen, source, opened, drawn, force, where, fps)

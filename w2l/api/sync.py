@@ -21,6 +21,7 @@ from w2l.core.errors import ConfigError
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.marks.settings import Layers, Place
 from w2l.media.encoders import ChromaChoice, Codec, Hardware
+from w2l.media.sequence import is_sequence
 from w2l.media.timeline import Extend
 from w2l.syncing.compose import Blend
 from w2l.syncing.jobs import Job, jobs_of_files
@@ -90,11 +91,12 @@ def sync(
     Parameters
     ----------
     video : path
-        A video or a picture.
+        A video, a picture, or pictures: a numbered name (``seq/f%04d.png``), a glob or a folder.
     speech : path
         Any file with sound, also a video.
     output : path, optional
-        A file (.mp4, .m4v, .mov, .mkv, .webm) or a folder; default: VIDEO-synced.mp4 in the current folder.
+        A file (.mp4, .m4v, .mov, .mkv, .webm), a folder, or pictures (``out/f%04d.png``); default: VIDEO-synced.mp4
+        in the current folder.
     face : str
         Whose mouth: ``auto`` (default), ``largest``, ``left``, ``right``, ``all``, a number as in `w2l.detect`,
         ``x,y[@seconds]`` or a picture of the person.
@@ -126,7 +128,7 @@ def sync(
     extend : "bounce", "loop" or "hold"
         How a video shorter than the speech continues; default ``bounce``.
     fps : float
-        Frame rate; default: the source's, 25 for a picture.
+        Frame rate; default: the source's, 25 for pictures, whose own rate it is, too.
     speech_track : int
         Which sound track of the speech, counted from 0; default: the one that speaks.
     drive : path
@@ -186,7 +188,7 @@ def sync(
 def _job(video: Path, speech: Path, output: Path | None, preview: bool) -> Job:
     """Return the job of a call; raise ConfigError for folders as inputs."""
     for path in (video, speech):
-        if path.is_dir():
+        if path.is_dir() and not is_sequence(path):
             raise ConfigError(f"{path} is a folder, and a call makes one output; name a file, or call for each of them")
     (job,) = jobs_of_files([video, speech], output, preview)
     return job

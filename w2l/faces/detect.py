@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from w2l.cache.store import Cache
-from w2l.core.errors import NoFaceError
+from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.progress import progress
 from w2l.faces.detectors.factory import make_detector
-from w2l.faces.preview import check_preview, draw_preview
-from w2l.faces.scan import DetectSettings, clip_for, scan_clip
+from w2l.faces.preview import draw_preview
+from w2l.faces.scan import DetectSettings, at_rate, clip_for, scan_clip
 from w2l.faces.select import describe, steady_tracks
 from w2l.faces.tracker import Scan, Track
-from w2l.media.video import probe
+from w2l.media.video import probe, sequence_at
 
 STAGE = "detect"
 
@@ -65,19 +65,20 @@ def run(
     preview: Path | None = None,
     force: bool = False,
     device: str = "cpu",
-    overwrite: bool = False,
+    fps: float | None = None,
 ) -> DetectResult:
     """Find the faces of `video`, or read them from the cache; draw them into `preview` (.png, or a video suffix).
 
-    Raises NoFaceError if there are none, ConfigError if `preview` exists and `overwrite` is not set.
+    A preview that exists is replaced. `fps` is the rate of a sequence of pictures. Raises NoFaceError for no faces.
     """
-    info = probe(video)
-    if preview is not None:
-        check_preview(preview, video, overwrite)
+    info = sequence_at(probe(video), fps)
+    if fps is not None and not info.is_sequence:
+        raise ConfigError(f"--fps is the rate of a sequence of pictures, and {video} is not one; leave it out")
     clip = clip_for(cache, video)
     detector = make_detector(settings.detector, device, settings.min_face, cache.models)
     with progress(STAGE, info.n_frames or None) as advance:
         scan, fresh = scan_clip(clip, video, detector, settings, force, lambda _total: advance())
+    scan = at_rate(scan, info)
     tracks = steady_tracks(scan)
     if not tracks:
         raise NoFaceError(f"{video}: no faces in {scan.n_frames} frames; try --set min_face=20 or another detector")

@@ -1,20 +1,22 @@
 """Detections of one video, read from the cache if available, else computed and stored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from w2l.cache.store import Cache, Clip, safe_id
 from w2l.core.errors import ConfigError, MediaError
-from w2l.core.files import DAMAGED, fingerprint, read_arrays, source_fingerprint, write_arrays
+from w2l.core.files import DAMAGED, fingerprint, read_arrays, write_arrays
 from w2l.faces.detectors.base import Detector
 from w2l.faces.search import scan_faces
 from w2l.faces.tracker import Scan
 from w2l.faces.turned import with_turned
 from w2l.media.coded import read_coded
+from w2l.media.sequence import source_mark
 from w2l.media.showing import counts_as_decoded
+from w2l.media.video import VideoInfo
 
 VERSION = 4
 """Incremented if the same detector would return other boxes, so that old ones are recomputed."""
@@ -44,9 +46,9 @@ class DetectSettings:
 
 
 def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings, content: bool = True) -> str:
-    """Return a fingerprint of the source, the detector's weights and the settings; see `source_fingerprint`."""
+    """Return a fingerprint of the source, the detector's weights and the settings; see `source_mark`."""
     retimed = ["shown"] if _is_retimed(path) else []
-    source = source_fingerprint(path, content)
+    source = source_mark(path, content)
     return fingerprint("detect", VERSION, source, detector.fingerprint, settings.stride, *retimed)
 
 
@@ -83,6 +85,11 @@ def scan_clip(
     made = np.array(_made_mark(mark, has_cuts=bool(len(scan.cuts))))
     write_arrays(clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": made})
     return scan, True
+
+
+def at_rate(scan: Scan, info: VideoInfo) -> Scan:
+    """Return the detections of a sequence of pictures at the rate it is shown at; those of a video as they are."""
+    return replace(scan, fps=info.fps, times=np.arange(scan.n_frames) / info.fps) if info.is_sequence else scan
 
 
 def _made_mark(mark: str, has_cuts: bool) -> str:

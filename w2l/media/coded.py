@@ -30,7 +30,9 @@ from w2l.media.container import (
 from w2l.media.display import display_matrix
 from w2l.media.picture import Colour, Picture
 from w2l.media.planar import Deinterlacer, PictureMaker
+from w2l.media.sequence import SEQUENCE_FPS, decoded_pictures, is_sequence, pictures_of
 from w2l.media.showing import retimer_for
+from w2l.media.video import VideoInfo
 
 N_COMPARED = 8
 """Frames at the beginning whose times must agree with those of their packets, for packets to be believed."""
@@ -182,10 +184,60 @@ class CodedReader:
             return None
 
 
+class SequenceReader(CodedReader):
+    """A sequence of pictures, read like a video; each picture is opened when its turn comes."""
+
+    def __init__(self, path: Path, stats: ReadStats | None = None, colour: Colour | None = None) -> None:
+        super().__init__(path, stats, colour)
+        self._files = pictures_of(path)
+        self._next = 0
+
+    @property
+    def fps(self) -> float:
+        """Pictures per second."""
+        return SEQUENCE_FPS
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """(pictures,) Seconds."""
+        return np.arange(len(self._files)) / SEQUENCE_FPS
+
+    @property
+    def length_s(self) -> float:
+        """Seconds of picture."""
+        return len(self._files) / SEQUENCE_FPS
+
+    def rewind(self) -> None:
+        """Return to the first picture."""
+        self._next = 0
+
+    def seek(self, time_s: float, margin_s: float = 0.0) -> bool:
+        """Go to the picture shown at a time."""
+        self._next = round(time_s * SEQUENCE_FPS)
+        return True
+
+    def decoded(self) -> Iterator[tuple[Any, Stamp]]:
+        """Yield the library's frames, each with its time."""
+        first = self._next
+        for idx, (file, frame, codec) in enumerate(decoded_pictures(self._files[first:]), start=first):
+            if self._maker is None:
+                self._maker = PictureMaker(codec, display_matrix(frame, file), self._colour)
+            yield frame, Stamp(idx / SEQUENCE_FPS, True)
+
+    def packet_times(self) -> list[float] | None:
+        """Return the times of all pictures."""
+        return list(self.times)
+
+
+def open_coded(path: Path, stats: ReadStats | None = None, colour: Colour | None = None) -> CodedReader:
+    """Return the reader of a video file or of a sequence of pictures."""
+    return SequenceReader(path, stats, colour) if is_sequence(path) else CodedReader(path, stats, colour)
+
+
 def read_coded(
     path: Path, stats: ReadStats | None = None, *, start_s: float | None = None, colour: Colour | None = None
 ) -> Iterator[CodedFrame]:
-    """Yield the frames of a video as they were coded, upright, one at a time; a still image gives one.
+    """Yield the frames of a video or sequence as they were coded, upright, one at a time; a still image gives one.
 
     Samples are the decoder's own where the file holds 4:2:0 of 8 or 10 bits; other formats are brought to it, more than
     8 bits to 10, alpha is dropped. With `colour`, pictures have its chroma, alpha and range instead, and samples are
@@ -194,7 +246,7 @@ def read_coded(
     `start_s`, frames before that time are decoded and counted but not given. Raises MediaError as `probe` does.
     """
     n_seen = 0
-    with CodedReader(path, stats, colour) as reader:
+    with open_coded(path, stats, colour) as reader:
         clock = Clock(reader.fps)
         try:
             for decoded, stamp in reader.decoded():
@@ -218,7 +270,7 @@ def frame_times(path: Path) -> NDArray[np.float64]:
 
     Taken from the packets where these are complete, in order and agree with the first frames; else from the frames.
     """
-    with CodedReader(path) as reader:
+    with open_coded(path) as reader:
         clock = Clock(reader.fps)
         stamped = [stamp.time_s for _, (_, stamp) in zip(range(N_COMPARED), reader.decoded())]
         first = [clock.tick(time_s) for time_s in stamped]
@@ -234,6 +286,12 @@ def frame_times(path: Path) -> NDArray[np.float64]:
     if not len(times):
         raise undecodable(path)
     return times
+
+
+def shown_times(info: VideoInfo) -> NDArray[np.float64]:
+    """When each frame is shown, as `frame_times`; of a sequence of pictures, at the rate that `info` has."""
+    times = frame_times(info.path)
+    return np.arange(len(times)) / info.fps if info.is_sequence else times
 
 
 def _shown_times(times: list[float], origin_s: float) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from w2l.media.chroma import STEPS, Chroma
 from w2l.media.encoders import ALPHA_CHROMA, CHROMAS, EVEN_CODECS, Codec, Encoding
 from w2l.media.picture import Colour
+from w2l.media.picture_files import is_pictures_output
 from w2l.media.video import VideoInfo
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,18 @@ def suited(encoding: Encoding, path: Path, info: VideoInfo) -> Encoding:
     return _with(encoding, "hevc") if is_deep and suffix in HEVC_SUFFIXES else encoding
 
 
+def as_written(encoding: Encoding, path: Path, info: VideoInfo) -> VideoInfo:
+    """Return what a source is with the colour properties of its pictures as they are written."""
+    return replace(info, colour=written_colour(suited(encoding, path, info), path, info))
+
+
 def written_colour(encoding: Encoding, path: Path, info: VideoInfo) -> Colour:
     """Return the colour properties of the pictures as they are written: what they are to be read with.
 
-    `encoding` is that of `suited`.
+    `encoding` is that of `suited`; pictures as files have all chroma.
     """
+    if is_pictures_output(path):
+        return replace(info.colour, has_alpha=False, chroma="4:4:4")
     codec, source = encoding.coder, _source_chroma(info)
     colour = replace(info.colour, has_alpha=info.has_alpha and codec in ALPHA_CHROMA)
     if codec == "prores":
@@ -69,6 +77,10 @@ def report(encoding: Encoding, chosen: Encoding, path: Path, info: VideoInfo) ->
 
     `chosen` is that of `suited`, and the colour of `info` that of `written_colour`.
     """
+    if is_pictures_output(path):
+        if info.has_alpha:
+            log.warning("%s: not kept of its pictures: transparency (what it hid is seen)", info.path)
+        return
     if encoding.codec == "auto" and chosen.coder in ("hevc", "prores", "vp9"):
         log.info("%s: %s; --codec%s", path, *_why(chosen, info))
     if chosen.coder == "prores" and chosen.crf is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.core.errors import MediaError
-from w2l.media.coded import CodedFrame, CodedReader
+from w2l.media.coded import CodedFrame, CodedReader, SequenceReader, open_coded
 from w2l.media.container import Clock
 from w2l.media.picture import Colour
 
@@ -42,7 +42,9 @@ def play(
     if len(order) and not (order.min() >= 0 and order.max() < len(times)):
         raise ValueError(f"frames {order.min()} to {order.max()} do not lie in a video of {len(times)}")
     turns_back = bool((np.diff(order) < 0).any())
-    with CodedReader(path, colour=colour) as reader:
+    with open_coded(path, colour=colour) as reader:
+        if isinstance(reader, SequenceReader):  # its pictures are known by their order, whatever their rate
+            times = reader.times[: len(times)]
         player = _Player(reader, np.asarray(times, dtype=np.float64), holds=turns_back)
         try:
             for position, idx in enumerate(order):

@@ -26,6 +26,7 @@ from w2l.media.container import (
 from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
 from w2l.media.planar import CONVERSION, colorspace_for, colour_of, is_rgb
+from w2l.media.sequence import SEQUENCE_FPS, decoded_pictures, is_sequence, pictures_of, say_rate
 from w2l.media.showing import retimer_for
 from w2l.media.tone import CURVES, rendered
 
@@ -70,6 +71,8 @@ class VideoInfo:
     grey."""
     is_rgb: bool = False
     """Whether the pictures hold RGB."""
+    is_sequence: bool = False
+    """Whether it is a sequence of pictures, whose rate is chosen."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,12 @@ class Frame:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Return the properties of a video or image file; the first frame is decoded.
+    """Return the properties of a video, an image file or a sequence of pictures; the first frame is decoded.
 
     Raises MediaError for a file that is missing, empty, of no known format, without video, or undecodable.
     """
+    if is_sequence(path):
+        return _probe_sequence(path)
     with open_input(path) as container:
         stream = video_stream(container, path)
         first = next(decode(container, stream, ReadStats(), retimer_for(path)), None)
@@ -125,12 +130,15 @@ def probe(path: Path) -> VideoInfo:
 
 
 def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
-    """Yield the frames of a video as displayed, one at a time; a still image gives one.
+    """Yield the frames of a video or sequence as displayed, one at a time; a still image gives one.
 
     Rotation and mirroring of the display matrix are applied. Damaged packets are passed over, counted in `stats` and
     logged. All frames have the size of the first. Raises MediaError as `probe` does.
     """
     stats = ReadStats() if stats is None else stats
+    if is_sequence(path):
+        yield from _read_sequence(path, stats)
+        return
     with open_input(path) as container:
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"
@@ -149,6 +157,32 @@ def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
             warn_of_damage(path, stats)
     if not stats.n_frames:
         raise undecodable(path)
+
+
+def sequence_at(info: VideoInfo, fps: float | None) -> VideoInfo:
+    """Return what a sequence of pictures is at another rate, which is logged; a video as it is."""
+    if not info.is_sequence:
+        return info
+    rate = fps or SEQUENCE_FPS
+    say_rate(info.path, info.n_frames, rate)
+    return replace(info, fps=rate, duration_s=info.n_frames / rate, end_s=info.n_frames / rate)
+
+
+def _probe_sequence(path: Path) -> VideoInfo:
+    files = pictures_of(path)
+    length_s = len(files) / SEQUENCE_FPS
+    return replace(
+        probe(files[0]), path=path, fps=SEQUENCE_FPS, n_frames=len(files), duration_s=length_s, start_s=0.0,
+        end_s=length_s, has_sound=False, is_still=False, is_sequence=True,
+    )  # fmt: skip
+
+
+def _read_sequence(path: Path, stats: ReadStats) -> Iterator[Frame]:
+    files = pictures_of(path)
+    converter = _Converter(files[0])
+    for _, decoded, _ in decoded_pictures(files):
+        yield Frame(stats.n_frames, stats.n_frames / SEQUENCE_FPS, converter.image(decoded))
+        stats.n_frames += 1
 
 
 def at_fps(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:

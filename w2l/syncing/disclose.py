@@ -15,6 +15,8 @@ from w2l.marks.label import make_label
 from w2l.marks.provenance import Signature, sign
 from w2l.marks.settings import Disclosure
 from w2l.media.picture import Picture
+from w2l.media.picture_files import is_pictures_output
+from w2l.media.sequence import is_sequence, pictures_of
 from w2l.models.card import data_licences
 from w2l.models.checkpoint import ModelCard
 from w2l.syncing.plan import Plan
@@ -57,11 +59,22 @@ def marked_frames(plan: Plan) -> NDArray[np.bool_]:
     return np.asarray(totals[2 * reach + 1 :] > totals[: len(redrawn)])
 
 
+def marked_in_words(disclosure: Disclosure, output: Path) -> str:
+    """Return what an output carries; pictures have no tag."""
+    said = SAID[disclosure.mark]
+    return (
+        said.replace("record, tag", "record").replace("record and tag", "record")
+        if is_pictures_output(output)
+        else said
+    )
+
+
 def sign_output(disclosure: Disclosure, output: Path, video: Path, record: str, hashes: dict[str, str]) -> str:
     """Give a finished output its manifest; return who signed it, or why it has none."""
     if disclosure.mark != "full":
         return f"none: --mark {disclosure.mark}"
-    return sign(output, Signature(record, versions(), hashes, video))
+    source = pictures_of(video)[0] if is_sequence(video) else video
+    return sign(output, Signature(record, versions(), hashes, source))
 
 
 class Finisher:

@@ -11,6 +11,7 @@ from w2l.media.form import report, suited
 from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Picture
+from w2l.media.picture_files import PictureParts, is_pictures_output
 from w2l.media.soundtrack import inspect_speech
 from w2l.syncing.disclose import Finisher
 from w2l.syncing.engine import Redrawer, pictures_ahead
@@ -57,7 +58,7 @@ def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
 
 def make_parts(
     settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False, comment: str = ""
-) -> Parts:
+) -> Parts | PictureParts:
     """Return the output to be made, in parts where it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
@@ -67,6 +68,9 @@ def make_parts(
     if plan.skipped_s:
         origin_s = inspect_speech(plan.speech, origin_s, None, plan.speech_stream).zero_s + plan.skipped_s
     n_per_part = n_frames if timeline.end_s <= LONG_S else max(1, round(PART_S * timeline.fps))
+    edges = part_edges(n_frames, n_per_part)
+    if is_pictures_output(output):
+        return PictureParts(output, edges, mark, resume)
     wanted = Output(
         output,
         info.width,
@@ -81,14 +85,14 @@ def make_parts(
         colour=info.colour,
         pixel_aspect=info.pixel_aspect,
         variable=not timeline.constant,
-        keep=info.path if settings.keep_streams else None,
+        keep=info.path if settings.keep_streams and not info.is_sequence else None,
         keep_origin_s=info.start_s + plan.skipped_s,
         comment=comment,
     )
-    return Parts(wanted, timeline.times, part_edges(n_frames, n_per_part), mark, resume)
+    return Parts(wanted, timeline.times, edges, mark, resume)
 
 
-def draw(plan: Plan, redrawer: Redrawer, parts: Parts, watch: Watch, finisher: Finisher) -> None:
+def draw(plan: Plan, redrawer: Redrawer, parts: Parts | PictureParts, watch: Watch, finisher: Finisher) -> None:
     """Draw the parts that are missing, with label and mark, and put all together."""
     n_ahead = pictures_ahead(plan.info.width, plan.info.height)
     with parts, progress("sync", len(plan)) as advance:

@@ -61,7 +61,7 @@ def dry_run(tools: Tools, job: Job) -> DryRun:
     plan = remember(tools, plan_of(tools, job))
     tools = suited(tools, plan)
     redrawer = make_redrawer(tools, plan)
-    rate = measure_rate(tools, plan, redrawer, job.output.suffix)
+    rate = measure_rate(tools, plan, redrawer, job.output)
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return DryRun(
         video=plan.info.path,
@@ -79,13 +79,13 @@ def dry_run(tools: Tools, job: Job) -> DryRun:
     )
 
 
-def measure_rate(tools: Tools, plan: Plan, redrawer: Redrawer, suffix: str) -> float:
+def measure_rate(tools: Tools, plan: Plan, redrawer: Redrawer, output: Path) -> float:
     """Return the frames drawn and encoded per second, over `TRIAL_S` seconds from the first one redrawn."""
     first = next((idx for idx in range(len(plan)) if plan.is_redrawn(idx)), 0)
     trial = plan.part(float(plan.timeline.times[first]), TRIAL_S)
     watch, finisher = Watch(), Finisher(tools.settings.disclosure, "0" * 10, trial)
     with tempfile.TemporaryDirectory() as folder:
-        parts = make_parts(tools.settings, trial, Path(folder) / f"trial{suffix}", "trial")
+        parts = make_parts(tools.settings, trial, Path(folder) / output.name, "trial")
         draw(trial, redrawer, parts, watch, finisher)
         watch.lap("draw")
     return len(trial) / max(watch.steps["draw"], 1e-6)

@@ -7,6 +7,8 @@ from pathlib import Path
 from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
 from w2l.data.sources.pairs import Order, read_pairs
+from w2l.media.picture_files import is_pictures_output
+from w2l.media.sequence import PICTURE_SUFFIXES, is_sequence, is_sequence_name
 from w2l.syncing.folders import pair_folder
 from w2l.syncing.order import check_order
 from w2l.syncing.settings import SyncSettings
@@ -45,7 +47,7 @@ def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = Fa
     if len(files) < 2:
         raise ConfigError("name a VIDEO and a SPEECH: w2l sync in.mp4 speech.wav -o out.mp4")
     *videos, speech = files
-    if speech.is_dir() or any(video.is_dir() for video in videos):
+    if speech.is_dir() or any(video.is_dir() and not is_sequence(video) for video in videos):
         jobs = _jobs_of_folders(videos, speech, output, preview)
     else:
         check_order(videos, speech)
@@ -86,15 +88,27 @@ def _jobs_of_folders(videos: Sequence[Path], speech: Path, output: Path | None, 
 
 def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Path]:
     """Where the result of each video goes."""
-    names = [f"{video.stem}-{'preview' if preview else 'synced'}{SUFFIX}" for video in videos]
+    names = [f"{_stem(video)}-{'preview' if preview else 'synced'}{SUFFIX}" for video in videos]
     if len(videos) == 1 and (output is None or not output.is_dir()):
         return [output or Path(names[0])]
     if len(set(names)) < len(names):
         raise ConfigError("two of the videos have the same name; sync them one by one, each with its own -o")
     folder = output or Path()
     if not _is_folder_name(folder):
-        raise ConfigError(f"{len(videos)} videos need a folder, not {folder}; name one with -o")
+        hint = "; of one sequence of pictures, quote the glob" if all(map(_is_picture, videos)) else ""
+        raise ConfigError(f"{len(videos)} videos need a folder, not {folder}; name one with -o{hint}")
     return [folder / name for name in names]
+
+
+def _stem(video: Path) -> str:
+    """Return the name of a video without ending; of a sequence of pictures, that of its folder."""
+    if not is_sequence(video):
+        return video.stem
+    return (video.absolute().parent if is_sequence_name(video) else video.absolute()).name or "pictures"
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _is_folder_name(path: Path) -> bool:
@@ -109,6 +123,10 @@ def check_apart(jobs: Iterable[Job]) -> None:
     seen: set[Path] = set()
     for job in jobs:
         path = real_path(job.output)
+        if is_pictures_output(job.output):
+            folders = (source for source in inputs if is_sequence(source))
+            if any(path.parent == (source if source.is_dir() else source.parent) for source in folders):
+                raise ConfigError(f"{job.output} lies among the pictures of an input; name another folder with -o")
         if path in inputs:
             raise ConfigError(f"{job.output} is an input, too; name another output with -o")
         if path in seen:

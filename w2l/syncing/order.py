@@ -6,7 +6,7 @@ from pathlib import Path
 from w2l.core.errors import ConfigError, MediaError
 from w2l.data.sources.pairs import suffix_kind
 from w2l.media.kinds import holds_pictures, holds_sound
-from w2l.media.video import VideoInfo, probe
+from w2l.media.video import VideoInfo, probe, sequence_at
 
 
 def check_order(videos: Sequence[Path], speech: Path) -> None:
@@ -16,10 +16,13 @@ def check_order(videos: Sequence[Path], speech: Path) -> None:
             raise ConfigError(_swapped(video, speech))
 
 
-def probe_video(video: Path, speech: Path) -> VideoInfo:
-    """Return what a video is; ConfigError where it is sound, whatever its name, and the speech is a video."""
+def probe_video(video: Path, speech: Path, fps: float | None = None) -> VideoInfo:
+    """Return what a video is; ConfigError where it is sound, whatever its name, and the speech is a video.
+
+    `fps` is the rate of a sequence of pictures, by default `SEQUENCE_FPS`; a line says so.
+    """
     try:
-        return probe(video)
+        return sequence_at(probe(video), fps)
     except MediaError as error:
         if not holds_pictures(video) and holds_sound(video) and holds_pictures(speech):
             raise ConfigError(_swapped(video, speech)) from error

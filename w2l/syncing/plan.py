@@ -19,15 +19,15 @@ from w2l.core.reading import real_path
 from w2l.core.timing import FPS, reference_window_starts
 from w2l.faces.detectors.base import Detector
 from w2l.faces.follow import FADE_S, WHY, Face, Faces, fixed_face, follow, without_lying
-from w2l.faces.scan import clip_for, scan_clip
+from w2l.faces.scan import at_rate, clip_for, scan_clip
 from w2l.faces.select import choose, parse_choice, steady_tracks
 from w2l.faces.turned import way_back
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import gate_silence, pauses
 from w2l.features.speech import mel_starts, quiet_frames, reference_starts
 from w2l.features.windows import mel_window
-from w2l.media.coded import frame_times
-from w2l.media.form import suited, written_colour
+from w2l.media.coded import shown_times
+from w2l.media.form import as_written
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
 from w2l.media.video import VideoInfo
@@ -174,12 +174,11 @@ def why_not(faces: Faces, source: int) -> str:
 
 def plan_of(tools: Tools, job: Job) -> Plan:
     """Return all that is decided before drawing the whole output of a job."""
-    settings, info, card = tools.settings, probe_video(job.video, job.speech), tools.model.card
+    settings, info, card = tools.settings, probe_video(job.video, job.speech, tools.settings.fps), tools.model.card
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
         raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
     check_detail(settings.detail, card)
-    encoding = suited(settings.encoding, job.output, info)
-    info = replace(info, colour=written_colour(encoding, job.output, info))
+    info = as_written(settings.encoding, job.output, info)
     plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
     return replace(plan, spec=finer_spec(plan.spec, plan.faces, card, settings.detail))
 
@@ -207,7 +206,7 @@ def make_plan(
         heard = listener.submit(hear, speech, origin_s, track=settings.speech_track, drive=drive, stems=stems)
         if settings.box is not None:
             spec = replace(spec, pads=(0, 0, 0, 0))
-            shown = frame_times(info.path)
+            shown = shown_times(info)
             sides = ",".join(map("{:g}".format, settings.box))
             seen = _Seen(fixed_face(settings.box, len(shown)), shown, f"the box {sides}")
         else:
@@ -282,6 +281,7 @@ def _look(
 
         clip = clip_for(cache, info.path)
         scan, fresh = scan_clip(clip, info.path, detector, settings.detect, on_progress=on_progress)
+    scan = at_rate(scan, info)
     hint = "look with 'w2l detect --preview', try --set detect.min_face=20, or give its --box"
     try:
         tracks = steady_tracks(scan)

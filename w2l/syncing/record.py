@@ -15,6 +15,8 @@ from w2l.core.files import LONGEST_NAME, check_writable, fingerprint, hidden, so
 from w2l.core.locks import claim
 from w2l.core.reading import real_path
 from w2l.media.form import for_file
+from w2l.media.picture_files import FIRST, are_written, check_pictures, is_pictures_output
+from w2l.media.sequence import numbered, source_mark
 from w2l.media.unfinished import Unfinished
 from w2l.syncing.jobs import Job
 from w2l.syncing.settings import SyncSettings
@@ -74,7 +76,7 @@ def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, prev
     told = [text for member in settings.cast for text in member]
     texts = (settings.face, settings.reference, settings.drive, *settings.mouths, *told)
     named = [Path(text) for text in texts if text and Path(text).is_file()]
-    sources = [source_fingerprint(path) for path in (video, speech, model, *named)]
+    sources = [source_mark(video), *(source_fingerprint(path) for path in (speech, model, *named))]
     # The batch changes no more than rounding does: a job that ran out of memory may resume with a smaller one.
     return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
 
@@ -98,7 +100,10 @@ def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
         raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
     if output.is_file() and not job.overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
-    Unfinished(output, for_file(settings.encoding, output).coder)  # looks at folder and ending
+    if is_pictures_output(output):
+        check_pictures(output, job.overwrite)
+    else:
+        Unfinished(output, for_file(settings.encoding, output).coder)  # looks at folder and ending
     for record in (sidecar, record_in(cache, output)):
         check_writable(record)
     _check_sidecar(sidecar, output, job.overwrite)
@@ -158,7 +163,8 @@ def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult
     An output that was moved or rewritten since does not match its record.
     """
     sidecar = output.with_suffix(SIDECAR)
-    if not (output.is_file() and sidecar.is_file()) or output.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
+    newest = numbered(output, FIRST) if is_pictures_output(output) else output
+    if not (newest.is_file() and sidecar.is_file()) or newest.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
         return None
     try:
         kept = read_output(sidecar)
@@ -167,6 +173,8 @@ def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult
     if kept.mark != wanted or kept.output != str(real_path(output)):
         return None
     values: dict[str, Any] = {one.name: getattr(kept, one.name) for one in fields(SyncResult)}
+    if is_pictures_output(output) and not are_written(output, kept.frames or 0):
+        return None
     if None in values.values():  # by another version of w2l
         return None
     paths = {name: Path(values[name]) for name in ("output", "video", "speech", "model", "record")}

@@ -10,7 +10,9 @@ from w2l.core.files import sha256
 from w2l.core.reading import real_path
 from w2l.marks.claims import tag_of
 from w2l.marks.provenance import check_key
-from w2l.syncing.disclose import SAID, Finisher, claims_of, record_id_of, sign_output
+from w2l.media.picture_files import is_pictures_output
+from w2l.media.sequence import hash_of
+from w2l.syncing.disclose import Finisher, claims_of, marked_in_words, record_id_of, sign_output
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
 from w2l.syncing.footage import check_footage
@@ -53,13 +55,20 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     finisher = Finisher(settings.disclosure, record, plan)
     comment = "" if settings.disclosure.mark == "off" else tag_of(record)
     parts = make_parts(settings, plan, job.output, half_done_mark(mark, tools.device), job.resume, comment)
+    if is_pictures_output(job.output):
+        logger.info("%s: pictures carry no sound; it is in %s", job.output, job.speech)
     redrawer = make_redrawer(suitable, plan)
     watch.lap("references")
     draw(plan, redrawer, parts, watch, finisher)
     watch.lap("draw")
     manifest = sign_output(settings.disclosure, job.output, job.video, record, claims["hashes"])
     watch.lap("manifest")
-    said = claims | {"mark": mark, "record_id": record, "marked": SAID[settings.disclosure.mark], "manifest": manifest}
+    said = claims | {
+        "mark": mark,
+        "record_id": record,
+        "marked": marked_in_words(settings.disclosure, job.output),
+        "manifest": manifest,
+    }
     result = result_of(suitable, job, plan, redrawer, watch, said)
     keep(result, suitable.model.card.step)
     return result
@@ -92,9 +101,9 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
     """Return the SHA-256 of the video, the speech, what drives the mouth in its place, further mouths and the model."""
     drive = tools.settings.drive
     driven = {"drive": sha256(Path(drive))} if drive else {}
-    driven |= {f"mouths {path}": sha256(Path(path)) for path in tools.settings.mouths}
+    driven |= {f"mouths {path}": hash_of(Path(path)) for path in tools.settings.mouths}
     driven |= {f"speech of {face}": sha256(Path(speech)) for face, speech in tools.settings.cast}
-    return {"video": sha256(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
+    return {"video": hash_of(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
 
 
 def result_of(tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, said: dict[str, Any]) -> SyncResult:

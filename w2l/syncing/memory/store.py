@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.core.files import DAMAGED, fingerprint, read_arrays, sha256, source_fingerprint, write_arrays
+from w2l.core.files import DAMAGED, fingerprint, read_arrays, sha256, write_arrays
 from w2l.faces.follow import Faces
 from w2l.features.crop import CropSpec
+from w2l.media.sequence import source_mark
 from w2l.models.lip_reader import VERSION as LIPS_VERSION
 from w2l.syncing.memory.looks import Looks, Measures, decompress
 
@@ -28,7 +29,7 @@ def looks_mark(video: Path, faces: Faces, spec: CropSpec, expert: Path) -> str:
     rows = hashlib.sha256()
     for values in (faces.first, faces.track, faces.boxes, faces.points, faces.strength):
         rows.update(np.ascontiguousarray(values).tobytes())
-    known = (source_fingerprint(video), rows.hexdigest(), vars(spec), sha256(expert))
+    known = (source_mark(video), rows.hexdigest(), vars(spec), sha256(expert))
     return fingerprint("looks", VERSION, LIPS_VERSION, *known)
 
 
