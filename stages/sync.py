@@ -28,6 +28,7 @@ from w2l.syncing.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.syncing.record import STAGE
 from w2l.syncing.run import run
 from w2l.syncing.settings import Alignment, Fit, OnMissing, Silence, SyncSettings
+from w2l.syncing.spool import is_stream, name_of, spooled_last
 from w2l.syncing.tools import Tools, make_tools
 
 PAIRS, FACES, PICTURE, SOUND, OUTPUT = "Pairs", "Faces", "Picture", "Time and sound", "Output"
@@ -156,8 +157,9 @@ def command(
     """Redraw the mouth in VIDEO to match SPEECH and print the path of the result.
 
     VIDEO may be a still image or pictures (seq/f%04d.png, 'seq/*.png', their folder), SPEECH any file with audio, also
-    a video. With several VIDEOs, or a folder of them, all get the same SPEECH, or with a folder of speeches that of
-    their name, and -o is a folder. Frames without the face are unchanged; the audio is copied if possible.
+    a video, or a pipe (- is standard input). With several VIDEOs, or a folder of them, all get the same SPEECH, or with
+    a folder of speeches that of their name, and -o is a folder. Frames without the face are unchanged; the audio is
+    copied if possible.
 
     \b
     w2l sync in.mp4 speech.wav -o out.mp4
@@ -181,28 +183,38 @@ def command(
     cache = Cache.open(common.cache, create=True)
     if settings.cast and len(files) == 1:
         files = (*files, mixed_speech(settings.cast, cache))
-    asked = [
-        replace(job, overwrite=overwrite, resume=resume, preview_s=preview_s)
-        for job in _asked(files, pairs, pairs_order, root, output, preview_s is not None)
-    ]
-    _check_ray(ray)
+    _check_ray(ray, files)
     if ray is None:
         choose_device(common.device)  # raises for a missing device before any work
-    if len(files) == 2 and not any(map(_is_folder, files)) and ray is None:
-        if dry_run:
-            tried = try_job(Tools(settings, cache, str(choose_device(common.device))), asked[0])
-            common.show(asdict(tried), tried.text())
-            return
+    list_jobs = functools.partial(_asked, pairs, pairs_order, root, output, preview_s is not None)
+    is_single = len(files) == 2 and not any(map(_is_folder, files)) and ray is None
+    if is_single and not dry_run:
+        (job,) = list_jobs(files)
         made = sync(
-            *files, output, as_published=as_published, overwrite=overwrite, preview=preview_s, resume=resume, **named
+            files[0],
+            files[1],
+            output,
+            as_published=as_published,
+            overwrite=overwrite,
+            preview=preview_s,
+            resume=resume,
+            **named,
         )
-        common.show(asdict(made), str(asked[0].output))
+        common.show(asdict(made), str(job.output))
         return
     prepare = functools.partial(make_tools, everywhere(settings) if ray else settings, cache.root, common.device)
-    if dry_run:
-        _try_many(asked, prepare, common)
-    else:
-        _sync_many(asked, prepare, common, jobs, ray)
+    with spooled_last(files) as (at_hand, speech_name):
+        asked = [
+            replace(job, overwrite=overwrite, resume=resume, preview_s=preview_s, speech_name=speech_name)
+            for job in list_jobs(at_hand)
+        ]
+        if is_single:
+            tried = try_job(Tools(settings, cache, str(choose_device(common.device))), asked[0])
+            common.show(asdict(tried), tried.text())
+        elif dry_run:
+            _try_many(asked, prepare, common)
+        else:
+            _sync_many(asked, prepare, common, jobs, ray)
 
 
 def _is_folder(path: Path) -> bool:
@@ -254,7 +266,7 @@ def _sync_many(
 
 
 def _asked(
-    files: tuple[Path, ...], pairs: Path | None, order: Order, root: Path | None, output: Path | None, preview: bool
+    pairs: Path | None, order: Order, root: Path | None, output: Path | None, preview: bool, files: tuple[Path, ...]
 ) -> list[Job]:
     """Return the jobs given by the arguments."""
     if pairs is None:
@@ -266,10 +278,12 @@ def _asked(
     return jobs_of_pairs(pairs, root, order, output, preview)
 
 
-def _check_ray(ray: str | None) -> None:
-    """Raise ConfigError for a file given as a cluster's address, after an option with an optional value."""
+def _check_ray(ray: str | None, files: tuple[Path, ...]) -> None:
+    """Raise ConfigError for a file given as a cluster's address, after an option with an optional value, and a pipe."""
     if ray and Path(ray).is_file():
         raise ConfigError(f"--ray {ray} is a file, not a cluster; write --ray {HERE} before it")
+    if ray and files and is_stream(files[-1]):
+        raise ConfigError(f"{name_of(files[-1])} does not reach other machines; write the speech to a file for --ray")
 
 
 def _parse_box(text: str | None) -> tuple[float, ...] | None:

@@ -48,7 +48,8 @@ def sync(w2l: Run, media: Path) -> Run:
         crf: int = 0,
     ) -> Outcome:
         videos = video if isinstance(video, list) else [video]
-        given = [*(media / str(one) for one in videos), media / str(speech)]
+        spoken = speech if str(speech) == "-" else media / str(speech)
+        given = [*(media / str(one) for one in videos), spoken]
         quick = ("--device", "cpu", "--crf", crf, "--preset", "ultrafast", *(() if faces else ("--box", BOX_OPTION)))
         return w2l("sync", *given, "--model", media / f"{model}.safetensors", *quick, *extra)
 

@@ -36,6 +36,7 @@ from w2l.syncing.settings import (
     SyncSettings,
     check_published,
 )
+from w2l.syncing.spool import spooled_last
 from w2l.syncing.tools import Tools
 
 
@@ -93,7 +94,7 @@ def sync(
     video : path
         A video, a picture, or pictures: a numbered name (``seq/f%04d.png``), a glob or a folder.
     speech : path
-        Any file with sound, also a video.
+        Any file with sound, also a video, or a pipe; ``-`` is standard input.
     output : path, optional
         A file (.mp4, .m4v, .mov, .mkv, .webm), a folder, or pictures (``out/f%04d.png``); default: VIDEO-synced.mp4
         in the current folder.
@@ -178,11 +179,10 @@ def sync(
         },
         as_published, config, settings,
     )  # fmt: skip
-    job = _job(file_of(video), file_of(speech), path_of(output), preview is not None)
-    job = replace(job, overwrite=overwrite, resume=resume, preview_s=seconds_of(preview, "preview"))
     tools = Tools(chosen, open_cache(cache, create=True), str(choose_device(device)))
-    with reported_to(progress):
-        return run(tools, job)
+    with spooled_last((file_of(video), file_of(speech))) as ((source, spoken), speech_name), reported_to(progress):
+        job = replace(_job(source, spoken, path_of(output), preview is not None), speech_name=speech_name)
+        return run(tools, replace(job, overwrite=overwrite, resume=resume, preview_s=seconds_of(preview, "preview")))
 
 
 def _job(video: Path, speech: Path, output: Path | None, preview: bool) -> Job:

@@ -30,6 +30,8 @@ class Limits:
     """Size of the arrays of a cache file, unpacked, in megabytes."""
     text_megabytes: float = 256.0
     """Size of a list, a record or a rater's answers, in megabytes."""
+    stream_megabytes: float = 4096.0
+    """Size of a speech that comes through a pipe, which is stored in a temporary file, in megabytes."""
     clip_gigapixels: float = 20_000.0
     """Frames decoded for one clip of a batch, in billions of pixels; two hours of 4K at 60 fps are 3600, and a command
     may decode them several times."""

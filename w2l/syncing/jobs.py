@@ -32,6 +32,8 @@ class Job:
     """Whether finished parts of a long output are kept, and an output that is done."""
     preview_s: float | None = None
     """Make only the second around this time, seconds."""
+    speech_name: str = ""
+    """What the record calls a speech that came through a pipe; empty: its path."""
 
     def absolute(self) -> "Job":
         """Return the same job under names that mean the same on every machine of a cluster."""

@@ -56,7 +56,7 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     comment = "" if settings.disclosure.mark == "off" else tag_of(record)
     parts = make_parts(settings, plan, job.output, half_done_mark(mark, tools.device), job.resume, comment)
     if is_pictures_output(job.output):
-        logger.info("%s: pictures carry no sound; it is in %s", job.output, job.speech)
+        logger.info("%s: pictures carry no sound; it is in %s", job.output, job.speech_name or job.speech)
     redrawer = make_redrawer(suitable, plan)
     watch.lap("references")
     draw(plan, redrawer, parts, watch, finisher)
@@ -115,7 +115,7 @@ def result_of(tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Wat
     return SyncResult(
         output=real_path(job.output),
         video=real_path(job.video),
-        speech=real_path(job.speech),
+        speech=Path(job.speech_name) if job.speech_name else real_path(job.speech),
         model=real_path(tools.model.path),
         faces=plan.chosen,
         looked=plan.scan_fresh,
