@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TRAINS = "w2l.train("
+LIVE = "gradio_client"
+"""Examples that call a server; tests/ui/test_calls.py runs them against one."""
 PLACEHOLDERS = ("SET",)
 """Words of commands that the text below them spells out."""
 GIVEN = "import numpy as np\nframes = [np.zeros((120, 160, 3), np.uint8)] * 3\n"
@@ -43,7 +45,9 @@ def quick(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if TRAINS not in line)
 
 
-@pytest.mark.parametrize(("page", "text"), blocks("python"), ids=lambda value: value[:12])
+@pytest.mark.parametrize(
+    ("page", "text"), [block for block in blocks("python") if LIVE not in block[1]], ids=lambda value: value[:12]
+)
 def test_python_examples_run(page: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("W2L_CACHE", raising=False)

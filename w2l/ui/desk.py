@@ -12,6 +12,7 @@ from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
 from w2l.queue.helper import Helper, answer
 from w2l.queue.line import Line
+from w2l.queue.request import CAST
 from w2l.queue.store import JobProgress, Jobs, read_progress
 from w2l.ui import texts
 
@@ -61,8 +62,12 @@ class Desk:
         return (*(self.path(one, None) for one in uploads or ()), *(self.path(None, line) for line in lines if line))
 
     def allowed(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return settings; over the network raise ConfigError if one names a path of this machine."""
-        files = {key: value for key, value in settings.items() if not key.startswith(DISCLOSURE)}
+        """Return settings; over the network raise ConfigError if one names a path of this machine.
+
+        The speeches of a cast are checked by `path`.
+        """
+        others = (DISCLOSURE, CAST)
+        files = {key: value for key, value in settings.items() if not key.startswith(others)}
         if not self.is_local and any("/" in text for text in _texts(files)):
             raise ConfigError(texts.OUTSIDE)
         return settings

@@ -12,6 +12,7 @@ import uvicorn
 from w2l.core.settings_reference import Setting
 from w2l.ui import texts
 from w2l.ui.assets import STYLE
+from w2l.ui.calls import add_calls
 from w2l.ui.desk import Desk
 from w2l.ui.jobs_panel import JobsPanel
 from w2l.ui.models_tab import ModelsTab
@@ -51,6 +52,7 @@ def make_page(desk: Desk, fields: Fields) -> Any:
                 ModelsTab(desk, models)
             with gr.Tab(texts.TRAIN, id="train") as train:
                 TrainTab(desk, train)
+        add_calls(desk)
         for panel in (synced, scored):
             panel.connect(page)
         synced.after_run(sync.run, sync.add_job, sync.values, sync.run_message)

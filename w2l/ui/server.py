@@ -76,7 +76,7 @@ class Guard:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        if reason := self._refusal(headers, query):
+        if reason := self._refusal(headers, query) or _fetching(str(scope.get("path", ""))):
             await _refuse(send, reason)
             return
         given = query.get("token", [""])[0]
@@ -118,6 +118,11 @@ class Guard:
             await send(message)
 
         return wrapped
+
+
+def _fetching(path: str) -> str:
+    """Return why a path is refused that would make the server fetch from elsewhere; empty for others."""
+    return "this server fetches nothing" if "/proxy=" in path or "file=http" in path.lower() else ""
 
 
 async def _refuse(send: Send, reason: str) -> None:

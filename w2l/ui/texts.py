@@ -101,6 +101,14 @@ RUN_TRAINING = "training"
 CHECKS_HEAD = "Checks of the data before it began"
 RUN_PAGE = "Open the whole page of the run"
 
+CALLS = {
+    "sync": "Put a sync in line: video, speech, settings by their names, file type. Returns the job.",
+    "score": "Put scores in line: videos, real videos, settings by their names. Returns the job.",
+    "jobs": "Return all jobs, the oldest first.",
+    "job": "Return the job of an id: state, progress, error, result, files, command.",
+    "cancel": "Cancel the job of an id; finished parts are kept.",
+}
+
 BEFORE, AFTER = "before", "after"
 PLAY = "Play or pause"
 WIPE = "Divide between before and after"
