@@ -20,7 +20,7 @@ from w2l.scoring.report.cards import (
     MOST_FRAMES,
     MOST_MORE,
     MOST_WORST,
-    Reals,
+    RealClips,
     across,
     curve_limits,
     ranked,
@@ -203,7 +203,7 @@ def test_the_real_clip_behind_an_output() -> None:
     dub = replace(dub, sample=replace(dub.sample, reference=real.sample.path))
     unknown = replace(dub, sample=replace(dub.sample, reference=None))
     lost = replace(dub, sample=replace(dub.sample, reference=Path("/elsewhere.mp4")))
-    reals = Reals(report([dub, real, other]))
+    reals = RealClips(report([dub, real, other]))
     assert reals.of(dub) is real
     assert reals.of(unknown) is other
     assert reals.of(lost) is None

@@ -1,1 +1,1 @@
-"""One kit for pages and charts."""
+"""Pages and charts, shared by all commands."""

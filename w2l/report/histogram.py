@@ -1,4 +1,4 @@
-"""Histograms of several groups on top of each other, drawn by matplotlib as SVG text for a page."""
+"""Stacked histograms, drawn by matplotlib as SVG text for a page."""
 
 import io
 import math
@@ -13,12 +13,12 @@ from w2l.core.arrays import Floats
 from w2l.core.text import number
 
 SIZE = (4.6, 2.0)
-"""Width and height in inches of 100 pixels."""
+"""Width and height of a figure, in units of 100 pixels."""
 N_BINS = 40
 TAIL = 0.5
-"""Percent of the values at either end that are drawn in the outermost bin, so that one stray does not squeeze all."""
+"""Percentage of values at either end that go into the outermost bin, so that one outlier does not compress the rest."""
 INK = "#808080"
-"""Grey that is read on white and on black."""
+"""Grey that is readable on white and on black."""
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "w2l", "font.size": 8, "font.family": "sans-serif", "text.color": INK,
     "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -28,18 +28,18 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Bins:
-    """What a histogram shows."""
+    """Counts per bin of a stacked histogram."""
 
     edges: Floats
     """(bins + 1,)"""
     counts: dict[str, NDArray[np.int64]]
-    """Colour -> (bins,) values of its group."""
+    """Colour -> (bins,) number of values of its group."""
     limit: float | None
-    """Where the dashed line stands."""
+    """Position of the dashed line."""
 
 
 def bins_of(parts: Mapping[str, Floats], limit: float | None = None, whole: bool = False) -> Bins:
-    """Count the values of each group (colour -> values, NaN where there are none); see `histogram`."""
+    """Count the values of each group (colour -> values, NaN where missing); see `histogram`."""
     values = {colour: part[np.isfinite(part)] for colour, part in parts.items()}
     edges = _edges(np.concatenate([*values.values(), []]), limit, whole)
     counts = {name: np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0] for name, part in values.items()}
@@ -52,15 +52,15 @@ def histogram(parts: Mapping[str, Floats], unit: str, limit: float | None = None
     Parameters
     ----------
     parts : mapping
-        Colour -> values of the group, NaN where there are none.
+        Colour -> values of the group, NaN where missing.
     unit : str
-        What the values are counted in.
+        Unit of the values, the label of the x axis.
     limit : float, optional
-        Where a dashed line stands; after the bar of the limit where values are whole numbers.
+        Position of a dashed line; after the bar of the limit if the values are whole numbers.
     whole : bool
-        Whether the values are whole numbers: then each has its own bar, where there is room.
+        Whether the values are whole numbers: then each has its own bar, if there is room.
     """
-    from matplotlib import rc_context  # matplotlib takes half a second, for pages alone
+    from matplotlib import rc_context  # takes 0.5 s to import, needed only for pages
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

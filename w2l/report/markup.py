@@ -1,4 +1,4 @@
-"""Small pieces of HTML that all pages share."""
+"""Small HTML helpers shared by all pages."""
 
 import html
 
@@ -6,10 +6,10 @@ from w2l.core.text import readable
 
 
 def escaped(value: object) -> str:
-    """Return anything as one line of HTML."""
+    """Return a value as one line of escaped HTML."""
     return html.escape(readable(str(value)))
 
 
 def remark(markup: str) -> str:
-    """Return a paragraph that explains."""
+    """Return an explanatory paragraph."""
     return f'<p class="note">{markup}</p>'

@@ -1,6 +1,6 @@
-"""Pages from templates: one base with style for light and dark and the colours of systems; no script, nothing fetched.
+"""Render HTML pages from jinja2 templates that share one base; the pages have no scripts and fetch nothing.
 
-Whatever a template puts in is escaped, and put on one printable line, unless the template says `safe`.
+Every value that a template inserts is escaped and made one printable line, unless the template marks it `safe`.
 """
 
 import functools
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FRAME_HEIGHT = 180
-"""Of a frame of a clip on the page, in pixels."""
+"""Height of a frame of a clip on the page, in pixels."""
 BASE = "w2l.report"
-"""The package whose folder `templates` holds page.html, the base of all pages."""
+"""Package whose folder `templates` contains page.html, the base of all pages."""
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """Return a page from a file in the folder `templates` of a package, which may extend page.html."""
+    """Render a file in the folder `templates` of a package, which may extend page.html."""
     known = {"frame_height": FRAME_HEIGHT, "head": "", "sections": {}}
     return _environment(package).get_template(template).render({**known, **values})
 
 
 def whole_page(title: str, head: str, sections: Mapping[str, str]) -> str:
-    """Return a page: its `head` as HTML, links, and the sections (title -> HTML) that are not empty."""
+    """Render a page: its `head` as HTML, links, and the sections (title -> HTML) that are not empty."""
     shown = {heading: body for heading, body in sections.items() if body}
     return render(BASE, "page.html", title=title, head=head, sections=shown)
 
 
 @functools.cache
 def _environment(package: str) -> "Environment":
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # 0.1 s, for pages alone
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # takes 0.1 s to import
 
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader(BASE)]),

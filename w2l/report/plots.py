@@ -1,4 +1,4 @@
-"""Plots of scores as SVG text; pure. Colours are classes (`c0`, `c1`, ..., `real`), which the page defines."""
+"""Plots of scores as SVG text. Colours are CSS classes (`c0`, `c1`, ..., `real`) that the page defines."""
 
 import html
 import math
@@ -11,15 +11,15 @@ from w2l.core.arrays import Floats
 from w2l.core.text import number
 
 N_COLOURS = 8
-"""Classes `c0` to `c7`; further systems begin again."""
+"""Number of classes, `c0` to `c7`; further systems start again at `c0`."""
 MOST_POINTS = 400
-"""A longer line is drawn through the means of so many stretches."""
+"""Longer lines are reduced to this many points, each the mean of a section."""
 MOST_DOTS = 60
-"""Dots of one colour in a row of `strips`; of more values, evenly from the lowest to the highest."""
+"""Most dots of one colour in a row of `strips`; more values are sampled evenly from lowest to highest."""
 MARGIN = 0.06
-"""Of the range of values, left free at either end."""
+"""Share of the range of values that is left free at either end."""
 WIDTH = 500
-"""Of a line plot, in pixels; two stand side by side."""
+"""Width of a line plot, in pixels; two fit side by side."""
 ROW = 22
 """Height of a row of `intervals` and `strips`, in pixels."""
 LANE = 9.0
@@ -27,7 +27,7 @@ LANE = 9.0
 DOT = 3.0
 """Radius of a dot, in pixels."""
 LETTER = 6.3
-"""Width of a letter of the labels, in pixels, about."""
+"""Approximate width of a letter of the labels, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Line:
 
     values: Sequence[float]
     start: float
-    """Where on the x axis the first value lies."""
+    """Position of the first value on the x axis."""
     step: float
-    """From one value to the next; may be negative."""
-    look: str
-    """Its classes."""
+    """Distance from one value to the next; may be negative."""
+    css: str
+    """CSS classes."""
     title: str = ""
-    """Shown where the pointer rests."""
+    """Tooltip."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Strip:
 
     label: str
     dots: Sequence[tuple[str, Sequence[float]]]
-    """(class, values)."""
+    """Pairs of (CSS class, values)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Mark:
     """One row of `intervals`: a mean with its interval."""
 
     label: str
-    look: str
+    css: str
     mean: float
     low: float
     high: float
@@ -87,16 +87,16 @@ class _Plot:
         low, high = self.y_range
         return self.height - self.bottom - (value - low) / (high - low) * (self.height - self.top - self.bottom)
 
-    def line(self, x1: float, y1: float, x2: float, y2: float, look: str) -> None:
-        self.drawn.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{look}"/>')
+    def line(self, x1: float, y1: float, x2: float, y2: float, css: str) -> None:
+        self.drawn.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{css}"/>')
 
-    def text(self, x: float, y: float, text: str, anchor: str = "middle", look: str = "") -> None:
-        attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"' + (f' class="{look}"' if look else "")
+    def text(self, x: float, y: float, text: str, anchor: str = "middle", css: str = "") -> None:
+        attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"' + (f' class="{css}"' if css else "")
         self.drawn.append(f"<text {attributes}>{html.escape(text)}</text>")
 
-    def dot(self, x: float, y: float, look: str, title: str = "") -> None:
+    def dot(self, x: float, y: float, css: str, title: str = "") -> None:
         inner = f"<title>{html.escape(title)}</title>" if title else ""
-        self.drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{DOT:.1f}" class="{look}">{inner}</circle>')
+        self.drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{DOT:.1f}" class="{css}">{inner}</circle>')
 
     def x_axis(self, title: str, whole: bool = False, about: int = 6) -> None:
         base = self.height - self.bottom
@@ -128,20 +128,20 @@ def line_plot(
     y_limits: tuple[float, float] | None = None,
     width: float = WIDTH,
 ) -> str:
-    """Lines over one x axis; the last one lies on top.
+    """Return a line plot with one x axis; later lines are drawn over earlier ones.
 
     Parameters
     ----------
     lines : sequence of Line
-        NaN breaks nothing: such points are left out.
+        Points that are NaN are left out.
     titles : (str, str)
-        Of the x and the y axis.
-    marks : (x, class)
-        Dashed uprights.
+        Titles of the x and the y axis.
+    marks : (x, CSS class)
+        Dashed vertical lines.
     y_limits : (low, high), optional
-        Of the y axis, so that several plots have one scale; by default those of the values.
+        Limits of the y axis, so that several plots share a scale; by default those of the values.
     width : float
-        Pixels.
+        Width in pixels.
     """
     points = [_thinned(line) for line in lines]
     every = [part for part in points if len(part[0])]
@@ -152,18 +152,18 @@ def line_plot(
     plot = _Plot(width, 190, x_range, y_range)
     plot.y_axis(titles[1])
     plot.x_axis(titles[0])
-    for at, look in marks:
+    for at, css in marks:
         if x_range[0] <= at <= x_range[1]:
-            plot.line(plot.x(at), plot.top, plot.x(at), plot.height - plot.bottom, f"mark {look}")
+            plot.line(plot.x(at), plot.top, plot.x(at), plot.height - plot.bottom, f"mark {css}")
     for line, (xs, ys) in zip(lines, points):
         path = " ".join(f"{plot.x(x):.1f},{plot.y(y):.1f}" for x, y in zip(xs, ys))
         title = f"<title>{html.escape(line.title)}</title>" if line.title else ""
-        plot.drawn.append(f'<polyline points="{path}" class="{line.look}">{title}</polyline>')
+        plot.drawn.append(f'<polyline points="{path}" class="{line.css}">{title}</polyline>')
     return plot.svg(f"{titles[1]} over {titles[0]}")
 
 
 def _thinned(line: Line) -> tuple[Floats, Floats]:
-    """Finite points of a line, not many more than pixels."""
+    """Return the finite points of a line, at most `MOST_POINTS`."""
     ys = np.asarray(line.values, np.float64)
     xs = np.asarray(line.start + line.step * np.arange(len(ys)), np.float64)
     finite = np.isfinite(ys)
@@ -184,16 +184,16 @@ def _range(values: Sequence[float], margin: float = MARGIN) -> tuple[float, floa
 
 
 def intervals(marks: Sequence[Mark], band: Mark | None = None, goal: float | None = None) -> str:
-    """Means with their intervals, one below the other.
+    """Return a plot of means with their intervals, one per row.
 
     Parameters
     ----------
     marks : sequence of Mark
-        One a row; an interval that is not finite is left out, and so is a row without a mean.
+        One per row; rows without a mean and intervals that are not finite are left out.
     band : Mark, optional
-        Its interval is drawn behind all rows: the real videos.
+        The real videos, whose interval is drawn as a band behind all rows.
     goal : float, optional
-        A dashed upright: the value that is best.
+        Best value, drawn as a dashed vertical line.
     """
     rows = [mark for mark in marks if math.isfinite(mark.mean)]
     if not rows:
@@ -214,13 +214,13 @@ def intervals(marks: Sequence[Mark], band: Mark | None = None, goal: float | Non
         y = 2 + ROW * (row + 0.5)
         plot.text(left - 8, y + 4, mark.label, "end")
         if math.isfinite(mark.high - mark.low):
-            plot.line(plot.x(mark.low), y, plot.x(mark.high), y, f"whisker {mark.look}")
-        plot.dot(plot.x(mark.mean), y, f"dot {mark.look}", f"{mark.label}: {number(mark.mean)}")
+            plot.line(plot.x(mark.low), y, plot.x(mark.high), y, f"whisker {mark.css}")
+        plot.dot(plot.x(mark.mean), y, f"dot {mark.css}", f"{mark.label}: {number(mark.mean)}")
     return plot.svg("means with their intervals")
 
 
 def strips(rows: Sequence[Strip], title: str) -> str:
-    """The values of several groups, one row each: a dot a value, an upright at the median of each colour."""
+    """Return a plot with one row per group: a dot per value, a vertical line at the median of each colour."""
     every = [value for row in rows for _, values in row.dots for value in values if math.isfinite(value)]
     if not every:
         return ""
@@ -233,21 +233,21 @@ def strips(rows: Sequence[Strip], title: str) -> str:
         top = 2 + high * row_idx
         plot.line(left, top + high, plot.width - plot.right, top + high, "grid")
         plot.text(left - 8, top + high / 2 + 4, row.label, "end")
-        for lane, (look, values) in enumerate(row.dots):
+        for lane, (css, values) in enumerate(row.dots):
             y = top + high / 2 + LANE * (lane - (len(row.dots) - 1) / 2)
             finite = sorted(value for value in values if math.isfinite(value))
             places = np.linspace(0, len(finite) - 1, min(len(finite), MOST_DOTS)).round().astype(int)
             for value in (finite[place] for place in places):
-                plot.dot(plot.x(value), y, f"dot faint {look}")
+                plot.dot(plot.x(value), y, f"dot faint {css}")
             if len(finite) > 1:
                 median = plot.x(float(np.median(finite)))
-                plot.line(median, y - 5, median, y + 5, f"whisker {look}")
+                plot.line(median, y - 5, median, y + 5, f"whisker {css}")
     plot.x_axis(title)
     return plot.svg(f"{title} by group")
 
 
-def whole_bars(values: Sequence[float], limit: int, look: str, title: str) -> str:
-    """A histogram of whole numbers from -limit to limit; what lies beyond is drawn into the outermost bars."""
+def whole_bars(values: Sequence[float], limit: int, css: str, title: str) -> str:
+    """Return a histogram of whole numbers from -limit to limit; values beyond go into the outermost bars."""
     finite = [min(max(round(value), -limit), limit) for value in values if math.isfinite(value)]
     counts = [finite.count(value) for value in range(-limit, limit + 1)]
     plot = _Plot(340, 120, (-limit - 0.5, limit + 0.5), (0, max(1, *counts) * 1.05), 44, 12, 18, 32)
@@ -258,13 +258,13 @@ def whole_bars(values: Sequence[float], limit: int, look: str, title: str) -> st
         if count:
             x, y = plot.x(value) - wide / 2, min(plot.y(count), base - 1)
             box = f'x="{x + 0.5:.1f}" y="{y:.1f}" width="{max(wide - 1, 0.8):.1f}" height="{base - y:.1f}"'
-            plot.drawn.append(f'<rect {box} class="bar {look}"><title>{value:+d}: {count} clips</title></rect>')
+            plot.drawn.append(f'<rect {box} class="bar {css}"><title>{value:+d}: {count} clips</title></rect>')
     plot.x_axis(title, whole=True)
     return plot.svg(f"histogram, {title}")
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from `low` to `high`, `about` so many."""
+    """Return about `about` round numbers from `low` to `high`."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough)))

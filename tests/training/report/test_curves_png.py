@@ -94,7 +94,7 @@ class TestPictures:
         draw_comparison({"expert": logs["expert"]}, "val/accuracy", tmp_path / "one.png", "accuracy")
         assert coloured(picture(tmp_path / "both.png")) > 500
         assert coloured(picture(tmp_path / "one.png")) > 500
-        with pytest.raises(TrainingError, match="no log of expert holds 'loss'"):
+        with pytest.raises(TrainingError, match="no log of expert contains 'loss'"):
             draw_comparison(logs, "loss", tmp_path / "none.png")
 
     def test_the_mean_is_over_steps_that_all_have(self) -> None:

@@ -132,11 +132,11 @@ def test_facts_of_the_caller_are_told(tmp_path: Path) -> None:
         return {"l1": 1.0} if step < 100 else {"l1": 1.0, "sync": 0.0123}
 
     facts = PageFacts(
-        "taught by x", {"training": "12 tracks"}, ["odd: <b>"], weights, lambda step: {"generator": 1e-4},
+        "trained with x", {"training": "12 tracks"}, ["odd: <b>"], weights, lambda step: {"generator": 1e-4},
         {"disc_real": 0.693},
     )  # fmt: skip
     page = read(make_run(tmp_path / "run"), facts)
-    for words in ("taught by x", "12 tracks", "odd: <b>", "0.0123", "1.00e-04", "tells nothing: 0.693"):
+    for words in ("trained with x", "12 tracks", "odd: <b>", "0.0123", "1.00e-04", "chance: 0.693"):
         assert words in page.text
     assert "0.0312" not in page.text, "the plan says more than the card"
 

@@ -180,4 +180,4 @@ def test_no_run_ends_for_a_broken_tensorboard(
     follower = Board(tmp_path)
     follower.follow()
     follower.follow()
-    assert caplog.text.count("nothing is written for TensorBoard") == 1
+    assert caplog.text.count("no TensorBoard events are written") == 1

@@ -1,4 +1,4 @@
-"""The figures of the page of scores: means with intervals, curves and histograms of offsets, spread by speaker."""
+"""Figures of the score page: means with intervals, curves and histograms of offsets, values by speaker."""
 
 import math
 from collections.abc import Sequence
@@ -10,28 +10,28 @@ from w2l.report.plots import Mark, Strip, intervals, strips, whole_bars
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.lse import NEAR
 from w2l.scoring.metrics.statistics import Interval
-from w2l.scoring.report.cards import all_curves, curve_limits, looks
+from w2l.scoring.report.cards import all_curves, css_classes, curve_limits
 from w2l.scoring.report.wording import BETTER, has_width, value_text, with_numbers
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
 MOST_SPEAKERS = 24
-"""Rows of a figure of speakers."""
+"""Most rows in a figure of speakers."""
 
 
-def swatch(look: str) -> str:
-    """A dot in the colour of a system."""
-    return f'<i class="key {look}"></i>'
+def swatch(css: str) -> str:
+    """Return a dot in the colour of a system."""
+    return f'<i class="key {css}"></i>'
 
 
 def means(report: ScoreReport, columns: Sequence[Column]) -> str:
-    """One figure a measure: the mean of each system with its interval; minor columns and mere counts are left out."""
-    look = looks(report)
+    """Return one figure per measure with the mean and interval of each system; omit minor columns and counts."""
+    css = css_classes(report)
     figures = []
     for column in columns:
         found = {system.system: system.means[column.name] for system in report.systems if column.name in system.means}
         if column.minor or not column.better or not any(has_width(interval) for interval in found.values()):
             continue
-        marks = {name: _mark(name, look[name], interval) for name, interval in found.items()}
+        marks = {name: _mark(name, css[name], interval) for name, interval in found.items()}
         goal = {"one": 1.0, "zero": 0.0}.get(column.better)
         drawn = intervals([mark for name, mark in marks.items() if name != SHUFFLED], marks.get(REAL), goal)
         note = BETTER[column.better]
@@ -41,12 +41,12 @@ def means(report: ScoreReport, columns: Sequence[Column]) -> str:
     if not any(figures):
         return ""
     return f'<div class="figures">{"".join(figures)}</div>' + remark(
-        "Dot: mean; bar: its 95 % interval; grey band: interval of the real videos; dashed: the value that is best."
+        "Dot: mean; bar: 95 % interval; grey band: interval of the real videos; dashed: the best value."
     )
 
 
-def _mark(name: str, look: str, interval: Interval) -> Mark:
-    return Mark(readable(name), look, interval.mean, interval.low, interval.high)
+def _mark(name: str, css: str, interval: Interval) -> Mark:
+    return Mark(readable(name), css, interval.mean, interval.low, interval.high)
 
 
 def _figure(title: str, note: str, drawn: str) -> str:
@@ -59,14 +59,14 @@ def _of(report: ScoreReport, system: str) -> list[ClipScore]:
 
 
 def offsets(report: ScoreReport) -> str:
-    """One figure a system: the curves of its clips, and below them how often each offset was found."""
-    look = looks(report)
+    """Return one figure per system: the curves of its clips, and below them how often each offset was found."""
+    css = css_classes(report)
     limits = curve_limits(report.clips)
     figures = []
     for system in report.systems:
         clips = _of(report, system.system)
         reals = _of(report, REAL) if system.system != REAL else []
-        drawn, note = all_curves(clips, reals, look[system.system], limits), f"{len(clips)} clips"
+        drawn, note = all_curves(clips, reals, css[system.system], limits), f"{len(clips)} clips"
         asked = [clip.values["offset"] for clip in clips if "offset" in clip.values]
         found = [offset for offset in asked if math.isfinite(offset)]
         if asked:
@@ -75,23 +75,23 @@ def offsets(report: ScoreReport) -> str:
         if len(found) < len(asked):
             note += f", {len(asked) - len(found)} without an offset"
         if found:
-            drawn += whole_bars(found, MAX_SHIFT, look[system.system], "offset: frames the sound is ahead")
+            drawn += whole_bars(found, MAX_SHIFT, css[system.system], "offset: frames the sound is ahead")
         figures.append(_figure(system.system, note, drawn))
     if not any(figures):
         return ""
     note = remark(
-        "Above: the distance of mouth and voice at every offset. Thin: single clips; thick: their mean; dashed grey: "
-        "the mean of the real videos. A deep, narrow valley at 0 is good sync. Below: the offset found for each clip."
+        "Above: distance between mouth and voice at every offset. Thin: single clips; thick: their mean; dashed grey: "
+        "mean of the real videos. A deep, narrow minimum at 0 means good sync. Below: the offset found for each clip."
     )
     return f'{note}<div class="figures">{"".join(figures)}</div>'
 
 
 def speakers(report: ScoreReport, columns: Sequence[Column]) -> str:
-    """One figure a measure: the clips of each speaker as dots; nothing where fewer than two speakers are known."""
+    """Return one figure per measure with a dot per clip, by speaker; empty if fewer than two speakers are known."""
     names = sorted({clip.sample.speaker for clip in report.clips if clip.scored and clip.sample.speaker})
     if len(names) < 2:
         return ""
-    look = looks(report)
+    css = css_classes(report)
     systems = [system.system for system in report.systems if system.system != SHUFFLED]
     by_system = {system: _of(report, system) for system in systems}
     figures = []
@@ -101,18 +101,18 @@ def speakers(report: ScoreReport, columns: Sequence[Column]) -> str:
         rows = []
         with_any = [system for system in systems if with_numbers(by_system[system], [column])]
         for speaker in names[:MOST_SPEAKERS]:
-            dots = [(look[system], _values(by_system[system], speaker, column)) for system in with_any]
+            dots = [(css[system], _values(by_system[system], speaker, column)) for system in with_any]
             rows.append(Strip(readable(speaker), dots))
         figures.append(_figure(column.heading, BETTER[column.better], strips(rows, column.heading)))
     if not any(figures):
         return ""
-    keys = " ".join(f"{swatch(look[system])}{escaped(system)} &nbsp;" for system in systems)
+    keys = " ".join(f"{swatch(css[system])}{escaped(system)} &nbsp;" for system in systems)
     left = len(names) - MOST_SPEAKERS
     more = f" {left} more speakers are not drawn." if left > 0 else ""
     shown = "".join(figures[:2])
     rest = "".join(figures[2:])
     others = f'<details><summary>Other measures</summary><div class="figures">{rest}</div></details>' if rest else ""
-    return f'{remark(f"{keys}<br>Dot: one clip; upright: the median.{more}")}<div class="figures">{shown}</div>{others}'
+    return f'{remark(f"{keys}<br>Dot: one clip; line: the median.{more}")}<div class="figures">{shown}</div>{others}'
 
 
 def _values(clips: Sequence[ClipScore], speaker: str, column: Column) -> list[float]:

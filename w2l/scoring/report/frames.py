@@ -1,4 +1,4 @@
-"""A few frames of a clip for a page: where sound and picture fit worst, and evenly through the clip."""
+"""A few frames of a clip for a page: the one with the worst sync, and some spread evenly through the clip."""
 
 import cv2
 import numpy as np
@@ -11,18 +11,18 @@ from w2l.report.page import FRAME_HEIGHT
 from w2l.scoring.results import ClipScore
 
 EVENLY = 3
-"""Frames taken evenly through the clip."""
+"""Number of frames spread evenly through the clip."""
 
 
 def worst_moment(clip: ClipScore) -> float | None:
-    """Seconds into the video at which the judge is least sure; None where it was not asked."""
+    """Return the time in seconds at which the judge is least confident; None if there was no judge."""
     if not clip.over_time:
         return None
     return clip.start_s + float(np.argmin(clip.over_time)) / FPS
 
 
 def frames_of(clip: ClipScore) -> list[Image]:
-    """The frame of the worst moment first, then some evenly spread; none of a video that cannot be read any more."""
+    """Return the frame of the worst moment, then some spread evenly; empty if the video can no longer be read."""
     try:
         length_s = probe(clip.sample.path).duration_s
         evenly = [length_s * (place + 0.5) / EVENLY for place in range(EVENLY)]

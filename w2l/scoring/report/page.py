@@ -1,4 +1,4 @@
-"""Scores as one HTML page that needs nothing else: tables, plots, the worst clips with their frames, explanations."""
+"""Scores as one self-contained HTML page: tables, plots, the worst clips with their frames, explanations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from w2l.report.markup import escaped, remark
 from w2l.report.page import whole_page
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.statistics import Comparison
-from w2l.scoring.report.cards import DOUBTED, FramesOf, Reals, across, card, looks, ranked, ranking, worst_of
+from w2l.scoring.report.cards import DOUBTED, FramesOf, RealClips, across, card, css_classes, ranked, ranking, worst_of
 from w2l.scoring.report.figures import means, offsets, speakers, swatch
 from w2l.scoring.report.verdict import is_doubtful, judge_lines
 from w2l.scoring.report.wording import (
@@ -23,13 +23,13 @@ from w2l.scoring.report.wording import (
     difference_spread,
     dropped,
     heading,
+    is_significant,
     mean_text,
     named,
     p_text,
     remarks,
     signed,
     spread,
-    told_apart,
     value_of,
     value_text,
     winner,
@@ -40,29 +40,29 @@ from w2l.scoring.report.wording import (
 from w2l.scoring.results import ScoreReport, SystemScore
 
 MOST_ROWS = 500
-"""Clips of the long table; CSV has all."""
+"""Most clips in the long table; the CSV lists all."""
 MOST_NAMES = 12
-"""Clips that are named behind a reason or a note."""
+"""Most clips named after a reason or a note."""
 
 
 def write_score_page(
     path: Path, report: ScoreReport, columns: Sequence[Column], settings: Mapping[str, object], frames: FramesOf | None
 ) -> None:
-    """Writes the report to `path`.
+    """Write the report to `path`.
 
     Parameters
     ----------
     columns : sequence of Column
-        All that were asked for, minor ones too; those without any number are left out.
+        All requested columns, minor ones too; those without any number are left out.
     settings : mapping
-        What it was scored with, name by name; written at the end of the page.
+        Settings of the scoring by name, written at the end of the page.
     frames : callable or None
-        Gives a few frames (rows, columns, 3) RGB of a clip, or none; called for a dozen clips at most.
+        Returns a few frames (height, width, 3) RGB of a clip, or none; called for at most a dozen clips.
 
     Raises
     ------
     CacheError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     shown = with_values(report, columns)
     sections = {
@@ -83,7 +83,7 @@ def write_score_page(
 
 
 def _judge(report: ScoreReport) -> str:
-    """Whether the judge can tell, before all else."""
+    """Return the verdict on the judge, the first lines of the page."""
     lines = judge_lines(report)
     if not lines:
         return ""
@@ -92,9 +92,9 @@ def _judge(report: ScoreReport) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], kind: str = "numbers") -> str:
-    """A table of cells that are HTML already; each row comes with its class."""
+    """Return a table; cells are HTML, and each row comes with its CSS class."""
     body = "".join(
-        f'<tr class="{look}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for look, cells in rows
+        f'<tr class="{css}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for css, cells in rows
     )
     return f'<div class="scroll"><table class="{kind}"><thead><tr>{"".join(head)}</tr></thead>{body}</table></div>'
 
@@ -114,16 +114,16 @@ def _summary(report: ScoreReport, columns: Sequence[Column]) -> str:
     parts.append(
         remark(
             "Mean over clips, below it the 95 % interval (bootstrap over clips). ↓ lower is better, ↑ higher, →0 and "
-            "→1 nearer. Bold: best of the systems. "
-            '<span class="over">*</span>: better than the real videos, so the measure was overshot; that says nothing '
-            "of the mouth. Rest the pointer on a heading, or read below, for what it means."
+            "→1 closer. Bold: the best system. "
+            '<span class="over">*</span>: better than the real videos, so the system has overfitted this measure; it '
+            "does not mean better lip sync. Hover over a heading, or read below, for what it means."
         )
     )
     return "".join(parts)
 
 
 def _counts(report: ScoreReport) -> str:
-    """How many clips of each system were scored, and why the others were not."""
+    """Return a table of how many clips of each system were scored, and why the others were not."""
     rows = []
     any_lost = any(system.dropped for system in report.systems)
     for system in report.systems:
@@ -131,17 +131,17 @@ def _counts(report: ScoreReport) -> str:
         cells = [_name(report, system), str(system.scored + system.dropped), str(system.scored), lost]
         if any_lost:
             why = dropped(clip for clip in report.clips if clip.sample.system == system.system)
-            told = (f"{len(names)} × {reason.partition(';')[0]}" for reason, names in why.items())
-            cells.append(escaped("; ".join(told)))
+            reasons = (f"{len(names)} × {reason.partition(';')[0]}" for reason, names in why.items())
+            cells.append(escaped("; ".join(reasons)))
         rows.append((_row_look(system), cells))
     head = ["<th></th>", *(f"<th>{title}</th>" for title in ("clips", "scored", "dropped"))]
     if any_lost:
-        return _table([*head, "<th>why</th>"], rows, "numbers told")
+        return _table([*head, "<th>why</th>"], rows, "numbers explained")
     return _table(head, rows)
 
 
 def _means_table(report: ScoreReport, columns: Sequence[Column]) -> str:
-    """One row a system that has any of the columns; empty when none has."""
+    """Return a table with one row per system that has any of the columns; empty if none does."""
     systems = [s for s in report.systems if any(value_of(s, column) is not None for column in columns)]
     rows = [
         (_row_look(system), [_name(report, system), *(_mean_cell(report, system, column) for column in columns)])
@@ -155,7 +155,7 @@ def _row_look(system: SystemScore) -> str:
 
 
 def _name(report: ScoreReport, system: SystemScore) -> str:
-    return swatch(looks(report)[system.system]) + escaped(system.system)
+    return swatch(css_classes(report)[system.system]) + escaped(system.system)
 
 
 def _mean_cell(report: ScoreReport, system: SystemScore, column: Column) -> str:
@@ -181,20 +181,20 @@ def _comparisons(report: ScoreReport, columns: Sequence[Column]) -> str:
     for comparison in report.comparisons:
         if comparison.column in by_name:
             pairs.setdefault((comparison.first, comparison.second), []).append(comparison)
-    look = looks(report)
+    css = css_classes(report)
     blocks = []
     for idx, ((first, second), found) in enumerate(pairs.items()):
         rows = [_comparison_row(report, comparison, by_name[comparison.column]) for comparison in found]
-        title = f"{swatch(look.get(first, ''))}{escaped(first)} against {swatch(look.get(second, ''))}{escaped(second)}"
+        title = f"{swatch(css.get(first, ''))}{escaped(first)} against {swatch(css.get(second, ''))}{escaped(second)}"
         head = ("measure", f"{first} - {second}", "95 % interval", f"{first} is better on", "clips", "p", "better")
         body = _table((f"<th>{escaped(cell)}</th>" for cell in head), rows)
         blocks.append(f"<details{' open' if idx < 1 else ''}><summary>{title}</summary>{body}</details>")
     if not blocks:
         return ""
     return "".join(blocks) + remark(
-        "Differences clip by clip, over the clips that both systems have; for →0 and →1 of the distances from it. Ties "
-        "count half. p is two-sided, by sign flips, for each measure by itself: among twenty measures one below 0.05 "
-        "comes by chance. Grey: the clips do not tell the two apart."
+        "Paired differences over the clips that both systems have; for →0 and →1, of the distances from that value. "
+        "Ties count half. p is two-sided, from a sign-flip test of each measure separately: of twenty measures, one is "
+        "below 0.05 by chance. Grey: the difference is not significant."
     )
 
 
@@ -208,14 +208,14 @@ def _comparison_row(report: ScoreReport, comparison: Comparison, column: Column)
         wins_text(comparison), str(difference.clips), escaped(p_text(comparison)),
         f'<span class="best">{escaped(better)}</span>' if better else NOTHING,
     ]  # fmt: skip
-    return "" if told_apart(comparison) and not doubtful else "unsure", cells
+    return "" if is_significant(comparison) and not doubtful else "unsure", cells
 
 
 def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: FramesOf | None) -> dict[str, str]:
     by = ranking(report, columns)
     if by is None:
         return {}
-    reals = Reals(report)
+    reals = RealClips(report)
     by_rank = ranked(report, by)
     worst = worst_of(by_rank)
     more = across(by_rank, worst)
@@ -223,8 +223,8 @@ def _clip_sections(report: ScoreReport, columns: Sequence[Column], frames: Frame
     few = not more
     note = remark(
         f"{'All clips' if few else 'The worst clips of each system'} by {escaped(by.heading)}. Left: distance at every "
-        "offset, the found one dashed; right: confidence over time. Grey dashed: the real video. The first picture is "
-        "of the moment of least confidence, the others are spread through the clip."
+        "offset, dashed: the offset found; right: confidence over time. Grey dashed: the real video. The first picture "
+        "is the moment of lowest confidence, the others are spread through the clip."
     )
     cards = [card(report, clip, reals.of(clip), main, frames) for clip in worst]
     found = {"Clips" if few else "Worst clips": note + "".join(cards)} if cards else {}
@@ -240,10 +240,10 @@ def _all_clips(report: ScoreReport, columns: Sequence[Column]) -> str:
     members = with_numbers(scored, columns)
     if not members:
         return ""
-    look = looks(report)
+    css = css_classes(report)
     rows = [
         ("anchor" if clip.sample.system in ANCHORS else "", [
-            f"{swatch(look.get(clip.sample.system, ''))}{escaped(named(clip))}",
+            f"{swatch(css.get(clip.sample.system, ''))}{escaped(named(clip))}",
             *(
                 value_text(column, clip.values.get(column.name)) + (DOUBTED if is_doubtful(report, column) else "")
                 for column in members
@@ -252,7 +252,7 @@ def _all_clips(report: ScoreReport, columns: Sequence[Column]) -> str:
         for clip in scored[:MOST_ROWS]
     ]  # fmt: skip
     left = len(scored) - MOST_ROWS
-    more = remark(f"and {left} more: --csv writes all.") if left > 0 else ""
+    more = remark(f"and {left} more; --csv writes all.") if left > 0 else ""
     body = _table(["<th>clip</th>", *_head(members)], rows)
     return f"<details><summary>{len(scored)} clips with all numbers</summary>{body}{more}</details>"
 

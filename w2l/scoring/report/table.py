@@ -1,4 +1,4 @@
-"""Scores as text: a table for people, CSV and JSON for programs, and what each column means."""
+"""Scores as text: a table for the terminal, CSV and JSON for programs, and the meaning of each column."""
 
 import csv
 import io
@@ -30,11 +30,11 @@ from w2l.scoring.report.wording import (
     half_width,
     has_width,
     heading,
+    is_significant,
     mean_text,
     named,
     remarks,
     signed,
-    told_apart,
     value_of,
     value_text,
     winner,
@@ -45,39 +45,39 @@ from w2l.scoring.report.wording import (
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, ScoreReport, SystemScore
 
 WIDE = 1000
-"""Columns of a table that goes to a file: its rows are never broken."""
+"""Width in characters of a table written to a file, whose rows are never wrapped."""
 FEW = 12
-"""So many clips are listed without being asked for."""
+"""Most clips that are listed without --clips."""
 FEWEST = 6
-"""Fewer clips have no sign flips enough for a p-value under 0.05, even if the first is better on all."""
+"""With fewer clips the sign-flip test cannot reach p < 0.05, even if one system is better on all of them."""
 MOST_NAMES = 4
-"""Clips that are named behind a reason; --json and --csv name all."""
+"""Most clips named after a reason; --json and --csv name all."""
 MOST_LINES = 20
-"""Different remarks, or reasons, that are told."""
+"""Most different notes, or reasons, that are printed."""
 NAME_WIDTH = 32
-"""A longer name is cut at its beginning, on a terminal."""
+"""Longer names are shortened at their start, on a terminal."""
 EXPLAIN_WIDTH = 96
 GAP = 2
-"""Blanks between two columns."""
+"""Spaces between two columns."""
 
 FORMULA = ("=", "+", "-", "@")
-"""How cells begin that spreadsheets compute."""
+"""First characters of cells that spreadsheets evaluate as formulas."""
 
 TableRow = tuple[str, list[Text], str]
 """Name, cells and style."""
 
 
 def score_table(report: ScoreReport, columns: Sequence[Column], width: int | None, clips: bool) -> str:
-    """Each system with its means, then comparisons, clips, and what was dropped and why.
+    """Return the means of each system, then comparisons, clips, and what was dropped and why.
 
     Parameters
     ----------
     columns : sequence of Column
-        All that were asked for; those without any number, and minor ones, are left out.
+        All requested columns; minor ones and those without any number are left out.
     width : int or None
-        Of the terminal: the text has styles and fits. None: plain text, every row on one line.
+        Width of the terminal, for styled text that fits. None: plain text, every row on one line.
     clips : bool
-        Whether all clips are listed; a few always are.
+        Whether to list all clips; up to `FEW` are always listed.
     """
     console = Console(file=io.StringIO(), force_terminal=width is not None, width=width or WIDE, highlight=False)
     _print_judge(console, report)
@@ -96,9 +96,9 @@ def score_table(report: ScoreReport, columns: Sequence[Column], width: int | Non
 
 
 def as_csv(report: ScoreReport, columns: Sequence[Column]) -> str:
-    """One line per clip with all columns that clips have, minor ones too, and the reason where it has no score.
+    """Return one line per clip with all its columns, minor ones too, and the reason if it has no score.
 
-    `judge_can_tell` is yes or no, as in `JudgeCheck`, or empty without a check; an offset that is none says so.
+    `judge_can_tell` is yes or no, as in `JudgeCheck`, or empty without a check; a missing offset reads "none".
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -120,18 +120,18 @@ def as_csv(report: ScoreReport, columns: Sequence[Column]) -> str:
 
 
 def _cell(fact: object) -> str:
-    """Return a text as a cell that no spreadsheet takes for a formula: a quote stands before =, +, - and @."""
+    """Return a text as a cell that no spreadsheet evaluates as a formula: a quote is put before =, +, - and @."""
     text = readable(str(fact))
     return f"'{text}" if text[:1] in FORMULA else text
 
 
 def as_plain(report: ScoreReport) -> dict[str, Any]:
-    """The report for JSON: lists, numbers and text alone; a number that is not finite is null."""
+    """Return the report as dicts, lists, numbers and text for JSON; numbers that are not finite become None."""
     return {part.name: _plain(getattr(report, part.name)) for part in fields(report)}
 
 
 def explain(columns: Sequence[Column]) -> str:
-    """What each column means and which way is better, under the flag that asks for it."""
+    """Describe each column and which way is better, grouped by the flag that requests it."""
     blocks = []
     for group, members in by_group(columns).items():
         lines = [f"--{group}: {TITLES[group]}"]
@@ -162,7 +162,7 @@ def _exact(value: float | None, missing: str = "") -> str:
 
 
 def _print_grid(console: Console, title: str, headings: Sequence[str], rows: Sequence[TableRow]) -> None:
-    """Prints the rows, in as many tables below each other as the width asks for; each begins with the names."""
+    """Print the rows, split into as many tables as the width requires; each starts with the column of names."""
     if not rows:
         return
     names = [_cut(name, NAME_WIDTH if console.width < WIDE else WIDE) for name, _, _ in rows]
@@ -182,7 +182,7 @@ def _print_grid(console: Console, title: str, headings: Sequence[str], rows: Seq
 
 
 def _parts(sizes: Sequence[int], room: int) -> list[list[int]]:
-    """Places of columns, in parts that each fit into the room; at least one a part."""
+    """Return the column indices grouped into tables that fit into the width; at least one column per table."""
     parts: list[list[int]] = [[]]
     for idx, size in enumerate(sizes):
         if parts[-1] and sum(sizes[place] for place in parts[-1]) + size > room:
@@ -192,12 +192,12 @@ def _parts(sizes: Sequence[int], room: int) -> list[list[int]]:
 
 
 def _cut(name: str, width: int) -> str:
-    """The end of a long name, which tells it from the others."""
+    """Shorten a long name to its end, the part that distinguishes it from others."""
     return name if cell_len(name) <= width else "…" + name[1 - width :]
 
 
 def _print_judge(console: Console, report: ScoreReport) -> None:
-    """Says first of all whether the judge can tell."""
+    """Print the verdict on the judge."""
     style = "green" if report.judge_check is not None and report.judge_check.can_tell else "bold red"
     for line in judge_lines(report):
         console.print(Text(readable(line), style=style))
@@ -229,7 +229,7 @@ def _counts(system: SystemScore) -> Text:
 
 
 def _mean_cell(report: ScoreReport, system: SystemScore, column: Column) -> Text:
-    """The mean, the half of its interval, and how many clips it is of, where that is not all."""
+    """Return the mean, half of its interval, and the number of clips if some are missing."""
     interval = system.means.get(column.name)
     doubtful = is_doubtful(report, column)
     is_best = not doubtful and system.system in best_systems(report.systems, column)
@@ -248,25 +248,25 @@ def _mean_cell(report: ScoreReport, system: SystemScore, column: Column) -> Text
 
 def _print_legend(console: Console, report: ScoreReport, columns: Sequence[Column]) -> None:
     means = [mean for system in report.systems for mean in system.means.values()]
-    lines = ["↓ lower is better, ↑ higher, →0 and →1 nearer; w2l score --explain says what each column is."]
+    lines = ["↓ lower is better, ↑ higher, →0 and →1 closer; w2l score --explain describes each column."]
     if any(has_width(mean) for mean in means):
         lines[0] += " ±: half of the 95 % interval over clips."
     if any(mean.clips != system.scored for system in report.systems for mean in system.means.values()):
-        lines.append("(n): mean of so many clips; the others have no such number.")
+        lines.append("(n): mean of n clips; the others do not have this number.")
     if any(is_doubtful(report, column) for column in columns):
-        lines.append(f"{DOUBT}: the judge cannot tell, see the first line.")
+        lines.append(f"{DOUBT}: the judge failed its check, see the first line.")
     if any(
         beats_real(report, system, column) and not is_doubtful(report, column)
         for system in report.systems
         for column in columns
     ):
-        lines.append("*: better than the real videos, so the measure was overshot; that says nothing of the mouth.")
+        lines.append("*: better than the real videos: the measure is overfitted, which does not mean better lip sync.")
     for line in ("", *lines):
         console.print(Text(line, style="dim"))
 
 
 def _print_comparisons(console: Console, report: ScoreReport, columns: Sequence[Column]) -> None:
-    """A row a measure, a column a pair of systems."""
+    """Print one row per measure and one column per pair of systems."""
     found = {(pair.first, pair.second, pair.column): pair for pair in report.comparisons}
     pairs = list(dict.fromkeys((pair.first, pair.second) for pair in report.comparisons))
     rows: list[TableRow] = []
@@ -277,16 +277,14 @@ def _print_comparisons(console: Console, report: ScoreReport, columns: Sequence[
             rows.append((heading(column), cells, ""))
     if not rows:
         return
-    _print_grid(
-        console, "Differences, clip by clip", [readable(f"{first} - {second}") for first, second in pairs], rows
-    )
+    _print_grid(console, "Paired differences", [readable(f"{first} - {second}") for first, second in pairs], rows)
     legend = (
-        "first - second (for →0 and →1 of the distances from it), ± half of the 95 % interval, and on how many of the "
-        "clips that both have the first is better; ~: the clips do not tell them apart (p > 0.05 by sign flips, each "
-        "measure for itself)."
+        "first - second (for →0 and →1, of the distances from that value), ± half of the 95 % interval, and the share "
+        "of the common clips on which the first is better; ~: not significant (p > 0.05, sign-flip test of each "
+        "measure separately)."
     )
     if any(pair.difference.clips < FEWEST for pair in report.comparisons):
-        legend += f" Fewer than {FEWEST} clips never do."
+        legend += f" Fewer than {FEWEST} clips are never significant."
     console.print(Text(legend, style="dim"))
 
 
@@ -295,8 +293,8 @@ def _difference(column: Column, pair: Comparison | None, doubt: str) -> Text:
         return Text(NOTHING, style="dim")
     width = f" {half_width(column, pair.difference)}".rstrip()
     text = f"{signed(column, pair.difference.mean)}{width} {wins_text(pair):>4}"
-    if doubt or not told_apart(pair):
-        return Text(f"{'' if told_apart(pair) else '~'}{text}{doubt}", style="dim")
+    if doubt or not is_significant(pair):
+        return Text(f"{'' if is_significant(pair) else '~'}{text}{doubt}", style="dim")
     return Text(text, style={pair.first: "green", pair.second: "red"}.get(winner(pair, column), ""))
 
 
@@ -339,5 +337,5 @@ def _print_counted(console: Console, title: str, lines: Sequence[tuple[str, str]
     for count, text in lines[:MOST_LINES]:
         grid.add_row(Text(count), Text(text))
     if len(lines) > MOST_LINES:
-        grid.add_row("", f"and {len(lines) - MOST_LINES} more of their kind: --json and --csv have all")
+        grid.add_row("", f"and {len(lines) - MOST_LINES} more; --json and --csv list all")
     console.print(grid)

@@ -1,4 +1,4 @@
-"""What a reader is told of the judge before any number: whether it can tell lip sync on these clips."""
+"""The verdict on the judge that precedes all numbers: whether it can detect lip sync on these clips."""
 
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.report.wording import DOUBT, small_p
@@ -9,30 +9,30 @@ OTHER_JUDGE = (
     "trained on such people."
 )
 OWN_JUDGE = "Try a --judge trained on such people (w2l train-expert)."
-"""Where SyncNet v2 is the judge."""
+"""Advice if SyncNet v2 is the judge."""
 UNKNOWN = (
-    ": either the judge is at fault, or picture and sound do not match. No real video was there to find out which; "
-    "name some with --reference."
+    ": either the judge does not work here, or picture and sound do not match. There was no real video to find out "
+    "which; pass some with --reference."
 )
-"""Where the check was made on outputs."""
+"""Added if the check was made on outputs."""
 MORE = " Five or more clips, or longer ones, make this check stronger."
 
 
 def is_doubtful(report: ScoreReport, column: Column) -> bool:
-    """Whether the numbers of a column come from a judge that cannot tell sync on these clips."""
+    """Return whether the numbers of a column come from a judge that cannot detect sync on these clips."""
     check = report.judge_check
     return check is not None and not check.can_tell and column.group == "lse" and bool(column.better)
 
 
 def judge_lines(report: ScoreReport) -> list[str]:
-    """Return the lines before all numbers: one where the judge can tell, else also what to make of it and to do."""
+    """Return one line if the judge can detect sync, else also what that means and what to do."""
     check = report.judge_check
     if check is None:
         return []
     found = f"{_evidence(check)}, p {small_p(check.p_value)}"
     where = "these clips" if check.clips > 1 else "this clip"
     if check.can_tell:
-        unchecked = "" if check.real else " No real video was there to check it on."
+        unchecked = "" if check.real else " There was no real video to check it on."
         return [f"The judge can tell lip sync on {where}: {found}.{unchecked}"]
     meaning = f"LSE, offset and in sync (marked {DOUBT}) mean nothing here{'.' if check.real else UNKNOWN}"
     advice = OWN_JUDGE if check.published else OTHER_JUDGE
@@ -40,7 +40,7 @@ def judge_lines(report: ScoreReport) -> list[str]:
 
 
 def _evidence(check: JudgeCheck) -> str:
-    """Return what was found, on how many clips."""
+    """Return the result of the check and the number of clips it was made on."""
     several = check.clips > 1
     which = f"{check.clips} {'real video' if check.real else 'output'}{'s' if several else ''}"
     if check.how == "shuffled":

@@ -1,4 +1,4 @@
-"""How scores are put into words, for the table and the page alike: numbers, headings, what is best, what is dropped."""
+"""Scores as words, for the table and the page: numbers, headings, the best systems, dropped clips."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,43 +9,43 @@ from w2l.scoring.metrics.statistics import Comparison, Interval
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, ScoreReport, SystemScore
 
 ARROWS = {"lower": "↓", "higher": "↑", "one": "→1", "zero": "→0", "": ""}
-"""Behind a heading: which way is better."""
+"""Shown after a heading: which way is better."""
 BETTER = {
-    "lower": "lower is better", "higher": "higher is better", "one": "the nearer to 1 the better",
-    "zero": "the nearer to 0 the better", "": "neither way is better",
+    "lower": "lower is better", "higher": "higher is better", "one": "closer to 1 is better",
+    "zero": "closer to 0 is better", "": "neither way is better",
 }  # fmt: skip
 TITLES: dict[MeasureGroup, str] = {
-    "lse": "Mouth and voice, as the judge hears and sees them",
-    "fid": "Likeness of all faces to real ones",
-    "quality": "Picture, against the real video",
+    "lse": "Lip sync, measured by the judge",
+    "fid": "Similarity of all faces to real ones",
+    "quality": "Image quality, against the real video",
     "mouth": "Mouth movement",
     "identity": "Identity",
 }
 """Titles of the groups of columns."""
 NONE = "none"
-"""Stands for an offset that a clip does not have."""
+"""Text of a missing offset."""
 DOUBT = "?"
-"""Behind a number of a judge that cannot tell."""
+"""Shown after a number of a judge that failed its check."""
 NOTHING = "-"
-"""Stands for a number that could not be told."""
+"""Text of a missing number."""
 ANCHORS = (REAL, SHUFFLED)
-"""Rows that stand beside the systems under test, and take no part in what is best."""
+"""Rows shown for comparison, which are never the best."""
 UNSURE = 0.05
-"""A p-value above this does not tell two systems apart."""
+"""A difference with a p-value above this is not significant."""
 
 
 def heading(column: Column) -> str:
-    """The heading of a column, with the way that is better."""
+    """Return the heading of a column, with an arrow for which way is better."""
     return f"{column.heading} {ARROWS[column.better]}".rstrip()
 
 
 def digits_of(column: Column, *, mean: bool = False) -> int:
-    """Decimals that are printed; a mean of whole numbers has one, but for mere counts."""
+    """Return the number of decimals to print; a mean of whole numbers has one, except for counts."""
     return 1 if mean and column.digits == 0 and column.better else column.digits
 
 
 def value_text(column: Column, value: float | None, *, mean: bool = False) -> str:
-    """A value of a column as text; offsets, which have a direction, are signed."""
+    """Return a value of a column as text; offsets, which have a direction, are signed."""
     if value is None or not math.isfinite(value):
         return NONE if value is not None and column.none else NOTHING
     digits = digits_of(column, mean=mean)
@@ -55,31 +55,31 @@ def value_text(column: Column, value: float | None, *, mean: bool = False) -> st
 
 
 def has_width(interval: Interval) -> bool:
-    """Whether an interval says more than its mean: one clip has none."""
+    """Return whether an interval has a width; that of a single clip does not."""
     return math.isfinite(interval.low) and math.isfinite(interval.high) and interval.low < interval.high
 
 
 def spread(column: Column, interval: Interval) -> str:
-    """An interval in brackets; empty when there is none."""
+    """Return an interval in brackets; empty if there is none."""
     if not has_width(interval):
         return ""
     return f"[{value_text(column, interval.low, mean=True)}, {value_text(column, interval.high, mean=True)}]"
 
 
 def difference_spread(column: Column, interval: Interval) -> str:
-    """The interval of a difference in brackets; empty when there is none."""
+    """Return the interval of a difference in brackets; empty if there is none."""
     return f"[{signed(column, interval.low)}, {signed(column, interval.high)}]" if has_width(interval) else ""
 
 
 def half_width(column: Column, interval: Interval) -> str:
-    """Half of an interval, as the ± of a mean; empty when there is none."""
+    """Return half of an interval, as the ± of a mean; empty if there is none."""
     if not has_width(interval):
         return ""
     return f"±{(interval.high - interval.low) / 2:.{digits_of(column, mean=True)}f}"
 
 
 def worth(column: Column, value: float | None) -> float:
-    """The value turned so that higher is better; NaN when the column has no better way or the value is missing."""
+    """Return the value converted so that higher is better; NaN if neither way is better or the value is missing."""
     if value is None:
         return math.nan
     turned = {"lower": -value, "higher": value, "one": -abs(value - 1), "zero": -abs(value), "": math.nan}
@@ -87,7 +87,7 @@ def worth(column: Column, value: float | None) -> float:
 
 
 def signed(column: Column, value: float) -> str:
-    """A difference of two values as text."""
+    """Return a difference of two values as text."""
     if not math.isfinite(value):
         return NOTHING
     rounded = round(value, digits_of(column, mean=True)) + 0.0
@@ -95,7 +95,7 @@ def signed(column: Column, value: float) -> str:
 
 
 def value_of(system: SystemScore, column: Column) -> float | None:
-    """The system's mean, or its number for the whole set; None when it has neither."""
+    """Return the system's mean, or its number for the whole set; None if it has neither."""
     if column.name in system.whole:
         return system.whole[column.name]
     interval = system.means.get(column.name)
@@ -103,7 +103,7 @@ def value_of(system: SystemScore, column: Column) -> float | None:
 
 
 def mean_text(system: SystemScore, column: Column) -> str:
-    """What stands for the system in a column of a table."""
+    """Return the text of a system in a column of a table."""
     value = value_of(system, column)
     if value is None and column.none and system.scored:
         value = math.nan
@@ -111,7 +111,7 @@ def mean_text(system: SystemScore, column: Column) -> str:
 
 
 def best_systems(systems: Sequence[SystemScore], column: Column) -> set[str]:
-    """The systems under test that print the best value; none when there is nothing to choose between."""
+    """Return the tested systems that print the best value; empty if there is nothing to compare."""
     printed = {s.system: mean_text(s, column) for s in systems if s.system not in ANCHORS}
     worths = {s.system: worth(column, value_of(s, column)) for s in systems if s.system in printed}
     rated = {name: value for name, value in worths.items() if math.isfinite(value)}
@@ -123,9 +123,9 @@ def best_systems(systems: Sequence[SystemScore], column: Column) -> set[str]:
 
 
 def beats_real(report: ScoreReport, system: SystemScore, column: Column) -> bool:
-    """Whether an output scores surely better than the real videos: the measure was overshot, rather than speech beaten.
+    """Return whether a system scores significantly better than the real videos, which means an overfitted measure.
 
-    Where the two are compared clip by clip, the clips must tell them apart; else their intervals must.
+    If the two are compared clip by clip, that difference must be significant; else their intervals must not overlap.
     """
     if system.system in ANCHORS or column.better not in ("lower", "higher"):
         return False
@@ -135,33 +135,33 @@ def beats_real(report: ScoreReport, system: SystemScore, column: Column) -> bool
     pair = (column.name, {system.system, REAL})
     for compared in report.comparisons:
         if (compared.column, {compared.first, compared.second}) == pair:
-            return told_apart(compared)
+            return is_significant(compared)
     ours, theirs = system.means.get(column.name), real.means.get(column.name)
     return ours is not None and theirs is not None and (ours.low > theirs.high or ours.high < theirs.low)
 
 
 def by_group(columns: Iterable[Column]) -> dict[MeasureGroup, list[Column]]:
-    """The columns under their flags, in the order of the flags; flags without columns are left out."""
+    """Return the columns by flag, in the order of the flags; flags without columns are left out."""
     columns = list(columns)
     groups = {group: [column for column in columns if column.group == group] for group in GROUPS}
     return {group: found for group, found in groups.items() if found}
 
 
 def with_values(report: ScoreReport, columns: Iterable[Column]) -> list[Column]:
-    """The columns that some system or clip has a number for."""
+    """Return the columns for which some system or clip has a number."""
     known = {name for system in report.systems for name in (*system.means, *system.whole)}
     in_clips = with_numbers(report.clips, columns := list(columns))
     return [column for column in columns if column.name in known or column in in_clips]
 
 
 def with_numbers(clips: Iterable[ClipScore], columns: Iterable[Column]) -> list[Column]:
-    """The columns that some of the clips has a number for."""
+    """Return the columns for which some of the clips have a number."""
     known = {name for clip in clips for name in clip.values}
     return [column for column in columns if column.name in known]
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """(text, name) as text -> names, the most frequent text first."""
+    """Group pairs of (text, name) into text -> names, the most frequent text first."""
     found: dict[str, list[str]] = {}
     for text, name in pairs:
         found.setdefault(text, []).append(name)
@@ -169,12 +169,12 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def named(clip: ClipScore) -> str:
-    """A clip as a reader knows it: system and name."""
+    """Return the name of a clip for readers: system and name."""
     return readable(f"{clip.sample.system}/{clip.sample.name}")
 
 
 def dropped(clips: Iterable[ClipScore]) -> dict[str, list[str]]:
-    """Why clips have no score -> which; the clip's own path is taken out of a reason, so that like ones meet."""
+    """Return reason -> clips without a score; reasons omit the clip's path, so that equal ones are grouped."""
     return grouped((_nameless(clip.reason, clip), named(clip)) for clip in clips if not clip.scored)
 
 
@@ -183,35 +183,35 @@ def _nameless(text: str, clip: ClipScore) -> str:
 
 
 def remarks(clips: Iterable[ClipScore]) -> dict[str, list[str]]:
-    """What should be known of scored clips -> which."""
+    """Return note -> scored clips that have it."""
     pairs = [(note, clip) for clip in clips if clip.scored for note in clip.notes]
     return grouped((_nameless(note, clip), named(clip)) for note, clip in pairs)
 
 
 def p_text(comparison: Comparison) -> str:
-    """A p-value; one too small for its draws says so."""
+    """Return a p-value as text, "< 0.001" if smaller than the test resolves."""
     p = comparison.p_value
     return small_p(p).removeprefix("= ").replace(" ", "") if math.isfinite(p) else NOTHING
 
 
 def small_p(p_value: float) -> str:
-    """A p-value with its sign of relation; one too small for its draws says so."""
+    """Return a p-value with "=" or "<", the latter if smaller than the test resolves."""
     return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
 
 
 def wins_text(comparison: Comparison) -> str:
-    """The share of clips on which the first system is better."""
+    """Return the share of clips on which the first system is better."""
     return f"{comparison.wins:.0%}" if math.isfinite(comparison.wins) else NOTHING
 
 
 def winner(comparison: Comparison, column: Column) -> str:
-    """The system that is better, where the clips tell the two apart; else empty."""
+    """Return the better system if the difference is significant; else empty."""
     gain = comparison.difference.mean if column.better == "higher" else -comparison.difference.mean
-    if not told_apart(comparison) or not math.isfinite(gain) or not gain:
+    if not is_significant(comparison) or not math.isfinite(gain) or not gain:
         return ""
     return comparison.first if gain > 0 else comparison.second
 
 
-def told_apart(comparison: Comparison) -> bool:
-    """Whether the clips tell the two systems apart in this column."""
+def is_significant(comparison: Comparison) -> bool:
+    """Return whether the difference between the two systems is significant in this column."""
     return math.isfinite(comparison.p_value) and comparison.p_value <= UNSURE

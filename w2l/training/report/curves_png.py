@@ -1,4 +1,4 @@
-"""Curves of a run, drawn from its log: has it left ln 2, what does it tell apart, how do several runs compare."""
+"""Plot curves of training runs from their logs with matplotlib: single runs and comparisons of several."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Told apart by colour-blind people, too (Okabe & Ito, 2008)."""
+"""Colours that colour-blind people can distinguish (Okabe & Ito, 2008)."""
 LEAST_LOSS = 0.01
-"""Where the axis of losses ends."""
+"""Lower end of the axis of losses."""
 DPI = 110
 PANELS_A_ROW = 3
 
 
 def write_curves(folder: Path) -> None:
-    """Draws the log of the run in `folder` into its curves.png, where matplotlib is installed: no run ends for it."""
+    """Plot the log of the run in `folder` to its curves.png; without matplotlib, log a warning and continue."""
     try:
         draw_curves(folder / "log.jsonl", folder / "curves.png")
     except ImportError as error:
-        logger.warning("no curves are drawn: %s; pip install matplotlib", error)
+        logger.warning("curves.png is not written: %s; pip install matplotlib", error)
 
 
 def draw_curves(log: Path, out: Path) -> None:
-    """A PNG of one run: of an expert's what `_draw_expert` shows, of any other one panel a term and score."""
+    """Write a PNG of one run: for an expert see `_draw_expert`, otherwise one panel per loss term and score."""
     curves = read_log(log)
     figure = _draw_expert(curves) if "pair" in curves else _draw_panels(curves)
     figure.suptitle(log.parent.name or log.stem)
@@ -45,7 +45,7 @@ def draw_curves(log: Path, out: Path) -> None:
 
 
 def _draw_expert(curves: Mapping[str, Curve]) -> "Figure":
-    """Loss with ln 2, accuracies, accuracy by gap, and how often offsets are found."""
+    """Draw the loss with ln 2, accuracies, accuracy by gap, and how often offsets are found."""
     figure = _figure(11, 8)
     (loss, accuracies), (gaps, offsets) = figure.subplots(2, 2)
     _draw_losses(loss, curves)
@@ -57,7 +57,7 @@ def _draw_expert(curves: Mapping[str, Curve]) -> "Figure":
 
 
 def _draw_panels(curves: Mapping[str, Curve]) -> "Figure":
-    """One panel a term and score: training thin and, smoothed, bold; validation with dots."""
+    """Draw one panel per loss term and score: training thin and, smoothed, bold; validation with dots."""
     panels = panels_of(curves)
     n_rows = -(-len(panels) // PANELS_A_ROW)
     figure = _figure(4.2 * PANELS_A_ROW, 2.9 * n_rows)
@@ -90,14 +90,14 @@ def _draw_panel(axes: "Axes", panel: Panel, curves: Mapping[str, Curve]) -> None
 
 
 def draw_comparison(runs: Mapping[str, Sequence[Path]], key: str, out: Path, title: str = "") -> None:
-    """A PNG of one curve of several runs: thin for each log, such as one a seed, bold for their mean.
+    """Write a PNG of one curve of several runs: thin for each log, such as one per seed, bold for their mean.
 
     Parameters
     ----------
     runs : mapping
-        The logs of each thing that is compared, by its name.
+        Name -> logs of one of the compared configurations.
     key : str
-        Name of a term, such as "pair", or of a validation score, such as "val/accuracy".
+        Name of a loss term, such as "pair", or of a validation score, such as "val/accuracy".
     out : Path
         The PNG.
     """
@@ -106,7 +106,7 @@ def draw_comparison(runs: Mapping[str, Sequence[Path]], key: str, out: Path, tit
     for colour, (name, logs) in zip(_colours(len(runs)), runs.items()):
         curves = [found[key] for found in map(read_log, logs) if key in found]
         if not curves:
-            raise TrainingError(f"no log of {name} holds {key!r}; choose a name that stands in its log.jsonl")
+            raise TrainingError(f"no log of {name} contains {key!r}; choose a name from its log.jsonl")
         for steps, values in curves:
             axes.plot(steps, smooth(values), color=colour, alpha=0.4, linewidth=0.9)
         label = f"{name}, mean of {len(curves)}" if len(curves) > 1 else name
@@ -119,7 +119,7 @@ def draw_comparison(runs: Mapping[str, Sequence[Path]], key: str, out: Path, tit
 
 
 def draw_gap_comparison(rows: Mapping[str, Mapping[int, float]], out: Path, title: str = "") -> None:
-    """A PNG of the balanced accuracy by gap in frames, one line for each of the named rows."""
+    """Write a PNG of the balanced accuracy by gap in frames, one line per named row."""
     figure = _figure(7.5, 4.8)
     axes = figure.subplots()
     for colour, (name, found) in zip(_colours(len(rows)), rows.items()):
@@ -129,7 +129,7 @@ def draw_gap_comparison(rows: Mapping[str, Mapping[int, float]], out: Path, titl
 
 
 def draw_similarities(in_sync: NDArray[np.float64], off_sync: NDArray[np.float64], threshold: float, out: Path) -> None:
-    """A PNG of how similar pairs in sync and off sync are, each (windows,), with the threshold between them."""
+    """Write a PNG of the similarities of pairs in sync and off sync, each (windows,), and of the threshold."""
     figure = _figure(7.5, 4.8)
     axes = figure.subplots()
     edges = np.linspace(min(in_sync.min(), off_sync.min()), max(in_sync.max(), off_sync.max()) + 1e-9, 61).tolist()
@@ -171,7 +171,7 @@ def _draw_scores(axes: "Axes", curves: Mapping[str, Curve], names: Mapping[str, 
 
 
 def _draw_gap_history(axes: "Axes", curves: Mapping[str, Curve]) -> None:
-    """Accuracy by gap at up to five validations, the later the darker."""
+    """Draw the accuracy by gap at up to five validations, later ones darker."""
     known = [gap for gap in GAPS if f"{VALIDATION}gap_{gap}" in curves]
     if known:
         steps = curves[f"{VALIDATION}gap_{known[0]}"][0]
@@ -212,7 +212,7 @@ def _finish(axes: "Axes", title: str) -> None:
 
 
 def _mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Mean of several curves over the steps that any of them has, as far as all of them go."""
+    """Return the mean of several curves at all their steps, up to the end of the shortest."""
     end = min(steps[-1] for steps, _ in curves)
     steps = np.unique(np.concatenate([one for one, _ in curves]))
     steps = steps[steps <= end]
@@ -224,7 +224,7 @@ def _colours(count: int) -> list[str]:
 
 
 def _figure(width: float, height: float) -> "Figure":
-    """A figure that no global state knows of; inches."""
+    """Return a figure of this size in inches, independent of pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The figures of a run's page: curves of its log, planned schedules, sheets of samples and a video; all as HTML."""
+"""Figures of a run's page as HTML: curves of its log, planned schedules, sample sheets and a video."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -15,23 +15,23 @@ from w2l.training.report.plots import Drawn, curve_plot
 from w2l.training.run_log import VALIDATION, Curve
 
 MOST_SHEETS = 4
-"""Sheets on the page: the newest, and others from the first on."""
+"""Most sample sheets on the page."""
 WIDEST = 2400
-"""Of a sheet on the page, in pixels."""
+"""Largest width of a sheet on the page, in pixels."""
 QUALITY = 85
-"""Of a sheet as JPEG."""
+"""JPEG quality of a sheet."""
 MOST_VIDEO = 4 * 2**20
-"""Bytes of the largest sample video that the page holds."""
+"""Size in bytes of the largest sample video that the page includes."""
 FIGURE = 374
-"""Width of a drawing with its frame, in pixels: three stand side by side."""
+"""Width of a figure with its frame, in pixels; three fit side by side."""
 PLANNED = 200
-"""Steps at which the planned weights and rates are drawn."""
+"""Number of steps at which the planned weights and rates are plotted."""
 
 
 def curve_sections(
     curves: Mapping[str, Curve], n_steps: int, chance: Mapping[str, float], left_out: Sequence[str] = ()
 ) -> dict[str, str]:
-    """All curves but those `left_out`, by the heading that they stand under; see `panels_of`."""
+    """Return all curves except those `left_out`, by the heading of their section; see `panels_of`."""
     panels = panels_of((name for name in curves if name not in left_out), chance)
     sections = {}
     for section in SECTIONS:
@@ -44,29 +44,29 @@ def _figure(curves: Mapping[str, Curve], panel: Panel, n_steps: int) -> str:
     drawn, keys = [], []
     mixed = any(not name.startswith(VALIDATION) for name in panel.names)
     for place, name in enumerate(panel.names):
-        look, is_score = f"c{place % N_COLOURS}", name.startswith(VALIDATION)
+        css, is_score = f"c{place % N_COLOURS}", name.startswith(VALIDATION)
         label = name.removeprefix(VALIDATION).replace("_", " ")
         label = f"validation: {label}" if is_score and mixed else label
-        drawn.append(Drawn(curves[name], look, not (is_score or is_rate(name)), label))
-        keys.append(_key(look, label, number(curves[name][1][-1])))
+        drawn.append(Drawn(curves[name], css, not (is_score or is_rate(name)), label))
+        keys.append(_key(css, label, number(curves[name][1][-1])))
     return _framed(panel.title, curve_plot(drawn, panel.marks, n_steps), keys, panel.about)
 
 
-def _key(look: str, label: str, value: str) -> str:
-    """A dot in the colour of a curve, its name and its value."""
-    named = f'<i class="key {look}"></i>{escaped(label)} <b class="num">{escaped(value)}</b>'
+def _key(css: str, label: str, value: str) -> str:
+    """Return a dot in the colour of a curve, its name and its value."""
+    named = f'<i class="key {css}"></i>{escaped(label)} <b class="num">{escaped(value)}</b>'
     return f'<span style="white-space:nowrap;margin-right:1em">{named}</span>'
 
 
 def _framed(title: str, drawing: str, keys: Sequence[str], about: str = "") -> str:
-    told = f"<small>{' '.join(keys)}</small>"
+    shown = f"<small>{' '.join(keys)}</small>"
     more = f"<br><small>{escaped(about)}</small>" if about else ""
     wide = f'style="width:{FIGURE}px"'
-    return f"<figure {wide}><figcaption>{escaped(title)}<br>{told}{more}</figcaption>{drawing}</figure>"
+    return f"<figure {wide}><figcaption>{escaped(title)}<br>{shown}{more}</figcaption>{drawing}</figure>"
 
 
 def planned(plan: Callable[[int], Mapping[str, float]], last: int) -> dict[str, Curve]:
-    """What a plan says for steps from 0 to `last`, by name; 0 where it names nothing."""
+    """Return the curves of a plan (step -> values by name) from 0 to `last`; names missing at a step count as 0."""
     steps = np.unique(np.linspace(0, last, PLANNED).round().astype(int))
     found = [plan(step) for step in steps.tolist()]
     return {
@@ -76,23 +76,23 @@ def planned(plan: Callable[[int], Mapping[str, float]], last: int) -> dict[str, 
 
 
 def plan_figure(title: str, curves: Mapping[str, Curve], now: Mapping[str, str], last: int) -> str:
-    """Planned curves, with what they are `now` behind their names."""
+    """Return a figure of planned curves, with their current values after their names."""
     drawn, keys = [], []
     for place, (name, curve) in enumerate(curves.items()):
-        look = f"c{place % N_COLOURS}"
-        drawn.append(Drawn(curve, look, title=name))
-        keys.append(_key(look, name, now.get(name, "0")))
+        css = f"c{place % N_COLOURS}"
+        drawn.append(Drawn(curve, css, title=name))
+        keys.append(_key(css, name, now.get(name, "0")))
     return _framed(title, curve_plot(drawn, n_steps=last), keys)
 
 
 def choose_sheets(paths: Sequence[Path]) -> list[Path]:
-    """The newest of the sheets, given in their order, then others, evenly back to the first: at most `MOST_SHEETS`."""
+    """Choose at most `MOST_SHEETS` of the sheets, given in order: the newest, and others spread back to the first."""
     places = np.unique(np.linspace(0, len(paths) - 1, min(MOST_SHEETS, len(paths))).round().astype(int))
     return [paths[place] for place in places[::-1].tolist()]
 
 
 def sheets(folder: Path) -> str:
-    """The chosen sheets of the run in `folder`, brought to a size that a page can hold."""
+    """Return some of the sample sheets of the run in `folder`, scaled down for the page."""
     paths = sorted((folder / "samples").glob("step*.png"))
     shown = [(path, coded) for path in choose_sheets(paths) if (coded := _picture(path))] if paths else []
     parts = [
@@ -103,7 +103,7 @@ def sheets(folder: Path) -> str:
 
 
 def _picture(path: Path) -> str:
-    """A sheet as an `img` that holds its own data; empty where it cannot be read."""
+    """Return a sheet as an `img` element with inline data; empty if it cannot be read."""
     image = cv2.imread(str(path))
     if image is None:
         return ""
@@ -116,7 +116,7 @@ def _picture(path: Path) -> str:
 
 
 def video(folder: Path) -> str:
-    """The newest sample video of the run in `folder`, unless it is too large; its first picture is shown at once."""
+    """Return the newest sample video of the run in `folder`, preloaded, unless it is too large."""
     paths = sorted((folder / "samples").glob("*.mp4"))
     if not paths:
         return ""

@@ -1,4 +1,4 @@
-"""The page of a run, report.html: curves, schedule, samples, scores and settings in one file."""
+"""The page of a training run, report.html: curves, schedule, samples, scores and settings in one file."""
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,25 +24,25 @@ from w2l.training.run_checks import read_checks
 from w2l.training.run_log import VALIDATION, Curve, curves_of, read_lines, warnings_of
 
 PAGE_NAME = "report.html"
-"""Of the page, in the run's folder."""
+"""Name of the page in the run's folder."""
 
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What the page says that the run's folder does not hold; all of it may be left out."""
+    """Facts for the page that are not in the run's folder; all are optional."""
 
     about: str = ""
-    """One line below the title, such as what is trained on what."""
+    """One line below the title, such as the model and its training data."""
     data: Mapping[str, object] = field(default_factory=dict)
-    """What is trained on, name by name; see `describe_tracks`."""
+    """Training and validation data by name; see `describe_tracks`."""
     warnings: Sequence[str] = ()
-    """In words; those in the log ("warning") are shown, too."""
+    """Texts of warnings, shown in addition to those in the log ("warning")."""
     weights: Callable[[int], Mapping[str, float]] | None = None
     """Weight of each loss term at a step, such as `GeneratorSettings.weights`."""
     rates: Callable[[int], Mapping[str, float]] | None = None
-    """Learning rate of each network at a step; without it those that the log holds (names that begin with "lr")."""
+    """Learning rate of each network at a step; by default those in the log (names that start with "lr")."""
     chance: Mapping[str, float] = field(default_factory=dict)
-    """What a term is at for one who tells nothing, by name, such as that of a discriminator."""
+    """Value of a loss term at chance, by name, such as that of a discriminator."""
 
 
 NO_FACTS = PageFacts()
@@ -50,34 +50,34 @@ NO_FACTS = PageFacts()
 
 @dataclass(frozen=True)
 class _Run:
-    """What lies in the folder of a run."""
+    """Contents of a run's folder."""
 
     folder: Path
     lines: list[dict[str, Any]]
     curves: dict[str, Curve]
     config: str
     n_steps: int
-    """As the settings say; 0 when they do not."""
+    """Planned number of steps; 0 if the settings do not state it."""
     cards: dict[str, ModelCard]
-    """Of its model files, by name."""
+    """Cards of its model files, by name."""
 
     @property
     def step(self) -> int:
-        """The last one in the log."""
+        """The last step in the log."""
         return max((int(line["step"]) for line in self.lines), default=0)
 
 
 def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
-    """Write report.html of the run in `folder` from what lies there; returns its path.
+    """Write report.html of the run in `folder` from the files there; return its path.
 
-    It may be called at any time: after a validation, at the end, or for a run that was killed.
+    This works at any time: after a validation, at the end, or for a run that was killed.
 
     Raises
     ------
     TrainingError
-        When there is no log.
+        If there is no log.
     CacheError
-        When the page cannot be written.
+        If the page cannot be written.
     """
     path = folder / PAGE_NAME
     write_text(path, run_page(folder, facts))
@@ -103,13 +103,13 @@ def run_page(folder: Path, facts: PageFacts = NO_FACTS) -> str:
 
 
 def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
-    """Describe what is trained and validated on, for `PageFacts.data`."""
+    """Describe the training and validation data, for `PageFacts.data`."""
     found = {}
     for name, tracks in (("training", train), ("validation", val)):
         speakers = {speaker for speaker in tracks.speakers if speaker}
         minutes = float(tracks.lengths.sum()) / FPS / 60
-        told = f", {len(speakers)} speakers" if speakers else ""
-        found[name] = f"{len(tracks)} tracks of {len(set(tracks.names))} clips, {minutes:.1f} minutes{told}"
+        by = f", {len(speakers)} speakers" if speakers else ""
+        found[name] = f"{len(tracks)} tracks of {len(set(tracks.names))} clips, {minutes:.1f} minutes{by}"
     return found
 
 
@@ -118,19 +118,19 @@ def _read(folder: Path) -> _Run:
     settings = folder / "config.yaml"
     try:
         config = read_text(settings)
-    except Unreadable:  # the page shows what there is
+    except Unreadable:  # the page shows what is readable
         config = ""
     cards = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
             cards[path.stem] = read_card(path)
-        except CheckpointError:  # the page shows what there is
+        except CheckpointError:  # the page shows what is readable
             continue
     return _Run(folder, lines, curves_of(lines), config, planned_steps(config), cards)
 
 
 def planned_steps(config: str) -> int:
-    """``loop.steps`` of the one section of the settings."""
+    """Return ``loop.steps`` of the only section of the settings."""
     try:
         steps = next(iter(parse_yaml(config).values()))["loop"]["steps"]
     except (Unreadable, AttributeError, KeyError, TypeError, StopIteration):
@@ -154,8 +154,8 @@ def _head(run: _Run, facts: PageFacts) -> str:
 
 def _warnings(run: _Run, facts: PageFacts) -> str:
     said = [f"step {number(step)}: {text}" for step, text in reversed(warnings_of(run.lines))]
-    told = "".join(f'<li class="bad">{escaped(text)}</li>' for text in [*facts.warnings, *said])
-    return f"<ul>{told}</ul>" if told else ""
+    items = "".join(f'<li class="bad">{escaped(text)}</li>' for text in [*facts.warnings, *said])
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _checks(folder: Path) -> str:
@@ -166,26 +166,25 @@ def _checks(folder: Path) -> str:
 
 
 def _scores(run: _Run) -> str:
-    """The scores of the first and the last validation, and of the model that is kept as best."""
+    """Return a table of the scores of the first and last validation and of the best model."""
     scores = {name.removeprefix(VALIDATION): curve for name, curve in run.curves.items() if name.startswith(VALIDATION)}
     best = [card for name, card in run.cards.items() if name.endswith("-best") and card.scores]
     rows = []
     for name, (_, values) in scores.items():
         kept = best[0].scores.get(name) if best else None
         cells = [name.replace("_", " "), number(values[0]), "" if kept is None else number(kept), number(values[-1])]
-        told = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
-        rows.append(f'<tr>{told}<td class="note">{escaped(MEANINGS.get(name, ""))}</td></tr>')
+        tds = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
+        rows.append(f'<tr>{tds}<td class="note">{escaped(MEANINGS.get(name, ""))}</td></tr>')
     if not rows:
         return ""
     kept_at = f"best model (step {number(best[0].step)})" if best else "best model"
     head = "".join(f"<th>{title}</th>" for title in ("", "first validation", kept_at, "last validation", ""))
-    return (
-        f'<div class="scroll"><table class="numbers told"><thead><tr>{head}</tr></thead>{"".join(rows)}</table></div>'
-    )
+    table = f'<table class="numbers explained"><thead><tr>{head}</tr></thead>{"".join(rows)}</table>'
+    return f'<div class="scroll">{table}</div>'
 
 
 def _schedule(run: _Run, facts: PageFacts) -> str:
-    """Weights and learning rates as they are planned, or else as the newest model's card has them."""
+    """Return the planned weights and learning rates, or else those in the newest model's card."""
     parts = []
     last = max(run.n_steps, run.step, 1)
     if facts.weights:
@@ -215,8 +214,8 @@ def _models(run: _Run) -> str:
             "crop": f"{card.crop.kind}, {card.crop.size} px",
             "dimensions": ", ".join(f"{key} {value}" for key, value in card.dimensions.items()),
             "data": card.data, "licence": card.licence,
-            "taught by": ", ".join(one.name or one.sha256[:16] for one in card.teachers),
+            "teachers": ", ".join(one.name or one.sha256[:16] for one in card.teachers),
         }  # fmt: skip
-        told = _table((key, value) for key, value in facts.items() if value)
-        parts.append(f"<details><summary>{escaped(name)}</summary>{told}</details>")
+        table = _table((key, value) for key, value in facts.items() if value)
+        parts.append(f"<details><summary>{escaped(name)}</summary>{table}</details>")
     return "".join(parts)

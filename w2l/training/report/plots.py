@@ -1,4 +1,4 @@
-"""Curves of a run as SVG text for its page; pure. Colours are the classes `c0` to `c7`, which the page defines."""
+"""Curves of a run as SVG text. Colours are the CSS classes `c0` to `c7`, which the page defines."""
 
 import html
 import math
@@ -14,39 +14,39 @@ from w2l.training.report.panels import spans_decades
 from w2l.training.run_log import Curve, smooth
 
 WIDTH, HEIGHT = 350, 190
-"""Of a drawing, in pixels."""
+"""Size of a plot, in pixels."""
 LEFT, RIGHT, TOP, BOTTOM = 50, 22, 10, 32
-"""Margins of the area that is drawn on, in pixels."""
+"""Margins of the plotting area, in pixels."""
 BUCKETS = 150
-"""A longer curve is drawn through the least and the largest value of so many stretches, so that no spike is lost."""
+"""Sections of a longer curve, each drawn by its smallest and largest value, so that spikes remain visible."""
 MARGIN = 0.05
-"""Of the range of values, left free at either end."""
+"""Share of the range of values that is left free at either end."""
 NEARLY_ALL = 3.0
-"""Percent of a noisy curve's points, the least and the largest, that the axis need not hold."""
+"""Percentage of a noisy curve's smallest and of its largest values that may lie outside of the axis."""
 MOST_NOISE = 1.5
-"""The axis reaches beyond the rest by so many times its range at most: no spike squeezes everything."""
+"""Limit of the axis beyond the other values, as a multiple of their range, so that spikes do not compress the curve."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One curve of a drawing."""
+    """One curve of a plot."""
 
     curve: Curve
-    look: str
-    """Its class of colour."""
+    css: str
+    """CSS class of its colour."""
     noisy: bool = False
-    """Drawn thin, with its moving average in bold; else with a dot at each point."""
+    """Whether to draw it thin, with its moving average in bold; else it has a dot at each point."""
     title: str = ""
-    """Shown where the pointer rests."""
+    """Tooltip."""
 
 
 @dataclass(frozen=True)
 class _Axes:
-    """From steps and values to pixels."""
+    """Mapping from steps and values to pixels."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    """Of values, or of their logarithms to base 10."""
+    """Range of the values, or of their logarithms to base 10."""
     is_log: bool
 
     def x(self, step: Floats) -> Floats:
@@ -60,16 +60,16 @@ class _Axes:
 
 
 def curve_plot(curves: Sequence[Drawn], marks: Sequence[tuple[float, str]] = (), n_steps: int = 0) -> str:
-    """Curves over the steps of a run; empty where there is no point.
+    """Return a plot of curves over the steps of a run; empty if no curve has a point.
 
     Parameters
     ----------
     curves : sequence of Drawn
-        The last one lies on top.
+        Later ones are drawn over earlier ones.
     marks : (value, title)
-        Dashed lines across.
+        Dashed horizontal lines.
     n_steps : int
-        Where the axis ends at least: how long the run is to be.
+        Planned length of the run, the least end of the x axis.
     """
     curves = [drawn for drawn in curves if len(drawn.curve[0])]
     if not curves:
@@ -93,7 +93,7 @@ def _axes(curves: Sequence[Drawn], marks: Sequence[float], n_steps: int) -> _Axe
 
 
 def _within(drawn: Drawn) -> Floats:
-    """The values that the axis must hold: all of a calm curve; of a noisy one not those far from nearly all of it."""
+    """Return the values that the axis must include: all of a calm curve, those of a noisy one without its outliers."""
     _, values = drawn.curve
     if not drawn.noisy:
         return values
@@ -103,7 +103,7 @@ def _within(drawn: Drawn) -> Floats:
 
 
 def _grid(axes: _Axes) -> list[str]:
-    """Lines across with their values, and the axis of steps with its."""
+    """Return the horizontal grid lines and the axis of steps, with their labels."""
     parts = []
     for value in _y_ticks(axes):
         y = axes.y(np.array([value]))[0]
@@ -138,25 +138,25 @@ def _lines(axes: _Axes, drawn: Drawn) -> list[str]:
     steps, values = drawn.curve
     if drawn.noisy and len(steps) > 1:
         return [
-            _polyline(axes, steps, values, f"{drawn.look} thin", drawn.title),
-            _polyline(axes, steps, smooth(values), drawn.look, drawn.title),
+            _polyline(axes, steps, values, f"{drawn.css} thin", drawn.title),
+            _polyline(axes, steps, smooth(values), drawn.css, drawn.title),
         ]
-    parts = [_polyline(axes, steps, values, drawn.look, drawn.title)]
+    parts = [_polyline(axes, steps, values, drawn.css, drawn.title)]
     if len(steps) <= BUCKETS:
         for x, y, step, value in zip(axes.x(steps), axes.y(values), steps, values):
-            told = f"<title>{html.escape(drawn.title)} at step {number(step)}: {number(value)}</title>"
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" class="dot {drawn.look}">{told}</circle>')
+            tooltip = f"<title>{html.escape(drawn.title)} at step {number(step)}: {number(value)}</title>"
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" class="dot {drawn.css}">{tooltip}</circle>')
     return parts
 
 
-def _polyline(axes: _Axes, steps: Floats, values: Floats, look: str, title: str) -> str:
+def _polyline(axes: _Axes, steps: Floats, values: Floats, css: str, title: str) -> str:
     steps, values = thinned(steps, values)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(axes.x(steps), axes.y(values)))
-    return f'<polyline points="{path}" class="{look}"><title>{html.escape(title)}</title></polyline>'
+    return f'<polyline points="{path}" class="{css}"><title>{html.escape(title)}</title></polyline>'
 
 
 def thinned(steps: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """At most two points for each of `BUCKETS` stretches: its least and its largest value, in their order."""
+    """Return at most two points for each of `BUCKETS` sections: its smallest and its largest value, in order."""
     if len(steps) <= 2 * BUCKETS:
         return steps, values
     kept: list[int] = []
@@ -165,6 +165,6 @@ def thinned(steps: Floats, values: Floats) -> tuple[Floats, Floats]:
     return steps[kept], values[kept]
 
 
-def _text(x: float, y: float, text: str, anchor: str, look: str = "") -> str:
-    attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"' + (f' class="{look}"' if look else "")
+def _text(x: float, y: float, text: str, anchor: str, css: str = "") -> str:
+    attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"' + (f' class="{css}"' if css else "")
     return f"<text {attributes}>{html.escape(text)}</text>"

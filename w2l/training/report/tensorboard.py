@@ -1,4 +1,4 @@
-"""A run's log and sheets in TensorBoard, where that is installed; else nothing."""
+"""Write a run's log and sample sheets to TensorBoard, if that is installed."""
 
 import importlib.util
 import logging
@@ -14,37 +14,37 @@ from w2l.training.run_log import VALIDATION, curves_of, read_lines, warnings_of
 
 logger = logging.getLogger(__name__)
 MARK = "written.json"
-"""Which lines of the log the events hold, beside them."""
+"""File beside the events that states which lines of the log they contain."""
 
 
 class Board:
-    """Follows the log of one run: call `follow` whenever there may be news, such as after each validation.
+    """TensorBoard events of one run: call `follow` whenever its log has grown, such as after each validation.
 
-    What was logged, but not followed, before a kill is written by the next process. Where a resumed run, or one begun
-    anew, has logged other lines than were written, all is written again with a purge step, which has TensorBoard forget
-    the former: no curve has a step twice.
+    Lines that a killed process logged but did not write here are written by the next process. If a resumed or
+    restarted run has logged other lines than those written, all lines are written again with a purge step, with which
+    TensorBoard drops the former ones, so that no curve has a step twice.
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is the run's; nothing is opened before there is something to write."""
+        """Take the run's folder; nothing is opened before there is something to write."""
         self.folder = folder
         self._writer: Any = None
         self._n_lines = 0
         self._is_there = importlib.util.find_spec("tensorboard") is not None
 
     def follow(self) -> None:
-        """Writes what log.jsonl and samples/ have gained since the last call, of this process or an earlier one."""
+        """Write what log.jsonl and samples/ have gained since the last call, by this process or an earlier one."""
         if not self._is_there:
             return
         try:
             lines = read_lines(self.folder / "log.jsonl")
-        except TrainingError:  # nothing is logged yet
+        except TrainingError:  # nothing has been logged yet
             return
         if self._writer is None or len(lines) < self._n_lines:
             try:
                 self._open(lines)
-            except ImportError as error:  # such as one that is installed, but not what it needs
-                logger.warning("nothing is written for TensorBoard: %s", error)
+            except ImportError as error:  # TensorBoard without one of its own requirements
+                logger.warning("no TensorBoard events are written: %s", error)
                 self._is_there = False
                 return
         fresh = lines[self._n_lines :]
@@ -63,22 +63,22 @@ class Board:
         write_json(self.folder / BOARD / MARK, {"lines": len(lines), "digest": fingerprint(lines)})
 
     def close(self) -> None:
-        """Ends the writing; `follow` may begin it again."""
+        """Close the file of events; `follow` may open a new one."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def _open(self, lines: list[dict[str, Any]]) -> None:
-        """Begins a file of events behind the earlier ones, or in their place where the log is no longer theirs."""
+        """Open a file of events that continues the earlier ones, or replaces them if the log has changed."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.close()
         self._n_lines = self._written(lines)
-        behind = int(lines[self._n_lines - 1]["step"]) if self._n_lines else -1
-        self._writer = SummaryWriter(str(self.folder / BOARD), purge_step=behind + 1)
+        last = int(lines[self._n_lines - 1]["step"]) if self._n_lines else -1
+        self._writer = SummaryWriter(str(self.folder / BOARD), purge_step=last + 1)
 
     def _written(self, lines: list[dict[str, Any]]) -> int:
-        """How many of the lines earlier files of events hold; 0 where they hold others."""
+        """Return how many of the lines are in earlier files of events; 0 if those contain other lines."""
         mark = self.folder / BOARD / MARK
         try:
             said = read_json(mark) if mark.exists() else {}

@@ -1,4 +1,4 @@
-"""What is written of a run for people to look at, after each validation: curves.png, report.html, TensorBoard."""
+"""Reports of a run, written after each validation: curves.png, report.html, TensorBoard."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ from w2l.training.report.tensorboard import Board
 
 
 class Reports:
-    """To be called with a run's folder when the scores are in its log; see `Surroundings.after_validation`."""
+    """Callback for a run's folder, called once new scores are in its log; see `Surroundings.after_validation`."""
 
     def __init__(self, facts: PageFacts = NO_FACTS) -> None:
-        """Take what the page shows besides what lies in the folder."""
+        """Take the facts for the page that are not in the folder."""
         self.facts = facts
         self._boards: dict[Path, Board] = {}
 
     def __call__(self, folder: Path) -> None:
-        """Write all of it anew, except TensorBoard's events, which are appended."""
-        from w2l.training.report.curves_png import write_curves  # matplotlib takes a second
+        """Rewrite all reports, except TensorBoard's events, which are appended."""
+        from w2l.training.report.curves_png import write_curves  # matplotlib takes 1 s to import
 
         write_curves(folder)
         write_run_page(folder, self.facts)
         self._boards.setdefault(folder, Board(folder)).follow()
 
     def close(self) -> None:
-        """Close what is still being written."""
+        """Close the TensorBoard events."""
         for board in self._boards.values():
             board.close()
