@@ -134,7 +134,7 @@ class JudgeSource:
     span = WINDOW_FRAMES
 
     def __init__(self, judge: Model) -> None:
-        self.title = f"FD-judge (eyes of {judge.path.name}; not comparable with FID)"
+        self.title = f"FD-judge (features of {judge.path.name}; not comparable with FID)"
         self._network = cast(Judge, judge.network)
         self._card = judge.card
         self._device = next(judge.network.parameters()).device
