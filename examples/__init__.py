@@ -1,1 +1,1 @@
-"""Scripts and recipes beside the package: what a user runs, benchmarks, and the scripts behind the numbers."""
+"""Scripts and recipes beside the package: quick start, benchmarks, and the research behind the published numbers."""

@@ -1,4 +1,4 @@
-"""Makes clips of drawn talking faces, each of another look and voice: a data set to try the stages on.
+"""Make clips of drawn talking faces, each with its own appearance and voice: a data set to try the commands on.
 
 python examples/make_puppets.py FOLDER [COUNT]
 """
@@ -17,7 +17,7 @@ SECONDS = 3.0
 
 
 def main(folder: Path, count: int) -> None:
-    """Write ``puppet000.mp4`` and so on."""
+    """Write ``puppet000.mp4``, ``puppet001.mp4``, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         rng = np.random.default_rng(number)

@@ -1,4 +1,4 @@
-"""Makes a drawn talking face and another speech, lip-syncs the one to the other and scores the result.
+"""Make a drawn talking face and a different speech, lip-sync the face to the speech and score the result.
 
 python examples/quickstart.py [FOLDER]
 """
@@ -14,7 +14,7 @@ from w2l.media.writer import VideoWriter
 
 
 def main(folder: Path) -> None:
-    """Leaves face.mp4, speech.wav and synced.mp4 in `folder` and prints the score of the last."""
+    """Write face.mp4, speech.wav and synced.mp4 to `folder` and print the score of synced.mp4."""
     folder.mkdir(parents=True, exist_ok=True)
     own, other = babble(4.0, seed=1), babble(4.0, seed=2)
     write_wav(folder / "own.wav", own)
@@ -25,7 +25,9 @@ def main(folder: Path) -> None:
     cache = folder / "cache"
     w2l.sync(folder / "face.mp4", folder / "speech.wav", folder / "synced.mp4", overwrite=True, cache=cache)
     print(w2l.score(folder / "synced.mp4", cache=cache))
-    print("The judge has never seen drawn faces: look at the video, and score real ones.")
+    print(
+        "The judge was not trained on drawn faces, so this score means little: watch the video, and score real faces."
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Speed and memory of the parts: `python -m examples.benchmarks NAME`, from the root of the repository."""
+"""Benchmarks of speed and memory: `python -m examples.benchmarks NAME`, from the root of the repository."""

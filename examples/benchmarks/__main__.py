@@ -1,7 +1,7 @@
-"""Measure speed and memory on this machine; ratios of one run are what counts, seconds depend on the machine.
+"""Measure speed and memory on this machine; compare ratios within one run, as absolute times depend on the machine.
 
-python -m examples.benchmarks --help           the names
-python -m examples.benchmarks NAME --help      what one of them takes
+python -m examples.benchmarks --help           list the benchmarks
+python -m examples.benchmarks NAME --help      show the options of one of them
 """
 
 import argparse
@@ -17,26 +17,26 @@ from examples.benchmarks.sync import sync
 from examples.benchmarks.train import train
 
 Benchmark = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]
-"""What it measures, the arguments it takes, and how it is called with them."""
+"""Description, function that adds its arguments, and function that runs it."""
 
 
 def _sync(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--long", type=float, default=600, help="seconds of the long video; 0: leave it out")
-    parser.add_argument("--video", type=Path, help="a real one, scaled to 512x512 and 720p  [a drawn face]")
+    parser.add_argument("--long", type=float, default=600, help="length of the long video in seconds; 0 to skip it")
+    parser.add_argument("--video", type=Path, help="real video, scaled to 512x512 and 720p  [a drawn face]")
     parser.add_argument(
-        "--published", type=Path, metavar="FOLDER", help="a checkout of the public tool, run in turn with ours"
+        "--published", type=Path, metavar="FOLDER", help="checkout of the public tool, to alternate with ours"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each with --published")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each tool with --published")
 
 
 def _loader(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cache", type=Path)
-    parser.add_argument("--clips", type=int, default=200, help="tracks that are copied, once in each store")
+    parser.add_argument("--clips", type=int, default=200, help="number of tracks copied to each store")
 
 
 def _index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--clips", type=int, default=10_000, help="records from which the index is rebuilt")
+    parser.add_argument("--clips", type=int, default=10_000, help="number of records from which the index is rebuilt")
 
 
 def _detect(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def _detect(parser: argparse.ArgumentParser) -> None:
 
 def _generator(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[16])
-    parser.add_argument("--threads", type=int, nargs="+", default=[0], help="0: as many as there are cores")
+    parser.add_argument("--threads", type=int, nargs="+", default=[0], help="0 for the number of cores")
     parser.add_argument("--rounds", type=int, default=6)
 
 
@@ -56,28 +56,30 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=4, help="windows of five frames; 128 or more on a GPU")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--compile", action="store_true", help="also what PyTorch compiles: minutes more")
+    parser.add_argument(
+        "--compile", action="store_true", help="also measure compiled networks, which takes minutes longer"
+    )
 
 
 def _score(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--frames", type=int, default=100, help="of the made clip")
+    parser.add_argument("--frames", type=int, default=100, help="number of frames of the generated clip")
     parser.add_argument("--batches", type=int, nargs="+", default=[4, 20, 80])
     parser.add_argument("--rounds", type=int, default=4)
 
 
 def _marks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("videos", type=Path, nargs="*", help="videos, or folders of them; short ones are joined to 5 s")
-    parser.add_argument("--clips", type=int, default=40, help="most clips of 5 s that are marked and changed")
-    parser.add_argument("--unmarked", type=int, default=2000, help="stretches of 5 s that are searched unmarked")
+    parser.add_argument("--clips", type=int, default=40, help="most clips of 5 s to mark and alter")
+    parser.add_argument("--unmarked", type=int, default=2000, help="number of unmarked segments of 5 s to search")
 
 
 BENCHMARKS: dict[str, Benchmark] = {
     "sync": ("speed, start-up and peak memory of sync", _sync, lambda a: sync(a.long, a.video, a.published, a.rounds)),
-    "loader": ("training windows a second, raw and as JPEG", _loader, lambda a: loader(a.cache, a.clips)),
-    "index": ("seconds to open a large cache and to draw from it", _index, lambda a: index(a.rows, a.clips)),
-    "detect": ("milliseconds a frame of each detector", _detect, lambda a: detect(a.video, a.detectors)),
+    "loader": ("training windows per second, raw and as JPEG", _loader, lambda a: loader(a.cache, a.clips)),
+    "index": ("seconds to open a large cache and to sample from it", _index, lambda a: index(a.rows, a.clips)),
+    "detect": ("milliseconds per frame of each detector", _detect, lambda a: detect(a.video, a.detectors)),
     "generator": (
-        "frames a second of the generator, plain and quick",
+        "frames per second of the generator, plain and optimised",
         _generator,
         lambda a: generator(a.batches, a.threads, a.rounds),
     ),
@@ -87,12 +89,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         lambda a: marks(a.videos, a.clips, a.unmarked),
     ),
     "train": (
-        "frames a second of training, published loop and ours",
+        "frames per second of training, published loop and ours",
         _train,
         lambda a: train(a.layouts, a.scales, a.batch, a.size, a.rounds, a.compile),
     ),
     "score": (
-        "windows a second of the judge, published loop and ours",
+        "windows per second of the judge, published loop and ours",
         _score,
         lambda a: score(a.frames, a.batches, a.rounds),
     ),

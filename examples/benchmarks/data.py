@@ -1,4 +1,4 @@
-"""Speed of what feeds a training run: windows a second from each store, and an index of a million tracks."""
+"""Measure data loading: windows per second from each store, and an index of a million tracks."""
 
 import json
 import os
@@ -28,7 +28,7 @@ STRONG = AugmentSettings(
     contrast=0.2, gamma=0.3, grey=0.3, blur=1.0, shift=0.02, scale=0.05, turn=4, muffle=0.2, mask_bands=8,
     mask_columns=2,
 )  # fmt: skip
-LOOKS = {"as they are": OFF, "augmented": AugmentSettings(), "augmented strongly": STRONG}
+AUGMENTATIONS = {"as they are": OFF, "augmented": AugmentSettings(), "augmented strongly": STRONG}
 
 
 def loader(root: Path, n_clips: int, batches: int = 40, rounds: int = 3) -> None:
@@ -37,8 +37,8 @@ def loader(root: Path, n_clips: int, batches: int = 40, rounds: int = 3) -> None
     source = Cache.open(root)
     crop, rows = crop_spec(source), source.tracks()
     rows = rows[:: max(1, len(rows) // n_clips)][:n_clips]
-    print("| store | bytes a frame | " + " | ".join(f"{name}, windows/s" for name in LOOKS) + " |")
-    print("|---|---|" + "---|" * len(LOOKS))
+    print("| store | bytes per frame | " + " | ".join(f"{name}, windows/s" for name in AUGMENTATIONS) + " |")
+    print("|---|---|" + "---|" * len(AUGMENTATIONS))
     with tempfile.TemporaryDirectory() as folder:
         for store in STORES:
             cache = Cache.open(Path(folder) / store, create=True)
@@ -47,7 +47,9 @@ def loader(root: Path, n_clips: int, batches: int = 40, rounds: int = 3) -> None
                 cache.clip(row.clip).write_track(row.track, crops[:], crops.shape, {"mel": mel}, store)  # type: ignore[arg-type]
             size = sum(path.stat().st_size for path in cache.root.rglob(FILES[store]))
             tracks = Tracks(cache, rows, crop)
-            found = [_windows_per_s(tracks, ExpertSampling(augment=look), batches, rounds) for look in LOOKS.values()]
+            found = [
+                _windows_per_s(tracks, ExpertSampling(augment=each), batches, rounds) for each in AUGMENTATIONS.values()
+            ]
             size_of_one = size / rows.numbers("n_frames").sum()
             print(
                 f"| {store} | {size_of_one:,.0f} | " + " | ".join(f"{rate:,.0f}" for rate in found) + " |", flush=True
@@ -93,10 +95,10 @@ def index(n_rows: int, n_clips: int) -> None:
 
 
 class Table:
-    """A table of what took how long."""
+    """Prints a Markdown table of timings, row by row."""
 
     def __init__(self) -> None:
-        print("| what | seconds |\n|---|---|")
+        print("| operation | seconds |\n|---|---|")
 
     def __call__(self, what: str, work: Callable[[], Any]) -> Any:
         """Run `work`, print its row and return its result."""
@@ -107,7 +109,7 @@ class Table:
 
 
 def _rows(n_rows: int, crop: CropSpec) -> Rows:
-    """Tracks as LRS3 and VoxCeleb2 have them: 40 clips of each speaker."""
+    """Return tracks in the proportions of LRS3 and VoxCeleb2: 40 clips per speaker."""
     rng, text = np.random.default_rng(0), json.dumps(plain(crop), sort_keys=True)
     builder = Builder()
     for k, n_frames in enumerate(rng.integers(25, 250, n_rows).tolist()):

@@ -8,7 +8,7 @@ from w2l.media.video import read_frames
 
 
 def detect(video: Path, specs: list[str], n_frames: int = 20) -> None:
-    """Print the milliseconds a frame of each detector."""
+    """Print the milliseconds per frame of each detector."""
     frames = [frame.image for frame, _ in zip(read_frames(video), range(n_frames))]
     for spec in specs:
         detector = make_detector(spec)

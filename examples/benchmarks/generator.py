@@ -1,4 +1,4 @@
-"""Measure the generator alone: as it is, folded, row-limited, in ONNX Runtime."""
+"""Measure the generator alone: in eager PyTorch, folded, limited to the lower rows, and in ONNX Runtime."""
 
 import os
 
@@ -31,7 +31,7 @@ def generator(batches: list[int], threads: list[int], rounds: int) -> None:
 
 
 def _ways(network: Generator | WarpingGenerator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
-    """Name -> one batch done in that way. Faces lie in memory as each way wants them."""
+    """Return name -> function that runs one batch, with faces in the memory layout that suits it."""
     dims = network.dimensions
     mel = torch.rand(batch, 1, 80, 16) * 8 - 4
     faces = torch.rand(batch, 3 * (1 + dims.n_references), dims.size, dims.size)
@@ -52,4 +52,4 @@ def _show(batch: int, best: dict[str, tuple[float, float]]) -> None:
     plain = next(iter(best.values()))[0]
     for name, (seconds, used) in best.items():
         rate = f"{batch / seconds:7.1f} frames/s  x {plain / seconds:4.2f}"
-        print(f"  batch {batch:2d}  {name:22s} {rate}  {1000 * used / batch:6.1f} ms of CPU a frame", flush=True)
+        print(f"  batch {batch:2d}  {name:22s} {rate}  {1000 * used / batch:6.1f} ms of CPU per frame", flush=True)

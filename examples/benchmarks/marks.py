@@ -1,4 +1,4 @@
-"""Measure the imperceptible mark: how faint it is, what it survives, what chance finds, what it costs."""
+"""Measure the imperceptible mark: visibility, robustness, false alarms and cost."""
 
 import io
 import math
@@ -25,10 +25,10 @@ Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 Clip = list[Planes]
 
 SECONDS = 5
-"""Of a clip; a stretch of `w2l verify`."""
+"""Length of a clip, that of a segment searched by `w2l verify`."""
 FPS = 25
 EVERY = 6
-"""One of so many pictures is searched, as `w2l verify` does."""
+"""Interval of the pictures that are searched, as in `w2l verify`."""
 ENDINGS = {".mp4", ".mkv", ".mov", ".webm", ".m4v"}
 HD = (1280, 720)
 
@@ -60,12 +60,12 @@ def _planes(frame: Any) -> Planes:
 
 
 def h264(clip: Clip, crf: int) -> Clip:
-    """Return the clip after H.264 at that quality."""
+    """Return the clip encoded as H.264 with that quality and decoded."""
     return coded(clip, "libx264", crf=str(crf), preset="medium")
 
 
 def scaled(clip: Clip, factor: float) -> Clip:
-    """Return the clip with sides `factor` times as long."""
+    """Return the clip scaled by `factor`."""
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     made = []
     for y, _, _ in clip:
@@ -88,7 +88,7 @@ def cropped(clip: Clip) -> Clip:
 
 
 def at_30_fps(clip: Clip) -> Clip:
-    """Return the clip at 30 pictures a second, each the nearest."""
+    """Return the clip at 30 pictures per second, each the nearest in time."""
     return [clip[min(len(clip) - 1, round(idx * FPS / 30))] for idx in range(len(clip) * 30 // FPS)]
 
 
@@ -113,11 +113,11 @@ CHANGES: dict[str, Callable[[Clip], Clip]] = {
     "encoded twice, crf 23 and 28": lambda clip: h264(h264(clip, 23), 28),
     "scaled to 0.5, crf 33 (reported)": lambda clip: h264(scaled(clip, 0.5), 33),
 }
-"""What happens to a marked clip -> how."""
+"""Name of an alteration of a marked clip -> function that applies it."""
 
 
 def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
-    """Print the table."""
+    """Print the table of all measurements."""
     cv2.setNumThreads(1)
     clips = [(name, clip) for name, clip in islice(_clips(videos), n_clips)]
     found: dict[str, int] = dict.fromkeys(CHANGES, 0)
@@ -145,7 +145,7 @@ def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
 
 
 def _print_chance(clips: Sequence[Clip], n_unmarked: int) -> None:
-    """Print what is found in unmarked stretches: the clips as they are, then shifted, mirrored and drowned in noise."""
+    """Print the false alarms in unmarked segments: the clips as they are, then shifted, mirrored and with noise."""
     random = np.random.default_rng(0)
     alarms, scores, n_read, n_done = 0, [], 0, 0
     for number, clip in enumerate(islice(cycle(clips), n_unmarked)):
@@ -155,15 +155,15 @@ def _print_chance(clips: Sequence[Clip], n_unmarked: int) -> None:
         scores += [max((one.score for one in read), default=0.0)]
         n_read += sum(one.score >= THRESHOLD for one in read)
         n_done += 1
-    bound = f"{max(n_read, 3) / n_done * 2.0**-CHECK_BITS:.1e}"  # 3: the 95 % bound of a count of none
-    print(f"| unmarked stretches of {SECONDS} s | {n_done} |")
+    bound = f"{max(n_read, 3) / n_done * 2.0**-CHECK_BITS:.1e}"  # 3: the 95 % bound if none was counted
+    print(f"| unmarked segments of {SECONDS} s | {n_done} |")
     print(f"| false alarms in them | {alarms} |")
-    print(f"| highest agreement by chance, check aside (threshold {THRESHOLD:.1f}) | {max(scores):.1f} |")
-    print(f"| false alarms per stretch, at most: words above the threshold x 2^-{CHECK_BITS} | {bound} |", flush=True)
+    print(f"| highest agreement by chance, without the checksum (threshold {THRESHOLD:.1f}) | {max(scores):.1f} |")
+    print(f"| false alarms per segment, at most: words above the threshold x 2^-{CHECK_BITS} | {bound} |", flush=True)
 
 
 def _varied(luma: np.ndarray, round_idx: int, random: np.random.Generator) -> np.ndarray:
-    """Return another stretch of real pictures than the rounds before: moved, mirrored, scaled, noisier."""
+    """Return a variant of a real segment that earlier rounds did not use: moved, mirrored, scaled, noisier."""
     if not round_idx:
         return luma
     turned = np.roll(luma[:, ::-1] if round_idx % 2 else luma, (17 * round_idx, 29 * round_idx), axis=(0, 1))
@@ -173,7 +173,7 @@ def _varied(luma: np.ndarray, round_idx: int, random: np.random.Generator) -> np
 
 
 def _print_cost() -> None:
-    """Print the time that marking takes, and searching."""
+    """Print the time of marking and of searching."""
     luma = cv2.resize(np.random.default_rng(0).integers(0, 256, (90, 160), dtype=np.uint8), HD)
     began = time.process_time()
     marker = Marker("0" * 10, *HD)
@@ -185,10 +185,10 @@ def _print_cost() -> None:
     seen = time.process_time()
     search(total)
     done = time.process_time()
-    print(f"| marking, ms of one core a picture of 720p | {10 * (marked - prepared):.2f} |")
+    print(f"| marking, ms of one core per picture of 720p | {10 * (marked - prepared):.2f} |")
     print(f"| preparing the pattern, ms once | {1000 * (prepared - began):.0f} |")
     times = f"{1000 * (seen - marked):.0f}, {1000 * (done - seen):.0f}"
-    print(f"| verifying: ms a picture looked at, ms a stretch searched | {times} |")
+    print(f"| verifying: ms per picture read, ms per segment searched | {times} |")
 
 
 def _total(clip: Clip, every: int = EVERY) -> Any:
@@ -196,7 +196,7 @@ def _total(clip: Clip, every: int = EVERY) -> Any:
 
 
 def _clips(videos: Sequence[Path]) -> Iterator[tuple[str, Clip]]:
-    """Yield named clips of 5 s: a drawn face, then of each folder in turn; short videos of one size are joined."""
+    """Yield named clips of 5 s: a drawn face, then clips of each folder; short videos of one size are joined."""
     wanted = SECONDS * FPS
     yield "puppet", [_of(Picture.from_rgb(image)) for image in islice(talk(babble(float(SECONDS), seed=3)), wanted)]
     files = [file for path in videos for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
@@ -215,7 +215,7 @@ def _clips(videos: Sequence[Path]) -> Iterator[tuple[str, Clip]]:
 
 
 def _joined(files: Sequence[Path], wanted: int) -> Iterator[tuple[str, Clip]]:
-    """Yield clips of so many pictures of the files of a folder."""
+    """Yield clips of `wanted` pictures from the files of a folder."""
     kept: Clip = []
     for file in files:
         for frame in read_coded(file):
@@ -230,5 +230,5 @@ def _joined(files: Sequence[Path], wanted: int) -> Iterator[tuple[str, Clip]]:
 
 def _of(picture: Picture) -> Planes:
     if picture.colour.depth != 8:
-        raise ValueError("the benchmark takes videos of 8 bits")
+        raise ValueError("the benchmark supports only videos of 8 bits")
     return picture.y, picture.u, picture.v

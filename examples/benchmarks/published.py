@@ -1,4 +1,4 @@
-"""Run a checkout of the public tool (github.com/Rudrabha/Wav2Lip) beside ours; it is copied, and the copy mended."""
+"""Run a checkout of the public tool (github.com/Rudrabha/Wav2Lip) for comparison, in a copy patched for new librosa."""
 
 import re
 import shutil
@@ -12,19 +12,19 @@ import torch
 from w2l.nets.generator import Generator
 
 MEL_CALL = re.compile(r"(librosa\.filters\.mel\(\s*)(?!sr\s*=)([\w.]+)(\s*,\s*)(?!n_fft\s*=)([\w.]+)")
-"""The call whose first two arguments librosa takes by keyword alone since 0.10."""
+"""The call whose first two arguments are keyword-only since librosa 0.10."""
 MEASURED = (
     "import resource, runpy, sys; sys.argv[0] = 'inference.py'; runpy.run_path('inference.py', run_name='__main__');"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 )
-"""Runs the tool's own script in its folder, then prints the most memory used, in MB."""
+"""Code that runs the tool's own script in its folder, then prints the peak memory in MB."""
 Box = tuple[int, int, int, int]
 
 
 def copy_of(checkout: Path, folder: Path) -> Path:
-    """Copy the checkout into `folder`, without its history and weights, so that it runs with today's librosa."""
+    """Copy the checkout into `folder`, without its history and weights, and patch the copy for librosa 0.10."""
     if not (checkout / "inference.py").is_file():
-        raise SystemExit(f"--published {checkout}: no inference.py there; name a checkout of the public tool")
+        raise SystemExit(f"--published {checkout}: no inference.py found; pass a checkout of the public tool")
     if shutil.which("ffmpeg") is None:
         raise SystemExit("--published: the public tool needs the ffmpeg program on the PATH; install it")
     copy = folder / "published"
@@ -45,7 +45,7 @@ def save_checkpoint(path: Path) -> Path:
 
 
 def run_published(copy: Path, checkpoint: Path, video: Path, speech: Path, box: Box) -> tuple[float, float]:
-    """Run the public tool; return the seconds of the whole command and its peak memory in MB, of ffmpeg's apart."""
+    """Run the public tool; return the seconds of the whole command and its peak memory in MB, without ffmpeg's."""
     output = copy / "results" / "made.mp4"
     output.unlink(missing_ok=True)
     x1, y1, x2, y2 = box
@@ -58,12 +58,12 @@ def run_published(copy: Path, checkpoint: Path, video: Path, speech: Path, box: 
     )  # fmt: skip
     took_s = time.monotonic() - began
     if done.returncode or not output.is_file():
-        raise SystemExit(f"the public tool in {copy} made nothing:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"the public tool in {copy} wrote no output:\n{done.stderr[-2000:]}")
     return took_s, float(done.stdout.split()[-1])
 
 
-def told(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> str:
-    """Compare runs that were made in turn: the middle ratio of time with its range, and that of memory."""
+def comparison(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> str:
+    """Return the median ratio of time with its range, and that of memory, of alternating runs."""
     times = sorted(other[0] / own[0] for own, other in zip(ours, theirs))
     memory = sorted(other[1] / own[1] for own, other in zip(ours, theirs))
     middle = len(times) // 2

@@ -1,4 +1,4 @@
-"""Measure the judge: the published loop, and what `w2l score` does instead."""
+"""Measure the judge: the published loop and that of `w2l score`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -38,11 +38,13 @@ def score(n_frames: int, batches: list[int], rounds: int) -> None:
         moved = curves[name]
         told = "" if moved is None or published is None else f"  curve within {abs(moved - published).max():.1e}"
         rate = f"{n_windows / seconds:7.1f} windows/s  x {plain[0] / seconds:4.2f}"
-        print(f"  {name:26s} {rate}  {1000 * used / n_windows:6.1f} ms of CPU a window, x {plain[1] / used:4.2f}{told}")
+        print(
+            f"  {name:26s} {rate}  {1000 * used / n_windows:6.1f} ms of CPU per window, x {plain[1] / used:4.2f}{told}"
+        )
 
 
 def _ways(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32], batches: list[int]) -> dict[str, Work]:
-    """Name -> one clip scored in that way; "lips" is the picture alone."""
+    """Return name -> function that scores one clip; "lips" embeds the picture alone."""
     ready = ready_judge(judge)
     single = ready_judge(judge, half=False)
     ways: dict[str, Work] = {
@@ -72,7 +74,7 @@ def _lips(embedder: LipEmbedder, frames: NDArray[np.uint8]) -> None:
 
 
 def _published(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32]) -> Curve:
-    """As in the published evaluation: all frames together, then windows in batches of 20, eagerly."""
+    """Score as in the published evaluation: all frames together, then windows in batches of 20, eagerly."""
     device = next(judge.parameters()).device
     # (1, 3, frames, rows, columns), and (1, 1, 13, MFCC columns)
     pictures = torch.from_numpy(frames[..., ::-1].astype(np.float32).transpose(3, 0, 1, 2)[None].copy())

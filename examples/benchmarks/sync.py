@@ -1,4 +1,4 @@
-"""Measure the whole `sync` command, each run in a process of its own."""
+"""Measure the whole `sync` command, each run in its own process."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from examples.benchmarks.published import copy_of, run_published, save_checkpoint, told
+from examples.benchmarks.published import comparison, copy_of, run_published, save_checkpoint
 from w2l.data.puppets import babble, talk
 from w2l.media.audio import write_wav
 from w2l.media.output import Output
@@ -19,15 +19,15 @@ from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter
 
 PIECE_S = 10.0
-"""The long video repeats so many seconds."""
+"""Seconds of video that the long video repeats."""
 
 
 def sync(long_s: float, video: Path | None, published: Path | None = None, rounds: int = 3) -> None:
     """Print a table of speed, start-up and peak memory.
 
-    With a checkout of the public tool its first row is run in turn with that, so often, and the two are compared.
+    With a checkout of the public tool, the first row alternates with it for that many rounds, and the two are compared.
     """
-    print("| what | frames | s | frames/s | first frame, s | peak MB |\n|---|---|---|---|---|---|", flush=True)
+    print("| run | frames | s | frames/s | first frame, s | peak MB |\n|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         speech = folder / "speech.wav"
@@ -44,7 +44,7 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
             if copy:
                 theirs.append(run_published(copy, public, small, eight, box))
         if theirs:
-            print(f"\n{told(ours, theirs)}\n")
+            print(f"\n{comparison(ours, theirs)}\n")
         piece, _ = _make(folder / "piece.mp4", video, (1280, 720), PIECE_S)
         twenty = folder / "twenty.mp4"
         _repeat(piece, twenty, 2)
@@ -84,7 +84,7 @@ def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) ->
 def _make(
     path: Path, video: Path | None, size: tuple[int, int], seconds: float
 ) -> tuple[Path, tuple[int, int, int, int]]:
-    """Make a video of that size and length at 25 fps, and a box around its face."""
+    """Make a video of that size and length at 25 fps; return it and a box around its face."""
     width, height = size
     images = talk(babble(seconds, seed=3)) if video is None else (frame.image for frame in read_frames(video))
     n_frames = round(seconds * 25)
@@ -102,7 +102,7 @@ def _make(
 
 
 def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scaled to fit, on a blurred copy of itself that fills the rest."""
+    """Return the image scaled to fit, on a blurred copy of itself that fills the rest."""
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     whole = cv2.GaussianBlur(cv2.resize(image, (width, height)), (0, 0), 20)

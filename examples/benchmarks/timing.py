@@ -1,4 +1,4 @@
-"""Times several ways of doing the same in turns, so that a machine whose speed wanders treats them alike."""
+"""Time alternatives in turns, so that changes of the machine's speed affect all of them alike."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ Work = Callable[[], object]
 
 
 def best_of(ways: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
-    """Name -> shortest seconds by the clock, and of all cores together, after a first round that does not count."""
+    """Return name -> shortest wall-clock seconds, and CPU seconds of all cores, after a warm-up round."""
     clock: dict[str, list[float]] = {name: [] for name in ways}
     cores: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):

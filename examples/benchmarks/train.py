@@ -1,4 +1,4 @@
-"""Measure training: the published loop, and what `w2l train` does instead."""
+"""Measure training: the published loop and that of `w2l train`."""
 
 import copy
 import tempfile
@@ -38,16 +38,16 @@ from w2l.training.losses import adversarial, bce_cosine
 SYNC, ADVERSARIAL, L1 = 0.03, 0.07, 0.9
 """Weights of the published loss."""
 DISCRIMINATORS = {"nano": 8, "small": 16, "base": 32}
-"""Widths of the discriminator beside generators of each scale; 32 is the published one."""
+"""Width of the discriminator for each scale of the generator; 32 is the published one."""
 PEAK_SIDE = 8192
-"""Side of the matrices whose product measures the device."""
+"""Side of the matrices multiplied to measure the peak of the device."""
 
 
 def train(layouts: list[str], scales: list[str], batch: int, size: int, rounds: int, compiled: bool) -> None:
     """Print frames per second of each variant of a step, alternating; the best round counts.
 
     A step is an update of the generator with L1, expert and discriminator, then one of the discriminator. Public
-    dimensions, `published` at `base`, are taught by an expert of public dimensions, others by the shipped one.
+    dimensions, `published` at `base`, are trained with an expert of public dimensions, others with the shipped one.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     peak = _peak(device) if device.type == "cuda" else 0.0
@@ -91,17 +91,17 @@ def _compare(
     with FlopCounterMode(display=False) as counter:
         halved.step(0, given)
     flops = counter.get_total_flops()
-    print(f"{settings.layout}, {settings.scale}: {flops / n_frames / 1e9:.2f} GFLOP a frame")
+    print(f"{settings.layout}, {settings.scale}: {flops / n_frames / 1e9:.2f} GFLOP per frame")
     first = best["published loop"][0]
     for name, (seconds, used) in best.items():
         share = f"  {flops / seconds / peak:5.1%} of the bf16 peak" if peak else ""
         rate = f"{n_frames / seconds:8.1f} frames/s  x {first / seconds:4.2f}"
-        print(f"  {name:20s} {rate}  {1000 * used / n_frames:6.1f} ms of CPU a frame{share}", flush=True)
+        print(f"  {name:20s} {rate}  {1000 * used / n_frames:6.1f} ms of CPU per frame{share}", flush=True)
     _infer(halved, size, rounds)
 
 
 def _infer(task: GeneratorTask, size: int, rounds: int, n_faces: int = 0) -> None:
-    """Print faces per second of the folded generator, arrays in and arrays out."""
+    """Print faces per second of the folded generator, from arrays to arrays."""
     n = n_faces or (2048 if task.device.type == "cuda" else 32)
     network = task.networks[GENERATOR].eval()
     card = ModelCard("generator", dimensions_of(network), task.data.crop)
@@ -115,7 +115,7 @@ def _infer(task: GeneratorTask, size: int, rounds: int, n_faces: int = 0) -> Non
 
 
 class _Published:
-    """One step as the published training goes: float32, contiguous, eager, all rows where the layout has them."""
+    """A step of the published training: float32, contiguous, eager, all rows if the layout has them."""
 
     def __init__(self, settings: GeneratorSettings, expert: Model, size: int, device: torch.device) -> None:
         rows = "full" if settings.layout == "published" else "lower"
@@ -174,13 +174,13 @@ def _settings(layout: str, scale: str, batch: int) -> GeneratorSettings:
 
 
 def _public_expert(crop: CropSpec, device: torch.device) -> Model:
-    """Make an expert of public dimensions with random weights."""
+    """Return an expert of public dimensions with random weights."""
     network = Expert(ExpertDimensions(crop.size)).to(device).eval()
     return Model(network, ModelCard("expert", dimensions_of(network), crop), Path("made"))
 
 
 def _noise(folder: Path, size: int, n_frames: int = 60) -> TrainingData:
-    """Tracks of noise: what is in them changes no speed."""
+    """Return tracks of noise; their content does not affect the speed."""
     cache, crop, rng = Cache.open(folder, create=True), CropSpec("aligned", size), np.random.default_rng(0)
     columns = mel_columns(n_frames * SAMPLES_PER_FRAME)
     for name in ("one", "two"):
@@ -194,7 +194,7 @@ def _noise(folder: Path, size: int, n_frames: int = 60) -> TrainingData:
 
 
 def _peak(device: torch.device, repeats: int = 20) -> float:
-    """Floating point operations a second of large bf16 matrix products."""
+    """Return the floating point operations per second of large bf16 matrix products."""
     one, other = (torch.randn(PEAK_SIDE, PEAK_SIDE, device=device, dtype=torch.bfloat16) for _ in range(2))
 
     def work() -> None:

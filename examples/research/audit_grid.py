@@ -1,16 +1,16 @@
-"""Shows what the sync audit is worth: shifts the sound of 30 % of a cache's training clips, and has them found again.
+"""Evaluate the sync audit: shift the audio of 30 % of a cache's training clips, and count how many it finds.
 
     python -m examples.research.audit_grid make CACHE OUT
         OUT/clean, OUT/dirty (hard links), OUT/truth.json
     python -m examples.research.audit_grid audit OUT EXPERT
-        audits OUT/repaired; how many were found, by threshold
+        audits OUT/repaired and prints how many were found, by threshold
     python -m examples.research.audit_grid train OUT --config examples/recipes/expert.yaml
-        one recipe on all three, tested on clean
+        trains one recipe on all three caches and tests it on clean
 
-The source of a clip is read again and its sound moved by whole frames before the mel is made, silence filling the gap,
-as if the clip had been recorded so. Real clips have a lag of their own of up to a frame, which the audit finds and
-undoes with the rest; --own measures it on the clean copy, so that both can be separated. Validation and test clips are
-left alone. All is a pure function of the seed.
+The source of a clip is read again and its audio moved by whole frames before the mel is computed, with silence in the
+gap, as if the clip had been recorded so. Real clips have a lag of up to one frame, which the audit finds and corrects
+together with the shift; --own measures it on the clean copy, so that both can be separated. Validation and test clips
+are not changed. Everything is determined by the seed.
 """
 
 import functools
@@ -68,7 +68,7 @@ def shift_sound(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
 
 
 def draw_shifts(clips: list[str], share: float, seed: int) -> dict[str, int]:
-    """Clip -> frames by which its sound is to run ahead: a `share` of the clips, either sign, all sizes alike."""
+    """Return clip -> frames by which its audio is to run ahead, for a `share` of clips, evenly over sign and size."""
     rng = np.random.default_rng(seed)
     chosen = rng.choice(sorted(clips), round(share * len(clips)), replace=False)
     sizes = rng.integers(SHIFTS[0], SHIFTS[1] + 1, len(chosen)) * rng.choice([-1, 1], len(chosen))
@@ -92,11 +92,11 @@ def _link(source: str, target: str) -> None:
 
 
 def spoil(clip: Clip, frames: int) -> None:
-    """Shifts the sound of all tracks of a clip; its crops stay."""
+    """Shift the audio of all tracks of a clip; its crops stay."""
     record = clip.record()
     path = Path(record.source or "")
     if not path.is_file():
-        raise CacheError(f"{path}, the source of clip {clip.id}, is gone; bring it back")
+        raise CacheError(f"{path}, the source of clip {clip.id}, does not exist; restore it")
     wave = shift_sound(read_audio(path, origin_s=probe(path).start_s), frames)
     for number, facts in enumerate(record.preprocess.tracks):
         start = (facts.first_frame or 0) * SAMPLES_PER_FRAME
@@ -108,23 +108,23 @@ def spoil(clip: Clip, frames: int) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """What an audit made of clips whose shifts are known; shares of 1."""
+    """Results of an audit of clips whose shifts are known, as shares of 1."""
 
     shifted: int
     exact: float
-    """Shifted by what they had been shifted."""
+    """Corrected by exactly the shift."""
     exact_own: float
-    """Shifted by that and by the lag that the clip had before; nan where that is not known."""
+    """Corrected by the shift and the clip's own lag; nan if that is unknown."""
     within_1: float
     missed: float
-    """Kept as they were."""
+    """Kept unchanged."""
     aside: float
     others: int
     others_shifted: float
     others_aside: float
 
     def row(self) -> str:
-        """Cells of a markdown table."""
+        """Return the cells of a Markdown table."""
         values = (getattr(self, one.name) for one in fields(self))
         return " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values)
 
@@ -135,9 +135,9 @@ def compare(
     settings: AuditSettings,
     clean: dict[str, LagMeasurement],
 ) -> Found:
-    """How the verdicts on these tracks, one per clip, agree with the truth; the zero is that of all of them.
+    """Compare the verdicts on these tracks, one per clip, with the truth; the zero is that of all of them.
 
-    `clean`: what was measured of the same clips before they were shifted; may be empty.
+    `clean`: measurements of the same clips before they were shifted; may be empty.
     """
     zero = find_zero(list(measured.values()), settings).lag
     verdicts = {clip: judge_track(one, zero, settings) for clip, one in measured.items()}
@@ -163,7 +163,7 @@ def compare(
 
 
 def measured_of(cache: Cache) -> dict[str, LagMeasurement]:
-    """Return what the audit measured of the first track of each training clip."""
+    """Return the audit's measurement of the first track of each training clip."""
     found = {}
     for clip in cache.clips():
         record = clip.record()
@@ -185,7 +185,7 @@ def sweep(measured: dict[str, LagMeasurement], truth: dict[str, int], clean: dic
 
 
 def evaluate(model: Path, cache: Cache, device: str) -> dict[str, float]:
-    """Scores of an expert on the test clips of a cache, with the threshold and calibration of its validation clips."""
+    """Score an expert on the test clips of a cache, with the threshold and calibration of its validation clips."""
     expert = load_model(model, "expert", choose_device(device))
     pairing, crop, rows = pairing_of(expert.network), crop_spec(cache), cache.tracks()
     n_frames = int(expert.card.dimensions["n_frames"])
@@ -229,11 +229,11 @@ def make(cache: Path, out: Path, share: float, seed: int, leave_out: str) -> Non
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("expert")
-@click.option("--own", is_flag=True, help="Measure the clean clips, too: what lag they had of their own.")
+@click.option("--own", is_flag=True, help="Also measure the clean clips, for their own lag.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the audit.")
 def audit(out: Path, expert: str, own: bool, device: str, assignments: tuple[str, ...]) -> None:
-    """Audits a copy of the dirty cache and compares what was found with the truth."""
+    """Audit a copy of the dirty cache and compare the findings with the truth."""
     truth: dict[str, int] = read_json(out / "truth.json")["shifts"]
     settings = config.load(AuditSettings, "audit", None, assignments)
     repaired = copy_cache(out / "dirty", out / "repaired")
@@ -255,7 +255,7 @@ def audit(out: Path, expert: str, own: bool, device: str, assignments: tuple[str
 @click.option("--run", default="audit-grid", show_default=True, help="Name of the runs.")
 @click.option("--device", default="auto", show_default=True)
 def train(out: Path, recipe: Path | None, assignments: tuple[str, ...], run: str, device: str) -> None:
-    """Trains on the clean, the dirty and the repaired cache; prints one row each, of the clean test clips."""
+    """Train on the clean, the dirty and the repaired cache; print a row of scores on the clean test clips for each."""
     settings: Any = config.load(ExpertSettings, "train-expert", recipe, assignments)
     clean = Cache.open(out / "clean")
     click.echo("| trained on | " + " | ".join(SHOWN) + " |\n" + "|---" * (len(SHOWN) + 1) + "|")

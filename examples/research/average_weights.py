@@ -1,10 +1,10 @@
-"""Average the weights of models of the same dimensions, such as an expert and the one that it was tuned from.
+"""Average the weights of models of the same dimensions, such as an expert and the one it was fine-tuned from.
 
     python -m examples.research.average_weights OUT.safetensors A.safetensors=0.5 B.safetensors=0.5
     python -m examples.research.average_weights LIPS.npz A.npz=0.6 B.npz=0.4
 
-The second form is for lip readers. The card is that of the first model, with the ancestors and the teachers of all; its
-scores and its calibration no longer hold and are left out until `calibrate_expert.py` fits them anew.
+The second form is for lip readers. The card is that of the first model, with the ancestors and the teachers of all. Its
+scores and calibration are no longer valid and are left out; `calibrate_expert.py` fits them again.
 """
 
 import json
@@ -22,11 +22,11 @@ from w2l.models.lineage import merged
 from w2l.models.lip_reader import load_lips, save_lips
 
 LIPS = ".npz"
-"""How the file of a lip reader ends."""
+"""File extension of a lip reader."""
 
 
 def average(out: Path, parts: Mapping[Path, float]) -> None:
-    """Write the weighted mean of models; the weights are brought to a sum of 1."""
+    """Write the weighted mean of models; the weights are normalised to a sum of 1."""
     shares = list(parts.values())
     if out.suffix == LIPS:
         lips = [load_lips(path) for path in parts]
@@ -47,7 +47,7 @@ def average(out: Path, parts: Mapping[Path, float]) -> None:
 
 
 def mean_of(states: list[dict[str, Tensor]], shares: list[float]) -> dict[str, Tensor]:
-    """Return the weighted mean of networks' tensors; what counts, in whole numbers, is the first one's."""
+    """Return the weighted mean of networks' tensors; integer tensors are those of the first network."""
     weights = torch.tensor(shares, dtype=torch.float64) / sum(shares)
     mean = dict(states[0])
     for key, value in mean.items():
@@ -60,7 +60,7 @@ def mean_of(states: list[dict[str, Tensor]], shares: list[float]) -> dict[str, T
 def _check(dimensions: Iterable[object]) -> None:
     first, *others = dimensions
     if any(other != first for other in others):
-        raise SystemExit("error: the models have different dimensions; name models of one kind and size")
+        raise SystemExit("error: the models have different dimensions; pass models of one kind and size")
 
 
 if __name__ == "__main__":

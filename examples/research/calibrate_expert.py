@@ -3,9 +3,9 @@
     python -m examples.research.calibrate_expert MODEL OUT --fold FOLD_A MODEL_A --fold FOLD_C MODEL_C
         [--data TEXT] [--licence TEXT]
 
-Each FOLD is a cache whose validation people (`leave_people_out.py`) its MODEL_ has never seen. The pairs of all folds
-count together, every person with the same weight. With one fold and MODEL itself this is the calibration of MODEL; with
-several folds, whose models were averaged into MODEL, it is that of its parts.
+Each FOLD is a cache whose validation people (`leave_people_out.py`) are not in the training data of its MODEL_. The
+pairs of all folds are pooled, every person with the same weight. With one fold and MODEL itself this calibrates MODEL;
+with several folds, whose models were averaged into MODEL, it calibrates their mean.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ from w2l.training.expert.pairing import pairing_of
 from w2l.training.scores import ScoredPairs
 
 PER_PERSON = 1000
-"""Windows drawn of each person, with repetition, so that all count alike."""
+"""Windows sampled per person, with replacement, so that all have the same weight."""
 
 
 def pairs_of(fold: Path, model: Path) -> ScoredPairs:
@@ -36,13 +36,13 @@ def pairs_of(fold: Path, model: Path) -> ScoredPairs:
 
 
 def alike(pairs: ScoredPairs, rng: np.random.Generator) -> list[ScoredPairs]:
-    """Return as many windows of each person."""
+    """Return the same number of windows for each person."""
     names = np.array(pairs.speakers)[pairs.track]
     return [pairs.chosen(rng.choice(np.flatnonzero(names == name), PER_PERSON)) for name in np.unique(names)]
 
 
 def joined(parts: list[ScoredPairs]) -> ScoredPairs:
-    """Return all windows as those of one set; offsets are the first one's."""
+    """Return all windows as one set; offsets are those of the first."""
     in_sync, off_sync = (np.concatenate([getattr(part, side) for part in parts]) for side in ("in_sync", "off_sync"))
     return replace(parts[0], in_sync=in_sync, off_sync=off_sync)
 
@@ -53,9 +53,10 @@ def joined(parts: list[ScoredPairs]) -> ScoredPairs:
 @click.option(
     "--fold", "folds", multiple=True, required=True, type=(click.Path(path_type=Path), click.Path(path_type=Path))
 )
-@click.option("--data", default="", help="What the card says of the data.")
-@click.option("--licence", default="", help="What the card says of the licence of the weights.")
+@click.option("--data", default="", help="Description of the data for the card.")
+@click.option("--licence", default="", help="Licence of the weights for the card.")
 def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str, licence: str) -> None:
+    """Fit the calibration and write the model with it."""
     rng, parts = np.random.default_rng(0), list[ScoredPairs]()
     for fold, own in folds:
         people = alike(pairs_of(fold, own), rng)

@@ -1,18 +1,18 @@
-"""Trains several recipes on one cache for the same steps, judges each by videos that it re-syncs, writes one table.
+r"""Train several recipes on one cache for the same number of steps, score videos re-synced by each, write one table.
 
-    python -m examples.research.compare_recipes cache/ grid/ grid/test.txt results/ --words grid/words.tsv --limit 20 \\
-        --set loop.steps=20000 examples/recipes/l1.yaml examples/recipes/wav2lip.yaml \\
+    python -m examples.research.compare_recipes cache/ grid/ grid/test.txt results/ --words grid/words.tsv --limit 20 \
+        --set loop.steps=20000 examples/recipes/l1.yaml examples/recipes/wav2lip.yaml \
         "no swap: examples/recipes/w2l.yaml sampling.swap=0"
 
-A row of the table is a recipe's file, with changes behind it and a name before it, if need be. All rows see the same
-batches of the same seeds for the same steps, unless their recipes say otherwise; the model of the last step is judged,
-not the best one, as what counts as best differs between recipes. `--set init=...` gives all of them the same start.
+A row of the table is a recipe file, optionally with a name before and changes after it. All rows use the same batches
+of the same seeds for the same steps, unless their recipes differ in this; the model of the last step is scored rather
+than the best one, as recipes differ in what counts as best. `--set init=...` gives all of them the same weights first.
 
 Each model then redraws the clips of the list with their own speech and with another clip's (see resync_grid.py), and
-`w2l score` measures the videos. What a pause does is left to the model (silence=model), or sync would hide leaks.
+`w2l score` measures the videos. Pauses are left to the model (silence=model), as sync would otherwise hide leaks.
 
-OUTPUT/table.md and OUTPUT/table.json are written after each model. What is done is not done again: call it with more
-seeds, rows or clips and only these are made.
+OUTPUT/table.md and OUTPUT/table.json are written after each model. Finished work is reused: run the command again with
+more seeds, rows or clips and only the new ones are made.
 """
 
 import logging
@@ -50,22 +50,22 @@ SHOWN = (
     "lse_d", "lse_c", "fd_judge", "fid", "psnr_lower", "psnr_mouth", "ssim_mouth", "closure_recall",
     "closure_precision", "leak", "articulation", "sharpness", "flicker",
 )  # fmt: skip
-"""The columns of the table, in its order; table.json has all."""
+"""Columns of the table, in order; table.json has all."""
 OF_OWN_SPEECH = ("psnr_lower", "psnr_mouth", "ssim_mouth")
-"""Columns that say nothing where the real mouth said something else."""
+"""Columns that are meaningless if the real mouth said something else."""
 SPEECHES = (OWN, OTHER)
 CHANCE = "chance"
-"""The row of real pictures under the speech of other clips."""
+"""Name of the row of real pictures with the speech of other clips."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A recipe, and what is changed in it."""
+    """A recipe and changes of its settings."""
 
     name: str
     recipe: Path
     changes: tuple[str, ...] = ()
-    """KEY=VALUE of `w2l train`."""
+    """Settings of `w2l train`, KEY=VALUE each."""
 
     def settings(self, common: Sequence[str], seed: int) -> GeneratorSettings:
         """Return the settings: the recipe, then those `common` to all rows, then the row's own changes."""
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model scored."""
+    """Scores of one model."""
 
     row: str
     seed: int
@@ -82,9 +82,9 @@ class Outcome:
     scores: dict[str, dict[str, float]]
     """Speech, or `REAL` or `SHUFFLED`, -> column -> mean over the clips."""
     intervals: dict[str, dict[str, tuple[float, float]]]
-    """Likewise, the 95 % interval of the mean over clips, where there is one."""
+    """Likewise, the 95 % interval of the mean over clips, if there is one."""
     clips: dict[str, int]
-    """Likewise, how many clips were scored."""
+    """Likewise, the number of clips that were scored."""
     steps: int
 
 
@@ -94,10 +94,10 @@ def parse_rows(texts: Sequence[str]) -> list[Row]:
     names = [row.name for row in rows]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"two rows are called {name!r}; write 'NAME: FILE KEY=VALUE ...' for one of them")
+            raise ConfigError(f"two rows are named {name!r}; write 'NAME: FILE KEY=VALUE ...' for one of them")
         if name in (REAL, CHANCE):
             raise ConfigError(
-                f"a row cannot be called {name!r}, as another one of the table is; write 'NAME: FILE ...'"
+                f"a row cannot be named {name!r}, which is the name of another row; write 'NAME: FILE ...'"
             )
     return rows
 
@@ -121,7 +121,7 @@ def run_name(row: Row, settings: GeneratorSettings) -> str:
 
 
 def combined(outcomes: Sequence[Outcome], key: str, column: str) -> tuple[float, float | None] | None:
-    """Mean over models, and their standard deviation where there are several; None where none has the number."""
+    """Return the mean over models, and the standard deviation of several; None if no model has the number."""
     values = [outcome.scores[key][column] for outcome in outcomes if column in outcome.scores.get(key, {})]
     if not values:
         return None
@@ -129,7 +129,7 @@ def combined(outcomes: Sequence[Outcome], key: str, column: str) -> tuple[float,
 
 
 def as_markdown(outcomes: Sequence[Outcome], columns: Sequence[Column], common: Sequence[str] = ()) -> str:
-    """One table a speech: the rows in their order, then real video and chance."""
+    """Return one table per kind of speech: the rows in order, then real video and chance."""
     rows = list(dict.fromkeys(outcome.row for outcome in outcomes))
     by_row = {row: [outcome for outcome in outcomes if outcome.row == row] for row in rows}
     known = {column.name: column for column in columns}
@@ -179,7 +179,7 @@ def _cell(found: tuple[float, float | None] | None, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What all rows have in common."""
+    """Settings that all rows share."""
 
     cache: Cache
     trials: tuple[Trial, ...]
@@ -198,7 +198,7 @@ class Comparison:
         return self.cache.run_folder(name) / "generator-latest.safetensors", result.steps
 
     def judge(self, row: Row, seed: int, model: Path, steps: int) -> tuple[Outcome, tuple[Column, ...]]:
-        """Re-syncs the clips, where that was not done before, and scores them."""
+        """Re-sync the clips, unless that was done before, and score them."""
         settings = config.load(SyncSettings, "sync", None, [UNMARKED, "silence=model", *self.sync, f"model={model}"])
         mark = fingerprint(source_fingerprint(model), config.plain(settings))[:8]
         folder = self.output / "videos" / f"{model.parent.name}-{mark}"
@@ -229,8 +229,8 @@ class Comparison:
 
 
 def compare(comparison: Comparison, rows: Sequence[Row], n_seeds: int) -> tuple[list[Outcome], list[str]]:
-    """Trains and judges all rows, seed by seed; gives the outcomes, and what became of the rows that failed."""
-    for row in rows:  # what cannot be read ends all before hours of training
+    """Train and score all rows, seed by seed; return the outcomes, and the errors of rows that failed."""
+    for row in rows:  # fail on unreadable rows before hours of training
         row.settings(comparison.common, 0)
     outcomes: list[Outcome] = []
     failed = []
@@ -256,11 +256,11 @@ def compare(comparison: Comparison, rows: Sequence[Row], n_seeds: int) -> tuple[
 @click.argument("filelist", metavar="LIST", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 @click.argument("texts", metavar="ROW...", nargs=-1, required=True)
-@click.option("--set", "common", multiple=True, metavar="KEY=VALUE", help="A setting of w2l train, for all rows.")
-@click.option("--sync-set", "sync", multiple=True, metavar="KEY=VALUE", help="A setting of w2l sync.")
-@click.option("--seeds", "n_seeds", default=1, show_default=True, help="Models a row: seeds 0, 1, ...")
-@click.option("--limit", type=int, help="Judge on so many clips; which, is the same for all.")
-@click.option("--order", "order_seed", default=0, show_default=True, help="Seed of which clips, and who says what.")
+@click.option("--set", "common", multiple=True, metavar="KEY=VALUE", help="Setting of w2l train, for all rows.")
+@click.option("--sync-set", "sync", multiple=True, metavar="KEY=VALUE", help="Setting of w2l sync.")
+@click.option("--seeds", "n_seeds", default=1, show_default=True, help="Models per row: seeds 0, 1, ...")
+@click.option("--limit", type=int, help="Number of clips to score, the same ones for all models.")
+@click.option("--order", "order_seed", default=0, show_default=True, help="Seed for the choice of clips and speeches.")
 @click.option("--judge", default=weights.SHIPPED, show_default=True, help="The judge: w2l, a run, or a file.")
 @click.option("--measure", "measures", multiple=True, type=click.Choice(GROUPS), show_default=True,
               default=["lse", "fid", "quality", "mouth"])  # fmt: skip
@@ -272,6 +272,7 @@ def main(
     sync: tuple[str, ...], n_seeds: int, limit: int | None, order_seed: int, judge: str, measures: tuple[str, ...],
     words: str, device: str, jobs: int,
 ) -> None:  # fmt: skip
+    """Train and score all rows, and write the table."""
     set_up_logging(0)
     rows = parse_rows(texts)
     trials = pair_up(find_videos(folder, [filelist]).sources, order_seed)

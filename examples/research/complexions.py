@@ -1,11 +1,11 @@
-"""Pick portraits of people whom no model was trained on, as many of each complexion, and say which is which.
+"""Choose portraits of people on whom no model was trained, equally many of each complexion, and list them by group.
 
     python -m examples.research.complexions portraits/ face_landmark.tflite OUT --each 4
     python -m examples.research.strangers results/ OUT/portraits.txt --groups OUT/groups.tsv --speech speech.flac
 
 Complexion is the individual typology angle of cheeks and forehead, atan((L - 50) / b) in degrees of CIELAB, in the
-classes of Chardon, Cretois and Hourseau, "Skin colour typology and suntanning pathways" (1991): it is of the picture,
-light and camera included, not of the person. OUT gets ``portraits.txt`` and ``groups.tsv``.
+classes of Chardon, Cretois and Hourseau, "Skin colour typology and suntanning pathways" (1991). It describes the
+picture, including light and camera, not the person. OUT gets ``portraits.txt`` and ``groups.tsv``.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from w2l.core.files import write_text
 from w2l.faces.detectors.factory import make_detector
 
 CLASSES = {"light": 41.0, "intermediate": 28.0, "tan": 10.0, "brown": -30.0, "dark": -90.0}
-"""Least angle of each class, degrees; very light and light are one."""
+"""Least angle of each class, degrees; very light and light are one class."""
 COLOURED = 4.0
-"""Chroma of skin, CIELAB, under which a picture counts as grey: it shows no complexion."""
+"""Chroma of skin, CIELAB, below which a picture counts as grey and is not used."""
 MOST_YAW = 0.15
-"""Of `portraits.tsv`: nearly frontal."""
+"""Largest yaw in `portraits.tsv` of a portrait that is used: nearly frontal."""
 
 
 def typology_angle(lab: Floats) -> float:
@@ -39,7 +39,7 @@ def class_of(angle: float) -> str:
 
 
 def picked(portraits: Sequence[Portrait], each: int) -> dict[str, list[Portrait]]:
-    """Return up to `each` coloured portraits of every class, those in the middle of it first."""
+    """Return up to `each` coloured portraits of every class, those nearest to its middle first."""
     classes: dict[str, list[tuple[float, Portrait]]] = {name: [] for name in CLASSES}
     for portrait in portraits:
         if np.hypot(*portrait.skin[1:]) >= COLOURED:
@@ -58,6 +58,7 @@ def picked(portraits: Sequence[Portrait], each: int) -> dict[str, list[Portrait]
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--each", default=4, show_default=True, help="Portraits of each class.")
 def main(portraits: Path, mesh_file: Path, out: Path, each: int) -> None:
+    """Choose portraits and write their lists."""
     detector = make_detector("mtcnn")
     left_out = list(read_portraits(portraits, Mesh(mesh_file), detector, MOST_YAW, is_left_out))
     groups = picked(left_out, each)

@@ -1,6 +1,6 @@
-"""Things drawn over mouths: hands, microphones, subtitles, masks, and patches of the same skin.
+"""Draw things over mouths: hands, microphones, subtitles, masks, and patches of the same skin.
 
-A picture here is a region (48, 64, 3), 0..255, as `w2l.nets.lips` sees it; a cover is its colours and its opacity.
+A picture here is a region (48, 64, 3), 0..255, the input of `w2l.nets.lips`; a cover is its colours and its opacity.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Picture = NDArray[np.float32]
 
 ROWS, COLUMNS = 48, 64
 FINE = 2
-"""Drawn pixels to one of the region, each way."""
+"""Pixels of the drawing per pixel of the region, in each direction."""
 LETTERS = list("ABCDEFGHIKLMNOPRSTUVWaeioudnrstlm   ")
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX)
 
@@ -49,12 +49,12 @@ def covered_share(cover: Cover, points: Floats) -> float:
 
 
 def lay(image: Picture, cover: Cover) -> Picture:
-    """Return the picture behind the cover."""
+    """Return the picture with the cover in front of it."""
     return np.asarray(image + cover.opacity[..., None] * (cover.colour - image), dtype=np.float32)
 
 
 def skin_of(rng: np.random.Generator, image: Picture, points: Floats) -> Floats:
-    """Return a colour of the skin around a mouth, (3,)."""
+    """Sample a colour, (3,), of the skin around a mouth."""
     away = 1 - cv2.dilate(lip_mask(points), np.ones((7, 7), np.uint8))
     away[:4], away[-8:] = 0, 0
     spots = image[away > 0]
@@ -62,7 +62,7 @@ def skin_of(rng: np.random.Generator, image: Picture, points: Floats) -> Floats:
 
 
 def _noise(rng: np.random.Generator, grain: float) -> Picture:
-    """Smooth noise (rows, columns, 1) of the drawing with spots of `grain` pixels of the region."""
+    """Return smooth noise (rows, columns, 1) of the drawing with spots of `grain` pixels of the region."""
     spots = rng.standard_normal((max(2, int(ROWS / grain)), max(2, int(COLUMNS / grain)))).astype(np.float32)
     return np.asarray(cv2.resize(spots, (COLUMNS * FINE, ROWS * FINE), interpolation=cv2.INTER_CUBIC)[..., None])
 
@@ -73,7 +73,7 @@ def _canvas(colour: Floats) -> tuple[Picture, Picture]:
 
 
 def _done(rng: np.random.Generator, colour: Picture, opacity: Picture, soft: float = 0.5) -> Cover:
-    """Bring a drawing to the size of the region, its rim `soft` pixels wide."""
+    """Scale a drawing to the region, with an edge `soft` pixels wide."""
     opacity = cv2.GaussianBlur(opacity, (0, 0), max(0.3, soft * rng.uniform(0.5, 1.5)) * FINE)
     size = (COLUMNS, ROWS)
     small = cv2.resize(np.clip(colour, 0, 255), size, interpolation=cv2.INTER_AREA)
@@ -83,7 +83,7 @@ def _done(rng: np.random.Generator, colour: Picture, opacity: Picture, soft: flo
 
 
 def _hand(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """Fingers side by side, or a fist, in about the colour of the face."""
+    """Draw fingers side by side, or a fist, in about the colour of the face."""
     tone = skin_of(rng, image, points) * rng.uniform(0.75, 1.15) * rng.uniform(0.95, 1.05, 3)
     colour, opacity = _canvas(tone)
     y, x = np.mgrid[0 : ROWS * FINE, 0 : COLUMNS * FINE].astype(np.float32) / FINE
@@ -134,7 +134,7 @@ def _microphone(rng: np.random.Generator, image: Picture, points: Floats, centre
 
 
 def _subtitle(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """One to three lines of text, on a bar or with an outline."""
+    """Draw one to three lines of text, on a bar or with an outline."""
     ink = np.array([255, 255, 255]) if rng.random() < 0.6 else np.array([250, 230, 40]) * rng.uniform(0.7, 1)
     has_bar = rng.random() < 0.5
     colour, opacity = _canvas(rng.uniform(0, 40, 3) if has_bar else np.zeros(3))
@@ -171,7 +171,7 @@ def _blob(rng: np.random.Generator, centre: Floats, wide: float, high: float) ->
 
 
 def _skin(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """Draw a patch of the skin of the same face: its own grain, without lips."""
+    """Draw a patch of the skin of the same face, with its grain and without lips."""
     tone = skin_of(rng, image, points) * rng.uniform(0.8, 1.15)
     colour, _ = _canvas(tone)
     colour *= 1 + rng.uniform(0, 0.1) * _noise(rng, 12) + rng.uniform(0, 0.05) * _noise(rng, 3) + 0.02 * _noise(rng, 1)
@@ -199,7 +199,7 @@ def _mask(rng: np.random.Generator, image: Picture, points: Floats, centre: Floa
 
 
 def _thing(rng: np.random.Generator, image: Picture, points: Floats, centre: Floats) -> Cover:
-    """Anything: a cup, a sheet, a phone."""
+    """Draw some object: a cup, a sheet, a phone."""
     colour, _ = _canvas(rng.uniform(0, 255, 3))
     colour += rng.uniform(0, 60) * _noise(rng, rng.uniform(3, 15)) + rng.uniform(0, 20) * _noise(rng, 1)
     colour += rng.uniform(-2, 2) * np.arange(COLUMNS * FINE, dtype=np.float32)[None, :, None] / FINE
@@ -211,13 +211,13 @@ Draw = Callable[[np.random.Generator, Picture, Floats, Floats], Cover]
 KINDS: Mapping[str, Draw] = {
     "hand": _hand, "microphone": _microphone, "subtitle": _subtitle, "skin": _skin, "mask": _mask, "thing": _thing
 }  # fmt: skip
-"""What can be drawn over a mouth."""
+"""Kinds of covers."""
 
 
 def draw_cover(rng: np.random.Generator, image: Picture, points: Floats, kind: str = "", far: bool = False) -> Cover:
     """Return something before the face of `image` (48, 64, 3), whose lips are at `points` (6, 2).
 
-    Of a random kind where none is named; about over the lips, or `far` from them: below, above or beside.
+    Without `kind`, the kind is random; it is near the lips, or `far` from them: below, above or beside.
     """
     middle = np.array([points[:2, 0].mean(), (points[2, 1] + points[5, 1]) / 2])
     if far:

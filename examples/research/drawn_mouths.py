@@ -1,8 +1,8 @@
-"""Mouths with known lips, to train the lip reader on: drawn ones, puppets, and real closed mouths warped open.
+"""Mouths with known lips, training data for the lip reader: drawn ones and puppets.
 
-A mouth is the region (48, 64) of an aligned 96 px crop that `w2l.nets.lips` sees. Its truth: six points (6, 2), x and y
-in pixels of the region, in the order of `w2l.nets.lips.N_POINTS`, and the gap between the lips in pixels, mean over
-the middle third of the mouth.
+A mouth is the region (48, 64) of an aligned 96 px crop, the input of `w2l.nets.lips`. Its ground truth: six points
+(6, 2), x and y in pixels of the region, in the order of `w2l.nets.lips.N_POINTS`, and the gap between the lips in
+pixels, mean over the middle third of the mouth.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Picture = NDArray[np.float32]
 
 ROWS, COLUMNS = 48, 64
 FINE = 2
-"""Drawn pixels to one of the region, each way."""
+"""Pixels of the drawing per pixel of the region, in each direction."""
 SUBPIXEL = 4
 """Bits of OpenCV's fractional coordinates."""
 PUPPETS = 0.12
@@ -30,7 +30,7 @@ CLOSED = 0.3
 
 @dataclass(frozen=True)
 class Mouth:
-    """A picture (48, 64, 3), 0..255, and what is true of it."""
+    """A picture (48, 64, 3), 0..255, and its ground truth."""
 
     image: Picture
     points: Floats
@@ -38,7 +38,7 @@ class Mouth:
 
 
 def drawn_gap(rng: np.random.Generator, closed: float = CLOSED) -> float:
-    """Draw a gap in pixels: 0, or mostly small."""
+    """Sample a gap in pixels: 0, or mostly small."""
     return 0.0 if rng.random() < closed else float(min(rng.gamma(1.6, 2.6), 20))
 
 
@@ -47,14 +47,14 @@ def _sigmoid(values: Floats | Picture) -> Picture:
 
 
 def _clouds(rng: np.random.Generator, grain: float) -> Picture:
-    """Smooth noise (rows, columns, 1) of the drawing with spots of `grain` pixels of the region."""
+    """Return smooth noise (rows, columns, 1) of the drawing with spots of `grain` pixels of the region."""
     rows, columns = ROWS * FINE, COLUMNS * FINE
     spots = rng.standard_normal((max(2, int(ROWS / grain)), max(2, int(COLUMNS / grain)))).astype(np.float32)
     return np.asarray(cv2.resize(spots, (columns, rows), interpolation=cv2.INTER_CUBIC)[..., None])
 
 
 def _between(upper: Floats, lower: Floats, across: Floats, soft: float) -> Picture:
-    """Mask (rows, columns, 1) of what lies between two curves over `across`, its rim `soft` pixels wide."""
+    """Return a mask (rows, columns, 1) of the area between two curves over `across`, its edge `soft` pixels wide."""
     outline = np.concatenate([np.stack([across, upper], 1), np.stack([across[::-1], lower[::-1]], 1)])
     mask = np.zeros((ROWS * FINE, COLUMNS * FINE), np.uint8)
     cv2.fillPoly(mask, [np.round(outline * FINE * 2**SUBPIXEL).astype(np.int32)], 255, cv2.LINE_AA, SUBPIXEL)
@@ -62,7 +62,7 @@ def _between(upper: Floats, lower: Floats, across: Floats, soft: float) -> Pictu
 
 
 class Drawing:
-    """One mouth being drawn: skin first, then lips, then what is between them."""
+    """A mouth being drawn: skin first, then lips, then the inside of the mouth."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -75,7 +75,7 @@ class Drawing:
         self.image = np.ones((ROWS * FINE, COLUMNS * FINE, 3), np.float32) * self.skin.astype(np.float32)
 
     def _shape(self) -> None:
-        """Where the rims of the lips run: curves over `across`."""
+        """Set the outlines of the lips: curves over `across`."""
         rng = self.rng
         self.centre = 32 + rng.normal(0, 2.2)
         height = 17 + rng.normal(0, 2.5)
@@ -101,7 +101,7 @@ class Drawing:
         self.mean_gap = self.gap * float(arch[np.abs(place) <= 1 / 3].mean())
 
     def paint(self, mask: Picture, colour: Floats | Picture) -> None:
-        """Lays a colour over the picture where the mask is 1."""
+        """Paint a colour over the picture where the mask is 1."""
         self.image += mask * (np.asarray(colour, dtype=np.float32) - self.image)
 
     def darken(self, mask: Picture | Floats) -> None:
@@ -113,7 +113,7 @@ class Drawing:
         return np.asarray(np.exp(-(((self.x - x) / wide) ** 2 + ((self.y - y) / high) ** 2)), dtype=np.float32)
 
     def face(self) -> None:
-        """Light, nostrils, folds, beard."""
+        """Draw light, nostrils, folds and beard."""
         rng = self.rng
         slope = rng.normal(0, 1, 2)
         light = rng.uniform(0, 0.22) * (slope[0] * (self.x - 32) / 32 + slope[1] * (self.y - 24) / 24)
@@ -137,7 +137,7 @@ class Drawing:
             self.paint(np.clip(hair, 0, 1), self.skin * rng.uniform(0.15, 0.8))
 
     def lips(self) -> None:
-        """Both lips, the shadow under them, their line and corners."""
+        """Draw both lips, the shadow under them, their line and corners."""
         rng, centre, middle = self.rng, self.centre, len(self.across) // 2
         under = self.outer_lower[middle] + rng.uniform(1, 3)
         self.darken(

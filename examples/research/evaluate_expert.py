@@ -1,12 +1,12 @@
-"""Measures experts, or judges, on the splits of a cache: accuracies, also by gap, and offsets, beside random weights.
+"""Measure experts or judges on the splits of a cache: accuracies, also by gap, and offsets, next to random weights.
 
     python -m examples.research.evaluate_expert CACHE expert --beside old.safetensors --puppets 20 --out results/
 
 The threshold of each model is chosen on the validation clips and kept for all other splits; so is its calibration,
-unless its card holds one, such as that on people left out of training (`calibrate_expert.py`). Prints markdown tables;
-the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG pictures. Unseen
-puppets are drawn and preprocessed in a temporary cache; no data set holds their looks and voices.
-`--others N` also scores each clip with the sounds of N other clips, see `own_sound.py`; a judge does so by default.
+unless its card contains one, such as that on people left out of training (`calibrate_expert.py`). The command prints
+Markdown tables; the folder of --out gets them as scores.md, scores.json with the accuracy of each speaker, and PNG
+plots. Unseen puppets are drawn and preprocessed in a temporary cache; their appearance and voices are in no data set.
+`--others N` also scores each clip with the audio of N other clips, see `own_sound.py`; this is the default for a judge.
 """
 
 import sys
@@ -51,16 +51,16 @@ FIRST_PUPPET = 1_000_000
 """Seed of the first unseen puppet; `make_puppets.py` counts from 0."""
 PUPPET_S = 3.0
 OTHERS = 10
-"""Other clips whose sounds a judge also gets with each clip."""
+"""Number of other clips whose audio a judge also scores with each clip."""
 COLUMNS = {
     "accuracy": "balanced accuracy", "in_sync": "in sync", "off_sync": "off sync", "half": "at p = 0.5",
     "voiced": "voiced", "auc": "AUC", "offset_5": "offset, 5 windows", "offset_10": "10", "offset_20": "20",
     "offset_within_1": "whole clip", "speaker_median": "speakers, median", "speaker_worst": "worst", "bce": "bce",
     "ece": "ECE",
 }  # fmt: skip
-"""Scores that the table shows, in order, and what it calls them."""
+"""Scores in the table, in order -> headings."""
 Open = Callable[[int], Tracks]
-"""The tracks of a split, given the frames of a window."""
+"""Opens the tracks of a split, given the number of frames per window."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Row:
     people: dict[str, tuple[int, float, float, float]]
     """Speaker -> clips, balanced accuracy at a calibrated half, AUC, share of clips placed within one frame."""
     own_sound: list[Scored]
-    """Each clip with its own sound and with others; empty where that was not asked for."""
+    """Each clip with its own audio and that of others; empty if not requested."""
 
 
 def of_people(pairs: ScoredPairs, calibration: tuple[float, float]) -> dict[str, tuple[int, float, float, float]]:
@@ -103,7 +103,7 @@ def interval(values: list[float], rounds: int = 2000) -> tuple[float, float]:
 def measure(
     name: str, model: Model, splits: Mapping[str, Open], device: torch.device, n_others: int
 ) -> Iterator[tuple[Row, ScoredPairs]]:
-    """Yield the rows of one model, the validation first, where the threshold is chosen, and a calibration it lacks."""
+    """Yield the rows of one model, first validation, on which the threshold and a missing calibration are fitted."""
     pairing = pairing_of(model.network)
     n_frames = int(model.card.dimensions.get("n_frames", WINDOW_FRAMES))
     threshold, calibration = 0.0, (1.0, 0.0)
@@ -143,7 +143,7 @@ def splits_of(cache: Cache, names: tuple[str, ...], crop: CropSpec) -> dict[str,
 
 @contextmanager
 def puppets(count: int, crop: CropSpec) -> Iterator[Open]:
-    """Tracks of `count` drawn faces, each of a look and a voice of its own, gone when the context ends."""
+    """Provide the tracks of `count` drawn faces with different appearances and voices, in a temporary cache."""
     with tempfile.TemporaryDirectory(prefix="w2l-puppets-") as folder:
         videos = Path(folder) / "videos"
         for number in range(count):
@@ -171,7 +171,7 @@ def _write_puppet(path: Path, seed: int) -> None:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: the scores of each row, then its accuracy by gap."""
+    """Return Markdown tables of the scores of each row, then of its accuracy by gap."""
     lines = [f"| split | model | clips | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 3) + "|"]
     for row in rows:
         values = [f"{row.found[key]:.3f}" if key in row.found else "" for key in COLUMNS]
@@ -191,7 +191,7 @@ def table(rows: list[Row]) -> str:
 
 
 def people_table(rows: list[Row]) -> list[str]:
-    """Return the lines of markdown with a row for each person, and the mean over people with its 95 % interval."""
+    """Return the lines of a Markdown table with a row per person, and the mean over people with its 95 % interval."""
     lines = ["", "| person | model | clips | balanced accuracy at p = 0.5 | AUC | whole clip |", "|---" * 6 + "|"]
     for row in rows:
         if row.model == RANDOM or row.split == PUPPETS or len(row.people) < 2:
@@ -229,15 +229,15 @@ def evaluate(
     device: torch.device,
     n_others: int = 0,
 ) -> tuple[list[Row], dict[str, ScoredPairs]]:
-    """Rows of all models on all splits, and the pairs of the first model by split."""
+    """Return the rows of all models on all splits, and the pairs of the first model by split."""
     crop = crop_spec(cache)
     models = {name: weights.load(name, kind, cache, device) for name in names}
     for name, model in models.items():
         size = model.card.dimensions.get("size", crop.size)
         if (model.card.crop.kind, size) != (crop.kind, crop.size):
             raise ConfigError(
-                f"{name} looks at {model.card.crop.kind} crops of {size} px, the cache holds {crop.kind} crops of "
-                f"{crop.size} px; name a model or a cache that fits"
+                f"{name} takes {model.card.crop.kind} crops of {size} px, the cache contains {crop.kind} crops of "
+                f"{crop.size} px; pass a matching model or cache"
             )
     models[RANDOM] = untrained(models[names[0]], device)
     splits = splits_of(cache, split_names, crop)
@@ -262,17 +262,18 @@ def _nothing() -> Iterator[None]:
 @click.command(help=__doc__)
 @click.argument("root", metavar="CACHE", type=click.Path(path_type=Path))
 @click.argument("model", default="expert")
-@click.option("--beside", multiple=True, help="Another model, such as the best one so far; may be given again.")
+@click.option("--beside", multiple=True, help="Another model to compare with; repeatable.")
 @click.option("--kind", type=click.Choice(["expert", "judge"]), default="expert", show_default=True)
 @click.option("--split", "splits", multiple=True, default=("test", "unseen"), show_default=True)
-@click.option("--puppets", "n_puppets", default=0, metavar="N", help="Score N puppets that no data set holds, too.")
-@click.option("--others", type=click.IntRange(0), help="Other sounds that each clip is scored with  [10 for a judge]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for scores.md, scores.json and pictures.")
+@click.option("--puppets", "n_puppets", default=0, metavar="N", help="Also score N puppets that are in no data set.")
+@click.option("--others", type=click.IntRange(0), help="Score each clip with N other sounds, too  [10 for a judge]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for scores.md, scores.json and plots.")
 @click.option("--device", default="auto", show_default=True)
 def main(
     root: Path, model: str, beside: tuple[str, ...], kind: Kind, splits: tuple[str, ...], n_puppets: int,
     others: int | None, out: Path | None, device: str,
 ) -> None:  # fmt: skip
+    """Evaluate the models and print the tables."""
     set_up_logging(0)
     n_others = (OTHERS if kind == "judge" else 0) if others is None else others
     try:

@@ -1,13 +1,13 @@
-"""Measure lip readers on people whom they never saw, beside the face mesh.
+r"""Measure lip readers on people who are not in their training data, against the face mesh.
 
-    python -m examples.research.evaluate_lips LIPS.npz ... --portraits PORTRAITS.npz --clips UNSEEN.npz \\
+    python -m examples.research.evaluate_lips LIPS.npz ... --portraits PORTRAITS.npz --clips UNSEEN.npz \
         --words words.tsv
 
-PORTRAITS and UNSEEN are what `mesh_labels.py` wrote; of the portraits only those of people left out count. UNSEEN has
+PORTRAITS and UNSEEN are outputs of `mesh_labels.py`; of the portraits only those of people left out count. UNSEEN has
 every frame of its clips. Points: distance from the mesh's in percent of the eye distance, over all points of all
-mouths. Bilabials: how well the gap finds the narrowest frame at the onset of a word that begins with b or p from the
-widest one in the middle half of a word with an open vowel (area under the curve). Cover: things drawn over the mouths
-(`covers.py`), and the mouths as they are.
+mouths. Bilabials: how well the gap distinguishes the narrowest frame at the onset of a word that starts with b or p
+from the widest one in the middle half of a word with an open vowel (area under the curve). Cover: things drawn over the
+mouths (`covers.py`), and the mouths as they are.
 """
 
 from pathlib import Path
@@ -29,11 +29,11 @@ OPEN = ("nine", "now", "white", "five", "i", "r", "a", "lay")
 EYES_PX = EYE_DISTANCE * SIDE
 LEAST_EVENTS = 5
 COVERS = 200
-"""Covers of each kind that are drawn."""
+"""Number of covers drawn of each kind."""
 
 
 def read(network: Lips, regions: Region) -> Floats:
-    """Return what the last layer says of regions (mouths, 48, 64, 3)."""
+    """Return the output of the last layer for regions (mouths, 48, 64, 3)."""
     found = []
     with torch.inference_mode():
         for first in range(0, len(regions), 256):
@@ -60,7 +60,7 @@ def distances(raw: Floats, points: Floats) -> Floats:
 
 
 def events(gaps: Floats, names: list[str], words: Path) -> dict[str, tuple[Floats, Floats]]:
-    """Return by speaker the gaps in the closures and in the open vowels of clips whose words are known."""
+    """Return speaker -> gaps in the closures and in the open vowels of clips whose words are known."""
     of_clip: dict[str, dict[int, float]] = {}
     for name, gap in zip(names, gaps.tolist()):
         clip, frame = name.rsplit("/", 1)
@@ -85,7 +85,7 @@ def _extreme(gaps: dict[int, float], start_s: float, end_s: float, which: object
     return [which(values)] if values else []  # type: ignore[operator]
 
 
-def tell_closures(name: str, gaps: Floats, names: list[str], words: Path) -> None:
+def print_closures(name: str, gaps: Floats, names: list[str], words: Path) -> None:
     """Print the area under the curve for each person, and for all together."""
     found = {who: pair for who, pair in events(gaps, names, words).items() if min(map(len, pair)) >= LEAST_EVENTS}
     parts = [
@@ -95,8 +95,8 @@ def tell_closures(name: str, gaps: Floats, names: list[str], words: Path) -> Non
     print(f"{name}: bilabials from open vowels, AUC {auc(opened, closed):.3f}; {'; '.join(parts)}")
 
 
-def tell_cover(name: str, network: Lips, regions: Region, points: Floats, clean: Floats) -> None:
-    """Print how many covered mouths are found, by kind, and how many clean ones are called covered."""
+def print_cover(name: str, network: Lips, regions: Region, points: Floats, clean: Floats) -> None:
+    """Print how many covered mouths are found, by kind, and how many clean ones are classified as covered."""
     rng = np.random.default_rng(77)
     shares, missed = [], np.zeros(0)
     for kind in KINDS:
@@ -124,10 +124,11 @@ def tell_cover(name: str, network: Lips, regions: Region, points: Floats, clean:
 @click.option("--clips", required=True, type=click.Path(path_type=Path))
 @click.option("--words", required=True, type=click.Path(path_type=Path))
 def main(readers: tuple[Path, ...], portraits: Path, clips: Path, words: Path) -> None:
+    """Evaluate each lip reader and print its scores."""
     faces, frames = Labels.read(portraits), Labels.read(clips)
     faces = faces.select(np.array([is_left_out(person) for person in faces.person.tolist()], dtype=np.bool_))
     sets = {"portraits left out": faces, "clips left out": frames}
-    tell_closures("mesh", frames.gap, frames.name.tolist(), words)
+    print_closures("mesh", frames.gap, frames.name.tolist(), words)
     cut = {which: regions_of(labels) for which, labels in sets.items()}
     for path in readers:
         network = load_lips(path)
@@ -155,10 +156,10 @@ def main(readers: tuple[Path, ...], portraits: Path, clips: Path, words: Path) -
                 )
                 clean.append(raw[:, -1])
             if labels is frames:
-                tell_closures(path.name, raw[:, 2 * N_POINTS] * GAP_UNIT, labels.name.tolist(), words)
+                print_closures(path.name, raw[:, 2 * N_POINTS] * GAP_UNIT, labels.name.tolist(), words)
         if clean:
             regions, points = (np.concatenate([cut[which][part] for which in sets]) for part in (0, 1))
-            tell_cover(path.name, network, regions, points, np.concatenate(clean))
+            print_cover(path.name, network, regions, points, np.concatenate(clean))
 
 
 if __name__ == "__main__":

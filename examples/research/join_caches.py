@@ -2,10 +2,10 @@
 
     python -m examples.research.join_caches UNION CACHE PORTRAITS --most s1=120
 
-UNION shares all files by hard links; CACHE and PORTRAITS stay as they are. Crops must be cut alike. Of a speaker named
-by `--most NAME=COUNT` so many clips of the list `train` are linked, chosen by the hash of their names; clips that are
-on no training list are all linked. `w2l preprocess` and `w2l audit` of UNION would not change the other caches, but
-would write into it: run them on the caches before.
+UNION shares all files by hard links; CACHE and PORTRAITS are not changed. Crops must be cut in the same way. Of a
+speaker in `--most NAME=COUNT`, COUNT clips of the list `train` are linked, chosen by the hash of their names; clips on
+no training list are all linked. Run `w2l preprocess` and `w2l audit` on the caches first: on UNION they would write
+only into UNION.
 """
 
 import os
@@ -21,7 +21,7 @@ from w2l.data.batches.splits import TRAINING, hash_place
 
 
 def chosen_clips(cache: Cache, most: Mapping[str, int]) -> list[str]:
-    """Return the clips of a cache to link: all, but of speakers in `most` that many of the training clips."""
+    """Return the clips of a cache to link: all, but at most that many training clips of the speakers in `most`."""
     found: list[str] = []
     limited: dict[str, list[str]] = {}
     for clip in cache.clips():
@@ -41,7 +41,7 @@ def join(union: Path, roots: Sequence[Path], most: Mapping[str, int]) -> dict[st
     caches = [Cache.open(root) for root in roots]
     kinds = {str(crop) for cache in caches for crop in cache.all_tracks().distinct("crop")}
     if len(kinds) > 1:
-        raise click.UsageError(f"crops are not cut alike: {', '.join(sorted(kinds))}; preprocess all caches alike")
+        raise click.UsageError(f"crops differ: {', '.join(sorted(kinds))}; preprocess all caches with the same crop")
     target = Cache.open(union, create=True)
     for cache in caches:
         for name in chosen_clips(cache, most):
@@ -57,10 +57,11 @@ def join(union: Path, roots: Sequence[Path], most: Mapping[str, int]) -> dict[st
 @click.command(help=__doc__)
 @click.argument("union", type=click.Path(path_type=Path))
 @click.argument("roots", metavar="CACHE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--most", multiple=True, help="NAME=COUNT: most training clips of a speaker; may be given again.")
+@click.option("--most", multiple=True, help="NAME=COUNT: most training clips of a speaker; repeatable.")
 def main(union: Path, roots: tuple[Path, ...], most: tuple[str, ...]) -> None:
+    """Link the caches and print the number of clips by split."""
     if union.exists():
-        raise click.UsageError(f"{union} exists; name a new folder")
+        raise click.UsageError(f"{union} exists; pass a new folder")
     try:
         limits = {name: int(count) for name, count in (pair.split("=", 1) for pair in most)}
     except ValueError as error:

@@ -1,18 +1,18 @@
-"""Train experts without one person after the other, and measure each on the person whom it has never seen.
+r"""Train experts, leaving out one person at a time, and measure each on the person who was left out.
 
-    python -m examples.research.leave_one_out CACHE OUT --config examples/recipes/expert-people.yaml \\
+    python -m examples.research.leave_one_out CACHE OUT --config examples/recipes/expert-people.yaml \
         --same uc=s5 --same uf=s3 --same ue=s23 [--set loop.steps=750] [--person s2] [--init-saw s1]
     python -m examples.research.leave_one_out CACHE OUT --config ... --same ... --train-on 2 --train-on 4
 
-The first form has a fold for each person on the list `train`, or for those of --person. The second one trains on so
-many people alone, nested in an order that is drawn, and measures on the split `unseen`: the curve over the number of
+The first form has a fold for each person on the list `train`, or for those of --person. The second one trains on that
+many people only, in nested sets of random order, and measures on the split `unseen`: the curve over the number of
 people; --draws repeats it in other orders. Scale and bias, for balanced accuracy at p = 0.5 and the calibration error,
-are always fitted on the other people who were left out, never on the person who is measured. It is the last weights
-that are measured, as the best ones would be chosen by the person left out.
+are always fitted on the other people who were left out, never on the person who is measured. The last weights are
+measured, as the best ones would be chosen by the person left out.
 
-Folds are hard links to CACHE. A finished one is kept in OUT and an interrupted one resumes, so that the command can be
-run again, also with more people. A recipe that begins with the weights of another expert (`init`) needs --init-saw:
-people who trained those weights, whom their card names, always train and are never left out.
+Folds are hard links to CACHE. Finished ones are kept in OUT and interrupted ones resume, so that the command can be
+run again, also with more people. A recipe that starts with the weights of another expert (`init`) needs --init-saw:
+the people those weights were trained on, who are named in their card, always train and are never left out.
 """
 
 import shutil
@@ -51,14 +51,14 @@ Same = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """One training."""
+    """Plan of one training."""
 
     name: str
-    """Its folder in OUT."""
+    """Name of its folder in OUT."""
     left_out: str
-    """Who validates; empty: the cache's validation clips."""
+    """Person for validation; empty: the cache's validation clips."""
     trained: tuple[str, ...]
-    """Who trains."""
+    """People to train on."""
 
     @property
     def measured(self) -> str:
@@ -68,18 +68,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Runner:
-    """What all trainings share."""
+    """Settings shared by all trainings."""
 
     root: Path
     """The cache."""
     out: Path
     settings: ExpertSettings
     same: Same
-    """Speaker -> the person who it is."""
+    """Speaker -> person."""
     device: str = "auto"
 
     def run(self, plan: Plan) -> dict[str, ScoredPairs]:
-        """Return the pairs of the people whom the plan measures, from an earlier run where it was finished."""
+        """Return the pairs of the people whom the plan measures, from an earlier run if that is finished."""
         folder = self.out / plan.name
         self._check_mark(plan, folder)
         finished = folder / "pairs.npz"
@@ -90,10 +90,10 @@ class Runner:
         return by_person(read_arrays(finished))
 
     def _check_mark(self, plan: Plan, folder: Path) -> None:
-        """Note what is trained in a folder before anything else lies there; ConfigError where it is something else."""
+        """Record the plan in its folder before training; raise ConfigError if the folder has another plan."""
         path, mark = folder / "mark.txt", self._mark(plan)
         if path.exists() and path.read_text(encoding="utf-8") != mark:
-            raise ConfigError(f"{folder} holds a training of another recipe or of other people; name another OUT")
+            raise ConfigError(f"{folder} contains a training of another recipe or of other people; pass another OUT")
         folder.mkdir(parents=True, exist_ok=True)
         write_text(path, mark)
 
@@ -148,7 +148,7 @@ def by_person(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, ScoredPair
 
 
 def measure(found: Mapping[str, ScoredPairs]) -> dict[str, tuple[float, ...]]:
-    """Return person -> `COLUMNS`; those that need a calibration are nan where there is one person alone."""
+    """Return person -> `COLUMNS`; those that need a calibration are nan if there is only one person."""
     measured = {}
     for person, pairs in found.items():
         rng = np.random.default_rng(0)
@@ -171,7 +171,7 @@ def mean_cells(measured: Mapping[str, tuple[float, ...]]) -> list[str]:
 
 
 def people_table(found: Mapping[str, ScoredPairs]) -> str:
-    """Return a table of markdown with a row for each person who was left out, and their mean."""
+    """Return a Markdown table with a row per person left out, and their mean."""
     measured = measure(found)
     lines = [["person left out", "clips", *COLUMNS], ["---"] * (len(COLUMNS) + 2)]
     for person, values in measured.items():
@@ -183,7 +183,7 @@ def people_table(found: Mapping[str, ScoredPairs]) -> str:
 
 
 def curve_table(found: Mapping[Plan, Mapping[str, ScoredPairs]]) -> str:
-    """Return a table of markdown with a row for each number of people, of means over the people unseen."""
+    """Return a Markdown table with a row per number of people, of means over the unseen people."""
     lines = [["people", "who", "unseen people", *COLUMNS], ["---"] * (len(COLUMNS) + 3)]
     for plan, pairs in found.items():
         who = ", ".join(plan.trained)
@@ -197,7 +197,7 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def training_people(root: Path, same: Same, needed: Sequence[str] = ()) -> list[str]:
-    """Return the people on the list `train`, by name; ConfigError for fewer than two, or without a split `needed`."""
+    """Return the people on the list `train`; raise ConfigError for fewer than two, or without a split `needed`."""
     rows = Cache.open(root).tracks()
     if missing := [split for split in needed if not rows.has("split", split).any()]:
         raise ConfigError(f"cache {root} has no clips of the list {missing[0]}; preprocess them into it")
@@ -209,22 +209,22 @@ def training_people(root: Path, same: Same, needed: Sequence[str] = ()) -> list[
 
 
 def check_known(people: Sequence[str], named: Sequence[str]) -> None:
-    """Raise ConfigError for a name that none of the people has."""
+    """Raise ConfigError for an unknown name."""
     if unknown := sorted({*named} - {*people}):
-        raise ConfigError(f"nobody on the list train is called {', '.join(unknown)}; known: {', '.join(people)}")
+        raise ConfigError(f"{', '.join(unknown)}: not on the list train; choose from {', '.join(people)}")
 
 
 def folds(people: Sequence[str], left_out: Sequence[str], saw: Sequence[str]) -> Iterator[Plan]:
-    """Yield the plan of each fold: of everyone the initial weights have not seen, or of those who are named."""
+    """Yield the plan of each fold: for everyone on whom the initial weights were not trained, or for those named."""
     check_known(people, [*left_out, *saw])
     if both := sorted({*left_out} & {*saw}):
-        raise ConfigError(f"the initial weights have seen {', '.join(both)}, who cannot be left out")
+        raise ConfigError(f"the initial weights were trained on {', '.join(both)}, who cannot be left out")
     for person in left_out or [person for person in people if person not in saw]:
         yield Plan(f"without-{person}", person, tuple(other for other in people if other != person))
 
 
 def curve(people: Sequence[str], counts: Sequence[int], saw: Sequence[str], draw: int) -> Iterator[Plan]:
-    """Yield the plan of each number of people; those whom the initial weights have seen come first."""
+    """Yield the plan of each number of people; those on whom the initial weights were trained come first."""
     check_known(people, saw)
     low = max(1, len(saw))
     if any(not low <= count <= len(people) for count in counts):
@@ -235,13 +235,13 @@ def curve(people: Sequence[str], counts: Sequence[int], saw: Sequence[str], draw
 
 
 def check_init(settings: ExpertSettings, saw: Sequence[str]) -> None:
-    """Raise ConfigError for a recipe whose first weights may have seen anybody, or that trains a judge."""
+    """Raise ConfigError for a recipe whose initial weights have unknown training people, or that trains a judge."""
     if settings.arch != "expert":
-        raise ConfigError("people are left out of experts alone; leave out arch=judge")
+        raise ConfigError("only experts can be trained this way; remove arch=judge")
     if settings.init and not saw:
         raise ConfigError(
-            f"the recipe begins with the weights of {settings.init}, which may have seen the people left out; name "
-            "those whom they have seen (--init-saw s1), or begin with random weights (--set init=)"
+            f"the recipe starts with the weights of {settings.init}, which may have been trained on the people left "
+            "out; name the people they were trained on (--init-saw s1), or start with random weights (--set init=)"
         )
 
 
@@ -251,15 +251,16 @@ def check_init(settings: ExpertSettings, saw: Sequence[str]) -> None:
 @click.option("--config", "recipe", type=click.Path(path_type=Path, exists=True), help="The recipe.")
 @click.option("--set", "assignments", multiple=True, help="key=value, over the recipe.")
 @click.option("--same", multiple=True, help="A=B: speaker A is person B.")
-@click.option("--person", "left_out", multiple=True, help="Leave out this person; may be given again  [everyone]")
-@click.option("--init-saw", "saw", multiple=True, help="A person whom the first weights have seen; they always train.")
-@click.option("--train-on", "counts", multiple=True, type=int, help="Train on so many people, measure on `unseen`.")
+@click.option("--person", "left_out", multiple=True, help="Leave out this person; repeatable  [everyone]")
+@click.option("--init-saw", "saw", multiple=True, help="A person on whom the initial weights were trained.")
+@click.option("--train-on", "counts", multiple=True, type=int, help="Train on N people, measure on `unseen`.")
 @click.option("--draws", default=1, show_default=True, type=click.IntRange(1), help="Orders of people, for --train-on.")
 @click.option("--device", default="auto", show_default=True)
 def main(
     root: Path, out: Path, recipe: Path | None, assignments: tuple[str, ...], same: tuple[str, ...],
     left_out: tuple[str, ...], saw: tuple[str, ...], counts: tuple[int, ...], draws: int, device: str,
 ) -> None:  # fmt: skip
+    """Train all plans and print the tables."""
     set_up_logging(0)
     try:
         merged, saw = same_people(same), tuple(dict.fromkeys(saw))

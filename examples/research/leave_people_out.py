@@ -1,9 +1,9 @@
-"""Link a cache whose validation clips are those of chosen people, whom an expert then never trains on.
+r"""Link a cache whose validation clips are those of chosen people, who are then excluded from training.
 
-    python -m examples.research.leave_people_out CACHE FOLD --people s33 --people ub --people ud \\
+    python -m examples.research.leave_people_out CACHE FOLD --people s33 --people ub --people ud \
         --same uc=s5 --same uf=s3
 
-FOLD shares the crops and sounds of CACHE by hard links; only the records of the clips are written anew. Clips of the
+FOLD shares the crops and audio of CACHE by hard links; only the records of the clips are new files. Clips of the
 chosen people on the list `train` validate, the old validation clips (of people who train) are not used, and all other
 splits stay. `--same A=B` merges two speakers who are one person, so that no window of a person validates while another
 trains. Then `w2l train-expert --cache FOLD` fits threshold, scale and bias on people left out.
@@ -26,7 +26,7 @@ INDEXES = ("index.npz", "index.old.npz")
 def left_out(
     record: Mapping[str, Any], people: Sequence[str], same: Mapping[str, str], only: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return a clip's record with the split and the speaker that it has in the fold; `only`: who trains, or all."""
+    """Return a clip's record with its split and speaker in the fold; `only`: the people who train, or all."""
     speaker = same.get(record["speaker"], record["speaker"])
     split = record["split"]
     if people and split == "val":
@@ -56,7 +56,7 @@ def link_fold(
 
 
 def same_people(pairs: Sequence[str]) -> dict[str, str]:
-    """Return speaker -> person from words such as `uc=s5`; BadParameter for other words."""
+    """Return speaker -> person from texts such as `uc=s5`; raise BadParameter for others."""
     found = dict(pair.partition("=")[::2] for pair in pairs)
     if not all(speaker and person for speaker, person in found.items()):
         raise click.BadParameter(f"--same {' '.join(pairs)}: write each as SPEAKER=PERSON, such as uc=s5")
@@ -66,12 +66,13 @@ def same_people(pairs: Sequence[str]) -> dict[str, str]:
 @click.command(help=__doc__)
 @click.argument("root", metavar="CACHE", type=click.Path(path_type=Path, exists=True))
 @click.argument("fold", metavar="FOLD", type=click.Path(path_type=Path))
-@click.option("--people", multiple=True, help="A person who validates; may be given again.")
+@click.option("--people", multiple=True, help="A person for validation; repeatable.")
 @click.option("--same", multiple=True, help="A=B: speaker A is person B.")
 def main(root: Path, fold: Path, people: tuple[str, ...], same: tuple[str, ...]) -> None:
+    """Link the fold and print the number of clips by split."""
     merged = same_people(same)
     if fold.exists():
-        raise click.UsageError(f"{fold} exists; name a new folder")
+        raise click.UsageError(f"{fold} exists; pass a new folder")
     for split, count in sorted(link_fold(root, fold, people, merged).items()):
         click.echo(f"{split or 'unused'}: {count} clips")
 

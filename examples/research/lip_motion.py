@@ -1,4 +1,4 @@
-"""Measured motion of talking faces: how the points of the face mesh move against the speaker's own face at rest."""
+"""Measure the motion of talking faces: how the points of the face mesh move relative to the face at rest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ from w2l.faces.detectors.base import Detector
 from w2l.media.video import read_frames
 
 STABLE = (6, 168, 197, 195, 8, 9, 151, 10, 33, 133, 362, 263, 107, 336, 67, 297, 127, 356, 234, 454)
-"""Points of the mesh that speech does not move: bridge of the nose, forehead, corners of the eyes, temples."""
+"""Points of the mesh that do not move in speech: bridge of the nose, forehead, corners of the eyes, temples."""
 LEAST_FACE = 0.5
 """Least score of the mesh."""
 REST = 10
-"""Frames at each end of a clip among which the mouth at rest is looked for: clips of GRID begin and end silent."""
+"""Frames at each end of a clip that are searched for the face at rest: clips of GRID start and end silent."""
 STEADY, SLOW = 0.6, 1.5
-"""Standard deviations in frames of the Gaussians that steady the lips, and the rest of the face."""
+"""Standard deviations in frames of the Gaussians that smooth the lips and the rest of the face."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How a face moves in a clip, without the motion of the head; in distances of its outer eye corners, upright."""
+    """Motion of a face in a clip without that of the head, upright, in distances of the outer eye corners."""
 
     clip: str
     moves: Floats
-    """(frames, 468, 2): right and down, against the face at rest."""
+    """(frames, 468, 2): right and down, relative to the face at rest."""
     face: Floats
-    """(468, 2): the face at rest, about the middle of the eyes."""
+    """(468, 2): the face at rest, relative to the middle of the eyes."""
 
 
 def motion_of(path: Path, clip: str, mesh: Mesh, detector: Detector) -> Motion | None:
-    """Return the motion in a clip; None where no face is found in every frame."""
+    """Return the motion in a clip; None if some frame has no face."""
     found = np.array(list(_placed(path, mesh, detector)))
     if not len(found) or np.isnan(found).any():
         return None
@@ -89,6 +89,6 @@ def _placed(path: Path, mesh: Mesh, detector: Detector) -> Iterator[Floats]:
         else:
             flat = last[:, :2]
             box, eyes = np.concatenate([flat.min(axis=0), flat.max(axis=0)]), flat[list(EYES)]
-            last, score = mesh.place_in_depth(frame.image, box, eyes, looks=1)
+            last, score = mesh.place_in_depth(frame.image, box, eyes, passes=1)
             last = last if score >= LEAST_FACE else None
         yield np.full((468, 3), np.nan) if last is None else last

@@ -1,10 +1,10 @@
-"""Measures how visible the rim of the redrawn part is: gradients across it, after over before; see seam.py.
+"""Measure how visible the edge of the redrawn part is: gradients across it, after over before; see seam.py.
 
     python -m examples.research.measure_seam clips/ speech.flac --seconds 2
 
-A folder's or a file's first seconds are redrawn with the model and, beside it, with crops that were spoilt on purpose:
-blurred, off in colour, or without their noise. Prints a markdown table of means over frames (and the largest); 1 cannot
-be told from the source, more is a line, less is fog. Nothing is encoded.
+The first seconds of a video, or of those in a folder, are redrawn with the model and, for comparison, with crops that
+were degraded on purpose: blurred, off in colour, or without their noise. Prints a Markdown table of means over frames
+(and the largest); 1 equals the source, more is a visible edge, less is blur. Nothing is encoded.
 """
 
 from collections import defaultdict
@@ -40,12 +40,12 @@ PATCHES: dict[str, Callable[[Patch, Patch], Patch]] = {
     "10 levels off": lambda patch, crop: crop + np.array([10, -10, 10], dtype=np.float32),
     "no noise": lambda patch, crop: np.asarray(cv2.bilateralFilter(crop, 5, 20, 2), dtype=np.float32),
 }
-"""What is pasted, from the model's patch and the source's crop."""
+"""Name -> function that makes the pasted patch from the model's patch and the source's crop."""
 
 
 @dataclass
 class Measuring(Compositor):
-    """Pastes every kind of patch, measures it, and leaves the picture as it is."""
+    """Compositor that pastes and measures every kind of patch, and leaves the picture unchanged."""
 
     spec: CropSpec
     rows: GeneratedRows
@@ -70,7 +70,7 @@ class Measuring(Compositor):
 
 
 def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, seconds: float) -> dict[str, list[float]]:
-    """Return the seam ratio of every redrawn frame, by what was pasted."""
+    """Return the seam ratio of every redrawn frame, by kind of patch."""
     tools = Tools(settings, cache, "cpu")
     plan = plan_of(tools, Job(video, speech, video)).part(0.0, seconds)
     measuring = Measuring(plan.spec, tools.rows, settings.blend)
@@ -84,10 +84,10 @@ def measure(video: Path, speech: Path, settings: SyncSettings, cache: Cache, sec
 @click.command()
 @click.argument("videos", type=click.Path(path_type=Path, exists=True))
 @click.argument("speech", type=click.Path(path_type=Path, exists=True))
-@click.option("--model", default="w2l", show_default=True, help="The generator: a name or a file.")
+@click.option("--model", default="w2l", show_default=True, help="Generator: a name or a file.")
 @click.option("--blend", type=click.Choice(["soft", "laplacian", "hard"]), default="soft", show_default=True)
-@click.option("--seconds", default=2.0, show_default=True, help="Length of each clip's part that is redrawn.")
-@click.option("--cache", type=click.Path(path_type=Path), help="The cache, for the boxes.")
+@click.option("--seconds", default=2.0, show_default=True, help="Seconds of each clip to redraw.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Cache folder, for the boxes.")
 def main(videos: Path, speech: Path, model: str, blend: Blend, seconds: float, cache: Path | None) -> None:
     """Print one row per video."""
     settings = SyncSettings(model=model, blend=blend)

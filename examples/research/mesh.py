@@ -8,18 +8,18 @@ import numpy as np
 from w2l.core.arrays import Floats, Image
 
 SIDE = 192
-"""Pixels of the picture that the mesh takes."""
+"""Side in pixels of the input of the mesh."""
 WIDEN = 1.5
-"""Sides of that picture to those of the box: a quarter more on each side."""
-LOOKS = 2
-"""Times that a face is placed, each within the box of the points found before."""
+"""Side of that input over the side of the box: a quarter more on each side."""
+PASSES = 2
+"""Number of passes, each within the box of the points found before."""
 UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-"""The inner rims of the lips from the corner at the left of the picture to that at the right."""
+"""Inner outlines of the lips from the corner at the left of the picture to that at the right."""
 INNER = (*UPPER, *LOWER[-2:0:-1])
-"""The outline of what lies between the lips."""
+"""Outline of the area between the lips."""
 SIX = (61, 291, 0, 13, 14, 17)
-"""Left and right corner, upper rim of the upper lip, its lower rim, upper rim of the lower lip, its lower rim."""
+"""Left and right corner, upper edge of the upper lip, its lower edge, upper edge of the lower lip, its lower edge."""
 EYES = (33, 263)
 """Outer corners of the eyes."""
 
@@ -32,22 +32,22 @@ class Mesh:
         self._names = self._network.getUnconnectedOutLayersNames()
 
     def place(self, image: Image, box: Floats, points: Floats) -> tuple[Floats, float]:
-        """Return points (468, 2) in pixels of an RGB `image`, and how sure it is that they are a face's, 0..1.
+        """Return points (468, 2) in pixels of an RGB `image`, and the probability that they are a face.
 
-        `box` (4,) and `points` (5, 2), eyes first, are those of a detector.
+        `box` (4,) and `points` (5, 2), eyes first, come from a detector.
         """
         found, score = self.place_in_depth(image, box, points)
         return found[:, :2], score
 
-    def place_in_depth(self, image: Image, box: Floats, points: Floats, looks: int = LOOKS) -> tuple[Floats, float]:
+    def place_in_depth(self, image: Image, box: Floats, points: Floats, passes: int = PASSES) -> tuple[Floats, float]:
         """Return points (468, 3) as `place` does, with their depth in pixels, smaller towards the camera.
 
-        One of `looks` suffices where the box is that of the same face one frame before.
+        One of `passes` suffices if the box is that of the same face one frame before.
         """
         centre, side = (box[:2] + box[2:]) / 2, float(max(box[2] - box[0], box[3] - box[1]))
         right, down = points[1] - points[0]
         angle, score, found = float(np.degrees(np.arctan2(down, right))), 0.0, np.zeros((468, 3))
-        for _ in range(looks):
+        for _ in range(passes):
             matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, SIDE / (WIDEN * side))
             matrix[:, 2] += SIDE / 2 - centre
             upright = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA)

@@ -1,11 +1,11 @@
-"""Label mouths with the face mesh: where the lips are, how far apart, how wide, and whether teeth show.
+r"""Label mouths with the face mesh: position of the lips, gap, width, and whether teeth show.
 
-    python -m examples.research.mesh_labels OUT.npz --mesh face_landmark.tflite --portraits portraits/ \\
+    python -m examples.research.mesh_labels OUT.npz --mesh face_landmark.tflite --portraits portraits/ \
         --grid grid/ --cache CACHE [--list train.txt] [--frames 12]
 
-CACHE holds the detections of the clips in GRID (`w2l preprocess`). Of each clip at most --frames pictures are labelled;
-of speakers with few clips, more. Every mouth is stored as an aligned crop of 96 px with a margin of 16 px, so that
-training can move it, beside its person, its six points and its gap as `w2l.nets.lips` defines them.
+CACHE contains the detections of the clips in GRID (`w2l preprocess`). Of each clip at most --frames pictures are
+labelled; of speakers with few clips, more. Every mouth is stored as an aligned crop of 96 px with a margin of 16 px, so
+that training can move it, with its person, its six points and its gap as `w2l.nets.lips` defines them.
 """
 
 from collections import Counter
@@ -30,35 +30,35 @@ from w2l.features.crop import alignment
 from w2l.media.video import read_frames
 
 SIDE, MARGIN = 96, 16
-"""Pixels of an aligned crop, and of the margin around it that is stored, too."""
+"""Side of an aligned crop, and the margin around it that is also stored, in pixels."""
 SMOOTH_S, LONGEST_S = 0.12, 20.0
-"""As `w2l preprocess` cuts."""
+"""Settings of cropping, as in `w2l preprocess`."""
 LEAST_FACE = 0.5
 """Least score of the mesh."""
 MOST_YAW = 40.0
-"""Degrees of the head beyond which a mouth is not labelled."""
+"""Yaw of the head in degrees beyond which a mouth is not labelled."""
 FEW_CLIPS = 100
-"""Speakers with fewer clips give more pictures of each."""
+"""Speakers with fewer clips provide more pictures of each."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One mouth and what the mesh found."""
+    """One mouth with its labels by the mesh."""
 
     patch: Image
     """(128, 128, 3): the aligned crop with its margin."""
     points: Floats
     """(6, 2): x, y in pixels of the aligned crop."""
     gap: float
-    """Between the lips, mean over the middle third of the mouth, in pixels of the aligned crop."""
+    """Gap between the lips, mean over the middle third of the mouth, in pixels of the aligned crop."""
     teeth: float
-    """1 where teeth show, 0 where they do not, nan where that is doubtful."""
+    """1 if teeth show, 0 if not, nan if uncertain."""
     person: str
     name: str
 
 
 def label(mesh: Mesh, image: Image, box: Floats, points: Floats, person: str, name: str) -> Labelled | None:
-    """Return the labelled mouth of the face with `box` and five `points`; None where the mesh is not sure."""
+    """Return the labelled mouth of the face with `box` and five `points`; None if the mesh is not confident."""
     found, score = mesh.place(image, box, points)
     if score < LEAST_FACE:
         return None
@@ -71,7 +71,7 @@ def label(mesh: Mesh, image: Image, box: Floats, points: Floats, person: str, na
 
 
 def cut_patch(image: Image, matrix: Floats) -> Image:
-    """Return (128, 128, 3): what `matrix` (2, 3) maps there, averaged where the picture is much finer."""
+    """Return the crop (128, 128, 3) that `matrix` (2, 3) maps there, averaged if the picture is much finer."""
     side, scale = SIDE + 2 * MARGIN, float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.7:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.35 / scale), dtype=np.uint8)
@@ -128,9 +128,9 @@ def save(path: Path, mouths: list[Labelled]) -> None:
 @click.option("--mesh", "model", required=True, type=click.Path(path_type=Path), help="face_landmark.tflite")
 @click.option("--portraits", "faces", type=click.Path(path_type=Path), help="Folder of folders of portraits.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Folder of the clips.")
-@click.option("--cache", "root", type=click.Path(path_type=Path), help="Cache with their detections.")
+@click.option("--cache", "root", type=click.Path(path_type=Path), help="Cache that contains their detections.")
 @click.option("--list", "lists", multiple=True, type=click.Path(path_type=Path), help="Clips, one per line.")
-@click.option("--frames", default=12, show_default=True, help="Pictures of a clip.")
+@click.option("--frames", default=12, show_default=True, help="Most pictures per clip.")
 def main(
     out: Path,
     model: Path,
@@ -140,6 +140,7 @@ def main(
     lists: tuple[Path, ...],
     frames: int,
 ) -> None:
+    """Label portraits and clips, and write the file."""
     cv2.setNumThreads(1)
     mesh, detector, mouths = Mesh(model), make_detector("mtcnn"), list[Labelled]()
     if faces:

@@ -1,6 +1,6 @@
-"""Mouths that the face mesh has labelled, as the lip reader is taught them: moved, spoilt, and at times covered.
+"""Training samples for the lip reader from mouths labelled by the face mesh: moved, degraded, and at times covered.
 
-Reads what `mesh_labels.py` wrote. Truths are (16,): what `Lips.everything` returns; nan where nothing is known.
+Reads the output of `mesh_labels.py`. Ground truths are (16,), like the output of `Lips.everything`; nan is unknown.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,26 @@ from w2l.nets.lips import GAP_UNIT, HOME, N_POINTS, POINT_UNIT
 Region = NDArray[np.uint8]
 
 CORNER = np.array([16.0, 48.0])
-"""Column and row of an aligned crop where the region begins that the lip reader sees."""
+"""Column and row of the aligned crop at the top left of the lip reader's region."""
 CLOSED, PARTED, NEUTRAL = 0.012, 0.05, 0.12
-"""Gaps over the width of the mouth: up to the first the mesh means closed lips, from the second on it is trusted. In a
-portrait that is known to have closed lips (London, neutral), a gap up to the third is taken as none."""
+"""Gaps over the width of the mouth: up to the first, lips count as closed; from the second on, the mesh is trusted. In
+a portrait that is known to have closed lips (London, neutral), a gap up to the third counts as closed."""
 HIDDEN, CLEAR = 0.4, 0.06
-"""Shares of the lips from which on a mouth counts as covered, and up to which it does not."""
+"""Shares of hidden lips from which a mouth counts as covered, and up to which it does not."""
 KNOWN = 0.3
-"""Share up to which a covered mouth still teaches where its lips are."""
+"""Share of hidden lips up to which the points of a covered mouth are used."""
 COVERED = 0.22
 """Share of mouths with something drawn over them."""
 FAR = 0.12
 """Share of mouths with something drawn beside them."""
-CLOSED_OF_A_CLIP = 60
-"""Most closed mouths of a person of clips that are opened."""
+CLOSED_PER_PERSON = 60
+"""Most closed mouths per person of the clips that are warped open."""
 PORTRAITS = 0.6
-"""Share of portraits among real mouths; the rest are of clips, each person as often as any other."""
+"""Share of portraits among real mouths; the rest are from clips, evenly over people."""
 AS_IT_IS = 0.3
-"""Share of mouths that no camera or codec spoils."""
+"""Share of mouths that are not degraded by a simulated camera or codec."""
 LEFT_OUT = 0.2
-"""Share of the people of portraits who never train."""
+"""Share of the people of portraits who are excluded from training."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Labels:
 
     @classmethod
     def read(cls, path: Path) -> "Labels":
-        """Return what `mesh_labels.py` wrote."""
+        """Read an output of `mesh_labels.py`."""
         return cls(**read_arrays(path))
 
     def select(self, which: NDArray[np.bool_]) -> "Labels":
@@ -71,12 +71,12 @@ class Labels:
 
 
 def is_left_out(person: str) -> bool:
-    """Return whether a person of the portraits never trains, by the hash of the name."""
+    """Return whether a person of the portraits is excluded from training, by the hash of the name."""
     return "/" in person and hash_place(f"person {person}") < LEFT_OUT
 
 
 def trusted_gap(gap: float, width: float, name: str) -> float:
-    """Return the gap that a mouth is taught with: the mesh leaves closed lips up to a tenth of their width apart."""
+    """Return the gap to train with; the mesh places closed lips up to a tenth of their width apart."""
     share = gap / max(width, 1.0)
     if name.startswith("london/") and name.endswith("-neutral") and share < NEUTRAL:
         return 0.0
@@ -84,14 +84,14 @@ def trusted_gap(gap: float, width: float, name: str) -> float:
 
 
 def truth_of(points: Floats, gap: float, teeth: float, covered: float) -> NDArray[np.float32]:
-    """Return (16,): what the last layer should say of a mouth with these points and gap in pixels of the region."""
+    """Return the ground truth (16,) of a mouth with these points and gap in pixels of the region."""
     width = float(np.hypot(*(points[1] - points[0])))
     places = ((points - HOME) / POINT_UNIT).ravel()
     return np.array([*places, gap / GAP_UNIT, width / POINT_UNIT, teeth, covered], dtype=np.float32)
 
 
 def region_of(patch: Region, points: Floats, matrix: Floats) -> tuple[Picture, Floats]:
-    """Return the region (48, 64, 3) and the points in it of a patch that `matrix` (2, 3) moved, in crop pixels."""
+    """Return the region (48, 64, 3), and its points, of a patch moved by `matrix` (2, 3), in crop pixels."""
     whole = matrix.copy()
     whole[:, 2] -= matrix[:, :2] @ np.array([MARGIN, MARGIN]) + CORNER
     how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
@@ -100,7 +100,7 @@ def region_of(patch: Region, points: Floats, matrix: Floats) -> tuple[Picture, F
 
 
 def moved(rng: np.random.Generator) -> Floats:
-    """Return a random move (2, 3) of an aligned crop about its mouth, as of another detector or another head."""
+    """Return a random similarity (2, 3) of an aligned crop about its mouth, like the error of a detector."""
     turn, scale = np.radians(rng.normal(0, 3)), rng.uniform(0.87, 1.15)
     stretch, slant = rng.uniform(0.93, 1.07), rng.uniform(-0.08, 0.08)
     spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
@@ -111,7 +111,7 @@ def moved(rng: np.random.Generator) -> Floats:
 
 
 def draw_real(rng: np.random.Generator, labels: Labels, number: int) -> tuple[Mouth, float]:
-    """Return a labelled mouth, moved, and whether its teeth show."""
+    """Return a labelled mouth, moved at random, and whether its teeth show."""
     matrix = moved(rng)
     width = float(np.hypot(*(labels.points[number, 1] - labels.points[number, 0])))
     image, points = region_of(labels.patch[number], labels.points[number], matrix)
@@ -124,7 +124,7 @@ def draw_real(rng: np.random.Generator, labels: Labels, number: int) -> tuple[Mo
 def finished(
     rng: np.random.Generator, mouth: Mouth, teeth: float, kind: str = "", covers: float = COVERED, far: float = FAR
 ) -> tuple[Region, NDArray[np.float32]]:
-    """Return a mouth as a camera shows it, at times behind something, and its truth (16,)."""
+    """Return a degraded, at times covered mouth and its ground truth (16,)."""
     image, covered, known = mouth.image, 0.0, True
     draw = rng.random()
     if draw < covers + far:
@@ -142,7 +142,7 @@ def finished(
 
 
 def mirrored(rng: np.random.Generator, mouth: Mouth) -> tuple[Region, Floats, float]:
-    """Return the mouth as it is, half of the time mirrored."""
+    """Return the mouth, mirrored with probability 0.5."""
     region, points = np.clip(np.round(mouth.image), 0, 255).astype(np.uint8), mouth.points
     if rng.random() < 0.5:
         region, points = region[:, ::-1], points[[1, 0, 2, 3, 4, 5]] * [-1, 1] + [COLUMNS - 1, 0]
@@ -150,7 +150,7 @@ def mirrored(rng: np.random.Generator, mouth: Mouth) -> tuple[Region, Floats, fl
 
 
 class Choice:
-    """Which labelled mouth comes next: portraits and clips in shares, every person as often as any other."""
+    """Sampler of labelled mouths: portraits and clips in fixed shares, evenly over people."""
 
     def __init__(self, labels: Labels) -> None:
         of_person: dict[str, list[int]] = {}
@@ -162,7 +162,7 @@ class Choice:
         ]
 
     def draw(self, rng: np.random.Generator) -> int:
-        """Return a row."""
+        """Return a random row."""
         portraits, clips = self._groups
         people: Sequence[list[int]] = portraits if portraits and (not clips or rng.random() < PORTRAITS) else clips
         rows = people[int(rng.integers(len(people)))]
@@ -170,7 +170,7 @@ class Choice:
 
 
 def closed_of(labels: Labels) -> list[tuple[Region, Floats]]:
-    """Return regions (48, 64, 3) and points (6, 2) of labelled mouths that are closed, of each person a few."""
+    """Return regions (48, 64, 3) and points (6, 2) of labelled mouths that are closed, a few per person."""
     found: list[tuple[Region, Floats]] = []
     width = np.hypot(*(labels.points[:, 1] - labels.points[:, 0]).T)
     share = labels.gap / np.maximum(width, 1)
@@ -179,7 +179,7 @@ def closed_of(labels: Labels) -> list[tuple[Region, Floats]]:
     closed = (labels.teeth == 0) & (share <= np.where(known, NEUTRAL, CLOSED))
     for person in np.unique(labels.person[closed]).tolist():
         rows = np.flatnonzero(closed & (labels.person == person))
-        rows = rows[np.argsort(share[rows], kind="stable")][: 2 if "/" in person else CLOSED_OF_A_CLIP]
+        rows = rows[np.argsort(share[rows], kind="stable")][: 2 if "/" in person else CLOSED_PER_PERSON]
         for row in rows:
             image, points = region_of(labels.patch[row], labels.points[row], still)
             found.append((np.clip(np.round(image), 0, 255).astype(np.uint8), points))

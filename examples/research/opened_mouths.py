@@ -1,4 +1,4 @@
-"""Real closed mouths, warped open by a known gap: real skin and real lips for the lip reader to learn from."""
+"""Real closed mouths, warped open by a known gap: training data for the lip reader with real skin and lips."""
 
 import cv2
 import numpy as np
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from examples.research.drawn_mouths import COLUMNS, ROWS, Floats, Mouth, Picture, cavity, drawn_gap
 
 CLOSED = 0.4
-"""Share that stays closed."""
+"""Share of mouths that stay closed."""
 SEARCH = 3.0
-"""Pixels above and below the points found within which the line of the lips is looked for."""
+"""Pixels above and below the found points that are searched for the line of the lips."""
 
 
 def open_mouth(rng: np.random.Generator, region: NDArray[np.uint8], found: Floats) -> Mouth:
@@ -50,7 +50,7 @@ def open_mouth(rng: np.random.Generator, region: NDArray[np.uint8], found: Float
 
 
 def _line(image: Picture, found: Floats) -> Floats:
-    """Row (columns,) of the line of closed lips: the darkest near the points, smooth from column to column."""
+    """Return the row (columns,) of the line of closed lips: the darkest near the points, smooth across columns."""
     (left, first), (right, last) = found[:2]
     x = np.arange(COLUMNS)
     guess = np.interp(x, [left, (left + right) / 2, right], [first, found[3:5, 1].mean(), last])
@@ -66,7 +66,7 @@ def _line(image: Picture, found: Floats) -> Floats:
 def _warp(
     rng: np.random.Generator, image: Picture, line: Floats, apart: tuple[Floats, Floats], centre: float
 ) -> Picture:
-    """Move the upper lip up and the lower lip with the chin down, more so near the mouth."""
+    """Move the upper lip up, and the lower lip and the chin down, most near the mouth."""
     up, down = apart
     y, x = np.mgrid[0:ROWS, 0:COLUMNS].astype(np.float32)
     above = y + up * np.clip(1 - (line - up - y) / rng.uniform(4, 12), 0, 1)

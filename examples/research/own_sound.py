@@ -1,11 +1,11 @@
-"""Whether a judge prefers a clip's own sound to the sounds of other clips, clip by clip.
+"""Measure how often a judge prefers a clip's own sound to the sounds of other clips.
 
-A clip's faces are scored with its own sound and with those of other clips of the same set, as `w2l score` does it: the
-published LSE at the best of all shifts (`w2l.scoring.metrics.lse`), the longer of the two cut. A clip counts as told
-where its own score is better than the mean of the others; a pair, where it is better than that one other. An equal
-score is half a success, so that a judge that has learnt nothing gets 0.5 of all pairs. Voices and rooms alone can move
-the scores of other people's sounds: an untrained judge's LSE-D "told" 0.93 of the clips of one person and 0.09 of those
-of another. So the same is also counted against sounds of the same person alone, where there are others.
+A clip's faces are scored with its own sound and with those of other clips of the same set, as in `w2l score`: the
+published LSE at the best of all shifts (`w2l.scoring.metrics.lse`), the longer of the two cut. A clip counts as right
+if its own score is better than the mean of the others; a pair, if it is better than that of the one other sound. Equal
+scores count half, so that an untrained judge is right in 0.5 of all pairs. Voices and rooms alone can affect the scores
+of other people's sounds: the LSE-D of an untrained judge was right for 0.93 of the clips of one person and for 0.09 of
+those of another. Therefore the same is also counted against sounds of the same person only, if there are any.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from w2l.training.expert.evaluate import embed_windows
 from w2l.training.expert.pairing import Pairing
 
 SEED = 30
-"""Of the other clips: the same for every model."""
+"""Seed for the choice of the other clips, the same for every model."""
 HIGHER_IS_BETTER = {"LSE-C": ("lse_c", 1.0), "LSE-D": ("lse_d", -1.0)}
 
 
@@ -43,7 +43,7 @@ class Scored:
 def score_own_and_others(tracks: Tracks, pairing: Pairing, device: torch.device, n_others: int) -> list[Scored]:
     """Score each track with its own sound, and with those of at most `n_others` tracks of other clips.
 
-    The network should be in eval mode. Empty where there is one clip alone.
+    The network should be in eval mode. The list is empty if there is only one clip.
     """
     rng = np.random.default_rng(SEED)
     pieces = [(track, 0, int(count)) for track, count in enumerate(tracks.counts)]
@@ -64,14 +64,14 @@ def score_own_and_others(tracks: Tracks, pairing: Pairing, device: torch.device,
     return found
 
 
-def clips_told(clips: Sequence[Scored], score: str, within: bool = False) -> float:
-    """Return the share of clips whose own score beats the mean of the others; see `pairs_told`."""
+def clips_right(clips: Sequence[Scored], score: str, within: bool = False) -> float:
+    """Return the share of clips whose own score beats the mean of the others; see `pairs_right`."""
     both = [(clip.own[score], np.mean(others)) for clip in clips if (others := _others(clip, score, within))]
     return _share(*np.array(both).reshape(-1, 2).T)
 
 
-def pairs_told(clips: Sequence[Scored], score: str, within: bool = False) -> float:
-    """Return the share of pairs of own and other sound that are told; `within` a person; nan where there is none."""
+def pairs_right(clips: Sequence[Scored], score: str, within: bool = False) -> float:
+    """Return the share of right pairs of own and other sound, or of those `within` a person; nan without pairs."""
     both = [(clip.own[score], other) for clip in clips for other in _others(clip, score, within)]
     return _share(*np.array(both).reshape(-1, 2).T)
 
@@ -85,14 +85,14 @@ def _share(own: Floats, other: Floats) -> float:
 
 
 def own_sound_table(split: str, model: str, clips: Sequence[Scored]) -> list[str]:
-    """Return the rows of markdown of a model on a split: all clips, then each person, see `HEADER`."""
+    """Return the Markdown rows of a model on a split: all clips, then each person; see `HEADER`."""
     people = sorted({clip.person for clip in clips})
     groups = {split: list(clips)}
     if len(people) > 1:
         groups |= {f"{split}: {person}": [clip for clip in clips if clip.person == person] for person in people}
     rows = [_row(name, model, group) for name, group in groups.items()]
     if len(people) > 1:
-        worst = [min(clips_told(group, score) for group in list(groups.values())[1:]) for score in HIGHER_IS_BETTER]
+        worst = [min(clips_right(group, score) for group in list(groups.values())[1:]) for score in HIGHER_IS_BETTER]
         rows.append(f"| {split}: worst of {len(people)} people | {model} | | {_cells(worst)} | | | | | | |")
     return rows
 
@@ -106,8 +106,8 @@ def _row(name: str, model: str, clips: Sequence[Scored]) -> str:
             np.mean([np.abs(np.mean(clip.others[score])) for clip in clips]),
         )
     ]
-    told = [clips_told(clips, score, within) for within in (False, True) for score in HIGHER_IS_BETTER]
-    pairs = [pairs_told(clips, "LSE-C"), pairs_told(clips, "LSE-C", within=True)]
+    told = [clips_right(clips, score, within) for within in (False, True) for score in HIGHER_IS_BETTER]
+    pairs = [pairs_right(clips, "LSE-C"), pairs_right(clips, "LSE-C", within=True)]
     shown = f"{means[0]:.3f} / {means[1]:.3f} | {means[2]:.3f} / {means[3]:.3f}"
     return f"| {name} | {model} | {len(clips)} | {_cells(told)} | {_cells(pairs)} | {shown} |"
 
@@ -117,8 +117,8 @@ def _cells(values: Sequence[float]) -> str:
 
 
 HEADER = [
-    "| own sound over others | model | clips | clips told, LSE-C | LSE-D | within one person, LSE-C | LSE-D | "
-    "pairs told, LSE-C | within one person | LSE-C, own / others | LSE-D, own / others |",
+    "| own sound over others | model | clips | clips right, LSE-C | LSE-D | within one person, LSE-C | LSE-D | "
+    "pairs right, LSE-C | within one person | LSE-C, own / others | LSE-D, own / others |",
     "|---" * 11 + "|",
 ]
-"""Of the table that `own_sound_table` fills."""
+"""Header of the table whose rows `own_sound_table` returns."""

@@ -1,13 +1,13 @@
-"""Report what a lip reader reads, and how well an expert tells sync, phone class by phone class.
+r"""Report the accuracy of a lip reader and of an expert by phone class.
 
-    python -m examples.research.phone_report CACHE PHONES.tsv --split test --split unseen [--expert w2l] \\
+    python -m examples.research.phone_report CACHE PHONES.tsv --split test --split unseen [--expert w2l] \
         [--lips LIPS.npz] [--out REPORT.md]
 
-CACHE holds aligned crops of GRID, PHONES.tsv is what `phones.py` wrote; `leave_people_out.py --same` merges speakers
-who are one person. Prints markdown tables. Of the lip reader: means by class, and for each person how well a reading
-tells two classes apart (area under the curve). Of the expert: all windows by the class of the phone in their middle,
-each face with its own sound and with another one of the same clip at least five frames away, as `evaluate_expert.py`
-pairs them; the expert's own calibration says which are in sync.
+CACHE contains aligned crops of GRID, PHONES.tsv is the output of `phones.py`; `leave_people_out.py --same` merges
+speakers who are one person. Prints Markdown tables. For the lip reader: means by class, and for each person how well a
+reading distinguishes two classes (area under the curve). For the expert: all windows by the class of the phone in their
+middle, each face with its own sound and with another one of the same clip at least five frames away, as paired by
+`evaluate_expert.py`; the expert's own calibration decides which are in sync.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,11 +47,11 @@ CLASSES = {
     "open": ("AA", "AE", "AY", "AW"),
     "silence": (SILENCE,),
 }
-"""CMU's phones by what the lips do; all that are not here are of the class `OTHER`."""
+"""CMU's phones by movement of the lips; all others are of the class `OTHER`."""
 OTHER = "other"
 OF_PHONE = {phone: name for name, phones in CLASSES.items() for phone in phones}
 LEAST_TOKENS, LEAST_WINDOWS = 5, 20
-"""With fewer phones, or windows, of a class nothing is said of a person."""
+"""Fewest phones and windows of a class for which a person is reported."""
 CONTRASTS = {
     "p b m closed, open vowels open": ("widest", "open", "narrowest", "p b m"),
     "p b m closed, t d n k g not": ("narrowest", "t d n k g", "narrowest", "p b m"),
@@ -59,16 +59,16 @@ CONTRASTS = {
     "teeth in f v, not in p b m": ("teeth", "f v", "teeth", "p b m"),
     "mouth narrow in u w, wide in i e": ("width", "i e", "width", "u w"),
 }
-"""Reading and class that should be high, then reading and class that should be low."""
+"""Name -> reading and class that should be high, reading and class that should be low."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """What the lips do in one phone."""
+    """Readings of the lips in one phone."""
 
     person: str
     kind: str
-    """Its class."""
+    """Class of the phone."""
     narrowest: float
     """Gap, in eye distances, of the narrowest frame around the onset, within `ONSET_S`."""
     widest: float
@@ -80,7 +80,7 @@ class Token:
 
 
 def frames_of(phone: Phone, spoken_from: int, n_frames: int) -> tuple[slice, slice]:
-    """Return the frames of a track around the onset of a phone, and those of its middle half; empty where outside."""
+    """Return the frames of a track around the onset of a phone, and those of its middle half; empty outside of it."""
     quarter = (phone.end_s - phone.start_s) / 4
     spans = (phone.start_s - ONSET_S[0], phone.start_s + ONSET_S[1]), (phone.start_s + quarter, phone.end_s - quarter)
     ends = [(round(start_s * FPS) - spoken_from, round(end_s * FPS) + 1 - spoken_from) for start_s, end_s in spans]
@@ -100,7 +100,7 @@ def tokens_of(mouths: Mouths, phones: Sequence[Phone], spoken_from: int, person:
 
 
 def read_tokens(tracks: Tracks, phones: Mapping[str, Sequence[Phone]], network: Lips) -> list[Token]:
-    """Return all phones of the tracks, each width over the median of its person."""
+    """Return all phones of the tracks, with widths relative to the median of the person."""
     found: list[Token] = []
     for track, (clip, person) in enumerate(zip(tracks.names, tracks.speakers)):
         mouths = read_mouths(np.array(tracks.frames(track)[:]), network)
@@ -121,7 +121,7 @@ def class_rows(tokens: Sequence[Token]) -> Iterator[list[str]]:
 
 
 def contrasts_of(tokens: Sequence[Token]) -> dict[str, float]:
-    """Return how well each of `CONTRASTS` holds, area under the curve; those that have too few phones are left out."""
+    """Return the area under the curve of each of `CONTRASTS`; those with too few phones are left out."""
     found = {}
     for name, (reading, high, other, low) in CONTRASTS.items():
         above = np.array([getattr(token, reading) for token in tokens if token.kind == high])
@@ -133,7 +133,7 @@ def contrasts_of(tokens: Sequence[Token]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a split, paired with sounds as `score_pairs` does."""
+    """The windows of a split, paired with sounds as in `score_pairs`."""
 
     pairs: ScoredPairs
     kinds: NDArray[np.str_]
@@ -148,7 +148,7 @@ class Windows:
 
 
 def kind_at(phones: Sequence[Phone], time_s: float) -> str:
-    """Return the class of the phone at a time of the clip; silence before the first and after the last one."""
+    """Return the class of the phone at a time of the clip, which is silence outside of all phones."""
     phone = next((phone for phone in phones if phone.start_s <= time_s < phone.end_s), None)
     return OF_PHONE.get(phone.phone if phone else SILENCE, OTHER)
 
@@ -172,7 +172,7 @@ def read_windows(tracks: Tracks, phones: Mapping[str, Sequence[Phone]], expert: 
 
 
 def window_rows(windows: Windows, scale: float, bias: float) -> Iterator[list[str]]:
-    """Yield the row of each class: windows, the two shares that are right at p = 0.5, their mean, the AUC."""
+    """Yield the row of each class: windows, both shares classified correctly at p = 0.5, their mean, the AUC."""
     for kind in (*CLASSES, OTHER, None):
         pairs = windows.of(kind) if kind else windows.pairs
         if len(pairs.in_sync):
@@ -182,7 +182,7 @@ def window_rows(windows: Windows, scale: float, bias: float) -> Iterator[list[st
 
 
 def people_rows(by_person: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yield a row for each person, then the mean over people with its 95 % interval; empty cells where n is small."""
+    """Yield a row for each person, then the mean over people with its 95 % interval; cells are empty if n is small."""
     for person, found in by_person.items():
         yield [person, *(f"{found[name]:.3f}" if name in found else "" for name in columns)]
     values = [[found[name] for found in by_person.values() if name in found] for name in columns]
@@ -197,7 +197,7 @@ def _mean_cell(values: list[float]) -> str:
 
 
 def markdown(header: Sequence[str], rows: Iterable[list[str]]) -> str:
-    """Return a table."""
+    """Return a Markdown table."""
     lines = [list(header), ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
@@ -232,11 +232,11 @@ def report_expert(split: str, windows: Windows, expert: Model) -> Iterator[str]:
 
 
 def open_split(cache: Cache, split: str, known: Mapping[str, Sequence[Phone]], n_frames: int) -> Tracks:
-    """Return the tracks of a split whose phones are known; UsageError where there are none."""
+    """Return the tracks of a split whose phones are known; raise UsageError if there are none."""
     rows = cache.tracks()
     chosen = rows.has("split", split) & rows.has("clip", *known)
     if not chosen.any():
-        raise click.UsageError(f"no clip of split {split!r} of {cache.root} is in the table of phones; label its list")
+        raise click.UsageError(f"no clip of split {split!r} of {cache.root} is in the table of phones; run phones.py")
     return Tracks(cache, rows.select(chosen), crop_spec(cache), n_frames)
 
 
@@ -244,14 +244,15 @@ def open_split(cache: Cache, split: str, known: Mapping[str, Sequence[Phone]], n
 @click.argument("root", metavar="CACHE", type=click.Path(path_type=Path, exists=True))
 @click.argument("table", metavar="PHONES.tsv", type=click.Path(path_type=Path, exists=True))
 @click.option("--split", "splits", multiple=True, default=("test", "unseen"), show_default=True)
-@click.option("--expert", default="w2l", show_default=True, help="Name or file of a calibrated expert.")
+@click.option("--expert", default="w2l", show_default=True, help="Calibrated expert: a name or a file.")
 @click.option("--lips", type=click.Path(path_type=Path, exists=True), help="File of a lip reader  [the shipped one]")
-@click.option("--out", type=click.Path(path_type=Path), help="File for the tables, too.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the tables to this file.")
 def main(root: Path, table: Path, splits: tuple[str, ...], expert: str, lips: Path | None, out: Path | None) -> None:
+    """Print the tables of all splits."""
     cache, phones = Cache.open(root), read_phones(table)
     network = load_lips(lips) if lips else shipped_lips()
     if network.dimensions.extras != N_EXTRAS:
-        raise click.UsageError(f"{lips} reads gaps and points alone; name a lip reader that reads teeth and widths")
+        raise click.UsageError(f"{lips} reads only gaps and points; pass a lip reader that reads teeth and widths")
     model = registry.load(expert, "expert", cache)
     if not model.card.calibrated:
         raise click.UsageError(f"{expert} is not calibrated; run examples.research.calibrate_expert first")

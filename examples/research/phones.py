@@ -1,13 +1,13 @@
-"""Label clips of GRID with the times of their phones, by forced alignment with pocketsphinx.
+r"""Label clips of GRID with the times of their phones, by forced alignment with pocketsphinx.
 
-    pip install pocketsphinx  # a tool that makes labels; w2l does not depend on it
-    python -m examples.research.phones GRID PHONES.tsv --list train.txt --list test.txt --list unseen.txt \\
+    pip install pocketsphinx  # used only here; w2l does not depend on it
+    python -m examples.research.phones GRID PHONES.tsv --list train.txt --list test.txt --list unseen.txt \
         --words words.tsv
 
-The sentence of a clip is the one that its name spells in the corpus's code (`bbaf2n`: bin blue at f two now). Where the
-name does not spell one, the grammar of the corpus is recognised; `--check N` says how many of the sentences that are
-known would be recognised right. `--words` compares the onsets of words with those of the corpus. PHONES.tsv has a row
-per phone: clip, start_s, end_s, phone (CMU's symbols; SIL is silence) and the word that it is in.
+The name of a clip encodes its sentence (`bbaf2n`: bin blue at f two now). If a name does not, the sentence is
+recognised with the grammar of the corpus; `--check N` measures the accuracy of that on known sentences. `--words`
+compares the onsets of words with those of the corpus. PHONES.tsv has a row per phone: clip, start_s, end_s, phone
+(CMU's symbols; SIL is silence) and its word.
 """
 
 import importlib
@@ -34,19 +34,19 @@ CODE: tuple[dict[str, str], ...] = (
     DIGITS,
     {"a": "again", "n": "now", "p": "please", "s": "soon"},
 )
-"""What each letter of a clip's name stands for, in order; w is not among the spoken letters."""
+"""Words for each letter of a clip's name, in order; w is not among the spoken letters."""
 SPOKEN = {"a": "EY", "z": "Z EH D"}
-"""Letters as the corpus's speakers say them, where the dictionary has the article or the American name."""
+"""Pronunciations of letters by the speakers, if the dictionary has the article or the American name."""
 LETTER = "letter-"
-"""Before a letter of the alphabet in the aligner's dictionary, to tell it from a word."""
+"""Prefix of a letter of the alphabet in the aligner's dictionary, to distinguish it from a word."""
 FRAME_RATE = 100
-"""Frames of the aligner to a second."""
+"""Frames of the aligner per second."""
 SILENCE = "SIL"
 HEADER = "clip\tstart_s\tend_s\tphone\tword"
 ALIGNING: dict[str, Any] = {"lm": None, "cmn": "batch", "bestpath": False, "loglevel": "FATAL"}
-"""Word times that are found by the best path have gaps, in which the alignment of the phones fails."""
+"""Without `bestpath`, whose word times have gaps in which the alignment of the phones fails."""
 RECOGNISING: dict[str, Any] = {**ALIGNING, "beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
-"""With the default beams of 1e-48 words are lost: 0.86 right instead of 0.92, of 12 clips."""
+"""With the default beams of 1e-48, words are lost: accuracy 0.86 instead of 0.92, on 12 clips."""
 
 
 class Phone(NamedTuple):
@@ -60,7 +60,7 @@ class Phone(NamedTuple):
 
 
 def sentence_of(clip: str) -> list[str] | None:
-    """Return the words that the name of a clip, `speaker/code`, spells; None for a name that is not in the code."""
+    """Return the words that the name of a clip, `speaker/code`, encodes; None for another name."""
     name = clip.rsplit("/", 1)[-1]
     if len(name) != len(CODE) or any(letter not in words for letter, words in zip(name, CODE)):
         return None
@@ -78,7 +78,7 @@ def _entry(word: str) -> str:
 
 
 class Aligner:
-    """The English model that comes with pocketsphinx, with the letters of the alphabet in its dictionary."""
+    """The English model of pocketsphinx, with the letters of the alphabet in its dictionary."""
 
     def __init__(self) -> None:
         try:
@@ -94,13 +94,13 @@ class Aligner:
         self._recogniser.activate_search("grid")
 
     def recognise(self, sound: bytes) -> list[str]:
-        """Return the words of the corpus's grammar that fit 16 kHz, 16 bit `sound` best; empty where none does."""
+        """Return the words of the corpus's grammar that fit 16 kHz, 16 bit `sound` best; empty if none do."""
         _decode(self._recogniser, sound)
         found = self._recogniser.hyp()
         return [word.removeprefix(LETTER) for word in found.hypstr.split()] if found else []
 
     def align(self, clip: str, sound: bytes, words: Sequence[str]) -> list[Phone]:
-        """Return the phones of `words`, and the silences around them; MediaError where they do not fit the sound."""
+        """Return the phones of `words` and the silences around them; raise MediaError if they do not fit the sound."""
         try:
             self._aligner.set_align_text(" ".join(map(_entry, words)))
             _decode(self._aligner, sound)
@@ -128,12 +128,12 @@ def _decode(decoder: Any, sound: bytes) -> None:
 
 
 def _word(entry: str) -> str:
-    """Return the word of an entry of the dictionary, without the number of its pronunciation; empty for silence."""
+    """Return the word of a dictionary entry, without the number of its pronunciation; empty for silence."""
     return "" if entry.startswith(("<", "[")) else entry.split("(")[0].removeprefix(LETTER)
 
 
 def sound_of(root: Path, clip: str) -> bytes:
-    """Return the sound of the clip's video under `root` as 16 bit samples at 16 kHz; MediaError without a video."""
+    """Return the sound of a clip under `root` as 16 bit samples at 16 kHz; raise MediaError without a video."""
     video = next(iter(sorted(root.glob(f"{clip}.*"))), None)
     if video is None:
         raise MediaError(f"{root / clip}: no such video; check the list")
@@ -147,7 +147,7 @@ def write_phones(path: Path, phones: Iterable[Phone]) -> None:
 
 
 def read_phones(path: Path) -> dict[str, list[Phone]]:
-    """Return clip -> its phones in order of time, from the table at `path`; MediaError for another file."""
+    """Return clip -> its phones in order of time, from the table at `path`; raise MediaError for another file."""
     header, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
     if header != HEADER:
         raise MediaError(f"{path} is not a table of phones: its first line is not {HEADER!r}; write one with phones.py")
@@ -159,7 +159,7 @@ def read_phones(path: Path) -> dict[str, list[Phone]]:
 
 
 def onsets_off(phones: dict[str, list[Phone]], words: Path) -> Iterator[float]:
-    """Yield by how many seconds each word begins later than the corpus's own word times say."""
+    """Yield by how many seconds each word starts later than in the corpus's own word times."""
     rows = [line.split("\t") for line in words.read_text(encoding="utf-8").splitlines()[1:]]
     given: dict[str, list[tuple[float, str]]] = {}
     for clip, start, _, word in rows:
@@ -173,13 +173,13 @@ def onsets_off(phones: dict[str, list[Phone]], words: Path) -> Iterator[float]:
 
 
 def word_onsets(phones: Sequence[Phone]) -> list[tuple[float, str]]:
-    """Return when each word begins; no sentence of the corpus has one word twice in a row."""
+    """Return the time at which each word starts; no sentence of the corpus has a word twice in a row."""
     before = ["", *(phone.word for phone in phones)]
     return [(phone.start_s, phone.word) for phone, last in zip(phones, before) if phone.word and phone.word != last]
 
 
 def label(root: Path, clips: Sequence[str], aligner: Aligner) -> Iterator[list[Phone]]:
-    """Yield the phones of each clip that has a sentence; say on stderr which ones have none, and why."""
+    """Yield the phones of each clip that has a sentence; report the others, and why, on stderr."""
     for clip in clips:
         try:
             sound = sound_of(root, clip)
@@ -192,7 +192,7 @@ def label(root: Path, clips: Sequence[str], aligner: Aligner) -> Iterator[list[P
 
 
 def recognised(root: Path, clips: Sequence[str], aligner: Aligner) -> float:
-    """Return the share of words that are recognised right in clips whose sentences are known."""
+    """Return the share of words that are recognised correctly in clips whose sentences are known."""
     right = []
     for clip in clips:
         found = aligner.recognise(sound_of(root, clip))
@@ -203,10 +203,11 @@ def recognised(root: Path, clips: Sequence[str], aligner: Aligner) -> float:
 @click.command(help=__doc__)
 @click.argument("root", metavar="GRID", type=click.Path(path_type=Path, exists=True))
 @click.argument("out", metavar="PHONES.tsv", type=click.Path(path_type=Path))
-@click.option("--list", "lists", multiple=True, required=True, help="List of clips, under GRID; may be given again.")
+@click.option("--list", "lists", multiple=True, required=True, help="List of clips, under GRID; repeatable.")
 @click.option("--words", help="Word times of the corpus, under GRID.")
 @click.option("--check", default=0, metavar="N", help="Recognise N clips of each list whose sentences are known.")
 def main(root: Path, out: Path, lists: tuple[str, ...], words: str | None, check: int) -> None:
+    """Label all clips and write the table."""
     aligner = Aligner()
     names = [(root / name).read_text(encoding="utf-8").split() for name in lists]
     if check:

@@ -1,4 +1,4 @@
-"""Portraits as `portrait_motion.py` takes them: framed alike, with the face mesh, sorted by how light the skin is."""
+"""Portraits for `portrait_motion.py`: framed alike, with the face mesh, grouped by lightness of skin."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -17,18 +17,18 @@ from w2l.data.batches.splits import hash_place
 from w2l.faces.detectors.base import Detector
 
 SIDE = 256
-"""Pixels of a framed portrait, each way."""
+"""Side in pixels of a framed portrait."""
 ZOOM = 0.325
-"""Distance of the outer eye corners in a framed portrait, in sides."""
+"""Distance of the outer eye corners in a framed portrait, relative to its side."""
 MIDDLE = (0.5, 0.52)
-"""Where the mean of the mesh's points lies in it, in sides."""
+"""Position of the mean of the mesh's points in it, relative to its side."""
 SKIN = (50, 280, 205, 425, 151, 9)
 """Points of the mesh on cheeks and forehead."""
 OPEN, SHUT = 0.06, 0.08
-"""Gap between the lips over the width of the mouth: from the first on with teeth a mouth counts as open; up to the
-second without teeth as shut, as the mesh leaves closed lips a little apart."""
+"""Gap between the lips over the width of the mouth: from the first on, with teeth, a mouth counts as open; up to the
+second, without teeth, as shut, as the mesh places closed lips slightly apart."""
 LEFT_OUT = 0.1
-"""Share of the people who are left out, for tests on people nobody has trained on."""
+"""Share of people excluded from training, for tests on unseen people."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Portrait:
 
     @cached_property
     def gap(self) -> float:
-        """Distance between the lips in the middle third of the mouth, over its width."""
+        """Distance between the lips in the middle third of the mouth, relative to its width."""
         width = np.hypot(*(self.mesh[291] - self.mesh[61])[:2])
         rims = self.mesh[list(UPPER[4:7]), :2], self.mesh[list(LOWER[4:7]), :2]
         return float(np.linalg.norm(rims[1] - rims[0], axis=1).mean() / max(width, 1.0))
 
     @cached_property
     def teeth(self) -> float:
-        """Area of what looks like teeth, over the square of the mouth's width."""
+        """Area that is recognised as teeth, relative to the square of the mouth's width."""
         return teeth_share(self.image, self.mesh[list(INNER), :2], self.mesh[:, :2])
 
     @property
@@ -80,7 +80,7 @@ class Portrait:
 
 
 def colour_near(image: Image, places: Floats, reach: float) -> Floats:
-    """Return the median colour (L, a, b) of an RGB picture within `reach` pixels of places (n, 2)."""
+    """Return the median colour (L, a, b) of an RGB picture within `reach` pixels of points (n, 2)."""
     size = max(1, round(reach))
     spots = [
         image[max(0, y - size) : y + size + 1, max(0, x - size) : x + size + 1].reshape(-1, 3)
@@ -100,7 +100,7 @@ def to_rgb(lab: Floats) -> Floats:
 
 
 def frame(image: Image, mesh: Floats) -> tuple[Image, Floats]:
-    """Return a picture framed about the face, and its mesh (468, 3) in the pixels of that."""
+    """Return a picture framed about the face, and its mesh (468, 3) in pixels of the framed picture."""
     scale = ZOOM * SIDE / float(np.hypot(*(mesh[EYES[1]] - mesh[EYES[0]])[:2]))
     shift = np.array(MIDDLE) * SIDE - scale * mesh[:, :2].mean(axis=0)
     if scale < 0.7:
@@ -112,7 +112,7 @@ def frame(image: Image, mesh: Floats) -> tuple[Image, Floats]:
 
 
 def read_portrait(path: Path, mesh: Mesh, detector: Detector) -> Portrait | None:
-    """Return a portrait, framed; None where no face is found."""
+    """Return a framed portrait; None if no face is found."""
     read = cv2.imread(str(path))
     if read is None:
         return None
@@ -127,7 +127,7 @@ def read_portrait(path: Path, mesh: Mesh, detector: Detector) -> Portrait | None
 def read_portraits(
     folder: Path, mesh: Mesh, detector: Detector, most_yaw: float, only: Callable[[str], bool] | None = None
 ) -> Iterator[Portrait]:
-    """Yield the portraits that ``portraits.tsv`` says are turned by less than `most_yaw`, those `only` is true of."""
+    """Yield the portraits in ``portraits.tsv`` with a yaw below `most_yaw` whose names satisfy `only`."""
     with (folder / "portraits.tsv").open(encoding="utf-8", newline="") as file:
         rows = [row["file"] for row in csv.DictReader(file, delimiter="\t") if abs(float(row["yaw"])) < most_yaw]
     for name in rows:
@@ -139,7 +139,7 @@ def read_portraits(
 
 
 def person_of(name: str) -> str:
-    """Return who a portrait shows: London has two of each person."""
+    """Return the person on a portrait; London has two of each person."""
     return name.split("-")[0]
 
 

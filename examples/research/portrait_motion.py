@@ -1,14 +1,14 @@
-"""Make short talking clips out of still portraits, moved as faces of GRID move when they speak.
+r"""Make short talking clips out of still portraits, animated with the measured motion of faces of GRID.
 
-    python -m examples.research.portrait_motion OUT --portraits portraits/ --grid grid/ \\
+    python -m examples.research.portrait_motion OUT --portraits portraits/ --grid grid/ \
         --mesh face_landmark.tflite --detector yunet:face_detection_yunet.onnx --count 900
 
-Every clip shows one person and has the sound of the GRID clip whose motion of lips, chin and jaw it shows, so that
-both agree; the head moves a little. Teeth are the person's own where a portrait shows them, else another person's, in
-the light of the portrait. People come from groups of equal steps of skin lightness, as many clips from each; who comes
-more than once counts as another speaker. One person in ten is left out: --left-out makes clips of those alone, which
-no model that is tested on them may have seen. OUT holds a folder for each person, a list for `w2l preprocess`
-(``train.txt``, or ``unseen.txt``) and ``words.tsv``. Run again, it resumes where it stopped.
+Every clip shows one person and has the sound of the GRID clip whose motion of lips, chin and jaw it uses, so that both
+agree; the head moves slightly. Teeth are the person's own if a portrait shows them, else another person's, adapted to
+the light of the portrait. People are drawn from groups of equal steps of skin lightness, equally many clips from each;
+every further clip of a person counts as another speaker. One person in ten is left out: --left-out makes clips of only
+those, for tests; no tested model may be trained on them. OUT gets a folder for each person, a list for `w2l
+preprocess` (``train.txt`` or ``unseen.txt``) and ``words.tsv``. An interrupted run resumes when started again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,39 +38,39 @@ from w2l.media.writer import VideoWriter
 N_GROUPS = 5
 """Groups of skin lightness."""
 MOST_TAKES = 4
-"""Clips of one person at most."""
+"""Most clips per person."""
 FRAMES = (30, 38)
-"""Frames of a clip, from and to."""
+"""Fewest and most frames of a clip."""
 BEFORE = 8
-"""Frames before the first word with which every second clip begins: the mouth at rest."""
+"""Frames before the first word, with the face at rest, at the start of every second clip."""
 UNSMILE = (0.4, 0.9)
-"""Share of the way from a smile to rest that a smiling portrait is brought."""
+"""Range of the share by which a smiling portrait is moved towards rest."""
 LOUD = (0.95, 1.35)
-"""How far lips move against what was measured."""
+"""Range of the factor applied to the measured motion of the lips."""
 WIDEST = 0.17
-"""Most that lips come apart, in eye distances."""
+"""Largest gap between the lips, in eye distances."""
 N_STILL = 6
-"""Frames of the portrait as it is, at the end of a clip."""
+"""Frames of the unchanged portrait at the end of a clip."""
 CRF = 12
-"""Quality of the video: hardly a loss to see."""
+"""Quality of the video, visually lossless."""
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Everybody who may speak, and the teeth that there are."""
+    """All portraits that can be animated, and the available teeth."""
 
     ready: tuple[Portrait, ...]
     """Portraits with closed lips, or with an open smile."""
     own: dict[str, Row]
-    """The teeth of a portrait by its name; of closed ones those of the same person's smile."""
+    """Name of a portrait -> its teeth; for closed lips, those of the same person's smile."""
     lenders: tuple[Row, ...]
     colour: TeethColour
     unsmile: Floats
-    """(468, 2): mean way from a smile to rest, in eye distances."""
+    """(468, 2): mean displacement from a smile to rest, in eye distances."""
 
 
 def gather(portraits: Sequence[Portrait]) -> Cast:
-    """Return who may speak of all portraits."""
+    """Return the portraits that can be animated, and all teeth."""
     by_name = {each.name: each for each in portraits}
     rows = {each.name: row for each in portraits if (row := row_of(each)) and row.is_clear(each.skin)}
     known = [by_name[name] for name in rows]
@@ -85,7 +85,7 @@ def gather(portraits: Sequence[Portrait]) -> Cast:
 
 
 def _lends(portrait: Portrait, row: Row) -> bool:
-    """Return whether others are given the teeth of a portrait: many, even, in colour, of nobody who is left out."""
+    """Return whether other people may get the teeth of a portrait: large, even, coloured, person not left out."""
     even = portrait.teeth >= LEAST_TEETH and row.rough < EVEN
     return even and not is_grey(portrait) and not is_left_out(portrait.name)
 
@@ -95,13 +95,13 @@ def _rest_of(name: str) -> str:
 
 
 def _way(smile: Portrait, rest: Portrait) -> Floats:
-    """Return (468, 2): how the face comes from a smile to rest."""
+    """Return the displacement (468, 2) of the face from a smile to rest."""
     begin = upright(smile.mesh)
     return (aligned(upright(rest.mesh), begin) - begin)[:, :2]
 
 
 def in_turn(portraits: Sequence[Portrait], count: int, rng: np.random.Generator) -> list[tuple[Portrait, int]]:
-    """Return `count` portraits, or as many as there are, group after group of lightness; and which take each is."""
+    """Return up to `count` portraits in turn over the groups of lightness, each with the number of its take."""
     groups = [[group[k] for k in rng.permutation(len(group))] for group in by_lightness(portraits, N_GROUPS)]
     queues = [[(each, take) for take in range(MOST_TAKES) for each in group] for group in groups]
     chosen: list[tuple[Portrait, int]] = []
@@ -111,7 +111,7 @@ def in_turn(portraits: Sequence[Portrait], count: int, rng: np.random.Generator)
 
 
 def choose_clips(names: Sequence[str], words: Words, count: int, rng: np.random.Generator) -> list[str]:
-    """Return `count` clips, every speaker as often as any other as far as there are clips, those with words first."""
+    """Return `count` clips, balanced over speakers as far as possible, those with words first."""
     of_speaker: dict[str, list[str]] = {}
     for name in rng.permutation(sorted(names)).tolist():
         of_speaker.setdefault(name.split("/")[0], []).append(name)
@@ -121,7 +121,7 @@ def choose_clips(names: Sequence[str], words: Words, count: int, rng: np.random.
 
 
 def span_of(motion: Motion, words: Mapping[str, Spoken], rng: np.random.Generator) -> tuple[int, int]:
-    """Return first and last-plus-one frame of a piece of a clip: often from before its first word on."""
+    """Return first and last-plus-one frame of a piece of a clip, which often starts before the first word."""
     total = len(motion.moves)
     length = min(int(rng.integers(FRAMES[0], FRAMES[1] + 1)), total)
     spoken = [start_s for start_s, _, word in words.get(motion.clip, ()) if word not in ("sil", "sp")]
@@ -133,7 +133,7 @@ def span_of(motion: Motion, words: Mapping[str, Spoken], rng: np.random.Generato
 
 
 def poses(count: int, rng: np.random.Generator) -> list[Pose]:
-    """Return where the head is in `count` frames: slow waves."""
+    """Return the poses of the head in `count` frames: slow oscillations."""
     time_s = np.arange(count) / FPS
     sizes = np.array([5.0, 4.0, 2.0, 0.03, 0.03, 0.02]) * rng.uniform(0.2, 1.0)
     rates, starts = rng.uniform(0.2, 0.6, (2, 6)), rng.uniform(0, 2 * np.pi, (2, 6))
@@ -142,7 +142,7 @@ def poses(count: int, rng: np.random.Generator) -> list[Pose]:
 
 
 def fitted(motion: Motion, portrait: Portrait, loud: float) -> Floats:
-    """Return the moves (frames, 468, 2) of a motion for a portrait, `loud` times as large."""
+    """Return the displacements (frames, 468, 2) of a motion for a portrait, scaled by `loud`."""
     own = upright(portrait.mesh)[:, :2]
     wide = np.hypot(*(own[291] - own[61])) / np.hypot(*(motion.face[291] - motion.face[61]))
     high = (own[152, 1] - own[2, 1]) / (motion.face[152, 1] - motion.face[2, 1])
@@ -152,7 +152,7 @@ def fitted(motion: Motion, portrait: Portrait, loud: float) -> Floats:
 
 
 def film(path: Path, wave: Floats, actor: TalkingPortrait, moves: Floats, rng: np.random.Generator) -> None:
-    """Write one clip; the portrait as it is comes last."""
+    """Write one clip, which ends with the unchanged portrait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     speech = path.parent / f".{path.stem}.wav"
     silence = np.zeros(N_STILL * SAMPLES_PER_FRAME)
@@ -167,14 +167,14 @@ def film(path: Path, wave: Floats, actor: TalkingPortrait, moves: Floats, rng: n
 
 
 class Speakers:
-    """The motions of clips, measured when first asked for."""
+    """The motions of clips, measured on first use."""
 
     def __init__(self, grid: Path, clips: Sequence[str], mesh: Mesh, detector: Detector) -> None:
         self._grid, self._left, self._tools = grid, list(clips), (mesh, detector)
         self._motions: list[tuple[Motion, Floats]] = []
 
     def motion(self, number: int) -> tuple[Motion, Floats]:
-        """Return the motion for the clip of that number, and the sound: first all that there are, then again."""
+        """Return the motion and the sound for the clip of that number; all motions are used in turn."""
         while self._left and len(self._motions) <= number:
             clip = self._left.pop(0)
             path = self._grid / f"{clip}.mkv"
@@ -182,12 +182,12 @@ class Speakers:
             if found is not None:
                 self._motions.append((found, read_audio(path)))
         if not self._motions:
-            raise click.ClickException("no face was found in any of the clips; see whether --grid and --mesh are right")
+            raise click.ClickException("no face was found in any of the clips; check --grid and --mesh")
         return self._motions[number % len(self._motions)]
 
 
 def actor_of(portrait: Portrait, cast: Cast, rng: np.random.Generator) -> TalkingPortrait:
-    """Return a portrait ready to speak."""
+    """Return a portrait prepared for animation."""
     teeth = cast.own.get(portrait.name)
     if teeth is None:
         teeth = lent(cast.lenders[int(rng.integers(len(cast.lenders)))], portrait, cast.colour(portrait), rng)
@@ -197,7 +197,7 @@ def actor_of(portrait: Portrait, cast: Cast, rng: np.random.Generator) -> Talkin
 
 
 def make(out: Path, cast: Cast, chosen: Sequence[tuple[Portrait, int]], speakers: Speakers, words: Words) -> list[str]:
-    """Write the clips that are not there yet; return the lines of the table of words."""
+    """Write the missing clips; return the lines of the table of words."""
     lines: list[str] = []
     for number, (portrait, take) in enumerate(chosen):
         rng = np.random.default_rng([number, 7])
@@ -228,21 +228,22 @@ def make(out: Path, cast: Cast, chosen: Sequence[tuple[Portrait, int]], speakers
 @click.option("--grid", required=True, type=click.Path(path_type=Path, exists=True), help="Clips and lists.")
 @click.option("--mesh", "model", required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--detector", default="mtcnn", show_default=True, help="As for w2l preprocess.")
-@click.option("--count", default=900, show_default=True, help="Clips to make.")
-@click.option("--motions", default=120, show_default=True, help="Clips of GRID whose motion is used.")
-@click.option("--yaw", default=0.17, show_default=True, help="Most asymmetry of a portrait.")
-@click.option("--left-out", is_flag=True, help="Only the people who are left out.")
+@click.option("--count", default=900, show_default=True, help="Number of clips to make.")
+@click.option("--motions", default=120, show_default=True, help="Number of clips of GRID whose motion is used.")
+@click.option("--yaw", default=0.17, show_default=True, help="Largest asymmetry of a portrait.")
+@click.option("--left-out", is_flag=True, help="Use only the people who are left out of training.")
 @click.option("--seed", default=0, show_default=True)
 def main(
     out: Path, folder: Path, grid: Path, model: Path, detector: str, count: int, motions: int, yaw: float,
     left_out: bool, seed: int,
 ) -> None:  # fmt: skip
+    """Make the clips and their lists."""
     cv2.setNumThreads(1)
     mesh, finder = Mesh(model), make_detector(detector)
     cast = gather(list(read_portraits(folder, mesh, finder, yaw)))
     people = [each for each in cast.ready if is_left_out(each.name) == left_out]
     chosen = in_turn(people, count, np.random.default_rng(seed))
-    click.echo(f"{len(people)} portraits can speak, {len(chosen)} clips", err=True)
+    click.echo(f"{len(people)} usable portraits, {len(chosen)} clips", err=True)
     words = read_words(grid / "words.tsv")
     clips = choose_clips((grid / "train.txt").read_text().split(), words, motions, np.random.default_rng(seed))
     lines = make(out, cast, chosen, Speakers(grid, clips, mesh, finder), words)

@@ -1,4 +1,4 @@
-"""Rows of upper teeth, cut out of portraits that show them, and what else an open mouth shows."""
+"""Rows of upper teeth, cut out of portraits, and their transfer to other portraits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,40 +13,40 @@ from examples.research.portrait_faces import Portrait, to_lab, to_rgb
 from w2l.core.arrays import Floats
 
 GREY = 3.0
-"""Chroma of skin up to which a picture counts as one without colours."""
+"""Chroma of skin up to which a picture counts as grey."""
 MOST_GAP = 0.3
-"""Gap over the width of the mouth up to which teeth are taken: wider, the lower ones show, too."""
+"""Gap over the width of the mouth up to which teeth are cut out: wider mouths also show the lower ones."""
 LEAST_TEETH = 0.04
-"""Area of teeth over the square of the mouth's width from which on their row is lent to other people."""
+"""Area of teeth over the square of the mouth's width from which other people may get them."""
 MOST_ROUGH = 0.7
-"""Pixels by which the lower edge of clear teeth departs from a parabola."""
+"""Largest mean distance in pixels of the lower edge of clear teeth from a parabola."""
 EVEN = 0.45
-"""The same of teeth that are lent to other people."""
+"""The same for teeth that other people may get."""
 SHOWN = (0.005, 0.05)
-"""How far lent teeth reach below the upper lip at rest, from and to, in distances of the outer eye corners."""
+"""Range by which another person's teeth reach below the upper lip at rest, in distances of the outer eye corners."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Upper teeth in the pixels of a framed portrait; they stay with the skull."""
+    """Upper teeth in the pixels of a framed portrait; they move with the skull."""
 
     image: Floats
-    """(SIDE, SIDE, 3): RGB, 0..255; what the lips covered is continued from what they did not."""
+    """(SIDE, SIDE, 3): RGB, 0..255; parts covered by lips are extrapolated."""
     share: Floats
-    """(SIDE, SIDE): 0..1, where there are teeth."""
+    """(SIDE, SIDE): mask of the teeth, 0..1."""
     edge: Floats
     """(2,): middle of the lower edge of the row."""
     colour: Floats
-    """(3,): mean colour (L, a, b) of the teeth that show."""
+    """(3,): mean colour (L, a, b) of the visible teeth."""
     eyes: float
     """Distance of the outer eye corners."""
     rough: float
-    """Mean distance in pixels of the lower edge from a parabola: uneven where other things were taken for teeth."""
+    """Mean distance in pixels of the lower edge from a parabola; large if something else was taken for teeth."""
     width: float
-    """Pixels from side to side."""
+    """Width in pixels."""
 
     def is_clear(self, skin: Floats) -> bool:
-        """Whether this is a row of teeth beyond doubt, in a face whose skin has the colour `skin` (L, a, b)."""
+        """Return whether this is certainly a row of teeth, in a face whose skin has the colour `skin` (L, a, b)."""
         return self.rough < MOST_ROUGH and self.width > 0.25 * self.eyes and self.colour[0] > max(50, 0.85 * skin[0])
 
 
@@ -78,7 +78,7 @@ def row_of(portrait: Portrait) -> Row | None:
 
 
 def _continued(portrait: Portrait, x: Floats, ends: tuple[Floats, Floats], shown: Floats) -> Row:
-    """Return a row that shows between rows `ends` of the columns `x`, continued upwards and to both sides."""
+    """Return a row visible between rows `ends` of the columns `x`, extrapolated upwards and to both sides."""
     side = portrait.image.shape[0]
     across, down = np.meshgrid(np.arange(side, dtype=np.float64), np.arange(side, dtype=np.float64))
     top, bottom = (np.interp(across[0], x, end) for end in ends)
@@ -105,7 +105,7 @@ def _continued(portrait: Portrait, x: Floats, ends: tuple[Floats, Floats], shown
 
 
 def carried(row: Row, matrix: Floats, colour: Floats | None = None) -> Row:
-    """Return a row moved by a similarity (2, 3), perhaps to another mean colour (L, a, b)."""
+    """Return a row moved by a similarity (2, 3), optionally with another mean colour (L, a, b)."""
     size = (row.image.shape[1], row.image.shape[0])
     image, share = (cv2.warpAffine(each.astype(np.float32), matrix, size, borderMode=cv2.BORDER_REPLICATE)
                     for each in (row.image, row.share))  # fmt: skip
@@ -122,14 +122,14 @@ def carried(row: Row, matrix: Floats, colour: Floats | None = None) -> Row:
 
 
 def of_same_person(row: Row, source: Portrait, target: Portrait) -> Row:
-    """Return the teeth of one picture of a person in the pixels of another, by the points that speech does not move."""
+    """Return the teeth of one picture of a person in the pixels of another, aligned by points that do not move."""
     places = np.column_stack([source.mesh[list(STABLE), :2], np.ones(len(STABLE))])
     matrix = np.linalg.lstsq(places, target.mesh[list(STABLE), :2], rcond=None)[0].T
     return carried(row, matrix)
 
 
 def lent(row: Row, target: Portrait, colour: Floats, rng: np.random.Generator) -> Row:
-    """Return the teeth of somebody else, in size, place and colour (L, a, b) of `target`."""
+    """Return the teeth of another person, adapted to `target` in size, position and colour (L, a, b)."""
     scale = target.eyes / row.eyes * rng.uniform(0.95, 1.05)
     rims = target.mesh[[13, 14], :2].mean(axis=0)
     to = rims + np.array([0, rng.uniform(*SHOWN) * target.eyes])
@@ -138,10 +138,10 @@ def lent(row: Row, target: Portrait, colour: Floats, rng: np.random.Generator) -
 
 
 class TeethColour:
-    """Predicts the colour that teeth would have in a portrait, from the light on the face."""
+    """Predictor of the colour of teeth in a portrait from the light on the face."""
 
     def __init__(self, portraits: Sequence[Portrait], rows: Sequence[Row]) -> None:
-        """Fit the colours of `rows` to the portraits that they come from, with and without colours on their own."""
+        """Fit the colours of `rows` to their portraits, grey and coloured ones separately."""
         self._fits = {}
         for grey in (False, True):
             which = [k for k, each in enumerate(portraits) if is_grey(each) == grey]
@@ -153,13 +153,13 @@ class TeethColour:
             self._fits[grey] = np.linalg.solve(facts.T @ facts + ridge, facts.T @ colours)
 
     def __call__(self, portrait: Portrait) -> Floats:
-        """Return (3,): L, a, b."""
+        """Return the predicted colour (3,): L, a, b."""
         colour = np.asarray(_light(portrait) @ self._fits[is_grey(portrait)])
         return colour * np.array([1, 0, 0]) if is_grey(portrait) else colour
 
 
 def is_grey(portrait: Portrait) -> bool:
-    """Return whether a portrait has no colours."""
+    """Return whether a portrait is grey."""
     return float(np.hypot(*portrait.skin[1:])) < GREY
 
 

@@ -1,4 +1,4 @@
-"""A portrait that talks: its face mesh moved as measured, the picture bent along, teeth and dark between the lips."""
+"""Animate a portrait: move its face mesh, warp the picture accordingly, draw teeth and shade between the lips."""
 
 from dataclasses import dataclass
 
@@ -20,53 +20,53 @@ LOWER_RINGS = (
     (146, 91, 181, 84, 17, 314, 405, 321, 375), (77, 90, 180, 85, 16, 315, 404, 320, 307),
     (96, 89, 179, 86, 15, 316, 403, 319, 325), LOWER[1:-1],
 )  # fmt: skip
-"""Points of each lip in rings from its outer rim to its inner one, each from left to right."""
+"""Points of each lip in rings from its outer outline to its inner one, each from left to right."""
 OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
     136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 """Outline of the face."""
 EVERY = 9
-"""Of the points inside the face, one in so many bends the picture, besides lips and outline."""
+"""Interval of the points inside the face that control the warp, besides lips and outline."""
 STEP = 10
-"""Pixels between the places at which the bend is worked out."""
+"""Pixels between the grid points at which the warp is computed."""
 ROUND = 1.2
-"""Standard deviation in pixels of the Gaussian that rounds the rims between their points."""
+"""Standard deviation in pixels of the Gaussian that smooths the outlines between their points."""
 INSET = 0.02
-"""How far beyond the rims found teeth are taken for teeth, in eye distances: lips then carry none along."""
+"""Distance beyond the found outlines within which teeth count as such, in eye distances, so that lips move none."""
 MEET = 0.35
 """Share of the way from the upper to the lower lip of an open smile at which both meet: the lower one moves more."""
 FARTHEST = 0.05
-"""How far beyond the rims found teeth are looked for, in eye distances."""
+"""Distance beyond the found outlines that is searched for teeth, in eye distances."""
 LINE = 0.35
-"""Share of the light that the line takes where the lips of an open smile have come together."""
+"""Share by which the line darkens the picture where the lips of an open smile have met."""
 SEARCH = 0.035
-"""How far from the rims found the line of closed lips is looked for, in eye distances."""
+"""Distance from the found outlines that is searched for the line of closed lips, in eye distances."""
 SKULL = (*STABLE, 5, 4, 2, 94, 1, 98, 327)
-"""Points that the upper teeth move with: those that speech does not move, and the nose."""
+"""Points that the upper teeth move with: those that do not move in speech, and the nose."""
 CELLS = -(-SIDE // STEP)
-"""Cells of `STEP` pixels across the picture, and down."""
+"""Number of cells of `STEP` pixels in each direction."""
 PLACES = np.dstack(np.meshgrid(*2 * [STEP * (np.arange(CELLS, dtype=np.float32) + 0.5) - 0.5]))
-"""(CELLS, CELLS, 2): their middles, at which the bend is worked out."""
+"""(CELLS, CELLS, 2): their centres, at which the warp is computed."""
 PIXELS = np.dstack(np.meshgrid(*2 * [np.arange(SIDE, dtype=np.float32)]))
-"""(SIDE, SIDE, 2): the places of all pixels."""
+"""(SIDE, SIDE, 2): coordinates of all pixels."""
 LIPS_OUT = frozenset(point for rings in (UPPER_RINGS, LOWER_RINGS) for ring in rings for point in ring)
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What shows between the lips."""
+    """The inside of a mouth."""
 
     teeth: Row
     tongue: float
     """Share of the opening, from below, that the tongue fills."""
     light: float
-    """How light the tongue is against the lips."""
+    """Brightness of the tongue relative to the lips."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head is, against the portrait."""
+    """Pose of the head relative to the portrait."""
 
     angles: tuple[float, float, float]
     """Turn to the side, nod and tilt, in degrees."""
@@ -76,12 +76,12 @@ class Pose:
 
 
 class TalkingPortrait:
-    """One portrait, ready to be moved."""
+    """A portrait prepared for animation."""
 
     def __init__(self, portrait: Portrait, inside: Inside, unsmile: Floats | None = None) -> None:
         """Take a portrait with closed lips, or an open smile with `unsmile` (468, 2), which moves it towards rest."""
         self.portrait = portrait
-        """The portrait as it is."""
+        """The unchanged portrait."""
         self._inside = inside
         self._source = portrait.mesh[:, :2].copy()
         self._rest = self._source.copy()
@@ -109,7 +109,7 @@ class TalkingPortrait:
         anchors = _turned(np.column_stack([ring, np.zeros(len(ring))]), pose, eyes)
         fixed_from, fixed_to = np.concatenate([ring, held]), np.concatenate([anchors, held])
         maps = [
-            _bend(np.concatenate([flat[side], fixed_to]), np.concatenate([self._source[side], fixed_from]))
+            _warp_map(np.concatenate([flat[side], fixed_to]), np.concatenate([self._source[side], fixed_from]))
             for side in self._sides
         ]
         image = self.portrait.image
@@ -128,7 +128,7 @@ class TalkingPortrait:
     def _filled(
         self, skin: Floats, flat: Floats, rims: tuple[Floats, Floats, Floats], corner: tuple[int, int]
     ) -> Image:
-        """Return the region of the mouth with what shows between the lips; `corner`: its row and column."""
+        """Return the region of the mouth with the inside drawn; `corner`: row and column of the region."""
         upper, lower, beyond = rims
         y = corner[0] + np.arange(len(skin), dtype=np.float64)[:, None]
         hole = np.clip(y - upper + 0.5, 0, 1) * np.clip(lower - y + 0.5, 0, 1) * np.clip(lower - upper, 0, 1)
@@ -141,7 +141,7 @@ class TalkingPortrait:
         return np.asarray(np.clip(np.round(skin), 0, 255), np.uint8)
 
     def _between(self, flat: Floats, y: Floats, rims: tuple[Floats, Floats], corner: tuple[int, int]) -> Floats:
-        """Return what shows between the lips: dark, tongue, teeth, all under the upper lip's shade."""
+        """Return the inside of the mouth: dark, tongue and teeth, in the shade of the upper lip."""
         upper, lower = rims
         eyes, lip, gap = self.portrait.eyes, self.portrait.lip, np.maximum(lower - upper, 1e-3)
         reds = 0.0 if is_grey(self.portrait) else 1.0
@@ -165,7 +165,7 @@ class TalkingPortrait:
 
 
 def _press(mesh: Floats, line: Floats) -> None:
-    """Bring both lips of a mesh together at `line` (11, 2), each as it is."""
+    """Move both lips of a mesh together at `line` (11, 2) without changing their shapes."""
     for rings, rim in ((UPPER_RINGS, UPPER), (LOWER_RINGS, LOWER)):
         moved = line[1:-1] - mesh[list(rim[1:-1])]
         for ring, share in zip(rings, (0.85, 0.93, 1.0, 1.0)):
@@ -173,7 +173,7 @@ def _press(mesh: Floats, line: Floats) -> None:
 
 
 def _widen(mesh: Floats, portrait: Portrait, teeth: Floats) -> None:
-    """Move the inner rims of an open mouth outwards past all that is lighter than the lips, so that no teeth cling."""
+    """Move the inner outlines of an open mouth past everything lighter than the lips, so that they move no teeth."""
     light = cv2.GaussianBlur(to_lab(portrait.image)[..., 0], (0, 0), 0.6)
     limit = portrait.lip[0] + 0.2 * max(5.0, float(teeth[0] - portrait.lip[0]))
     steps = np.arange(0, FARTHEST * portrait.eyes, 0.5)
@@ -188,7 +188,7 @@ def _widen(mesh: Floats, portrait: Portrait, teeth: Floats) -> None:
 
 
 def _keep_apart(mesh: Floats) -> None:
-    """Move lips that would cross each other to their middle."""
+    """Move lips that would cross to their middle."""
     upper, lower = mesh[list(UPPER[1:-1])], mesh[list(LOWER[1:-1])]
     crossed = np.clip(upper[:, 1] - lower[:, 1], 0, None) / 2
     for ring in UPPER_RINGS:
@@ -198,7 +198,7 @@ def _keep_apart(mesh: Floats) -> None:
 
 
 def _dark_line(portrait: Portrait, mesh: Floats) -> Floats:
-    """Return (11, 2): where closed lips meet, the darkest near the rims found, smooth from corner to corner."""
+    """Return the line (11, 2) where closed lips meet, the darkest near the found outlines, smooth across columns."""
     guess = (mesh[list(UPPER)] + mesh[list(LOWER)]) / 2
     x = np.arange(np.ceil(guess[0, 0]), np.floor(guess[-1, 0]) + 1)
     grey = cv2.GaussianBlur(portrait.image, (0, 0), 0.8).mean(axis=-1).astype(np.float32)
@@ -217,7 +217,7 @@ def _dark_line(portrait: Portrait, mesh: Floats) -> Floats:
 
 
 def _rims(mesh: Floats, x: Floats, eyes: float) -> tuple[Floats, Floats, Floats]:
-    """Return for columns `x`: rows of the inner rims, and how many pixels the column lies beyond the corners."""
+    """Return for columns `x` the rows of the inner outlines, and the distance in pixels beyond the corners."""
     (left, left_y), (right, right_y) = mesh[UPPER[0]], mesh[UPPER[-1]]
     within = np.clip(x, left, right)
     beyond = np.abs(x - within)
@@ -231,7 +231,7 @@ def _rims(mesh: Floats, x: Floats, eyes: float) -> tuple[Floats, Floats, Floats]
 
 
 def _around(oval: Floats) -> tuple[Floats, Floats]:
-    """Return points around a face that move with the head, and points at the picture's edge that stay."""
+    """Return points around a face that move with the head, and fixed points at the edge of the picture."""
     middle = oval.mean(axis=0)
     ring = middle + 1.3 * (oval[::3] - middle)
     ring = ring[(ring > 8).all(axis=1) & (ring < SIDE - 8).all(axis=1) & (ring[:, 1] < middle[1] + 20)]
@@ -241,7 +241,7 @@ def _around(oval: Floats) -> tuple[Floats, Floats]:
 
 
 def _turned(points: Floats, pose: Pose, eyes: float) -> Floats:
-    """Return points (n, 3) of a head in `pose` as seen, (n, 2)."""
+    """Return the projection (n, 2) of points (n, 3) of a head in `pose`."""
     yaw, pitch, roll = np.radians(pose.angles)
     pivot = np.array([MIDDLE_OF_HEAD[0] * SIDE, MIDDLE_OF_HEAD[1] * SIDE, 0.6 * eyes])
     across = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
@@ -252,11 +252,11 @@ def _turned(points: Floats, pose: Pose, eyes: float) -> Floats:
 
 
 MIDDLE_OF_HEAD = (0.5, 0.5)
-"""About what a framed head turns, in sides."""
+"""Centre of rotation of a framed head, relative to the side."""
 
 
-def _bend(target: Floats, source: Floats) -> Floats:
-    """Return the map (SIDE, SIDE, 2) from each pixel to where it comes from: a thin plate spline through the points."""
+def _warp_map(target: Floats, source: Floats) -> Floats:
+    """Return the map (SIDE, SIDE, 2) from each pixel to its source: a thin plate spline through the points."""
     count, scale = len(target), float(SIDE)
     nodes = (target / scale).astype(np.float32)
     system = np.zeros((count + 3, count + 3))

@@ -1,11 +1,11 @@
-"""What a perfect generator would score: every clip gets the real mouth of another clip of its speaker, and that speech.
+"""Measure the score of a perfect generator: give every clip the real mouth and speech of another clip of its speaker.
 
     python -m examples.research.real_mouths grid/ grid/test.txt results/ --limit 20
 
-Frame by frame the other clip's lower face is pasted as `w2l sync` pastes what a generator made, so that seam and
-judge are as there, and only the mouths are real. Its row is what re-syncing with another's speech can reach (see
-resync_grid.py), as far as the heads of both clips agree; the distance to the row `real` is what the rest of the face,
-which still says the old words, and the pasting cost.
+The other clip's lower face is pasted frame by frame as `w2l sync` pastes generated faces, so that pasting and judge are
+the same and only the mouths are real. Its row is the limit of re-syncing with another's speech (see resync_grid.py),
+as far as the heads of both clips agree; the difference from the row `real` is the effect of pasting and of the rest of
+the face, which still speaks the old words.
 """
 
 import logging
@@ -47,23 +47,23 @@ Pixels = NDArray[np.uint8]
 
 
 class RealMouths:
-    """Stands where a generator stands: gives the lower rows of given crops (frames, size, size, 3), in their order."""
+    """A replacement of the generator that returns the lower rows of given crops (frames, size, size, 3), in order."""
 
     moves_pixels = True
-    """Crops may be finer than those that the generator sees."""
+    """Whether crops may be finer than the input of the generator."""
 
     def __init__(self, crops: Pixels, first_row: int) -> None:
         self._rows = crops[:, first_row:].astype(np.float32)
         self._next = 0
 
     def __call__(self, mels: NDArray[np.float32], faces: Pixels, references: Pixels | None) -> NDArray[np.float32]:
-        """(faces, rows, size, 3) in 0..255"""
+        """Return the next rows, (faces, rows, size, 3) in 0..255."""
         first, self._next = self._next, self._next + len(faces)
         return self._rows[first : self._next]
 
 
 def crops_of(plan: Plan, spec: CropSpec) -> Pixels:
-    """(frames, size, size, 3): the face of each frame of a plan, all of which must show one; NoFaceError otherwise."""
+    """Return the face, (frames, size, size, 3), of each frame of a plan; raise NoFaceError unless each has one."""
     crops: list[Pixels] = []
     for cue in plan.cues(0, len(plan)):
         if len(cue.faces) != 1:
@@ -87,7 +87,7 @@ def swap_mouths(tools: Tools, trial: Trial, output: Path) -> None:
 
 
 def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterator[Sample]:
-    """Make each video; a clip for which that fails is reported and left out."""
+    """Make each video; clips that fail are reported and left out."""
     with progress("swap mouths", len(trials), "clips") as advance:
         for trial in trials:
             name = trial.video.clip_id
@@ -107,10 +107,11 @@ def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterato
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("filelist", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--judge", default="w2l", show_default=True, help="The judge: w2l, a run, or a file.")
-@click.option("--limit", type=int, help="Take only so many clips.")
-@click.option("--seed", default=0, show_default=True, help="Which clips are taken first, and who says what.")
+@click.option("--judge", default="w2l", show_default=True, help="Judge: w2l, a run, or a file.")
+@click.option("--limit", type=int, help="Number of clips to use  [all]")
+@click.option("--seed", default=0, show_default=True, help="Seed of the order of clips and of the pairing.")
 def main(folder: Path, filelist: Path, output: Path, judge: str, limit: int | None, seed: int) -> None:
+    """Make the videos and score them."""
     set_up_logging(0)
     cache = Cache.open(output / "cache", create=True)
     settings = config.load(SyncSettings, "sync", None, [UNMARKED])

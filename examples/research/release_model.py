@@ -1,8 +1,8 @@
-"""Write a trained model as it is shipped: with what its card has to say, and in half precision where that is asked for.
+"""Write a trained model for release: with data and licence in its card, optionally in half precision.
 
     python -m examples.research.release_model MODEL OUT --data TEXT --licence TEXT [--half]
 
-Half precision halves the file; what loads it computes in single precision. The card lists MODEL among the ancestors.
+Half precision halves the file; loading it converts it to single precision. The card lists MODEL among the ancestors.
 """
 
 from dataclasses import replace
@@ -16,10 +16,11 @@ from w2l.models.checkpoint import load_model, marks_of, save_model
 @click.command(help=__doc__)
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--data", default="", help="What the card says of the data  [as it is].")
-@click.option("--licence", default="", help="What the card says of the licence of the weights  [as it is].")
-@click.option("--half", is_flag=True, help="Store half precision.")
+@click.option("--data", default="", help="Description of the data for the card  [unchanged]")
+@click.option("--licence", default="", help="Licence of the weights for the card  [unchanged]")
+@click.option("--half", is_flag=True, help="Store weights in half precision.")
 def main(model: Path, out: Path, data: str, licence: str, half: bool) -> None:
+    """Write the model with its new card."""
     loaded = load_model(model, None)
     card = loaded.card
     card = replace(card, data=data or card.data, licence=licence or card.licence, ancestors=marks_of(loaded))

@@ -1,10 +1,9 @@
-"""Re-syncs a dataset's clips with their own speech and with another clip's, and scores both beside the real videos.
+"""Re-sync a dataset's clips with their own speech and with another clip's, and score both next to the real videos.
 
     python -m examples.research.resync_grid grid/ grid/test.txt results/ --limit 20
 
-A mouth that follows the speech it is given scores like the real video with both speeches. Prints the table of
-`w2l score` with the two as systems. What is in the output folder already is not made again; a change of the model or of
-the settings creates another one, in a separate folder.
+A mouth that follows its speech scores like the real video with both speeches. Prints the table of `w2l score` with the
+two as systems. Existing outputs are reused; another model or other settings use a separate folder.
 """
 
 import logging
@@ -42,26 +41,26 @@ from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
 UNMARKED = "disclosure.mark=record"
-"""The setting with which pictures are measured here: without the imperceptible mark."""
+"""Setting used for measuring: pictures without the imperceptible mark."""
 OWN, OTHER = "own speech", "another's speech"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One clip of the dataset and the clip whose speech it is to say."""
+    """One clip of the dataset and the clip that provides its speech."""
 
     video: Source
     speech: Source
 
 
 def pair_up(sources: Sequence[Source], seed: int) -> list[Trial]:
-    """All clips in random order, each with the speech of the next: never its own, and the same for every limit."""
+    """Pair all clips, in random order, each with the speech of the next; the order does not depend on the limit."""
     order = np.random.default_rng(seed).permutation(len(sources))
     return [Trial(sources[video], sources[speech]) for video, speech in zip(order, np.roll(order, -1))]
 
 
 def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterator[Sample]:
-    """Make both versions of each clip; a clip for which that fails is reported and left out."""
+    """Make both versions of each clip; clips that fail are reported and left out."""
     with progress("re-sync", len(trials), "clips") as advance:
         for trial in trials:
             name, video = trial.video.clip_id, trial.video.path
@@ -87,22 +86,23 @@ def make_samples(trials: Sequence[Trial], folder: Path, tools: Tools) -> Iterato
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("filelist", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--model", default=weights.SHIPPED, show_default=True, help="The generator: w2l, a run, or a file.")
-@click.option("--judge", "judge_name", default=weights.SHIPPED, show_default=True, help="The judge, likewise.")
+@click.option("--model", default=weights.SHIPPED, show_default=True, help="Generator: w2l, a run, or a file.")
+@click.option("--judge", "judge_name", default=weights.SHIPPED, show_default=True, help="Judge: w2l, a run, or a file.")
 @click.option("--measure", "measures", multiple=True, type=click.Choice(GROUPS), default=["lse"], show_default=True)
 @click.option("--words", default="", help="Times of words, for the closure of lips.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write the page of the scores there.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of w2l sync.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the score page to this file.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Setting of w2l sync.")
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), help="Cache folder  [OUTPUT/cache]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--jobs", default=1, show_default=True, help="Clips scored in parallel.")
-@click.option("--limit", type=int, help="Take only so many clips.")
-@click.option("--seed", default=0, show_default=True, help="Which clips are taken first, and who says what.")
+@click.option("--limit", type=int, help="Number of clips to use  [all]")
+@click.option("--seed", default=0, show_default=True, help="Seed of the order of clips and of the pairing.")
 def main(
     folder: Path, filelist: Path, output: Path, model: str, judge_name: str, measures: tuple[str, ...], words: str,
     report: Path | None, assignments: tuple[str, ...], cache_root: Path | None, device: str, jobs: int,
     limit: int | None, seed: int,
 ) -> None:  # fmt: skip
+    """Make the videos and score them."""
     set_up_logging(0)
     where = str(choose_device(device))
     cache = Cache.open(cache_root or output / "cache", create=True)

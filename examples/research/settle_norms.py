@@ -1,10 +1,10 @@
-"""Measure the batch-norm statistics of an averaged expert again, on the training clips of a cache.
+"""Recompute the batch-norm statistics of an averaged expert on the training clips of a cache.
 
     python -m examples.research.settle_norms CACHE MODEL OUT [--batches 40] [--seed 5]
 
-Averaged weights pass on activations of another spread than those of the models that they come from, so the averaged
-running means and variances do not hold (Izmailov et al., 2018, "Averaging Weights Leads to Wider Optima"). Every person
-on the list `train` is drawn as often as any other; pictures and sounds are taken as they are.
+Activations with averaged weights are distributed differently from those of the averaged models, so the averaged running
+means and variances are not valid (Izmailov et al., 2018, "Averaging Weights Leads to Wider Optima"). All people on the
+list `train` are sampled equally often; pictures and sounds are not augmented.
 """
 
 from dataclasses import replace
@@ -21,12 +21,12 @@ from w2l.models.checkpoint import load_model, marks_of, save_model
 from w2l.training.expert.pairing import Pairing, pairing_of
 
 BATCH = 128
-"""Windows that go through the network at the same time."""
+"""Windows per batch."""
 
 
 @torch.no_grad()
 def settle(pairing: Pairing, tracks: Tracks, n_batches: int, rng: np.random.Generator) -> None:
-    """Replace the running statistics of all batch norms by the means over `n_batches` of windows."""
+    """Replace the running statistics of all batch norms by the means over `n_batches` batches of windows."""
     norms = [part for part in pairing.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
@@ -49,9 +49,10 @@ def settle(pairing: Pairing, tracks: Tracks, n_batches: int, rng: np.random.Gene
 @click.argument("root", metavar="CACHE", type=click.Path(path_type=Path, exists=True))
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--batches", default=40, show_default=True, help="Batches of 128 windows.")
+@click.option("--batches", default=40, show_default=True, help="Number of batches of 128 windows.")
 @click.option("--seed", default=5, show_default=True)
 def main(root: Path, model: Path, out: Path, batches: int, seed: int) -> None:
+    """Recompute the statistics and write the model."""
     cache, loaded = Cache.open(root), load_model(model, None)
     train = open_splits(cache, crop_spec(cache))[0]
     settle(pairing_of(loaded.network), train, batches, np.random.default_rng(seed))

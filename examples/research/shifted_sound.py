@@ -1,9 +1,9 @@
-"""Shifts the sound of real clips by -15..15 frames and counts how often the judge finds the shift.
+"""Shift the audio of real clips by -15..15 frames and count how often the judge finds the shift.
 
     python -m examples.research.shifted_sound grid/ grid/test.txt [--judge NAME|PATH] [--cache DIR]
 
-Positive: the sound comes later; what is shifted in is silence. A clip whose own offset is not 0 cannot give the shift
-itself, so the shift on top of the clip's own offset is counted as well.
+Positive: the audio comes later; the gap is silence. A clip whose own offset is not 0 cannot give the shift itself, so
+the shift relative to the clip's own offset is counted as well.
 """
 
 import json
@@ -46,7 +46,7 @@ def offsets_of(path: Path, bench: Bench) -> dict[int, float]:
 
 
 def shifted(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Delay the audio by so many video frames, keeping its length."""
+    """Delay the audio by `frames` video frames, keeping its length."""
     n_samples = frames * SAMPLES_PER_FRAME
     late = np.roll(wave, n_samples)
     if n_samples > 0:
@@ -62,6 +62,7 @@ def shifted(wave: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
 @click.option("--judge", default=weights.SHIPPED, show_default=True)
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), default=Path("w2l-cache"), show_default=True)
 def main(folder: Path, filelist: Path, judge: str, cache_root: Path) -> None:
+    """Shift the audio of each clip and print how often the judge finds the shift."""
     set_up_logging(0)
     cache = Cache.open(cache_root, create=True)
     bench = open_bench(ScoreSettings(judge=judge), cache.root, "cpu")
@@ -74,7 +75,7 @@ def main(folder: Path, filelist: Path, judge: str, cache_root: Path) -> None:
             except (MediaError, NoFaceError) as error:
                 print(f"left out: {error}", file=sys.stderr)
             advance()
-    # Sound that comes late has a negative offset; beyond the largest shift tried nothing can be found.
+    # Late audio has a negative offset; shifts beyond the largest one tried cannot be found.
     literal = [abs(offset + shift) <= NEAR for told in found.values() for shift, offset in told.items()]
     own = [
         abs(offset + shift - told[0]) <= NEAR
@@ -84,8 +85,8 @@ def main(folder: Path, filelist: Path, judge: str, cache_root: Path) -> None:
     ]
     out = {clip: told[0] for clip, told in found.items() if abs(told[0]) > NEAR}
     print(f"{len(found)} clips, {len(literal)} shifts: {np.mean(literal):.2%} within {NEAR} frame")
-    print(f"on top of the clip's own offset: {np.mean(own):.2%} of {len(own)}")
-    print(f"clips that are themselves out: {json.dumps(out)}")
+    print(f"relative to the clip's own offset: {np.mean(own):.2%} of {len(own)}")
+    print(f"clips that are out of sync themselves: {json.dumps(out)}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Redraws people that no model was trained on, with others' speech, and measures and shows their mouths.
+"""Redraw people on whom no model was trained, with others' speech, and measure and show their mouths.
 
     python -m examples.research.strangers results/ a.mp4 b.mkv portrait.jpg --variant default --variant "old:model=old"
 
-Each clip says the speech of the next one that has sound, or one of --speech. Each variant is a name and settings of
-`w2l sync`: "NAME:KEY=VALUE,KEY=VALUE". Prints a markdown table, person by person: foreign colours, the interior over
-that of the real halves, teeth, seam and flicker (`w2l score --explain`). With --groups, a file of "NAME<tab>GROUP"
-lines such as `complexions.py` writes, a second table gives the mean and the range of each group. Writes two sheets for
-each clip: 24 frames in a row and 24 spread ones of the lower face. With --blind the rows of a sheet stand in random
-order, and only the key says which is which.
+Each clip gets the speech of the next one that has sound, or one of --speech. Each variant is a name and settings of
+`w2l sync`: "NAME:KEY=VALUE,KEY=VALUE". Prints a Markdown table by person: foreign colours, the interior over that of
+the real halves, teeth, seam and flicker (`w2l score --explain`). With --groups, a file of "NAME<tab>GROUP" lines such
+as `complexions.py` writes, a second table gives the mean and the range of each group. Writes two sheets for each clip:
+24 consecutive frames of the lower face and 24 spread ones. With --blind the rows of a sheet are in random order, which
+only the key reveals.
 """
 
 import json
@@ -51,16 +51,16 @@ SHOWN = {
 }  # fmt: skip
 """Columns of the table."""
 N_FRAMES, PER_ROW = 24, 12
-"""Frames of a sheet, and of one of its rows."""
+"""Number of frames of a sheet, and of one of its rows."""
 CROP = CropSpec("aligned", 256)
-"""How faces are cut for a sheet, which shows their lower half."""
+"""Crop of faces for a sheet, which shows their lower half."""
 STRIP = 26
-"""Pixels above the frames of a variant, for its name."""
+"""Height in pixels of the name above the frames of a variant."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to redraw."""
+    """Settings with which people are redrawn."""
 
     name: str
     assignments: tuple[str, ...] = ()
@@ -68,16 +68,16 @@ class Variant:
 
     @classmethod
     def of(cls, text: str) -> "Variant":
-        """Read "NAME:KEY=VALUE,KEY=VALUE"; raise ConfigError without a name, or for that of the real video."""
+        """Parse "NAME:KEY=VALUE,KEY=VALUE"; raise ConfigError without a name, or for that of the real video."""
         name, _, settings = text.partition(":")
         if not name or name == REAL or "=" in name:
-            raise ConfigError(f"--variant {text!r}: write NAME or NAME:KEY=VALUE,KEY=VALUE; {REAL!r} is taken")
+            raise ConfigError(f"--variant {text!r}: expected NAME or NAME:KEY=VALUE,KEY=VALUE; {REAL!r} is reserved")
         return cls(name, tuple(each for each in settings.split(",") if each))
 
 
 @dataclass(frozen=True)
 class Stranger:
-    """One clip and the speech that it is to say."""
+    """One clip and its new speech."""
 
     name: str
     video: Path
@@ -94,13 +94,13 @@ def strangers(videos: Sequence[Path], speeches: Sequence[Path]) -> list[Stranger
     for idx, (name, video) in enumerate(zip(names, videos)):
         after = [path for path in (*videos[idx + 1 :], *videos[:idx]) if path in heard]
         if not after:
-            raise ConfigError(f"no other clip has speech for {video}; name some with --speech")
+            raise ConfigError(f"no other clip has speech for {video}; pass some with --speech")
         found.append(Stranger(name, video, after[0]))
     return found
 
 
 def listed(paths: Sequence[Path], root: Path | None) -> list[Path]:
-    """Return the videos; those of a list (.txt) in its place, with or without their suffix."""
+    """Return the videos; a list (.txt) is replaced by the videos it names, with or without suffix."""
     found: list[Path] = []
     for path in paths:
         if path.suffix != ".txt":
@@ -110,13 +110,13 @@ def listed(paths: Sequence[Path], root: Path | None) -> list[Path]:
             place = (root or path.parent) / line
             there = [place] if place.is_file() else sorted(place.parent.glob(f"{place.name}.*"))
             if not there:
-                raise MediaError(f"{path}: {place} does not exist; name the folder of its clips with --root")
+                raise MediaError(f"{path}: {place} does not exist; pass the folder of its clips with --root")
             found.append(there[0])
     return found
 
 
 def redraw(people: Sequence[Stranger], variant: Variant, folder: Path, cache: Cache, device: str) -> Iterator[Sample]:
-    """Yield the outputs of a variant; made are only those that are not there. A clip that fails is named."""
+    """Yield the outputs of a variant, made unless they exist; clips that fail are reported."""
     lengths: dict[bool, list[str]] = {True: [], False: ["fit=shortest"]}  # a still has no length of its own
     settings = {
         still: config.load(SyncSettings, "sync", None, [UNMARKED, *length, *variant.assignments])
@@ -140,7 +140,7 @@ def redraw(people: Sequence[Stranger], variant: Variant, folder: Path, cache: Ca
 
 
 def table(clips: Sequence[ClipScore], names: Sequence[str]) -> str:
-    """Return a markdown table: for each person the variants, then the real video in two halves."""
+    """Return a Markdown table: for each person the variants, then the real video in two halves."""
     lines = [f"| person | video | {' | '.join(SHOWN.values())} |", "|---|---|" + "---|" * len(SHOWN)]
     for name in names:
         for clip in clips:
@@ -151,9 +151,9 @@ def table(clips: Sequence[ClipScore], names: Sequence[str]) -> str:
 
 
 def group_table(clips: Sequence[ClipScore], groups: Mapping[str, str]) -> str:
-    """Return a markdown table: for each group of people the mean of each variant, with how many people it is over.
+    """Return a Markdown table: for each group of people the mean of each variant, with the number of people.
 
-    `groups` names the group of each person by their file, without folder and suffix.
+    `groups` is file name, without folder and suffix -> group.
     """
     lines = [f"| group | video | people | {' | '.join(SHOWN.values())} |", "|---|---|---|" + "---|" * len(SHOWN)]
     for group in dict.fromkeys(groups.values()):
@@ -169,9 +169,9 @@ def group_table(clips: Sequence[ClipScore], groups: Mapping[str, str]) -> str:
 
 
 def lower_faces(video: Path, reference: Path, frames: Sequence[int], face: MeasuredFace) -> list[Image]:
-    """Return the lower halves (128, 256, 3) of the faces in some frames, black where there is none.
+    """Return the lower halves (128, 256, 3) of the faces in some frames, black if there is no face.
 
-    `face` is the position of the face in `reference`, whose frames those of `video` are, or which is a still.
+    `face` is the position of the face in `reference`, which has the same frames as `video`, or is a still.
     """
     zoom = probe(video).width / probe(reference).width
     still = probe(reference).is_still
@@ -184,7 +184,7 @@ def lower_faces(video: Path, reference: Path, frames: Sequence[int], face: Measu
 
 
 def sheet(rows: Mapping[str, Sequence[Image]]) -> Image:
-    """Return one picture of all rows, each of `N_FRAMES` frames in lines of `PER_ROW`, with its name above."""
+    """Return one picture of all variants, each with its name above `N_FRAMES` frames in rows of `PER_ROW`."""
     parts = []
     for name, frames in rows.items():
         strip = np.zeros((STRIP, PER_ROW * CROP.size, 3), np.uint8)
@@ -195,7 +195,7 @@ def sheet(rows: Mapping[str, Sequence[Image]]) -> Image:
 
 
 def chosen_frames(n_frames: int) -> dict[str, list[int]]:
-    """Return which frames the sheets show: from a third on in a row, and evenly spread; the last one as filling."""
+    """Return the frames of the sheets: consecutive ones from a third on, and spread ones; the last fills gaps."""
     first = max(0, min(n_frames // 3, n_frames - N_FRAMES))
     rising = [min(first + idx, n_frames - 1) for idx in range(N_FRAMES)]
     return {"consecutive": rising, "spread": np.linspace(0, n_frames - 1, N_FRAMES).astype(int).tolist()}
@@ -204,7 +204,7 @@ def chosen_frames(n_frames: int) -> dict[str, list[int]]:
 def write_sheets(
     one: Stranger, outputs: Mapping[str, Path], face: MeasuredFace, folder: Path, blind: int | None
 ) -> dict[str, dict[str, str]]:
-    """Write the two sheets of a person; return for each which row shows what. `blind`: seed of the order, or None."""
+    """Write the two sheets of a person; return the variant of each row. `blind`: seed of the order, or None."""
     still = probe(one.video).is_still
     shown = outputs if still else {**outputs, REAL: one.video}
     n_frames = min(probe(path).n_frames for path in shown.values())
@@ -225,12 +225,14 @@ def write_sheets(
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--root", type=click.Path(path_type=Path), help="Where the names in a list begin  [the list's folder]")
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the names in a list  [the list's folder]")
 @click.option("--speech", "speeches", multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--variant", "variants", multiple=True, default=["default"], help="NAME:KEY=VALUE,KEY=VALUE")
 @click.option("--groups", type=click.Path(exists=True, path_type=Path), help="NAME<tab>GROUP lines, by file name.")
-@click.option("--blind", type=click.Path(path_type=Path), help="Mix the rows of the sheets; the key is written there.")
-@click.option("--seed", default=0, show_default=True, help="Of the order with --blind.")
+@click.option(
+    "--blind", type=click.Path(path_type=Path), help="Shuffle the rows of the sheets; write the key to this file."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the order with --blind.")
 @click.option("--cache", "cache_root", type=click.Path(path_type=Path), help="Cache folder  [FOLDER/cache]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--jobs", default=1, show_default=True, help="Clips scored in parallel.")
@@ -238,6 +240,7 @@ def main(
     folder: Path, videos: tuple[Path, ...], root: Path | None, speeches: tuple[Path, ...], variants: tuple[str, ...],
     groups: Path | None, blind: Path | None, seed: int, cache_root: Path | None, device: str, jobs: int,
 ) -> None:  # fmt: skip
+    """Redraw all people, print the tables and write the sheets."""
     set_up_logging(0)
     where = str(choose_device(device))
     cache = Cache.open(cache_root or folder / "cache", create=True)

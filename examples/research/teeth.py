@@ -1,4 +1,4 @@
-"""Whether teeth show between the lips, by the pixels within the inner outline that the face mesh finds."""
+"""Detect teeth between the lips from the pixels within the inner outline of the face mesh."""
 
 import cv2
 import numpy as np
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats, Image
 
 CHEEKS = (50, 280, 205, 425)
-"""Points of the mesh on the cheeks, whose colour is that of the skin."""
+"""Points of the mesh on the cheeks, for the colour of skin."""
 LIPS = (0, 17, 37, 267, 84, 314)
 """Points of the mesh on the lips."""
 FINE = 48
-"""Pixels across the mouth at which it is looked at."""
+"""Width in pixels to which the mouth is scaled."""
 
 
 def teeth_share(image: Image, outline: Floats, mesh: Floats) -> float:
-    """Return the area of what looks like teeth within `outline`, over the square of the mouth's width.
+    """Return the area of teeth within `outline`, over the square of the mouth's width.
 
-    `outline` (points, 2) and `mesh` (468, 2) in pixels of the RGB `image`. Teeth are at least about as light as the
-    lips beside them and have less colour; in grey pictures only the light counts.
+    `outline` (points, 2) and `mesh` (468, 2) are in pixels of the RGB `image`. Teeth are at least about as light as the
+    lips beside them and less coloured; in grey pictures only lightness counts.
     """
     width = float(np.hypot(*(mesh[291] - mesh[61])))
     scale, corner = FINE / max(width, 1.0), outline.min(axis=0) - 0.3 * width
@@ -38,7 +38,7 @@ def teeth_share(image: Image, outline: Floats, mesh: Floats) -> float:
 
 
 def _colour(image: Image, places: Floats, width: float) -> NDArray[np.float32]:
-    """Return the median colour (L, a, b) around some places."""
+    """Return the median colour (L, a, b) around some points."""
     reach = max(1, round(0.03 * width))
     found = []
     for x, y in np.round(places).astype(int):
@@ -49,10 +49,10 @@ def _colour(image: Image, places: Floats, width: float) -> NDArray[np.float32]:
 
 
 NONE, SOME = 0.002, 0.012
-"""Shares up to which no teeth show, and from which on they do."""
+"""Areas up to which no teeth show, and from which they do."""
 
 
 def teeth_state(image: Image, outline: Floats, mesh: Floats) -> float:
-    """Return 1 where teeth show, 0 where they do not, nan where that is doubtful."""
+    """Return 1 if teeth show, 0 if not, nan if uncertain."""
     share = teeth_share(image, outline, mesh)
     return 0.0 if share <= NONE else 1.0 if share >= SOME else float("nan")

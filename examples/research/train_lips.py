@@ -1,11 +1,11 @@
-"""Train the lip reader on mouths whose truth is known: real ones that the face mesh labelled, and drawn ones.
+r"""Train the lip reader on real mouths labelled by the face mesh, and on drawn ones.
 
-    python -m examples.research.train_lips OUT.npz [--labels LABELS.npz ...] [--drawn 20000] [--real 160000] \\
+    python -m examples.research.train_lips OUT.npz [--labels LABELS.npz ...] [--drawn 20000] [--real 160000] \
         [--steps 12000]
 
-LABELS are what `mesh_labels.py` wrote; a fifth of the people of portraits, by the hash of their name, never trains (see
-`mesh_mouths.is_left_out`). Of the drawn mouths a part are labelled closed ones, warped open by a known gap. Things are
-drawn over some of all mouths and beside others. Without labels there are drawn mouths alone.
+LABELS are outputs of `mesh_labels.py`; a fifth of the people of portraits, by the hash of their name, is excluded from
+training (see `mesh_mouths.is_left_out`). Some of the drawn mouths are replaced by labelled closed ones, warped open by
+a known gap. Objects are drawn over some mouths and beside others. Without labels, all mouths are drawn.
 """
 
 import argparse
@@ -27,28 +27,28 @@ from w2l.nets.lips import GAP_UNIT, N_EXTRAS, N_POINTS, POINT_UNIT, LipDimension
 BATCH = 128
 RATE = 2e-3
 SHIFT = 4
-"""Pixels by which a batch is moved at most, each way."""
+"""Largest shift of a batch in pixels, in each direction."""
 GAP_WEIGHT = 3.0
-"""Weight of the gap's loss; each coordinate has 1."""
+"""Weight of the loss of the gap, relative to that of a coordinate."""
 KNEE = 0.05
-"""Error from which on the loss grows linearly."""
+"""Error from which the loss grows linearly."""
 OPENED = 0.45
-"""Share of opened real mouths among the drawn ones, where there are labels."""
+"""Share of real mouths warped open among the drawn ones, if there are labels."""
 PLACES = 2 * N_POINTS + 2
-"""Columns of a truth that are lengths: points, gap, width. Behind them: teeth, cover."""
+"""Columns of a ground truth that are lengths: points, gap, width. The others are teeth and cover."""
 GAP = 2 * N_POINTS
 """The column of the gap."""
 STATE_WEIGHT = 0.06
-"""Weight of the cross entropy of teeth and of cover; the mean loss of a length has 1."""
+"""Weight of the cross entropy of teeth and of cover, relative to the mean loss of a length."""
 FEATURES = 72
-"""Units of the layer before the last."""
+"""Number of units of the layer before the last."""
 HELD_OUT = 500
 
 Region = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Draw, train, write."""
+    """Make the mouths, train the lip reader and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--labels", type=Path, nargs="*", default=[])
@@ -56,11 +56,11 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=160000)
     parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="Weights to begin with, of a reader with extras.")
+    parser.add_argument("--start", type=Path, help="Initial weights, of a reader with extras.")
     parser.add_argument("--rate", type=float, default=RATE, help="Learning rate; less with --start.")
     parser.add_argument("--puppets", type=float, default=PUPPETS, help="Share of puppets among the drawn mouths.")
-    parser.add_argument("--data", default="drawn mouths and puppets", help="What the card says of the data.")
-    parser.add_argument("--licence", default="MIT", help="What the card says of its licence.")
+    parser.add_argument("--data", default="drawn mouths and puppets", help="Description of the data for the card.")
+    parser.add_argument("--licence", default="MIT", help="Licence of the weights for the card.")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     torch.manual_seed(options.seed)
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def train_part(labels: Labels) -> Labels:
-    """Return the labelled mouths of people who may train."""
+    """Return the labelled mouths of people who are not left out of training."""
     return labels.select(np.array([not is_left_out(person) for person in labels.person.tolist()], dtype=np.bool_))
 
 
@@ -93,9 +93,9 @@ def draw(
     covers: bool = True,
     puppets: float = PUPPETS,
 ) -> tuple[Tensor, Tensor]:
-    """Return `count` drawn or opened mouths, (count, 3, 48, 64) uint8, and their truths (count, 16), nan where unknown.
+    """Return `count` drawn or opened mouths, (count, 3, 48, 64) uint8, and ground truths (count, 16), nan if unknown.
 
-    `puppets`: their share of the drawn ones. Without `covers` nothing is drawn over or beside them.
+    `puppets` is their share of the drawn ones. Without `covers` nothing is drawn over or beside the mouths.
     """
     images, truths = [], []
     for _ in range(count):
@@ -111,7 +111,7 @@ def draw(
 
 
 def draw_labelled(rng: np.random.Generator, count: int, labels: list[Labels]) -> tuple[Tensor, Tensor]:
-    """Return `count` labelled mouths as `draw` does."""
+    """Return `count` labelled mouths in the same form as `draw`."""
     joint = Labels(**{key: np.concatenate([getattr(each, key) for each in labels]) for key in vars(labels[0])})
     choice = Choice(joint)
     images = torch.empty((count, 3, 48, 64), dtype=torch.uint8)
@@ -123,7 +123,7 @@ def draw_labelled(rng: np.random.Generator, count: int, labels: list[Labels]) ->
 
 
 def train(network: Lips, images: Tensor, truths: Tensor, steps: int, rate: float = RATE) -> None:
-    """Fit a lip reader; the last mouths are held out and measured at the end."""
+    """Train a lip reader; the last mouths are held out and measured at the end."""
     network.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=rate / 100)
@@ -145,7 +145,7 @@ def train(network: Lips, images: Tensor, truths: Tensor, steps: int, rate: float
 
 
 def loss_of(found: Tensor, truth: Tensor) -> Tensor:
-    """Return the loss of what the last layer says (batch, 16); what is nan in `truth` does not count."""
+    """Return the loss of outputs (batch, 16); values that are nan in `truth` are ignored."""
     known = ~truth.isnan()
     truth = truth.nan_to_num()
     weights = torch.ones(PLACES)
@@ -159,7 +159,7 @@ def loss_of(found: Tensor, truth: Tensor) -> Tensor:
 
 
 def _report(found: Tensor, truth: Tensor) -> None:
-    """Print how far held-out mouths are off."""
+    """Print the errors on held-out mouths."""
     clear = ~truth[:, 0].isnan()
     off = (found - truth)[clear].abs().mean(dim=0)
     points, gap = off[:GAP].mean().item() * POINT_UNIT, off[GAP].item() * GAP_UNIT
@@ -172,7 +172,7 @@ def _report(found: Tensor, truth: Tensor) -> None:
 
 
 def _shifted(batch: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the batch moved by a few pixels, its truth with it."""
+    """Return the batch and its ground truth, shifted by a few pixels."""
     right, down = (int(way) for way in torch.randint(-SHIFT, SHIFT + 1, (2,)))
     rows, columns = batch.shape[2:]
     padded = F.pad(batch, (SHIFT,) * 4, mode="replicate")

@@ -62,15 +62,15 @@ def test_the_public_tool_is_copied_mended_and_run(tmp_path: Path, monkeypatch: p
     assert took_s > 0
     assert peak > 50
     (copy / "inference.py").write_text("raise SystemExit('broken')")
-    with pytest.raises(SystemExit, match="made nothing"):
+    with pytest.raises(SystemExit, match="wrote no output"):
         published.run_published(copy, checkpoint, Path("a.mp4"), Path("a.wav"), (20, 10, 90, 70))
-    with pytest.raises(SystemExit, match=r"no inference\.py there"):
+    with pytest.raises(SystemExit, match=r"no inference\.py found"):
         published.copy_of(tmp_path / "none", tmp_path)
 
 
 def test_the_two_are_compared_run_by_run() -> None:
     ours, theirs = [(10.0, 500.0), (20.0, 500.0), (10.0, 500.0)], [(17.0, 1000.0), (38.0, 1100.0), (18.5, 1200.0)]
-    line = published.told(ours, theirs)
+    line = published.comparison(ours, theirs)
     assert line.endswith("3 runs of each in turn: 1.85 (1.70 to 1.90) in time, 2.20 in memory")
 
 

@@ -39,9 +39,9 @@ def test_a_row_is_a_file_with_changes_and_a_name(text: str, name: str, changes: 
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (["a.yaml", "b/a.yaml"], "two rows are called 'a'"),
+        (["a.yaml", "b/a.yaml"], "two rows are named 'a'"),
         (["x: "], "names no recipe"),
-        (["real.yaml"], "cannot be called 'real'"),
+        (["real.yaml"], "cannot be named 'real'"),
         (["a.yaml 'open"], "cannot be read"),
     ],
 )

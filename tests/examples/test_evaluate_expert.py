@@ -58,7 +58,7 @@ def test_a_model_for_other_crops_is_refused(root: Path, tmp_path: Path) -> None:
     path = save_expert(tmp_path / "other.safetensors", 1, JUDGE)
     done = CliRunner().invoke(example.main, [str(root), str(path)])
     assert done.exit_code == 2
-    assert "the cache holds aligned crops of 32 px" in done.stderr
+    assert "the cache contains aligned crops of 32 px" in done.stderr
 
 
 def test_puppets_that_no_data_set_holds() -> None:

@@ -43,7 +43,7 @@ def test_speakers_with_many_clips_are_thinned_where_they_train(tmp_path: Path) -
 
 def test_other_crops_and_clips_of_one_name_are_refused(tmp_path: Path) -> None:
     one = make(tmp_path / "one", {"s1/a": "train"})
-    with pytest.raises(click.UsageError, match="not cut alike"):
+    with pytest.raises(click.UsageError, match="crops differ"):
         join(tmp_path / "a", [one, make(tmp_path / "two", {"s2/a": "train"}, CropSpec("aligned", 64))], {})
     with pytest.raises(click.UsageError, match="in two caches"):
         join(tmp_path / "b", [one, one], {})
@@ -52,7 +52,7 @@ def test_other_crops_and_clips_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_what_is_asked_for_wrongly(tmp_path: Path) -> None:
     root = str(make(tmp_path / "one", {"s1/a": "train"}))
     for arguments, said in (
-        ([root, root], "exists; name a new folder"),
+        ([root, root], "exists; pass a new folder"),
         ([str(tmp_path / "new"), root, "--most", "s1"], "expected NAME=COUNT"),
         ([str(tmp_path / "new")], "Missing argument"),
     ):

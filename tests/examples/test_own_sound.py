@@ -23,14 +23,14 @@ def scored(clip: str, person: str, own: float, *others: float, same: tuple[bool,
 
 def test_a_clip_is_told_by_the_mean_and_a_pair_by_itself() -> None:
     clips = [scored("a", "me", 2.0, 1.0, 2.5, same=(True, False)), scored("b", "you", 1.0, 1.0, 4.0)]
-    assert own_sound.clips_told(clips, "LSE-C") == 0.5  # 2 over 1.75, 1 not over 2.5
-    assert own_sound.clips_told(clips, "LSE-D") == 0.5
-    assert own_sound.pairs_told(clips, "LSE-C") == (1 + 0 + 0.5 + 0) / 4
-    assert own_sound.pairs_told(clips, "LSE-C", within=True) == 1.0
+    assert own_sound.clips_right(clips, "LSE-C") == 0.5  # 2 over 1.75, 1 not over 2.5
+    assert own_sound.clips_right(clips, "LSE-D") == 0.5
+    assert own_sound.pairs_right(clips, "LSE-C") == (1 + 0 + 0.5 + 0) / 4
+    assert own_sound.pairs_right(clips, "LSE-C", within=True) == 1.0
     # The other clip has no other sound of its person.
-    assert [own_sound.clips_told(clips, score, within=True) for score in ("LSE-C", "LSE-D")] == [1.0, 0.0]
-    assert np.isnan(own_sound.clips_told(clips[1:], "LSE-D", within=True))
-    assert np.isnan(own_sound.pairs_told(clips[1:], "LSE-C", within=True))
+    assert [own_sound.clips_right(clips, score, within=True) for score in ("LSE-C", "LSE-D")] == [1.0, 0.0]
+    assert np.isnan(own_sound.clips_right(clips[1:], "LSE-D", within=True))
+    assert np.isnan(own_sound.pairs_right(clips[1:], "LSE-C", within=True))
 
 
 def test_the_table_names_the_worst_person() -> None:
@@ -62,7 +62,7 @@ def test_one_who_reads_lips_tells_all_clips(tmp_path: Path) -> None:
     tracks = Tracks(cache, cache.tracks(), ALIGNED)
     found = own_sound.score_own_and_others(tracks, Loud(), torch.device("cpu"), 2)
     assert [len(clip.others["LSE-C"]) for clip in found] == [2] * 4
-    assert own_sound.clips_told(found, "LSE-D") == 1.0
+    assert own_sound.clips_right(found, "LSE-D") == 1.0
     alone = Tracks(cache, cache.tracks().select(np.array([0])), ALIGNED)
     assert own_sound.score_own_and_others(alone, Loud(), torch.device("cpu"), 2) == []
 

@@ -146,7 +146,7 @@ def test_tables_of_made_clips(tmp_path: Path) -> None:
     assert "**Lip reader, test**: 44 phones of 1 people" in done.stdout
     left_out = CliRunner().invoke(report.main, [*given[:2], "--split", "unseen"])
     assert left_out.exit_code == 2
-    assert "label its list" in left_out.stderr
+    assert "run phones.py" in left_out.stderr
 
 
 def test_a_reading_that_tells_two_classes_apart() -> None:

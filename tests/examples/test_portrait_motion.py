@@ -10,7 +10,7 @@ from examples.research.mesh import LOWER, Mesh
 from examples.research.portrait_faces import SIDE, Portrait, by_lightness, colour_near, read_portrait, to_lab, to_rgb
 from examples.research.portrait_motion import BEFORE, FRAMES, MOST_TAKES, choose_clips, fitted, in_turn, poses, span_of
 from examples.research.portrait_teeth import is_grey, row_of
-from examples.research.portrait_warp import Inside, Pose, TalkingPortrait, _bend
+from examples.research.portrait_warp import Inside, Pose, TalkingPortrait, _warp_map
 from w2l.core.arrays import Floats, Image
 from w2l.core.timing import FPS
 from w2l.faces.detectors.base import Detector
@@ -87,10 +87,10 @@ def test_a_bend_leads_each_point_to_its_source() -> None:
     rng = np.random.default_rng(0)
     target = np.array([(x, y) for x in (40.0, 130.0, 210.0) for y in (45.0, 125.0, 205.0)])
     source = target + rng.uniform(-4, 4, target.shape)
-    place = _bend(target, source)
+    place = _warp_map(target, source)
     found = np.array([place[int(y), int(x)] for x, y in target])
     np.testing.assert_allclose(found, source, atol=0.3)
-    np.testing.assert_allclose(_bend(target, target + np.array([3.0, -2.0]))[100, 50], [53.0, 98.0], atol=0.05)
+    np.testing.assert_allclose(_warp_map(target, target + np.array([3.0, -2.0]))[100, 50], [53.0, 98.0], atol=0.05)
 
 
 @pytest.fixture(scope="module")

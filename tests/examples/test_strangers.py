@@ -21,7 +21,7 @@ def test_a_variant_is_a_name_and_settings() -> None:
     assert script.Variant.of("default") == script.Variant("default")
     assert script.Variant.of("old:model=a.pth,silence=model").assignments == ("model=a.pth", "silence=model")
     for text in ("", ":model=a", "real", "model=a"):
-        with pytest.raises(ConfigError, match="write NAME"):
+        with pytest.raises(ConfigError, match="expected NAME"):
             script.Variant.of(text)
 
 
@@ -29,7 +29,7 @@ def test_every_clip_says_what_another_one_does(material: Path) -> None:
     videos = [material / f"{name}.mp4" for name in "abc"]
     assert [one.speech.stem for one in script.strangers(videos, [])] == ["b", "c", "a"]
     assert {one.speech.name for one in script.strangers(videos, [material / "speech.wav"])} == {"speech.wav"}
-    with pytest.raises(ConfigError, match="name some with --speech"):
+    with pytest.raises(ConfigError, match="pass some with --speech"):
         script.strangers(videos[:1], [])
 
 

@@ -547,7 +547,11 @@ def test_what_is_no_judge_is_refused(
 def test_a_table_without_lse_has_its_own_title(media: Path, judge_path: Path, tmp_path: Path) -> None:
     cache = Cache.open(tmp_path / "cache", create=True)
     request = ScoreRequest((media / "b.mp4",), (media / "a.mp4",))
-    titles: dict[MeasureGroup, str] = {"fid": "FD-judge (features of", "quality": "Image quality, against", "lse": "LSE, variant"}
+    titles: dict[MeasureGroup, str] = {
+        "fid": "FD-judge (features of",
+        "quality": "Image quality, against",
+        "lse": "LSE, variant",
+    }
     for group, title in titles.items():
         found = run(request, ScoreSettings(str(judge_path), measures=(group,)), cache).report
         assert found.title.startswith(title)
