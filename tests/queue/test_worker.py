@@ -127,7 +127,7 @@ def test_a_stopped_job_continues_after_its_last_part(
     assert not job.output.exists()
     caplog.set_level("INFO", "w2l")
     assert work(jobs, job) == 0
-    assert "2 of 5 parts are there from before" in caplog.text
+    assert "2 of 5 parts are up to date" in caplog.text
     assert job.state == "done"
 
 

@@ -45,7 +45,7 @@ def test_the_longest_name_that_has_a_record(sync: Run, tmp_path: Path) -> None:
 def test_two_outputs_of_one_record_are_not_made_at_once(sync: Run, tmp_path: Path) -> None:
     with claim(tmp_path / ".o.w2l.json.w2l-lock") as mine:
         assert mine
-        one_line(sync("-o", "o.mkv"), 1, "another process is writing it, or one with the record o.w2l.json")
+        one_line(sync("-o", "o.mkv"), 1, "another process is writing this output or its record o.w2l.json")
     assert listing(tmp_path) == {}
     assert sync("-o", "o.mp4").status == 0
     one_line(sync("-o", "o.mkv"), 2, "is the record of", "o.mp4")

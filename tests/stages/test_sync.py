@@ -311,7 +311,7 @@ class TestFaces:
 
     @pytest.mark.parametrize(("face", "status", "said"), [
         ("7", 1, "no face 7"), ("5,5", 1, "no face at 5,5"), ("nobody.png", 2, "nobody.png"), ("huge", 2, "huge"),
-        ("{wall}", 1, "no face in this picture"),
+        ("{wall}", 1, "no face found in this picture"),
     ])  # fmt: skip
     def test_a_face_that_is_not_there(
         self, sync: Run, tmp_path: Path, pair: Path, kept_faces: Path, face: str, status: int, said: str

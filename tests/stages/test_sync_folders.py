@@ -67,8 +67,8 @@ def test_one_folder_may_hold_both(sync: Run, talks: Path, tmp_path: Path) -> Non
 
 def test_folders_that_cannot_be_paired_are_one_line(sync: Run, talks: Path, dubs: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    one_line(sync("-o", "made", video=tmp_path / "empty"), 2, "no videos in", "name a folder that has some")
-    one_line(sync("-o", "made", video=talks, speech=tmp_path / "empty"), 2, "no sound at all", "--pairs")
+    one_line(sync("-o", "made", video=tmp_path / "empty"), 2, "no videos in", "pass a folder that contains videos")
+    one_line(sync("-o", "made", video=talks, speech=tmp_path / "empty"), 2, "no audio", "--pairs")
     shutil.move(dubs / "sub" / "b.wav", dubs / "sub" / "c.wav")
     shutil.move(dubs / "a.wav", dubs / "d.wav")
     (dubs / "a.mp4").unlink()
@@ -76,7 +76,7 @@ def test_folders_that_cannot_be_paired_are_one_line(sync: Run, talks: Path, dubs
     write_wav(dubs / "a.wav", voice(0.3))
     shutil.copy(dubs / "a.wav", dubs / "a.flac")
     one_line(sync("-o", "made", video=talks, speech=dubs), 2, "a.flac", "a.wav", "one name")
-    one_line(sync("-o", "made.mp4", video=talks), 2, "need a folder, not made.mp4")
+    one_line(sync("-o", "made.mp4", video=talks), 2, "require an output folder, not made.mp4")
     assert not (tmp_path / "made").exists()
 
 

@@ -38,7 +38,7 @@ class TestMemory:
         made = sync("-o", "one.mp4", *MEMORY, video="talk.mp4", speech="said.wav", faces=True)
         assert made.status == 0, made.err
         record = json.loads((tmp_path / "one.w2l.json").read_text())
-        assert record["references"].startswith("the person's own looks, chosen by sound (")
+        assert record["references"].startswith("the person's own mouths, chosen by audio (")
         (kept,) = (tmp_path / "cache").rglob("looks.npz")
         assert sync("-o", "two.mp4", *MEMORY, video="talk.mp4", speech="said.wav", faces=True).status == 0
         assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
@@ -82,7 +82,7 @@ class TestMemory:
         write_pictures(tmp_path / "cup.mp4", images, options={"crf": "10"})
         tried = sync("-o", "out.mp4", *MEMORY, "--dry-run", video=tmp_path / "cup.mp4", speech="said.wav", faces=True)
         assert "6 something covers the mouth or chin" in tried.out
-        assert "looks, chosen by sound (face 0: " in tried.out
+        assert "mouths, chosen by audio (face 0: " in tried.out
         made = sync("-o", "out.mp4", *MEMORY, video=tmp_path / "cup.mp4", speech="said.wav", faces=True)
         assert made.status == 0, made.err
         record = json.loads((tmp_path / "out.w2l.json").read_text())
@@ -94,8 +94,8 @@ class TestMemory:
         write_pictures(tmp_path / "short.mp4", talking(3)[0])
         made = sync("-o", "out.mp4", *MEMORY, video=tmp_path / "short.mp4", faces=True)
         assert made.status == 0, made.err
-        assert "3 looks of face 0 are too few to choose from" in made.err
-        assert json.loads((tmp_path / "out.w2l.json").read_text())["references"].startswith("frames of like pose")
+        assert "3 mouth samples of face 0 are too few to choose from" in made.err
+        assert json.loads((tmp_path / "out.w2l.json").read_text())["references"].startswith("frames of similar pose")
 
 
 @pytest.mark.usefixtures("talk")
@@ -150,7 +150,7 @@ class TestStills:
         self.model(sync, tmp_path, video=still)
         again = sync("-o", "out.mp4", *self.SHIPPED, "--resume", video=still, speech="said.wav", faces=True, crf=30)
         assert again.status == 0
-        assert "is there from before" in again.err
+        assert "is up to date" in again.err
 
 
 @pytest.mark.usefixtures("talk")
@@ -166,10 +166,10 @@ class TestMouths:
         assert made.status == 0, made.err
         record = json.loads((tmp_path / "out.w2l.json").read_text())
         assert Path(record["model"]).name == "generator.safetensors"
-        assert record["references"].startswith("the person's own looks, chosen by sound (face 0: ")
+        assert record["references"].startswith("the person's own mouths, chosen by audio (face 0: ")
         assert record["settings"]["mouths"] == [str(media / "talk.mp4")]
         assert record["hashes"][f"mouths {media / 'talk.mp4'}"] == sha256(media / "talk.mp4")
-        assert "is there from before" in sync("-o", "out.mp4", *more, "--resume", **call).err
+        assert "is up to date" in sync("-o", "out.mp4", *more, "--resume", **call).err
         assert sync("-o", "out.mp4", "--model", "w2l", "--resume", **call).status == 2  # another output
 
     def test_a_recogniser_tells_whether_it_is_the_same_person(
@@ -184,13 +184,13 @@ class TestMouths:
         told = ("--model", "w2l", "--set", f"recogniser={made_recogniser(tmp_path / 'r.onnx')}", "--dry-run")
         same = sync("-o", "out.mp4", *told, "--mouths", media / "talk.mp4", **call)
         assert same.status == 0, same.err
-        assert "not checked" not in same.err
+        assert "not verified" not in same.err
         other = sync("-o", "out.mp4", *told, "--mouths", stranger, **call)
         assert other.status == 2
-        assert "stranger.mp4 shows somebody else" in other.err
+        assert "stranger.mp4 shows a different person" in other.err
         unchecked = sync("-o", "out.mp4", "--model", "w2l", "--dry-run", "--mouths", stranger, **call)
         assert unchecked.status == 0
-        assert "not checked whether it shows the person" in unchecked.err
+        assert "not verified to show the person" in unchecked.err
 
     def test_what_cannot_be_used_is_refused_by_name(self, sync: Run, tmp_path: Path, media: Path) -> None:
         call: dict[str, Any] = {"video": "talk.mp4", "speech": "said.wav", "faces": True}

@@ -142,7 +142,7 @@ class TestPartOfTheVideo:
         assert np.corrcoef(heard[:n_both], wanted[:n_both])[0, 1] > 0.95
 
     def test_preview_behind_the_end_is_one_line(self, sync: Run, tmp_path: Path) -> None:
-        one_line(sync("--preview", 7, "-o", "out.mp4"), 2, "behind the end of the result, 1.00 s", n_logged=1)
+        one_line(sync("--preview", 7, "-o", "out.mp4"), 2, "past the end of the output, 1.00 s", n_logged=1)
         assert listing(tmp_path) == {}
 
 
@@ -215,7 +215,7 @@ class TestReference:
 
     @pytest.mark.parametrize(("reference", "status", "said"), [
         ("9.5", 2, "the video lasts"), ("0.1,99", 2, "99"), ("-1", 2, "-1"), ("nobody.png", 2, "nobody.png"),
-        ("best", 2, "--reference best is not a file"), ("wall.png", 1, "no face in this picture"),
+        ("best", 2, "--reference best is not a file"), ("wall.png", 1, "no face found in this picture"),
         ("junk.png", 1, "junk.png"), ("nan", 2, "nan"),
     ])  # fmt: skip
     def test_what_is_none_is_one_line(self, sync: Run, tmp_path: Path, reference: str, status: int, said: str) -> None:
@@ -506,10 +506,10 @@ class TestEncoding:
     (("--face", "left"), "--box and --face"), (("--blend", "none"), "--blend"), (("--preset", "warp"), "warp"),
     (("--no-such-option",), "--no-such-option"), (("--set", "detect.stride=0"), "stride"), (("--fps", "0"), "fps"),
     (("--fps", "nan"), "fps"), (("--fps", "1e9"), "fps"), (("--start", "-1"), "start"), (("--start", "nan"), "start"),
-    (("--end", "nan"), "end"), (("--start", "0.5", "--end", "0.5"), "end later"), (("--jobs", "0"), "--jobs"),
+    (("--end", "nan"), "end"), (("--start", "0.5", "--end", "0.5"), "must be after"), (("--jobs", "0"), "--jobs"),
     (("--start", "1:75"), "'1:75' is not a time; write"), (("--preview", "soon"), "'soon' is not a time; write"),
     (("--set", "start_s='1:75'"), "sync.start_s: '1:75' is not a time; write"),
-    (("--start", "30"), "behind the end"), (("--preview", "nan"), "nan"), (("--preview", "-3"), "-3"),
+    (("--start", "30"), "past the end"), (("--preview", "nan"), "nan"), (("--preview", "-3"), "-3"),
     (("--codec", "hevc", "--crf", "60"), "between 0 and 51"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")  # fmt: skip
 def test_wrong_usage_is_one_line(sync: Run, tmp_path: Path, extra: tuple[str, ...], said: str) -> None:

@@ -163,7 +163,7 @@ class TestResume:
         before = listing(tmp_path)
         outcome = sync("-o", "out.mp4", "--resume")
         assert (outcome.status, outcome.out) == (0, "out.mp4\n")
-        assert "out.mp4 is there from before" in outcome.err
+        assert "out.mp4 is up to date" in outcome.err
         assert listing(tmp_path) == before
 
     @pytest.mark.parametrize("changed", ["output", "moved", "record", "mark", "video"])
@@ -262,7 +262,7 @@ class TestUsage:
 def test_two_results_of_one_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     jobs = [Job(Path("a.mp4"), Path("s.wav"), folder / "out.mp4") for folder in (tmp_path, tmp_path / "link")]
-    with pytest.raises(ConfigError, match="two results"):
+    with pytest.raises(ConfigError, match="two outputs"):
         check_apart(jobs)
 
 

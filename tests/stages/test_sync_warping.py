@@ -54,7 +54,7 @@ def test_the_record_names_the_model(sync: Run, warping: str, tmp_path: Path) -> 
     record: dict[str, Any] = json.loads((tmp_path / "out.w2l.json").read_text())
     assert record["model_step"] == 7
     assert record["crop"] == 96
-    assert record["references"].startswith("frames of like pose")
+    assert record["references"].startswith("frames of similar pose")
 
 
 def test_looks_may_be_moved_more_finely(sync: Run, warping: str, tmp_path: Path) -> None:

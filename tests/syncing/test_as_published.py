@@ -102,5 +102,5 @@ def test_what_contradicts_it_is_refused(
     """Also where it is the default that was named."""
     monkeypatch.chdir(tmp_path)
     Path("soft.yaml").write_text("sync: {blend: soft}\n")
-    with pytest.raises(ConfigError, match=r"--as-published .*leave out"):
+    with pytest.raises(ConfigError, match=r"--as-published .*remove one"):
         settings_of("--as-published", *arguments)

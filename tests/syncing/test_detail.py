@@ -35,7 +35,7 @@ def test_a_user_s_word_counts_and_what_draws_all_itself_gets_what_it_knows() -> 
     assert finer_spec(SPEC, large, card("published")) == SPEC
     for layout, detail in (("published", 1), ("warping", 3)):
         check_detail(detail, card(layout))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="detail 2 needs a generator that moves pixels"):
+    with pytest.raises(ConfigError, match="detail 2 requires a generator that moves pixels"):
         check_detail(2, card("published"))
 
 

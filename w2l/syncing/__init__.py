@@ -1,1 +1,1 @@
-"""One video and one speech to one output: the sync stage."""
+"""The sync stage: make one output from one video and one speech."""

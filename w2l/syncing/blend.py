@@ -1,6 +1,6 @@
-"""Bands of detail, noise and grain of a picture, and blending by octaves; pure on arrays.
+"""Detail bands, noise and grain of an image, and multi-band blending.
 
-Pictures are float32 RGB in grey levels, (rows, columns, 3); a "region" is the part of a frame that a patch ends up in.
+Images are float32 RGB in grey levels, (rows, columns, 3); a "region" is the part of a frame that a patch covers.
 """
 
 from itertools import pairwise
@@ -12,23 +12,23 @@ from w2l.core.arrays import Floats
 from w2l.syncing.colours import LUMA, blurred
 
 NOISE_FLOOR = 0.5
-"""Grey levels (standard deviation) of noise that rounding to 8 bits may show alone; less counts as clean."""
+"""Standard deviation in grey levels that rounding to 8 bits alone may cause; less counts as clean."""
 FLAT_SHARE = 0.3
-"""Share of pixels that are taken for flat skin when noise is measured: the calmest."""
+"""Share of pixels, the smoothest, that count as flat skin when noise is measured."""
 FLAT_QUANTILE = 0.3853
-"""The 30 % quantile of the size of a standard normal number, which the calmest pixels are compared with."""
+"""The 30 % quantile of the absolute value of a standard normal variable, to which the smoothest pixels are compared."""
 GRAIN_TILE = 512
-"""Side in pixels of the field of grain that frames take their pieces from."""
+"""Side in pixels of the field of grain from which frames take their pieces."""
 
 
 def bands(image: Floats, sigmas: tuple[float, ...]) -> list[Floats]:
-    """Band-pass pictures, finest first, and what is left: they add up to `image`. `sigmas` in pixels, rising."""
+    """Split an image into bands, finest first, that add up to it. `sigmas` are in pixels, increasing."""
     levels = [image, *(blurred(image, sigma) for sigma in sigmas)]
     return [*(fine - coarse for fine, coarse in pairwise(levels)), levels[-1]]
 
 
 def energy(band: Floats, where: Floats) -> float:
-    """Mean square of a band's brightness (rows, columns, 3), weighted by `where` (rows, columns)."""
+    """Return the mean square of a band's brightness (rows, columns, 3), weighted by `where` (rows, columns)."""
     luma = band @ LUMA
     return float((luma * luma * where).sum() / max(float(where.sum()), 1e-6))
 
@@ -36,8 +36,8 @@ def energy(band: Floats, where: Floats) -> float:
 def noise_level(luma: Floats) -> float:
     """Return the standard deviation in grey levels of the white noise in `luma` (rows, columns), 0 if it is clean.
 
-    A second difference in both directions removes shading (Immerkaer, 1996); its size over the calmest 30 % of the
-    pixels is compared with what noise would give there, so that edges, hair and beard do not count.
+    A second difference in both directions removes shading (Immerkaer, 1996). Its magnitude over the smoothest 30 % of
+    the pixels is compared with that of white noise, so that edges, hair and beard do not count.
     """
     if min(luma.shape) < 5:
         return 0.0
@@ -49,7 +49,7 @@ def noise_level(luma: Floats) -> float:
 
 
 class Grain:
-    """A field of grain, standard deviation 1; every frame shows another piece of it, the same in every run."""
+    """A field of grain with standard deviation 1; every frame uses a different piece, the same in every run."""
 
     def __init__(self) -> None:
         noise = np.random.default_rng(0).standard_normal((GRAIN_TILE, GRAIN_TILE), dtype=np.float32)
@@ -57,7 +57,7 @@ class Grain:
         self._field = soft / float(soft.std())
 
     def piece(self, shape: tuple[int, int], frame_idx: int) -> Floats:
-        """Grain for a region of `shape` (rows, columns)."""
+        """Return grain for a region of `shape` (rows, columns)."""
         down, across = np.random.default_rng(frame_idx).integers(0, GRAIN_TILE, 2)
         rows, columns = (np.arange(n) + start for n, start in zip(shape, (down, across)))
         if shape[0] <= GRAIN_TILE - down and shape[1] <= GRAIN_TILE - across:
@@ -66,9 +66,9 @@ class Grain:
 
 
 def multi_band(source: Floats, patch: Floats, weight: Floats, levels: int) -> Floats:
-    """`patch` in place of `source` (region, 3 channels), each octave fading over in its own width (Burt, Adelson 1983).
+    """Replace `source` by `patch` (region, 3 channels) with multi-band blending (Burt, Adelson 1983).
 
-    `weight` (region), 0..1; coarse shading fades over widely, fine detail at the sharp middle of the weight.
+    `weight` (region) is 0..1; coarse shading is blended over a wide transition, fine detail over a narrow one.
     """
     below = [np.asarray(patch - source, dtype=np.float32)]
     masks = [np.asarray(weight > 0.5, dtype=np.float32)]

@@ -1,4 +1,4 @@
-"""Several people who each say a speech of their own: whose face is whose, and what each of them hears."""
+"""Several people who each get their own speech: assign faces and audio to them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from w2l.faces.select import Chosen
 from w2l.media.mixing import mix
 
 Member = tuple[str, str]
-"""A face, as `--face` names it, and the file of what it says."""
+"""A face, as given to `--face`, and the file of its speech."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """What one face hears in an output."""
+    """The audio that drives one face in an output."""
 
     mel: NDArray[np.float32]
-    """(80, columns), from the beginning of the output on."""
+    """(80, columns), from the start of the output."""
     gain: NDArray[np.float32]
-    """(frames,) how much of the redrawn mouth shows, 0..1."""
+    """(frames,) opacity of the redrawn mouth, 0..1."""
 
 
 def mixed_speech(cast: Sequence[Member], cache: Cache) -> Path:
-    """Return the sound of all speeches together; it is made once and kept in the cache."""
+    """Return the file with the mix of all speeches, which is made once and kept in the cache."""
     paths = [Path(speech) for _, speech in cast]
     made = cache.runs / f"mix-{fingerprint('mix', 1, [source_fingerprint(path) for path in paths])[:16]}.flac"
     if not made.exists():
@@ -38,10 +38,10 @@ def mixed_speech(cast: Sequence[Member], cache: Cache) -> Path:
 
 
 def join(cast: Sequence[Member], chosen: Sequence[Chosen]) -> tuple[Chosen, dict[int, int]]:
-    """Return all faces that are redrawn and, by track, whose of the cast each is.
+    """Return all faces to redraw and, by track, the index of the cast member.
 
-    Where the same face is picked for several, as in a shot with one person who is both left and right, it is that of
-    whose other faces it resembles most. Raises NoFaceError where somebody is left without a face of their own.
+    If the same face is chosen for several members, as in a shot where one person is both left and right, it is assigned
+    to the member whose other faces it resembles most. Raises NoFaceError if a member is left without a face.
     """
     claims: dict[tuple[int, ...], list[int]] = {}
     for member, some in enumerate(chosen):
@@ -52,8 +52,8 @@ def join(cast: Sequence[Member], chosen: Sequence[Chosen]) -> tuple[Chosen, dict
     if missing:
         others = " and ".join(f"--face {face}" for face, _ in cast if face not in missing)
         raise NoFaceError(
-            f"--face {missing[0]} picks nobody but whom {others or 'the other --face'} picks too; name each person by a"
-            " number that w2l detect shows, a point or a picture"
+            f"--face {missing[0]} and {others or 'the other --face'} choose the same face; choose each person by a"
+            " number from w2l detect, a point or a picture"
         )
     tracks = chosen[0].tracks
     for face, members in claims.items():
@@ -76,6 +76,6 @@ def join(cast: Sequence[Member], chosen: Sequence[Chosen]) -> tuple[Chosen, dict
 
 
 def _alike(chosen: Chosen, face: Iterable[int], other: Iterable[int]) -> float:
-    """Return the likeness of the tracks of two faces that are most alike."""
+    """Return the similarity of the two most similar tracks of two faces."""
     looks = [[chosen.tracks[number].look for number in group] for group in (face, other)]
     return max(likeness(one, two) for one in looks[0] for two in looks[1])

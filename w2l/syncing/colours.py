@@ -1,4 +1,4 @@
-"""Bringing a redrawn patch to the colours of its picture, judged by skin alone; pure on arrays.
+"""Match the colours of a redrawn patch to its picture, measured on skin only.
 
 Patches and crops are float32 RGB in grey levels, (rows, columns, 3), in the crop's own coordinates.
 """
@@ -10,42 +10,42 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Brightness as a mean of red, green and blue (BT.601); here only to tell brightness from colour."""
+"""Weights of red, green and blue in brightness (BT.601), used here only to separate brightness from colour."""
 RIM_COLUMNS = 24
-"""Columns of the grid on which the correction of colour is worked out."""
+"""Columns of the grid on which the colour correction is computed."""
 RIM_SPREAD = 1.5
-"""Cells within which rim differences are averaged rather than followed."""
+"""Distance in cells over which differences at the rim are averaged."""
 MAX_CORRECTION = 40.0
-"""Largest correction of colour, in grey levels."""
+"""Largest colour correction, in grey levels."""
 LEAST_SKIN = 1e-4
-"""Share of skin under which a neighbourhood says nothing."""
+"""Share of skin below which a neighbourhood is not used."""
 
 GAMUT_MARGIN = 5.0
-"""Grey levels by which redrawn colours may leave the range of the source's own."""
+"""Grey levels by which redrawn colours may exceed the range of the source's colours."""
 GAMUT_SHARE = 1.0
-"""Per cent of the source's pixels at either end of that range that do not count."""
+"""Percentage of the source's pixels at either end of that range that is ignored."""
 LIP_RED = 60.0
-"""Grey levels by which lips may be redder than the reddest skin. On 72 portraits, lipstick among them, the reddest per
-cent of the pixels between the corners of the mouth was redder than skin's median by 15 (median), at most 54."""
+"""Grey levels by which lips may be redder than the reddest skin. In 72 portraits, some with lipstick, the reddest 1 %
+of the pixels between the corners of the mouth was redder than the median skin by 15 (median), at most 54."""
 LIP_YELLOW = 12.0
-"""Grey levels by which the blue of teeth and lips may lie below that of a mix of grey and skin; at most 10 on these."""
+"""Grey levels by which the blue of teeth and lips may lie below a mix of grey and skin; at most 10 there."""
 LIP_BLUE = 8.0
-"""Grey levels by which it may lie above; more is a tooth of a drawn mouth that turned blue."""
+"""Grey levels by which it may lie above; more is an unnaturally blue drawn tooth."""
 LIP_PINK = 1.0
-"""How much further above lips may lie for each level of red."""
+"""Additional grey levels above for each level of red."""
 STEEPEST = 1.5
-"""Largest ratio of blue to red, both less brightness, that is taken for a skin's: 1.2 on these portraits."""
+"""Largest plausible ratio of blue to red of skin, both minus brightness; 1.2 in these portraits."""
 
 
 def blurred(image: Floats, sigma: float) -> Floats:
-    """Return a Gaussian low-pass; what lies beyond the edge is taken to be as at the edge mirrored."""
+    """Return a Gaussian low-pass with mirrored edges."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.float32)
 
 
 def spread_from(skin: Floats, image: Floats, sigma: float) -> Floats:
-    """Return `image` (rows, columns, 3) blurred over `skin` (rows, columns, 0..1) alone, and carried on beyond it.
+    """Return `image` (rows, columns, 3) blurred over `skin` (rows, columns, 0..1) and extrapolated beyond it.
 
-    A place without skin gets the mean of the skin around it, the nearest counting most; 0 where there is none.
+    Pixels without skin get the distance-weighted mean of the skin around them, or 0 if there is none.
     """
     amount = blurred(skin, sigma)
     total = blurred(image * skin[..., None], sigma)
@@ -53,14 +53,14 @@ def spread_from(skin: Floats, image: Floats, sigma: float) -> Floats:
 
 
 class RimField:
-    """Spreads a difference that is seen at the rim of a weight smoothly over all of it.
+    """Smooth interpolation of a difference at the rim of a weight over its whole area.
 
-    Each place gets the mean of the rim's differences, weighted with the inverse cube of their distance: near the rim
-    what is there, in the middle a mean of all around. The distances depend on the mask alone, so they are made once.
+    Each cell gets the mean of the differences at the rim, weighted with the inverse cube of their distance: close to
+    the rim the nearest one, in the middle a mean of all. The distances depend only on the mask and are computed once.
     """
 
     def __init__(self, weight: Floats) -> None:
-        """`weight` (rows, columns), 0..1: how much of a patch shows."""
+        """Take the `weight` (rows, columns) of a patch, 0..1."""
         self._shape = weight.shape
         self._grid = (RIM_COLUMNS, max(1, round(RIM_COLUMNS * weight.shape[0] / weight.shape[1])))
         self._fading = np.asarray(4 * weight * (1 - weight), dtype=np.float32)
@@ -68,9 +68,9 @@ class RimField:
         self._nearness = ((x[:, None] - x[None, :]) ** 2 + (y[:, None] - y[None, :]) ** 2 + RIM_SPREAD**2) ** -1.5
 
     def spread(self, difference: Floats, skin: Floats) -> Floats:
-        """Return the field (grid rows, grid columns, 3) that `difference` (rows, columns, 3) asks for at the rim.
+        """Return the field (grid rows, grid columns, 3) interpolated from `difference` (rows, columns, 3) at the rim.
 
-        `skin` (rows, columns), 0..1: where the difference counts; it is one between skin and skin there.
+        `skin` (rows, columns), 0..1, weights the difference: it is 1 where both source and patch show skin.
         """
         amount = self._fading * skin
         counted = np.dstack([np.clip(difference, -MAX_CORRECTION, MAX_CORRECTION) * amount[..., None], amount])
@@ -79,15 +79,15 @@ class RimField:
         return spread.reshape(self._grid[1], self._grid[0], 3)
 
     def over(self, field: Floats) -> Floats:
-        """Return a field of the grid as (rows, columns, 3)."""
+        """Return a field of the grid at full size, (rows, columns, 3)."""
         size = (self._shape[1], self._shape[0])
         return np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
 def limited(deviation: Floats, most_luma: Floats, most_chroma: Floats) -> Floats:
-    """Return a deviation (rows, columns, 3) with brightness and colour bent to stay within limits (rows, columns).
+    """Return a deviation (rows, columns, 3) with brightness and colour compressed to limits (rows, columns).
 
-    Small deviations stay as they are to first order; none exceeds its limit (tanh).
+    Small deviations are unchanged to first order; none exceeds its limit (tanh).
     """
     luma = deviation @ LUMA
     chroma = deviation - luma[..., None]
@@ -98,11 +98,11 @@ def limited(deviation: Floats, most_luma: Floats, most_chroma: Floats) -> Floats
 
 
 def gamut_of(skin: Floats) -> NDArray[np.float64]:
-    """Return the range of some skin's colours (pixels, 3), as seven numbers.
+    """Return the range of skin colours (pixels, 3) as seven numbers.
 
-    Least and most of red less brightness, in grey levels (grey always within, for shadows and beards); the slope of the
-    line that blue less brightness follows over it, and least and most distance from that line; the slope of the line
-    from grey to the mean skin, along which teeth lie; last, how coloured all that is: 0 for a grey picture, 1 for skin.
+    Least and largest red minus brightness, in grey levels (grey is always included, for shadows and beards); the slope
+    of blue minus brightness over it, and the least and largest distance from that line; the slope of the line from grey
+    to the mean skin, along which teeth lie; the saturation, from 0 for a grey picture to 1 for skin.
     """
     red, blue = _chroma(skin)
     spread = red - red.mean()
@@ -118,9 +118,9 @@ def gamut_of(skin: Floats) -> NDArray[np.float64]:
 def lip_gamut(gamut: NDArray[np.float64], seen: Floats) -> NDArray[np.float64]:
     """Return the range of colours within the lips of a person whose skin has that `gamut`, as four numbers.
 
-    Least and most of red less brightness, and of the distance of blue from the line from grey to skin; the last on top
-    of what lips may have for their red. That of lips, teeth and tongue in general, and whatever the source shows of its
-    own, `seen` (pixels, 3): it is not known to be wrong.
+    Least and largest red minus brightness, and distance of blue from the line from grey to skin; the last is added to
+    what lips may have for their red. The range includes that of lips, teeth and tongue in general, and the source's own
+    pixels, `seen` (pixels, 3).
     """
     least_red, most_red, _, _, _, mix, coloured = gamut
     limits = np.array([least_red, most_red + LIP_RED * coloured, -LIP_YELLOW * coloured, LIP_BLUE * coloured])
@@ -135,9 +135,9 @@ def lip_gamut(gamut: NDArray[np.float64], seen: Floats) -> NDArray[np.float64]:
 
 
 def within(gamut: NDArray[np.float64], inside: NDArray[np.float64], colours: Floats, lips: Floats) -> Floats:
-    """Return colours (rows, columns, 3) bent into a gamut: skin no redder than the person's, no blue teeth, green lips.
+    """Return colours (rows, columns, 3) compressed into a gamut, without too red skin, blue teeth or green lips.
 
-    `gamut` is that of skin, `inside` that within the lips, which show where `lips` (rows, columns), 0..1, says.
+    `gamut` is that of skin, `inside` that within the lips; `lips` (rows, columns) is the mask of the lips, 0..1.
     """
     least_red, most_red, slope, least_blue, most_blue, mix, _ = (float(number) for number in gamut)
     luma = colours @ LUMA
@@ -153,6 +153,6 @@ def within(gamut: NDArray[np.float64], inside: NDArray[np.float64], colours: Flo
 
 
 def _chroma(colours: Floats) -> tuple[Floats, Floats]:
-    """Return red and blue less brightness of colours (pixels, 3), in double precision."""
+    """Return red and blue minus brightness of colours (pixels, 3), in double precision."""
     luma = colours @ LUMA
     return colours[:, 0].astype(np.float64) - luma, colours[:, 2].astype(np.float64) - luma

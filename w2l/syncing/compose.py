@@ -1,4 +1,4 @@
-"""How a redrawn face is put into its picture: which part of it shows, how its rim fades, and that it fits in."""
+"""Paste a redrawn face into its picture: mask, soft edge, and matching of colour, detail and grain."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,74 +20,74 @@ from w2l.syncing.own_mouth import OwnMouth
 Blend = Literal["soft", "laplacian", "hard"]
 
 MASK_POWER = 2.5
-"""Shape of the part that shows: 2 is an ellipse, larger is nearer to a rectangle."""
+"""Exponent of the mask: 2 is an ellipse, larger is closer to a rectangle."""
 MASK_FEATHER = 0.3
-"""Share of its radius, from the rim inwards, over which it fades in."""
+"""Share of its radius, from the edge inwards, over which the mask fades in."""
 MAX_TRACKS = 16
-"""Faces whose colours and sharpness are carried over from picture to picture."""
+"""Most tracks whose colours and sharpness are remembered between pictures."""
 ROWS_ABOVE = 2
-"""Rows above the first one that shows which are looked at too, for filters to start in."""
+"""Rows above the first visible one that filters also use."""
 RIM_STEEPNESS = 4.0
-"""How much faster than the mask the multi-band picture, which fades over by itself, gives way to the source."""
+"""Steepness relative to the mask with which the multi-band result, itself blended, fades to the source."""
 NOISE_SIDE = 128
 """Side in pixels of the part of the picture in which noise is measured."""
 OCTAVES = 4
-"""Of the multi-band pyramid."""
+"""Octaves of the multi-band pyramid."""
 LEAST_GRAIN = 0.3
-"""Grey levels below which grain is not worth adding."""
+"""Standard deviation in grey levels below which no grain is added."""
 UNREAD = LipPair()
-"""Lips of which nothing is known."""
+"""Lips with unknown positions."""
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where things are in a crop, as shares of its width and height."""
+    """Positions of facial parts in a crop, as shares of its width and height."""
 
     centre: tuple[float, float]
-    """Middle of the part that shows: between mouth and chin."""
+    """Centre of the mask, between mouth and chin."""
     radii: tuple[float, float]
-    """Its half-axes: from under the nose to under the chin, from cheek to cheek."""
+    """Half-axes of the mask: from under the nose to under the chin, from cheek to cheek."""
     mouth: tuple[float, float]
-    """Middle of the mouth."""
+    """Centre of the mouth."""
     mouth_radii: tuple[float, float]
-    """Half-axes of what moves with it."""
+    """Half-axes of the mouth and the skin that moves with it."""
     moving: tuple[float, float]
-    """Middle of mouth and chin together."""
+    """Centre of mouth and chin together."""
     moving_radii: tuple[float, float]
-    """Half-axes of mouth and chin together: what moves in speech."""
+    """Half-axes of mouth and chin together, the parts that move in speech."""
 
 
 ANATOMY = {
     "aligned": Anatomy((0.5, 0.75), (0.40, 0.25), (0.5, 0.69), (0.21, 0.11), (0.5, 0.79), (0.28, 0.25)),
     "box": Anatomy((0.5, 0.79), (0.46, 0.21), (0.5, 0.79), (0.28, 0.11), (0.5, 0.89), (0.38, 0.25)),
 }
-"""For each kind of crop that can be put back. A detected box ends at the chin, an aligned crop below it."""
+"""Positions for each kind of crop that can be pasted. A detected box ends at the chin, an aligned crop below it."""
 
 
 def soft_weight(size: int, kind: str = "aligned") -> Floats:
-    """How much of a redrawn crop shows, (size, size), 0..1: mouth, jaw and chin, all within its lower half."""
+    """Return the mask of a redrawn crop, (size, size), 0..1: mouth, jaw and chin, all within its lower half."""
     inwards = np.clip((1 - _radius(size, ANATOMY[kind].centre, ANATOMY[kind].radii, MASK_POWER)) / MASK_FEATHER, 0, 1)
     return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
 
 
 def mouth_map(size: int, kind: str = "aligned") -> Floats:
-    """1 in the mouth, 0 on skin that only follows it, (size, size)."""
+    """Return a map (size, size) that is 1 in the mouth and 0 on skin that only follows it."""
     return _bump(_radius(size, ANATOMY[kind].mouth, ANATOMY[kind].mouth_radii, 2.0))
 
 
 def moving_map(size: int, kind: str = "aligned") -> Floats:
-    """1 in the mouth and on the chin, 0 where a face hardly moves in speech, (size, size)."""
+    """Return a map (size, size) that is 1 in the mouth and on the chin, 0 where a face hardly moves in speech."""
     return _bump(_radius(size, ANATOMY[kind].moving, ANATOMY[kind].moving_radii, 2.0))
 
 
 def _bump(radius: NDArray[np.float64]) -> Floats:
-    """1 well inside radius 1, 0 well outside, smooth between."""
+    """Return a smooth step: 1 well inside radius 1, 0 well outside."""
     inwards = np.clip((1.25 - radius) / 0.5, 0.0, 1.0)
     return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
 
 
 def hard_weight(size: int, rows: GeneratedRows) -> Floats:
-    """All of the rows that were redrawn, with a hard edge: (size, size), 0 or 1."""
+    """Return the mask of all redrawn rows, with a hard edge: (size, size), 0 or 1."""
     weight = np.ones((size, size), dtype=np.float32)
     if rows == "lower":
         weight[: size // 2] = 0.0
@@ -95,7 +95,7 @@ def hard_weight(size: int, rows: GeneratedRows) -> Floats:
 
 
 def _radius(size: int, centre: tuple[float, float], radii: tuple[float, float], power: float) -> NDArray[np.float64]:
-    """(size, size): 0 at the centre, 1 on the rim of a (super)ellipse."""
+    """Return the radius (size, size) in a superellipse: 0 at the centre, 1 on the edge."""
     places = (np.arange(size) + 0.5) / size
     x, y = (np.abs(places - middle) / half for middle, half in zip(centre, radii))
     radius: NDArray[np.float64] = (x[None, :] ** power + y[:, None] ** power) ** (1 / power)
@@ -103,26 +103,26 @@ def _radius(size: int, centre: tuple[float, float], radii: tuple[float, float], 
 
 
 class Compositor:
-    """Puts redrawn crops back into their pictures.
+    """Pastes redrawn crops into their pictures.
 
-    Outside the weight's support a picture stays exactly as it is. Inside, a patch is fitted in this order: the colour
-    difference between skin and skin at the rim, spread inwards, is taken away; skin of a foreign colour is bent back to
-    the source's, and what that asks for carried on into the lips, which themselves are compared with nothing; the
-    strength of detail is matched to that of the source's own mouth; where patch and source show the same, the source's
-    own detail stays; grain as strong as the source's is added where its own does not show.
+    Outside of the mask a picture is unchanged. Inside, a patch is fitted in this order: the difference in skin colour
+    at the edge, interpolated inwards, is subtracted; skin colours outside of the source's range are moved into it, and
+    this correction is extrapolated into the lips, which are not compared themselves; the strength of detail is matched
+    to that of the source's mouth; where patch and source agree, the source's own detail is kept; elsewhere, grain as
+    strong as the source's is added.
 
     Parameters
     ----------
     spec : CropSpec
-        How the faces were cut.
+        Specification of the crops.
     rows : str
-        `full` or `lower`: which rows of the crops were redrawn.
+        Redrawn rows of the crops: `full` or `lower`.
     blend : str
-        `soft`; `laplacian` (each octave fades over in its own width); `hard` (all that was redrawn, as published).
+        `soft`; `laplacian` (multi-band blending); `hard` (all that was redrawn, as published).
     sharpen, grain : bool
-        Whether detail and grain are matched; not used by `hard`.
+        Whether to match detail and grain; not used by `hard`.
     still : bool
-        Whether all pictures are one that does not move: between the lips its own teeth show, see
+        Whether all pictures are the same still, whose own teeth are shown between the lips; see
         `w2l.syncing.own_mouth`.
     """
 
@@ -147,11 +147,11 @@ class Compositor:
 
     @property
     def needs_lips(self) -> bool:
-        """Whether `paste` looks at lips: patches are fitted in."""
+        """Whether `paste` uses the positions of the lips."""
         return self.blend != "hard"
 
     def reset(self) -> None:
-        """Forgets what was carried over: for cuts, and for frames that do not follow on the last."""
+        """Forget the state of all tracks, for cuts and for frames that do not follow the previous one."""
         self._memory.clear()
 
     def paste(
@@ -162,13 +162,13 @@ class Compositor:
         Parameters
         ----------
         patch : (size, size, 3) float
-            RGB in 0..255; rows above `first_row` are not looked at.
+            RGB in 0..255; rows above `first_row` are not used.
         crop : (size, size, 3) uint8
-            The same face as it was cut out of this picture.
+            The crop of the same face from this picture.
         frame_idx : int
-            Chooses the grain.
+            Selects the grain.
         lips : LipPair
-            The lips of crop and patch; where they were not found, a mouth is taken to be where it usually is.
+            The lips of crop and patch; if they were not found, the usual position of a mouth is assumed.
         """
         if self._published:
             return self._overwrite(canvas, face, patch)
@@ -222,7 +222,7 @@ class Compositor:
         return np.asarray(fitted, dtype=np.float32)
 
     def _own_mouth(self, crop: Floats, lips: LipPair, track: int) -> OwnMouth | None:
-        """Return the mouth of a still picture, measured once for each track; None for what moves."""
+        """Return the mouth of a still picture, measured once per track; None for a video."""
         if not self._still or lips.source is None:
             return None
         if track not in self._own:
@@ -238,6 +238,6 @@ class Compositor:
 
 
 def _middle(region: Floats, side: int) -> Floats:
-    """At most `side` rows and columns from the middle of a region (rows, columns, 3)."""
+    """Return at most `side` rows and columns from the middle of a region (rows, columns, 3)."""
     top, left = (max(0, (length - side) // 2) for length in region.shape[:2])
     return region[top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""How finely faces are cut for generators that move pixels."""
+"""Resolution of the crops for generators that move pixels."""
 
 import math
 from dataclasses import replace
@@ -12,16 +12,16 @@ from w2l.models.checkpoint import ModelCard
 from w2l.syncing.settings import MAX_DETAIL
 
 SPARE_DETAIL = 0.2
-"""Faces that are larger than a crop by no more than this share of it are not cut any finer."""
+"""Faces that are larger than a crop by at most this share are not cropped at a higher resolution."""
 LARGE = 0.9
-"""Of all faces in all frames, the share that is smaller than a large one: finer than needed costs time alone."""
+"""Quantile of the face sizes that sets the resolution; a higher resolution than needed only costs time."""
 
 
 def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -> CropSpec:
-    """Return how faces are cut for a generator that moves pixels: like `spec`, but as fine as they are in the video.
+    """Return the crop specification for a generator that moves pixels: `spec` at the resolution of the video.
 
-    `detail` times as fine, where that is not 0. All faces of an output are cut alike: as fine as the large ones are.
-    Every other generator gets `spec`.
+    A `detail` other than 0 sets the resolution as a multiple of that of `spec`. All faces of an output have the same
+    resolution, that of the large ones. For other generators, `spec` is returned.
     """
     if not moves_pixels(card):
         return spec
@@ -31,11 +31,11 @@ def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -
 
 
 def check_detail(detail: int, card: ModelCard) -> None:
-    """Raise ConfigError where looks are to be moved more finely by a generator that draws all its pixels."""
+    """Raise ConfigError if a higher resolution is requested for a generator that draws all its pixels."""
     if detail > 1 and not moves_pixels(card):
-        raise ConfigError(f"detail {detail} needs a generator that moves pixels; this one draws them: leave it out")
+        raise ConfigError(f"detail {detail} requires a generator that moves pixels, and this one draws them; remove it")
 
 
 def moves_pixels(card: ModelCard) -> bool:
-    """Return whether a generator moves pixels of its references, which may then be as fine as one likes."""
+    """Return whether a generator moves pixels of its references, which may then have any resolution."""
     return card.dimensions.get("layout") == "warping"

@@ -1,4 +1,4 @@
-"""What an output says about itself: the claims of its record, and the label and the mark in its pictures."""
+"""Disclosure in an output: the claims of its record, and the label and the mark in its pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,17 +23,17 @@ from w2l.syncing.plan import Plan
 from w2l.syncing.settings import SyncSettings
 
 MARGIN_S = 1.0
-"""Seconds before and after a redrawn picture that are marked too, so that the mark does not come and go."""
+"""Seconds before and after a redrawn picture that are also marked, so that the mark does not flicker."""
 SAID = {
     "full": "record, tag and imperceptible mark",
     "record": "record and tag",
-    "off": "this record alone: the user discloses the output in another way",
+    "off": "record only: the user discloses the output in another way",
 }
-"""What an output carries, in words, by `Disclosure.mark`."""
+"""`Disclosure.mark` -> description of the marking of an output."""
 
 
 def claims_of(settings: SyncSettings, plan: Plan, card: ModelCard, hashes: dict[str, str]) -> dict[str, Any]:
-    """Return the fields of a `SyncResult` that its record id follows from; all are known before drawing."""
+    """Return the fields of a `SyncResult` from which its record id is computed; all are known before drawing."""
     return {
         "frames": len(plan),
         "frames_passed_through": plan.passed_through(),
@@ -52,7 +52,7 @@ def record_id_of(claims: dict[str, Any]) -> str:
 
 
 def marked_frames(plan: Plan) -> NDArray[np.bool_]:
-    """Return which frames of the output (frames,) are marked: the redrawn ones and those within a second of one."""
+    """Return a mask (frames,) of the frames to mark: the redrawn ones and those within a second of one."""
     redrawn = np.array([plan.is_redrawn(idx) for idx in range(len(plan))])
     reach = round(MARGIN_S * plan.timeline.fps)
     totals = np.concatenate([np.zeros(reach + 1, np.int64), redrawn.cumsum(), np.full(reach, redrawn.sum())])
@@ -70,7 +70,7 @@ def marked_in_words(disclosure: Disclosure, output: Path) -> str:
 
 
 def sign_output(disclosure: Disclosure, output: Path, video: Path, record: str, hashes: dict[str, str]) -> str:
-    """Give a finished output its manifest; return who signed it, or why it has none."""
+    """Add the manifest to a finished output; return who signed it, or why it has none."""
     if disclosure.mark != "full":
         return f"none: --mark {disclosure.mark}"
     source = pictures_of(video)[0] if is_sequence(video) else video
@@ -78,16 +78,16 @@ def sign_output(disclosure: Disclosure, output: Path, video: Path, record: str, 
 
 
 class Finisher:
-    """Puts label and mark into finished pictures.
+    """Adds label and mark to finished pictures.
 
     Parameters
     ----------
     disclosure : Disclosure
-        Which of them, and the text of the label.
+        What to add, and the text of the label.
     record : str
         The record id.
     plan : Plan
-        What the pictures are made of; only redrawn stretches are marked.
+        The plan of the output; only redrawn sections are marked.
     """
 
     def __init__(self, disclosure: Disclosure, record: str, plan: Plan) -> None:
@@ -98,7 +98,7 @@ class Finisher:
         self._marked = marked_frames(plan) if self._marker else np.zeros(0, np.bool_)
 
     def finished(self, picture: Picture, idx: int) -> Picture:
-        """Return the output frame `idx` as it is encoded."""
+        """Return the output frame `idx` with label and mark, ready for encoding."""
         if self._label is not None:
             picture = cast(Picture, self._label.painted(picture))
         if self._marker is None or not self._marked[idx]:

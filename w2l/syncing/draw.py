@@ -1,4 +1,4 @@
-"""From a plan to a file: the drawing of an output, in parts where it is long."""
+"""Draw the output of a plan to a file, in parts if it is long."""
 
 import logging
 import time
@@ -23,43 +23,43 @@ from w2l.syncing.tools import Tools
 logger = logging.getLogger(__name__)
 
 PART_S = 20.0
-"""Seconds of one part of a long output; a resumed job loses no more."""
+"""Length in seconds of a part of a long output, the most that an interrupted job loses."""
 LONG_S = 60.0
-"""An output that lasts longer is made in parts."""
+"""Length in seconds from which an output is made in parts."""
 
 
 class Watch:
-    """Seconds by step of the work."""
+    """Stopwatch that records the seconds of each step."""
 
     def __init__(self) -> None:
         self.began = self._last = time.monotonic()
         self.steps: dict[str, float] = {}
 
     def lap(self, step: str) -> None:
-        """Note the seconds of the step that ends now."""
+        """Record the seconds of the step that ends now."""
         now = time.monotonic()
         self.steps[step] = round(now - self._last, 3)
         self._last = now
 
     def first(self) -> None:
-        """Note when the first picture is finished; later calls change nothing."""
+        """Record when the first picture is finished; later calls have no effect."""
         self.steps.setdefault("first_frame", round(time.monotonic() - self.began, 3))
 
 
 def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
-    """Return all that draws one output, its references gathered."""
+    """Return the redrawer of one output, with its references gathered."""
     settings, card, runner = tools.settings, tools.model.card, tools.runner
     looks = references_for(tools, plan)
     finer = plan.spec.size // card.crop.size
     batch = min(max(1, settings.batch // finer), 2 * pictures_ahead(plan.info.width, plan.info.height))
-    still = plan.info.is_still and not settings.mouths  # else the mouths come from the footage
+    still = plan.info.is_still and not settings.mouths  # with --mouths, the mouths come from footage
     return Redrawer(runner, card, plan.spec, looks, tools.compositor(plan.spec, still), batch)
 
 
 def make_parts(
     settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False, comment: str = ""
 ) -> Parts | PictureParts:
-    """Return the output to be made, in parts where it is long; nothing is written yet."""
+    """Return the output to write, in parts if it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
     encoding = suited(settings.encoding, output, info)
@@ -93,11 +93,11 @@ def make_parts(
 
 
 def draw(plan: Plan, redrawer: Redrawer, parts: Parts | PictureParts, watch: Watch, finisher: Finisher) -> None:
-    """Draw the parts that are missing, with label and mark, and put all together."""
+    """Draw the missing parts, with label and mark, and join all parts."""
     n_ahead = pictures_ahead(plan.info.width, plan.info.height)
     with parts, progress("sync", len(plan)) as advance:
         if n_kept := sum(map(parts.finished, range(parts.n_parts))):
-            logger.info("%d of %d parts are there from before", n_kept, parts.n_parts)
+            logger.info("%d of %d parts are up to date; skipping them", n_kept, parts.n_parts)
         for number in range(parts.n_parts):
             frames = parts.pictures(number)
             if parts.finished(number):
@@ -106,7 +106,9 @@ def draw(plan: Plan, redrawer: Redrawer, parts: Parts | PictureParts, watch: Wat
             redrawn = redrawer.redraw(plan.cues(frames.start, frames.stop), n_ahead)
             with closing(redrawn), parts.writer(number) as writer:
                 for idx, picture in zip(frames, redrawn, strict=True):
-                    writer.write(finisher.finished(cast(Picture, picture), idx))  # what comes of a Picture is one
+                    writer.write(
+                        finisher.finished(cast(Picture, picture), idx)
+                    )  # pasting into a Picture returns a Picture
                     watch.first()
                     advance()
         parts.assemble()

@@ -1,6 +1,6 @@
-"""The engine of `sync`: a stream of pictures with their faces and mel windows -> pictures whose mouths fit the sound.
+"""The engine of `sync`: turn a stream of pictures with faces and mel windows into pictures with synced mouths.
 
-Nothing here grows with the length of the video: pictures pass through in small batches, and cutting, generating and
+Memory does not grow with the length of the video: pictures are processed in small batches, and cropping, generating and
 pasting overlap in threads that run ahead by a bounded number of pictures.
 """
 
@@ -25,33 +25,33 @@ from w2l.syncing.lips import LipPair, read_pairs
 from w2l.syncing.reference_bank import References, light_between, relit
 
 AHEAD_BYTES = 48 * 2**20
-"""Memory for pictures that wait between two steps of the work."""
+"""Bytes of memory for pictures queued between two steps."""
 MAX_AHEAD = 32
-"""Most pictures that wait between two steps."""
+"""Most pictures queued between two steps."""
 RGB_BYTES = 3
-"""Bytes of a pixel, at most, as a picture waits."""
+"""Most bytes per pixel of a queued picture."""
 
 
 @dataclass(frozen=True)
 class Cue:
-    """What one picture of the output is made of."""
+    """Inputs of one picture of the output."""
 
     canvas: Canvas
     faces: tuple[Face, ...]
-    """Those to redraw; with none the picture passes through untouched."""
+    """Faces to redraw; without any, the picture passes through unchanged."""
     mel: NDArray[np.float32]
     """(80, 16)"""
     frame_idx: int
-    """Of the source."""
+    """Index of the frame in the source."""
     picture: int
-    """Which picture of the whole output it is, from 0."""
+    """Index of the picture in the whole output."""
     mels: tuple[NDArray[np.float32], ...] = ()
-    """(80, 16) for each face, where they do not all hear `mel`."""
+    """(80, 16) for each face, if they do not all use `mel`."""
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some pictures on their way, and the crops of all faces in them, in order."""
+    """Pictures being processed, and the crops of all their faces, in order."""
 
     cues: list[Cue]
     crops: NDArray[np.uint8]
@@ -59,7 +59,7 @@ class _Batch:
     patches: NDArray[np.float32]
     """(faces, size, size, 3), RGB in 0..255; the crops until they are redrawn."""
     lips: list[LipPair] = field(default_factory=list)
-    """(faces,) Of crops and patches; unknown until they are redrawn."""
+    """(faces,) lips of crops and patches; unknown until they are redrawn."""
 
 
 class Redrawer:
@@ -68,17 +68,18 @@ class Redrawer:
     Parameters
     ----------
     runner : Runner
-        Computes the generator.
+        Runs the generator.
     card : ModelCard
-        Says what the generator wants to see.
+        Describes the inputs of the generator.
     spec : CropSpec
-        How faces are cut: as the card says, or a whole number of times finer for a generator that moves pixels.
+        Crops of the faces: those of the card, or an integer multiple of their resolution for a generator that moves
+        pixels.
     references : References
-        What the generator copies looks from.
+        Source of the reference images.
     compositor : Compositor
-        Pastes; reset whenever `redraw` begins.
+        Pastes the patches; reset at the start of `redraw`.
     batch : int
-        Most pictures in one batch.
+        Most pictures per batch.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Redrawer:
     ) -> None:
         self._finer, left = divmod(spec.size, card.crop.size)
         if left or not self._finer or (self._finer > 1 and not runner.moves_pixels):
-            raise ValueError(f"the model wants crops of {card.crop.size} px, not {spec.size}")
+            raise ValueError(f"the model requires crops of {card.crop.size} px, not {spec.size}")
         self._runner = runner
         self._bgr = card.colour == "bgr"
         self._hidden = hidden(card.crop.size, card.mask)
@@ -102,10 +103,10 @@ class Redrawer:
         self._batch = batch
 
     def redraw(self, cues: Iterable[Cue], n_ahead: int = 0) -> Generator[Canvas, None, None]:
-        """One picture for each cue, in order.
+        """Yield one picture for each cue, in order.
 
-        With `n_ahead` the steps overlap, each at most so many pictures ahead of the next; without, all is done in the
-        calling thread.
+        With `n_ahead` the steps overlap, each at most that many pictures ahead of the next; without it, all steps run
+        in the calling thread.
         """
         self._compositor.reset()
         with ExitStack() as open_streams:
@@ -161,7 +162,7 @@ class Redrawer:
                 yield canvas
 
     def _lips(self, batch: _Batch) -> list[LipPair]:
-        """Return the lips of all faces before and after, as far as the compositor looks at them."""
+        """Return the lips of all faces before and after redrawing, if the compositor needs them."""
         if not self._compositor.needs_lips:
             return [UNREAD] * len(batch.crops)
         faces = [face for cue in batch.cues for face in cue.faces]
@@ -169,7 +170,7 @@ class Redrawer:
         return read_pairs(batch.crops, batch.patches, faces, sizes, self.spec)
 
     def _ordered(self, images: NDArray[Any]) -> NDArray[Any]:
-        """RGB to the network's order of channels, or back; (..., 3 * images)."""
+        """Convert RGB to the network's order of channels, or back; (..., 3 * images)."""
         if not self._bgr:
             return images
         split = images.reshape(*images.shape[:-1], -1, 3)
@@ -177,5 +178,5 @@ class Redrawer:
 
 
 def pictures_ahead(width: int, height: int) -> int:
-    """How many pictures of that size may wait between two steps: all of them take about as much memory."""
+    """Return how many pictures of that size may be queued between two steps, for about the same memory at any size."""
     return int(np.clip(AHEAD_BYTES // (width * height * RGB_BYTES), 2, MAX_AHEAD))

@@ -1,4 +1,4 @@
-"""How long an output will take: some seconds of it, drawn and thrown away."""
+"""Estimate how long an output will take by drawing some seconds of it."""
 
 import resource
 import sys
@@ -21,7 +21,7 @@ TRIAL_S = 2.0
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a `sync` would do."""
+    """Result of a dry run of `sync`."""
 
     video: Path
     frames: int
@@ -36,18 +36,18 @@ class DryRun:
     frames_per_s: float
     """Measured on some seconds of the output, from the first frame that is redrawn."""
     expected_s: float
-    """Time that drawing will take."""
+    """Estimated seconds of drawing."""
     peak_mb: float
-    """Most memory used by this process; it does not grow with the length."""
+    """Peak memory of this process in MB; it does not grow with the length."""
 
     def text(self) -> str:
-        """Return all of it as lines for a person."""
+        """Return the result as lines of text."""
         passed = ", ".join(f"{count} {reason}" for reason, count in sorted(self.frames_passed_through.items()))
         return "\n".join(
             (
                 f"{self.video}: {self.frames} frames, {self.duration_s:.2f} s at {self.fps:.3f} fps",
                 f"faces: {self.faces}, redrawn in crops of {self.crop} px",
-                f"frames that stay as they are: {passed or 'none'}",
+                f"unchanged frames: {passed or 'none'}",
                 f"references: {self.references}",
                 f"model: {self.model}",
                 f"expected: at most {self.expected_s:.0f} s of work ({self.frames_per_s:.1f} frames/s),"
@@ -57,7 +57,7 @@ class DryRun:
 
 
 def dry_run(tools: Tools, job: Job) -> DryRun:
-    """Return what `run` would do and how long it would take; write nothing but boxes and looks in the cache."""
+    """Return what `run` would do and how long it would take; write only faces and mouth samples to the cache."""
     plan = remember(tools, plan_of(tools, job))
     tools = suited(tools, plan)
     redrawer = make_redrawer(tools, plan)

@@ -1,4 +1,4 @@
-"""Folders as inputs of `sync`: the videos in one, and those of one with the speeches of another, paired by name."""
+"""Folders as inputs of `sync`: all videos in a folder, with one speech or with speeches of the same names."""
 
 import logging
 import os
@@ -19,16 +19,16 @@ class Paired:
     """A video of a folder and its speech."""
 
     name: str
-    """Of the video below its folder, without suffix."""
+    """Path of the video relative to its folder, without suffix."""
     video: Path
     speech: Path
 
 
 def pair_folder(videos: Sequence[Path], speech: Path) -> list[Paired]:
-    """Return the videos in folders, or named themselves, each with the speech, or with that of its name in a folder.
+    """Pair the videos, given as files or folders, with the speech, or with the speeches of the same names in a folder.
 
-    A speech in a folder is a file with the video's name and another suffix, or the same; sound comes before video.
-    What does not pair is logged. Raises ConfigError for a folder without videos, and where nothing pairs.
+    A speech in a folder is a file with the name of the video and any suffix; audio files take precedence over videos.
+    Files without a partner are logged. Raises ConfigError for a folder without videos, and if nothing pairs.
     """
     found = {name: path for video in videos for name, path in _videos(video)}
     if not speech.is_dir():
@@ -36,10 +36,10 @@ def pair_folder(videos: Sequence[Path], speech: Path) -> list[Paired]:
     speeches = _speeches(speech, set(found.values()))
     paired = [Paired(name, path, speeches[name]) for name, path in found.items() if name in speeches]
     if not paired:
-        theirs = some(sorted(speeches)) or "no sound at all"
+        theirs = some(sorted(speeches)) or "no audio"
         raise ConfigError(
-            f"{speech} has no speech named like a video: the videos are {some(found)}, in {speech} there is {theirs};"
-            " name them alike, or list them with --pairs"
+            f"no speech in {speech} has the name of a video: the videos are {some(found)}, the folder contains"
+            f" {theirs}; rename the files, or list them with --pairs"
         )
     if silent := [str(path) for name, path in found.items() if name not in speeches]:
         logger.warning("no speech in %s for %d of %d videos: %s", speech, len(silent), len(found), some(silent))
@@ -49,17 +49,17 @@ def pair_folder(videos: Sequence[Path], speech: Path) -> list[Paired]:
 
 
 def _videos(path: Path) -> list[tuple[str, Path]]:
-    """Return the name and path of every video in a folder; of a file, its own."""
+    """Return name and path of every video in a folder, or of a single file."""
     if not path.is_dir():
         return [(path.stem, path)]
     walk = _walk(path, VIDEO_SUFFIXES)
     if not walk.videos:
-        raise ConfigError(f"no videos in {path}; name a folder that has some")
+        raise ConfigError(f"no videos in {path}; pass a folder that contains videos")
     return [(os.path.splitext(name)[0], path / name) for name in walk.videos]
 
 
 def _speeches(folder: Path, videos: set[Path]) -> dict[str, Path]:
-    """Return the files with sound in a folder by their name without suffix; the videos to be redrawn are not speech."""
+    """Return name without suffix -> file with audio in a folder, without the videos to redraw."""
     found: dict[str, list[Path]] = {}
     for name in _walk(folder, KNOWN_SUFFIXES).videos:
         if folder / name not in videos:
@@ -68,7 +68,9 @@ def _speeches(folder: Path, videos: set[Path]) -> dict[str, Path]:
     for name, files in found.items():
         sounds = [file for file in files if suffix_kind(file.name) == "sound"] or files
         if len(sounds) > 1:
-            raise ConfigError(f"{some(map(str, sounds))} have one name, so the speech is unknown; keep one of them")
+            raise ConfigError(
+                f"{some(map(str, sounds))} have the same name, so the speech is ambiguous; keep one of them"
+            )
         chosen[name] = sounds[0]
     return chosen
 

@@ -1,4 +1,4 @@
-"""More mouths of the same person, from other videos of them: `--mouths`."""
+"""Further mouths of the same person from other videos (`--mouths`)."""
 
 import logging
 from collections.abc import Sequence
@@ -28,21 +28,21 @@ from w2l.syncing.tools import Tools
 logger = logging.getLogger(__name__)
 
 N_VIEWS = 5
-"""Frames of a face that tell who it is."""
+"""Frames of a face from which a person is recognised."""
 SAME_PERSON = 0.28
-"""Least cosine of two faces of the same person, as insightface's own comparison of recognisers takes it."""
+"""Least cosine of two faces of the same person, the threshold that insightface uses."""
 
 
 def with_footage(tools: Tools, plan: Plan) -> Plan:
-    """Return the plan with the looks of the same person in the videos of `--mouths` as well.
+    """Return the plan with mouth samples of the same person from the videos of `--mouths` added.
 
-    Raises ConfigError where several people are redrawn, or for a video without a face, or with another person's.
+    Raises ConfigError if several people are redrawn, and for a video without a face or of another person.
     """
     paths = [Path(text) for text in tools.settings.mouths]
     if not paths:
         return plan
     if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
-        raise ConfigError("--mouths shows one person, and several are redrawn; choose one with --face")
+        raise ConfigError("--mouths supports one person, but several are redrawn; choose one with --face")
     who = _who(tools, plan)
     found = [some for path in paths for some in _looks_in(tools, plan, path, who)]
     return replace(plan, looks={track: joined(looks, found) for track, looks in plan.looks.items()})
@@ -52,13 +52,13 @@ def check_footage(mouths: Sequence[str]) -> None:
     """Raise ConfigError for a path of `--mouths` that is not a video."""
     for text in mouths:
         if not Path(text).is_file():
-            raise ConfigError(f"--mouths {text} is not a file; name a video of the person")
+            raise ConfigError(f"--mouths {text} is not a file; pass a video of the person")
         if probe(Path(text)).is_still:
-            raise ConfigError(f"--mouths {text} is a picture; name a video in which the person talks")
+            raise ConfigError(f"--mouths {text} is a picture; pass a video in which the person talks")
 
 
 def _looks_in(tools: Tools, plan: Plan, path: Path, who: Floats | None) -> list[Looks]:
-    """Return the looks of the person in another video, cached if gathered before."""
+    """Return the mouth samples of the person in another video, from the cache if gathered before."""
     clip = clip_for(tools.cache, path)
     scan, _ = scan_clip(clip, path, tools.detector, tools.settings.detect)
     chosen = _person_in(tools, path, scan, who, plan.info.path)
@@ -69,17 +69,17 @@ def _looks_in(tools: Tools, plan: Plan, path: Path, who: Floats | None) -> list[
     most = MOST_KEPT // len(tools.settings.mouths)
     shared = zip(sorted(looks), shares([len(looks[track]) for track in sorted(looks)], most, LEAST_KEPT))
     found = [thinned(looks[track], count) for track, count in shared if len(looks[track])]
-    logger.info("%s: %d looks of %s", path, sum(map(len, found)), chosen.description)
+    logger.info("%s: %d mouth samples of %s", path, sum(map(len, found)), chosen.description)
     return found
 
 
 def _person_in(tools: Tools, path: Path, scan: Scan, who: Floats | None, video: Path) -> Chosen:
-    """Return the faces of the person in another video: those recognised, or the largest without a recogniser."""
+    """Return the faces of the person in another video: the recognised ones, or the largest without a recogniser."""
     tracks = steady_tracks(scan)
     try:
         if who is None:
             logger.warning(
-                "%s: not checked whether it shows the person in %s; name a recogniser with --set recogniser=FILE",
+                "%s: not verified to show the person in %s; pass a recogniser with --set recogniser=FILE",
                 path, video,
             )  # fmt: skip
             return choose(tracks, scan, Choice("largest"))
@@ -88,15 +88,15 @@ def _person_in(tools: Tools, path: Path, scan: Scan, who: Floats | None, video: 
         if own or not tracks:
             return choose(tracks, scan, Choice("numbers", numbers=own))
     except NoFaceError as error:
-        raise ConfigError(f"--mouths {path}: {error}; name a video in which the person in {video} talks") from error
+        raise ConfigError(f"--mouths {path}: {error}; pass a video in which the person in {video} talks") from error
     raise ConfigError(
-        f"--mouths {path} shows somebody else than {video} (likeness {max(alike):.2f}, at least {SAME_PERSON} is"
-        " needed); name footage of the same person"
+        f"--mouths {path} shows a different person than {video} (similarity {max(alike):.2f}, at least {SAME_PERSON}"
+        " required); pass footage of the same person"
     )
 
 
 def _who(tools: Tools, plan: Plan) -> Floats | None:
-    """Return the recogniser's embedding of the person who is redrawn, (features,) of length 1; None without one."""
+    """Return the unit embedding (features,) of the person who is redrawn; None without a recogniser."""
     if tools.recogniser is None:
         return None
     shown = np.flatnonzero(np.diff(plan.faces.first))
@@ -107,14 +107,14 @@ def _who(tools: Tools, plan: Plan) -> Floats | None:
 def _embedded(tools: Tools, path: Path, scan: Scan, track: Track) -> Floats:
     """Return the embedding of a track of another video."""
     if tools.recogniser is None:
-        raise ValueError("a face is embedded by a recogniser")
+        raise ValueError("embedding a face requires a recogniser")
     wanted = _some(track.start + np.flatnonzero(track.seen))
     views = [(one.rgb(), track.points[idx - track.start]) for idx, one in pictures_in(path, scan.times, wanted)]
     return _unit(tools.recogniser.embed(views).mean(axis=0))
 
 
 def _some(frames: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most `N_VIEWS` of the frames, spread evenly."""
+    """Return at most `N_VIEWS` of the frames, spread evenly."""
     return np.asarray(frames[np.unique(np.linspace(0, len(frames) - 1, N_VIEWS).astype(np.int64))])
 
 

@@ -16,21 +16,21 @@ from w2l.media.audio import SpeechTrack, Wave, read_speech
 logger = logging.getLogger(__name__)
 
 OTHER_LENGTH_S = 1.0
-"""Seconds by which a stem may be shorter or longer than its mix before that is said."""
+"""Difference in length between a stem and its mix, in seconds, from which a warning is logged."""
 
 
 @dataclass(frozen=True)
 class HeardSpeech:
-    """What is known of a speech before drawing."""
+    """The decoded speech."""
 
     mel: NDArray[np.float32]
     """(80, columns)"""
     duration_s: float
-    """How long the speech lasts."""
+    """Length of the speech in seconds."""
     stream_idx: int
-    """Which stream of its file it is."""
+    """Index of its stream in the file."""
     stems: tuple[NDArray[np.float32], ...] = ()
-    """(80, columns) of each stem, as long as `mel`."""
+    """Mel (80, columns) of each stem, as long as `mel`."""
 
 
 def hear(
@@ -41,21 +41,21 @@ def hear(
     drive: Path | None = None,
     stems: Sequence[Path] = (),
 ) -> HeardSpeech:
-    """Return the mel of the speech at `path`, and how long it lasts.
+    """Return the mel and the length of the speech at `path`.
 
     Parameters
     ----------
     origin_s : float, optional
-        The time in the file's clock that counts as 0, see `read_audio`.
+        Time in the file's clock that counts as 0; see `read_audio`.
     track : int, optional
-        Which of its sound tracks, counted from 0; by default see `read_speech`.
+        Index of the audio track; by default see `read_speech`.
     drive : Path, optional
-        A file whose audio drives the mouth instead, such as the voice without the music. Both begin together; the
-        length is that of the speech.
+        A file whose audio drives the mouth instead, such as the voice without the music. Both start at the same time;
+        the length is that of the speech.
     stems : sequence of Path
-        Files that are heard apart besides, each by a face of its own, likewise.
+        Further files, aligned in the same way, that each drive another face.
 
-    Raises MediaError where there is no sound, or less than one window of it; ConfigError for a track that is not there.
+    Raises MediaError without audio or with less than one window of it, and ConfigError for a missing track.
     """
     if drive is None:
         (mel, n_samples), heard = read_speech(path, mel_of_pieces, origin_s=origin_s, track=track)
@@ -66,7 +66,7 @@ def hear(
         mel = _mel_of_stem(drive, begins, n_samples, path)
     duration_s = n_samples / SAMPLE_RATE
     if duration_s < MIN_SPEECH_S:
-        raise MediaError(f"{path}: lasts {duration_s:.3f} s; name speech of at least {MIN_SPEECH_S} s, one window")
+        raise MediaError(f"{path}: the speech lasts {duration_s:.3f} s; at least {MIN_SPEECH_S} s are required")
     begins = 0 if origin_s is None else round((heard.first_s - origin_s) * SAMPLE_RATE)
     apart = tuple(_mel_of_stem(stem, begins, n_samples, None) for stem in stems)
     return HeardSpeech(mel, duration_s, heard.stream_idx, apart)
@@ -89,13 +89,13 @@ def _mel_of_stem(drive: Path, begins: int, n_samples: int, mix: Path | None) -> 
     mel, heard = read_speech(drive, mel_of)
     _warn_of_silence(drive, heard)
     if mix is not None and abs(begins + n_own - n_samples) > OTHER_LENGTH_S * SAMPLE_RATE:
-        lengths = f"{n_own / SAMPLE_RATE:.2f} s and not the {n_samples / SAMPLE_RATE:.2f} s of {mix}"
-        logger.warning("%s: lasts %s; both should begin and end at the same time", drive, lengths)
+        lengths = f"{n_own / SAMPLE_RATE:.2f} s, not the {n_samples / SAMPLE_RATE:.2f} s of {mix}"
+        logger.warning("%s: lasts %s; both should start and end at the same time", drive, lengths)
     return mel
 
 
 def _laid_in(pieces: Iterator[Wave], begins: int, n_samples: int) -> Iterator[Wave]:
-    """Yield `n_samples` samples: silence, with the sound of `pieces` in it from sample `begins` on."""
+    """Yield `n_samples` samples of silence that contain the audio of `pieces` from sample `begins`."""
     n_done = max(0, min(begins, n_samples))
     n_skip = max(0, -begins)
     yield np.zeros(n_done, np.float32)
@@ -113,4 +113,4 @@ def _count(pieces: Iterator[Wave]) -> int:
 
 def _warn_of_silence(path: Path, heard: SpeechTrack) -> None:
     if heard.is_silent:
-        logger.warning("%s: the sound is silent throughout, so the mouth stays shut; name another track or file", path)
+        logger.warning("%s: the audio is silent, so the mouth stays closed; choose another track or file", path)

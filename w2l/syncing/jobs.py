@@ -1,4 +1,4 @@
-"""What a call of `sync` is to make: which video says which speech, and where each result goes."""
+"""The jobs of a call of `sync`: pairs of video and speech, and their outputs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from w2l.syncing.order import check_order
 from w2l.syncing.settings import SyncSettings
 
 SUFFIX = ".mp4"
-"""The kind of file that is made where the user names a folder."""
+"""Suffix of outputs in a folder given by the user."""
 
 
 @dataclass(frozen=True)
@@ -25,29 +25,29 @@ class Job:
     speech: Path
     output: Path
     name: str = ""
-    """Names it in messages: the video, or the line of a list."""
+    """Name of the job in messages: the video, or the line of a list."""
     overwrite: bool = False
-    """Whether an existing output is replaced."""
+    """Whether to replace an existing output."""
     resume: bool = False
-    """Whether finished parts of a long output are kept, and an output that is done."""
+    """Whether to keep finished parts of a long output, and a finished output."""
     preview_s: float | None = None
-    """Make only the second around this time, seconds."""
+    """Make only the second around this time, in seconds."""
     speech_name: str = ""
-    """What the record calls a speech that came through a pipe; empty: its path."""
+    """Name in the record of a speech that was read from a pipe; empty: its path."""
 
     def absolute(self) -> "Job":
-        """Return the same job under names that mean the same on every machine of a cluster."""
+        """Return the same job with absolute paths, valid on every machine of a cluster."""
         video, speech, output = (path.absolute() for path in (self.video, self.speech, self.output))
         return replace(self, video=video, speech=speech, output=output)
 
 
 def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = False) -> list[Job]:
-    """Return the jobs of VIDEO... SPEECH: every video says the same speech, or that of its name in a folder.
+    """Return the jobs of VIDEO... SPEECH: every video with the same speech, or with that of its name in a folder.
 
     A VIDEO that is a folder stands for the videos in it. Raises ConfigError for unusable names.
     """
     if len(files) < 2:
-        raise ConfigError("name a VIDEO and a SPEECH: w2l sync in.mp4 speech.wav -o out.mp4")
+        raise ConfigError("VIDEO and SPEECH are required: w2l sync in.mp4 speech.wav -o out.mp4")
     *videos, speech = files
     if speech.is_dir() or any(video.is_dir() and not is_sequence(video) for video in videos):
         jobs = _jobs_of_folders(videos, speech, output, preview)
@@ -61,12 +61,14 @@ def jobs_of_files(files: Sequence[Path], output: Path | None, preview: bool = Fa
 def jobs_of_pairs(
     pairs: Path, root: Path | None, order: Order, output: Path | None, preview: bool = False
 ) -> list[Job]:
-    """Return the jobs of a list of pairs: the folder `output` gets one file for each, named as the list says.
+    """Return the jobs of a list of pairs: the folder `output` gets one file for each, with the name in the list.
 
-    A name may have folders in it. Raises ConfigError for a list that cannot be read, and for names that cannot be.
+    A name may contain folders. Raises ConfigError for an unreadable list and for invalid names.
     """
     if output is None or not _is_folder_name(output):
-        raise ConfigError(f"the pairs of {pairs} need a folder{f', not {output}' if output else ''}; name one with -o")
+        raise ConfigError(
+            f"--pairs {pairs} requires an output folder{f', not {output}' if output else ''}; set it with -o"
+        )
     ending = f"-preview{SUFFIX}" if preview else SUFFIX
     jobs = [
         Job(pair.video, pair.speech, output / f"{pair.name}{ending}", f"{pairs}, line {pair.line}")
@@ -77,10 +79,10 @@ def jobs_of_pairs(
 
 
 def _jobs_of_folders(videos: Sequence[Path], speech: Path, output: Path | None, preview: bool) -> list[Job]:
-    """Return the jobs of folders: the folder `output` gets a file for each video, named after it."""
+    """Return the jobs of folders: the folder `output` gets a file for each video, with the same name."""
     folder = output or Path()
     if not _is_folder_name(folder):
-        raise ConfigError(f"the videos of a folder need a folder, not {folder}; name one with -o")
+        raise ConfigError(f"the videos of a folder require an output folder, not {folder}; set it with -o")
     ending = f"-{'preview' if preview else 'synced'}{SUFFIX}"
     return [
         Job(one.video, one.speech, folder / f"{one.name}{ending}", str(one.video))
@@ -89,16 +91,16 @@ def _jobs_of_folders(videos: Sequence[Path], speech: Path, output: Path | None, 
 
 
 def _outputs(videos: list[Path], output: Path | None, preview: bool) -> list[Path]:
-    """Where the result of each video goes."""
+    """Return the output of each video."""
     names = [f"{_stem(video)}-{'preview' if preview else 'synced'}{SUFFIX}" for video in videos]
     if len(videos) == 1 and (output is None or not output.is_dir()):
         return [output or Path(names[0])]
     if len(set(names)) < len(names):
-        raise ConfigError("two of the videos have the same name; sync them one by one, each with its own -o")
+        raise ConfigError("two of the videos have the same name; sync them separately, each with its own -o")
     folder = output or Path()
     if not _is_folder_name(folder):
-        hint = "; of one sequence of pictures, quote the glob" if all(map(_is_picture, videos)) else ""
-        raise ConfigError(f"{len(videos)} videos need a folder, not {folder}; name one with -o{hint}")
+        hint = "; for one sequence of pictures, quote the glob" if all(map(_is_picture, videos)) else ""
+        raise ConfigError(f"{len(videos)} videos require an output folder, not {folder}; set it with -o{hint}")
     return [folder / name for name in names]
 
 
@@ -114,12 +116,12 @@ def _is_picture(path: Path) -> bool:
 
 
 def _is_folder_name(path: Path) -> bool:
-    """Whether a path is a folder, or may become one: it has no ending and is not a file."""
+    """Return whether a path is a folder, or may become one: it has no suffix and is not a file."""
     return path.is_dir() or not (path.suffix or path.exists())
 
 
 def check_apart(jobs: Iterable[Job]) -> None:
-    """Refuse to write over any input of the call, and to write two results into one file."""
+    """Raise ConfigError if an output is an input of the call, or if two outputs are the same file."""
     jobs = list(jobs)
     inputs = {real_path(path) for path in {path for job in jobs for path in (job.video, job.speech)}}
     seen: set[Path] = set()
@@ -130,14 +132,14 @@ def check_apart(jobs: Iterable[Job]) -> None:
             if any(path.parent == (source if source.is_dir() else source.parent) for source in folders):
                 raise ConfigError(f"{job.output} lies among the pictures of an input; name another folder with -o")
         if path in inputs:
-            raise ConfigError(f"{job.output} is an input, too; name another output with -o")
+            raise ConfigError(f"{job.output} is an input of this command; choose another output with -o")
         if path in seen:
-            raise ConfigError(f"two results would be named {job.output}; give the pairs names of their own")
+            raise ConfigError(f"two outputs would be named {job.output}; give the pairs different names")
         seen.add(path)
 
 
 def everywhere(settings: SyncSettings) -> SyncSettings:
-    """Return the settings with files under absolute names, for workers elsewhere."""
+    """Return the settings with absolute paths, for workers on other machines."""
     model, face, reference = (_absolute(text) for text in (settings.model, settings.face, settings.reference))
     drive = _absolute(settings.drive) if settings.drive else None
     mouths = tuple(map(_absolute, settings.mouths))
@@ -148,5 +150,5 @@ def everywhere(settings: SyncSettings) -> SyncSettings:
 
 
 def _absolute(text: str) -> str:
-    """Return the absolute name of a file; other values are unchanged."""
+    """Return the absolute path of a file; other values are unchanged."""
     return str(Path(text).absolute()) if Path(text).is_file() else text

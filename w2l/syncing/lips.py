@@ -1,4 +1,4 @@
-"""Where the lips are in source crops and in the patches that replace them, so that skin is compared with skin alone."""
+"""Detect the lips in source crops and in their redrawn patches, so that only skin is compared with skin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,46 +15,46 @@ from w2l.models.lip_reader import read_mouths
 SIDE = 96
 """Side in pixels of the aligned crops that the lip reader takes."""
 WIDEN = 0.035
-"""Sides of the crop by which an outline is widened, for blurred rims, a Cupid's bow and errors of the reader."""
+"""Margin added to an outline, in sides of the crop, for blurred edges, a Cupid's bow and errors of the reader."""
 FADE = 0.035
-"""Sides of the crop over which it fades out beyond that."""
+"""Width over which the mask fades out beyond that, in sides of the crop."""
 CENTRE_X, CENTRE_Y = (0.3, 0.7), (0.55, 0.88)
-"""Where the middle of a mouth may lie in an aligned crop, in its sides."""
+"""Plausible positions of the middle of a mouth in an aligned crop, in sides."""
 WIDTHS = (0.08, 0.5)
-"""Least and largest distance of the corners of a mouth, in sides."""
+"""Least and largest plausible distance of the corners of a mouth, in sides."""
 MOST_TILT = 0.4
-"""Largest slope of the line from corner to corner."""
+"""Largest plausible slope of the line from corner to corner."""
 ORDER_SLACK = 0.02
-"""Sides by which the four points down the middle of a mouth may seem out of order."""
+"""Tolerance of the vertical order of the four points in the middle of a mouth, in sides."""
 COVERED = 0.5
 """Probability from which lips count as covered."""
 
 
 @dataclass(frozen=True)
 class LipPair:
-    """Six points (6, 2) of the lips, in sides of the crop, of one face before and after; see `w2l.nets.lips`."""
+    """Six points (6, 2) of the lips, in sides of the crop, before and after redrawing; see `w2l.nets.lips`."""
 
     source: Floats | None = None
-    """In the source's crop; None where no mouth was read."""
+    """Points in the source's crop; None if no mouth was found."""
     patch: Floats | None = None
-    """In the redrawn patch, likewise."""
+    """Points in the redrawn patch, likewise."""
 
 
 def read_pairs(
     crops: Image, patches: Floats, faces: Sequence[Face], frame_sizes: Sequence[tuple[int, int]], spec: CropSpec
 ) -> list[LipPair]:
-    """Return the lips of every face in its crop and in its patch, all read together.
+    """Return the lips of every face in its crop and in its patch, detected in one batch.
 
     Parameters
     ----------
     crops : (faces, size, size, 3) uint8
     patches : (faces, size, size, 3) float, RGB in 0..255
     faces : sequence of Face
-        Where they are in their frames.
+        Positions in their frames.
     frame_sizes : sequence of (width, height)
-        Of the frame of every face.
+        Size of the frame of every face.
     spec : CropSpec
-        How they were cut.
+        Specification of the crops.
     """
     if not len(crops):
         return []
@@ -69,10 +69,10 @@ def read_pairs(
 
 
 def lip_map(points: Floats, x: Floats, y: Floats) -> NDArray[np.float32]:
-    """Return where the lips with six `points` are: (rows, columns), 1 within and a little beyond, fading to 0.
+    """Return a mask (rows, columns) of the lips with six `points`: 1 within and slightly beyond, fading to 0.
 
-    `x` (columns,) and `y` (rows,) are the places of the pixels, in sides of the crop. The outline is made of two half
-    ellipses through the corners, one for each lip.
+    `x` (columns,) and `y` (rows,) are the positions of the pixels, in sides of the crop. The outline consists of two
+    half ellipses through the corners, one for each lip.
     """
     centre = (points[0] + points[1]) / 2
     along = points[1] - points[0]
@@ -90,7 +90,7 @@ def lip_map(points: Floats, x: Floats, y: Floats) -> NDArray[np.float32]:
 
 
 def _to_aligned(face: Face, spec: CropSpec, frame_size: tuple[int, int]) -> NDArray[np.float64] | None:
-    """Return the map (2, 3) from pixels of a box crop to pixels of an aligned one; None where it is aligned already."""
+    """Return the map (2, 3) from pixels of a box crop to pixels of an aligned one; None if it is aligned."""
     if spec.kind == "aligned":
         return None
     to_frame = crop_to_frame(face.box, face.points, spec, *frame_size)
@@ -98,7 +98,7 @@ def _to_aligned(face: Face, spec: CropSpec, frame_size: tuple[int, int]) -> NDAr
 
 
 def _moved(crop: Image | Floats, to_aligned: NDArray[np.float64] | None) -> Image:
-    """Return a crop (size, size, 3) as the lip reader takes it, (96, 96, 3)."""
+    """Return a crop (size, size, 3) as input of the lip reader, (96, 96, 3)."""
     if to_aligned is None:
         moved = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     else:
@@ -109,7 +109,7 @@ def _moved(crop: Image | Floats, to_aligned: NDArray[np.float64] | None) -> Imag
 
 
 def _placed_back(points: Floats, to_aligned: NDArray[np.float64] | None, size: int) -> Floats:
-    """Return points (6, 2) in sides of an aligned crop as points in sides of the crop of `size` that they came from."""
+    """Map points (6, 2) from sides of an aligned crop to sides of the original crop of `size`."""
     if to_aligned is None:
         return points
     back = cv2.invertAffineTransform(to_aligned)
@@ -117,7 +117,7 @@ def _placed_back(points: Floats, to_aligned: NDArray[np.float64] | None, size: i
 
 
 def _believable(points: Floats) -> bool:
-    """Return whether six points (6, 2) in sides of an aligned crop can be a mouth."""
+    """Return whether six points (6, 2) in sides of an aligned crop are plausible for a mouth."""
     centre, along = (points[0] + points[1]) / 2, points[1] - points[0]
     ordered = bool((np.diff(points[2:, 1]) > -ORDER_SLACK).all()) and points[2, 1] < points[5, 1]
     level = WIDTHS[0] <= along[0] <= WIDTHS[1] and abs(along[1]) <= MOST_TILT * along[0]

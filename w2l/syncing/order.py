@@ -1,4 +1,4 @@
-"""VIDEO and SPEECH in the wrong order: refused with the order that is right."""
+"""Detect VIDEO and SPEECH in the wrong order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ from w2l.media.video import VideoInfo, probe, sequence_at
 
 
 def check_order(videos: Sequence[Path], speech: Path) -> None:
-    """Raise ConfigError for a name of sound where a video belongs while the speech is a video; called before work."""
+    """Raise ConfigError if a video has the suffix of an audio file and the speech that of a video."""
     for video in videos:
         if suffix_kind(video.name) == "sound" and suffix_kind(speech.name) == "video" and holds_pictures(speech):
             raise ConfigError(_swapped(video, speech))
 
 
 def probe_video(video: Path, speech: Path, fps: float | None = None) -> VideoInfo:
-    """Return what a video is; ConfigError where it is sound, whatever its name, and the speech is a video.
+    """Return the properties of a video; raise ConfigError if it is audio, whatever its name, and the speech a video.
 
-    `fps` is the rate of a sequence of pictures, by default `SEQUENCE_FPS`; a line says so.
+    `fps` is the rate of a sequence of pictures, by default `SEQUENCE_FPS`, which is logged.
     """
     try:
         return sequence_at(probe(video), fps)
@@ -31,6 +31,6 @@ def probe_video(video: Path, speech: Path, fps: float | None = None) -> VideoInf
 
 def _swapped(video: Path, speech: Path) -> str:
     return (
-        f"{video} is sound and {speech} is a video: the arguments are in the wrong order; the video comes first, as in"
+        f"{video} is an audio file and {speech} is a video: the arguments are in the wrong order; put the video first:"
         f" w2l sync {speech} {video}"
     )

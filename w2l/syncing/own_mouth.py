@@ -1,8 +1,8 @@
-"""The mouth of a still picture in what replaces it: its own teeth, and lips no redder than its own; pure on arrays.
+"""Keep the teeth and the lip colours of a still picture in its redrawn mouth.
 
-Upper teeth are fixed to the skull. In a picture that does not move they stay where they are, whatever the lips do, so
-that between redrawn lips the picture's own teeth are shown in place of drawn ones. Crops are float32 RGB in grey
-levels, (rows, columns, 3); points are the six of `w2l.nets.lips`, in sides of the crop.
+Upper teeth are fixed to the skull, so in a still picture they do not move with the lips: between redrawn lips, the
+picture's own teeth are shown instead of drawn ones. Crops are float32 RGB in grey levels, (rows, columns, 3); points
+are the six of `w2l.nets.lips`, in sides of the crop.
 """
 
 from dataclasses import dataclass
@@ -14,43 +14,43 @@ from w2l.core.arrays import Floats
 from w2l.syncing.colours import LUMA, blurred
 
 TOLERANCE = 0.012
-"""Sides of the crop over which the outline of the inside of a mouth fades."""
+"""Width over which the outline of the inside of a mouth fades, in sides of the crop."""
 TEETH_BLUR = 0.004
-"""Gaussian, in sides, that softens the outline of teeth."""
+"""Standard deviation of the Gaussian that softens the outline of teeth, in sides."""
 PALER, PALEST = 0.9, 0.65
-"""Redness over that of the lips from which on down a place may be a tooth, and from which on it is one. Redness is red
-less brightness, over brightness: 0.06 in teeth and 0.27 in lips (medians of 15 open mouths among the portraits)."""
+"""Redness relative to the lips below which a pixel may be a tooth, and below which it is one. Redness is red minus
+brightness, over brightness: 0.06 in teeth and 0.27 in lips (medians of 15 open mouths among the portraits)."""
 DARK, BRIGHT = 0.75, 1.0
-"""Brightness over that of the lips from which on a place may be a tooth, and from which on it is one."""
+"""Brightness relative to the lips from which a pixel may be a tooth, and from which it is one."""
 LEAST_RED, LEAST_DARK_RED = 0.02, 0.23
-"""Least redness of teeth (3 in 100 pixels inside these open mouths have less, median) and of the dark behind them (the
-least median of these mouths)."""
+"""Least redness of teeth (3 % of the pixels inside these open mouths have less, median) and of the dark behind them
+(the least median of these mouths)."""
 TEETH_LEVEL, DARK_LEVEL = 1.43, 0.48
-"""Brightness of teeth and of that dark, over that of the lips (medians)."""
+"""Brightness of teeth and of the dark behind them, relative to the lips (medians)."""
 SHUT, OPEN = 0.012, 0.037
-"""Sides between the inner edges of the lips up to which no teeth show, and from which on they show fully."""
+"""Gap between the inner edges of the lips up to which no teeth show, and from which they show fully, in sides."""
 MIDDLE = 0.6
 """Share of a mouth's width in which its lips are measured."""
 LEAST_SAMPLE = 20
-"""Pixels of lips under which they say nothing about their colour."""
+"""Fewest pixels of lips from which their colour is measured."""
 LEAST_LUMA = 16.0
-"""Grey levels that brightness is taken to have at least when something is divided by it."""
+"""Lower limit in grey levels of a brightness that is a divisor."""
 SLACK = 2.0
-"""Grey levels by which redrawn lips may leave the range of the picture's own."""
+"""Grey levels by which redrawn lips may exceed the range of the picture's own lips."""
 FADE_RED = 30.0
-"""Grey levels by which what is less red than lips may be bluer than they are, at no red at all."""
+"""Grey levels by which pixels may be bluer than lips if they are not red at all; less if they are redder."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Where lips and the inside of a mouth are, on a grid (rows, columns)."""
+    """Masks of the lips and of the inside of a mouth, on a grid (rows, columns)."""
 
     lips: NDArray[np.bool_]
-    """In the middle of both lips."""
+    """The middle of both lips."""
     inside: Floats
-    """0..1: between the lips."""
+    """The area between the lips, 0..1."""
     gap: float
-    """Sides from lip to lip in the middle."""
+    """Gap between the lips in the middle, in sides."""
 
     @classmethod
     def of(cls, points: Floats, x: Floats, y: Floats, widened: float = 0.0) -> "Shape":
@@ -60,9 +60,9 @@ class Shape:
         ----------
         points : (6, 2)
         x, y : (columns,), (rows,)
-            Places of the pixels, in sides of the crop.
+            Positions of the pixels, in sides of the crop.
         widened : float
-            Sides by which the inside is widened.
+            Margin added to the inside, in sides.
         """
         centre = (points[0] + points[1]) / 2
         along = points[1] - points[0]
@@ -82,22 +82,22 @@ class Shape:
 
 @dataclass(frozen=True)
 class OwnMouth:
-    """What a still picture shows of its mouth."""
+    """Teeth and lip colours measured in a still picture."""
 
     teeth: Floats
-    """(rows, columns) 0..1: where teeth are."""
+    """(rows, columns) mask of the teeth, 0..1."""
     reds: tuple[float, float]
-    """Median and most red less brightness of the lips, grey levels."""
+    """Median and largest red minus brightness of the lips, in grey levels."""
     most_blue: float
-    """Most blue less brightness of the lips."""
+    """Largest blue minus brightness of the lips, in grey levels."""
     least_redness: tuple[float, float]
     """Least redness inside a mouth: of teeth, and of the dark behind them."""
     level: float
-    """Brightness of the lips, grey levels."""
+    """Brightness of the lips, in grey levels."""
 
     @classmethod
     def of(cls, crop: Floats, points: Floats, x: Floats, y: Floats) -> "OwnMouth | None":
-        """Return the mouth with six `points` of a crop; None where too little is seen of its lips."""
+        """Measure the mouth with six `points` of a crop; return None if too little of its lips is visible."""
         shape = Shape.of(points, x, y, TOLERANCE)
         if int(shape.lips.sum()) < LEAST_SAMPLE:
             return None
@@ -118,15 +118,15 @@ class OwnMouth:
         )
 
     def shown(self, points: Floats, x: Floats, y: Floats) -> Floats:
-        """Return where the picture's own teeth show (rows, columns), 0..1, between redrawn lips with six `points`."""
+        """Return the mask (rows, columns), 0..1, of the picture's own teeth between redrawn lips with six `points`."""
         shape = Shape.of(points, x, y)
         opened = float(np.clip((shape.gap - SHUT) / (OPEN - SHUT), 0, 1))
         return np.asarray(self.teeth * shape.inside * opened, dtype=np.float32)
 
     def coloured(self, patch: Floats, lips: Floats) -> Floats:
-        """Return a patch whose lips and mouth, where `lips` (rows, columns) is 1, have colours that these lips have.
+        """Return a patch with the colours of lips and mouth, where `lips` (rows, columns) is 1, limited to those here.
 
-        None is redder, nor bluer at equal red; none is greener than the inside of a mouth. Brightness stays.
+        No pixel is redder, or bluer at equal red, and none is greener than the inside of a mouth. Brightness is kept.
         """
         luma = patch @ LUMA
         of_teeth, of_dark = self.least_redness

@@ -1,4 +1,4 @@
-"""The plan of `sync`: which frames are shown when, which faces are redrawn in them, and their audio windows."""
+"""The plan of `sync`: the frames to show and their times, the faces to redraw in them, and their audio windows."""
 
 import logging
 from collections import Counter
@@ -44,62 +44,62 @@ from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
 PREVIEW_S = 1.0
-"""Seconds that a preview lasts."""
+"""Length of a preview in seconds."""
 FADE_FRAMES = 3
-"""Frames over which redrawing fades in and out where a part of the video passes through."""
+"""Frames over which redrawing fades in and out next to frames that pass through."""
 OUTSIDE = "outside --start/--end"
-"""The reason of frames outside the part that is to be redrawn."""
+"""Reason of frames outside of the part to redraw."""
 PAUSE = "the speech pauses"
-"""The reason of frames that pass through because of `--silence source`."""
+"""Reason of frames that pass through because of `--silence source`."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about an output but its pixels."""
+    """All decisions about an output, made before drawing."""
 
     info: VideoInfo
     source_times: Floats
     """(source frames,) seconds."""
     timeline: Timeline
-    """Which source frame is shown when."""
+    """The source frame to show at each time."""
     spec: CropSpec
     faces: Faces
-    """Of the source, by frame."""
+    """Faces of the source, by frame."""
     chosen: str
-    """Which face is redrawn and what else was seen, for a person."""
+    """Description of the face to redraw and of other faces, for the user."""
     mel: NDArray[np.float32]
     """(80, columns)"""
     starts: NDArray[np.int64]
     """(frames,) first mel column of each output frame."""
     gain: NDArray[np.float32]
-    """(frames,) how much of the redrawn mouth shows, 0..1, faces aside."""
+    """(frames,) opacity of the redrawn mouth, 0..1, without the strength of each face."""
     reasons: NDArray[np.str_]
-    """(frames,) why a frame of gain 0 is not redrawn."""
+    """(frames,) reason why a frame of gain 0 is not redrawn."""
     speech: Path
     speech_origin_s: float | None
-    """Time in the clock of the speech that falls on time 0 of the whole output; None: its first sample."""
+    """Time in the clock of the speech at time 0 of the whole output; None: its first sample."""
     speech_s: float
-    """How long the speech lasts."""
+    """Length of the speech in seconds."""
     skipped_s: float = 0.0
     """Seconds of the whole output before this part of it."""
     first_picture: int = 0
     """Pictures of the whole output before this part of it."""
     scan_fresh: bool = False
-    """Whether faces were looked for now, and not read from the cache."""
+    """Whether faces were detected in this run rather than read from the cache."""
     speech_stream: int | None = None
-    """Which stream of its file the speech is; None: the one a player would choose."""
+    """Index of the speech's stream in its file; None: the one a player would choose."""
     voices: Mapping[int, Voice] = field(default_factory=dict)
-    """By track, what its face hears where not all hear the same; none where they do."""
+    """Track -> audio that drives its face; empty if all faces use the same audio."""
     looks: Mapping[int, Looks] = field(default_factory=dict)
-    """By track, the looks that references are chosen from; none where they come from elsewhere."""
+    """Track -> mouth samples from which references are chosen; empty if references come from elsewhere."""
 
     def __len__(self) -> int:
-        """Frames of the output."""
+        """Return the number of frames of the output."""
         return len(self.timeline.source)
 
     @property
     def sound_s(self) -> float:
-        """Seconds of sound in the output."""
+        """Seconds of audio in the output."""
         return max(0.0, min(self.speech_s - self.skipped_s, self.timeline.end_s))
 
     def cues(self, start: int, stop: int) -> Iterator[Cue]:
@@ -113,7 +113,7 @@ class Plan:
             yield Cue(frame.picture, faces, window, source, self.first_picture + idx, apart)
 
     def is_redrawn(self, idx: int) -> bool:
-        """Whether anything is redrawn in an output frame."""
+        """Return whether anything is redrawn in an output frame."""
         return bool(self._faces(idx, int(self.timeline.source[idx])))
 
     def heard_by(self, track: int) -> "Plan":
@@ -122,7 +122,7 @@ class Plan:
         return self if voice is None else replace(self, mel=voice.mel, gain=voice.gain, voices={})
 
     def passed_through(self) -> dict[str, int]:
-        """How many frames of the output stay as they are, by reason."""
+        """Return reason -> number of output frames that are unchanged."""
         counts: Counter[str] = Counter()
         for idx, source in enumerate(self.timeline.source):
             if self.gain[idx] == 0.0:
@@ -132,11 +132,11 @@ class Plan:
         return dict(counts)
 
     def part(self, start_s: float, length_s: float) -> "Plan":
-        """Return the plan of a part of the output: the frames shown from `start_s` on, for `length_s`."""
+        """Return the plan of a part of the output: the frames shown from `start_s`, for `length_s`."""
         times = self.timeline.times
         first, last = (int(idx) for idx in np.searchsorted(times, [start_s - 1e-6, start_s + length_s - 1e-6]))
         if first >= len(times):
-            raise ConfigError(f"there is nothing at {start_s:g} s: the result lasts {self.timeline.end_s:.2f} s")
+            raise ConfigError(f"the time {start_s:g} s is past the end of the output, {self.timeline.end_s:.2f} s")
         last = max(last, first + 1)
         stop_s = float(times[last]) if last < len(times) else self.timeline.end_s
         begins_s = float(times[first])
@@ -168,15 +168,17 @@ class Plan:
 
 
 def why_not(faces: Faces, source: int) -> str:
-    """Why a source frame is not redrawn, in words; the last frame also counts for all after it."""
+    """Return why a source frame is not redrawn; frames after the last one have its reason."""
     return WHY[int(faces.why[min(source, faces.n_frames - 1)])]
 
 
 def plan_of(tools: Tools, job: Job) -> Plan:
-    """Return all that is decided before drawing the whole output of a job."""
+    """Return the plan of the whole output of a job."""
     settings, info, card = tools.settings, probe_video(job.video, job.speech, tools.settings.fps), tools.model.card
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
-        raise ConfigError(f"box {settings.box} does not lie in the picture of {info.width} x {info.height} px")
+        raise ConfigError(
+            f"box {settings.box} lies outside of the picture of {info.width} x {info.height} px; check --box"
+        )
     check_detail(settings.detail, card)
     info = as_written(settings.encoding, job.output, info)
     plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
@@ -184,19 +186,21 @@ def plan_of(tools: Tools, job: Job) -> Plan:
 
 
 def preview_of(plan: Plan, preview_s: float) -> Plan:
-    """Return the plan of the second around a time; ConfigError where the output ends before."""
+    """Return the plan of the second around a time; raise ConfigError if it is past the end of the output."""
     end_s = plan.timeline.end_s
     if preview_s > end_s:
-        raise ConfigError(f"preview {preview_s:g} s lies behind the end of the result, {end_s:.2f} s")
+        raise ConfigError(
+            f"--preview {preview_s:g} s is past the end of the output, {end_s:.2f} s; choose an earlier time"
+        )
     return plan.part(max(0.0, min(preview_s - PREVIEW_S / 2, end_s - PREVIEW_S)), PREVIEW_S)
 
 
 def make_plan(
     settings: SyncSettings, info: VideoInfo, speech: Path, spec: CropSpec, cache: Cache, detector: Detector
 ) -> Plan:
-    """Analyse video and speech: all decisions before drawing.
+    """Analyse video and speech and make all decisions before drawing.
 
-    Raises MediaError for what cannot be read, NoFaceError where the wanted face is not there.
+    Raises MediaError for an unreadable input and NoFaceError if the requested face is not found.
     """
     own = real_path(speech) == real_path(info.path)
     origin_s = info.start_s if own else None
@@ -250,7 +254,7 @@ def make_plan(
 
 @dataclass(frozen=True)
 class _Seen:
-    """What looking at a source gave."""
+    """Result of the analysis of a source."""
 
     faces: Faces
     times: Floats
@@ -258,7 +262,7 @@ class _Seen:
     chosen: str
     fresh: bool = False
     members: Mapping[int, int] = field(default_factory=dict)
-    """By track, whose of the cast it is."""
+    """Track -> index of the cast member."""
 
 
 def _look(
@@ -282,7 +286,7 @@ def _look(
         clip = clip_for(cache, info.path)
         scan, fresh = scan_clip(clip, info.path, detector, settings.detect, on_progress=on_progress)
     scan = at_rate(scan, info)
-    hint = "look with 'w2l detect --preview', try --set detect.min_face=20, or give its --box"
+    hint = "check with 'w2l detect --preview', try --set detect.min_face=20, or set --box"
     try:
         tracks = steady_tracks(scan)
         found = [choose(tracks, scan, choice, portrait) for choice, portrait in zip(choices, portraits)]
@@ -299,10 +303,10 @@ def _look(
     if spec.kind == "box":
         faces, roll = without_lying(faces, max(1, round(FADE_S * scan.fps)))
         if roll:
-            logger.warning("%s: a head lies or is upside down; for this model, turn it %s", info.path, way_back(roll))
+            logger.warning("%s: a head is lying or upside down; for this model, turn it %s", info.path, way_back(roll))
     if not faces.tracks:
         reasons = ", ".join(f"{count} frames {reason}" for reason, count in faces.passed().items())
-        raise NoFaceError(f"{info.path}: no face is sure enough to be redrawn ({reasons}); {hint}")
+        raise NoFaceError(f"{info.path}: no face was detected reliably enough to be redrawn ({reasons}); {hint}")
     return _Seen(faces, scan.times, chosen.description, fresh, members)
 
 
@@ -312,7 +316,7 @@ def _gated(settings: SyncSettings, mel: NDArray[np.float32]) -> NDArray[np.float
 
 def _timeline(settings: SyncSettings, info: VideoInfo, times: Floats, speech_s: float, n_columns: int) -> Timeline:
     if info.is_still and settings.fit != "speech":
-        raise ConfigError(f"{info.path}: a still picture has no length; leave out --fit {settings.fit}")
+        raise ConfigError(f"{info.path}: a still picture has no length; remove --fit {settings.fit}")
     video_s = end_of(times, info.fps, info.end_s)
     fps = settings.fps or (float(FPS) if info.is_still else None)
     if settings.alignment == "reference":
@@ -325,11 +329,11 @@ def _timeline(settings: SyncSettings, info: VideoInfo, times: Floats, speech_s: 
 def _gain(
     settings: SyncSettings, timeline: Timeline, mel: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """How much of the mouth shows in each frame (frames,), and the reason where it is nothing."""
+    """Return the opacity of the redrawn mouth in each frame (frames,), and the reason if it is 0."""
     times = timeline.times
     start_s, end_s = settings.start_s or 0.0, np.inf if settings.end_s is None else settings.end_s
     if start_s >= timeline.end_s:
-        raise ConfigError(f"start {start_s} s lies behind the end of the result, {timeline.end_s:.2f} s")
+        raise ConfigError(f"--start {start_s} s is past the end of the output, {timeline.end_s:.2f} s; start earlier")
     inside = (times >= start_s - 1e-6) & (times < end_s - 1e-6)
     gain = fade(inside, FADE_FRAMES).astype(np.float32)
     reasons = np.where(inside, PAUSE, OUTSIDE)

@@ -1,4 +1,4 @@
-"""The face on a picture file."""
+"""Read the face in a picture file."""
 
 from pathlib import Path
 
@@ -24,5 +24,5 @@ def face_on(path: Path, detector: Detector) -> tuple[Image, Detection]:
     image = next(read_frames(path)).image
     found = detector.detect([image])[0]
     if not found:
-        raise NoFaceError(f"{path}: no face in this picture; name another")
+        raise NoFaceError(f"{path}: no face found in this picture; choose another")
     return image, max(found, key=lambda face: float(area(face.box)))

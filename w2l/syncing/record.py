@@ -1,4 +1,4 @@
-"""The record beside an output of `sync`: what it was made of and how; for people, `score`, and `--resume`."""
+"""The record next to an output of `sync`: its inputs and settings, for users, `score` and `--resume`."""
 
 import os
 from collections.abc import Iterator
@@ -23,100 +23,100 @@ from w2l.syncing.settings import SyncSettings
 
 STAGE = "sync"
 VERSION = 8
-"""Rises whenever the same settings would give other pixels, so that no old work is taken for new."""
+"""Version of the drawing, increased whenever the same settings give different pixels: old work is then not reused."""
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What was made, and of what; also the content of the records."""
+    """Result of `sync`, also the content of the record."""
 
     output: Path
     video: Path
     speech: Path
     model: Path
     frames: int
-    """Frames of the output."""
+    """Number of frames of the output."""
     frames_passed_through: dict[str, int]
-    """Those of them that stay as the source's, by reason."""
+    """Reason -> number of frames that are unchanged."""
     faces: str
-    """Which face was redrawn, and what else was seen."""
+    """Description of the redrawn face and of other faces."""
     looked: bool
-    """Whether faces were looked for now; False: known from before, or the box was given."""
+    """Whether faces were detected in this run; False if they were cached or the box was given."""
     references: str
-    """What looks were copied from."""
+    """Description of the references."""
     crop: int
     """Side in pixels of the crops in which the face was redrawn."""
     fps: float
     variable_rate: bool
     duration_s: float
-    """Of the output."""
+    """Length of the output in seconds."""
     took_s: float
-    """Seconds of work."""
+    """Total time of the run in seconds."""
     timing: dict[str, float]
-    """Those seconds by step; `first_frame` counts from the start to the first finished picture."""
+    """Seconds by step; `first_frame` counts from the start to the first finished picture."""
     record: Path
-    """Where the cache keeps this, for `score`."""
+    """Path of this record in the cache, for `score`."""
     settings: SyncSettings
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the video, the speech and the model file."""
     mark: str = ""
     """See `mark_of`."""
     licences: dict[str, str] = field(default_factory=dict)
-    """Of the model, and what it was trained on."""
+    """Licence of the model and of its training data."""
     record_id: str = ""
-    """What the mark in the picture carries; follows from the claims of the record."""
+    """Identifier in the mark of the pictures, computed from the claims of the record."""
     marked: str = ""
-    """What the output carries, in words."""
+    """Description of the marking of the output."""
     manifest: str = ""
-    """Who signed the C2PA manifest; else why there is none."""
+    """Signer of the C2PA manifest, or the reason why there is none."""
 
 
 def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, preview_s: float | None = None) -> str:
-    """Return a mark that changes when the same command would make another output."""
+    """Return a hash that changes if the same command would make a different output."""
     told = [text for member in settings.cast for text in member]
     texts = (settings.face, settings.reference, settings.drive, *settings.mouths, *told)
     named = [Path(text) for text in texts if text and Path(text).is_file()]
     sources = [source_mark(video), *(source_fingerprint(path) for path in (speech, model, *named))]
-    # The batch changes no more than rounding does: a job that ran out of memory may resume with a smaller one.
+    # The batch size affects only rounding, so a job that ran out of memory may resume with a smaller one.
     return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
 
 
 def half_done_mark(mark: str, device: str) -> str:
-    """Return a mark that changes when a partial output cannot be resumed: its parts must be of one device."""
+    """Return a hash that changes if a partial output cannot be resumed; all parts must be made on the same device."""
     return fingerprint(mark, device)
 
 
 def check_output(job: Job, cache: Cache, settings: SyncSettings) -> None:
-    """Refuse what cannot end well, before any work.
+    """Check before any work that the output and its records can be written.
 
-    Raises ConfigError, or MediaError or CacheError where the output or its records cannot be written.
+    Raises ConfigError, MediaError or CacheError if not.
     """
     output, sidecar = job.output, job.output.with_suffix(SIDECAR)
     speeches = [Path(speech) for _, speech in settings.cast]
     inputs = {real_path(path) for path in (job.video, job.speech, Path(settings.drive or job.speech), *speeches)}
     if real_path(output) in inputs:
-        raise ConfigError(f"{output} is an input, too; name another output with -o")
+        raise ConfigError(f"{output} is an input of this command; choose another output with -o")
     if real_path(sidecar) in inputs:
-        raise ConfigError(f"{sidecar}, the record of {output}, is an input; name another output with -o")
+        raise ConfigError(f"{sidecar}, the record of {output}, is an input; choose another output with -o")
     if output.is_file() and not job.overwrite:
-        raise ConfigError(f"{output} exists; overwrite it with -y or name another output with -o")
+        raise ConfigError(f"{output} exists; overwrite it with -y or choose another output with -o")
     if is_pictures_output(output):
         check_pictures(output, job.overwrite)
     else:
-        Unfinished(output, for_file(settings.encoding, output).coder)  # looks at folder and ending
+        Unfinished(output, for_file(settings.encoding, output).coder)  # checks folder and suffix
     for record in (sidecar, record_in(cache, output)):
         check_writable(record)
     _check_sidecar(sidecar, output, job.overwrite)
 
 
 def _check_sidecar(sidecar: Path, output: Path, overwrite: bool) -> None:
-    """ConfigError, or CacheError, where a file that is not the output's own record would be lost."""
+    """Raise ConfigError or CacheError if a file other than the output's own record would be overwritten."""
     if overwrite or not os.path.lexists(sidecar):
         return
     known = _output_in(sidecar)
     if known == real_path(output):
         return
-    remedy = "overwrite it with -y or name another output with -o"
+    remedy = "overwrite it with -y or choose another output with -o"
     if known is None:
         raise CacheError(f"{sidecar} is not a record of w2l; {remedy}")
     raise ConfigError(f"{sidecar} is the record of {known}; {remedy}")
@@ -124,19 +124,19 @@ def _check_sidecar(sidecar: Path, output: Path, overwrite: bool) -> None:
 
 @contextmanager
 def hold(job: Job) -> Iterator[None]:
-    """Keep others from making an output with the same record, such as o.mkv beside o.mp4; MediaError where one does."""
+    """Lock the record, shared by o.mkv and o.mp4, against other processes; raise MediaError if it is locked."""
     sidecar = job.output.with_suffix(SIDECAR)
     with claim(hidden(sidecar, ".w2l-lock")) as mine:
         if not mine:
             raise MediaError(
-                f"{job.output}: another process is writing it, or one with the record {sidecar.name}; wait for it, or"
-                " name another output"
+                f"{job.output}: another process is writing this output or its record {sidecar.name}; wait for it, or"
+                " choose another output"
             )
         yield
 
 
 def _output_in(sidecar: Path) -> Path | None:
-    """Return the output that a record is about; None where the file is damaged or not a record of ours."""
+    """Return the output of a record; None if the file is damaged or not a record of w2l."""
     try:
         record = read_output(sidecar)
     except CacheError:
@@ -145,20 +145,20 @@ def _output_in(sidecar: Path) -> Path | None:
 
 
 def record_in(cache: Cache, output: Path) -> Path:
-    """Return where the cache keeps the record of an output; a very long name is left out."""
+    """Return the path of an output's record in the cache; very long names are omitted."""
     stem = output.stem if len(os.fsencode(output.stem)) <= LONGEST_NAME else "output"
     return cache.runs / f"{stem}-{fingerprint(str(real_path(output)))[:8]}.json"
 
 
 def keep(result: SyncResult, model_step: int) -> None:
-    """Write the record, beside the output and into the cache."""
+    """Write the record next to the output and to the cache."""
     record = OutputRecord(**plain(result), stage=STAGE, versions=versions(), model_step=model_step)
     for path in (result.output.with_suffix(SIDECAR), result.record):
         write_record(path, record)
 
 
 def made_before(output: Path, wanted: str, settings: SyncSettings) -> SyncResult | None:
-    """Return the record beside `output` if it exists and has the mark `wanted`; else None.
+    """Return the record next to `output` if it exists and has the hash `wanted`; else None.
 
     An output that was moved or rewritten since does not match its record.
     """

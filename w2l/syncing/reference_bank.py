@@ -1,9 +1,9 @@
-"""What the generator copies a face's looks from: other frames of like pose, or what a user gives.
+"""References of the generator: other frames with a similar pose, or images given by the user.
 
-The published inference shows the generator the very frame that it redraws, whose mouth then leaks into the result. Here
-a small bank of looks is gathered for each face before anything is drawn; every frame takes from it the looks whose pose
-is nearest to its own and that were seen at another time. The first shows a closed mouth, by the lip reader's word; a
-generator that sees more of them is shown an open one next, for teeth and tongue are best copied.
+The published inference uses the frame that is redrawn as its own reference, so that its mouth leaks into the result.
+Here a small bank of references is gathered for each face before drawing; every frame uses those with the most similar
+pose from another time. The first reference has a closed mouth, as measured by the lip reader; a generator that takes
+more than one gets an open mouth next, as teeth and tongue are best copied.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,42 +19,42 @@ from w2l.features.crop import TEMPLATE, CropSpec, cut_from
 from w2l.models.lip_reader import read_lips
 
 MAX_POSES = 4
-"""Most poses of one face that a bank holds."""
+"""Most poses per face in a bank."""
 MIN_POSE_STEP = 0.08
 """Least distance between two poses of a bank, in sides of an aligned crop."""
 TAKES = 10
-"""Frames looked at for each pose; the one with the most closed mouth is kept."""
+"""Frames examined for each pose; the one with the most closed mouth is kept."""
 OWN_MOUTH_S = 0.2
-"""A look from less than this many seconds away shows the frame's own mouth and is not used for it."""
+"""Distance in seconds within which a reference shows the frame's own mouth and is not used for it."""
 SWITCH_GAIN = 0.02
-"""How much nearer in pose another look must be before a face changes to it: no flicker between two."""
+"""Improvement in pose from which a face switches to another reference, to prevent flicker between two."""
 MAX_GAIN = 16.0
-"""Most by which the light of a crop is changed, as a factor."""
+"""Largest factor by which the light of a crop is changed."""
 SAME_LIGHT = 0.1
-"""A smaller difference of light, as a logarithm, is left to the generator."""
+"""Difference of light, as a logarithm, below which it is not corrected."""
 DARK = 20.0
-"""Mean grey level of the eyes' half under which a look is too dark to copy from."""
+"""Mean grey level of the upper half below which a reference is too dark."""
 DARK_PENALTY = 1e3
-"""What a dark look costs: more than any gap between lips."""
+"""Cost of a dark reference, more than any gap between lips."""
 OWN_PENALTY, TWICE_PENALTY, OTHER_PENALTY = 100.0, 30.0, 10.0
-"""What a frame's own mouth costs, a look that is shown already, and a closed mouth instead of an open one, or an
-open in that of a closed: each more than the next and than any distance between poses."""
+"""Costs of a frame's own mouth, of a reference that is already used, and of an open mouth instead of a closed one or
+vice versa: each more than the next and than any distance between poses."""
 MAX_SAMPLES = 400
 """Most frames of a track whose poses are compared."""
 LIPS_CROP = CropSpec("aligned", 96)
-"""The crop on which lips are read, whatever the generator wants."""
+"""Crop for the lip reader, independent of the generator."""
 
 ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Canvas]]]
-"""Gives pictures of the source by rising frame index."""
+"""Yields pictures of the source by increasing frame index."""
 
 
 class References(Protocol):
     """The reference of each frame that is redrawn."""
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """(size, size, 3 * references) for `face` in source frame `frame_idx`, whose own crop is `crop`.
+        """Return (size, size, 3 * references) for `face` in source frame `frame_idx`, whose own crop is `crop`.
 
-        `picture` is the picture of the output, counted from the first of the whole output.
+        `picture` is the index of the picture in the whole output.
         """
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class References(Protocol):
 
 @dataclass(frozen=True)
 class OwnFrame:
-    """The frame's own crop, as the published inference has it."""
+    """References that are the frame's own crop, as in the published inference."""
 
     n_references: int = 1
 
@@ -77,12 +77,12 @@ class OwnFrame:
 
 @dataclass(frozen=True)
 class GivenLooks:
-    """The same looks for every frame of a track, given by the user."""
+    """References given by the user, the same for every frame of a track."""
 
     looks: Mapping[int, Image]
-    """By track, (size, size, 3 * references)."""
+    """Track -> (size, size, 3 * references)."""
     others: References = OwnFrame()
-    """For tracks that none were given for."""
+    """References of tracks for which none were given."""
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
         """Return the given crops."""
@@ -96,7 +96,7 @@ class GivenLooks:
 
 @dataclass(frozen=True)
 class Reference:
-    """One crop of a face that can serve as reference."""
+    """A crop of a face that can serve as reference."""
 
     frame_idx: int
     crop: Image
@@ -104,20 +104,20 @@ class Reference:
     pose: Floats
     """(2,); see `poses_of`."""
     parted: bool = False
-    """Whether it was taken for its open mouth, not for its closed one."""
+    """Whether it was chosen for its open mouth rather than for a closed one."""
 
 
 class Bank:
-    """Looks of each face, and which of them each frame takes.
+    """References of each face, and the choice of them for each frame.
 
     Parameters
     ----------
     looks : mapping of int to list of Reference
-        By track.
+        References by track.
     faces : Faces
     n_references : int
     min_distance : int
-        Frames by which a look must be away from the frame that uses it.
+        Least distance in frames between a reference and the frame that uses it.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Bank:
             self._chosen[track] = _chosen(frames, points, some, min_distance, n_references)
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """Return the looks nearest in pose; a face without any (never clearly visible) is its own reference."""
+        """Return the references nearest in pose; a face without any (never clearly visible) is its own reference."""
         looks = self._looks.get(face.track)
         if looks is None:
             return np.tile(crop, (1, 1, self._n_references))
@@ -143,13 +143,13 @@ class Bank:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(looks)} of face {track}" for track, looks in sorted(self._looks.items()))
-        return f"frames of like pose ({counts})" if counts else "each frame itself"
+        return f"frames of similar pose ({counts})" if counts else "each frame itself"
 
 
 def poses_of(points: Floats) -> Floats:
-    """Where faces with five points (..., 5, 2) look, (..., 2): the nose's place in the aligned crop less its usual one.
+    """Return the pose (..., 2) of faces with five points (..., 5, 2): the nose's offset in the aligned crop.
 
-    Right and down count up; the alignment is that of `w2l.features.crop.alignment`.
+    Right and down are positive; the alignment is that of `w2l.features.crop.alignment`.
     """
     anchors = np.concatenate([points[..., :3, :], points[..., 3:, :].mean(axis=-2, keepdims=True)], axis=-2)
     source = anchors[..., 0] + 1j * anchors[..., 1]
@@ -162,10 +162,10 @@ def poses_of(points: Floats) -> Floats:
 
 
 def light_between(crop: Image, look: Image) -> Floats | None:
-    """Factors (3,) that bring a crop (size, size, 3) to the light of a look; None where both have the same.
+    """Return factors (3,) that adapt a crop (size, size, 3) to the light of a reference; None if both have the same.
 
-    Measured on the upper halves. Fades, flashes and shade change the light between the two, and a generator that sees
-    a bright face beside a dark one pastes a bright mouth.
+    They are measured on the upper halves. Fades, flashes and shade change the light between the two, and a generator
+    with a dark face and a bright reference draws a bright mouth.
     """
     half = len(look) // 2
     here, there = (image[:half].reshape(-1, 3).mean(axis=0, dtype=np.float64) + 1.0 for image in (crop, look[..., :3]))
@@ -174,27 +174,27 @@ def light_between(crop: Image, look: Image) -> Floats | None:
 
 
 def relit(crop: Image, gain: Floats) -> Image:
-    """Return a crop (size, size, 3) in another light: each channel times its factor."""
+    """Return a crop (size, size, 3) with each channel multiplied by its factor."""
     return np.asarray(np.clip(np.rint(crop * gain), 0, 255), dtype=np.uint8)
 
 
 def lit_as(first: Image, other: Image) -> Image:
-    """Another look of a face in the light of the first: what is copied from both must fit together."""
+    """Return a further reference of a face adapted to the light of the first, so that both fit together."""
     light = light_between(other, first)
     return other if light is None else relit(other, light)
 
 
 def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1) -> Bank:
-    """Return a bank with looks of every face of a video; see `find_references`."""
+    """Return a bank with references of every face of a video; see `find_references`."""
     return Bank(find_references(read, faces, spec, n_references), faces, n_references, round(OWN_MOUTH_S * fps))
 
 
 def find_references(
     read: ReadFrames, faces: Faces, spec: CropSpec, n_references: int = 1
 ) -> dict[int, list[Reference]]:
-    """Return looks of every face by its track: its poses, and of each the frame with the most closed mouth.
+    """Return track -> references of its face: for each of its poses, the frame with the most closed mouth.
 
-    For more than one reference also that with the most open one.
+    For more than one reference, that with the most open mouth is included, too.
     """
     users: dict[int, list[tuple[int, int]]] = {}
     for track in faces.tracks:
@@ -221,19 +221,19 @@ def find_references(
 
 
 def _light(crop: Image) -> float:
-    """Mean level of the upper half of a crop (size, size, 3), grey levels."""
+    """Return the mean grey level of the upper half of a crop (size, size, 3)."""
     return float(crop[: len(crop) // 2].mean())
 
 
 def _well_lit(looks: list[Reference]) -> list[Reference]:
-    """Those looks that are not dark, or all where none is."""
+    """Return the references that are not dark, or all if all are dark."""
     return [look for look in looks if _light(look.crop) >= DARK] or looks
 
 
 def track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[np.int64], Floats]:
-    """Return the frames (rows,) in which a track is redrawn, increasing, and its points (rows, 5, 2) there.
+    """Return the frames (rows,) in which a track is redrawn, increasing, and its points (rows, 5, 2).
 
-    `fully`: only those in which all of it shows, if there are any.
+    With `fully`, only those in which the whole face is visible, if there are any.
     """
     rows = np.flatnonzero(faces.track == track)
     if fully and (faces.strength[rows] >= 1.0).any():
@@ -243,7 +243,7 @@ def track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[n
 
 
 def _candidates(faces: Faces, track: int) -> list[list[int]]:
-    """For each pose worth keeping, the frames nearest to it, spread over time."""
+    """Return for each pose to keep the frames nearest to it, spread over time."""
     frames, points = track_rows(faces, track, fully=True)
     sample = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_SAMPLES)).astype(int))
     sampled, poses = frames[sample], poses_of(points[sample])
@@ -254,13 +254,13 @@ def _candidates(faces: Faces, track: int) -> list[list[int]]:
         if distance.max() < MIN_POSE_STEP:
             break
         centres.append(int(distance.argmax()))
-    # A face that hardly turns still needs looks from two times, so that no frame has to use its own.
+    # A face that hardly turns still needs references from two times, so that no frame has to use its own.
     parts = np.array_split(np.arange(len(sampled)), 2) if len(centres) == 1 else [np.arange(len(sampled))]
     return [_nearest(sampled, poses, poses[centre], part) for centre in centres for part in parts if len(part)]
 
 
 def _nearest(sampled: NDArray[np.int64], poses: Floats, pose: Floats, part: NDArray[np.int64]) -> list[int]:
-    """Frames of `part` whose pose is near `pose`: of the nearest third, some spread over time."""
+    """Return frames of `part` whose pose is near `pose`: some of the nearest third, spread over time."""
     distance = np.linalg.norm(poses[part] - pose, axis=1)
     near = np.sort(part[np.argsort(distance, kind="stable")[: max(TAKES, len(part) // 3)]])
     spread = near[np.unique(np.linspace(0, len(near) - 1, min(len(near), TAKES)).astype(int))]
@@ -270,11 +270,11 @@ def _nearest(sampled: NDArray[np.int64], poses: Floats, pose: Floats, part: NDAr
 def _chosen(
     frames: NDArray[np.int64], points: Floats, looks: list[Reference], min_distance: int, n_references: int
 ) -> NDArray[np.int16]:
-    """For each frame of a track its looks, (frames, n_references): a closed mouth, an open one, and so on in turn.
+    """Return the references (frames, n_references) of each frame of a track: closed and open mouths in turn.
 
-    Of each kind those of the nearest pose, no look twice; where there are too few, those that there are come again. A
-    frame's own mouth is shown only where there is nothing else. A look changes only where that gains much, so that two
-    that are equally near do not take turns.
+    References of each kind are those of the nearest pose, without repetition if there are enough. A frame's own mouth
+    is used only if there is nothing else. A reference changes only if that improves the pose clearly, so that two
+    equally near ones do not alternate.
     """
     poses, taken = np.stack([look.pose for look in looks]), np.array([look.frame_idx for look in looks])
     parted = np.array([look.parted for look in looks])

@@ -1,4 +1,4 @@
-"""From `--reference` to what the generator copies looks from."""
+"""Make the references of the generator that `--reference` requests."""
 
 import logging
 from functools import partial
@@ -27,11 +27,11 @@ SAME = "same"
 
 
 def references_for(tools: Tools, plan: Plan) -> References:
-    """Return the references of a plan, as `--reference` asks.
+    """Return the references of a plan, as requested by `--reference`.
 
     `auto` (see `reference_of`), `memory`, `closed`, `same`, seconds of the video (`1.5,4`), or a picture of a face.
 
-    Raises ConfigError for what is none of these, NoFaceError where no face is to be seen there.
+    Raises ConfigError for other values and NoFaceError if there is no face.
     """
     wanted = reference_of(tools)
     n_references = int(tools.model.card.dimensions.get("n_references", 1))
@@ -56,12 +56,12 @@ def _closed(plan: Plan, n_references: int) -> Bank:
 
 
 def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
-    """Use the person's own looks, chosen by sound; `closed` if there are none."""
+    """Use the person's own mouths, chosen by audio; `closed` if there are none."""
     tracks = plan.faces.tracks
     enough = {track: some for track, some in plan.looks.items() if track in tracks and len(some) >= LEAST_LOOKS}
     for track in sorted(set(tracks) - set(enough)):
         count = len(plan.looks[track]) if track in plan.looks else 0
-        logger.info("%s: %d looks of face %d are too few to choose from", plan.info.path, count, track)
+        logger.info("%s: %d mouth samples of face %d are too few to choose from", plan.info.path, count, track)
     if n_references > 1 or len(enough) < len(tracks):
         others: References = _closed(plan, n_references)
     else:
@@ -77,16 +77,16 @@ def _seconds(text: str) -> list[float] | None:
 
 
 def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]:
-    """By track, the crops (size, size, 3 * references) of the faces that are seen at those times of the source."""
+    """Return track -> crops (size, size, 3 * references) of the faces at those times of the source."""
     end_s = float(plan.source_times[-1])
     looks: dict[int, list[Image]] = {}
     for time_s in sorted(seconds):
         if not 0.0 <= time_s <= end_s + 0.5:
-            raise ConfigError(f"--reference {time_s:g}: the video lasts {end_s:.2f} s; name a time within it")
+            raise ConfigError(f"--reference {time_s:g}: the video lasts {end_s:.2f} s; choose a time within it")
         frame_idx = int(np.abs(plan.source_times - time_s).argmin())
         faces = plan.faces.at(frame_idx)
         if not faces:
-            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s to serve as reference; name another time")
+            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s for --reference; choose another time")
         _, canvas = next(pictures_of(plan, [frame_idx]))
         for face in faces:
             looks.setdefault(face.track, []).append(cut_from(canvas, face.box, face.points, plan.spec))
@@ -100,9 +100,9 @@ def _portrait(path: Path, plan: Plan, detector: Detector) -> Image:
     """Use the crop of the face in an image file."""
     if not path.is_file():
         raise ConfigError(
-            f"--reference {path} is not a file; name one, seconds such as 1.5,4, or auto, memory, closed or same"
+            f"--reference {path} is not a file; pass a picture, times such as 1.5,4, or auto, memory, closed or same"
         )
     if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
-        raise ConfigError(f"--reference {path}: shows one person, and several are redrawn; choose one with --face")
+        raise ConfigError(f"--reference {path} shows one person, but several are redrawn; choose one with --face")
     image, face = face_on(path, detector)
     return cut(image, face.box, face.points, plan.spec)

@@ -1,4 +1,4 @@
-"""A plan with the looks of its faces: gathered from the video, or read from the cache."""
+"""Add mouth samples of its faces to a plan, gathered from the video or read from the cache."""
 
 from dataclasses import replace
 from functools import partial
@@ -22,14 +22,14 @@ AUTO, MEMORY, CLOSED = "auto", "memory", "closed"
 
 
 def remember(tools: Tools, plan: Plan) -> Plan:
-    """Return the plan with the looks that references are chosen from; frames with a covered mouth pass through.
+    """Return the plan with the mouth samples for references; frames with a covered mouth pass through.
 
-    Of a long video stretches are looked at; what covers a face between them is not known. Raises ConfigError where
+    Only sections of a long video are examined; covered faces between them are not detected. Raises ConfigError if
     `mouths` are given and cannot be used.
     """
     if reference_of(tools) != MEMORY:
         if tools.settings.mouths:
-            raise ConfigError("--mouths are for --reference memory; leave one of the two out")
+            raise ConfigError("--mouths requires --reference memory; remove one of the two")
         return plan
     mark = looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path)
     read = partial(pictures_of, plan)
@@ -47,7 +47,7 @@ def remember(tools: Tools, plan: Plan) -> Plan:
 
 
 def reference_of(tools: Tools) -> str:
-    """Return what `--reference` asks for; `auto` is `memory` for a generator that moves pixels, else `closed`."""
+    """Return the kind of reference; `auto` is `memory` for a generator that moves pixels, else `closed`."""
     wanted = tools.settings.reference
     if wanted != AUTO:
         return wanted

@@ -1,4 +1,4 @@
-"""The story of `sync`: one video, one speech, one output."""
+"""Run `sync`: one video, one speech, one output."""
 
 import logging
 import time
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 def run(tools: Tools, job: Job) -> SyncResult:
-    """Write `job.output`: the job's video with a mouth that fits its speech.
+    """Write `job.output`: the job's video with a mouth that is in sync with its speech.
 
-    All that is cheap is checked first. Raises MediaError, NoFaceError, CheckpointError or ConfigError.
+    Everything that is cheap to check is checked first. Raises MediaError, NoFaceError, CheckpointError or ConfigError.
     """
     watch = Watch()
     if job.resume and (done := find_done(tools, job)):
@@ -40,8 +40,8 @@ def run(tools: Tools, job: Job) -> SyncResult:
 
 
 def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
-    """Write the output and its records, while no other process makes one of the same record."""
-    check(tools, job)  # again: another process may just have finished
+    """Write the output and its records while the record is locked."""
+    check(tools, job)  # again, as another process may have finished in the meantime
     plan = remember(tools, plan_of(tools, job))
     logger.info("%s: %s", job.output, plan.chosen)
     if job.preview_s is not None:
@@ -75,20 +75,20 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
 
 
 def find_done(tools: Tools, job: Job) -> SyncResult | None:
-    """Return the same output where it was made before, by its record."""
+    """Return the record of an identical output made before, if any."""
     done = made_before(job.output, mark_of_job(tools, job), tools.settings)
     if done:
-        logger.info("%s is there from before", job.output)
+        logger.info("%s is up to date; skipping", job.output)
     return done
 
 
 def mark_of_job(tools: Tools, job: Job) -> str:
-    """Return what changes when the same job would make another output."""
+    """Return a hash that changes if the same job would make a different output."""
     return mark_of(tools.settings, job.video, job.speech, tools.model_path, job.preview_s)
 
 
 def check(tools: Tools, job: Job) -> None:
-    """Refuse what cannot end well, before any work."""
+    """Check the job before any work; raise the error that it would end in."""
     check_output(job, tools.cache, tools.settings)
     check_footage(tools.settings.mouths)
     if tools.settings.disclosure.mark == "full":
@@ -98,7 +98,7 @@ def check(tools: Tools, job: Job) -> None:
 
 
 def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
-    """Return the SHA-256 of the video, the speech, what drives the mouth in its place, further mouths and the model."""
+    """Return the SHA-256 of the video, the speech, the driving audio, further mouths and the model."""
     drive = tools.settings.drive
     driven = {"drive": sha256(Path(drive))} if drive else {}
     driven |= {f"mouths {path}": hash_of(Path(path)) for path in tools.settings.mouths}
@@ -107,11 +107,11 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
 
 
 def result_of(tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, said: dict[str, Any]) -> SyncResult:
-    """Return what was made, and of what; log the frames that stay as they are."""
+    """Return the result; log the frames that are unchanged."""
     passed = plan.passed_through()
     if passed:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
-        logger.info("%s: %d of %d frames stay as they are: %s", job.output, sum(passed.values()), len(plan), reasons)
+        logger.info("%s: %d of %d frames are unchanged: %s", job.output, sum(passed.values()), len(plan), reasons)
     return SyncResult(
         output=real_path(job.output),
         video=real_path(job.video),

@@ -1,8 +1,8 @@
 """Lip sync of a stream: frames in, redrawn frames out, in constant memory and with a known delay.
 
-`w2l.syncing.run` sees all of a video before it draws. A stream is worked on in blocks: the faces of a block are found
-and followed in its frames and some before and after, then it is drawn. What the generator copies looks from are frames
-of the first blocks of each shot.
+`w2l.syncing.run` analyses the whole video before drawing. A stream is processed in blocks: faces are detected and
+tracked in the frames of a block and in some before and after it, then the block is drawn. References are frames of the
+first blocks of each shot.
 """
 
 from collections import deque
@@ -33,21 +33,21 @@ from w2l.syncing.reference_bank import OWN_MOUTH_S, Bank, ReadFrames, Reference,
 from w2l.syncing.tools import Tools
 
 BLOCK_S = 1.0
-"""Seconds of frames whose faces are found together."""
+"""Length of a block in seconds."""
 MARGIN_S = 0.4
-"""Seconds before and after a block that are looked at for it, so that boxes are as steady at its ends as within."""
+"""Seconds before and after a block that are analysed with it, so that boxes are as steady at its ends as within."""
 BATCH = 8
-"""Most frames drawn at the same time: more would only add to the delay."""
+"""Most frames per batch; more would only add to the delay."""
 LEARN_BLOCKS = 4
-"""Blocks of a shot that looks are taken from."""
+"""Number of blocks of a shot from which references are taken."""
 MOST_MISSED = 3
-"""Blocks for which a face that is gone is waited for where it was; then another may be taken in the same shot."""
+"""Number of blocks for which a missing face is expected at its last position; then another may be chosen."""
 FACES = ("auto", "largest", "left", "right", "place", "portrait")
-"""Kinds of choices of a face that a stream can follow."""
+"""Kinds of face choices that a stream supports."""
 
 
 def delay_frames(fps: float) -> int:
-    """Return how many frames after a frame must have come, at most, before it is drawn."""
+    """Return the largest number of frames that must follow a frame before it is drawn."""
     block, margin = _block_and_margin(fps)
     return block + margin + BATCH
 
@@ -58,18 +58,18 @@ def _block_and_margin(fps: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Block:
-    """Some frames of a stream, with what was seen around them."""
+    """Consecutive frames of a stream, and the frames analysed with them."""
 
     start: int
-    """Place of its first frame in the stream."""
+    """Index of its first frame in the stream."""
     images: list[Image]
-    """Its frames."""
+    """Frames of the block."""
     seen: list[Image]
-    """All frames that were looked at."""
+    """All analysed frames."""
     before: int
-    """Frames that were looked at before its first one."""
+    """Number of analysed frames before the first one of the block."""
     faces: Faces
-    """Of all frames that were looked at; the number of a face's track is that of its shot in the stream."""
+    """Faces of all analysed frames; the track of a face is the number of its shot in the stream."""
 
     def faces_at(self, idx: int) -> tuple[Face, ...]:
         """Return the faces to redraw in frame `idx` of the stream."""
@@ -77,13 +77,13 @@ class Block:
 
 
 class StreamSync:
-    """Redraws one face of streams of frames.
+    """Redraws one face in streams of frames.
 
     Parameters
     ----------
     tools : Tools
-        Generator, detector and settings. Of the settings those about a whole video (length, streams, encoding,
-        references, start and end) do not count.
+        Generator, detector and settings. Settings that concern a whole video (length, streams, encoding, references,
+        start and end) are ignored.
     """
 
     def __init__(self, tools: Tools) -> None:
@@ -92,27 +92,28 @@ class StreamSync:
         self._choice = parse_choice(settings.face)
         if self._choice.kind not in FACES or self._choice.at_s is not None:
             words = "auto, largest, left, right, x,y or a picture"
-            raise ConfigError(f"face {settings.face!r} needs a whole video; of a stream choose {words}")
+            raise ConfigError(f"face {settings.face!r} requires a whole video; for a stream use {words}")
         self._portrait: Image | None = None
         if self._choice.picture is not None:
             image, face = face_on(self._choice.picture, tools.detector)
             self._portrait = look_of(image, face.points)
 
     def redraw(self, frames: Iterable[Image], mel: NDArray[np.float32], fps: float) -> Iterator[Image]:
-        """Yield each frame with a mouth that fits the sound, in order; one without the face comes as it is.
+        """Yield each frame with a mouth in sync with the audio, in order; frames without the face are unchanged.
 
         Parameters
         ----------
         frames : iterable of (height, width, 3) uint8
             RGB, all of one size, at a constant rate.
         mel : (80, columns)
-            Of the whole speech, which begins with the first frame; see `w2l.syncing.hearing.hear`. Silence follows it.
+            Mel of the whole speech, which starts with the first frame and is followed by silence; see
+            `w2l.syncing.hearing.hear`.
         fps : float
 
         Raises
         ------
         MediaError
-            For a frame of another size or kind.
+            For a frame of another size or type.
         """
         heard = gate_silence(mel) if self._tools.settings.silence == "close" else mel
         looks = _BlockLooks(self._n_references)
@@ -123,7 +124,7 @@ class StreamSync:
                 continue
             redrawer = self._redrawer(block, looks)
             cues = self._cues(chain([block], blocks), heard, fps, redrawer.spec, looks)
-            del block  # or its frames would be held to the end
+            del block  # else its frames would stay in memory
             for canvas in redrawer.redraw(cues):
                 yield canvas.rgb()
 
@@ -132,7 +133,7 @@ class StreamSync:
         return int(self._tools.model.card.dimensions.get("n_references", 1))
 
     def _redrawer(self, block: Block, looks: "_BlockLooks") -> Redrawer:
-        """Return what draws the stream, as fine as the face is in the first block that shows it."""
+        """Return the redrawer of the stream, at the resolution of the face in the first block that has one."""
         tools, card = self._tools, self._tools.model.card
         spec = replace(card.crop, pads=(0, 0, 0, 0)) if tools.settings.box is not None else card.crop
         spec = finer_spec(spec, block.faces, card, tools.settings.detail)
@@ -141,7 +142,7 @@ class StreamSync:
     def _cues(
         self, blocks: Iterable[Block], mel: NDArray[np.float32], fps: float, spec: CropSpec, looks: "_BlockLooks"
     ) -> Iterator[Cue]:
-        """Yield what each frame is drawn from."""
+        """Yield the cue of each frame."""
         for block in blocks:
             looks.learn(block, spec, fps)
             for idx, image in enumerate(block.images, block.start):
@@ -149,7 +150,7 @@ class StreamSync:
                 yield Cue(RgbPicture(image), block.faces_at(idx), window, idx, idx)
 
     def _blocks(self, frames: Iterable[Image], fps: float) -> Iterator[Block]:
-        """Yield the stream block by block; no more is read than a block and its margins need."""
+        """Yield the stream in blocks; only the frames of a block and its margins are read."""
         n_block, n_margin = _block_and_margin(fps)
         stream = _checked(frames)
         held: list[Image] = []
@@ -175,7 +176,7 @@ class StreamSync:
     def _look(
         self, images: list[Image], fps: float, known: "_Followed | None", stop: int
     ) -> tuple[Faces, list[int], "_Followed | None"]:
-        """Return the faces of some frames, their cuts, and where the face is in the frame before `stop`."""
+        """Return the faces of some frames, their cuts, and the position of the face in the frame before `stop`."""
         settings, tools = self._tools.settings, self._tools
         if settings.box is not None:
             return fixed_face(settings.box, len(images)), [], None
@@ -184,7 +185,7 @@ class StreamSync:
         chosen = self._chosen(scan, known)
         if chosen is None or not chosen.faces:
             if settings.on_missing == "fail":
-                raise NoFaceError("the face is missing in the stream; on_missing=keep passes such frames through")
+                raise NoFaceError("the face is missing in the stream; use on_missing=keep to pass such frames through")
             seen_before = None if known is None or len(scan.cuts) else replace(known, missed=known.missed + 1)
             return _no_faces(len(images)), scan.cuts.tolist(), seen_before
         smooth_s, hold = tools.model.card.crop.smooth_s, settings.on_missing == "hold"
@@ -192,7 +193,7 @@ class StreamSync:
         return faces, scan.cuts.tolist(), _followed(faces, stop - 1)
 
     def _chosen(self, scan: Scan, known: "_Followed | None") -> Chosen | None:
-        """Return the face that was followed before, in the shot that continues, and in new shots as was asked for."""
+        """Return the tracked face in the shot that continues, and the requested face in new shots."""
         tracks = steady_tracks(scan)
         try:
             asked = choose(tracks, scan, self._choice, self._portrait)
@@ -211,28 +212,28 @@ class StreamSync:
 
 @dataclass(frozen=True)
 class _Followed:
-    """Where the face was at the end of the last block that showed it."""
+    """Position of the face at the end of the last block that contained it."""
 
     x: float
     """Pixels."""
     y: float
     missed: int = 0
-    """Blocks since then."""
+    """Number of blocks since then."""
 
 
 @dataclass(frozen=True)
 class _BlockBank:
-    """The looks of the frames of one block."""
+    """The references of the frames of one block."""
 
     stop: int
-    """Place in the stream of the first frame after the block."""
+    """Index in the stream of the first frame after the block."""
     first: int
     """Place of the first frame that was looked at for it: the bank counts from there."""
     bank: Bank
 
 
 class _BlockLooks:
-    """The references of a stream: for each shot looks from its first blocks, chosen by pose."""
+    """References of a stream: frames from the first blocks of each shot, chosen by pose."""
 
     def __init__(self, n_references: int) -> None:
         self._n_references = n_references
@@ -241,7 +242,7 @@ class _BlockLooks:
         self._banks: deque[_BlockBank] = deque(maxlen=3)
 
     def learn(self, block: Block, spec: CropSpec, fps: float) -> None:
-        """Take looks from a block, where its shots need any, and choose some for each of its frames."""
+        """Take references from a block if its shots need any, and choose those of each of its frames."""
         first = block.start - block.before
         shots = block.faces.tracks
         for shot in [shot for shot in self._known if shot < min(shots, default=0)]:
@@ -261,16 +262,16 @@ class _BlockLooks:
         self._banks.append(_BlockBank(block.start + len(block.images), first, bank))
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """Return the looks for a face in a frame of the stream; see `References`."""
+        """Return the references for a face in a frame of the stream; see `References`."""
         known = next(known for known in self._banks if frame_idx < known.stop)
         return known.bank.at(frame_idx - known.first, picture, face, crop)
 
     def __str__(self) -> str:
-        return "frames of like pose from the beginning of each shot"
+        return "frames of similar pose from the start of each shot"
 
 
 def _reader(block: Block) -> ReadFrames:
-    """Return what gives the frames that were looked at for a block."""
+    """Return a reader of the analysed frames of a block."""
 
     def read(wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
         for idx in wanted:
@@ -280,7 +281,7 @@ def _reader(block: Block) -> ReadFrames:
 
 
 def _checked(frames: Iterable[Image]) -> Iterator[Image]:
-    """Yield frames that are RGB pictures of one size; MediaError for one that is not."""
+    """Yield frames that are RGB images of one size; raise MediaError for others."""
     shape: tuple[int, ...] | None = None
     for idx, frame in enumerate(frames):
         image = np.asarray(frame)
@@ -288,26 +289,26 @@ def _checked(frames: Iterable[Image]) -> Iterator[Image]:
             found = f"{image.dtype} {image.shape}"
             raise MediaError(f"frame {idx} of the stream is {found}; expected uint8 (height, width, 3) in RGB")
         if shape is not None and image.shape != shape:
-            sizes = f"{image.shape[1]} x {image.shape[0]} px, those before {shape[1]} x {shape[0]}"
-            raise MediaError(f"frame {idx} of the stream is {sizes}; give frames of one size")
+            sizes = f"{image.shape[1]} x {image.shape[0]} px, earlier ones {shape[1]} x {shape[0]}"
+            raise MediaError(f"frame {idx} of the stream is {sizes}; all frames must have the same size")
         shape = image.shape
         yield image
 
 
 def _numbered_by_shot(faces: Faces, cuts: list[int], n_before: int) -> Faces:
-    """Return the faces with the number of their shot in place of their track's; `n_before` shots ended before."""
+    """Return the faces with the number of their shot as track; `n_before` shots ended before."""
     frame_of = np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
     return replace(faces, track=(n_before + np.searchsorted(cuts, frame_of, side="right")).astype(np.int64))
 
 
 def _no_faces(n_frames: int) -> Faces:
-    """Return that no face is redrawn in any frame."""
+    """Return the result for frames without a face to redraw."""
     fixed = fixed_face((0.0, 0.0, 1.0, 1.0), 0)
     return replace(fixed, first=np.zeros(n_frames + 1, np.int64), why=np.full(n_frames, NO_FACE, np.int8))
 
 
 def _followed(faces: Faces, idx: int) -> _Followed | None:
-    """Return where the face is in the frame nearest to frame `idx` that shows it."""
+    """Return the position of the face in the frame nearest to frame `idx` that contains it."""
     frame_of = np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
     if not len(frame_of):
         return None

@@ -1,4 +1,4 @@
-"""The shipped generator that suits the looks of a person: one bends what was seen, the other draws what was not."""
+"""Choose between the shipped generators: one moves pixels of observed mouths, the other draws unseen ones."""
 
 import logging
 
@@ -12,17 +12,17 @@ logger = logging.getLogger(__name__)
 
 
 def suited(tools: Tools, plan: Plan) -> Tools:
-    """Return the tools with `w2l-still` where the shipped generator would find no mouths to choose from.
+    """Return the tools with `w2l-still` if the shipped generator would lack mouths to choose from.
 
-    That is the case where no face of the plan is seen both open and shut: photographs, people who only listen or only
-    smile. Whoever names another model or other references gets them.
+    This is the case if no face of the plan shows its mouth both open and closed: photographs, people who only listen or
+    only smile. An explicitly chosen model or reference is not changed.
     """
     if tools.settings.model != SHIPPED or reference_of(tools) != MEMORY:
         return tools
     if any(is_seen_speaking(plan.looks[track].measures) for track in plan.faces.tracks if track in plan.looks):
         return tools
     logger.info(
-        "%s: no mouth is seen both open and shut; lips, and teeth that are not seen, are drawn by %s",
+        "%s: no mouth is seen both open and closed, so lips and unseen teeth are drawn by %s",
         plan.info.path,
         STILLS,
     )

@@ -1,4 +1,4 @@
-"""What makes outputs: the generator and the face detector, loaded once for many outputs."""
+"""The models that `sync` needs, loaded once for many outputs."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +22,7 @@ from w2l.syncing.settings import SyncSettings
 
 @dataclass(frozen=True)
 class Tools:
-    """What makes outputs: each is loaded when it is first wanted, then kept for the next output."""
+    """Models and settings of `sync`; each model is loaded on first use and kept for further outputs."""
 
     settings: SyncSettings
     cache: Cache
@@ -45,7 +45,7 @@ class Tools:
 
     @cached_property
     def for_stills(self) -> "Tools":
-        """The same tools with the shipped generator for a person of whom one look is known."""
+        """The same tools with the shipped generator for still pictures."""
         return replace(self, settings=replace(self.settings, model=weights.STILLS, reference="closed"))
 
     @property
@@ -55,7 +55,7 @@ class Tools:
 
     @cached_property
     def runner(self) -> Runner:
-        """The generator, ready for inference; that takes longer than loading its file."""
+        """The generator, ready for inference, which takes longer than loading its file."""
         first_row = self.compositor(self.model.card.crop).first_row
         settings = self.settings
         return Runner(self.model, first_row, settings.backend, settings.batch, own_pixels=settings.own_pixels)
@@ -68,23 +68,23 @@ class Tools:
 
     @cached_property
     def expert(self) -> Model:
-        """The shipped expert, which chooses looks by sound."""
+        """The shipped expert, which chooses mouth samples by audio."""
         return weights.load(weights.SHIPPED, "expert", self.cache, self.device)
 
     @cached_property
     def recogniser(self) -> Recogniser | None:
-        """Decides whether two faces are the same person's, if its file is given."""
+        """The face recogniser, if its file is given."""
         return Recogniser(Path(self.settings.recogniser), self.device) if self.settings.recogniser else None
 
     def compositor(self, spec: CropSpec, still: bool = False) -> Compositor:
-        """Return what pastes the generator's crops, for faces that are cut like `spec`; `still`: of one picture."""
+        """Return the compositor for crops of `spec`; `still`: the source is a still picture."""
         return Compositor(spec, self.rows, self.settings.blend, still=still)
 
 
 def make_tools(settings: SyncSettings, root: Path, device: str) -> Tools:
-    """Return the tools of a worker with the cache at `root`; unusable ones raise here, not for each output.
+    """Return the tools of a worker with the cache at `root`; errors are raised here rather than for each output.
 
-    The device is chosen where the worker is, as the machines of a cluster may differ.
+    The device is chosen by the worker, as the machines of a cluster may differ.
     """
     tools = Tools(settings, Cache.open(root, create=True), str(choose_device(device)))
     check_detail(settings.detail, tools.model.card)

@@ -18,12 +18,10 @@ def test_it_says_what_is_covered() -> None:
 def test_it_says_what_is_missing() -> None:
     looks = some_looks(40).measures
     narrow = replace(looks, gap=np.linspace(0, 0.15, 40), teeth=np.ones(40))
-    assert missing_from(narrow) == [
-        "no look with the mouth open by more than 0.2: wide vowels are made from narrower ones"
-    ]
+    assert missing_from(narrow) == ["no mouth open by more than 0.2, so wide vowels are made from narrower ones"]
     smiling = replace(looks, gap=np.linspace(0.1, 0.3, 40), teeth=np.ones(40))
-    assert missing_from(smiling) == ["no look with closed lips: they are brought together from open ones"]
-    assert missing_from(replace(smiling, teeth=np.zeros(40)))[-1] == "no look with teeth"
+    assert missing_from(smiling) == ["no closed lips, so they are made from open ones"]
+    assert missing_from(replace(smiling, teeth=np.zeros(40)))[-1] == "no visible teeth"
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The person's own mouths: gathered from a video, chosen for every frame of an output."""
+"""The person's own mouths as references. A "look" is one sampled crop of a face with its measurements."""

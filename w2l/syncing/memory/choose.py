@@ -1,4 +1,4 @@
-"""Which look of a face each picture of an output shows, decided block by block from the beginning."""
+"""Choose the look for each picture of an output, block by block from the start."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from w2l.syncing.plan import Plan
 from w2l.syncing.reference_bank import OWN_MOUTH_S, poses_of, track_rows
 
 NEAR_S = 0.1
-"""Seconds within which a frame looks like another that was looked at."""
+"""Seconds within which a frame is represented by an examined one."""
 
 
 class Chooser:
-    """The looks of one track through an output.
+    """Chooser of the looks of one track for an output.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Chooser:
         self._chosen = np.zeros(0, dtype=np.int16)
 
     def at(self, picture: int) -> int:
-        """Return the place of the look for one picture of the plan in which the face is redrawn."""
+        """Return the index of the look for one picture of the plan in which the face is redrawn."""
         row = int(np.searchsorted(self._pictures, picture))
         while row >= len(self._chosen):
             self._chosen = np.concatenate([self._chosen, next(self._blocks)])
@@ -69,12 +69,12 @@ class Chooser:
 
 
 def _between(frame_idx: NDArray[np.int64], known: NDArray[np.int64], values: Floats) -> Floats:
-    """Values (frames, columns) at any frames, by linear interpolation between known ones (known, columns)."""
+    """Interpolate known values (known, columns) linearly at frames; return (frames, columns)."""
     return np.column_stack([np.interp(frame_idx, known, column) for column in values.T])
 
 
 def _nearest(frame_idx: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places (frames,) of the nearest of known frames, rising."""
+    """Return the index (frames,) of the nearest of known frames, which increase."""
     after = np.clip(np.searchsorted(known, frame_idx), 1, max(1, len(known) - 1))
     before, after = after - 1, np.minimum(after, len(known) - 1)
     return np.where(frame_idx - known[before] <= known[after] - frame_idx, before, after)

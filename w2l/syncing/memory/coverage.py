@@ -1,4 +1,4 @@
-"""What the looks of a face cover, and what is missing among them; pure."""
+"""Describe the range of mouths among the looks of a face, and what is missing."""
 
 import numpy as np
 
@@ -7,23 +7,23 @@ from w2l.syncing.memory.looks import Measures
 WIDE = 0.2
 """Gap between the lips, in eye distances, of a wide vowel."""
 SHUT = 0.05
-"""Gap under which lips count as closed."""
+"""Gap below which lips count as closed."""
 TEETH = 0.5
-"""Probability from which teeth show."""
+"""Probability from which teeth count as visible."""
 FEW = 3
-"""Looks of a kind under which it counts as missing."""
+"""Number of looks of a kind below which it counts as missing."""
 LEAST_LOOKS = 8
-"""Looks of a face to choose from, at least: of fewer the choice is no better than chance."""
+"""Fewest looks of a face from which to choose; with fewer, the choice is no better than chance."""
 
 
 def is_seen_speaking(looks: Measures) -> bool:
-    """Return whether the looks of a face show its mouth open and shut, so that there is something to choose from."""
+    """Return whether the looks of a face include its mouth open and closed, so that a choice is possible."""
     shut = int((looks.gap < SHUT).sum())
     return len(looks) >= LEAST_LOOKS and min(shut, len(looks) - shut) >= FEW
 
 
 def coverage_of(looks: Measures) -> str:
-    """Return how many looks there are, which openings and poses they cover, and what is missing."""
+    """Describe the number of looks, the openings and poses they cover, and what is missing."""
     low, high = np.percentile(looks.gap, [0, 100])
     across, down = np.ptp(looks.pose, axis=0)
     teeth = float((looks.teeth >= TEETH).mean())
@@ -35,12 +35,12 @@ def coverage_of(looks: Measures) -> str:
 
 
 def missing_from(looks: Measures) -> list[str]:
-    """Return what the looks do not show, a clause for each."""
+    """Return what is missing among the looks, as one clause each."""
     found = []
     if (looks.gap > WIDE).sum() < FEW:
-        found.append(f"no look with the mouth open by more than {WIDE}: wide vowels are made from narrower ones")
+        found.append(f"no mouth open by more than {WIDE}, so wide vowels are made from narrower ones")
     if (looks.gap < SHUT).sum() < FEW:
-        found.append("no look with closed lips: they are brought together from open ones")
+        found.append("no closed lips, so they are made from open ones")
     if (looks.teeth >= TEETH).sum() < FEW:
-        found.append("no look with teeth")
+        found.append("no visible teeth")
     return found

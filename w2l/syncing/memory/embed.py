@@ -1,4 +1,4 @@
-"""What the sync expert makes of looks and of sound, in one space: the cosine says how well they belong together."""
+"""Embed looks and audio with the sync expert; the cosine of two embeddings measures how well they match."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ from w2l.nets.expert import Expert
 BATCH = 32
 """Windows per batch."""
 LEAD_COLUMNS = 3
-"""Mel columns by which the window of an expert, whose middle frame is the one that is shown, begins before that of the
-generator, in which that frame is the second: one frame, 3.2 columns."""
+"""Mel columns by which the window of an expert, with the shown frame in the middle, starts before that of the
+generator, in which it is the second frame: one frame, 3.2 columns."""
 
 
 class SyncExpert:
@@ -24,12 +24,12 @@ class SyncExpert:
 
     def __init__(self, model: Model) -> None:
         if not isinstance(model.network, Expert) or model.network.dimensions.n_frames != WINDOW_FRAMES:
-            raise ValueError("looks are compared with sound by an expert of five frames")
+            raise ValueError("comparing looks with audio requires an expert of five frames")
         self._network = model.network
         self._device = next(model.network.parameters()).device
 
     def faces(self, lower: Image, windows: NDArray[np.int64]) -> Floats:
-        """Return unit vectors (windows, features) of windows (windows, 5): places among `lower` (faces, 48, 96, 3)."""
+        """Return unit vectors (windows, features) of windows (windows, 5), indices into `lower` (faces, 48, 96, 3)."""
         found = []
         for first in range(0, len(windows), BATCH):
             frames = lower[windows[first : first + BATCH]]  # (batch, 5, rows, columns, 3)
@@ -38,7 +38,7 @@ class SyncExpert:
         return np.concatenate(found) if found else np.zeros((0, self._network.dimensions.n_features))
 
     def sounds(self, mel: NDArray[np.float32], starts: NDArray[np.int64]) -> Floats:
-        """Return unit vectors (frames, features) of the audio around frames whose windows begin at `starts`."""
+        """Return unit vectors (frames, features) of the audio around frames whose windows start at `starts`."""
         found = []
         for first in range(0, len(starts), BATCH):
             heard = [mel_window(mel, int(start) - LEAD_COLUMNS) for start in starts[first : first + BATCH]]
@@ -54,9 +54,9 @@ class SyncExpert:
 
 
 def windows_around(times: Floats, looks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the places (looks, 5) among frames shown at `times`, rising, of the window around each of some of them.
+    """Return the indices (looks, 5) into frames at increasing `times` of the window around each look.
 
-    A window is of 25 frames a second, whatever the video; where frames are missing the nearest stand in.
+    A window has 25 frames per second, whatever the rate of the video; missing frames are replaced by the nearest.
     """
     wanted = times[looks][:, None] + (np.arange(WINDOW_FRAMES) - WINDOW_FRAMES // 2) / FPS
     after = np.clip(np.searchsorted(times, wanted), 1, max(len(times) - 1, 1))

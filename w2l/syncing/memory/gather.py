@@ -1,4 +1,4 @@
-"""Gathering the looks of every face that is redrawn: one pass over a video, or over stretches of a long one."""
+"""Gather the looks of every face to redraw in one pass over a video, or over sections of a long one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,35 +19,35 @@ from w2l.syncing.memory.usual import cells_of, explaining, much_else, oddness, s
 from w2l.syncing.reference_bank import DARK, LIPS_CROP, ReadFrames, poses_of, track_rows
 
 MOST_SEEN = 750
-"""Frames of a video that are looked at, all tracks together: half a minute of it."""
+"""Most frames examined of a video, over all tracks: half a minute."""
 MOST_KEPT = 300
-"""Looks of a video that are kept, all tracks together; more are hardly chosen and slow the choice."""
+"""Most looks kept of a video, over all tracks; more are rarely chosen and slow down the choice."""
 LEAST_KEPT = 24
-"""Of these, as many for each track at least, if it has them."""
+"""Fewest of these per track, if it has that many."""
 STRETCH = 32
-"""Frames in a row that are looked at in a long video."""
+"""Consecutive frames examined in each section of a long video."""
 COVERED = 0.5
 """Probability from which lips count as covered."""
 LEAST_HIDDEN = 3
-"""Frames in a row that something must cover to count as covered."""
+"""Fewest consecutive frames that must be covered."""
 HALF_TURNED = 45.0
-"""Degrees from which on a head is turned too far for its lips to be shown elsewhere."""
+"""Yaw in degrees from which a head is turned too far for its lips to be used in other frames."""
 BLURRED = 0.4
-"""Share of the track's median sharpness under which a look is blurred."""
+"""Share of the track's median sharpness below which a look is blurred."""
 DECODE_AHEAD = 8
-"""Pictures decoded ahead of the measuring."""
+"""Pictures decoded ahead of the measurements."""
 SPAN_UNITS = (0.05, 0.05, 0.08, 0.3)
-"""What counts as one step in pose (sides of the crop), gap and width (eye distances) and light (logarithm)."""
+"""Unit step in pose (sides of the crop), gap and width (eye distances) and light (logarithm)."""
 
 
 @dataclass
 class _Seen:
-    """What was seen of one track, growing."""
+    """Measurements of one track, collected frame by frame."""
 
     frames: list[int] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
     aligned: list[Image] = field(default_factory=list)
-    """Aligned crops whose lips are still to be read."""
+    """Aligned crops whose lips are not read yet."""
     lower: list[Image] = field(default_factory=list)
     """Lower halves of aligned crops."""
     measured: list[tuple[float, Floats, Floats]] = field(default_factory=list)
@@ -70,13 +70,13 @@ class _Seen:
             self.read()
 
     def read(self) -> None:
-        """Read the lips of the crops that wait."""
+        """Read the lips of the pending crops."""
         if self.aligned:
             self.mouths.append(read_mouths(np.stack(self.aligned)))
             self.aligned.clear()
 
     def measures(self) -> Measures:
-        """Return all that was measured."""
+        """Return all measurements."""
         self.read()
         points = np.stack([face.points for face in self.faces])
         return Measures(
@@ -93,22 +93,22 @@ class _Seen:
         )
 
     def yaw(self) -> Floats:
-        """Return how far the head is turned in each frame, degrees."""
+        """Return the yaw of the head in each frame, in degrees."""
         return yaw_of(np.stack([face.points for face in self.faces]))
 
 
 def gather_looks(read: ReadFrames, faces: Faces, times: Floats, spec: CropSpec, expert: SyncExpert) -> dict[int, Looks]:
-    """Return the looks of each track of a video that was seen well; of some there may be none.
+    """Return the looks of each track of a video; a track may have none.
 
     Parameters
     ----------
     read : callable
-        Gives pictures of the source.
+        Yields pictures of the source.
     faces : Faces
     times : (source frames,)
         Seconds.
     spec : CropSpec
-        How the crops are cut that are kept.
+        Specification of the crops to keep.
     expert : SyncExpert
     """
     seen = _look_at(read, faces, spec)
@@ -117,33 +117,33 @@ def gather_looks(read: ReadFrames, faces: Faces, times: Floats, spec: CropSpec, 
 
 
 def thinned(looks: Looks, most: int) -> Looks:
-    """Return at most `most` of the looks, those that span what all of them show."""
+    """Return at most `most` of the looks that span the range of all of them."""
     return looks.only(spanning(_features(looks.measures), looks.measures.frame_idx, most))
 
 
 def sharpness(image: Image) -> float:
-    """Return the mean size of the Laplacian of an image (rows, columns, 3), grey levels."""
+    """Return the mean magnitude of the Laplacian of an image (rows, columns, 3), in grey levels."""
     grey = image.mean(axis=-1)
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     return float(np.abs(around - 4 * grey[1:-1, 1:-1]).mean())
 
 
 def usable(measures: Measures, yaw: Floats) -> NDArray[np.int64]:
-    """Return the looks that may be shown elsewhere: sharp, lit, not turned away, with nothing over mouth and chin."""
+    """Return the looks usable in other frames: sharp, lit, not turned away, with mouth and chin uncovered."""
     sharp = measures.sharpness >= BLURRED * np.median(measures.sharpness)
     lit = measures.light.mean(axis=-1) >= DARK
     return np.flatnonzero(sharp & lit & (yaw < HALF_TURNED) & ~over_face(measures))
 
 
 def over_face(measures: Measures) -> NDArray[np.bool_]:
-    """Return in which frames of a track something is seen over mouth or chin: a hand, a cup, a subtitle."""
+    """Return the frames of a track in which something covers mouth or chin: a hand, a cup, a subtitle."""
     return np.asarray(something_else(_oddness(measures)) | (measures.covered >= COVERED))
 
 
 def hidden_faces(measures: Measures) -> NDArray[np.bool_]:
-    """Return in which frames so much is seen over mouth or chin that they had better stay as they are.
+    """Return the frames in which mouth or chin is covered so much that they should not be redrawn.
 
-    Single frames do not count: what is held before a face stays there for some.
+    Single frames do not count, as objects stay in front of a face for several frames.
     """
     much = much_else(_oddness(measures)) | (measures.covered >= COVERED)
     found = np.zeros(len(much), dtype=np.bool_)
@@ -153,13 +153,13 @@ def hidden_faces(measures: Measures) -> NDArray[np.bool_]:
 
 
 def _oddness(measures: Measures) -> Floats:
-    """By how much each cell differs from its usual look, see `w2l.syncing.memory.usual.oddness`."""
+    """Return by how much each cell differs from its usual appearance; see `w2l.syncing.memory.usual.oddness`."""
     by = explaining(measures.gap, measures.pose)
     return oddness(usual_of(measures.cells, by), measures.cells, by)
 
 
 def _look_at(read: ReadFrames, faces: Faces, spec: CropSpec) -> dict[int, _Seen]:
-    """See each track in the frames that are looked at."""
+    """Measure each track in the examined frames."""
     rows = {track: track_rows(faces, track, fully=True)[0] for track in faces.tracks}
     wanted: dict[int, list[int]] = {}
     for (track, frames), most in zip(rows.items(), shares([len(one) for one in rows.values()], MOST_SEEN, 2 * STRETCH)):
@@ -178,7 +178,7 @@ def _look_at(read: ReadFrames, faces: Faces, spec: CropSpec) -> dict[int, _Seen]
 
 
 def _kept(seen: _Seen, most: int, times: Floats, expert: SyncExpert) -> Looks:
-    """Return the looks of a track that span its usable part."""
+    """Return looks that span the usable frames of a track."""
     measures = seen.measures()
     good = usable(measures, seen.yaw())
     chosen = good[spanning(_features(measures.only(good)), measures.frame_idx[good], most)]
@@ -188,7 +188,7 @@ def _kept(seen: _Seen, most: int, times: Floats, expert: SyncExpert) -> Looks:
 
 
 def _features(measures: Measures) -> Floats:
-    """Pose, opening, shape and light (looks, 5), in steps that count alike."""
+    """Return pose, opening, shape and light (looks, 5) in comparable units."""
     light = np.log(measures.light.mean(axis=-1) + 1.0)
     columns = (measures.pose, measures.gap, measures.width, light)
     return np.column_stack([column / unit for column, unit in zip(columns, SPAN_UNITS)])

@@ -1,4 +1,4 @@
-"""Looks of a face: crops of it, kept compressed, with what is measured of each."""
+"""Looks of a face: compressed crops with their measurements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -10,32 +10,32 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats, Image
 
 JPEG_QUALITY = 95
-"""Of the crops that are kept; without halved colours, which would bleed from lips to teeth."""
+"""Quality of the stored crops; chroma is not subsampled, as it would bleed from lips to teeth."""
 
 ELSEWHERE = 10_000
-"""Frames between the last of a video and the first of another one whose looks are joined to it."""
+"""Distance in frame indices between looks of a video and looks joined from another one."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured of the same face in some frames."""
+    """Measurements of the same face in several frames."""
 
     frame_idx: NDArray[np.int64]
-    """(looks,): of the source, rising."""
+    """(looks,): frame of the source, increasing."""
     pose: Floats
     """(looks, 2); see `w2l.syncing.reference_bank.poses_of`."""
     points: Floats
-    """(looks, 6, 2): of the lips, in sides of the aligned crop."""
+    """(looks, 6, 2): points of the lips, in sides of the aligned crop."""
     gap: Floats
-    """(looks,): between the lips, in eye distances."""
+    """(looks,): gap between the lips, in eye distances."""
     width: Floats
-    """(looks,): of the mouth, in eye distances."""
+    """(looks,): width of the mouth, in eye distances."""
     teeth: Floats
-    """(looks,): probability that teeth show."""
+    """(looks,): probability that teeth are visible."""
     covered: Floats
-    """(looks,): probability that something covers the lips."""
+    """(looks,): probability that the lips are covered."""
     sharpness: Floats
-    """(looks,): mean size of the Laplacian of the lower half, grey levels."""
+    """(looks,): mean magnitude of the Laplacian of the lower half, in grey levels."""
     light: Floats
     """(looks, 3): mean RGB of the upper half, grey levels."""
     cells: NDArray[np.float32]
@@ -56,11 +56,11 @@ class Looks:
 
     measures: Measures
     sync: Floats
-    """(looks, features): what the expert makes of the frames around each, unit vectors."""
+    """(looks, features): the expert's embedding of the frames around each look, unit vectors."""
     crops: tuple[bytes, ...]
     """Each crop as a JPEG file."""
     seen: Measures
-    """Of all frames that were looked at, whether a look was taken from them or not."""
+    """Measurements of all examined frames, including those that are not looks."""
 
     def __len__(self) -> int:
         """Return the number of looks."""
@@ -77,7 +77,7 @@ class Looks:
 
 
 def joined(base: Looks, others: Sequence[Looks]) -> Looks:
-    """Return the looks of a face together with those of the same person from elsewhere, which are not frames of it."""
+    """Return the looks of a face together with those of the same person from other videos."""
     end = int(base.seen.frame_idx.max(initial=0))
     parts = [base.measures]
     for other in others:
@@ -103,7 +103,7 @@ def compress(crop: Image) -> bytes:
 
 
 def decompress(coded: bytes) -> Image:
-    """Return the crop (size, size, 3) RGB of a JPEG file; ValueError for one that is damaged."""
+    """Return the crop (size, size, 3) RGB of a JPEG file; raise ValueError if it is damaged."""
     image = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError("a look cannot be decoded")

@@ -1,4 +1,4 @@
-"""The person's own mouths as references: for each picture the look that fits its sound, its pose and its light."""
+"""References from the person's own mouths: for each picture the look that fits its audio, pose and light."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from w2l.syncing.plan import Plan
 from w2l.syncing.reference_bank import References, lit_as
 
 HELD = 32
-"""Crops that are held decoded."""
+"""Number of decoded crops kept in memory."""
 
 
 class Memory:
-    """References chosen by sound from the looks of each track; a track without looks gets others.
+    """References chosen by audio from the looks of each track; a track without looks gets others.
 
     Parameters
     ----------
     looks : mapping of int to Looks
-        By track.
+        Looks by track.
     plan : Plan
         The output, or the part of it that is drawn.
     expert : SyncExpert
     others : References
-        For tracks without looks, and for the second reference and all after it.
+        References for tracks without looks, and for the second reference and all further ones.
     n_references : int
     """
 
@@ -44,7 +44,7 @@ class Memory:
         self._held: OrderedDict[tuple[int, int], Image] = OrderedDict()
 
     def at(self, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
-        """See `References.at`."""
+        """Return the references; see `References.at`."""
         if face.track not in self._choosers:
             return self._others.at(frame_idx, picture, face, crop)
         first = self._crop(face.track, self._choosers[face.track].at(picture - self._first))
@@ -55,7 +55,7 @@ class Memory:
 
     def __str__(self) -> str:
         faces = (f"face {track}: {coverage_of(looks.measures)}" for track, looks in sorted(self._looks.items()))
-        return f"the person's own looks, chosen by sound ({' | '.join(faces)})"
+        return f"the person's own mouths, chosen by audio ({' | '.join(faces)})"
 
     def _crop(self, track: int, look: int) -> Image:
         key = (track, look)

@@ -1,9 +1,9 @@
-"""The cheapest sequence of looks through the frames of an output, found block by block; pure.
+"""Find the cheapest sequence of looks through the frames of an output, block by block.
 
-A look that is jumped to is shown for a minimum of frames before the next jump; meanwhile it may stay, or move on to the
-look that follows it in the source. The search is a Viterbi search with a bounded look-ahead: a block of frames is
-decided once the frames of the look-ahead after it are known, and nothing that is decided changes later. The choices
-depend on the costs alone, and not on which of them are asked for.
+After a jump to a look there is a minimum number of frames before the next jump; meanwhile the look may stay, or advance
+to the one that follows it in the source. This is a Viterbi search with a bounded look-ahead: a block of frames is
+decided once the costs of the look-ahead after it are known, and decisions never change. The choices depend only on the
+costs, not on the order of requests.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,26 +17,26 @@ from w2l.core.arrays import Floats
 BLOCK = 250
 """Frames decided per block."""
 LOOK_AHEAD = 50
-"""Frames after a block that are looked at before it is decided."""
+"""Frames after a block whose costs are used to decide it."""
 NONE = -1
-"""The place of a look that is followed by none."""
+"""Index used if a look has no predecessor."""
 
 CostsOf = Callable[[int, int], Floats]
-"""Gives the costs (frames, looks) of the frames from a first to a last, exclusive."""
+"""Returns the costs (frames, looks) of the frames from a first to a last, exclusive."""
 
 
 @dataclass(frozen=True)
 class Joins:
-    """What it costs to show one look after another."""
+    """Costs of showing one look after another."""
 
     jump: Floats
-    """(looks, looks): from the row to the column, anywhere."""
+    """(looks, looks): cost of a jump from the row to the column."""
     stay: float
-    """For the same look to be shown again."""
+    """Cost of repeating a look."""
     before: NDArray[np.int64]
     """(looks,): the look that each follows in the source at no cost, or NONE."""
     least: int = 1
-    """Frames from one jump to the next, at least."""
+    """Fewest frames from one jump to the next."""
 
 
 def choices(costs_of: CostsOf, starts: NDArray[np.bool_], joins: Joins) -> Iterator[NDArray[np.int16]]:
@@ -45,9 +45,9 @@ def choices(costs_of: CostsOf, starts: NDArray[np.bool_], joins: Joins) -> Itera
     Parameters
     ----------
     costs_of : callable
-        The costs of looks; asked for blocks in order, each with its look-ahead.
+        Returns the costs of looks; called for blocks in order, each with its look-ahead.
     starts : (frames,)
-        Where anything may follow on what came before: after a cut, or where the face was away.
+        Frames in which any look is allowed: after a cut, or after the face was missing.
     joins : Joins
     """
     entry: Floats | None = None
@@ -62,7 +62,7 @@ def choices(costs_of: CostsOf, starts: NDArray[np.bool_], joins: Joins) -> Itera
 def _search(costs: Floats, starts: NDArray[np.bool_], joins: Joins, entry: Floats | None) -> NDArray[np.int64]:
     """Return the states (frames,) of the cheapest path; a state is ``age * looks + look``, age since the last jump.
 
-    `entry` (ages, looks): what each state of the frame before costs; None where there is none.
+    `entry` (ages, looks): cost of each state of the previous frame; None if there is none.
     """
     n_frames, n_looks = costs.shape
     came = np.zeros((n_frames, joins.least, n_looks), dtype=np.int64)
@@ -82,14 +82,14 @@ def _search(costs: Floats, starts: NDArray[np.bool_], joins: Joins, entry: Float
 
 
 def _begun(total: Floats | None, least: int, n_looks: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Costs and origins (ages, looks) of states where any look may come, as if just jumped to."""
+    """Return costs and origins (ages, looks) of states in which any look is allowed, as after a jump."""
     begun = np.full((least, n_looks), np.inf)
     begun[0] = 0.0 if total is None else total.min()
     return begun, np.full((least, n_looks), 0 if total is None else int(total.argmin()), dtype=np.int64)
 
 
 def _stepped(total: Floats, joins: Joins) -> tuple[Floats, NDArray[np.int64]]:
-    """Costs and origins (ages, looks) of states one frame after states that cost `total` (ages, looks)."""
+    """Return costs and origins (ages, looks) of states one frame after states that cost `total` (ages, looks)."""
     least, n_looks = total.shape
     free = total[-1][:, None] + joins.jump
     best = free.argmin(axis=0)

@@ -1,4 +1,4 @@
-"""Which frames of a video are looked at, and which of the looks found there are kept; pure."""
+"""Choose the frames of a video to examine, and the looks to keep."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 
 RUN = 8
-"""Frames in a row that are kept together: in them the mouth moves as it did."""
+"""Consecutive frames that are kept together, so that natural motion is preserved."""
 
 
 def stretches(n_frames: int, most: int, length: int) -> NDArray[np.int64]:
-    """Return at most `most` of `n_frames` frames, rising: all, or stretches of `length` in a row, spread evenly."""
+    """Return at most `most` of `n_frames` frames, increasing: all, or sections of `length`, spread evenly."""
     if n_frames <= most:
         return np.arange(n_frames)
     length = min(length, most)
@@ -19,16 +19,16 @@ def stretches(n_frames: int, most: int, length: int) -> NDArray[np.int64]:
 
 
 def shares(lengths: list[int], most: int, least: int) -> list[int]:
-    """Return how many of `most` frames each track of those lengths gets: in proportion, but `least` if it has them."""
+    """Divide `most` frames among tracks in proportion to their lengths, with at least `least` each if available."""
     total = max(1, sum(lengths))
     return [min(length, max(least, most * length // total)) for length in lengths]
 
 
 def spanning(features: Floats, frame_idx: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return at most `most` rows, rising, that span the space of `features` (rows, dimensions).
+    """Return at most `most` rows, increasing, that span the space of `features` (rows, dimensions).
 
-    The row that is farthest from all that are taken comes next, each with the rows of its `RUN`: those whose frames
-    lie around its own without a gap.
+    The row farthest from all chosen ones is chosen next, together with the rows of its `RUN`: those with consecutive
+    frames around its own.
     """
     n_rows = len(features)
     if n_rows <= most:

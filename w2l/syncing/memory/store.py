@@ -1,4 +1,4 @@
-"""The looks of a video in the cache, beside its faces."""
+"""Store the looks of a video in the cache, next to its faces."""
 
 import hashlib
 import logging
@@ -20,12 +20,12 @@ from w2l.syncing.memory.looks import Looks, Measures, decompress
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-"""Rises whenever the same video would give other looks."""
+"""Version of the gathering, increased whenever the same video gives different looks."""
 NAMES = [one.name for one in fields(Measures)]
 
 
 def looks_mark(video: Path, faces: Faces, spec: CropSpec, expert: Path) -> str:
-    """Return what changes when other looks would be gathered."""
+    """Return a hash that changes if different looks would be gathered."""
     rows = hashlib.sha256()
     for values in (faces.first, faces.track, faces.boxes, faces.points, faces.strength):
         rows.update(np.ascontiguousarray(values).tobytes())
@@ -34,15 +34,15 @@ def looks_mark(video: Path, faces: Faces, spec: CropSpec, expert: Path) -> str:
 
 
 def kept_looks(path: Path, mark: str, gather: Callable[[], dict[int, Looks]]) -> dict[int, Looks]:
-    """Return the looks in the file at `path`; where it is not there, damaged or of other looks, gather and write."""
+    """Return the looks in the file at `path`; if it is missing, damaged or outdated, gather them and write it."""
     if path.exists():
         try:
             found = _read(path, mark)
             if found is not None:
                 return found
-            logger.info("%s holds looks of other faces, another model or another crop; gathered again", path)
+            logger.info("%s is outdated (other faces, model or crop); gathering mouth samples again", path)
         except (*DAMAGED, IndexError, TypeError) as error:
-            logger.warning("%s is damaged (%s); looks are gathered again", path, error)
+            logger.warning("%s is damaged (%s); gathering mouth samples again", path, error)
     looks = gather()
     write_arrays(path, _arrays(looks, mark))
     return looks
@@ -60,7 +60,7 @@ def _arrays(looks: dict[int, Looks], mark: str) -> dict[str, NDArray[Any]]:
 
 
 def _read(path: Path, mark: str) -> dict[int, Looks] | None:
-    """Return the looks of a file; None for another mark. Raises one of DAMAGED."""
+    """Return the looks in a file; None if its hash differs. Raises one of DAMAGED."""
     arrays = read_arrays(path)
     if str(arrays["mark"]) != mark:
         return None
@@ -75,7 +75,7 @@ def _looks(arrays: dict[str, NDArray[Any]], track: int) -> Looks:
         Measures(**{name: arrays[f"{track}/{part}/{name}"] for name in NAMES}) for part in ("measures", "seen")
     )
     if {len(crops), len(arrays[f"{track}/sync"])} != {len(measures)}:
-        raise ValueError("its arrays do not belong together")
+        raise ValueError("its arrays have inconsistent lengths")
     for crop in crops:
         decompress(crop)
     return Looks(measures, arrays[f"{track}/sync"], crops, seen)

@@ -1,7 +1,7 @@
-"""What a face's lower half usually looks like, cell by cell, and where a frame differs: overlays, hands, cups; pure.
+"""Model the usual appearance of a face's lower half by cells, and detect frames that differ: overlays, hands, cups.
 
-Each cell's colour and texture is explained by the opening of the mouth and by the pose, robustly over all frames of a
-track: what is left is small for the face itself, whatever it says, and large where something else is seen.
+Each cell's colour and texture is predicted from the opening of the mouth and the pose by a robust fit over all frames
+of a track. The residual is small for the face itself, whatever it says, and large for anything else.
 """
 
 import functools
@@ -20,57 +20,57 @@ CELL = 6
 SIDE = 96
 """Side of the crop."""
 LEVEL = 110.0
-"""Grey level to which the upper half is brought, channel by channel, so that light does not count."""
+"""Grey level to which each channel of the upper half is normalised, to remove the effect of light."""
 MAX_GAIN = 8.0
-"""Most by which it is changed."""
+"""Largest factor of this normalisation."""
 SHOWS = 0.3
-"""How much of a cell must show of a patch for it to count."""
+"""Least mean mask value of a cell that is used."""
 RIM = (0.05, 0.7)
-"""How much of a cell shows of a patch on its rim, where patch and picture must fit."""
+"""Range of the mean mask value of cells on the rim, where patch and picture must match."""
 MOVES = 0.5
-"""Share of the mouth from which a cell is left to the lip reader: teeth and tongue come and go there."""
+"""Share of the mouth in a cell from which it is ignored, as teeth and tongue appear there."""
 ROUNDS = 4
-"""Of fitting, each with less weight on what is far off."""
+"""Number of fits, each with less weight on outliers."""
 LEAST_SPREAD = np.array([3.0, 1.5, 1.5, 1.5])
-"""Of L, a, b and the texture in L: what counts as usual spread at least, in their units."""
+"""Lower limit of the usual spread of L, a, b and the texture in L."""
 ODD, ODD_CELLS = 5.0, 2
-"""Times the usual spread from which a cell is odd, and as many of them side by side that a frame has something in it
-that is not the face."""
+"""Multiple of the usual spread from which a cell is odd, and number of adjacent odd cells from which a frame contains
+something that is not the face."""
 VERY_ODD, VERY_ODD_CELLS = 6.0, 3
-"""The same where more than `MOST_ODD` of the frames would count: a head that turns much looks odd by itself.
+"""The same, used if more than `MOST_ODD` of the frames would count, as in a head that turns a lot.
 
 A subtitle, a lower third, a hand, a cup or a microphone was drawn into a quarter of the frames of five clips. On calm
-heads (three clips) they are found. On one that turns a little: lower third and cup 100 %, microphone 86 %, hand 80 %, a
-thin subtitle on the rim 47 %. On one that turns much, with this stricter rule: cup and microphone 100 %, subtitle 74 %,
-hand 54 %, and up to 21 % of the other frames are lost. An overlay over 40 % of a shot and more is often missed.
+heads (three clips) all are found. On a head that turns slightly: lower third and cup 100 %, microphone 86 %, hand 80 %,
+a thin subtitle on the rim 47 %. On a head that turns a lot, with this stricter rule: cup and microphone 100 %, subtitle
+74 %, hand 54 %, with up to 21 % false positives. An overlay over 40 % or more of a shot is often missed.
 """
 COVERING, COVERING_CELLS = 10.0, 4
-"""The same for what covers so much that the frame had better stay as it is.
+"""The same for covers so large that the frame should not be redrawn.
 
-Of the frames above all with the lower third and 54 to 100 % with the cup are found, and at most 1 % of the others.
+Of the frames above, all with the lower third and 54 to 100 % with the cup are found, and at most 1 % of the others.
 """
 MOST_ODD = 0.5
-"""Share of frames."""
+"""Share of odd frames from which the stricter rule is used."""
 OUTLIERS = (2.0, 98.0)
-"""Percentiles to which what explains is cut: of covered lips, nothing that is read can be trusted."""
+"""Percentiles to which predictors are clipped, as measurements of covered lips are unreliable."""
 
 
 @dataclass(frozen=True)
 class Usual:
-    """How the cells of a track usually look, given mouth and pose."""
+    """Model of the usual appearance of the cells of a track, given mouth and pose."""
 
     low: Floats
-    """(explaining,): least of each value that explains."""
+    """(predictors,): lower limit of each predictor."""
     high: Floats
-    """(explaining,): most."""
+    """(predictors,): upper limit."""
     weights: Floats
-    """(1 + explaining, cells, 4)"""
+    """(1 + predictors, cells, 4)"""
     spread: Floats
     """(cells, 4)"""
 
 
 def cells_of(aligned: Image) -> Floats:
-    """Return L, a, b and the texture in L of the cells (cells, 4) of an aligned crop (96, 96, 3), light taken off."""
+    """Return L, a, b and the texture in L of the cells (cells, 4) of an aligned crop (96, 96, 3), light normalised."""
     half = SIDE // 2
     light = aligned[:half].reshape(-1, 3).mean(axis=0) + 1.0
     lower = aligned[half:] * np.clip(LEVEL / light, 1 / MAX_GAIN, MAX_GAIN) / 255
@@ -82,16 +82,16 @@ def cells_of(aligned: Image) -> Floats:
 
 
 def explaining(gap: Floats, pose: Floats) -> Floats:
-    """Return what explains the cells of some frames, (frames, 6): a turning head does more than shift them.
+    """Return the predictors (frames, 6) of the cells, quadratic in pose, as turning does more than shift the cells.
 
-    The width of the mouth does not help: what covers a chin is read as another width, and would explain itself.
+    The width of the mouth is not a predictor: a covered chin is read as a different width, which would hide it.
     """
     across, down = pose.T
     return np.column_stack([gap, across, down, across**2, down**2, across * down])
 
 
 def usual_of(cells: Floats, explained_by: Floats) -> Usual:
-    """Return the usual look of cells (frames, cells, 4), explained by values (frames, explaining)."""
+    """Fit the usual appearance of cells (frames, cells, 4) to predictors (frames, predictors)."""
     low, high = np.percentile(explained_by, OUTLIERS, axis=0)
     design = _design(explained_by, low, high)
     trust = np.ones(cells.shape)
@@ -106,32 +106,32 @@ def usual_of(cells: Floats, explained_by: Floats) -> Usual:
             sums = np.einsum("fi,fck,fck->cki", design, trust, cells, optimize=True)
             weights = np.linalg.solve(moments, sums[..., None])[..., 0].transpose(2, 0, 1)
         away = np.abs(cells - np.tensordot(design, weights, axes=1))
-        # From the calmest frames: what covers the face in less than about half of a shot does not widen it.
+        # From the calmest frames, so that covers in less than about half of a shot do not increase it.
         spread = np.maximum(np.quantile(away, FLAT_SHARE, axis=0) / FLAT_QUANTILE, LEAST_SPREAD)
         trust = 1.0 / (1.0 + (away / (2 * spread)) ** 4)
     return Usual(low, high, weights, spread)
 
 
 def oddness(usual: Usual, cells: Floats, explained_by: Floats) -> Floats:
-    """Return by how many usual spreads each cell differs, (frames, rows, columns); 0 for cells that do not count."""
+    """Return the deviation of each cell in usual spreads, (frames, rows, columns); 0 for cells that are not used."""
     expected = np.tensordot(_design(explained_by, usual.low, usual.high), usual.weights, axes=1)
     away = (np.abs(cells - expected) / usual.spread).max(axis=-1) * _counts().ravel()
     return np.asarray(away.reshape(len(cells), *_counts().shape))
 
 
 def something_else(odd: Floats) -> NDArray[np.bool_]:
-    """Return in which frames something is seen that is not the face, of `oddness` (frames, rows, columns)."""
+    """Return the frames that contain something other than the face, from `oddness` (frames, rows, columns)."""
     found = _side_by_side(odd > ODD, ODD_CELLS)
     return _side_by_side(odd > VERY_ODD, VERY_ODD_CELLS) if found.mean() > MOST_ODD else found
 
 
 def much_else(odd: Floats) -> NDArray[np.bool_]:
-    """Return in which frames much is seen that is not the face, of `oddness` (frames, rows, columns)."""
+    """Return the frames in which the face is largely covered, from `oddness` (frames, rows, columns)."""
     return _side_by_side(odd > COVERING, COVERING_CELLS)
 
 
 def _side_by_side(odd: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
-    """In which frames so many cells of (frames, rows, columns) that touch are True."""
+    """Return the frames in which at least `least` adjacent cells of (frames, rows, columns) are True."""
     found = np.zeros(len(odd), dtype=np.bool_)
     for frame in np.flatnonzero(odd.any(axis=(1, 2))):
         _, _, stats, _ = cv2.connectedComponentsWithStats(odd[frame].astype(np.uint8), connectivity=4)
@@ -147,18 +147,18 @@ def _design(explained_by: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def rim_cells() -> NDArray[np.int64]:
-    """Return the places of the cells on the rim of what is pasted."""
+    """Return the indices of the cells on the rim of the pasted part."""
     shown = _averaged(soft_weight(SIDE)).ravel()
     return np.flatnonzero((shown > RIM[0]) & (shown < RIM[1]))
 
 
 @functools.cache
 def _counts() -> NDArray[np.bool_]:
-    """Which cells (rows, columns) count: those that show of a patch and are not of the mouth."""
+    """Return the mask of cells (rows, columns) that are used: within the pasted part and not of the mouth."""
     return np.asarray((_averaged(soft_weight(SIDE)) > SHOWS) & (_averaged(mouth_map(SIDE)) < MOVES))
 
 
 def _averaged(weight: Floats) -> Floats:
-    """Return a weight (96, 96) cell by cell, (rows, columns) of the lower half."""
+    """Return the means of a weight (96, 96) by cells, (rows, columns) of the lower half."""
     half = SIDE // 2
     return np.asarray(weight[half:].reshape(half // CELL, CELL, SIDE // CELL, CELL).mean(axis=(1, 3)))
