@@ -144,7 +144,7 @@ def test_times_that_do_not_rise_become_ones_that_do(tmp_path: Path) -> None:
     times, _ = shown(tmp_path / "a.mp4")
     np.testing.assert_allclose(times, (0.0, 0.1, 0.1, 0.1, 0.2), atol=1e-4)
     with (
-        pytest.raises(ValueError, match="with its time"),
+        pytest.raises(ValueError, match="requires its time"),
         VideoWriter(Output(tmp_path / "b.mp4", 64, 48, 25.0, variable=True)) as writer,
     ):
         writer.write(square_image(0))

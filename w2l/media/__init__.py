@@ -1,1 +1,1 @@
-"""Containers in and out, through PyAV alone."""
+"""Read and write media files, only through PyAV."""

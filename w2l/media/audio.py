@@ -1,4 +1,4 @@
-"""Sound in and out: any file's speech as mono 16 kHz on the picture's clock, and plain WAV files."""
+"""Read the speech of any file as mono 16 kHz on the clock of the picture, and write WAV files."""
 
 import logging
 import wave as wave_file
@@ -25,23 +25,23 @@ Wave = NDArray[np.float32]
 Made = TypeVar("Made")
 
 MIN_GAP_S = 0.015
-"""Sound that is missing for longer than this, in seconds (a lost packet is), is replaced by silence; less is jitter."""
+"""Length in seconds from which missing audio, such as a lost packet, is replaced by silence; less is jitter."""
 
 
 MAX_BEYOND_S = 1.0
-"""Seconds behind the stated end of a file at which a timestamp is taken for damage."""
+"""Seconds past the declared end of a file from which a timestamp counts as damaged."""
 MUCH_MORE = 3.0
-"""How many times more speech another track must hold to be taken for the one that a player would choose."""
+"""Factor by which another track must contain more speech to be used instead of the one that a player would choose."""
 MOST_PLANES = 7
-"""Most channels, each in a plane of its own, of which PyAV finds the end; of eight it reads on and crashes."""
+"""Most channels in separate planes that PyAV reads correctly; with eight it reads past the end and crashes."""
 NO_SAMPLES = "{}: no sound can be decoded; the file is damaged, use another copy"
 RATES = (1000, 768_000)
-"""Lowest and highest sample rate, in Hz, that sound has."""
+"""Lowest and highest plausible sample rate, in Hz."""
 
 
 @dataclass(frozen=True)
 class SoundBlock:
-    """A stretch of decoded sound; the next block of a stream begins where this one ends."""
+    """A block of decoded audio; the next block of a stream starts where this one ends."""
 
     time_s: float
     """Time of the first sample in the file's clock, seconds."""
@@ -50,23 +50,23 @@ class SoundBlock:
     samples: NDArray[np.float32]
     """(channels, samples) in -1..1."""
     speakers: tuple[str, ...]
-    """What its channels are for, in FFmpeg's words: FL is front left."""
+    """Roles of the channels, with FFmpeg's names: FL is front left."""
 
 
 @dataclass(frozen=True)
 class SpeechTrack:
-    """The track of a file that was read as its speech."""
+    """The audio track of a file that was read as its speech."""
 
     stream_idx: int
-    """Which of the file's streams it is."""
+    """Index of its stream in the file."""
     first_s: float
     """Time of its first sample in the file's clock, seconds."""
     peak: float
-    """Its loudest sample, 0 to 1."""
+    """Peak, 0 to 1."""
 
     @property
     def is_silent(self) -> bool:
-        """Whether the audio is silent from beginning to end."""
+        """Whether the audio is silent throughout."""
         return self.peak < SILENT
 
 
@@ -75,20 +75,20 @@ class _NoSamplesError(MediaError):
 
 
 def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float32]:
-    """Return the speech of any media file as mono at 16 kHz, from the track and the channels that `read_speech` takes.
+    """Return the speech of any media file as mono at 16 kHz, from the track and channels that `read_speech` chooses.
 
     Parameters
     ----------
     origin_s : float, optional
-        The time in the file's clock that becomes sample 0: `VideoInfo.start_s` for the sound of a video, so that it
-        starts with the first picture (silence is put before it, or its beginning cut). Without it, sample 0 is the
-        first sample of sound, after the codec's priming.
+        Time in the file's clock that becomes sample 0: `VideoInfo.start_s` for the audio of a video, so that it starts
+        with the first picture (silence is added before it, or its start is cut). By default, sample 0 is the first
+        sample of audio, after the codec's priming.
 
     Returns
     -------
     wave : (samples,) in -1..1
 
-    Raises MediaError for a file that is missing, empty, without sound, undecodable, or longer than the limit.
+    Raises MediaError for a file that is missing, empty, without audio, undecodable, or longer than the limit.
     """
     return read_speech(path, _joined, origin_s=origin_s)[0]
 
@@ -96,14 +96,14 @@ def read_audio(path: Path, *, origin_s: float | None = None) -> NDArray[np.float
 def read_speech(
     path: Path, take: Callable[[Iterator[Wave]], Made], *, origin_s: float | None = None, track: int | None = None
 ) -> tuple[Made, SpeechTrack]:
-    """Return what `take` makes of the speech of a file, which it gets in pieces (samples,) of mono at 16 kHz.
+    """Return the result of `take`, which gets the speech of a file in pieces (samples,) of mono at 16 kHz.
 
-    Of stereo, both channels are averaged; where one holds no speech, or they cancel each other out, the other is read
-    alone. From three channels on, the centre is read. This shows only at the end: where the first guess was wrong, the
-    sound is read again, and `take` called again, so that ordinary sound is decoded once. Where the track that a player
-    would choose holds no speech and another does, the other is read; `track`, counted from 0, asks for a certain one.
+    Stereo channels are averaged, unless one has no speech or they cancel each other out; then only the better one is
+    read. With three or more channels, the centre is read. This is known only at the end: if the first guess was wrong,
+    the audio is read and `take` is called a second time, so that ordinary audio is decoded once. If the track that a
+    player would choose has no speech and another one has, that one is read; `track`, counted from 0, sets the track.
 
-    Raises MediaError as `read_audio` does, ConfigError for a track that is not there.
+    Raises MediaError as `read_audio` does, and ConfigError for a missing track.
     """
     with open_input(path) as container:
         stream = sound_stream(container, path, track)
@@ -125,7 +125,7 @@ def read_speech(
 
 
 def _better(reader: "_TrackReader", others: Iterable[int]) -> "_TrackReader | None":
-    """Return the track among `others` that holds most speech, where it is much more than in that of `reader`."""
+    """Return the track among `others` with the most speech, if it has much more than that of `reader`."""
     found = []
     for stream_idx in others:
         other = _TrackReader(reader.path, stream_idx)
@@ -140,19 +140,19 @@ def _better(reader: "_TrackReader", others: Iterable[int]) -> "_TrackReader | No
 
 
 class _TrackReader:
-    """Reads the speech of one track; the first time, it also finds out which channels hold it."""
+    """Reader of the speech of one track that determines the channels with speech during the first pass."""
 
     def __init__(self, path: Path, stream_idx: int) -> None:
         self.path, self.stream_idx = path, stream_idx
         self.peak = 0.0
-        """Loudest sample that was read, 0..1."""
+        """Peak of the samples read, 0..1."""
         self.first_s = 0.0
         """Time of the first sample in the file's clock, seconds."""
         self._meter: SpeechMeter | None = None
         self._choice: Choice | None = None
 
     def read(self, take: Callable[[Iterator[Wave]], Made], origin_s: float | None) -> Made:
-        """Return what `take` makes of the sound."""
+        """Return the result of `take` for the audio."""
         if self._choice is None:
             made = take(self._pieces(origin_s))
             if self._meter is None:
@@ -164,21 +164,21 @@ class _TrackReader:
 
     @property
     def speech(self) -> float:
-        """How much speech there is, see `SpeechMeter`."""
+        """Return the amount of speech; see `SpeechMeter`."""
         return 0.0 if self._meter is None else float(self._meter.speech.max(initial=0.0))
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether what was read is silence, or as steady as hum and noise."""
+        """Return whether the audio is silent, or as steady as hum and noise."""
         return self._meter is None or self.peak < QUIET or self._meter.is_steady
 
     def report(self) -> None:
-        """Log which channels were read, where it was not all of them."""
+        """Log which channels were read, unless all were."""
         if self._choice is not None and self._choice.reason:
             log.log(self._choice.level, "%s: %s", self.path, self._choice.reason)
 
     def _pieces(self, origin_s: float | None) -> Iterator[Wave]:
-        """Yield the sound (samples,) at 16 kHz from `origin_s` on, see `read_audio`."""
+        """Yield the audio (samples,) at 16 kHz from `origin_s`; see `read_audio`."""
         most = limits().sound_hours
         n_left = round(most * 3600 * SAMPLE_RATE)
         too_long = MediaError(
@@ -220,7 +220,7 @@ class _TrackReader:
         warn_of_damage(self.path, stats)
 
     def _mono(self, block: SoundBlock) -> Wave:
-        """Return (1, samples) the average of the channels that are read."""
+        """Return the average (1, samples) of the chosen channels."""
         if self._meter is None:
             self._meter = SpeechMeter(block.speakers)
         if self._choice is None:
@@ -236,7 +236,7 @@ def _joined(pieces: Iterable[Wave]) -> Wave:
 
 
 def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
-    """Write a mono wave (samples,) in -1..1 as a 16-bit WAV file, whole or not at all; what is louder is clipped."""
+    """Write a mono wave (samples,) in -1..1 as a 16-bit WAV file, atomically; louder samples are clipped."""
     pcm = np.clip(np.round(np.asarray(wave, dtype=np.float64) * 32768), -32768, 32767).astype("<i2")
     try:
         with Draft(path) as draft, draft.create() as file, wave_file.open(file, "wb") as writer:
@@ -249,9 +249,9 @@ def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_R
 
 
 def sound_stream(container: Any, path: Path, track: int | None = None) -> Any:
-    """Return the stream of sound that a player would choose, or track number `track`, counted from 0.
+    """Return the audio stream that a player would choose, or track number `track`, counted from 0.
 
-    Raises MediaError where there is no sound, ConfigError for a number that is not there.
+    Raises MediaError for a file without audio, and ConfigError for a missing track.
     """
     streams = container.streams.audio
     if not streams:
@@ -264,7 +264,7 @@ def sound_stream(container: Any, path: Path, track: int | None = None) -> Any:
 
 
 def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[SoundBlock]:
-    """Yield the decoded audio of a stream without gaps: lost packets become silence, to keep the timing."""
+    """Yield the decoded audio of a stream without gaps: lost packets are replaced by silence to keep the timing."""
     next_s: float | None = None
     speakers: tuple[str, ...] = ()
     length_s = stated_length(container, stream)
@@ -291,14 +291,14 @@ def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[Soun
 
 
 def _gap_s(time_s: float | None, next_s: float, last_s: float, lasts_s: float) -> float:
-    """Seconds missing before a block with this time that was due at `next_s`, 0 where the time cannot be right."""
+    """Return the seconds missing before a block with this time, due at `next_s`; 0 if the time is implausible."""
     gap_s = 0.0 if time_s is None else time_s - next_s
     is_broken = next_s + gap_s > max(last_s, next_s) or abs(gap_s) > MAX_GAP_S or gap_s < -10 * lasts_s
     return 0.0 if is_broken else gap_s
 
 
 def _as_float(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """(channels, samples) in -1..1 of a decoded frame in any sample format."""
+    """Return the samples (channels, samples) in -1..1 of a decoded frame in any sample format."""
     n_channels = frame.layout.nb_channels
     if frame.format.is_planar and n_channels > MOST_PLANES:
         packed = av.AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate)
@@ -315,7 +315,7 @@ def _as_float(frame: av.AudioFrame) -> NDArray[np.float32]:
 
 
 class Resampler:
-    """Brings sound to one rate piece by piece, whatever rates it comes in."""
+    """Converter of audio of any rates to one rate, piece by piece."""
 
     def __init__(self, rate: int, n_channels: int = 1) -> None:
         self._rate = rate

@@ -1,4 +1,4 @@
-"""Which encoders of pictures and sound work on this machine."""
+"""Find the video and audio encoders that work on this machine."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -10,11 +10,11 @@ from w2l.media.encoders import CHROMAS, HARDWARE, SOFTWARE, Codec, Encoding, Sha
 from w2l.media.soundtrack import BIT_RATES
 
 TRIED = Shape(640, 360, Fraction(25), Fraction(1, 25))
-"""Pictures that encoders are tried with; hardware refuses much smaller ones."""
+"""Shape of the pictures for trying encoders; hardware rejects much smaller ones."""
 
 
 def working_encoders() -> dict[Codec, tuple[str, ...]]:
-    """Return the encoders that open, by codec; those in hardware come first. No picture is encoded."""
+    """Return codec -> encoders that open, hardware first. No picture is encoded."""
     found: dict[Codec, tuple[str, ...]] = {}
     for codec in get_args(Codec):
         encoding, colour = Encoding(codec), replace(rgb_colour(TRIED.height), chroma=CHROMAS[codec][0])
@@ -24,5 +24,5 @@ def working_encoders() -> dict[Codec, tuple[str, ...]]:
 
 
 def sound_encoders() -> dict[str, bool]:
-    """Return whether this build of PyAV has each encoder of sound that outputs may need."""
+    """Return audio encoder -> whether this build of PyAV includes it."""
     return {name: name in av.codecs_available for name in BIT_RATES}

@@ -1,4 +1,4 @@
-"""Videos for web browsers: whether every browser plays a file, and a copy that every one does."""
+"""Check whether all web browsers play a video, and make a copy that they do."""
 
 import tempfile
 from pathlib import Path
@@ -14,18 +14,18 @@ from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
 
 SOUND_CODECS = frozenset({"aac", "mp3"})
-"""Sound that all browsers play in an MP4 file."""
+"""Audio codecs that all browsers play in an MP4 file."""
 PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
-"""Other H.264 pictures (4:4:4, 10 bits) stay black in some browsers."""
+"""Pixel formats of H.264 that all browsers show; others (4:4:4, 10 bits) stay black in some."""
 CLOSE = Encoding(crf=12)
-"""How pictures are re-encoded: visually indistinguishable from the source."""
+"""Encoding of the copy, visually indistinguishable from the source."""
 
 
 def unplayable(path: Path) -> str:
-    """Why some browser does not play a video file: what it holds, in a few words; empty when all of them do.
+    """Return why some browsers do not play a video file; empty if all do.
 
-    All browsers play H.264 of 8 bits in 4:2:0 with AAC or MP3, or without sound, in MP4. Raises MediaError for a file
-    that cannot be read.
+    All browsers play H.264 of 8 bits in 4:2:0 with AAC or MP3, or without audio, in MP4. Raises MediaError for an
+    unreadable file.
     """
     with open_input(path) as container:
         context: Any = video_stream(container, path).codec_context
@@ -49,7 +49,7 @@ def encode_for_browsers(source: Path, target: Path) -> None:
     """
     info = probe(source)
     if info.is_still:
-        raise MediaError(f"{source}: is a picture, not a video; name a video")
+        raise MediaError(f"{source}: is a picture; choose a video")
     with tempfile.TemporaryDirectory() as folder:
         speech, origin_s = (source, info.start_s) if info.has_sound else (None, None)
         if speech is not None and _is_copied_in_vain(source):
@@ -72,7 +72,7 @@ def encode_for_browsers(source: Path, target: Path) -> None:
 
 
 def _is_copied_in_vain(path: Path) -> bool:
-    """Whether the writer would copy the sound into an MP4 file though browsers do not play it there."""
+    """Return whether the writer would copy audio into an MP4 file that browsers do not play there."""
     with open_input(path) as container:
         sound: Any = container.streams.best("audio")
         return sound is not None and sound.codec_context.codec.canonical_name in MP4_CODECS - SOUND_CODECS

@@ -1,4 +1,4 @@
-"""Which channels of a sound carry its speech: measured while the sound is read, in pieces."""
+"""Determine which channels of a track contain speech, measured piece by piece while it is read."""
 
 import logging
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 BAND_RATE = 8000
-"""Samples per second at which speech is measured; its consonants beyond that do not matter here."""
+"""Sample rate at which speech is measured; higher frequencies are not needed for this."""
 FRAME_S = 0.05
-"""Seconds over which power is measured: shorter than a syllable."""
+"""Length in seconds of the frames in which power is measured, shorter than a syllable."""
 NO_SPEECH = 0.1
-"""Share of the best channel's speech (-20 dB) below which a channel has none."""
+"""Share of the best channel's speech (-20 dB) below which a channel counts as having none."""
 CANCELLED = 0.3
-"""Share of the channels' own power below which their average has lost it; that of unrelated channels has 0.5."""
+"""Power of the average relative to the channels below which they cancel each other out; 0.5 for unrelated channels."""
 CANCELLED_FRAME = 0.1
-"""The same for one frame, whose power is known less well."""
+"""The same for a single frame, whose power is less certain."""
 MOST_CANCELLED = 0.1
-"""Share of the power that may lie in frames that the average has lost."""
+"""Largest share of the power in cancelled frames."""
 STEADY = 0.2
-"""Variation of the level, relative to its mean, that speech exceeds: it is about 1 there, 0.05 in noise, 0 in hum."""
+"""Least variation of the level of speech, relative to its mean: about 1 in speech, 0.05 in noise, 0 in hum."""
 SILENT = 1e-4
 """Peak below which audio counts as silent: -80 dB."""
 QUIET = 1e-3
-"""Peak below which a sound is hardly there: -60 dB."""
+"""Peak below which audio is barely audible: -60 dB."""
 
 USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
     2: ("FL", "FR"),
@@ -35,29 +35,29 @@ USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
     7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
     8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
 }
-"""Which speakers so many channels are for, where the file does not say."""
+"""Number of channels -> their roles, if the file does not specify them."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which channels are averaged, and why."""
+    """Channels to average, and the reason."""
 
     channels: tuple[int, ...] = ()
-    """Numbers of the channels; empty: all there are."""
+    """Indices of the channels; empty: all."""
     reason: str = ""
-    """What is to be said of it."""
+    """Reason for the log."""
     level: int = logging.INFO
-    """How important that is, by the numbers of `logging`."""
+    """Log level of the reason."""
 
 
 def speakers_of(frame: Any) -> tuple[str, ...]:
-    """Return what the channels of a decoded frame (PyAV's) are for, in FFmpeg's words: FL is front left."""
+    """Return the roles of the channels of a decoded frame (PyAV's), with FFmpeg's names: FL is front left."""
     names = tuple(channel.name for channel in frame.layout.channels)
     return names if {"FL", "FC"} & set(names) else USUAL_CHANNELS.get(len(names), names)
 
 
 def first_choice(speakers: tuple[str, ...]) -> Choice:
-    """Return what to read before anything is measured: dialogue is in the centre, or else in front, left and right."""
+    """Return the channels to read before measuring: the centre, where dialogue is, else front left and right."""
     if len(speakers) < 3:
         return Choice()
     if "FC" in speakers:
@@ -67,7 +67,7 @@ def first_choice(speakers: tuple[str, ...]) -> Choice:
 
 
 def front_pair(speakers: tuple[str, ...]) -> tuple[int, int] | None:
-    """Return the numbers of the two channels that make stereo; None where there are no such."""
+    """Return the indices of the stereo pair; None if there is none."""
     if len(speakers) == 2:
         return 0, 1
     if "FL" in speakers and "FR" in speakers:
@@ -76,17 +76,17 @@ def front_pair(speakers: tuple[str, ...]) -> tuple[int, int] | None:
 
 
 class SpeechMeter:
-    """Measures how much speech each channel of a sound carries, and whether the average of two loses it.
+    """Meter of the amount of speech in each channel of a track, and of cancellation between two channels.
 
-    Speech is what varies from syllable to syllable: the standard deviation of the level, in frames of 50 ms, of the
-    part of the spectrum where voices are. Hum and noise vary little, so that they count little.
+    The measure is the standard deviation of the level of the voice band in frames of 50 ms, as speech varies from
+    syllable to syllable and hum and noise do not.
     """
 
     def __init__(self, speakers: tuple[str, ...]) -> None:
         self.speakers = speakers
-        """What the channels are for."""
+        """Roles of the channels."""
         self.first = first_choice(speakers)
-        """What is read until all is measured."""
+        """Channels that are read until everything is measured."""
         self._pair = front_pair(speakers)
         n_rows = len(speakers) + (self._pair is not None)
         self._powers, self._levels = np.zeros(n_rows), np.zeros(n_rows)
@@ -96,7 +96,7 @@ class SpeechMeter:
         self._waiting: list[NDArray[np.float32]] = []
 
     def add(self, samples: NDArray[np.float32], rate: int) -> None:
-        """Take the next (channels, samples); a piece with another number of channels is passed over."""
+        """Take the next (channels, samples); pieces with a different number of channels are skipped."""
         if samples.shape[0] != len(self.speakers):
             return
         if rate != self._rate:
@@ -107,7 +107,7 @@ class SpeechMeter:
             self._measure()
 
     def choice(self) -> Choice:
-        """Return which channels to read, by all that was added."""
+        """Return the channels to read, from everything that was added."""
         self._measure()
         speech = self.speech
         best = float(speech.max(initial=0.0))
@@ -123,24 +123,24 @@ class SpeechMeter:
 
     @property
     def speech(self) -> NDArray[np.float64]:
-        """(channels,) How much speech each channel carries."""
+        """Return the amount of speech in each channel, (channels,)."""
         return self._spread()[: len(self.speakers)]
 
     @property
     def is_steady(self) -> bool:
-        """Whether nothing varies as speech does."""
+        """Return whether no channel varies like speech."""
         self._measure()
         means = self._levels / max(1, self._n_frames)
         return bool((self._spread() <= STEADY * means).all())
 
     def _spread(self) -> NDArray[np.float64]:
-        """(rows,) The standard deviation of the level of each channel, and of the average of two."""
+        """Return the standard deviation (rows,) of the level of each channel, and of the average of two."""
         count = max(1, self._n_frames)
         spread: NDArray[np.float64] = np.sqrt(np.maximum(0.0, self._powers / count - (self._levels / count) ** 2))
         return spread
 
     def _of_pair(self, pair: tuple[int, int], speech: NDArray[np.float64]) -> Choice:
-        """Both channels of a pair, or the better one where the other is silent or they cancel each other out."""
+        """Return both channels of a pair, or the better one if the other is silent or they cancel each other out."""
         better, worse = sorted(pair, key=lambda channel: (speech[channel], self._powers[channel]), reverse=True)
         if speech[worse] < NO_SPEECH * speech[better]:
             return self._alone(better, f"{self._name(worse)} holds no speech")
@@ -158,7 +158,7 @@ class SpeechMeter:
         return str(channel) if self.speakers[channel] == "NONE" else self.speakers[channel]
 
     def _measure(self) -> None:
-        """Take whole frames of what is waiting into the sums."""
+        """Add the complete frames of the pending samples to the sums."""
         block = max(1, self._rate // BAND_RATE)
         length = block * max(2, round(FRAME_S * self._rate / block))
         n_frames = self._n_waiting // length

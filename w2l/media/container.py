@@ -1,4 +1,4 @@
-"""Opening media files and decoding one stream of them, past damage: what `video` and `audio` share."""
+"""Open media files and decode one of their streams, skipping damaged packets; shared by `video` and `audio`."""
 
 import logging
 import re
@@ -21,11 +21,11 @@ from w2l.core.urls import REMEDY, url_of
 log = logging.getLogger(__name__)
 
 MAX_GAP_S = 600.0
-"""A longer hole between timestamps, in seconds, is a broken clock and not a pause."""
+"""Largest plausible gap between timestamps, in seconds; a longer one is a broken clock."""
 MAX_STEP_BACK_S = 0.5
-"""Timestamps that jump back further than this, in seconds, start a new clock; smaller steps back are jitter."""
+"""Step back of timestamps, in seconds, from which a new clock starts; smaller ones are jitter."""
 USUAL_RATE = 25.0
-"""Pictures per second of a stream that does not say."""
+"""Frame rate assumed for streams that do not specify one."""
 MAX_READ_ERRORS = 100
 """Failed reads in a row after which the rest of a file counts as unreadable."""
 FORMATS = (
@@ -36,35 +36,35 @@ FORMATS = (
     "pgm_pipe,pgmyuv_pipe,pgx_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe,"
     "xbm_pipe,xpm_pipe,xwd_pipe"
 )
-"""Formats that are opened, by the library's names: such as hold their pictures and sound themselves. Playlists, lists
-and scripts (concat, hls, dash, sdp, svg) name other files, and text is drawn as video (tty)."""
+"""Supported formats, by FFmpeg's names: those that contain pictures and audio themselves. Playlists, lists and scripts
+(concat, hls, dash, sdp, svg) refer to other files, and text would be rendered as video (tty)."""
 PLAIN_INPUT = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "pattern_type": "none"}
-"""What keeps the library to the file that is named: no list, no network, no counting up of numbers in its name."""
+"""Options that restrict FFmpeg to the given file: no lists, no network, no patterns in file names."""
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Codecs whose alpha is a stream of its own beside the pictures, which the usual decoder leaves out -> one that
 decodes it."""
 WEBP_FLAGS, WEBP_IS_ANIMATED = 20, 2
 """Where an extended WebP file has its flags, and the one of an animation, which the library does not decode."""
 TOO_LARGE = re.compile(r"size (\d+)x(\d+) exceeds specified max pixel count")
-"""What the library says of a picture beyond its limit."""
+"""FFmpeg's message for a picture beyond its limit."""
 
 
 @dataclass
 class ReadStats:
-    """What a reader met on its way; filled in while it reads."""
+    """Statistics of a reader, updated while it reads."""
 
     n_frames: int = 0
-    """Frames given out."""
+    """Number of frames returned."""
     n_skipped: int = 0
-    """Damaged packets that were passed over."""
+    """Number of damaged packets skipped."""
 
 
 def open_input(path: Path, options: Mapping[str, str] | None = None) -> AbstractContextManager[InputContainer]:
-    """Open a media file: the only place where one is opened for reading.
+    """Open a media file; the only place where one is opened for reading.
 
-    It is one of `FORMATS`, and no other file is opened through it. `options` are the demuxer's.
+    Only `FORMATS` are supported, and no other file is opened through it. `options` are those of the demuxer.
 
-    Raises MediaError for what is missing, empty, not a file, or not of such a format.
+    Raises MediaError if the file is missing, empty, not a regular file, or of another format.
     """
     _check_file(path)
     try:
@@ -77,15 +77,15 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> Abstract
         )
     except av.error.ArgumentError as error:
         raise MediaError(
-            f"{path}: not a video, picture or sound of a known format; playlists and other lists of files are not read"
+            f"{path}: not a video, picture or audio file of a supported format; playlists and lists are not supported"
         ) from error
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{path}: not a readable video, picture or sound ({reason}); try to play it") from error
+        raise MediaError(f"{path}: not a readable video, picture or audio file ({reason}); try to play it") from error
 
 
 def _check_file(path: Path) -> None:
-    """Raise MediaError for what is not a file with anything in it, ConfigError for a URL."""
+    """Raise MediaError for a missing, empty or special file, and ConfigError for a URL."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -96,7 +96,7 @@ def _check_file(path: Path) -> None:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(f"{path}: cannot be opened ({reason}); check the path") from error
     if stat.S_ISDIR(status.st_mode):
-        raise MediaError(f"{path}: is a folder, not a media file; name the file itself")
+        raise MediaError(f"{path}: is a folder, not a media file; choose a file in it")
     if not stat.S_ISREG(status.st_mode):
         raise MediaError(f"{path}: is a pipe or a device, not a file; write its content to a file first")
     if status.st_size == 0:
@@ -108,7 +108,7 @@ def _max_pixels() -> str:
 
 
 def packets(container: InputContainer, stream: Any, stats: ReadStats) -> Iterator[Any]:
-    """All packets of a stream, the empty one that flushes the decoder last; reading continues after an error."""
+    """Yield all packets of a stream, last the empty one that flushes the decoder; reading continues after an error."""
     n_errors = 0
     while n_errors < MAX_READ_ERRORS:
         try:
@@ -117,7 +117,7 @@ def packets(container: InputContainer, stream: Any, stats: ReadStats) -> Iterato
                 yield packet
             return
         except IndexError:
-            # At the end PyAV asks for every stream of the file, and fails for one that came up after it was opened.
+            # At the end PyAV looks up every stream of the file, and fails for one that appeared after opening.
             break
         except av.FFmpegError as error:
             n_errors += 1
@@ -127,7 +127,7 @@ def packets(container: InputContainer, stream: Any, stats: ReadStats) -> Iterato
 
 
 class Retimer(Protocol):
-    """What sets the times of frames while they are decoded."""
+    """Corrector of the times of frames during decoding."""
 
     def feed(self, packet: Any) -> None:
         """Take note of a packet on its way into the decoder."""
@@ -139,7 +139,7 @@ class Retimer(Protocol):
 def decode(
     container: InputContainer, stream: Any, stats: ReadStats, retimer: Retimer | None = None, decoder: Any = None
 ) -> Iterator[Any]:
-    """All frames of a stream that can be decoded, in order; damaged packets are counted in `stats` and passed over.
+    """Yield all frames of a stream that can be decoded, in order; damaged packets are skipped and counted in `stats`.
 
     `stream` and the frames are PyAV's, of video or audio alike; `retimer` sets their times, and `decoder`, a codec
     context, takes the place of the stream's own.
@@ -164,13 +164,13 @@ def decode(
 
 
 def warn_of_damage(path: Path, stats: ReadStats) -> None:
-    """Log one line when something in the file had to be passed over."""
+    """Log one line if packets were skipped."""
     if stats.n_skipped:
-        log.warning("%s: %d damaged packets passed over", path, stats.n_skipped)
+        log.warning("%s: skipped %d damaged packets", path, stats.n_skipped)
 
 
 def stated_rate(stream: Any) -> float:
-    """Pictures per second of a video stream, on average, as its file says."""
+    """Return the average frame rate of a video stream that its file declares."""
     return float(stream.average_rate or stream.guessed_rate or 0) or USUAL_RATE
 
 
@@ -202,7 +202,7 @@ def alpha_decoder(stream: Any) -> Any:
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
-    """MediaError for pictures that are too large."""
+    """Raise MediaError for pictures that are too large."""
     most = limits().megapixels
     if width * height > 1e6 * most:
         raise MediaError(
@@ -212,7 +212,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def undecodable(path: Path) -> MediaError:
-    """Return the error for a file of whose pictures none can be decoded: too large, animated WebP, or damaged."""
+    """Return the error for a file whose pictures cannot be decoded: too large, animated WebP, or damaged."""
     with path.open("rb") as file:
         head = file.read(WEBP_FLAGS + 1)
     if head[8:16] == b"WEBPVP8X" and head[-1] & WEBP_IS_ANIMATED:
@@ -234,7 +234,7 @@ def undecodable(path: Path) -> MediaError:
 
 
 class Clock:
-    """Turns presentation times into seconds since the first frame that never run back."""
+    """Converter of presentation times to non-decreasing seconds since the first frame."""
 
     def __init__(self, fps: float) -> None:
         self._period_s = 1 / fps
@@ -242,7 +242,7 @@ class Clock:
         self._last_s: float | None = None
 
     def tick(self, time_s: float | None) -> float:
-        """Seconds since the first frame, for a frame with this time in the file (None: it has none)."""
+        """Return the seconds since the first frame of a frame with this time in the file (None: it has none)."""
         if self._last_s is None:
             self._origin_s = time_s or 0.0
             self._last_s = 0.0
@@ -257,7 +257,7 @@ class Clock:
 
 
 def stated_length(container: Any, stream: Any) -> float:
-    """Seconds of a stream, or of its container where the stream does not say; 0 when unknown."""
+    """Return the length in seconds of a stream, or of its container if unspecified; 0 if unknown."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None:

@@ -1,4 +1,4 @@
-"""Which way up a picture is shown: display matrices of videos, orientation of phone pictures."""
+"""Orientation of pictures: display matrices of videos and EXIF orientation of photographs."""
 
 import struct
 from pathlib import Path
@@ -25,10 +25,10 @@ ORIENTATION = 0x112
 
 
 def display_matrix(frame: Any, path: Path | None = None) -> NDArray[np.int32]:
-    """(2, 2) signs of the map from stored to displayed pixel steps, identity where the file says nothing.
+    """Return the map (2, 2) from stored to displayed pixel steps; identity if the file does not specify one.
 
-    Row 0 is where a step right in the stored picture goes (right, down), row 1 a step down. `frame` is PyAV's; `path`
-    is its file, read where a picture's orientation is only there.
+    Row 0 is the displayed direction (right, down) of a step right in the stored picture, row 1 of a step down. `frame`
+    is PyAV's; `path` is its file, read if the orientation is only in its EXIF block.
     """
     try:
         items = [bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX"]
@@ -71,7 +71,7 @@ def exif_orientation(path: Path) -> int:
 
 
 def swaps_axes(matrix: NDArray[np.int32]) -> bool:
-    """Whether a display matrix makes rows of columns."""
+    """Return whether a display matrix swaps rows and columns."""
     return bool(matrix[0, 0] == 0)
 
 

@@ -63,32 +63,32 @@ UNTIMED_FRAMES = 2
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pictures are encoded."""
+    """Video encoding."""
 
     codec: CodecChoice = "auto"
     """`h264` plays everywhere; `hevc`, `av1` and `vp9` are smaller and slower; `prores` (.mov alone) is for editing.
     `auto`: `h264`, or what suits the file and the pictures: `av1` in WebM, `hevc` for 10 bits in MP4 and MOV, `prores`
     in MOV for ProRes sources, and for transparent ones `prores` in MOV, `vp9` in WebM."""
     crf: int | None = None
-    """Quality: 0 is lossless, 51 (av1: 63) the worst; without it, 18 for h264 and what looks alike for the others."""
+    """Quality: 0 is lossless, 51 (av1: 63) the worst; by default 18 for h264 and equivalent values for the others."""
     preset: str | None = None
-    """Trade of time for size, `ultrafast` to `veryslow`; without it, `veryfast`."""
+    """Trade-off between time and size, `ultrafast` to `veryslow`; by default `veryfast`."""
     hardware: Hardware = "off"
-    """`auto`: encode on the graphics card where it can."""
+    """`auto`: encode on the graphics card if possible."""
     bits: int | None = None
-    """Bits per sample, 8 or 10; null: as many as the pictures have."""
+    """Bits per sample, 8 or 10; null: those of the pictures."""
     chroma: ChromaChoice = "auto"
     """How finely colours are sampled: `420` (all players), `keep` (as the source, where the codec can), or `auto`:
     as the source in MKV and with `prores`, 4:2:0 in other files."""
 
     def __post_init__(self) -> None:
-        """Refuses unknown words and numbers out of range."""
+        """Raise ConfigError for unknown values and numbers out of range."""
         check_word("codec", self.codec, get_args(CodecChoice))
         check_word("hardware", self.hardware, get_args(Hardware))
         if self.preset is not None:
             check_word("preset", self.preset, PRESETS)
         if self.crf is not None and not 0 <= self.crf <= MAX_CRF[self.coder]:
-            raise ConfigError(f"crf {self.crf} must lie between 0 and {MAX_CRF[self.coder]} for {self.coder}")
+            raise ConfigError(f"crf {self.crf} must be between 0 and {MAX_CRF[self.coder]} for {self.coder}")
         if self.bits not in (None, 8, 10):
             raise ConfigError(f"bits must be 8 or 10 (got {self.bits})")
         check_word("chroma", self.chroma, get_args(ChromaChoice))
@@ -113,7 +113,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Shape:
-    """What all pictures of a video have in common."""
+    """Properties shared by all pictures of a video."""
 
     width: int
     """Pixels."""

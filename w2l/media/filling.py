@@ -1,4 +1,4 @@
-"""Planes of pictures written into the frames that encoders take."""
+"""Copy planes of pictures into frames for encoders."""
 
 from typing import Any
 

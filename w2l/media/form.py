@@ -86,7 +86,7 @@ def report(encoding: Encoding, chosen: Encoding, path: Path, info: VideoInfo) ->
     if chosen.coder == "prores" and chosen.crf is not None:
         log.warning("%s: ProRes has one quality, which is not lossless; crf %d is not used", path, chosen.crf)
     if lost := not_kept(info, chosen):
-        log.warning("%s: not kept of its pictures: %s", info.path, lost)
+        log.warning("%s: the output does not keep: %s", info.path, lost)
 
 
 def not_kept(info: VideoInfo, encoding: Encoding) -> str:

@@ -1,4 +1,4 @@
-"""Whether a file holds pictures or sound, by its streams; nothing is decoded."""
+"""Check whether a file contains pictures or audio, by its streams, without decoding."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from w2l.media.container import open_input, video_stream
 
 
 def holds_pictures(path: Path) -> bool:
-    """Whether a file is a readable video or picture; cover pictures of sound do not count."""
+    """Return whether a file is a readable video or picture; cover pictures of audio files do not count."""
     try:
         with open_input(path) as container:
             video_stream(container, path)
@@ -17,7 +17,7 @@ def holds_pictures(path: Path) -> bool:
 
 
 def holds_sound(path: Path) -> bool:
-    """Whether a file is readable and has a track of sound."""
+    """Return whether a file is readable and has an audio track."""
     try:
         with open_input(path) as container:
             return bool(container.streams.audio)

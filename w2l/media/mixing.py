@@ -1,4 +1,4 @@
-"""Several sounds mixed into one file, piece by piece."""
+"""Mix several audio files into one, piece by piece."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,17 +15,17 @@ from w2l.media.soundtrack import stereo_weights
 RATE = 48_000
 """Samples per second of a mix."""
 PIECE = RATE
-"""Samples that are mixed together at a time."""
+"""Number of samples mixed at a time."""
 FULL = 0.99
-"""Level to which a mix that would clip is turned down."""
+"""Peak to which a mix that would clip is attenuated."""
 
 
 def mix(paths: Sequence[Path], output: Path) -> None:
-    """Write the sum of some sounds that begin together, as FLAC with two channels; it is as long as the longest.
+    """Write the sum of audio files that start at the same time, as stereo FLAC with the length of the longest.
 
-    Where the sum would clip all of it is turned down. Every file is read twice, a piece at a time.
+    A sum that would clip is attenuated as a whole. Every file is read twice, a piece at a time.
 
-    Raises MediaError for a file without sound, CacheError where `output` cannot be written.
+    Raises MediaError for a file without audio, and CacheError if `output` cannot be written.
     """
     peak = max((float(np.abs(piece).max()) for piece in _sum(paths)), default=0.0)
     gain = np.float32(min(1.0, FULL / peak) if peak else 1.0)
@@ -39,7 +39,7 @@ def mix(paths: Sequence[Path], output: Path) -> None:
 
 
 def _sum(paths: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
-    """Pieces (2, samples) of all sounds together."""
+    """Yield pieces (2, samples) of the sum of all files."""
     sounds = [_pieces(path) for path in paths]
     while pieces := [piece for sound in sounds if (piece := next(sound, None)) is not None]:
         total = np.zeros((2, max(piece.shape[1] for piece in pieces)), np.float32)

@@ -1,4 +1,4 @@
-"""Which video is to be written: where, the form of its pictures, and what comes along beside them."""
+"""Specification of a video to write: path, format of its pictures, audio and other streams."""
 
 from dataclasses import KW_ONLY, dataclass, field, replace
 from fractions import Fraction
@@ -60,9 +60,9 @@ class Output:
     """What the file's tags say of it."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a video."""
+        """Raise ValueError for an impossible size or rate."""
         if self.width < 1 or self.height < 1 or self.fps <= 0:
-            raise ValueError(f"a video of {self.width} x {self.height} pixels at {self.fps} fps cannot be")
+            raise ValueError(f"a video of {self.width} x {self.height} pixels at {self.fps} fps is not possible")
 
     @property
     def shape(self) -> Shape:

@@ -30,11 +30,11 @@ from w2l.media.writer import VideoWriter
 PART_SUFFIXES = {"prores": ".mov", "vp9": ".webm"}
 """Kinds of files for parts in the codecs that MP4 does not hold, or not with alpha."""
 MARK_FILE = "mark"
-"""The file in a folder of parts that says what they are parts of."""
+"""Name of the file in a folder of parts that contains their mark."""
 
 
 def part_edges(n_pictures: int, n_per_part: int) -> tuple[int, ...]:
-    """First picture of each part, and the end: parts of `n_per_part` pictures and a last one that is not shorter."""
+    """Return the first picture of each part, and the end; the last part is not shorter than `n_per_part`."""
     n_parts = max(1, n_pictures // n_per_part)
     return (*(part * n_per_part for part in range(n_parts)), n_pictures)
 
@@ -91,7 +91,7 @@ class Parts:
             except CacheError as error:
                 raise MediaError(f"{self.path}: cannot be written; {error}") from error
             if not is_ours:
-                raise MediaError(f"{self.path}: another process is writing it; wait for it, or name another output")
+                raise MediaError(f"{self.path}: another process is writing it; wait for it, or choose another output")
             if self._whole is None:
                 self._prepare()
             else:

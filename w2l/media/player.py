@@ -1,4 +1,4 @@
-"""Frames of a video in any order, also backwards and from the middle, in constant memory."""
+"""Read frames of a video in any order, also backwards and from the middle, in constant memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Keeps encoders from making this process a real-time one."""
+"""Prevent encoders from giving this process real-time priority."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Times of frames in containers that count in the order of decoding: such as AVI, ASF and MXF with B-frames.
+"""Correct the times of frames in containers that number them in decoding order: AVI, ASF and MXF with B-frames.
 
 A decoder gives frames in the order they are shown. Where their packets bear times in the order of decoding, the times
 of the frames jump back and forth; sorted, they are when the frames are shown.

@@ -1,4 +1,4 @@
-"""The sound of a video being written: copied packet by packet where the container takes its codec, else encoded."""
+"""The audio of a video being written: copied packet by packet if the container supports its codec, else encoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ STREAM_TAGS = ("language", "title")
 
 @dataclass(frozen=True)
 class Speech:
-    """Which sound a video gets, and when it begins."""
+    """The audio of a video, and when it starts."""
 
     path: Path
     origin_s: float | None

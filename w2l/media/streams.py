@@ -1,4 +1,4 @@
-"""What lies beside the picture in a written video: its sound, and what is kept of its source."""
+"""Streams beside the picture in a written video: its audio, and streams kept from its source."""
 
 import contextlib
 import heapq
@@ -56,7 +56,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass(frozen=True)
 class Subtitle:
-    """A stream of subtitles that is kept."""
+    """A subtitle stream to keep."""
 
     stream_idx: int
     codec: str
@@ -68,7 +68,7 @@ class Subtitle:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a video keeps of its source beside the picture."""
+    """Streams and metadata that a video keeps of its source."""
 
     path: Path
     origin_s: float
@@ -108,7 +108,7 @@ def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float 
         except MediaError:
             dropped.append(f"sound {idx} (cannot be decoded)")
     if dropped:
-        log.warning("%s: not kept: %s", path, ", ".join(dropped))
+        log.warning("%s: the output does not keep: %s", path, ", ".join(dropped))
     limit_s = np.inf if until_s is None else until_s
     return Kept(path, origin_s, limit_s, tuple(sounds), tuple(subtitles), chapters, tags)
 

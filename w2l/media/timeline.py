@@ -1,4 +1,4 @@
-"""Which frame of a source is shown when, for as long as it is needed."""
+"""Lay out the frames of a source over the length of an output."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,7 +36,7 @@ def output_rate(stated: float, measured: float | None = None) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """What is shown when."""
+    """The source frames that an output shows, and their times."""
 
     source: NDArray[np.int64]
     """(frames,) index of the source frame that each shows."""

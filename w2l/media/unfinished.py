@@ -1,4 +1,4 @@
-"""A container that is written under a hidden name and gets its own when it is whole."""
+"""Write a container under a hidden name and rename it when it is complete."""
 
 import contextlib
 from collections.abc import Iterator
@@ -63,14 +63,14 @@ class Unfinished:
             self._draft.finish()
 
     def abandon(self) -> None:
-        """Close what is open and leave no file behind; the error that led here is the one to report."""
+        """Close and remove the temporary file; errors are suppressed in favour of the one that led here."""
         with contextlib.suppress(av.FFmpegError, OSError):
             self._close()
         self._draft.discard()
 
     @contextlib.contextmanager
     def named_errors(self) -> Iterator[None]:
-        """Turn the library's errors into one that names the file."""
+        """Convert PyAV's errors to a MediaError that names the file."""
         try:
             yield
         except (av.FFmpegError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Video in: what a file holds, its frames with their times as displayed, and constant frame rates from any other."""
+"""Read videos: properties of a file, its frames as displayed with their times, and conversion to a constant rate."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds."""
+    """Properties of a video file."""
 
     path: Path
     width: int
@@ -52,7 +52,7 @@ class VideoInfo:
     start_s: float
     """Time of the first picture in the file's clock, seconds: the origin for the sound that belongs to it."""
     end_s: float
-    """When the last picture ends, seconds from the first, as the stream of pictures says; 0 when it does not."""
+    """End of the last picture in seconds from the first, as declared by the stream; 0 if unknown."""
     has_sound: bool
     pixel_aspect: Fraction
     """Width of a pixel over its height, as displayed (after rotation)."""
@@ -209,7 +209,7 @@ def at_fps(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
 
 
 class _Converter:
-    """Turns decoded frames into upright RGB images, all of the first one's size."""
+    """Converter of decoded frames to upright RGB images, all of the first one's size."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

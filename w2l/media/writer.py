@@ -1,4 +1,4 @@
-"""Video out: pictures, encoded, with their sound, in a file that appears whole or not at all."""
+"""Write videos with audio to a file that appears only when it is complete."""
 
 import contextlib
 from types import TracebackType
@@ -76,7 +76,7 @@ class VideoWriter:
         if not self._wanted.variable:
             return self._n_written
         if time_s is None:
-            raise ValueError("at a variable rate every picture comes with its time")
+            raise ValueError("at a variable rate every picture requires its time")
         last = -1 if self._pending is None else self._pending[1]
         return max(last + 1, round(time_s / self._shape.time_base))
 
@@ -90,7 +90,7 @@ class VideoWriter:
 
     def _finish(self) -> None:
         if self._pending is None or self._encoder is None:
-            raise MediaError(f"{self._wanted.path}: no picture was written to it; check that the input has frames")
+            raise MediaError(f"{self._wanted.path}: no picture was written; check that the input has frames")
         pts = self._pending[1]
         with self._file.named_errors():
             self._encode_pending(self._wanted.end_pts(pts))
