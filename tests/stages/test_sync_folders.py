@@ -75,7 +75,7 @@ def test_folders_that_cannot_be_paired_are_one_line(sync: Run, talks: Path, dubs
     one_line(sync("-o", "made", video=talks, speech=dubs), 2, "the videos are a, lone, sub/b", "d, other, sub/c")
     write_wav(dubs / "a.wav", voice(0.3))
     shutil.copy(dubs / "a.wav", dubs / "a.flac")
-    one_line(sync("-o", "made", video=talks, speech=dubs), 2, "a.flac", "a.wav", "one name")
+    one_line(sync("-o", "made", video=talks, speech=dubs), 2, "a.flac", "a.wav", "same name")
     one_line(sync("-o", "made.mp4", video=talks), 2, "require an output folder, not made.mp4")
     assert not (tmp_path / "made").exists()
 
