@@ -176,9 +176,7 @@ def plan_of(tools: Tools, job: Job) -> Plan:
     """Return the plan of the whole output of a job."""
     settings, info, card = tools.settings, probe_video(job.video, job.speech, tools.settings.fps), tools.model.card
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
-        raise ConfigError(
-            f"box {settings.box} lies outside of the picture of {info.width} x {info.height} px; check --box"
-        )
+        raise ConfigError(f"box {settings.box} lies outside of the picture, {info.width} x {info.height} px")
     check_detail(settings.detail, card)
     info = as_written(settings.encoding, job.output, info)
     plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
@@ -189,9 +187,7 @@ def preview_of(plan: Plan, preview_s: float) -> Plan:
     """Return the plan of the second around a time; raise ConfigError if it is past the end of the output."""
     end_s = plan.timeline.end_s
     if preview_s > end_s:
-        raise ConfigError(
-            f"--preview {preview_s:g} s is past the end of the output, {end_s:.2f} s; choose an earlier time"
-        )
+        raise ConfigError(f"--preview {preview_s:g} s is past the end of the output, {end_s:.2f} s")
     return plan.part(max(0.0, min(preview_s - PREVIEW_S / 2, end_s - PREVIEW_S)), PREVIEW_S)
 
 
@@ -333,7 +329,7 @@ def _gain(
     times = timeline.times
     start_s, end_s = settings.start_s or 0.0, np.inf if settings.end_s is None else settings.end_s
     if start_s >= timeline.end_s:
-        raise ConfigError(f"--start {start_s} s is past the end of the output, {timeline.end_s:.2f} s; start earlier")
+        raise ConfigError(f"--start {start_s} s is past the end of the output, {timeline.end_s:.2f} s")
     inside = (times >= start_s - 1e-6) & (times < end_s - 1e-6)
     gain = fade(inside, FADE_FRAMES).astype(np.float32)
     reasons = np.where(inside, PAUSE, OUTSIDE)
