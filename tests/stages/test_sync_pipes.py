@@ -40,7 +40,7 @@ def test_speech_from_standard_input(sync: Run, media: Path, tmp_path: Path, monk
         monkeypatch.setattr("sys.stdin", Stdin(content))
         outcome = sync("-o", "pipe.mp4", *options, speech=Path("-"))
         assert (outcome.status, outcome.out) == (0, "pipe.mp4\n"), outcome.err
-        assert ("is there from before" in outcome.err) == bool(options), "the same content is the same speech"
+        assert ("is up to date" in outcome.err) == bool(options), "the same content is the same speech"
     assert (tmp_path / "pipe.mp4").read_bytes() == (tmp_path / "file.mp4").read_bytes()
     piped, from_file = (json.loads((tmp_path / f"{name}.w2l.json").read_text()) for name in ("pipe", "file"))
     assert piped["speech"] == "standard input"

@@ -63,7 +63,7 @@ def test_pictures_come_out(sync: Run, tmp_path: Path, seq: Path) -> None:
         sync("-o", "out/g%03d.png", video=tmp_path / "seq"), 1, "out/g001.png exists; overwrite such pictures with -y"
     )
     again = sync("-o", "out/g%03d.png", "--resume", video=tmp_path / "seq")
-    assert "out/g%03d.png is there from before" in again.err
+    assert "out/g%03d.png is up to date" in again.err
     (tmp_path / "out" / "g007.png").unlink()
     assert sync("-o", "out/g%03d.png", "--resume", "-y", video=tmp_path / "seq").status == 0
     assert (tmp_path / "out" / "g007.png").exists()

@@ -159,7 +159,7 @@ def _warnings(run: _Run, facts: PageFacts) -> str:
 
 
 def _checks(folder: Path) -> str:
-    """The findings on the data from before the run began, in their order."""
+    """Return the findings on the data from before the run started, in order."""
     looks = {"note": "", "warning": ' class="bad"', "error": ' class="bad"'}
     found = "".join(f"<li{looks.get(kind, '')}>{escaped(text)}</li>" for kind, text in read_checks(folder))
     return f"<ul>{found}</ul>" if found else ""
