@@ -25,7 +25,8 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "w2l", "ui", "--port", "0", "--cache", str(folder / "cache")]
-        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        with (folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
 
