@@ -1,4 +1,7 @@
-"""Read the speech of any file as mono 16 kHz on the clock of the picture, and write WAV files."""
+"""Read the speech of any file as mono 16 kHz on the clock of the picture, and write WAV files.
+
+WAV and FLAC are read through PyAV, too: soundfile gives the same samples sooner, but no timestamps and no other format.
+"""
 
 import logging
 import wave as wave_file

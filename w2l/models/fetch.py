@@ -1,7 +1,8 @@
 """Downloadable model packs, and a downloader that leaves either a complete, verified pack or nothing.
 
 A pack exists if its `pack.json` does, which is written last. Only the files listed here are extracted from the archive,
-by content: names and paths inside it do not matter.
+by content: names and paths inside it do not matter. pooch is not used: it bounds neither the size nor the average rate
+of a download, and a killed process leaves its temporary file behind.
 """
 
 import functools

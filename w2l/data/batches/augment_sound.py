@@ -1,4 +1,8 @@
-"""Augmentation of audio that preserves sync; the same for all windows of a clip."""
+"""Augmentation of audio that preserves sync; the same for all windows of a clip.
+
+It works on mels, which the cache holds: librosa's pitch and tempo need the wave, which is not kept, and a changed tempo
+would break sync; importing them takes 1.2 s and 168 MB. `Sound.voice` moves all frequencies in their place.
+"""
 
 import math
 from dataclasses import dataclass
