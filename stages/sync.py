@@ -27,7 +27,7 @@ from w2l.syncing.estimate import dry_run as try_job
 from w2l.syncing.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.syncing.record import STAGE
 from w2l.syncing.run import run
-from w2l.syncing.settings import Alignment, Fit, OnMissing, Silence, SyncSettings
+from w2l.syncing.settings import Alignment, Fit, OnCovered, OnMissing, Silence, SyncSettings
 from w2l.syncing.spool import is_stream, name_of, spooled_last
 from w2l.syncing.tools import Tools, make_tools
 
@@ -55,13 +55,15 @@ _set = functools.partial(setting, SyncSettings)
 @_set("box", "--box", heading=FACES, metavar="X1,Y1,X2,Y2", help="Position of the face in pixels; skips detection.")
 @_set("on_missing", "--on-missing", heading=FACES, type=click.Choice(get_args(OnMissing)),
       help="Frames without the face: keep the source, hold the last position, or fail.")  # fmt: skip
+@_set("on_covered", "--on-covered", heading=FACES, type=click.Choice(get_args(OnCovered)),
+      help="Frames with something in front of the mouth: keep the source, or redraw anyway.")  # fmt: skip
 @_set("start_s", "--start", heading=FACES, type=SECONDS, metavar="TIME", help="Redraw from here on.", default_text="0")
 @_set("end_s", "--end", heading=FACES, type=SECONDS, metavar="TIME", help="Redraw up to here.", default_text="the end")
 @_set("model", "--model", heading=PICTURE, metavar="NAME|FILE",
       help="The generator; `w2l weights` lists the available ones.")  # fmt: skip
 @option("--as-published", is_flag=True, heading=PICTURE,
         help="Reproduce the published inference, for public models: alignment and smoothing, reference, blend,"
-             " silence and extend at the same time.")  # fmt: skip
+             " silence and extend at the same time; covered mouths are redrawn.")  # fmt: skip
 @_set("blend", "--blend", heading=PICTURE, type=click.Choice(get_args(Blend)), help="How the mouth is pasted.")
 @_set("reference", "--reference", heading=PICTURE, metavar="FROM",
       help="Source of the appearance: memory (the person's own mouths, chosen by sound), closed (closed mouths of"

@@ -14,6 +14,7 @@ from w2l.syncing.reference_bank import (
     GivenLooks,
     OwnFrame,
     Reference,
+    find_references,
     gather,
     light_between,
     poses_of,
@@ -261,3 +262,23 @@ def test_poses_of_many_are_those_of_each() -> None:
     transform = alignment(many[3], 1)
     by_hand = transform[:, :2] @ many[3][2] + transform[:, 2] - TEMPLATE[2]
     np.testing.assert_allclose(poses_of(many[3]), by_hand, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_references", [1, 2])
+@pytest.mark.parametrize("turns", [False, True])
+def test_spoilt_frames_serve_only_where_there_are_no_others(n_references: int, turns: bool) -> None:
+    poses = [turned(6 * np.sin(k / 5)) if turns else FRONTAL for k in range(100)]
+    images = [face_image(2 + 10 * abs(np.sin(k / 3))) for k in range(100)]
+    read, faces = reader(images), faces_of(poses)
+
+    def taken(*spoilt: int) -> list[int]:
+        found = find_references(read, faces, SPEC, n_references, {0: frozenset(spoilt)})[0]
+        return [look.frame_idx for look in found]
+
+    plain = taken()
+    assert taken(*sorted(set(range(100)) - set(plain))[::3]) == plain
+    half = range(50, 100)
+    assert taken(*half)
+    assert not set(taken(*half)) & set(half)
+    assert set(taken(*range(99))) == {99}
+    assert taken(*range(100)) == plain

@@ -31,6 +31,7 @@ from w2l.syncing.settings import (
     PUBLISHED,
     Alignment,
     Fit,
+    OnCovered,
     OnMissing,
     Silence,
     SyncSettings,
@@ -48,6 +49,7 @@ def sync(
     face: str | None = None,
     box: tuple[float, float, float, float] | None = None,
     on_missing: OnMissing | None = None,
+    on_covered: OnCovered | None = None,
     start: Time | None = None,
     end: Time | None = None,
     model: str | None = None,
@@ -105,6 +107,8 @@ def sync(
         The face's place in pixels, instead of detection.
     on_missing : "keep", "hold" or "fail"
         Frames without the face: keep the source (default), hold its last place, or raise NoFaceError.
+    on_covered : "keep" or "redraw"
+        Frames with something in front of the mouth: keep the source (default), or redraw anyway.
     start, end : float or str
         Times of the output between which the mouth is redrawn: seconds, or timecodes such as ``"1:02.5"``.
     model : str
@@ -168,8 +172,9 @@ def sync(
     """
     chosen = sync_settings(
         {
-            "face": face, "box": box, "on_missing": on_missing, "start_s": start, "end_s": end, "model": model,
-            "blend": blend, "reference": reference, "mouths": [str(path) for path in paths_of(mouths)] or None,
+            "face": face, "box": box, "on_missing": on_missing, "on_covered": on_covered, "start_s": start,
+            "end_s": end, "model": model, "blend": blend, "reference": reference,
+            "mouths": [str(path) for path in paths_of(mouths)] or None,
             "detail": detail, "silence": silence, "alignment": alignment, "fit": fit, "extend": extend, "fps": fps,
             "speech_track": speech_track, "drive": None if drive is None else str(drive),
             "keep_streams": keep_streams, "encoding.codec": codec, "encoding.bits": bits, "encoding.chroma": chroma,

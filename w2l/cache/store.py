@@ -4,6 +4,7 @@
     clips/<clip-id>/clip.json               source, its properties, and per stage a fingerprint and an outcome
     clips/<clip-id>/faces.npz               detections of one detector
     clips/<clip-id>/looks.npz               these faces elsewhere, for `sync`; see `w2l.syncing.memory.store`
+    clips/<clip-id>/covers.npz              frames in which something is in front of them; see the same
     clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG images, see `w2l.cache.crops`
     clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; also mfcc.npy (13, columns) for a judge
     index.npz                               one row per track, see `w2l.cache.index`; absent while stale
@@ -37,15 +38,7 @@ from w2l.cache.index import TrackRow as TrackRow
 from w2l.cache.place import default_root
 from w2l.cache.records import AuditOutcome, ClipRecord, PreprocessOutcome, read_clip, write_record
 from w2l.core.errors import CacheError, ConfigError
-from w2l.core.files import (
-    DAMAGED,
-    drafts,
-    fingerprint,
-    read_json,
-    remove_leftovers,
-    write_atomic,
-    write_json,
-)
+from w2l.core.files import DAMAGED, drafts, fingerprint, read_json, remove_leftovers, write_atomic, write_json
 from w2l.core.locks import claim
 from w2l.core.own_files import refuse_link, remove_folder
 
@@ -73,6 +66,11 @@ class Clip:
     def looks(self) -> Path:
         """Path of the faces' appearance elsewhere, from which `sync` chooses."""
         return self.folder / "looks.npz"
+
+    @property
+    def covers(self) -> Path:
+        """Path of what `sync` found in front of the faces, frame by frame."""
+        return self.folder / "covers.npz"
 
     def record(self) -> ClipRecord:
         """Return the content of clip.json; empty if the clip is new."""
@@ -332,7 +330,7 @@ def _holds_other_files(root: Path) -> bool:
         raise CacheError(f"{root} cannot be read ({error.strerror}); choose another folder with --cache") from error
 
 
-RESERVED = frozenset([RECORD, "faces.npz", "looks.npz", "tracks"])
+RESERVED = frozenset([RECORD, "faces.npz", "looks.npz", "covers.npz", "tracks"])
 """Names of the cache's own files in a clip's folder, which must not be part of another clip's id."""
 MAX_NAME = 200
 """Longest part of an id, in characters, so that file systems accept it with a hash appended."""

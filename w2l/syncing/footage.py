@@ -39,7 +39,7 @@ def with_footage(tools: Tools, plan: Plan) -> Plan:
     Raises ConfigError if several people are redrawn, and for a video without a face or of another person.
     """
     paths = [Path(text) for text in tools.settings.mouths]
-    if not paths:
+    if not paths or not plan.faces.tracks:
         return plan
     if any(len(plan.faces.at(frame_idx)) > 1 for frame_idx in range(plan.faces.n_frames)):
         raise ConfigError("--mouths supports one person, but several are redrawn; choose one with --face")

@@ -36,6 +36,7 @@ from w2l.syncing.detail import check_detail, finer_spec
 from w2l.syncing.engine import Cue
 from w2l.syncing.hearing import HeardSpeech, hear
 from w2l.syncing.jobs import Job
+from w2l.syncing.memory.hidden import Covers
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.order import probe_video
 from w2l.syncing.portrait import portrait_of
@@ -92,6 +93,8 @@ class Plan:
     """Track -> audio that drives its face; empty if all faces use the same audio."""
     looks: Mapping[int, Looks] = field(default_factory=dict)
     """Track -> mouth samples from which references are chosen; empty if references come from elsewhere."""
+    covers: Mapping[int, Covers] = field(default_factory=dict)
+    """Track -> frames in which its face is covered; empty if covers were not searched for."""
 
     def __len__(self) -> int:
         """Return the number of frames of the output."""

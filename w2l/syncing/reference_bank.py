@@ -46,6 +46,9 @@ LIPS_CROP = CropSpec("aligned", 96)
 
 ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Canvas]]]
 """Yields pictures of the source by increasing frame index."""
+Spoilt = Mapping[int, frozenset[int]]
+"""Track -> frames in which something is in front of its face."""
+NOTHING_SPOILT: Spoilt = {}
 
 
 class References(Protocol):
@@ -184,21 +187,24 @@ def lit_as(first: Image, other: Image) -> Image:
     return other if light is None else relit(other, light)
 
 
-def gather(read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1) -> Bank:
+def gather(
+    read: ReadFrames, faces: Faces, spec: CropSpec, fps: float, n_references: int = 1, spoilt: Spoilt = NOTHING_SPOILT
+) -> Bank:
     """Return a bank with references of every face of a video; see `find_references`."""
-    return Bank(find_references(read, faces, spec, n_references), faces, n_references, round(OWN_MOUTH_S * fps))
+    return Bank(find_references(read, faces, spec, n_references, spoilt), faces, n_references, round(OWN_MOUTH_S * fps))
 
 
 def find_references(
-    read: ReadFrames, faces: Faces, spec: CropSpec, n_references: int = 1
+    read: ReadFrames, faces: Faces, spec: CropSpec, n_references: int = 1, spoilt: Spoilt = NOTHING_SPOILT
 ) -> dict[int, list[Reference]]:
     """Return track -> references of its face: for each of its poses, the frame with the most closed mouth.
 
-    For more than one reference, that with the most open mouth is included, too.
+    For more than one reference, that with the most open mouth is included, too. Frames that are `spoilt` by something
+    in front of the face are used only if there are no others.
     """
     users: dict[int, list[tuple[int, int]]] = {}
     for track in faces.tracks:
-        for group, candidates in enumerate(_candidates(faces, track)):
+        for group, candidates in enumerate(_candidates(faces, track, spoilt.get(track, frozenset()))):
             for frame_idx in candidates:
                 users.setdefault(frame_idx, []).append((track, group))
     states = (False, True) if n_references > 1 else (False,)
@@ -242,8 +248,8 @@ def track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[n
     return frame_of[rows], faces.points[rows]
 
 
-def _candidates(faces: Faces, track: int) -> list[list[int]]:
-    """Return for each pose to keep the frames nearest to it, spread over time."""
+def _candidates(faces: Faces, track: int, spoilt: frozenset[int]) -> list[list[int]]:
+    """Return for each pose to keep the frames nearest to it, spread over time; without `spoilt` ones if possible."""
     frames, points = track_rows(faces, track, fully=True)
     sample = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_SAMPLES)).astype(int))
     sampled, poses = frames[sample], poses_of(points[sample])
@@ -256,11 +262,21 @@ def _candidates(faces: Faces, track: int) -> list[list[int]]:
         centres.append(int(distance.argmax()))
     # A face that hardly turns still needs references from two times, so that no frame has to use its own.
     parts = np.array_split(np.arange(len(sampled)), 2) if len(centres) == 1 else [np.arange(len(sampled))]
-    return [_nearest(sampled, poses, poses[centre], part) for centre in centres for part in parts if len(part)]
+    free = ~np.isin(sampled, list(spoilt))
+    found = []
+    for pose, part in [(poses[centre], part) for centre in centres for part in parts if len(part)]:
+        near = _nearest(sampled, poses, pose, part)
+        if free.any():
+            # Keep the remaining candidates, if any, so that the choice changes only where it has to.
+            near = [idx for idx in near if idx not in spoilt] or _nearest(sampled, poses, pose, part[free[part]])
+        found.append(near)
+    return [near for near in found if near]
 
 
 def _nearest(sampled: NDArray[np.int64], poses: Floats, pose: Floats, part: NDArray[np.int64]) -> list[int]:
     """Return frames of `part` whose pose is near `pose`: some of the nearest third, spread over time."""
+    if not len(part):
+        return []
     distance = np.linalg.norm(poses[part] - pose, axis=1)
     near = np.sort(part[np.argsort(distance, kind="stable")[: max(TAKES, len(part) // 3)]])
     spread = near[np.unique(np.linspace(0, len(near) - 1, min(len(near), TAKES)).astype(int))]

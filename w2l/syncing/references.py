@@ -15,7 +15,7 @@ from w2l.syncing.memory.coverage import LEAST_LOOKS
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.memory import Memory
 from w2l.syncing.pictures import pictures_of
-from w2l.syncing.plan import Plan
+from w2l.syncing.plan import Plan, why_not
 from w2l.syncing.portrait import face_on
 from w2l.syncing.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
 from w2l.syncing.remember import CLOSED, MEMORY, reference_of
@@ -35,7 +35,7 @@ def references_for(tools: Tools, plan: Plan) -> References:
     """
     wanted = reference_of(tools)
     n_references = int(tools.model.card.dimensions.get("n_references", 1))
-    if wanted == SAME:
+    if wanted == SAME or not plan.faces.tracks:  # nothing is redrawn where all mouths are covered
         return OwnFrame(n_references)
     if wanted == MEMORY:
         return _memory(tools, plan, n_references)
@@ -52,7 +52,8 @@ def references_for(tools: Tools, plan: Plan) -> References:
 
 def _closed(plan: Plan, n_references: int) -> Bank:
     """Use closed mouths of similar pose."""
-    return gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references)
+    spoilt = {track: covers.spoilt() for track, covers in plan.covers.items()}
+    return gather(partial(pictures_of, plan), plan.faces, plan.spec, plan.info.fps, n_references, spoilt)
 
 
 def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
@@ -86,7 +87,8 @@ def _at(seconds: list[float], plan: Plan, n_references: int) -> dict[int, Image]
         frame_idx = int(np.abs(plan.source_times - time_s).argmin())
         faces = plan.faces.at(frame_idx)
         if not faces:
-            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s for --reference; choose another time")
+            why = why_not(plan.faces, frame_idx)
+            raise NoFaceError(f"{plan.info.path}: no face at {time_s:g} s for --reference ({why}); choose another time")
         _, canvas = next(pictures_of(plan, [frame_idx]))
         for face in faces:
             looks.setdefault(face.track, []).append(cut_from(canvas, face.box, face.points, plan.spec))

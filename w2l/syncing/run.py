@@ -12,6 +12,7 @@ from w2l.marks.claims import tag_of
 from w2l.marks.provenance import check_key
 from w2l.media.picture_files import is_pictures_output
 from w2l.media.sequence import hash_of
+from w2l.syncing.covers import report_covered
 from w2l.syncing.disclose import Finisher, claims_of, marked_in_words, record_id_of, sign_output
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
@@ -46,6 +47,7 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     logger.info("%s: %s", job.output, plan.chosen)
     if job.preview_s is not None:
         plan = preview_of(plan, job.preview_s)
+    report_covered(plan)
     mark, settings = mark_of_job(tools, job), tools.settings
     watch.lap("look")
     suitable = suited(tools, plan)

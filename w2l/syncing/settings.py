@@ -17,6 +17,7 @@ Alignment = Literal["training", "reference"]
 Silence = Literal["close", "source", "model"]
 Fit = Literal["speech", "video", "shortest"]
 OnMissing = Literal["keep", "hold", "fail"]
+OnCovered = Literal["keep", "redraw"]
 
 MIN_BOX = 16
 """Smallest side in pixels of a box given by the user."""
@@ -25,7 +26,10 @@ MAX_DETAIL = 3
 """Higher values slow down pasting, and pixels drawn by the generator look coarse in comparison."""
 
 
-PUBLISHED = {"alignment": "reference", "reference": "same", "blend": "hard", "silence": "model", "extend": "loop"}
+PUBLISHED = {
+    "alignment": "reference", "reference": "same", "blend": "hard", "silence": "model", "extend": "loop",
+    "on_covered": "redraw",
+}  # fmt: skip
 """Settings with which frames equal those of the published inference. Its averages of boxes follow from
 `alignment`."""
 
@@ -48,6 +52,8 @@ class SyncSettings:
     """Time of the output at which redrawing ends, in seconds or as a timecode."""
     on_missing: OnMissing = "keep"
     """Frames in which the face is missing: `keep` the source, `hold` the last position, or `fail`."""
+    on_covered: OnCovered = "keep"
+    """Frames in which something covers the mouth (a hand, a cup, a mask): `keep` the source, or `redraw` anyway."""
     fit: Fit = "speech"
     """Input that determines the length of the output."""
     extend: Extend = "bounce"

@@ -26,6 +26,7 @@ from w2l.features.pauses import gate_silence
 from w2l.features.windows import mel_window
 from w2l.media.picture import RgbPicture
 from w2l.media.video import Frame
+from w2l.syncing.covers import faces_without, find_covers, is_face
 from w2l.syncing.detail import finer_spec
 from w2l.syncing.engine import Cue, Redrawer
 from w2l.syncing.portrait import face_on
@@ -179,7 +180,7 @@ class StreamSync:
         """Return the faces of some frames, their cuts, and the position of the face in the frame before `stop`."""
         settings, tools = self._tools.settings, self._tools
         if settings.box is not None:
-            return fixed_face(settings.box, len(images)), [], None
+            return self._without_covered(images, fixed_face(settings.box, len(images)), fps), [], None
         shown = (Frame(idx, idx / fps, image) for idx, image in enumerate(images))
         scan = scan_faces(shown, tools.detector, settings.detect.stride, None, settings.detect.min_face)
         chosen = self._chosen(scan, known)
@@ -190,7 +191,17 @@ class StreamSync:
             return _no_faces(len(images)), scan.cuts.tolist(), seen_before
         smooth_s, hold = tools.model.card.crop.smooth_s, settings.on_missing == "hold"
         faces = follow(scan, smooth_s, chosen, hold)
-        return faces, scan.cuts.tolist(), _followed(faces, stop - 1)
+        return self._without_covered(images, faces, fps), scan.cuts.tolist(), _followed(faces, stop - 1)
+
+    def _without_covered(self, images: list[Image], faces: Faces, fps: float) -> Faces:
+        """Return the faces without those whose mouth is covered, as far as these frames show."""
+        if self._tools.settings.on_covered == "redraw":
+            return faces
+        read = _reader(images)
+        covers = find_covers(read, faces)
+        if self._tools.settings.box is not None and not is_face(self._tools.detector, read, faces, covers):
+            return faces
+        return faces_without(faces, covers, fps)
 
     def _chosen(self, scan: Scan, known: "_Followed | None") -> Chosen | None:
         """Return the tracked face in the shot that continues, and the requested face in new shots."""
@@ -248,7 +259,7 @@ class _BlockLooks:
         for shot in [shot for shot in self._known if shot < min(shots, default=0)]:
             del self._known[shot], self._learnt[shot]
         if any(self._learnt.get(shot, 0) < LEARN_BLOCKS for shot in shots):
-            found = find_references(_reader(block), block.faces, spec, self._n_references)
+            found = find_references(_reader(block.seen), block.faces, spec, self._n_references)
             for shot, some in found.items():
                 self._learnt[shot] = self._learnt.get(shot, 0) + 1
                 moved = [replace(look, frame_idx=look.frame_idx + first) for look in some]
@@ -270,12 +281,12 @@ class _BlockLooks:
         return "frames of similar pose from the start of each shot"
 
 
-def _reader(block: Block) -> ReadFrames:
-    """Return a reader of the analysed frames of a block."""
+def _reader(images: list[Image]) -> ReadFrames:
+    """Return a reader of frames in memory."""
 
     def read(wanted: Iterable[int]) -> Iterator[tuple[int, Canvas]]:
         for idx in wanted:
-            yield idx, RgbPicture(block.seen[idx])
+            yield idx, RgbPicture(images[idx])
 
     return read
 

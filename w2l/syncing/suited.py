@@ -17,7 +17,7 @@ def suited(tools: Tools, plan: Plan) -> Tools:
     This is the case if no face of the plan shows its mouth both open and closed: photographs, people who only listen or
     only smile. An explicitly chosen model or reference is not changed.
     """
-    if tools.settings.model != SHIPPED or reference_of(tools) != MEMORY:
+    if tools.settings.model != SHIPPED or reference_of(tools) != MEMORY or not plan.faces.tracks:
         return tools
     if any(is_seen_speaking(plan.looks[track].measures) for track in plan.faces.tracks if track in plan.looks):
         return tools

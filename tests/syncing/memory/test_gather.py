@@ -12,8 +12,9 @@ from w2l.features.crop import CropSpec, cut
 from w2l.models.checkpoint import Model, ModelCard
 from w2l.nets.expert import Expert, ExpertDimensions
 from w2l.syncing.memory.embed import SyncExpert, windows_around
-from w2l.syncing.memory.gather import MOST_KEPT, MOST_SEEN, gather_looks
+from w2l.syncing.memory.gather import MOST_KEPT, gather_looks
 from w2l.syncing.memory.looks import Looks
+from w2l.syncing.memory.measure import MOST_SEEN
 
 SPEC = CropSpec("aligned", 96)
 N_FRAMES = 60

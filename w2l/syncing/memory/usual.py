@@ -44,10 +44,15 @@ heads (three clips) all are found. On a head that turns slightly: lower third an
 a thin subtitle on the rim 47 %. On a head that turns a lot, with this stricter rule: cup and microphone 100 %, subtitle
 74 %, hand 54 %, with up to 21 % false positives. An overlay over 40 % or more of a shot is often missed.
 """
-COVERING, COVERING_CELLS = 10.0, 4
+CLEAR, CLEAR_CELLS = 10.0, 4
 """The same for covers so large that the frame should not be redrawn.
 
-Of the frames above, all with the lower third and 54 to 100 % with the cup are found, and at most 1 % of the others.
+Three such frames in a row are in none of 56 clean clips. A lower third or a cup over a quarter of the frames of 16
+clips is found in all its frames, a line of text over the chin on calm heads.
+"""
+FROM, TO, SUDDEN_CELLS = 3.0, 6.0, 3
+"""Multiples of the usual spread from below which to above which so many adjacent cells change between two frames when
+something appears or disappears: in none of 56 clean clips, and in all 16 with that line of text.
 """
 MOST_ODD = 0.5
 """Share of odd frames from which the stricter rule is used."""
@@ -119,15 +124,31 @@ def oddness(usual: Usual, cells: Floats, explained_by: Floats) -> Floats:
     return np.asarray(away.reshape(len(cells), *_counts().shape))
 
 
-def something_else(odd: Floats) -> NDArray[np.bool_]:
-    """Return the frames that contain something other than the face, from `oddness` (frames, rows, columns)."""
-    found = _side_by_side(odd > ODD, ODD_CELLS)
-    return _side_by_side(odd > VERY_ODD, VERY_ODD_CELLS) if found.mean() > MOST_ODD else found
+def is_restless(odd: Floats) -> bool:
+    """Return whether more than `MOST_ODD` of the frames of a track are odd, from their `oddness`."""
+    return bool(_side_by_side(odd > ODD, ODD_CELLS).mean() > MOST_ODD)
 
 
-def much_else(odd: Floats) -> NDArray[np.bool_]:
+def something_else(odd: Floats, restless: bool) -> NDArray[np.bool_]:
+    """Return the frames that contain something other than the face, from `oddness` (frames, rows, columns).
+
+    `restless`: use the stricter rule; see `is_restless`.
+    """
+    return _side_by_side(odd > VERY_ODD, VERY_ODD_CELLS) if restless else _side_by_side(odd > ODD, ODD_CELLS)
+
+
+def clearly_else(odd: Floats) -> NDArray[np.bool_]:
     """Return the frames in which the face is largely covered, from `oddness` (frames, rows, columns)."""
-    return _side_by_side(odd > COVERING, COVERING_CELLS)
+    return _side_by_side(odd > CLEAR, CLEAR_CELLS)
+
+
+def sudden_change(odd: Floats) -> NDArray[np.bool_]:
+    """Return the frames that differ abruptly from the one before, from `oddness` (frames, rows, columns)."""
+    before, after = odd[:-1], odd[1:]
+    found = np.zeros(len(odd), dtype=np.bool_)
+    for one, other in ((before, after), (after, before)):
+        found[1:] |= _side_by_side((one < FROM) & (other > TO), SUDDEN_CELLS)
+    return found
 
 
 def _side_by_side(odd: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
