@@ -215,8 +215,7 @@ def make_plan(
         else:
             seen = _look(settings, info, spec, cache, detector, heard)
         told = heard.result()
-    mel, speech_s = told.mel, told.duration_s
-    faces, times = seen.faces, seen.times
+    mel, speech_s, faces, times = told.mel, told.duration_s, seen.faces, seen.times
     timeline = _timeline(settings, info, times, speech_s, mel.shape[1])
     gain, reasons = _gain(settings, timeline, mel)
     voices = {
@@ -319,8 +318,7 @@ def _timeline(settings: SyncSettings, info: VideoInfo, times: Floats, speech_s: 
     video_s = end_of(times, info.fps, info.end_s)
     fps = settings.fps or (float(FPS) if info.is_still else None)
     if settings.alignment == "reference":
-        rate = fps or info.fps
-        speech_s = len(reference_window_starts(n_columns, rate)) / rate
+        speech_s = len(reference_window_starts(n_columns, fps or info.fps)) / (fps or info.fps)
     length_s = {"speech": speech_s, "video": video_s, "shortest": min(speech_s, video_s)}[settings.fit]
     return lay_out(times, video_s, info.fps, length_s, forced_fps=fps, extend=settings.extend)
 
@@ -342,9 +340,7 @@ def _gain(
 
 
 def _check_missing(settings: SyncSettings, plan: Plan) -> None:
-    if settings.on_missing != "fail":
-        return
-    for idx, source in enumerate(plan.timeline.source):
+    for idx, source in enumerate(plan.timeline.source if settings.on_missing == "fail" else ()):
         if plan.gain[idx] > 0.0 and not plan.faces.at(int(source)):
             raise NoFaceError(
                 f"{plan.info.path}: the face is missing at {plan.timeline.times[idx]:.2f} s"
