@@ -85,7 +85,7 @@ def test_tables_show_every_key_and_what_was_set(
     (("--set", "fps=30"), "--set requires a stage"),
     (("sync", "--person"), "w2l settings train --person"),
     (("--person",), "w2l settings train --person"),
-    (("sync", "--set", "fps=0"), "fps 0.0 must lie between"),
+    (("sync", "--set", "fps=0"), "fps 0.0 must be between"),
     (("sync", "--config", "none.yaml"), "none.yaml cannot be read"),
     (("train", "--set", "augment=1"), "did you mean sampling.augment.bend, sampling.augment.blur or sampling.augment"),
     (("train", "--set", "learning_rate=1"), "unknown setting train.learning_rate; "),

@@ -70,7 +70,7 @@ def test_looks_may_be_moved_more_finely(sync: Run, warping: str, tmp_path: Path)
     assert "redrawn in crops of 192 px" in tried.out
     outcome = sync("-o", tmp_path / "out.mp4", "--detail", 4, model=warping)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "detail 4 must lie between 0" in outcome.err
+    assert "detail 4 must be between 0" in outcome.err
 
 
 def test_it_is_exported(w2l: Run, warping: str, media: Path, tmp_path: Path) -> None:
