@@ -71,6 +71,22 @@ def cues(images: list[np.ndarray], faces: tuple[Face, ...], has_face: list[bool]
         yield Cue(RgbPicture(image), there, mel_window(some_mel(), 3 * idx), idx, idx)
 
 
+class Fading:
+    """One look, and another that leaves."""
+
+    def __init__(self, look: np.ndarray, left: tuple[np.ndarray, float] | None) -> None:
+        self.look, self.left = look, left
+
+    def at(self, frame_idx: int, picture: int, face: Face, crop: np.ndarray) -> np.ndarray:
+        return self.look
+
+    def leaving(self, frame_idx: int, picture: int, face: Face, crop: np.ndarray) -> tuple[np.ndarray, float] | None:
+        return self.left
+
+    def __str__(self) -> str:
+        return "fading"
+
+
 def redrawer(made: Model, blend: str = "soft", batch: int = 4, references: References | None = None) -> Redrawer:
     """A redrawer with own frames as references."""
     lower = made.card.dimensions["rows"] == "lower"
@@ -309,6 +325,23 @@ class TestRedrawer:
         image = clip(1)[0]
         away = fixed_face((500.0, 500.0, 560.0, 560.0)).at(0)
         np.testing.assert_array_equal(redraw(model(), cues([image], away))[0], image)
+
+    @pytest.mark.parametrize("batch", [1, 3])
+    def test_a_fading_reference_gives_its_share(self, batch: int) -> None:
+        """What is generated is that from both references, mixed, before it is pasted."""
+        first, last = (np.full((96, 96, 3), 120, np.uint8) for _ in range(2))
+        first[48:], last[48:] = 90, 150  # the upper halves are in the same light
+
+        def made(share: float | None) -> np.ndarray:
+            looks = Fading(last, None if share is None else (first, share))
+            images = [np.full((120, 144, 3), 120, np.uint8)] * 4
+            at_work = redrawer(still_model(), batch=batch, references=looks)
+            return np.concatenate([each.patches for each in at_work._generated(at_work._cut(cues(images, FACES)))])
+
+        alone, mixed = made(None), made(0.25)
+        np.testing.assert_array_equal(made(0.0), alone)
+        np.testing.assert_allclose(alone[:, 60:], 150, atol=1)
+        np.testing.assert_allclose(mixed[:, 60:], 135, atol=1)
 
     def test_an_error_in_a_thread_reaches_the_caller(self) -> None:
         def broken() -> Iterator[Cue]:

@@ -22,7 +22,7 @@ from w2l.models.checkpoint import ModelCard
 from w2l.models.runtime import Runner
 from w2l.syncing.compose import UNREAD, Compositor
 from w2l.syncing.lips import LipPair, read_pairs
-from w2l.syncing.reference_bank import References, light_between, relit
+from w2l.syncing.reference_bank import FadingReferences, References, light_between, relit
 
 AHEAD_BYTES = 48 * 2**20
 """Bytes of memory for pictures queued between two steps."""
@@ -60,6 +60,20 @@ class _Batch:
     """(faces, size, size, 3), RGB in 0..255; the crops until they are redrawn."""
     lips: list[LipPair] = field(default_factory=list)
     """(faces,) lips of crops and patches; unknown until they are redrawn."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A reference shown to the generator for one face."""
+
+    face: int
+    """Which of the batch."""
+    mel: NDArray[np.float32]
+    """(80, 16)"""
+    look: NDArray[np.uint8]
+    """(size, size, 3 * references)"""
+    share: float
+    """Of what is generated from it, in the mouth that is pasted."""
 
 
 class Redrawer:
@@ -132,24 +146,44 @@ class Redrawer:
     def _generated(self, batches: Iterable[_Batch]) -> Generator[_Batch, None, None]:
         for batch in batches:
             if len(batch.crops):
-                users = [(cue, face) for cue in batch.cues for face in cue.faces]
-                looks = [
-                    self.references.at(cue.frame_idx, cue.picture, face, crop)
-                    for (cue, face), crop in zip(users, batch.crops)
-                ]
-                lights = [light_between(crop, look) for crop, look in zip(batch.crops, looks)]
-                small = [coarser(crop, self._finer) for crop in batch.crops]
-                masked = np.stack([crop if light is None else relit(crop, light) for crop, light in zip(small, lights)])
-                masked[:, self._hidden] = 0
-                shown = self._ordered(np.stack(looks))
-                known = np.stack([coarser(look, self._finer) for look in shown])
-                seen = np.concatenate([self._ordered(masked), known], axis=-1)
-                mels = np.stack([mel for cue in batch.cues for mel in cue.mels or (cue.mel,) * len(cue.faces)])
-                rows = self._ordered(self._runner(mels, seen, shown if self._finer > 1 else None))
-                for patch, row, light in zip(batch.patches, rows, lights):
-                    patch[len(patch) - len(row) :] = row if light is None else np.clip(row / light, 0, 255)
+                shown = self._shown(batch)
+                half = self._mouths(batch, shown)
+                for patch in batch.patches:
+                    patch[len(patch) - half.shape[1] :] = 0.0
+                for each, mouth in zip(shown, half):
+                    batch.patches[each.face, -len(mouth) :] += np.float32(each.share) * mouth
                 batch.lips.extend(self._lips(batch))
             yield batch
+
+    def _shown(self, batch: _Batch) -> list[_Shown]:
+        """Return the references of all faces in the batch: one of each, two where one takes the other's place."""
+        shown = []
+        users = [
+            (cue, face, mel)
+            for cue in batch.cues
+            for face, mel in zip(cue.faces, cue.mels or (cue.mel,) * len(cue.faces))
+        ]
+        for number, ((cue, face, mel), crop) in enumerate(zip(users, batch.crops)):
+            given = (cue.frame_idx, cue.picture, face, crop)
+            leaving = self.references.leaving(*given) if isinstance(self.references, FadingReferences) else None
+            shown.append(_Shown(number, mel, self.references.at(*given), 1.0 - (leaving[1] if leaving else 0.0)))
+            if leaving:
+                shown.append(_Shown(number, mel, *leaving))
+        return shown
+
+    def _mouths(self, batch: _Batch, shown: list[_Shown]) -> NDArray[np.float32]:
+        """Generate the lowest rows (shown, rows, size, 3) of faces, RGB in 0..255 and in the light of the crops."""
+        crops = [batch.crops[each.face] for each in shown]
+        lights = [light_between(crop, each.look) for crop, each in zip(crops, shown)]
+        small = [coarser(crop, self._finer) for crop in crops]
+        masked = np.stack([crop if light is None else relit(crop, light) for crop, light in zip(small, lights)])
+        masked[:, self._hidden] = 0
+        looks = self._ordered(np.stack([each.look for each in shown]))
+        known = np.stack([coarser(look, self._finer) for look in looks])
+        seen = np.concatenate([self._ordered(masked), known], axis=-1)
+        mels = np.stack([each.mel for each in shown])
+        rows = self._ordered(self._runner(mels, seen, looks if self._finer > 1 else None))
+        return np.stack([row if light is None else np.clip(row / light, 0, 255) for row, light in zip(rows, lights)])
 
     def _pasted(self, batches: Iterable[_Batch]) -> Generator[Canvas, None, None]:
         for batch in batches:

@@ -8,7 +8,7 @@ more than one gets an open mouth next, as teeth and tongue are best copied.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,14 @@ class References(Protocol):
 
     def __str__(self) -> str:
         """Return a short description."""
+
+
+@runtime_checkable
+class FadingReferences(References, Protocol):
+    """References that change from picture to picture, and fade where they do."""
+
+    def leaving(self, frame_idx: int, picture: int, face: Face, crop: Image) -> tuple[Image, float] | None:
+        """Return the reference that is fading out, as `at` returns one, and its share; None where none is."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def plan_for(n_pictures: int, n_source: int, seed: int = 0) -> Plan:
     return Plan(
         info=_Info(),  # type: ignore[arg-type]
         source_times=np.arange(n_source) / 25,
-        timeline=Timeline(source, times, 25.0, True, n_pictures / 25),
+        timeline=Timeline(source, times, n_pictures / 25, 25.0, True),
         spec=CropSpec(), faces=faces_at(np.repeat(FRONTAL[None], n_source, axis=0)), chosen="", mel=mel,
         starts=np.floor(times * 80 - 3.2).astype(np.int64), gain=np.ones(n_pictures, np.float32),
         reasons=np.full(n_pictures, ""), speech=Path("none.wav"), speech_origin_s=None, speech_s=n_pictures / 25,
@@ -99,6 +99,24 @@ def test_a_face_without_looks_gets_others_and_further_references_are_those() -> 
     both = Memory({0: looks}, plan, small_expert(), OwnFrame(2), 2).at(0, 0, face, crop)
     assert both.shape == (32, 32, 6)
     assert both[..., 3:].std(axis=(0, 1)).max() < 1
+
+
+def test_a_look_fades_into_the_one_that_is_jumped_to(chosen: list[int]) -> None:
+    """One picture long, half and half, and never into lips that are nearer together."""
+    looks = looks_of(40)
+    chooser = Chooser(looks, plan_for(400, 60), 0, small_expert())
+    left = {picture: found for picture in range(400) if (found := chooser.leaving(picture))}
+    jumps = [n for n in range(1, 400) if chosen[n] not in (chosen[n - 1], chosen[n - 1] + 1)]
+    opening = [n for n in jumps if looks.measures.gap[chosen[n]] >= looks.measures.gap[chosen[n - 1]]]
+    assert 3 < len(opening) < len(jumps)
+    assert left == {n: (min(chosen[n - 1] + 1, 39), 0.5) for n in opening}
+
+
+def test_nothing_fades_across_a_cut() -> None:
+    """Where the face was away the next picture shows its look alone."""
+    plan = plan_for(100, 60)
+    plan = replace(plan, gain=np.where(np.arange(100) == 50, 0.0, 1.0).astype(np.float32))
+    assert Chooser(looks_of(40), plan, 0, small_expert()).leaving(51) is None
 
 
 def test_pictures_faster_than_the_source_are_chosen_too() -> None:

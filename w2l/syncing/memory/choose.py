@@ -7,10 +7,12 @@ from w2l.core.arrays import Floats
 from w2l.syncing.memory.costs import frame_costs, joins_of, own_costs, quietness, rim_of
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.looks import Looks
-from w2l.syncing.memory.path import choices
+from w2l.syncing.memory.path import NONE, choices
 from w2l.syncing.plan import Plan
 from w2l.syncing.reference_bank import OWN_MOUTH_S, poses_of, track_rows
 
+FADE_S = 0.04
+"""Seconds over which a look fades into the one that is jumped to, so that the mouth does not twitch."""
 NEAR_S = 0.1
 """Seconds within which a frame is represented by an examined one."""
 
@@ -45,7 +47,10 @@ class Chooser:
         self._near = NEAR_S * plan.info.fps
         step = max(1, round(plan.info.fps / plan.timeline.fps))
         begins = np.diff(self._pictures, prepend=-2) != 1
-        self._blocks = choices(self._costs, begins, joins_of(looks.measures, step, plan.timeline.fps))
+        joins = joins_of(looks.measures, step, plan.timeline.fps)
+        self._begins, self._after, self._gap = begins, joins.after, looks.measures.gap
+        self._n_fading = round(FADE_S * plan.timeline.fps)
+        self._blocks = choices(self._costs, begins, joins)
         self._chosen = np.zeros(0, dtype=np.int16)
 
     def at(self, picture: int) -> int:
@@ -54,6 +59,26 @@ class Chooser:
         while row >= len(self._chosen):
             self._chosen = np.concatenate([self._chosen, next(self._blocks)])
         return int(self._chosen[row])
+
+    def leaving(self, picture: int) -> tuple[int, float] | None:
+        """Return the place of the look that was jumped from shortly before a picture, and its share there.
+
+        It moves on as in the source, or stays where nothing follows it. None where no jump is near, and where the jump
+        brings the lips nearer together: a mouth that closes must be seen to close.
+        """
+        self.at(picture)
+        row = int(np.searchsorted(self._pictures, picture))
+        for age in range(min(self._n_fading, row + 1)):
+            if self._begins[row - age]:
+                return None
+            old, new = (int(look) for look in self._chosen[row - age - 1 : row - age + 1])
+            if new not in (old, self._after[old]):
+                if self._gap[new] < self._gap[old]:
+                    return None
+                for _ in range(age + 1):
+                    old = old if self._after[old] == NONE else int(self._after[old])
+                return old, 1.0 - (age + 1) / (self._n_fading + 1)
+        return None
 
     def _costs(self, first: int, last: int) -> NDArray[np.float32]:
         """Return the costs (pictures, looks) of some pictures in which the face is redrawn."""

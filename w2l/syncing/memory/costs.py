@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 from w2l.features.windows import SILENT_LEVEL, mel_window
 from w2l.syncing.memory.looks import Measures
-from w2l.syncing.memory.path import NONE, Joins
+from w2l.syncing.memory.path import NONE, Joins, following_of
 from w2l.syncing.memory.usual import rim_cells
 
 POSE_COST = 3.0
@@ -52,9 +52,7 @@ def joins_of(looks: Measures, step: int, fps: float) -> Joins:
     """
     before = following(looks.frame_idx, step)
     # A jump is smooth if each of the two looks resembles the natural neighbour of the other in the source.
-    after = np.full(len(looks), NONE)
-    known = np.flatnonzero(before != NONE)
-    after[before[known]] = known
+    after = following_of(before)
     next_points = looks.points[np.where(after == NONE, np.arange(len(looks)), after)]
     last_points = looks.points[np.where(before == NONE, np.arange(len(looks)), before)]
     away = (_apart(next_points, looks.points) + _apart(looks.points, last_points)) / 2

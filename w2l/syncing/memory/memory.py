@@ -47,7 +47,17 @@ class Memory:
         """Return the references; see `References.at`."""
         if face.track not in self._choosers:
             return self._others.at(frame_idx, picture, face, crop)
-        first = self._crop(face.track, self._choosers[face.track].at(picture - self._first))
+        look = self._choosers[face.track].at(picture - self._first)
+        return self._references(look, frame_idx, picture, face, crop)
+
+    def leaving(self, frame_idx: int, picture: int, face: Face, crop: Image) -> tuple[Image, float] | None:
+        """See `FadingReferences.leaving`: after a jump from one look to another, the look jumped from, moving on."""
+        chooser = self._choosers.get(face.track)
+        left = chooser.leaving(picture - self._first) if chooser else None
+        return None if left is None else (self._references(left[0], frame_idx, picture, face, crop), left[1])
+
+    def _references(self, look: int, frame_idx: int, picture: int, face: Face, crop: Image) -> Image:
+        first = self._crop(face.track, look)
         if self._n_references == 1:
             return first
         others = np.split(self._others.at(frame_idx, picture, face, crop), self._n_references, axis=-1)

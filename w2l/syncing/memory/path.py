@@ -21,6 +21,15 @@ LOOK_AHEAD = 50
 NONE = -1
 """Index used if a look has no predecessor."""
 
+
+def following_of(before: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the look that follows each (looks,), or NONE, from the look that each follows."""
+    after = np.full(len(before), NONE)
+    known = np.flatnonzero(before != NONE)
+    after[before[known]] = known
+    return after
+
+
 CostsOf = Callable[[int, int], Floats]
 """Returns the costs (frames, looks) of the frames from a first to a last, exclusive."""
 
@@ -37,6 +46,11 @@ class Joins:
     """(looks,): the look that each follows in the source at no cost, or NONE."""
     least: int = 1
     """Fewest frames from one jump to the next."""
+
+    @property
+    def after(self) -> NDArray[np.int64]:
+        """(looks,): the look that follows each in the source, or NONE."""
+        return following_of(self.before)
 
 
 def choices(costs_of: CostsOf, starts: NDArray[np.bool_], joins: Joins) -> Iterator[NDArray[np.int16]]:
