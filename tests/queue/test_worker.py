@@ -89,7 +89,7 @@ def test_a_cast_gets_its_speeches_mixed(jobs: Jobs, media: Path) -> None:
     [
         ("junk.mp4", {}, "junk.mp4"),
         ("clip.mp4", {"silense": "close"}, "did you mean silence"),
-        ("clip.mp4", {"detail": 9}, "detail 9 must lie between"),
+        ("clip.mp4", {"detail": 9}, "detail 9 must be between"),
         ("gone.mp4", {}, "gone.mp4"),
     ],
 )
