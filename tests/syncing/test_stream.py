@@ -109,7 +109,7 @@ def test_looks_are_of_other_frames_and_of_the_same_shot(media: Path) -> None:
 
 def test_what_cannot_be_is_said(media: Path) -> None:
     for face in ("all", "0", "10,20@1"):
-        with pytest.raises(ConfigError, match="needs a whole video"):
+        with pytest.raises(ConfigError, match="requires a whole video"):
             lips(media, box=None, face=face)
     with pytest.raises(ConfigError, match="silence=source"):
         lips(media, silence="source")
