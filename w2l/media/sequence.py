@@ -34,11 +34,15 @@ WILD = re.compile(r"[*?\[]")
 def is_sequence(path: Path) -> bool:
     """Whether a path stands for a sequence of pictures: a name with a number or a wildcard, or a folder of pictures.
 
-    A file that exists under such a name is that file. A folder with folders, videos or sounds in it is not one.
+    A file that exists under such a name is that file. A folder with folders, videos or sounds in it is not one, and
+    neither is a path that the system refuses, such as one with too long a name: whoever opens it names the reason.
     """
-    if path.is_dir():
-        return _is_picture_folder(path)
-    return is_sequence_name(path) and not path.exists()
+    try:
+        if path.is_dir():
+            return _is_picture_folder(path)
+        return is_sequence_name(path) and not path.exists()
+    except OSError:
+        return False
 
 
 def is_sequence_name(path: Path) -> bool:
