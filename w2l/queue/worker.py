@@ -4,6 +4,7 @@ It holds the job's lock before it imports anything large, outlives the server th
 at SIGTERM: finished parts stay for the next try.
 """
 
+import logging
 import signal
 import sys
 import time
@@ -123,4 +124,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("w2l").setLevel(logging.INFO)
     sys.exit(main(sys.argv[1:]))
