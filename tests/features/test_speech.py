@@ -70,7 +70,7 @@ def test_frames_in_a_pause_and_behind_the_end_are_quiet() -> None:
 def test_too_short_a_sound_is_named(tmp_path: Path) -> None:
     path = tmp_path / "blip.wav"
     write_wav(path, np.zeros(800, np.float32))
-    with pytest.raises(MediaError, match=r"blip\.wav: lasts 0\.050 s"):
+    with pytest.raises(MediaError, match=r"blip\.wav: the speech lasts 0\.050 s"):
         hear(path)
     write_wav(path, np.zeros(16000, np.float32))
     heard = hear(path)

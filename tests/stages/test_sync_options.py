@@ -232,7 +232,8 @@ class TestDryRun:
         outcome = sync("--dry-run", "--start", 0.2)
         assert outcome.status == 0, outcome.err
         assert listing(tmp_path) == before
-        assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["cache.json"]
+        kept = {path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+        assert kept == {"cache.json", "covers.npz"}, "what was looked for is found in the next run"
         for said in ("25 frames", "1.00 s", "25.000 fps", "5 outside --start/--end", "aligned.safetensors", "MB"):
             assert said in outcome.out
 
@@ -536,5 +537,5 @@ def test_help_is_grouped_and_shows_defaults_and_examples(w2l: Run) -> None:
         assert f"{heading}:\n" in outcome.out
     for default in ("auto", "bounce", "soft", "close", "keep", "speech", "18 for h264, alike for others"):
         assert f"[{default}]" in " ".join(outcome.out.split())
-    assert outcome.out.count("\n  w2l sync ") == 6
+    assert outcome.out.count("\n  w2l sync ") == 7
     assert max(len(line) for line in outcome.out.splitlines()) <= 100

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from w2l.core.errors import CacheError
 from w2l.core.files import read_json, write_json
+from w2l.training.run_folder import make_run_folder
 
 NAME = "check.json"
 """Of the file, in the run's folder."""
@@ -12,6 +13,7 @@ NAME = "check.json"
 
 def keep_checks(folder: Path, findings: Sequence[tuple[str, str]]) -> None:
     """Store pairs of severity and line; none remove those of an earlier run of this name."""
+    make_run_folder(folder)
     if findings:
         write_json(folder / NAME, {"findings": [{"severity": kind, "text": text} for kind, text in findings]})
     else:

@@ -190,13 +190,18 @@ class RunFolder:
 def open_run(destination: Destination, writes: bool) -> RunFolder:
     """Open the folder of a run, creating it if missing; raise CacheError if it cannot be created."""
     path = destination.folder
+    make_run_folder(path)
+    return RunFolder(path, fingerprint(destination.identity), writes, destination.identity, destination.config)
+
+
+def make_run_folder(path: Path) -> None:
+    """Create the folder of a run if it is missing; raise CacheError if it cannot be created or written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(f"run folder {path} cannot be created: {error.strerror}; choose another --run") from error
     if not os.access(path, os.W_OK):
         raise CacheError(f"run folder {path} cannot be written; check permissions or choose another --run")
-    return RunFolder(path, fingerprint(destination.identity), writes, destination.identity, destination.config)
 
 
 def clear_run(path: Path) -> None:

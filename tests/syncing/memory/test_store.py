@@ -10,7 +10,7 @@ import pytest
 from tests.syncing.memory.made_looks import faces_at
 from w2l.features.crop import CropSpec
 from w2l.syncing.memory.looks import Looks, Measures, compress
-from w2l.syncing.memory.store import kept_looks, looks_mark
+from w2l.syncing.memory.store import kept_covers, kept_looks, looks_mark
 
 
 def some_looks(count: int = 6) -> Looks:
@@ -85,3 +85,8 @@ def test_the_mark_knows_video_faces_crop_and_expert(tmp_path: Path) -> None:
     ]
     assert len(set(marks)) == len(marks)
     assert marks[0] == looks_mark(tmp_path / "video", faces, spec, tmp_path / "expert")
+
+
+def test_what_cannot_be_stored_is_used_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("a file where a folder should be")
+    assert kept_covers(tmp_path / "in the way" / "covers.npz", "mark", dict) == {}

@@ -110,7 +110,7 @@ class TestModelFiles:
         assert (card.schedule["lips"], card.schedule["features"]) == (0.2, 0.1)
         assert (card.step, card.references, card.crop, card.mask) == (6, "still", ALIGNED, "jaw")
         assert card.dimensions == {
-            "size": SIZE, "width": 2, "n_references": 2, "rows": "lower", "layout": "warping",
+            "size": SIZE, "width": 2, "n_references": 2, "rows": "lower", "layout": "warping", "flow_blur": 0.0,
         }  # fmt: skip
 
     @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from w2l.core.errors import CacheError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, sha256, write_arrays
 from w2l.faces.follow import Faces
 from w2l.features.crop import CropSpec
@@ -59,7 +60,10 @@ def _kept(
     read: Callable[[Arrays, int], T],
     name: str,
 ) -> dict[int, T]:
-    """Return track -> content of the file at `path`; if it is missing, damaged or outdated, make and write it."""
+    """Return track -> content of the file at `path`; if it is missing, damaged or outdated, make and write it.
+
+    If it cannot be written, the result is returned all the same.
+    """
     if path.exists():
         try:
             arrays = read_arrays(path)
@@ -72,7 +76,10 @@ def _kept(
     content: Arrays = {"mark": np.array(mark), "tracks": np.array(sorted(made), dtype=np.int64)}
     for track, one in made.items():
         content |= {f"{track}/{key}": values for key, values in arrays_of(one).items()}
-    write_arrays(path, content)
+    try:
+        write_arrays(path, content)
+    except CacheError as error:  # the output does not depend on it
+        logger.info("%s; going on without storing the %s", error, name)
     return made
 
 
