@@ -79,7 +79,7 @@ def _kept(
     try:
         write_arrays(path, content)
     except CacheError as error:  # the output does not depend on it
-        logger.info("%s; going on without storing the %s", error, name)
+        logger.info("%s; the %s are not stored", error, name)
     return made
 
 
