@@ -1,5 +1,7 @@
 """The shipped models: complete, small, and doing their job on a drawn face."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +74,13 @@ def test_the_mouth_rests_in_silence() -> None:
     resting = _apertures(np.full((80, 240), SILENCE, dtype=np.float32), 75)
     assert resting.std() < 0.05 * speaking.std()
     assert resting.mean() < speaking.mean()
+
+
+def test_a_generator_is_loaded_without_pytorchs_compiler() -> None:
+    """Its import takes two seconds, and arithmetic on the meta device, where sizes are checked, needs it."""
+    code = (
+        "import sys; from w2l.models import registry; from pathlib import Path; import torch;"
+        "registry.load('w2l', 'generator', None, torch.device('cpu')); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -6,6 +6,7 @@ person's appearance. Flow and mixture are as in Siarohin et al., "First Order Mo
 the last step is initialised as such a repetition (Aitken et al., 2017), so that no checkerboard appears.
 """
 
+import math
 from functools import partial
 
 import torch
@@ -146,7 +147,7 @@ class FlowBlur(nn.Module):
         n = dimensions.size // 2
         deviation = max(dimensions.flow_blur * n, 1e-6)
         self.register_buffer("down", averaging(n // 2 + MARGIN, deviation), persistent=False)
-        self.register_buffer("across", averaging(n, deviation).T.contiguous(), persistent=False)
+        self.register_buffer("across", averaging(n, deviation).T, persistent=False)
 
     def forward(self, flow: Tensor) -> Tensor:
         """Smooth a flow (batch, 2 * references, rows, columns), in its own precision."""
@@ -157,10 +158,13 @@ class FlowBlur(nn.Module):
 
 
 def averaging(n: int, deviation: float) -> Tensor:
-    """Return the matrix (n, n) that averages n neighbours by a Gaussian in pixels; each row has the sum 1."""
-    place = torch.arange(n)
-    weights = torch.exp(-(((place[:, None] - place) / deviation) ** 2) / 2)
-    return weights / weights.sum(dim=1, keepdim=True)
+    """Return the matrix (n, n) that averages n neighbours by a Gaussian in pixels; each row has the sum 1.
+
+    Computed without PyTorch: on its meta device, on which sizes are checked, such arithmetic imports its compiler.
+    """
+    falls = [math.exp(-((away / deviation) ** 2) / 2) for away in range(n)]
+    rows = [[falls[abs(row - column)] for column in range(n)] for row in range(n)]
+    return torch.tensor([[value / sum(row) for value in row] for row in rows])
 
 
 def make_generator(dimensions: GeneratorDimensions) -> Generator | WarpingGenerator:
