@@ -68,7 +68,7 @@ def test_speech_from_a_named_pipe_for_several_videos(sync: Run, media: Path, tmp
     (Stdin(b"", is_terminal=True), "1", 2, "- is standard input, which is a terminal; pipe the speech into w2l"),
     (Stdin(b""), "1", 1, "standard input: nothing came through it"),
     (Stdin(bytes(3000)), "0.002", 1, "standard input: is larger than 0.002 MB; write it to a file"),
-    (Stdin(bytes(3000)), "1", 1, "not a"),
+    (Stdin(bytes(3000)), "1", 1, "error: standard input: not a"),
 ])  # fmt: skip
 @pytest.mark.parametrize("option", [(), ("--dry-run",)])
 def test_what_cannot_be_used_is_one_line(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from w2l.core.errors import ConfigError, MediaError
+from w2l.core.errors import ConfigError, MediaError, W2LError
 from w2l.core.limits import PREFIX, limits
 
 STDIN = "-"
@@ -54,7 +54,11 @@ def spooled(speech: Path) -> Iterator[Path]:
             with speech.open("rb") as source:
                 _copy(source, file, name_of(speech))
         os.utime(file, (0, 0))  # the same content is the same speech to --resume
-        yield file
+        try:
+            yield file
+        except W2LError as error:  # users do not know the temporary file
+            error.args = (str(error).replace(str(file), name_of(speech)),)
+            raise
 
 
 @contextmanager
