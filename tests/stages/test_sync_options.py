@@ -331,7 +331,7 @@ class TestStopping:
         def interrupted(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("w2l.syncing.plan.scan_clip", interrupted)
+        monkeypatch.setattr("w2l.syncing.seen.scan_clip", interrupted)
         one_line(sync("-o", "out.mp4", faces=True), 130, "interrupted", n_logged=1)
         assert listing(tmp_path) == {}
 
@@ -511,7 +511,8 @@ class TestEncoding:
     (("--start", "1:75"), "'1:75' is not a time; write"), (("--preview", "soon"), "'soon' is not a time; write"),
     (("--set", "start_s='1:75'"), "sync.start_s: '1:75' is not a time; write"),
     (("--start", "30"), "past the end"), (("--preview", "nan"), "nan"), (("--preview", "-3"), "-3"),
-    (("--codec", "hevc", "--crf", "60"), "between 0 and 51"),
+    (("--codec", "hevc", "--crf", "60"), "between 0 and 51"), (("--look-ahead", "0.5"), "must be auto, all or seconds"),
+    (("--look-ahead", "some"), "look_ahead 'some'"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")  # fmt: skip
 def test_wrong_usage_is_one_line(sync: Run, tmp_path: Path, extra: tuple[str, ...], said: str) -> None:
     outcome = sync("-o", "out.mp4", *extra)

@@ -79,6 +79,7 @@ def sync(
     label_place: Place | None = None,
     consent: str | None = None,
     preview: Time | None = None,
+    look_ahead: Time | None = None,
     resume: bool = False,
     cache: PathLike | None = None,
     device: str = "auto",
@@ -155,6 +156,9 @@ def sync(
         How the person shown agreed; kept in the record.
     preview : float or str
         Make only the second around this time: seconds, or a timecode.
+    look_ahead : float or str
+        What is analysed for a preview: ``all`` of the video, or so many seconds before and after it; default: 5 of a
+        video of more than a minute, else all.
     resume : bool
         Continue an interrupted call: finished parts, and a finished output, are kept.
     cache, device, config, settings, progress
@@ -177,6 +181,7 @@ def sync(
             "mouths": [str(path) for path in paths_of(mouths)] or None,
             "detail": detail, "silence": silence, "alignment": alignment, "fit": fit, "extend": extend, "fps": fps,
             "speech_track": speech_track, "drive": None if drive is None else str(drive),
+            "look_ahead": None if look_ahead is None else str(look_ahead),
             "keep_streams": keep_streams, "encoding.codec": codec, "encoding.bits": bits, "encoding.chroma": chroma,
             "encoding.crf": crf, "encoding.preset": preset, "encoding.hardware": hardware,
             "disclosure.mark": mark, "disclosure.otherwise": i_disclose_otherwise or None, "disclosure.label": label,

@@ -2,7 +2,7 @@
 
     cache.json                              format version
     clips/<clip-id>/clip.json               source, its properties, and per stage a fingerprint and an outcome
-    clips/<clip-id>/faces.npz               detections of one detector
+    clips/<clip-id>/faces.npz               detections of one detector; faces-<first>-<stop>.npz: in those frames alone
     clips/<clip-id>/looks.npz               these faces elsewhere, for `sync`; see `w2l.syncing.memory.store`
     clips/<clip-id>/covers.npz              frames in which something is in front of them; see the same
     clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG images, see `w2l.cache.crops`
@@ -71,6 +71,10 @@ class Clip:
     def covers(self) -> Path:
         """Path of what `sync` found in front of the faces, frame by frame."""
         return self.folder / "covers.npz"
+
+    def part(self, name: str) -> Path:
+        """Return the path of what is known of some frames only, such as `faces-0-250`."""
+        return self.folder / f"{name}.npz"
 
     def record(self) -> ClipRecord:
         """Return the content of clip.json; empty if the clip is new."""

@@ -156,6 +156,12 @@ def fixed_face(box: tuple[float, float, float, float], n_frames: int = 1) -> Fac
     )
 
 
+def no_faces(n_frames: int) -> Faces:
+    """Return the result for frames without a face to redraw."""
+    fixed = fixed_face((0.0, 0.0, 1.0, 1.0), 0)
+    return replace(fixed, first=np.zeros(n_frames + 1, np.int64), why=np.full(n_frames, NO_FACE, np.int8))
+
+
 def without(faces: Faces, covered: Mapping[int, Mask], n_fade: int, reason: int = COVERED) -> Faces:
     """Return the faces without the rows of tracks in which something covers them, faded over `n_fade` rows.
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from w2l.cache.store import Cache, Clip, safe_id
+from w2l.core.arrays import Floats
 from w2l.core.errors import ConfigError, MediaError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, write_arrays
 from w2l.faces.detectors.base import Detector
 from w2l.faces.search import scan_faces
 from w2l.faces.tracker import Scan
-from w2l.faces.turned import with_turned
+from w2l.faces.turned import BY_ROW, with_turned
 from w2l.media.coded import read_coded
+from w2l.media.player import play
 from w2l.media.sequence import source_mark
 from w2l.media.showing import counts_as_decoded
 from w2l.media.video import VideoInfo
@@ -24,6 +28,10 @@ RETIMED = frozenset({".avi", ".asf", ".wmv", ".mxf"})
 """Endings of the containers that may count in the order of decoding; others are not opened for a fingerprint."""
 SHOTS_VERSION = 2
 """Incremented if other shots would be found; 1 lacks fades through black and faint cuts, see `_made_mark`."""
+
+
+SPAN_VERSION = 1
+"""The same for the detections of some frames of a video, see `scan_span`."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,80 @@ def scan_clip(
 
     Raises MediaError if the video cannot be read.
     """
-    mark = scan_fingerprint(path, detector, settings)
-    if not force and clip.faces.exists():
-        kept = _load(clip.faces, (mark, scan_fingerprint(path, detector, settings, content=False)))
-        if kept is not None:
-            return kept, False
+    kept = None if force else kept_scan(clip, path, detector, settings)
+    if kept is not None:
+        return kept, False
     scan = scan_faces(read_coded(path), detector, settings.stride, on_progress, settings.min_face)
     scan = with_turned(scan, path, detector, settings.min_face)
-    made = np.array(_made_mark(mark, has_cuts=bool(len(scan.cuts))))
-    write_arrays(clip.faces, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": made})
+    mark = scan_fingerprint(path, detector, settings)
+    _store(clip.faces, scan, _made_mark(mark, has_cuts=bool(len(scan.cuts))))
     return scan, True
+
+
+def kept_scan(clip: Clip, path: Path, detector: Detector, settings: DetectSettings) -> Scan | None:
+    """Return the detections of the whole video that are in the cache; None if there are none."""
+    if not clip.faces.exists():
+        return None
+    return _load(clip.faces, tuple(scan_fingerprint(path, detector, settings, content) for content in (True, False)))
+
+
+def scan_span(
+    clip: Clip,
+    path: Path,
+    times: Floats,
+    span: tuple[int, int],
+    detector: Detector,
+    settings: DetectSettings,
+    on_progress: Callable[[int], None] | None = None,
+) -> tuple[Scan, bool]:
+    """Return the detections of some frames of a video, as `scan_clip` does for all, and whether they are new.
+
+    `times` (frames,) are those of all frames, `span` the first frame and the one after the last. The scan is that of a
+    video in which these frames lie between two cuts, and in which nothing was found in other frames.
+    """
+    first, stop = span
+    stored = clip.part(f"faces-{first}-{stop}")
+    mark = fingerprint(scan_fingerprint(path, detector, settings), "span", SPAN_VERSION, span)
+    scan = _load(stored, (mark,)) if stored.exists() else None
+    is_fresh = scan is None
+    if scan is None:
+        read = partial(play, path, times, range(first, stop))
+        scan = scan_faces(read(), detector, settings.stride, on_progress, settings.min_face)
+        scan = with_turned(scan, path, detector, settings.min_face, read)
+        _store(stored, scan, mark)
+    return _placed(scan, times, first), is_fresh
+
+
+def _placed(scan: Scan, times: Floats, first: int) -> Scan:
+    """Return the scan of some frames, from `first` on, as one of the whole video, whose frames are shown at `times`."""
+    n_frames, stop = len(times), first + scan.n_frames
+    renewed = np.zeros(n_frames)
+    renewed[first:stop] = scan.renewed
+    edges = [edge for edge in (first, stop) if 0 < edge < n_frames]
+    span_s = float(times[-1] - times[0])
+    return replace(
+        scan,
+        n_frames=n_frames,
+        fps=(n_frames - 1) / span_s if span_s > 0 else scan.fps,
+        times=times,
+        frame=scan.frame + first,
+        cuts=np.unique(np.concatenate([scan.cuts + first, edges]).astype(np.int64)),
+        renewed=renewed,
+    )
+
+
+def joined(scan: Scan, other: Scan) -> Scan:
+    """Return the detections of two scans of the same video, of which one has none where the other has some."""
+    order = np.argsort(np.concatenate([scan.frame, other.frame]), kind="stable")
+    by_row: dict[str, Any] = {
+        name: np.concatenate([getattr(scan, name), getattr(other, name)])[order] for name in BY_ROW
+    }
+    cuts = np.union1d(scan.cuts, other.cuts).astype(np.int64)
+    return replace(scan, cuts=cuts, renewed=np.maximum(scan.renewed, other.renewed), **by_row)
+
+
+def _store(path: Path, scan: Scan, mark: str) -> None:
+    write_arrays(path, {**{name: np.asarray(value) for name, value in vars(scan).items()}, "mark": np.array(mark)})
 
 
 def at_rate(scan: Scan, info: VideoInfo) -> Scan:

@@ -1,8 +1,9 @@
 """Faces that lie or stand on their head: found in turned pictures, only in shots whose faces are doubtful upright."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats, Image
 from w2l.faces.detectors.base import Detection, Detector
-from w2l.faces.refine import Refiner, whole_of
+from w2l.faces.refine import AnyFrame, Refiner, whole_of
 from w2l.faces.search import scan_faces
 from w2l.faces.tracker import Scan, link_tracks
 from w2l.media.coded import read_coded
@@ -81,22 +82,26 @@ def turned(detector: Detector, quarters: int) -> TurnedDetector:
     return (TurnedRefiner if isinstance(detector, Refiner) else TurnedDetector)(detector, quarters)
 
 
-def with_turned(scan: Scan, path: Path, detector: Detector, min_face: int) -> Scan:
+def with_turned(
+    scan: Scan, path: Path, detector: Detector, min_face: int, read: Callable[[], Iterable[AnyFrame]] | None = None
+) -> Scan:
     """Return the scan of a video with the faces of turned heads in those shots where they are surer than upright ones.
 
-    Of shots in which a face is clear throughout, nothing is read again.
+    Of shots in which a face is clear throughout, nothing is read again. `read` gives the frames that were scanned; by
+    default all of the video.
     """
+    read = read or partial(read_coded, path)
     doubtful = [shot for shot in scan.shots if not _is_clear(scan, shot)]
     if not doubtful:
         return scan
     frames = np.concatenate([np.arange(*shot) for shot in doubtful])
     wanted = frames[np.unique(np.linspace(0, len(frames) - 1, SAMPLES).astype(int))]
-    images = list(_pictures(path, set(wanted.tolist())))
+    images = list(_pictures(read(), set(wanted.tolist())))
     scores = [_mean_score(turned(detector, quarters) if quarters else detector, images) for quarters in range(4)]
     best = int(np.argmax(scores))
     if not best or scores[best] < CLEAR:
         return scan
-    again = scan_faces(read_coded(path), turned(detector, best), scan.stride, min_face=min_face)
+    again = scan_faces(read(), turned(detector, best), scan.stride, min_face=min_face)
     better = [shot for shot in doubtful if _surest(again, shot) > _surest(scan, shot)]
     if better:
         logger.info("%s: a head is turned %s; its face is drawn so", path, WORDS[best])
@@ -133,8 +138,8 @@ def _surest(scan: Scan, shot: tuple[int, int]) -> float:
     return max((float(track.scores[track.seen].sum()) for track in tracks), default=0.0)
 
 
-def _pictures(path: Path, wanted: set[int]) -> Iterator[Image]:
-    for idx, frame in enumerate(read_coded(path)):
+def _pictures(frames: Iterable[AnyFrame], wanted: set[int]) -> Iterator[Image]:
+    for idx, frame in enumerate(frames):
         if idx in wanted:
             yield whole_of(frame)
 

@@ -40,8 +40,9 @@ def without_covered(tools: Tools, plan: Plan) -> Plan:
         return plan
     read = partial(pictures_of, plan)
     seen = {track: looks.seen for track, looks in plan.looks.items()}
+    clip = clip_for(tools.cache, plan.info.path)
     covers = kept_covers(
-        clip_for(tools.cache, plan.info.path).covers,
+        clip.part("covers-near") if plan.is_near else clip.covers,
         covers_mark(plan.info.path, plan.faces),
         lambda: find_covers(read, plan.faces, seen),
     )

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,14 +14,10 @@ from w2l.cache.store import Cache
 from w2l.core.arrays import Floats
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.intervals import fade
-from w2l.core.progress import progress
 from w2l.core.reading import real_path
 from w2l.core.timing import FPS, reference_window_starts
 from w2l.faces.detectors.base import Detector
-from w2l.faces.follow import FADE_S, WHY, Face, Faces, fixed_face, follow, without_lying
-from w2l.faces.scan import at_rate, clip_for, scan_clip
-from w2l.faces.select import choose, parse_choice, steady_tracks
-from w2l.faces.turned import way_back
+from w2l.faces.follow import WHY, Face, Faces, fixed_face, no_faces
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import gate_silence, pauses
 from w2l.features.speech import mel_starts, quiet_frames, reference_starts
@@ -31,15 +27,15 @@ from w2l.media.form import as_written
 from w2l.media.player import play
 from w2l.media.timeline import Timeline, end_of, lay_out
 from w2l.media.video import VideoInfo
-from w2l.syncing.cast import Voice, join
+from w2l.syncing.cast import Voice
 from w2l.syncing.detail import check_detail, finer_spec
 from w2l.syncing.engine import Cue
-from w2l.syncing.hearing import HeardSpeech, hear
+from w2l.syncing.hearing import hear
 from w2l.syncing.jobs import Job
 from w2l.syncing.memory.hidden import Covers
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.order import probe_video
-from w2l.syncing.portrait import portrait_of
+from w2l.syncing.seen import Seen, look
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
 
@@ -87,6 +83,8 @@ class Plan:
     """Pictures of the whole output before this part of it."""
     scan_fresh: bool = False
     """Whether faces were detected in this run rather than read from the cache."""
+    is_near: bool = False
+    """Whether only the frames of the source around the output's were analysed."""
     speech_stream: int | None = None
     """Index of the speech's stream in its file; None: the one a player would choose."""
     voices: Mapping[int, Voice] = field(default_factory=dict)
@@ -177,13 +175,23 @@ def why_not(faces: Faces, source: int) -> str:
 
 def plan_of(tools: Tools, job: Job) -> Plan:
     """Return the plan of the whole output of a job."""
-    settings, info, card = tools.settings, probe_video(job.video, job.speech, tools.settings.fps), tools.model.card
+    settings, card = tools.settings, tools.model.card
+    plan = make_plan(settings, info_of(tools, job), job.speech, card.crop, tools.cache, tools.detector)
+    return replace(plan, spec=finer_spec(plan.spec, plan.faces, card, settings.detail))
+
+
+def sketch_of(tools: Tools, job: Job) -> Plan:
+    """Return the plan of the whole output of a job without faces, which are not looked for."""
+    return make_plan(tools.settings, info_of(tools, job), job.speech, tools.model.card.crop)
+
+
+def info_of(tools: Tools, job: Job) -> VideoInfo:
+    """Return the properties of a job's video, as its output will have them; check the settings that depend on them."""
+    settings, info = tools.settings, probe_video(job.video, job.speech, tools.settings.fps)
     if settings.box is not None and (settings.box[2] > info.width or settings.box[3] > info.height):
         raise ConfigError(f"box {settings.box} lies outside of the picture, {info.width} x {info.height} px")
-    check_detail(settings.detail, card)
-    info = as_written(settings.encoding, job.output, info)
-    plan = make_plan(settings, info, job.speech, card.crop, tools.cache, tools.detector)
-    return replace(plan, spec=finer_spec(plan.spec, plan.faces, card, settings.detail))
+    check_detail(settings.detail, tools.model.card)
+    return as_written(settings.encoding, job.output, info)
 
 
 def preview_of(plan: Plan, preview_s: float) -> Plan:
@@ -195,9 +203,14 @@ def preview_of(plan: Plan, preview_s: float) -> Plan:
 
 
 def make_plan(
-    settings: SyncSettings, info: VideoInfo, speech: Path, spec: CropSpec, cache: Cache, detector: Detector
+    settings: SyncSettings,
+    info: VideoInfo,
+    speech: Path,
+    spec: CropSpec,
+    cache: Cache | None = None,
+    detector: Detector | None = None,
 ) -> Plan:
-    """Analyse video and speech and make all decisions before drawing.
+    """Analyse video and speech and make all decisions before drawing; without a detector, faces are not looked for.
 
     Raises MediaError for an unreadable input and NoFaceError if the requested face is not found.
     """
@@ -211,9 +224,12 @@ def make_plan(
             spec = replace(spec, pads=(0, 0, 0, 0))
             shown = shown_times(info)
             sides = ",".join(map("{:g}".format, settings.box))
-            seen = _Seen(fixed_face(settings.box, len(shown)), shown, f"the box {sides}")
+            seen = Seen(fixed_face(settings.box, len(shown)), shown, f"the box {sides}")
+        elif cache is None or detector is None:
+            shown = shown_times(info)
+            seen = Seen(no_faces(len(shown)), shown, "")
         else:
-            seen = _look(settings, info, spec, cache, detector, heard)
+            seen = look(settings, info, spec, cache, detector, heard)
         told = heard.result()
     mel, speech_s, faces, times = told.mel, told.duration_s, seen.faces, seen.times
     timeline = _timeline(settings, info, times, speech_s, mel.shape[1])
@@ -246,66 +262,9 @@ def make_plan(
         scan_fresh=seen.fresh,
         voices=voices,
     )
-    _check_missing(settings, plan)
+    if seen.chosen:
+        check_missing(settings, plan)
     return plan
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Result of the analysis of a source."""
-
-    faces: Faces
-    times: Floats
-    """(source frames,) seconds."""
-    chosen: str
-    fresh: bool = False
-    members: Mapping[int, int] = field(default_factory=dict)
-    """Track -> index of the cast member."""
-
-
-def _look(
-    settings: SyncSettings,
-    info: VideoInfo,
-    spec: CropSpec,
-    cache: Cache,
-    detector: Detector,
-    heard: "Future[HeardSpeech]",
-) -> _Seen:
-    """Return the chosen faces; stop as soon as the audio turns out to be silent."""
-    choices = [parse_choice(face) for face, _ in settings.cast] or [parse_choice(settings.face)]
-    portraits = [portrait_of(choice, detector) for choice in choices]
-    with progress("faces", info.n_frames or None) as advance:
-
-        def on_progress(_total: int) -> None:
-            advance()
-            if heard.done():
-                heard.result()
-
-        clip = clip_for(cache, info.path)
-        scan, fresh = scan_clip(clip, info.path, detector, settings.detect, on_progress=on_progress)
-    scan = at_rate(scan, info)
-    hint = "check with 'w2l detect --preview', try --set detect.min_face=20, or set --box"
-    try:
-        tracks = steady_tracks(scan)
-        found = [choose(tracks, scan, choice, portrait) for choice, portrait in zip(choices, portraits)]
-        chosen, members = join(settings.cast, found) if settings.cast else (found[0], {})
-    except NoFaceError as error:
-        raise NoFaceError(f"{info.path}: {error}; {hint}") from error
-    faces = follow(
-        scan,
-        spec.smooth_s,
-        chosen,
-        hold=settings.on_missing == "hold",
-        smoothing="published" if settings.alignment == "reference" and spec.kind == "box" else "gaussian",
-    )
-    if spec.kind == "box":
-        faces, roll = without_lying(faces, max(1, round(FADE_S * scan.fps)))
-        if roll:
-            logger.warning("%s: a head is lying or upside down; for this model, turn it %s", info.path, way_back(roll))
-    if not faces.tracks:
-        reasons = ", ".join(f"{count} frames {reason}" for reason, count in faces.passed().items())
-        raise NoFaceError(f"{info.path}: no face was detected reliably enough to be redrawn ({reasons}); {hint}")
-    return _Seen(faces, scan.times, chosen.description, fresh, members)
 
 
 def _gated(settings: SyncSettings, mel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -339,7 +298,8 @@ def _gain(
     return gain, reasons
 
 
-def _check_missing(settings: SyncSettings, plan: Plan) -> None:
+def check_missing(settings: SyncSettings, plan: Plan) -> None:
+    """Raise NoFaceError for a frame without the face if `on_missing` is `fail`."""
     for idx, source in enumerate(plan.timeline.source if settings.on_missing == "fail" else ()):
         if plan.gain[idx] > 0.0 and not plan.faces.at(int(source)):
             raise NoFaceError(

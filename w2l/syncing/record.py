@@ -19,7 +19,7 @@ from w2l.media.picture_files import FIRST, are_written, check_pictures, is_pictu
 from w2l.media.sequence import numbered, source_mark
 from w2l.media.unfinished import Unfinished
 from w2l.syncing.jobs import Job
-from w2l.syncing.settings import SyncSettings
+from w2l.syncing.settings import WHOLE, SyncSettings
 
 STAGE = "sync"
 VERSION = 10
@@ -78,7 +78,10 @@ def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, prev
     named = [Path(text) for text in texts if text and Path(text).is_file()]
     sources = [source_mark(video), *(source_fingerprint(path) for path in (speech, model, *named))]
     # The batch size affects only rounding, so a job that ran out of memory may resume with a smaller one.
-    return fingerprint(STAGE, VERSION, plain(replace(settings, batch=1)), sources, preview_s)
+    known = plain(replace(settings, batch=1))
+    if preview_s is None and settings.look_ahead in WHOLE:
+        del known["look_ahead"]  # so that outputs from before there was this setting are kept
+    return fingerprint(STAGE, VERSION, known, sources, preview_s)
 
 
 def half_done_mark(mark: str, device: str) -> str:

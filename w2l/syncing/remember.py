@@ -33,9 +33,9 @@ def remember(tools: Tools, plan: Plan) -> Plan:
 
 def _looks(tools: Tools, plan: Plan) -> dict[int, Looks]:
     """Return the mouth samples of each face, gathered now or read from the cache."""
-    read = partial(pictures_of, plan)
+    read, clip = partial(pictures_of, plan), clip_for(tools.cache, plan.info.path)
     return kept_looks(
-        clip_for(tools.cache, plan.info.path).looks,
+        clip.part("looks-near") if plan.is_near else clip.looks,
         looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path),
         lambda: gather_looks(read, plan.faces, plan.source_times, plan.spec, SyncExpert(tools.expert)),
     )

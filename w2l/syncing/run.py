@@ -18,7 +18,8 @@ from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
 from w2l.syncing.footage import check_footage
 from w2l.syncing.jobs import Job
-from w2l.syncing.plan import Plan, plan_of, preview_of
+from w2l.syncing.near import preview_plan
+from w2l.syncing.plan import Plan, plan_of
 from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before, mark_of, record_in
 from w2l.syncing.remember import remember
 from w2l.syncing.suited import suited
@@ -43,10 +44,9 @@ def run(tools: Tools, job: Job) -> SyncResult:
 def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     """Write the output and its records while the record is locked."""
     check(tools, job)  # again, as another process may have finished in the meantime
-    plan = remember(tools, plan_of(tools, job))
+    preview_s = job.preview_s
+    plan = remember(tools, plan_of(tools, job)) if preview_s is None else preview_plan(tools, job, preview_s)
     logger.info("%s: %s", job.output, plan.chosen)
-    if job.preview_s is not None:
-        plan = preview_of(plan, job.preview_s)
     report_covered(plan)
     mark, settings = mark_of_job(tools, job), tools.settings
     watch.lap("look")

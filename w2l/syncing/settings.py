@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from w2l.core.errors import ConfigError
+from w2l.core.timecodes import parse_seconds
 from w2l.faces.scan import DetectSettings
 from w2l.marks.settings import Disclosure
 from w2l.media.encoders import Encoding
@@ -22,6 +23,10 @@ OnCovered = Literal["keep", "redraw"]
 MIN_BOX = 16
 """Smallest side in pixels of a box given by the user."""
 MIN_FPS, MAX_FPS = 1.0, 240.0
+MIN_AHEAD_S = 1.0
+"""Fewest seconds before and after a preview from which faces and mouths are taken."""
+WHOLE = ("auto", "all")
+"""Values of `look_ahead` with which all of the video is analysed for an output."""
 MAX_DETAIL = 3
 """Higher values slow down pasting, and pixels drawn by the generator look coarse in comparison."""
 
@@ -88,6 +93,9 @@ class SyncSettings:
     cast: tuple[tuple[str, str], ...] = ()
     """Several people: pairs of a face, as for `face`, and the file of its speech. The speech argument is then the audio
     of the output and drives no face."""
+    look_ahead: str = "auto"
+    """Part of the video that is analysed: `all`, or so many seconds before and after a preview, also as a timecode;
+    `auto`: 5 s for a preview of a video of more than a minute, else all."""
     keep_streams: bool = False
     """Copy the source's other audio and subtitle streams."""
     batch: int = 16
@@ -124,6 +132,8 @@ class SyncSettings:
             raise ConfigError(f"--speech-track must not be negative (got {self.speech_track}); tracks count from 0")
         if self.fps is not None and not MIN_FPS <= self.fps <= MAX_FPS:
             raise ConfigError(f"fps {self.fps} must be between {MIN_FPS:.0f} and {MAX_FPS:.0f}")
+        if self.look_ahead not in WHOLE and not _is_time(self.look_ahead):
+            raise ConfigError(f"look_ahead {self.look_ahead!r} must be auto, all or seconds (at least {MIN_AHEAD_S:g})")
         start_s = self.start_s or 0.0
         if start_s < 0:
             raise ConfigError(f"start {start_s:g} s must not be negative")
@@ -138,6 +148,13 @@ def check_published(named: Mapping[str, Any]) -> None:
             raise ConfigError(f"--as-published sets {name} to {PUBLISHED[name]}, not {value}; remove one of the two")
         if name == "detail" and value not in (0, 1):
             raise ConfigError(f"--as-published does not support detail {value}; remove one of the two")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return parse_seconds(text) >= MIN_AHEAD_S
+    except ValueError:
+        return False
 
 
 def _is_box(box: Any) -> bool:

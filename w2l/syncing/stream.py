@@ -17,7 +17,7 @@ from w2l.core.arrays import Canvas, Image
 from w2l.core.errors import ConfigError, MediaError, NoFaceError
 from w2l.core.timing import generator_window_at
 from w2l.faces.appearance import look_of
-from w2l.faces.follow import NO_FACE, Face, Faces, fixed_face, follow
+from w2l.faces.follow import Face, Faces, fixed_face, follow, no_faces
 from w2l.faces.search import scan_faces
 from w2l.faces.select import Choice, Chosen, choose, parse_choice, steady_tracks
 from w2l.faces.tracker import Scan
@@ -188,7 +188,7 @@ class StreamSync:
             if settings.on_missing == "fail":
                 raise NoFaceError("the face is missing in the stream; use on_missing=keep to pass such frames through")
             seen_before = None if known is None or len(scan.cuts) else replace(known, missed=known.missed + 1)
-            return _no_faces(len(images)), scan.cuts.tolist(), seen_before
+            return no_faces(len(images)), scan.cuts.tolist(), seen_before
         smooth_s, hold = tools.model.card.crop.smooth_s, settings.on_missing == "hold"
         faces = follow(scan, smooth_s, chosen, hold)
         return self._without_covered(images, faces, fps), scan.cuts.tolist(), _followed(faces, stop - 1)
@@ -310,12 +310,6 @@ def _numbered_by_shot(faces: Faces, cuts: list[int], n_before: int) -> Faces:
     """Return the faces with the number of their shot as track; `n_before` shots ended before."""
     frame_of = np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
     return replace(faces, track=(n_before + np.searchsorted(cuts, frame_of, side="right")).astype(np.int64))
-
-
-def _no_faces(n_frames: int) -> Faces:
-    """Return the result for frames without a face to redraw."""
-    fixed = fixed_face((0.0, 0.0, 1.0, 1.0), 0)
-    return replace(fixed, first=np.zeros(n_frames + 1, np.int64), why=np.full(n_frames, NO_FACE, np.int8))
 
 
 def _followed(faces: Faces, idx: int) -> _Followed | None:
