@@ -11,8 +11,8 @@ from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
 from w2l.models import registry as weights
+from w2l.models.choices import SHIPPED
 from w2l.models.onnx_export import export
-from w2l.models.registry import SHIPPED
 
 STAGE = "export"
 SUFFIX = ".onnx"

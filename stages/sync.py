@@ -18,16 +18,15 @@ from w2l.core.errors import ConfigError
 from w2l.data.sources.pairs import Order
 from w2l.marks.settings import Layers, Place
 from w2l.media.encoder_options import DEFAULT_PRESET
-from w2l.media.encoders import DEFAULT_CRF, ChromaChoice, CodecChoice, Hardware
+from w2l.media.encoding import DEFAULT_CRF, ChromaChoice, CodecChoice, Hardware
 from w2l.media.sequence import is_sequence
 from w2l.media.timeline import Extend
 from w2l.syncing.cast import mixed_speech
-from w2l.syncing.compose import Blend
 from w2l.syncing.estimate import dry_run as try_job
 from w2l.syncing.jobs import Job, everywhere, jobs_of_files, jobs_of_pairs
 from w2l.syncing.record import STAGE
 from w2l.syncing.run import run
-from w2l.syncing.settings import Alignment, Fit, OnCovered, OnMissing, Silence, SyncSettings
+from w2l.syncing.settings import Alignment, Blend, Fit, OnCovered, OnMissing, Silence, SyncSettings
 from w2l.syncing.spool import is_stream, name_of, spooled_last
 from w2l.syncing.tools import Tools, make_tools
 

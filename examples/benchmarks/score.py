@@ -12,7 +12,8 @@ from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES
 from w2l.features.mel import mfcc, to_int16
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge
-from w2l.scoring.metrics.embed import BATCH, LipEmbedder, embed_sound, ready_judge
+from w2l.scoring.metrics.choices import BATCH
+from w2l.scoring.metrics.embed import LipEmbedder, embed_sound, ready_judge
 from w2l.scoring.metrics.lse import lse_values
 from w2l.scoring.metrics.sync import embedding_distances, score_curve
 

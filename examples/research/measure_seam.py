@@ -24,12 +24,12 @@ from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, footprint
 from w2l.nets.generator import GeneratedRows
 from w2l.scoring.metrics.seam import seam_ratio
-from w2l.syncing.compose import Blend, Compositor
+from w2l.syncing.compose import Compositor
 from w2l.syncing.engine import Redrawer
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import plan_of
 from w2l.syncing.references import references_for
-from w2l.syncing.settings import SyncSettings
+from w2l.syncing.settings import Blend, SyncSettings
 from w2l.syncing.tools import Tools
 
 Patch = NDArray[np.float32]

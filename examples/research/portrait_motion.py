@@ -31,7 +31,7 @@ from w2l.data.sources.word_times import STILL, Spoken, Words, read_words
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
 from w2l.media.audio import read_audio, write_wav
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 

@@ -15,7 +15,7 @@ from w2l.marks.label import make_label
 from w2l.marks.settings import Disclosure
 from w2l.marks.verdict import Stretch
 from w2l.marks.verify import record_beside, verify
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.picture import Colour, Picture, RgbPicture
 from w2l.media.writer import VideoWriter

@@ -23,7 +23,8 @@ from tests.helpers.made_media import (
 )
 from tests.media.test_streams import CHAPTERS, SPOKEN, STARTS_S, WORDS, make_source, sound_of, subtitles_of
 from w2l.media.audio import read_audio
-from w2l.media.encoders import Encoding, rgb_colour
+from w2l.media.encoders import rgb_colour
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.parts import Parts
 from w2l.media.soundtrack import inspect_speech

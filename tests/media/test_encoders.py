@@ -16,7 +16,8 @@ from tests.helpers.sync_runs import pattern
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media import encoder_options, encoders
 from w2l.media.encoder_options import PRESETS
-from w2l.media.encoders import Encoding, rgb_colour
+from w2l.media.encoders import rgb_colour
+from w2l.media.encoding import Encoding
 from w2l.media.filling import fill
 from w2l.media.output import Output
 from w2l.media.parts import Parts

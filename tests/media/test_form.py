@@ -16,7 +16,7 @@ from tests.helpers.coded_media import make_coded
 from w2l.core.arrays import Image
 from w2l.core.errors import MediaError
 from w2l.media.coded import frame_times, read_coded
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.form import not_kept, report, suited, written_colour
 from w2l.media.output import Output
 from w2l.media.parts import Parts

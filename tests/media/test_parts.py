@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tests.helpers.made_media import click_times, click_wave, make_sound
 from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.parts import Parts, part_edges
 from w2l.media.picture import Colour, Picture

@@ -14,7 +14,7 @@ from tests.helpers.coded_media import SIZE, make_coded, number_of, numbered_imag
 from w2l.core.errors import MediaError
 from w2l.media import player
 from w2l.media.coded import CodedFrame, CodedReader, frame_times, read_coded
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.player import play
 from w2l.media.timeline import Extend, end_of, lay_out, output_rate

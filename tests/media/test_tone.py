@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.coded_media import make_coded
 from w2l.core.arrays import Floats
 from w2l.media.coded import read_coded
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.form import report, suited
 from w2l.media.output import Output
 from w2l.media.picture import Colour, Picture, quantised

@@ -24,7 +24,7 @@ from tests.helpers.made_media import (
 from w2l.core.errors import MediaError
 from w2l.core.files import Draft
 from w2l.media.audio import read_audio, write_wav
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.picture import Picture
 from w2l.media.video import probe, read_frames

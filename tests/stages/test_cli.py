@@ -228,3 +228,10 @@ def test_a_command_that_is_called_leaves_the_signals_of_its_caller(run: Run) -> 
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     run("--version")
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_settings_and_the_server_of_the_page_load_no_networks() -> None:
+    modules = "w2l.syncing.settings", "w2l.scoring.settings", "w2l.queue.looking", "w2l.ui.server"
+    script = f"import sys, {', '.join(modules)}; print(*{{'torch', 'av', 'onnxruntime'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -25,7 +25,7 @@ from w2l.data.sources.listing import Listing, Source
 from w2l.faces.detectors.base import Detection
 from w2l.features.windows import nearest_frames
 from w2l.media.audio import write_wav
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter

@@ -14,8 +14,9 @@ from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, cut, footprint
 from w2l.media.picture import RgbPicture
 from w2l.scoring.metrics.seam import seam_ratio
-from w2l.syncing.compose import Blend, Compositor
+from w2l.syncing.compose import Compositor
 from w2l.syncing.lips import LipPair, read_pairs
+from w2l.syncing.settings import Blend
 
 Kind = Literal["aligned", "box"]
 WIDTH, HEIGHT, HALF, X, Y = 320, 280, 70.0, 160.0, 120.0

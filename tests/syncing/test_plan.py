@@ -19,7 +19,7 @@ from w2l.faces.scan import DetectSettings
 from w2l.features.crop import CropSpec
 from w2l.features.pauses import pauses
 from w2l.media.audio import write_wav
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.video import VideoInfo, probe
 from w2l.media.writer import VideoWriter

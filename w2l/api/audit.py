@@ -3,7 +3,7 @@
 from w2l.api.given import PathLike, Settings, open_cache, settings_of
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
-from w2l.models.registry import SHIPPED
+from w2l.models.choices import SHIPPED
 from w2l.training.audit.run import STAGE, AuditResult, audit_cache
 from w2l.training.audit.verdicts import AuditSettings
 

@@ -2,7 +2,7 @@
 
 SECTIONS = {
     "preprocess": "w2l.data.prepare.clip:PrepareSettings",
-    "detect": "w2l.faces.scan:DetectSettings",
+    "detect": "w2l.faces.settings:DetectSettings",
     "audit": "w2l.training.audit.verdicts:AuditSettings",
     "train-expert": "w2l.training.expert.settings:ExpertSettings",
     "train": "w2l.training.generator.settings:GeneratorSettings",

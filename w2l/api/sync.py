@@ -20,16 +20,16 @@ from w2l.core.device import choose_device
 from w2l.core.errors import ConfigError
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.marks.settings import Layers, Place
-from w2l.media.encoders import ChromaChoice, Codec, Hardware
+from w2l.media.encoding import ChromaChoice, Codec, Hardware
 from w2l.media.sequence import is_sequence
 from w2l.media.timeline import Extend
-from w2l.syncing.compose import Blend
 from w2l.syncing.jobs import Job, jobs_of_files
 from w2l.syncing.record import STAGE, SyncResult
 from w2l.syncing.run import run
 from w2l.syncing.settings import (
     PUBLISHED,
     Alignment,
+    Blend,
     Fit,
     OnCovered,
     OnMissing,

@@ -1,7 +1,7 @@
 """Detections of one video, read from the cache if available, else computed and stored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ import numpy as np
 
 from w2l.cache.store import Cache, Clip, safe_id
 from w2l.core.arrays import Floats
-from w2l.core.errors import ConfigError, MediaError
+from w2l.core.errors import MediaError
 from w2l.core.files import DAMAGED, fingerprint, read_arrays, write_arrays
 from w2l.faces.detectors.base import Detector
 from w2l.faces.search import scan_faces
+from w2l.faces.settings import DetectSettings as DetectSettings
 from w2l.faces.tracker import Scan
 from w2l.faces.turned import BY_ROW, with_turned
 from w2l.media.coded import read_coded
@@ -32,25 +33,6 @@ SHOTS_VERSION = 2
 
 SPAN_VERSION = 1
 """The same for the detections of some frames of a video, see `scan_span`."""
-
-
-@dataclass(frozen=True)
-class DetectSettings:
-    """Settings of face detection."""
-
-    detector: str = "auto"
-    """`auto`, `mtcnn`, `insightface:PATH` or `yunet:PATH`."""
-    stride: int = 2
-    """Frames between two detections of a known face; boxes between are interpolated."""
-    min_face: int = 40
-    """Smallest face searched for, in pixels of the source."""
-
-    def __post_init__(self) -> None:
-        """Reject numbers out of range."""
-        if self.stride < 1:
-            raise ConfigError(f"stride {self.stride} must be at least 1")
-        if self.min_face < 12:
-            raise ConfigError(f"min_face {self.min_face} must be at least 12 pixels")
 
 
 def scan_fingerprint(path: Path, detector: Detector, settings: DetectSettings, content: bool = True) -> str:

@@ -6,7 +6,8 @@ from typing import get_args
 
 import av
 
-from w2l.media.encoders import CHROMAS, HARDWARE, SOFTWARE, Codec, Encoding, Shape, opens, rgb_colour
+from w2l.media.encoders import CHROMAS, HARDWARE, SOFTWARE, Shape, opens, rgb_colour
+from w2l.media.encoding import Codec, Encoding
 from w2l.media.soundtrack import BIT_RATES
 
 TRIED = Shape(640, 360, Fraction(25), Fraction(1, 25))

@@ -7,7 +7,7 @@ from typing import Any
 from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.container import open_input, video_stream
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.soundtrack import MP4_CODECS
 from w2l.media.video import probe, read_frames

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from w2l.media.chroma import STEPS, Chroma
-from w2l.media.encoders import ALPHA_CHROMA, CHROMAS, EVEN_CODECS, Codec, Encoding
+from w2l.media.encoders import ALPHA_CHROMA, CHROMAS
+from w2l.media.encoding import EVEN_CODECS, Codec, Encoding
 from w2l.media.picture import Colour
 from w2l.media.picture_files import is_pictures_output
 from w2l.media.video import VideoInfo

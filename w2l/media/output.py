@@ -4,7 +4,8 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-from w2l.media.encoders import Encoding, Shape
+from w2l.media.encoders import Shape
+from w2l.media.encoding import Encoding
 from w2l.media.picture import Colour
 from w2l.media.soundtrack import inspect_speech
 from w2l.media.streams import Beside, inspect_kept

@@ -15,16 +15,14 @@ from w2l.core.reading import real_path
 from w2l.models import packs
 from w2l.models.card import data_licences
 from w2l.models.checkpoint import NETWORKS, Kind, Model, load_model, marks_of, read_card, save_model
+from w2l.models.choices import SHIPPED as SHIPPED
+from w2l.models.choices import STILLS as STILLS
 from w2l.models.fetch import fetched, file_of
 from w2l.models.lineage import TaughtBy, weights_mark
 from w2l.models.onnx_generator import OnnxGenerator
 
 BUNDLED = Path(__file__).parent / "assets"
 """Folder of the shipped model files: ``generator.safetensors``, ``expert.safetensors``, ``judge.safetensors``."""
-SHIPPED = "w2l"
-"""The name of the shipped model of each kind."""
-STILLS = "w2l-still"
-"""The name of the shipped generator for a person of whom one look is known, such as a photograph."""
 ASSETS = {SHIPPED: "{kind}", STILLS: "{kind}-still"}
 """Shipped name -> name of its files, without their suffix."""
 SUFFIX = ".safetensors"

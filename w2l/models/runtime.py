@@ -12,6 +12,7 @@ from w2l.core.arrays import Floats
 from w2l.core.config import check_word
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.models.checkpoint import Model
+from w2l.models.choices import Backend
 from w2l.models.onnx_generator import OnnxGenerator
 from w2l.nets.folded.generator import Folded, fold
 from w2l.nets.folded.warping import FoldedWarping
@@ -20,7 +21,6 @@ from w2l.nets.warping import WarpingGenerator
 
 logger = logging.getLogger(__name__)
 
-Backend = Literal["auto", "torch", "onnx"]
 InferencePrecision = Literal["auto", "float32", "half"]
 SMALL_BYTES = 64_000_000
 """On the CPU `auto` chooses ONNX Runtime for weights of at most this many bytes, else PyTorch.

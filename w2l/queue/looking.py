@@ -48,6 +48,13 @@ def score_fields() -> list[Setting]:
     return list(describe(ScoreSettings()))
 
 
+def warm_up() -> None:
+    """Load what the first look needs, while nobody waits for it."""
+    import w2l.api.sync
+    import w2l.api.verify
+    import w2l.faces.detectors.factory  # noqa: F401
+
+
 def check(root: Path, request: JobRequest) -> None:
     """Raise the error of a request that cannot be made: settings, files, ending."""
     from w2l.api.sync import sync_settings

@@ -7,12 +7,11 @@ from typing import Any, Literal, get_args
 from w2l.core.config import plain
 from w2l.core.errors import ConfigError
 from w2l.core.timing import MAX_SHIFT
-from w2l.faces.scan import DetectSettings
+from w2l.faces.settings import DetectSettings
 from w2l.models import packs
-from w2l.models.registry import SHIPPED
+from w2l.models.choices import SHIPPED
+from w2l.scoring.metrics.choices import BATCH, FidRegion
 from w2l.scoring.metrics.columns import GROUPS, MeasureGroup
-from w2l.scoring.metrics.embed import BATCH
-from w2l.scoring.metrics.fid import FidRegion
 
 Variant = Literal["face", "lrs", "real"]
 VARIANTS: dict[Variant, str] = {

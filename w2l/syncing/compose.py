@@ -1,7 +1,6 @@
 """Paste a redrawn face into its picture: mask, soft edge, and matching of colour, detail and grain."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,8 +15,7 @@ from w2l.syncing.colours import LUMA
 from w2l.syncing.fitting import Fitter, Memory
 from w2l.syncing.lips import LipPair, lip_map
 from w2l.syncing.own_mouth import OwnMouth
-
-Blend = Literal["soft", "laplacian", "hard"]
+from w2l.syncing.settings import Blend
 
 MASK_POWER = 2.5
 """Exponent of the mask: 2 is an ellipse, larger is closer to a rectangle."""

@@ -6,17 +6,16 @@ from typing import Any, Literal
 
 from w2l.core.errors import ConfigError
 from w2l.core.timecodes import parse_seconds
-from w2l.faces.scan import DetectSettings
+from w2l.faces.settings import DetectSettings
 from w2l.marks.settings import Disclosure
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.timeline import Extend
-from w2l.models.registry import SHIPPED
-from w2l.models.runtime import Backend
-from w2l.syncing.compose import Blend
+from w2l.models.choices import SHIPPED, Backend
 
 Alignment = Literal["training", "reference"]
 Silence = Literal["close", "source", "model"]
 Fit = Literal["speech", "video", "shortest"]
+Blend = Literal["soft", "laplacian", "hard"]
 OnMissing = Literal["keep", "hold", "fail"]
 OnCovered = Literal["keep", "redraw"]
 

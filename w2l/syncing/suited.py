@@ -2,7 +2,7 @@
 
 import logging
 
-from w2l.models.registry import SHIPPED, STILLS
+from w2l.models.choices import SHIPPED, STILLS
 from w2l.syncing.memory.coverage import is_seen_speaking
 from w2l.syncing.plan import Plan
 from w2l.syncing.remember import MEMORY, reference_of

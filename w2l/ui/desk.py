@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
+from w2l.queue import looking
 from w2l.queue.helper import Helper, answer
 from w2l.queue.line import Line
 from w2l.queue.request import CAST
@@ -42,6 +43,10 @@ class Desk:
     def root(self) -> Path:
         """Return the folder of the cache."""
         return self.jobs.cache.root
+
+    def warm_up(self) -> None:
+        """Let the process that looks at videos load what it needs, once the page is shown."""
+        self.looker.submit(looking.warm_up)
 
     def path(self, upload: str | None, typed: str | None) -> str:
         """Return the file that is given: an upload, or a path that was typed; empty if neither is.

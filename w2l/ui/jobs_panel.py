@@ -50,11 +50,11 @@ class JobsPanel:
         """Return the components that `_look` fills."""
         return [self.chosen, self._state, self._cancel, self._continue, self._remove, self._command, self._shown]
 
-    def connect(self, blocks: Any) -> None:
-        """Follow the jobs: when the page opens, every second, and at every click."""
+    def connect(self, blocks: Any) -> Any:
+        """Follow the jobs: when the page opens, whose event is returned, every second, and at every click."""
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         seen, given = self._seen, [self.chosen, self._shown]
-        blocks.load(self._open, None, seen, **quiet)
+        opened = blocks.load(self._open, None, seen, **quiet)
         gr.Timer(EVERY_S).tick(self._look, given, seen, **quiet)
         self.chosen.change(self._look, given, seen, **quiet)
         self._shown.change(self._result.show, self._shown, self._result.components, **quiet)
@@ -64,6 +64,7 @@ class JobsPanel:
             (self._remove, self._remove_job),
         ):
             button.click(self._act(act), self.chosen, self.message, **quiet).then(self._look, given, seen, **quiet)
+        return opened
 
     def _remove_job(self, job: Job) -> None:
         self._desk.jobs.remove(job)

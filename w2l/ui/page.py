@@ -54,8 +54,8 @@ def make_page(desk: Desk, fields: Fields) -> Any:
             with gr.Tab(texts.TRAIN, id="train") as train:
                 TrainTab(desk, train)
         add_calls(desk)
-        for panel in (synced, scored):
-            panel.connect(page)
+        scored.connect(page)
+        synced.connect(page).then(desk.warm_up, None, None, show_progress="hidden", api_visibility="private")
         synced.after_run(sync.run, sync.add_job, sync.values, sync.run_message)
         scored.after_run(score.run, score.add_job, score.values, score.message)
     return page

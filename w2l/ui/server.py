@@ -1,5 +1,6 @@
 """The server of the page: who may reach it, which files it gives, and its end."""
 
+import gc
 import hmac
 import inspect
 import logging
@@ -31,6 +32,8 @@ DEFAULT_PORT = 7860
 DEFAULT_UPLOAD_GB = 8.0
 NO_TELEMETRY = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "GRADIO_RUN_HISTORY": "False"}
 """Environment in which gradio calls nobody."""
+QUICK = {"MPLBACKEND": "agg"}
+"""Environment in which gradio learns the backend of matplotlib, at its first call, without loading pyplot."""
 STUBS_OF = "gradio.component_meta"
 """Module that writes a stub for each component when this is imported."""
 Scope = MutableMapping[str, Any]
@@ -136,16 +139,15 @@ def serve(settings: PageSettings, cache: Cache, ready: Callable[[str], object]) 
     """Serve the page until interrupted; `ready` is called with its address as soon as it answers."""
     jobs = Jobs(cache)
     jobs.uploads.mkdir(parents=True, exist_ok=True)
-    os.environ.update(NO_TELEMETRY | {"GRADIO_TEMP_DIR": str(jobs.uploads)})
+    os.environ.update(NO_TELEMETRY | QUICK | {"GRADIO_TEMP_DIR": str(jobs.uploads)})
     desk = Desk(jobs, Line(jobs), Helper(), Helper(), is_local=not settings.network)
-    fields = desk.looker.submit(sync_fields), desk.looker.submit(score_fields)  # while this process loads gradio
     listener = _listen(settings)
     token = secrets.token_urlsafe(24) if settings.network else ""
     try:
-        with without_stubs():
+        with without_stubs(), without_collection():
             from w2l.ui.page import Fields, make_app, run_app
 
-        app = make_app(desk, Fields(*(one.result() for one in fields)), settings.upload_gb)
+            app = make_app(desk, Fields(sync_fields(), score_fields()), settings.upload_gb)
         desk.line.start()
         clear_old(jobs)
         run_app(Guard(app, token, lambda: ready(_address(listener, token))), listener)
@@ -189,6 +191,19 @@ def without_stubs() -> Iterator[None]:
         yield
     finally:
         inspect.getfile = find
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from searching for garbage while so many modules are loaded that stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def is_available() -> bool:

@@ -28,7 +28,7 @@ from w2l.features.mel import mel_spectrogram
 from w2l.features.windows import nearest_frames
 from w2l.media.audio import read_audio, write_wav
 from w2l.media.coded import read_coded
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter

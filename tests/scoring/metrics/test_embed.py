@@ -17,7 +17,8 @@ from w2l.models.tensors import ChannelOrder
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge, JudgeDimensions
 from w2l.scoring.metrics import embed as embedding
-from w2l.scoring.metrics.embed import BATCH, AnyJudge, Embeddings, LipEmbedder, embed_sound, ready_judge
+from w2l.scoring.metrics.choices import BATCH
+from w2l.scoring.metrics.embed import AnyJudge, Embeddings, LipEmbedder, embed_sound, ready_judge
 from w2l.scoring.metrics.lse import LseValues, lse_values
 from w2l.scoring.metrics.sync import embedding_distances
 

@@ -11,7 +11,7 @@ import torch
 
 from w2l.core.arrays import Floats, Image
 from w2l.data.puppets import draw_face
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.video import read_frames
 from w2l.media.writer import VideoWriter

@@ -14,16 +14,12 @@ from w2l.features.mel import MFCC_FRAME, MFCC_HOP, mfcc, to_int16
 from w2l.models.tensors import ChannelOrder
 from w2l.nets.folded.judge import FoldedJudge, fold_judge
 from w2l.nets.judge import Judge
+from w2l.scoring.metrics.choices import BATCH
 
 MFCC_PER_FRAME = exact_div(SAMPLES_PER_FRAME, MFCC_HOP)
 """MFCC columns of one video frame: 4."""
 MFCC_WINDOW = WINDOW_FRAMES * MFCC_PER_FRAME
 """MFCC columns of a window: 20."""
-BATCH = 20
-"""Windows per batch, as in the published evaluation; it does not change the result.
-
-On a CPU more does not help (80: 3 % more time per window), so clips need not share batches.
-"""
 SOUND_BLOCK = 1500
 """Windows of audio converted to MFCC per block: a minute, so that memory does not grow with the clip."""
 

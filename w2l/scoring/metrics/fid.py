@@ -4,7 +4,7 @@ A single clip does not have a FID: the distance is between the sets that many cl
 """
 
 from collections import deque
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
@@ -19,13 +19,11 @@ from w2l.models.checkpoint import Model
 from w2l.models.inception import InceptionWeights
 from w2l.nets.inception import FEATURES, fitted
 from w2l.nets.judge import Judge
+from w2l.scoring.metrics.choices import FidRegion
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.view import Hearing, View
 
 Features = NDArray[np.float32]
-FidRegion = Literal["face", "frame"]
-"""Compared region: the box of the face, or the whole frame."""
-
 BATCH = 25
 """Pictures per batch; it does not change the result beyond rounding."""
 

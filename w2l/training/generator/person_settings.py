@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from w2l.data.batches.generator import GeneratorSampling
 from w2l.models.checkpoint import ModelCard
-from w2l.models.registry import SHIPPED
+from w2l.models.choices import SHIPPED
 from w2l.training.generator.settings import GeneratorSettings, Schedule
 from w2l.training.settings import LoopSettings
 

@@ -12,7 +12,7 @@ from w2l.cache.store import Cache, TrackRow
 from w2l.core.errors import MediaError
 from w2l.core.timing import FPS
 from w2l.data.batches.tracks import first_frames
-from w2l.media.encoders import Encoding
+from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.soundtrack import inspect_speech
 from w2l.media.video import probe
