@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import os
 import signal
 import sys
 import threading
@@ -38,6 +39,8 @@ SECTIONS = {**API_SECTIONS, "export": "stages.export:ExportSettings", "weights":
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a command like Ctrl-C: a service manager's, and that of a closing terminal."""
+WAIT_POLICY = "OMP_WAIT_POLICY"
+"""Environment variable of how the threads of PyTorch wait for each other: ACTIVE or PASSIVE."""
 ESCAPES = "w2l-escapes"
 """Name of the error handler of stdout, see `_encode_escapes`."""
 
@@ -80,6 +83,8 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the right status."""
+    # Threads that busy-wait take the cores from the encoder and from other programs. Read when PyTorch is imported.
+    os.environ.setdefault(WAIT_POLICY, "PASSIVE")
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _set_up_streams()
     stopped_by: list[int] = []

@@ -224,6 +224,17 @@ def test_a_signal_ends_a_command_with_its_line_and_its_locks_released(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("chosen", ["", "ACTIVE"])
+def test_threads_do_not_busy_wait_unless_the_user_wants_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setenv(cli.WAIT_POLICY, chosen)
+    if not chosen:
+        monkeypatch.delenv(cli.WAIT_POLICY)
+    run("--version")
+    assert os.environ[cli.WAIT_POLICY] == (chosen or "PASSIVE")
+
+
 def test_a_command_that_is_called_leaves_the_signals_of_its_caller(run: Run) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     run("--version")
