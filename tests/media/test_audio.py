@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.made_media import EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
 from w2l.core.errors import MediaError
-from w2l.media import audio
+from w2l.media import sound_blocks
 from w2l.media.audio import read_audio, read_speech, write_wav
 from w2l.media.video import probe
 
@@ -184,9 +184,9 @@ def test_wav_into_no_folder_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_packet_that_claims_an_impossible_rate_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int
 ) -> None:
-    path = make_sound(tmp_path / "sound.wav", click_wave(16000), 16000, "pcm_s16le")
+    path = make_sound(tmp_path / "sound.mka", click_wave(16000), 16000, "pcm_s16le")
     whole = read_audio(path)
-    decoded = audio.decode
+    decoded = sound_blocks.decode
 
     def damaged(*given: Any) -> Iterator[Any]:
         for frame in decoded(*given):
@@ -194,15 +194,15 @@ def test_a_damaged_packet_that_claims_an_impossible_rate_is_passed_over(
                 frame.sample_rate = rate
             yield frame
 
-    monkeypatch.setattr(audio, "decode", damaged)
+    monkeypatch.setattr(sound_blocks, "decode", damaged)
     heard = read_audio(path)
     assert len(heard) == len(whole), "what is missing is silent, and what follows keeps its time"
     assert 0 < np.count_nonzero(heard != whole) < len(whole) / 4
 
 
 def test_a_time_far_behind_the_end_of_the_file_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_sound(tmp_path / "sound.wav", click_wave(16000), 16000, "pcm_s16le")
-    decoded = audio.decode
+    path = make_sound(tmp_path / "sound.mka", click_wave(16000), 16000, "pcm_s16le")
+    decoded = sound_blocks.decode
 
     def damaged(*given: Any) -> Iterator[Any]:
         for number, frame in enumerate(decoded(*given)):
@@ -211,13 +211,13 @@ def test_a_time_far_behind_the_end_of_the_file_is_damage(tmp_path: Path, monkeyp
             yield frame
 
     whole = read_audio(path)
-    monkeypatch.setattr(audio, "decode", damaged)
+    monkeypatch.setattr(sound_blocks, "decode", damaged)
     np.testing.assert_array_equal(read_audio(path), whole)
 
 
 def test_a_block_that_was_there_before_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_sound(tmp_path / "sound.wav", click_wave(48000), 48000, "pcm_s16le")
-    decoded = audio.decode
+    path = make_sound(tmp_path / "sound.mka", click_wave(48000), 48000, "pcm_s16le")
+    decoded = sound_blocks.decode
 
     def twice(*given: Any) -> Iterator[Any]:
         for number, frame in enumerate(decoded(*given)):
@@ -226,5 +226,5 @@ def test_a_block_that_was_there_before_is_passed_over(tmp_path: Path, monkeypatc
                 yield frame
 
     whole = read_audio(path)
-    monkeypatch.setattr(audio, "decode", twice)
+    monkeypatch.setattr(sound_blocks, "decode", twice)
     np.testing.assert_array_equal(read_audio(path), whole)

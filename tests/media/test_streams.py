@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from tests.helpers.made_media import CLIP_FPS, EVENT_S, click_times, click_wave, flash_images, make_sound, make_video
-from w2l.media.audio import Resampler, read_audio, sound_blocks
+from w2l.media.audio import read_audio
 from w2l.media.container import ReadStats
 from w2l.media.encoders import rgb_colour
 from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.parts import Parts
+from w2l.media.resampling import Resampler
+from w2l.media.sound_blocks import sound_blocks
 from w2l.media.soundtrack import stereo_weights
 from w2l.media.streams import plain_text
 from w2l.media.video import probe, read_frames

@@ -1,59 +1,34 @@
-"""Read the speech of any file as mono 16 kHz on the clock of the picture, and write WAV files.
+"""Read the speech of any file as mono 16 kHz on the clock of the picture, and write WAV files."""
 
-WAV and FLAC are read through PyAV, too: soundfile gives the same samples sooner, but no timestamps and no other format.
-"""
-
+import io
 import logging
-import wave as wave_file
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import av
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
-from w2l.core.errors import ConfigError, MediaError
+from w2l.core.errors import MediaError
 from w2l.core.files import Draft
 from w2l.core.limits import PREFIX, limits
 from w2l.core.timing import SAMPLE_RATE
-from w2l.media.channels import QUIET, SILENT, Choice, SpeechMeter, speakers_of
-from w2l.media.container import MAX_GAP_S, ReadStats, decode, open_input, stated_length, warn_of_damage
+from w2l.media.channels import QUIET, SILENT, Choice, SpeechMeter
+from w2l.media.container import ReadStats, open_input, warn_of_damage
+from w2l.media.resampling import Resampler
+from w2l.media.sound_blocks import SoundBlock, sound_blocks, sound_stream
 
 log = logging.getLogger(__name__)
 
 Wave = NDArray[np.float32]
 Made = TypeVar("Made")
 
-MIN_GAP_S = 0.015
-"""Length in seconds from which missing audio, such as a lost packet, is replaced by silence; less is jitter."""
-
-
-MAX_BEYOND_S = 1.0
-"""Seconds past the declared end of a file from which a timestamp counts as damaged."""
 MUCH_MORE = 3.0
 """Factor by which another track must contain more speech to be used instead of the one that a player would choose."""
-MOST_PLANES = 7
-"""Most channels in separate planes that PyAV reads correctly; with eight it reads past the end and crashes."""
 NO_SAMPLES = "{}: no sound can be decoded; the file is damaged, use another copy"
-RATES = (1000, 768_000)
-"""Lowest and highest plausible sample rate, in Hz."""
-
-
-@dataclass(frozen=True)
-class SoundBlock:
-    """A block of decoded audio; the next block of a stream starts where this one ends."""
-
-    time_s: float
-    """Time of the first sample in the file's clock, seconds."""
-    rate: int
-    """Samples per second."""
-    samples: NDArray[np.float32]
-    """(channels, samples) in -1..1."""
-    speakers: tuple[str, ...]
-    """Roles of the channels, with FFmpeg's names: FL is front left."""
 
 
 @dataclass(frozen=True)
@@ -240,109 +215,11 @@ def _joined(pieces: Iterable[Wave]) -> Wave:
 
 def write_wav(path: Path, wave: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
     """Write a mono wave (samples,) in -1..1 as a 16-bit WAV file, atomically; louder samples are clipped."""
-    pcm = np.clip(np.round(np.asarray(wave, dtype=np.float64) * 32768), -32768, 32767).astype("<i2")
+    pcm = np.clip(np.round(np.asarray(wave, dtype=np.float64) * 32768), -32768, 32767).astype(np.int16)
+    content = io.BytesIO()
+    soundfile.write(content, pcm, sample_rate, "PCM_16", format="WAV")
     try:
-        with Draft(path) as draft, draft.create() as file, wave_file.open(file, "wb") as writer:
-            writer.setnchannels(1)
-            writer.setsampwidth(2)
-            writer.setframerate(sample_rate)
-            writer.writeframes(pcm.tobytes())
+        with Draft(path) as draft, draft.create() as file:
+            file.write(content.getbuffer())
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error.strerror}); choose a folder you may write to") from error
-
-
-def sound_stream(container: Any, path: Path, track: int | None = None) -> Any:
-    """Return the audio stream that a player would choose, or track number `track`, counted from 0.
-
-    Raises MediaError for a file without audio, and ConfigError for a missing track.
-    """
-    streams = container.streams.audio
-    if not streams:
-        raise MediaError(f"{path}: holds no sound; name a file with a sound track")
-    if track is None:
-        return container.streams.best("audio") or streams[0]
-    if not 0 <= track < len(streams):
-        raise ConfigError(f"{path}: there is no sound track {track}; it has {len(streams)}, counted from 0")
-    return streams[track]
-
-
-def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[SoundBlock]:
-    """Yield the decoded audio of a stream without gaps: lost packets are replaced by silence to keep the timing."""
-    next_s: float | None = None
-    speakers: tuple[str, ...] = ()
-    length_s = stated_length(container, stream)
-    for frame in decode(container, stream, stats):
-        samples, rate = _as_float(frame), int(frame.sample_rate)
-        if not RATES[0] <= rate <= RATES[1]:
-            stats.n_skipped += 1  # a damaged packet; at 1 Hz it would become hours of sound
-            continue
-        if not samples.size:
-            continue
-        if len(samples) != len(speakers):
-            speakers = speakers_of(frame)
-        if next_s is None:
-            next_s = frame.time or 0.0
-            last_s = next_s + (length_s + MAX_BEYOND_S if length_s else np.inf)
-        gap_s = _gap_s(frame.time, next_s, last_s, samples.shape[1] / rate)
-        if abs(gap_s) > MIN_GAP_S:
-            n_gap = round(gap_s * rate)
-            samples = np.pad(samples, ((0, 0), (n_gap, 0))) if n_gap > 0 else samples[:, -n_gap:]
-        if not samples.size:
-            continue  # all of it was there before
-        yield SoundBlock(next_s, rate, samples, speakers)
-        next_s += samples.shape[1] / rate
-
-
-def _gap_s(time_s: float | None, next_s: float, last_s: float, lasts_s: float) -> float:
-    """Return the seconds missing before a block with this time, due at `next_s`; 0 if the time is implausible."""
-    gap_s = 0.0 if time_s is None else time_s - next_s
-    is_broken = next_s + gap_s > max(last_s, next_s) or abs(gap_s) > MAX_GAP_S or gap_s < -10 * lasts_s
-    return 0.0 if is_broken else gap_s
-
-
-def _as_float(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """Return the samples (channels, samples) in -1..1 of a decoded frame in any sample format."""
-    n_channels = frame.layout.nb_channels
-    if frame.format.is_planar and n_channels > MOST_PLANES:
-        packed = av.AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate)
-        frame = packed.resample(frame)[0]
-    raw: NDArray[Any] = frame.to_ndarray()
-    if not frame.format.is_planar:
-        raw = raw.reshape(-1, n_channels).T
-    wave: NDArray[np.float32] = raw.astype(np.float32)
-    if raw.dtype.kind == "u":
-        return wave / np.float32(128) - np.float32(1)
-    if raw.dtype.kind == "i":
-        return wave / np.float32(2.0 ** (8 * raw.dtype.itemsize - 1))
-    return wave
-
-
-class Resampler:
-    """Converter of audio of any rates to one rate, piece by piece."""
-
-    def __init__(self, rate: int, n_channels: int = 1) -> None:
-        self._rate = rate
-        self._layout = {1: "mono", 2: "stereo"}[n_channels]
-        self._nothing = np.zeros((n_channels, 0), np.float32)
-        self._in_rate = 0
-        self._resampler: av.AudioResampler | None = None
-
-    def push(self, samples: NDArray[np.float32], in_rate: int) -> NDArray[np.float32]:
-        """Return the audio (channels, samples) at the new rate that is ready after this piece at `in_rate`."""
-        tail = self._nothing
-        if in_rate != self._in_rate:
-            tail = self.flush()
-            self._in_rate = in_rate
-            if in_rate != self._rate:
-                self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
-        if self._resampler is None:
-            return np.concatenate([tail, samples], axis=1)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), "fltp", self._layout)
-        frame.sample_rate = in_rate
-        return np.concatenate([tail, *map(_as_float, self._resampler.resample(frame))], axis=1)
-
-    def flush(self) -> NDArray[np.float32]:
-        """Return the last samples at the end of the stream."""
-        frames = self._resampler.resample(None) if self._resampler is not None else []
-        self._resampler = None
-        return np.concatenate([self._nothing, *map(_as_float, frames)], axis=1)

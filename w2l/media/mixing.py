@@ -8,8 +8,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from w2l.core.files import write_atomic
-from w2l.media.audio import Resampler, sound_blocks, sound_stream
 from w2l.media.container import ReadStats, open_input
+from w2l.media.resampling import Resampler
+from w2l.media.sound_blocks import sound_blocks, sound_stream
 from w2l.media.soundtrack import stereo_weights
 
 RATE = 48_000

@@ -12,9 +12,10 @@ from av.container import InputContainer, OutputContainer
 from numpy.typing import NDArray
 
 from w2l.core.errors import MediaError
-from w2l.media.audio import Resampler, sound_blocks, sound_stream
 from w2l.media.channels import speakers_of
 from w2l.media.container import ReadStats, decode, open_input, packets
+from w2l.media.resampling import Resampler
+from w2l.media.sound_blocks import sound_blocks, sound_stream
 
 MP4_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 """Sound that players expect in MP4 and QuickTime files."""
