@@ -13,10 +13,12 @@ import torch
 
 from tests.helpers import golden
 from w2l.core.arrays import Floats, Image
+from w2l.training.report import curves_png
 
 SHARED = Path(os.environ.get("W2L_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 DrawFace = Callable[[Image, float, float, float], Floats]
 
+WRITE_CURVES = curves_png.write_curves
 SKIN, HAIR, LIPS = (215, 170, 145), (55, 38, 28), (175, 80, 80)
 POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
 """Five points relative to the centre of the face, in half widths."""
@@ -37,6 +39,24 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def _undrawn(folder: Path) -> None:
+    (folder / "curves.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _curves_undrawn() -> Iterator[None]:
+    """A training of a few small steps would draw its curves for most of the time; see `drawn_curves`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves_png, "write_curves", _undrawn)
+        yield
+
+
+@pytest.fixture
+def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of this test draw their curves."""
+    monkeypatch.setattr(curves_png, "write_curves", WRITE_CURVES)
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,7 @@ def arguments(cache: Cache, *more: str, settings: list[str] = TINY) -> list[str]
     return ["train", "--cache", str(cache.root), "--device", "cpu", *options(settings), *more]
 
 
+@pytest.mark.usefixtures("drawn_curves")
 def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(arguments(cache, settings=GAN))
     out, err = capsys.readouterr()

@@ -43,11 +43,13 @@ def arguments(cache: Cache, *more: str, settings: list[str] = TINY) -> list[str]
     return ["train-expert", "--cache", str(cache.root), "--device", "cpu", *options(settings), *more]
 
 
+@pytest.mark.usefixtures("drawn_curves")
 def test_a_run_from_the_command_line(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(arguments(cache))
     out, err = capsys.readouterr()
     folder = cache.run_folder("expert")
     assert {path.name for path in folder.iterdir()} == FILES
+    assert (folder / "curves.png").stat().st_size > 1000
     assert out.splitlines()[0] == str(folder / "expert-best.safetensors")
     assert "8 steps; accuracy" in out
     assert "step 8 | sigmoid" in err

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from w2l.training.report.page import PageFacts
 from w2l.training.report.write import Reports
 
 
+@pytest.mark.usefixtures("drawn_curves")
 def test_all_is_written_and_follows_the_log(tmp_path: Path) -> None:
     reports = Reports(PageFacts("about this run"))
     pages = []
