@@ -1,7 +1,6 @@
-"""One process of a generator's training, for test_parallel: python generator_rank.py CACHE FOLDER."""
+"""One process of a generator's training, for test_parallel."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,14 +47,8 @@ def logged(folder: Path) -> list[dict[str, float]]:
     return [line for line in lines if "grad_norm" in line]
 
 
-def main() -> None:
-    """Trains as one of the processes that the environment tells of; what it found goes to FOLDER.pt."""
-    torch.set_num_threads(1)
-    cache, folder = Cache.open(Path(sys.argv[1])), Path(sys.argv[2])
+def main(root: Path, folder: Path) -> None:
+    """Trains as one of the processes that the environment tells of; what it found goes to ``folder``.pt."""
     with joined(CPU) as ranks:
-        found = trained(task_for(cache, SETTINGS, ranks=ranks), folder)
+        found = trained(task_for(Cache.open(root), SETTINGS, ranks=ranks), folder)
     torch.save(found, folder.with_suffix(".pt"))
-
-
-if __name__ == "__main__":
-    main()

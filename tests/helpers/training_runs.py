@@ -1,18 +1,13 @@
 """What the tests of the two training commands share: refusals in one line, kills, and what a run leaves."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages import cli
-
-PATIENCE_S = 300
+from tests.helpers.forked import w2l
 
 
 def options(settings: list[str]) -> list[str]:
@@ -34,14 +29,8 @@ def refused(capsys: pytest.CaptureFixture[str], given: list[str], status: int) -
 
 def kill_at_line(given: list[str], log: Path, n_lines: int) -> None:
     """Runs w2l in another process and ends it with SIGKILL when `log` has `n_lines`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    root = Path(cli.__file__).parents[1]
-    with subprocess.Popen([sys.executable, "-m", "stages.cli", *given, "-q"], env=environment, cwd=root) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while not log.exists() or log.read_text().count("\n") < n_lines:
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+    with w2l(log.parents[3] / "killed", *given, "-q") as process:
+        process.until(lambda: log.exists() and log.read_text().count("\n") >= n_lines)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
 

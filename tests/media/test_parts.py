@@ -1,6 +1,7 @@
 """Outputs in parts: put together they are the whole, and no crash, at any moment, leaves half a file."""
 
 import itertools
+import json
 import os
 import resource
 import signal
@@ -227,52 +228,60 @@ def test_edges() -> None:
 
 
 KILLED = """
-import os, sys
+import json, os, sys
 from pathlib import Path
 import numpy as np
 from tests.media.test_parts import LOSSLESS, write_parts
-from w2l.media import parts
-target, n_left = Path({folder!r}), {n_left}
+root, n_left, target = Path(sys.argv[1]), None, None
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 def watch(event, arguments):
     global n_left
+    if n_left is None:
+        return
     writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
     # Within a folder being removed names are relative to it.
     if (event in CHANGES or writes) and (target.name in str(arguments[0]) or event in ("os.remove", "os.rmdir")):
         if n_left == 0:
             os.kill(os.getpid(), 9)
         n_left -= 1
+def write(number):
+    global n_left, target
+    target, n_left = root / f"killed{number}", number
+    write_parts(target / "out.mp4", (0, 4, 8), np.arange(8) / 25, encoding=LOSSLESS)
+    os._exit(0)
 sys.addaudithook(watch)
-write_parts(target / "out.mp4", (0, 4, 8), np.arange(8) / 25, encoding=LOSSLESS, resume={resume})
-print("left", n_left)
+statuses = []
+while len(statuses) < 100 and 0 not in statuses:
+    (root / f"killed{len(statuses)}").mkdir()
+    child = os.fork()
+    if child == 0:
+        try:
+            write(len(statuses))
+        finally:
+            os._exit(1)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(statuses))
 """
-
-
-def run_killed(folder: Path, n_left: int, resume: bool) -> int:
-    script = KILLED.format(folder=str(folder), n_left=n_left, resume=resume)
-    root = str(Path(__file__).resolve().parents[2])
-    return subprocess.run(
-        [sys.executable, "-c", script], check=False, env={**os.environ, "PYTHONPATH": root}, capture_output=True
-    ).returncode
 
 
 def test_kill_9_between_any_two_changes(tmp_path: Path) -> None:
     """Before each change of a file's name or of what is in the folder: no output or a whole one, and it can go on."""
     expected = [planes_of(picture(idx)) for idx in range(8)]
-    for n_left in range(100):
-        folder = tmp_path / f"killed{n_left}"
-        folder.mkdir()
-        status = run_killed(folder, n_left, resume=False)
-        path = folder / "out.mp4"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    ended = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    *killed, last = json.loads(ended.stdout)
+    assert set(killed) == {-signal.SIGKILL}, ended.stderr
+    assert last == 0, ended.stderr
+    assert len(killed) > 12
+    for number in range(len(killed) + 1):
+        path = tmp_path / f"killed{number}" / "out.mp4"
         if path.exists():
             assert [planes for _, planes in decoded(path)] == expected
-        if status == 0:
-            break
-        assert status == -signal.SIGKILL
-        write_parts(path, (0, 4, 8), np.arange(8) / 25, encoding=LOSSLESS, resume=True)
-        assert [planes for _, planes in decoded(path)] == expected
-        assert names(folder) == ["out.mp4"]
-    assert n_left > 12
+        if number < len(killed):
+            write_parts(path, (0, 4, 8), np.arange(8) / 25, encoding=LOSSLESS, resume=True)
+            assert [planes for _, planes in decoded(path)] == expected
+        assert names(path.parent) == ["out.mp4"]
 
 
 @pytest.fixture

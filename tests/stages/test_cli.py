@@ -193,7 +193,6 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 STOPPED = """
 import pathlib, signal, sys, time
-import stages.preprocess
 from stages import cli
 from w2l.core.locks import claim
 

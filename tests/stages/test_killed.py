@@ -1,6 +1,8 @@
 """preprocess and trainings killed at random moments: always readable, and in the end as if nothing had happened."""
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from stages import cli
+from tests.helpers.forked import w2l
+from tests.helpers.pool_work import until
 from tests.helpers.puppet_clips import make_clip
-from tests.helpers.random_kills import Kills
+from tests.helpers.random_kills import Kills, group_of
 from tests.helpers.tiny_cache import noise_clip
 from tests.helpers.training_runs import content, options
 from w2l.cache.store import Cache
@@ -54,8 +59,33 @@ def check_readable(root: Path) -> int:
     return len(rows)
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(50, marks=pytest.mark.slow)])
-def test_preprocess_killed_at_random_moments(tmp_path: Path, n_kills: int) -> None:
+def preprocess(*given: object) -> int:
+    """Runs preprocess in this process; gives its exit status."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["preprocess", *map(str, given), "--device", "cpu"])
+    return int(ended.value.code or 0)
+
+
+def test_preprocess_killed_amid_its_clips(tmp_path: Path) -> None:
+    videos, cache, whole = (tmp_path / name for name in ("in", "cache", "whole"))
+    for number in range(4):
+        make_clip(videos / f"{number}.mp4", number, 1.0, sound=number != 2, face=number != 3)
+    (videos / "cut.mp4").write_bytes((videos / "0.mp4").read_bytes()[:600])
+    assert preprocess(videos, "--cache", whole) == 1
+    assert check_readable(whole) == 2
+    with w2l(tmp_path / "killed", "preprocess", videos, "--jobs", 2, "--device", "cpu", "--cache", cache) as process:
+        process.until(lambda: list(cache.glob("clips/*/clip.json")))
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        until(lambda: not group_of(process.pid))
+    assert 1 <= len(list(cache.glob("clips/*/clip.json"))) < 5
+    check_readable(cache)
+    assert preprocess(videos, "--cache", cache) == 1
+    assert contents(cache) == contents(whole)
+
+
+@pytest.mark.slow  # one kill is above, and those before any change of a file in test_preprocess_killed.py
+def test_preprocess_killed_at_random_moments(tmp_path: Path) -> None:
     videos, cache, whole = (tmp_path / name for name in ("in", "cache", "whole"))
     for number in range(6):
         make_clip(videos / f"{number}.mp4", number, 1.2, sound=number != 3, face=number != 4)
@@ -65,7 +95,7 @@ def test_preprocess_killed_at_random_moments(tmp_path: Path, n_kills: int) -> No
     assert kills.whole(*given, "--cache", whole) == 1
     assert check_readable(whole) == 4
     expected = contents(whole)
-    while not kills.enough(n_kills):
+    while not kills.enough(50):
         other = kills.one_of("", "--force", "--set=crop.size=64", "--set=gates.max_silent=0.5")
         other = "--force" if "ended" in kills.how[-1:] else other  # else there is nothing left to be cut short
         kills.once(*given, "--cache", cache, *filter(None, [other]))

@@ -1,26 +1,22 @@
 """Several processes train as one with the joint batch; a killed one ends the others."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from stages import cli
+from tests.helpers.forked import Forked, w2l
 from tests.helpers.tiny_cache import talking_cache
+from tests.helpers.training_runs import options
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.training.parallel import ALONE, is_first, joined, under_torchrun
 
-ROOT = Path(cli.__file__).parents[1]
-PATIENCE_S = 300
 SMALL = [
     "layout=strided", "norm=group", "width=4", "n_clips=4", "per_clip=3", "lr=1e-3", "ema=0.9", "check=false",
     "loss=contrastive", "loop.log_every=1", "loop.checkpoint_every=5",
@@ -33,25 +29,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def started(cache: Path, run: str, size: int, *settings: str) -> list["subprocess.Popen[str]"]:
+def started(cache: Path, run: str, size: int, *settings: str) -> list[Forked]:
     """Processes as `torchrun` starts them: the same command, told apart by the environment."""
-    options = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
-    command = [sys.executable, "-m", "stages.cli", "train-expert", "--cache", str(cache), "--run", run]
-    port = str(free_port())
-    processes = []
-    for rank in range(size):
-        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-        environment, pipe = {**os.environ, **places, **meeting}, subprocess.PIPE
-        arguments = [*command, "--device", "cpu", *options]
-        processes.append(subprocess.Popen(arguments, env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True))
-    return processes
+    command = ["train-expert", "--cache", str(cache), "--run", run, "--device", "cpu", *options([*SMALL, *settings])]
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size)}
+    places = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
+    return [w2l(cache.parent / f"{run}{place['RANK']}", *command, environment=meeting | place) for place in places]
 
 
-def finished(processes: list["subprocess.Popen[str]"]) -> list[tuple[int, str, str]]:
-    """(status, stdout, stderr) of each."""
-    spoken = [process.communicate(timeout=PATIENCE_S) for process in processes]
-    return [(process.returncode, *said) for process, said in zip(processes, spoken)]
+def finished(processes: list[Forked]) -> list[tuple[int, str, str]]:
+    """(status, stdout, stderr) of each; none is left running where one does not end."""
+    with ExitStack() as all_of_them:
+        for process in processes:
+            all_of_them.enter_context(process)
+        return [process.said() for process in processes]
 
 
 def steps(folder: Path) -> list[dict[str, float]]:
@@ -82,11 +73,8 @@ def test_two_processes_are_one_with_the_joint_batch(cache: Cache) -> None:
 
 def test_a_killed_process_ends_the_others_with_an_error(cache: Cache) -> None:
     processes = started(cache.root, "killed", 2, "loop.steps=100000", "loop.validate_every=100000")
-    log, deadline = cache.run_folder("killed") / "log.jsonl", time.monotonic() + PATIENCE_S
-    while not log.exists() or log.read_text().count("\n") < 6:
-        assert all(process.poll() is None for process in processes), finished(processes)
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    log = cache.run_folder("killed") / "log.jsonl"
+    processes[0].until(lambda: log.exists() and log.read_text().count("\n") >= 6)
     processes[1].send_signal(signal.SIGKILL)
     status, _, said = finished(processes)[0]
     assert status == 1

@@ -1,8 +1,5 @@
 """Two processes train a generator, and what it is trained against, as one process does in two parts."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ import pytest
 import torch
 
 from tests.helpers import generator_rank
+from tests.helpers.forked import Forked
 from tests.helpers.generator_rank import SETTINGS, logged, trained
 from tests.helpers.makers import SAMPLING, TINY, task_for
 from tests.helpers.tiny_cache import talking_cache
@@ -18,9 +16,6 @@ from tests.training.test_parallel import free_port
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.training.parallel import Ranks
-
-PATIENCE_S = 300
-WORKER = Path(generator_rank.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +34,13 @@ def together(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> list[tup
     root, port, processes = tmp_path_factory.mktemp("together"), str(free_port()), []
     for rank in (0, 1):
         places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, str(WORKER), str(cache.root), str(root / f"rank{rank}")]
-        environment = {**os.environ, **places, **meeting}
-        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        folder = root / f"rank{rank}"
+        process = Forked(root / f"said{rank}", generator_rank.main, cache.root, folder, environment=places | meeting)
+        processes.append(process)
     for process in processes:
-        said = process.communicate(timeout=PATIENCE_S)[1]
-        assert process.returncode == 0, said
+        with process:
+            assert process.wait() == 0, process.err.read_text()
     return [(root / f"rank{rank}", torch.load(root / f"rank{rank}.pt", weights_only=True)) for rank in (0, 1)]
 
 
