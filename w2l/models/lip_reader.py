@@ -1,19 +1,14 @@
 """The shipped lip reader: lip apertures and points of aligned faces."""
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from w2l.core.arrays import Floats, Image
-from w2l.core.errors import CheckpointError
-from w2l.core.files import DAMAGED, read_arrays, write_atomic
-from w2l.core.reading import parse_json
-from w2l.models.soundness import check_numbers
+from w2l.models.network_file import load_network, save_network
 from w2l.nets.lips import LipDimensions, Lips, mouth_region
 
 WEIGHTS = Path(__file__).parent / "assets" / "lips.npz"
@@ -42,27 +37,12 @@ class Mouths:
 
 def save_lips(path: Path, network: Lips, **facts: str) -> None:
     """Write a lip reader with its metadata: training data, licence."""
-    state = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    arrays = {name: value.detach().cpu().numpy().astype(np.float16) for name, value in state.items()}
-    card = json.dumps({"dimensions": vars(network.dimensions), **facts}, sort_keys=True)
-    content: dict[str, Any] = {"card": np.frombuffer(card.encode(), np.uint8), **arrays}
-    write_atomic(path, lambda file: np.savez_compressed(file, **content))
+    save_network(path, network, network.dimensions, facts)
 
 
 def load_lips(path: Path = WEIGHTS) -> Lips:
     """Return the lip reader of a file, in eval mode; raise CheckpointError if the file is not one."""
-    try:
-        arrays = read_arrays(path)
-        card = parse_json(arrays.pop("card").tobytes())
-        network = Lips(LipDimensions(**card["dimensions"]))
-        tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-        check_numbers(path, tensors)
-        left = network.load_state_dict(tensors, strict=False)
-    except (*DAMAGED, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is not a lip reader ({error}); reinstall w2l") from error
-    if left.unexpected_keys or any(not name.endswith("num_batches_tracked") for name in left.missing_keys):
-        raise CheckpointError(f"{path} does not fit this version's lip reader; reinstall w2l")
-    return network.eval().requires_grad_(False)
+    return load_network(path, lambda dimensions: Lips(LipDimensions(**dimensions)), "lip reader")
 
 
 @functools.cache

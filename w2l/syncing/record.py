@@ -22,7 +22,7 @@ from w2l.syncing.jobs import Job
 from w2l.syncing.settings import WHOLE, SyncSettings
 
 STAGE = "sync"
-VERSION = 10
+VERSION = 11
 """Version of the drawing, increased whenever the same settings give different pixels: old work is then not reused."""
 
 

@@ -12,8 +12,9 @@ from tests.syncing.memory.test_gather import small_expert
 from tests.syncing.memory.test_store import some_looks
 from w2l.features.crop import CropSpec
 from w2l.media.timeline import Timeline
+from w2l.models.speech_lips import relative_shapes
 from w2l.syncing.memory.choose import Chooser
-from w2l.syncing.memory.costs import rest_costs
+from w2l.syncing.memory.costs import audio_costs, rest_costs
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.memory.memory import Memory
 from w2l.syncing.plan import Plan
@@ -73,7 +74,7 @@ def test_no_picture_shows_its_own_mouth(chosen: list[int]) -> None:
 
 def test_in_a_pause_the_mouth_comes_to_rest(chosen: list[int]) -> None:
     costs = rest_costs(looks_of(40).measures)
-    paused, all_looks = costs[chosen[80:100]].mean(), costs.mean()
+    paused, all_looks = costs[chosen[98:128]].mean(), costs.mean()  # mel columns 300 to 420 are silent
     assert paused < all_looks / 2
 
 
@@ -123,3 +124,14 @@ def test_pictures_faster_than_the_source_are_chosen_too() -> None:
     plan = plan_for(80, 60)
     fast = replace(plan, timeline=replace(plan.timeline, fps=float(Fraction(50))))
     assert len(all_of(Chooser(looks_of(40), fast, 0, small_expert()), 80)) == 80
+
+
+def test_lips_that_differ_from_what_goes_with_the_audio_cost_more() -> None:
+    """With equal match, the look of the opening and width in the audio is the cheapest; in pauses they do not count."""
+    looks = looks_of(40).measures
+    shown = relative_shapes(looks.gap, looks.width, looks.gap, looks.width)
+    wanted = shown[[3, 17, 31]]
+    costs = audio_costs(looks, looks, np.zeros((3, 40)), wanted, np.zeros(3))
+    assert [shown[best].tolist() for best in costs.argmin(axis=1)] == wanted.tolist()
+    silent = audio_costs(looks, looks, np.zeros((3, 40)), wanted, np.ones(3))
+    np.testing.assert_allclose(silent, np.repeat(rest_costs(looks)[None], 3, axis=0))

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
-from w2l.syncing.memory.costs import frame_costs, joins_of, own_costs, quietness, rim_of
+from w2l.models.speech_lips import shapes_in_speech
+from w2l.syncing.memory.costs import MIDDLE_LEAD, audio_costs, frame_costs, joins_of, own_costs, quietness, rim_of
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.memory.path import NONE, choices
@@ -85,11 +86,12 @@ class Chooser:
         rows = slice(first, last)
         measures = self._looks.measures
         match = self._expert.sounds(self._mel, self._starts[rows]) @ self._looks.sync.T
-        quiet = quietness(self._mel, self._starts[rows])
+        shapes = shapes_in_speech(self._mel, self._starts[rows] + MIDDLE_LEAD)
+        from_audio = audio_costs(measures, self._looks.seen, match, shapes, quietness(self._mel, self._starts[rows]))
         rim = self._rims[self._known[rows]].copy()
         away = np.abs(self._looks.seen.frame_idx[self._known[rows]] - self._frame_idx[rows])
         rim[away > self._near] = np.nan
-        costs = frame_costs(measures, match, quiet, self._pose[rows], self._light[rows], rim)
+        costs = frame_costs(measures, from_audio, self._pose[rows], self._light[rows], rim)
         return costs + own_costs(measures, self._frame_idx[rows], self._min_distance)
 
 

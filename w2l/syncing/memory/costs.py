@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.features.windows import SILENT_LEVEL, mel_window
+from w2l.models.speech_lips import relative_shapes
 from w2l.syncing.memory.looks import Measures
 from w2l.syncing.memory.path import NONE, Joins, following_of
 from w2l.syncing.memory.usual import rim_cells
@@ -21,6 +22,8 @@ REST_COST = 2.0
 """Cost in pauses of the widest mouth among the looks, relative to the person's mouth at rest."""
 REST_TEETH = 0.3
 """Cost in pauses of visible teeth."""
+OPENING_COST, WIDTH_COST = 1.0, 0.5
+"""Cost in speech of lips that differ from the shape that goes with the audio by the person's whole range."""
 OWN_COST = 1e3
 """Cost of a frame's own mouth."""
 JUMP_COST, JUMP_SHAPE_COST = 0.3, 0.2
@@ -35,8 +38,8 @@ MIN_RANGE = 0.02
 """Least range of gaps, in eye distances, that exceeds the error of the lip reader."""
 QUIET_COLUMNS = 6
 """Mel columns around a frame in which silence is measured: 75 ms."""
-QUIET_LEAD = 3
-"""Mel columns from the start of a generator's window to its frame, the second of the window."""
+QUIET_LEAD, MIDDLE_LEAD = 3, 5
+"""Mel columns from the start of a generator's window to the start and to the middle of its frame, the second one."""
 
 
 def joins_of(looks: Measures, step: int, fps: float) -> Joins:
@@ -66,28 +69,43 @@ def following(frame_idx: NDArray[np.int64], step: int) -> NDArray[np.int64]:
     return np.where(frame_idx[place] == frame_idx - step, place, NONE)
 
 
-def frame_costs(
-    looks: Measures, match: Floats, quiet: Floats, pose: Floats, light: Floats, rim: Floats
-) -> NDArray[np.float32]:
+def frame_costs(looks: Measures, from_audio: Floats, pose: Floats, light: Floats, rim: Floats) -> NDArray[np.float32]:
     """Return the cost of each look in each frame, (frames, looks), without that of the frame's own mouth.
 
     Parameters
     ----------
     looks : Measures
-    match : (frames, looks)
-        Cosine between the audio of the frame and the look.
-    quiet : (frames,)
-        Share of silence around each frame, 0..1.
+    from_audio : (frames, looks)
+        See `audio_costs`.
     pose : (frames, 2)
     light : (frames, 3)
         Mean RGB of the upper half of the face.
     rim : (frames, rim cells, 3)
         L, a and b on the rim of the face; NaN if unknown.
     """
-    heard = quiet[:, None] * rest_costs(looks)[None] - (1 - quiet[:, None]) * match
     away = np.linalg.norm(pose[:, None] - looks.pose[None], axis=-1)
     lit = LIGHT_COST * _light_apart(light, looks.light)
-    return np.asarray(heard + POSE_COST * away + lit + rim_costs(rim, rim_of(looks)), dtype=np.float32)
+    return np.asarray(from_audio + POSE_COST * away + lit + rim_costs(rim, rim_of(looks)), dtype=np.float32)
+
+
+def audio_costs(looks: Measures, seen: Measures, match: Floats, shapes: Floats, quiet: Floats) -> Floats:
+    """Return the cost (frames, looks) of each look beside the audio of each frame.
+
+    Parameters
+    ----------
+    looks : Measures
+    seen : Measures
+        All examined frames of the person, which give the range of openings and widths.
+    match : (frames, looks)
+        Cosine between the audio of the frame and the look.
+    shapes : (frames, 2)
+        Opening and width that go with the audio, see `w2l.models.speech_lips.shapes_in_speech`.
+    quiet : (frames,)
+        Share of silence around each frame, 0..1.
+    """
+    shown = relative_shapes(looks.gap, looks.width, seen.gap, seen.width)
+    away = np.abs(shapes[:, None] - shown[None]) @ np.array([OPENING_COST, WIDTH_COST])
+    return np.asarray(quiet[:, None] * rest_costs(looks)[None] + (1 - quiet[:, None]) * (away - match))
 
 
 def rim_of(measures: Measures) -> NDArray[np.float32]:
