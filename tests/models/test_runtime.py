@@ -195,11 +195,25 @@ class TestMemory:
     ({"backend": "tensorrt"}, "choose auto or torch or onnx"),
     ({"precision": "int8"}, "choose auto or float32 or half"),
     ({"precision": "half"}, "half requires a GPU"),
+    ({"precision": "bf16", "backend": "onnx"}, "leave out backend onnx"),
     ({"batch": 0}, "at least 1"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Runner(model(), **options)
+
+
+@pytest.mark.parametrize("layout", ["published", "warping"])
+def test_bf16_stays_near_float32(layout: str) -> None:
+    """Rounding to eight bits moves pictures by a grey level or so, not more, and does not depend on the batch."""
+    made = model(layout=layout, rows="lower")
+    mels, faces = inputs(made, 5)
+    runner = Runner(made, 32, precision="bf16", batch=2)
+    pictures = runner(mels, faces)
+    assert (runner.backend, pictures.dtype) == ("torch", np.float32)
+    away = np.abs(pictures - Runner(made, 32, precision="float32")(mels, faces))
+    assert 0 < away.mean() < 1.0
+    np.testing.assert_allclose(runner(mels[:1], faces[:1]), pictures[:1], atol=1.5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")

@@ -12,7 +12,7 @@ from w2l.core.arrays import Floats
 from w2l.core.config import check_word
 from w2l.core.errors import CheckpointError, ConfigError
 from w2l.models.checkpoint import Model
-from w2l.models.choices import Backend
+from w2l.models.choices import Backend, InferencePrecision
 from w2l.models.onnx_generator import OnnxGenerator
 from w2l.nets.folded.generator import Folded, fold
 from w2l.nets.folded.warping import FoldedWarping
@@ -21,7 +21,6 @@ from w2l.nets.warping import WarpingGenerator
 
 logger = logging.getLogger(__name__)
 
-InferencePrecision = Literal["auto", "float32", "half"]
 SMALL_BYTES = 64_000_000
 """On the CPU `auto` chooses ONNX Runtime for weights of at most this many bytes, else PyTorch.
 
@@ -67,7 +66,8 @@ class Runner:
     batch : int
         Largest number of frames per batch.
     precision : str
-        `float32`, `half` (on a GPU), or `auto`: half on a GPU.
+        `float32`, `half` (on a GPU), `bf16` (in PyTorch; fast where the processor has instructions for it, as with
+        AVX-512 BF16 or AMX), or `auto`: half on a GPU, else float32.
     own_pixels : bool
         Whether a generator that warps pixels shows only pixels of its references, and none that it draws.
     """
@@ -101,7 +101,7 @@ class Runner:
             if not isinstance(folded, FoldedWarping):
                 raise ConfigError("own_pixels requires a generator that warps pixels, unlike this one: leave it out")
             folded.draw_nothing()
-        self.backend: Literal["torch", "onnx"] = _chosen(backend, folded, device)
+        self.backend: Literal["torch", "onnx"] = _chosen(backend, precision, folded, device)
         self.first_row = folded.first_row
         self.moves_pixels = isinstance(folded, FoldedWarping)
         """Whether it warps pixels of the references, so that these may be finer than its input."""
@@ -113,8 +113,8 @@ class Runner:
 
     def _open_file(self, graph: OnnxGenerator, first_row: int, backend: str, precision: str) -> None:
         """Prepare a generator in an ONNX file, which only ONNX Runtime can run."""
-        if backend == "torch" or precision == "half":
-            what = "backend torch" if backend == "torch" else "precision half"
+        if backend == "torch" or precision in ("half", "bf16"):
+            what = "backend torch" if backend == "torch" else f"precision {precision}"
             raise ConfigError(f"{graph.path} is an ONNX file, which {what} cannot run; leave that out")
         if graph.first_row > first_row:
             raise ConfigError(
@@ -260,7 +260,13 @@ class _FileEngine:
         """Do nothing: no work is ever pending."""
 
 
-def _chosen(backend: Backend, folded: Folded, device: torch.device) -> Literal["torch", "onnx"]:
+def _chosen(
+    backend: Backend, precision: InferencePrecision, folded: Folded, device: torch.device
+) -> Literal["torch", "onnx"]:
+    if precision == "bf16":
+        if backend == "onnx":
+            raise ConfigError("precision bf16 runs in PyTorch; leave out backend onnx")
+        return "torch"
     if backend == "onnx" and device.type != "cpu":
         raise ConfigError(f"backend onnx runs on the CPU, not on {device}; use --device cpu or backend torch")
     if backend != "auto":
@@ -272,5 +278,7 @@ def _chosen(backend: Backend, folded: Folded, device: torch.device) -> Literal["
 def _dtype(precision: InferencePrecision, device: torch.device) -> torch.dtype:
     if precision == "half" and device.type == "cpu":
         raise ConfigError("precision half requires a GPU; use float32 or --device cuda")
+    if precision == "bf16":
+        return torch.bfloat16
     is_half = precision == "half" or (precision == "auto" and device.type == "cuda")
     return torch.half if is_half else torch.float32

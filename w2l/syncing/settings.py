@@ -10,7 +10,7 @@ from w2l.faces.settings import DetectSettings
 from w2l.marks.settings import Disclosure
 from w2l.media.encoding import Encoding
 from w2l.media.timeline import Extend
-from w2l.models.choices import SHIPPED, Backend
+from w2l.models.choices import SHIPPED, Backend, InferencePrecision
 
 Alignment = Literal["training", "reference"]
 Silence = Literal["close", "source", "model"]
@@ -101,6 +101,9 @@ class SyncSettings:
     """Largest number of faces per batch; affects only speed and memory."""
     backend: Backend = "auto"
     """Library that runs the generator."""
+    precision: InferencePrecision = "auto"
+    """Precision of the generator: `float32`, `half` (on a GPU), `bf16` (about twice as fast on processors with
+    instructions for it; a few pixels change by more than one grey level), or `auto`: half on a GPU, else float32."""
     encoding: Encoding = field(default_factory=Encoding)
     """Encoding of the output: encoding.codec, encoding.bits, encoding.chroma, encoding.crf, encoding.preset,
     encoding.hardware."""

@@ -58,7 +58,9 @@ class Tools:
         """The generator, ready for inference, which takes longer than loading its file."""
         first_row = self.compositor(self.model.card.crop).first_row
         settings = self.settings
-        return Runner(self.model, first_row, settings.backend, settings.batch, own_pixels=settings.own_pixels)
+        return Runner(
+            self.model, first_row, settings.backend, settings.batch, settings.precision, own_pixels=settings.own_pixels
+        )
 
     @cached_property
     def detector(self) -> Detector:
