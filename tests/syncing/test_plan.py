@@ -55,7 +55,10 @@ class Marked:
 
     def _face(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> Detection | None:
         x, y = ((box[:2] + box[2:]) / 2).astype(int)
-        score = (float(image[y - 3 : y + 3, x - 3 : x + 3].mean()) - 100) / 100
+        grey = image[y - 3 : y + 3, x - 3 : x + 3]
+        if not grey.size:  # the picture is turned, and the place outside it
+            return None
+        score = (float(grey.mean()) - 100) / 100
         return Detection(box, score, box[:2] + HAND_POINTS * (box[2:] - box[:2])) if score > 0.3 else None
 
 

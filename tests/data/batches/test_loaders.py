@@ -78,8 +78,9 @@ def test_a_killed_worker_is_an_error(cache: Cache) -> None:
     workers.close()
 
 
-def test_a_worker_that_hangs_is_an_error() -> None:
-    workers = WorkerLoader(never, ExpertDrawing(SMALL, 0), CPU, 1, patience_s=8)
+def test_a_worker_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)  # how long PyTorch waits for its end
+    workers = WorkerLoader(never, ExpertDrawing(SMALL, 0), CPU, 1, patience_s=2)
     began = time.monotonic()
     with pytest.raises(TrainingError, match="does not respond at step 0"):
         workers.batch(0)
