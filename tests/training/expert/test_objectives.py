@@ -62,7 +62,7 @@ class TestAll:
             found = make_objective(name)(table.to(dtype), *batch(8))
         for key, value in expected.items():
             assert found[key].dtype == torch.float32
-            assert float(found[key]) == pytest.approx(float(value), rel=1e-6)
+            assert float(found[key].detach()) == pytest.approx(float(value.detach()), rel=1e-6)
 
     @pytest.mark.parametrize("name", NAMES)
     def test_arguments_stay_as_they_are(self, name: str) -> None:
