@@ -35,11 +35,19 @@ def ending(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["mp4", "mkv"])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A film whose second track grows louder, so that it says what time it is."""
-    waves = [voice(SOURCE_S, 48000)[None], rising_wave(SOURCE_S)]
-    return make_tracks(tmp_path / f"film.{request.param}", pattern(100), waves)
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film in two containers, whose second track grows louder, so that it says what time it is."""
+    folder, waves = tmp_path_factory.mktemp("films"), [voice(SOURCE_S, 48000)[None], rising_wave(SOURCE_S)]
+    for ending in ("mp4", "mkv"):
+        make_tracks(folder / f"film.{ending}", pattern(100), waves)
+    return folder
+
+
+@pytest.fixture
+def source(films: Path, ending: str) -> Path:
+    """The film in the container that the output is not."""
+    return films / ("film.mkv" if ending == "mp4" else "film.mp4")
 
 
 def test_a_preview_has_the_other_sound_of_its_own_time(sync: Run, tmp_path: Path, source: Path, ending: str) -> None:
