@@ -129,8 +129,8 @@ _set = functools.partial(setting, SyncSettings)
 @option("--preview", "preview_s", type=SECONDS, metavar="TIME", heading=WORK,
         help="Make only the second around this time, to check settings.")  # fmt: skip
 @_set("look_ahead", "--look-ahead", heading=WORK, metavar="all|SECONDS",
-      help="Part of the video that is analysed: all of it, or so many seconds before and after a preview.",
-      default_text="auto: 5 for a preview of a video of more than a minute, else all")  # fmt: skip
+      help="Analyse all of the video before drawing, or only so many seconds ahead of it (around a preview).",
+      default_text="all; 5 around a preview of a video of more than a minute")  # fmt: skip
 @option("--dry-run", is_flag=True, heading=WORK,
         help="Analyse and plan, try one second, print what would be done; write nothing.")  # fmt: skip
 @option("--resume", is_flag=True, heading=WORK,

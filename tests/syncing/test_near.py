@@ -28,10 +28,10 @@ AT_S, NEAR = 6.0, range(23, 38)
 
 @pytest.mark.parametrize(("frames", "spans"), [
     ([20, 21, 22], [(15, 28)]), ([1, 58], [(0, 7), (53, 60)]), ([20, 34], [(15, 40)]), ([9, 8, 7, 8], [(2, 15)]),
-    ([59, 0, 1], [(0, 7), (54, 60)]),
+    ([59, 0, 1], [(0, 7), (54, 60)]), ([20, 41], [(15, 26), (36, 47)]),
 ])  # fmt: skip
 def test_spans(frames: list[int], spans: list[tuple[int, int]]) -> None:
-    assert spans_around(frames, N_FRAMES, reach=5, merged=6) == spans
+    assert spans_around(frames, N_FRAMES, 5.0, (1.0, 1.0)) == spans
 
 
 def test_faces_within_spans() -> None:
@@ -87,12 +87,12 @@ def test_a_preview_looks_at_the_seconds_around_it(preview: Preview) -> None:
 
 def test_only_a_long_video_is_looked_at_in_part_by_default(preview: Preview, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "NEAR_S", 1.0)
-    assert not preview()[0].is_near
-    assert not preview(look_ahead="all")[0].is_near
+    assert not preview()[0].extent
+    assert not preview(look_ahead="all")[0].extent
     monkeypatch.setattr(near, "LONG_S", LENGTH_S - 1)
-    assert not preview(look_ahead="all")[0].is_near
+    assert not preview(look_ahead="all")[0].extent
     plan, _ = preview()
-    assert plan.is_near
+    assert plan.extent == "near"
     assert frames_with_faces(plan) == [*NEAR]
 
 
@@ -108,7 +108,7 @@ def test_faces_of_the_whole_video_are_used_if_they_are_known(preview: Preview) -
 @pytest.mark.parametrize("settings", [{"face": "0"}, {"face": "44,70@6"}], ids=["number", "time"])
 def test_a_choice_that_requires_the_whole_video_has_it_searched(preview: Preview, settings: dict[str, str]) -> None:
     plan, _ = preview(look_ahead="1", **settings)
-    assert plan.is_near
+    assert plan.extent == "near"
     assert plan.chosen.startswith(f"{settings['face']}: face 0")
     assert frames_with_faces(plan) == [*NEAR]
 
@@ -116,7 +116,7 @@ def test_a_choice_that_requires_the_whole_video_has_it_searched(preview: Preview
 @pytest.mark.parametrize("settings", [{"reference": "1,2"}, {"reference": "0:01"}], ids=str)
 def test_references_from_anywhere_require_the_whole_video(preview: Preview, settings: dict[str, str]) -> None:
     plan, _ = preview(look_ahead="1", **settings)
-    assert not plan.is_near
+    assert not plan.extent
     assert len(frames_with_faces(plan)) == N_FRAMES
 
 

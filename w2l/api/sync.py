@@ -157,8 +157,8 @@ def sync(
     preview : float or str
         Make only the second around this time: seconds, or a timecode.
     look_ahead : float or str
-        What is analysed for a preview: ``all`` of the video, or so many seconds before and after it; default: 5 of a
-        video of more than a minute, else all.
+        What is analysed before drawing begins: ``all`` of the video (default), or so many seconds ahead of what is
+        drawn; around a preview, 5 seconds of a video of more than a minute by default.
     resume : bool
         Continue an interrupted call: finished parts, and a finished output, are kept.
     cache, device, config, settings, progress

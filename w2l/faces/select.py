@@ -8,13 +8,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from w2l.core.arrays import Image
+from w2l.core.arrays import Floats, Image
 from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.text import some
 from w2l.core.timecodes import parse_seconds
 from w2l.faces.appearance import NO_LOOK, likeness
 from w2l.faces.stays import MIN_TRACK_S, RETURN_ALIKE, Picks, Stay, faces_of, in_turn, n_seen
-from w2l.faces.tracker import Scan, Track, link_tracks
+from w2l.faces.tracker import MIN_OVERLAP, Scan, Track, best_pairs, link_tracks
 from w2l.features import boxes as bx
 
 Word = Literal["auto", "largest", "left", "right", "all"]
@@ -79,6 +79,16 @@ class Chosen:
         return frozenset(number for face in self.faces for number in face)
 
 
+@dataclass(frozen=True)
+class Known:
+    """Faces that were chosen before in a shot that continues."""
+
+    frame_idx: int
+    """Frame in which they were seen."""
+    boxes: Floats
+    """(faces, 4) x1, y1, x2, y2 in pixels."""
+
+
 def parse_choice(text: str) -> Choice:
     """Parse a choice; a portrait file must exist. Raises ConfigError listing the accepted values."""
     said = text.strip()
@@ -118,7 +128,9 @@ def steady_tracks(scan: Scan) -> list[Track]:
     return [track for track in link_tracks(scan) if lasts(track) and is_sure(track)]
 
 
-def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None = None) -> Chosen:
+def choose(
+    tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None = None, known: Known | None = None
+) -> Chosen:
     """Return the tracks selected by `choice`.
 
     Parameters
@@ -130,6 +142,8 @@ def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image 
     choice : Choice
     portrait : (side, side, 3)
         The appearance of the face in the image of a `portrait` choice.
+    known : Known
+        Faces that are chosen again in their shot, whatever `choice` would pick there.
 
     Raises NoFaceError, listing the faces found, if none matches.
     """
@@ -143,7 +157,7 @@ def choose(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image 
     elif choice.kind == "numbers":
         groups = [(face, (0, scan.n_frames)) for face in _numbered(tracks, scan, choice)]
     else:
-        pick = _picker(tracks, scan, choice, portrait)
+        pick = _keeping(_picker(tracks, scan, choice, portrait), tracks, known)
         groups = [
             stay
             for span, shot in zip(whole, _by_shot(tracks, scan))
@@ -163,6 +177,22 @@ def _picker(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image
     if choice.kind == "portrait" or (choice.kind == "place" and choice.at_s is not None):
         return _one_person(tracks, scan, choice, portrait)
     return lambda seen, faces: _pick(seen, faces, choice)
+
+
+def _keeping(pick: Picks, tracks: Sequence[Track], known: Known | None) -> Picks:
+    """Return what picks a known face where it is, and elsewhere picks as `pick` does."""
+    if known is None:
+        return pick
+    here = [number for number, track in enumerate(tracks) if track.start <= known.frame_idx < track.stop]
+    boxes = np.array([tracks[number].boxes[known.frame_idx - tracks[number].start] for number in here]).reshape(-1, 4)
+    overlap = bx.iou(boxes, known.boxes)
+    same = {here[row] for row in best_pairs(np.where(overlap >= MIN_OVERLAP, overlap, 0.0))}
+
+    def picked(seen: Sequence[Track], faces: list[tuple[int, ...]]) -> tuple[int, ...]:
+        kept = [face for face in faces if same & set(face)]
+        return max(kept, key=lambda face: n_seen(seen, face)) if kept else pick(seen, faces)
+
+    return picked
 
 
 def _by_shot(tracks: Sequence[Track], scan: Scan) -> list[list[int]]:

@@ -10,6 +10,8 @@ CLAIMED = ("frames", "frames_passed_through", "fps", "duration_s", "crop", "hash
 """Keys of a record that its id depends on: all known before the first picture is drawn, and the same when resumed."""
 UNCLAIMED_SETTINGS = ("batch",)
 """Settings that may change when a job is resumed."""
+ALL = ("auto", "all")
+"""Values of the setting `look_ahead` with which all of a video is analysed before drawing."""
 TOOL = "w2l"
 
 
@@ -18,6 +20,8 @@ def id_of(record: Mapping[str, Any]) -> str:
     claims = {key: record.get(key) for key in CLAIMED}
     settings = claims["settings"]
     if isinstance(settings, Mapping):
+        if settings.get("look_ahead", ALL[0]) not in ALL:  # the first picture is drawn before all faces are known
+            claims["frames_passed_through"] = None
         claims["settings"] = {key: value for key, value in settings.items() if key not in UNCLAIMED_SETTINGS}
     return record_id(json.dumps(claims, sort_keys=True, default=str))
 

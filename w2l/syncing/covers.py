@@ -42,7 +42,7 @@ def without_covered(tools: Tools, plan: Plan) -> Plan:
     seen = {track: looks.seen for track, looks in plan.looks.items()}
     clip = clip_for(tools.cache, plan.info.path)
     covers = kept_covers(
-        clip.part("covers-near") if plan.is_near else clip.covers,
+        clip.part(f"covers-{plan.extent}") if plan.extent else clip.covers,
         covers_mark(plan.info.path, plan.faces),
         lambda: find_covers(read, plan.faces, seen),
     )
@@ -93,15 +93,25 @@ def find_covers(read: ReadFrames, faces: Faces, seen: Mapping[int, Measures] | N
 
 def report_covered(plan: Plan) -> None:
     """Log the number of frames of the output in which a covered mouth passes through, if any."""
+    report_count(plan, count_covered(plan), len(plan))
+
+
+def count_covered(plan: Plan) -> int:
+    """Return the number of frames of the output in which a covered mouth passes through."""
     hidden: set[int] = set()
     for covers in plan.covers.values():
         hidden.update(covers.frame_idx[covers.hidden].tolist())
     last = plan.faces.n_frames - 1
     shown_at = np.minimum(plan.timeline.source, last)[plan.gain > 0.0]
-    if count := int(np.isin(shown_at, list(hidden)).sum()):
+    return int(np.isin(shown_at, list(hidden)).sum())
+
+
+def report_count(plan: Plan, count: int, n_frames: int) -> None:
+    """Log that a covered mouth passes through in `count` of the frames of the output, if in any."""
+    if count:
         logger.warning(
             "%s: %d of %d frames: %s; passed through (--on-covered redraw draws there anyway)",
-            plan.info.path, count, len(plan), WHY[COVERED],
+            plan.info.path, count, n_frames, WHY[COVERED],
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Disclosure in an output: the claims of its record, and the label and the mark in its pictures."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -96,6 +97,12 @@ class Finisher:
         self._label = make_label(text, place, width, height) if text else None
         self._marker = Marker(record, width, height, depth) if disclosure.mark == "full" else None
         self._marked = marked_frames(plan) if self._marker else np.zeros(0, np.bool_)
+
+    def of(self, plan: Plan) -> "Finisher":
+        """Return the finisher of another part of the same output."""
+        part = copy.copy(self)
+        part._marked = marked_frames(plan) if self._marker else np.zeros(0, np.bool_)
+        return part
 
     def finished(self, picture: Picture, idx: int) -> Picture:
         """Return the output frame `idx` with label and mark, ready for encoding."""

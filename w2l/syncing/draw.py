@@ -2,16 +2,17 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-from w2l.core.progress import progress
+from w2l.core.progress import Advance, progress
 from w2l.media.form import report, suited
 from w2l.media.output import Output
-from w2l.media.parts import Parts, part_edges
+from w2l.media.parts import Parts, PartWriter, part_edges
 from w2l.media.picture import Picture
-from w2l.media.picture_files import PictureParts, is_pictures_output
+from w2l.media.picture_files import PictureParts, PictureWriter, is_pictures_output
 from w2l.media.soundtrack import inspect_speech
 from w2l.syncing.disclose import Finisher
 from w2l.syncing.engine import Redrawer, pictures_ahead
@@ -57,9 +58,15 @@ def make_redrawer(tools: Tools, plan: Plan) -> Redrawer:
 
 
 def make_parts(
-    settings: SyncSettings, plan: Plan, output: Path, mark: str, resume: bool = False, comment: str = ""
+    settings: SyncSettings,
+    plan: Plan,
+    output: Path,
+    mark: str,
+    resume: bool = False,
+    comment: str = "",
+    edges: Sequence[int] = (),
 ) -> Parts | PictureParts:
-    """Return the output to write, in parts if it is long; nothing is written yet."""
+    """Return the output to write, in parts between `edges`, by default if it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
     encoding = suited(settings.encoding, output, info)
@@ -68,7 +75,7 @@ def make_parts(
     if plan.skipped_s:
         origin_s = inspect_speech(plan.speech, origin_s, None, plan.speech_stream).zero_s + plan.skipped_s
     n_per_part = n_frames if timeline.end_s <= LONG_S else max(1, round(PART_S * timeline.fps))
-    edges = part_edges(n_frames, n_per_part)
+    edges = edges or part_edges(n_frames, n_per_part)
     if is_pictures_output(output):
         return PictureParts(output, edges, mark, resume)
     wanted = Output(
@@ -94,7 +101,6 @@ def make_parts(
 
 def draw(plan: Plan, redrawer: Redrawer, parts: Parts | PictureParts, watch: Watch, finisher: Finisher) -> None:
     """Draw the missing parts, with label and mark, and join all parts."""
-    n_ahead = pictures_ahead(plan.info.width, plan.info.height)
     with parts, progress("sync", len(plan)) as advance:
         if n_kept := sum(map(parts.finished, range(parts.n_parts))):
             logger.info("%d of %d parts are up to date; skipping them", n_kept, parts.n_parts)
@@ -103,12 +109,31 @@ def draw(plan: Plan, redrawer: Redrawer, parts: Parts | PictureParts, watch: Wat
             if parts.finished(number):
                 advance(len(frames))
                 continue
-            redrawn = redrawer.redraw(plan.cues(frames.start, frames.stop), n_ahead)
-            with closing(redrawn), parts.writer(number) as writer:
-                for idx, picture in zip(frames, redrawn, strict=True):
-                    writer.write(
-                        finisher.finished(cast(Picture, picture), idx)
-                    )  # pasting into a Picture returns a Picture
-                    watch.first()
-                    advance()
+            draw_part(plan, frames, redrawer, parts.writer(number), finisher, counting(watch, advance))
         parts.assemble()
+
+
+def draw_part(
+    plan: Plan,
+    frames: range,
+    redrawer: Redrawer,
+    part: PartWriter | PictureWriter,
+    finisher: Finisher,
+    written: Callable[[], object],
+) -> None:
+    """Draw some pictures of a plan and write them as one part; call `written` after each picture."""
+    redrawn = redrawer.redraw(plan.cues(frames.start, frames.stop), pictures_ahead(plan.info.width, plan.info.height))
+    with closing(redrawn), part as writer:
+        for idx, picture in zip(frames, redrawn, strict=True):
+            writer.write(finisher.finished(cast(Picture, picture), idx))  # pasting into a Picture returns a Picture
+            written()
+
+
+def counting(watch: Watch, advance: Advance) -> Callable[[], None]:
+    """Return what is called after each picture of an output."""
+
+    def written() -> None:
+        watch.first()
+        advance()
+
+    return written

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from w2l.core.errors import ConfigError
 from w2l.core.timecodes import parse_seconds
 from w2l.faces.scan import clip_for, kept_scan
 from w2l.faces.select import Kind, parse_choice
@@ -13,7 +14,7 @@ from w2l.media.video import VideoInfo
 from w2l.syncing.detail import finer_spec
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import Plan, check_missing, info_of, plan_of, preview_of, sketch_of
-from w2l.syncing.remember import remember
+from w2l.syncing.remember import NEAR, remember
 from w2l.syncing.seen import Span, look_in, within
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
@@ -40,8 +41,8 @@ def preview_plan(tools: Tools, job: Job, preview_s: float) -> Plan:
         return preview_of(remember(tools, plan_of(tools, job)), preview_s)
     is_known = settings.box is not None or _needs_all(settings) or _is_scanned(tools, info.path)
     plan = preview_of(plan_of(tools, job) if is_known else sketch_of(tools, job), preview_s)
-    times, reach, merged = plan.source_times, max(1, round(reach_s * info.fps)), round(MERGED_S * info.fps)
-    spans = spans_around(plan.timeline.source, len(times), reach, merged)
+    times = plan.source_times
+    spans = spans_around(plan.timeline.source, len(times), info.fps, (reach_s, reach_s))
     if is_known:
         plan = replace(plan, faces=within(plan.faces, spans))
     else:
@@ -49,18 +50,19 @@ def preview_plan(tools: Tools, job: Job, preview_s: float) -> Plan:
         spec = finer_spec(plan.spec, seen.faces, tools.model.card, settings.detail)
         plan = replace(plan, faces=seen.faces, chosen=seen.chosen, scan_fresh=seen.fresh, spec=spec)
         check_missing(settings, plan)
-    return remember(tools, replace(plan, is_near=True))
+    return remember(tools, replace(plan, extent=NEAR))
 
 
-def spans_around(frames: Iterable[int], n_frames: int, reach: int, merged: int) -> list[Span]:
-    """Return the spans of a source of `n_frames` that lie within `reach` of some of its frames, in order.
+def spans_around(frames: Iterable[int], n_frames: int, fps: float, reach_s: tuple[float, float]) -> list[Span]:
+    """Return the spans of a source of `n_frames` around some of its frames, so many seconds before and after each.
 
-    Spans that are fewer than `merged` frames apart become one.
+    They are in order; those that are less than `MERGED_S` apart become one.
     """
+    before, after = (max(1, round(seconds * fps)) for seconds in reach_s)
     spans: list[Span] = []
     for frame_idx in np.unique(np.fromiter(frames, dtype=np.int64)).tolist():
-        first, stop = max(0, frame_idx - reach), min(n_frames, frame_idx + reach + 1)
-        if spans and first - spans[-1][1] < merged:
+        first, stop = max(0, frame_idx - before), min(n_frames, frame_idx + after + 1)
+        if spans and first - spans[-1][1] < MERGED_S * fps:
             first, _ = spans.pop()
         spans.append((first, stop))
     return spans
@@ -72,7 +74,19 @@ def _reach_s(settings: SyncSettings, info: VideoInfo) -> float | None:
         return None
     if settings.look_ahead == "auto":
         return NEAR_S if max(info.duration_s, info.n_frames / info.fps) > LONG_S else None
-    return parse_seconds(settings.look_ahead)
+    return settings.look_ahead_s
+
+
+def check_sections(settings: SyncSettings) -> None:
+    """Raise ConfigError for settings that require the whole video before anything is drawn."""
+    wanted = {
+        "--mouths": bool(settings.mouths),
+        "--reference with times": _has_times(settings.reference),
+        "--face with a --speech each": bool(settings.cast),
+        f"--face {settings.face}": _needs_all(settings),
+    }
+    for option in [option for option, is_given in wanted.items() if is_given][:1]:
+        raise ConfigError(f"{option} requires the whole video; remove --look-ahead {settings.look_ahead}")
 
 
 def _has_times(reference: str) -> bool:

@@ -83,8 +83,8 @@ class Plan:
     """Pictures of the whole output before this part of it."""
     scan_fresh: bool = False
     """Whether faces were detected in this run rather than read from the cache."""
-    is_near: bool = False
-    """Whether only the frames of the source around the output's were analysed."""
+    extent: str = ""
+    """Name of the frames of the source that were analysed, in the cache; empty: all."""
     speech_stream: int | None = None
     """Index of the speech's stream in its file; None: the one a player would choose."""
     voices: Mapping[int, Voice] = field(default_factory=dict)
@@ -138,7 +138,11 @@ class Plan:
         first, last = (int(idx) for idx in np.searchsorted(times, [start_s - 1e-6, start_s + length_s - 1e-6]))
         if first >= len(times):
             raise ConfigError(f"the time {start_s:g} s is past the end of the output, {self.timeline.end_s:.2f} s")
-        last = max(last, first + 1)
+        return self.between(first, max(last, first + 1))
+
+    def between(self, first: int, last: int) -> "Plan":
+        """Return the plan of the pictures from `first` to `last` (exclusive) of the output."""
+        times = self.timeline.times
         stop_s = float(times[last]) if last < len(times) else self.timeline.end_s
         begins_s = float(times[first])
         timeline = replace(
@@ -303,6 +307,6 @@ def check_missing(settings: SyncSettings, plan: Plan) -> None:
     for idx, source in enumerate(plan.timeline.source if settings.on_missing == "fail" else ()):
         if plan.gain[idx] > 0.0 and not plan.faces.at(int(source)):
             raise NoFaceError(
-                f"{plan.info.path}: the face is missing at {plan.timeline.times[idx]:.2f} s"
+                f"{plan.info.path}: the face is missing at {plan.skipped_s + plan.timeline.times[idx]:.2f} s"
                 f" ({why_not(plan.faces, int(source))}); --on-missing keep passes such frames through"
             )

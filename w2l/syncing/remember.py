@@ -17,6 +17,8 @@ from w2l.syncing.plan import Plan
 from w2l.syncing.tools import Tools
 
 AUTO, MEMORY, CLOSED = "auto", "memory", "closed"
+NEAR = "near"
+"""Name in the cache of what was found around the last preview."""
 
 
 def remember(tools: Tools, plan: Plan) -> Plan:
@@ -34,11 +36,14 @@ def remember(tools: Tools, plan: Plan) -> Plan:
 def _looks(tools: Tools, plan: Plan) -> dict[int, Looks]:
     """Return the mouth samples of each face, gathered now or read from the cache."""
     read, clip = partial(pictures_of, plan), clip_for(tools.cache, plan.info.path)
-    return kept_looks(
-        clip.part("looks-near") if plan.is_near else clip.looks,
-        looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path),
-        lambda: gather_looks(read, plan.faces, plan.source_times, plan.spec, SyncExpert(tools.expert)),
-    )
+
+    def gathered() -> dict[int, Looks]:
+        return gather_looks(read, plan.faces, plan.source_times, plan.spec, SyncExpert(tools.expert))
+
+    if plan.extent not in ("", NEAR):  # those of all sections of a long video would fill the cache
+        return gathered()
+    mark = looks_mark(plan.info.path, plan.faces, plan.spec, tools.expert.path)
+    return kept_looks(clip.part(f"looks-{plan.extent}") if plan.extent else clip.looks, mark, gathered)
 
 
 def reference_of(tools: Tools) -> str:

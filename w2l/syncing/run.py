@@ -1,26 +1,21 @@
 """Run `sync`: one video, one speech, one output."""
 
 import logging
-import time
-from pathlib import Path
-from typing import Any
 
 from w2l.core.errors import ConfigError
-from w2l.core.files import sha256
-from w2l.core.reading import real_path
 from w2l.marks.claims import tag_of
 from w2l.marks.provenance import check_key
 from w2l.media.picture_files import is_pictures_output
-from w2l.media.sequence import hash_of
 from w2l.syncing.covers import report_covered
 from w2l.syncing.disclose import Finisher, claims_of, marked_in_words, record_id_of, sign_output
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
-from w2l.syncing.engine import Redrawer
+from w2l.syncing.early import is_early, make_early
 from w2l.syncing.footage import check_footage
 from w2l.syncing.jobs import Job
-from w2l.syncing.near import preview_plan
-from w2l.syncing.plan import Plan, plan_of
-from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before, mark_of, record_in
+from w2l.syncing.near import check_sections, preview_plan
+from w2l.syncing.outcome import hash_inputs, log_unchanged, mark_of_job, result_of
+from w2l.syncing.plan import plan_of
+from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before
 from w2l.syncing.remember import remember
 from w2l.syncing.suited import suited
 from w2l.syncing.tools import Tools
@@ -44,6 +39,8 @@ def run(tools: Tools, job: Job) -> SyncResult:
 def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     """Write the output and its records while the record is locked."""
     check(tools, job)  # again, as another process may have finished in the meantime
+    if is_early(tools.settings, job):
+        return make_early(tools, job, watch)
     preview_s = job.preview_s
     plan = remember(tools, plan_of(tools, job)) if preview_s is None else preview_plan(tools, job, preview_s)
     logger.info("%s: %s", job.output, plan.chosen)
@@ -71,7 +68,8 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
         "marked": marked_in_words(settings.disclosure, job.output),
         "manifest": manifest,
     }
-    result = result_of(suitable, job, plan, redrawer, watch, said)
+    log_unchanged(job, claims["frames_passed_through"], len(plan))
+    result = result_of(suitable, job, plan, str(redrawer.references), watch, said)
     keep(result, suitable.model.card.step)
     return result
 
@@ -84,47 +82,13 @@ def find_done(tools: Tools, job: Job) -> SyncResult | None:
     return done
 
 
-def mark_of_job(tools: Tools, job: Job) -> str:
-    """Return a hash that changes if the same job would make a different output."""
-    return mark_of(tools.settings, job.video, job.speech, tools.model_path, job.preview_s)
-
-
 def check(tools: Tools, job: Job) -> None:
     """Check the job before any work; raise the error that it would end in."""
     check_output(job, tools.cache, tools.settings)
     check_footage(tools.settings.mouths)
     if tools.settings.disclosure.mark == "full":
         check_key(job.output)
+    if is_early(tools.settings, job):
+        check_sections(tools.settings)
     if job.preview_s is not None and not job.preview_s >= 0.0:
         raise ConfigError(f"--preview must not be negative (got {job.preview_s:g} s)")
-
-
-def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
-    """Return the SHA-256 of the video, the speech, the driving audio, further mouths and the model."""
-    drive = tools.settings.drive
-    driven = {"drive": sha256(Path(drive))} if drive else {}
-    driven |= {f"mouths {path}": hash_of(Path(path)) for path in tools.settings.mouths}
-    driven |= {f"speech of {face}": sha256(Path(speech)) for face, speech in tools.settings.cast}
-    return {"video": hash_of(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
-
-
-def result_of(tools: Tools, job: Job, plan: Plan, redrawer: Redrawer, watch: Watch, said: dict[str, Any]) -> SyncResult:
-    """Return the result; log the frames that are unchanged."""
-    passed = plan.passed_through()
-    if passed:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
-        logger.info("%s: %d of %d frames are unchanged: %s", job.output, sum(passed.values()), len(plan), reasons)
-    return SyncResult(
-        output=real_path(job.output),
-        video=real_path(job.video),
-        speech=Path(job.speech_name) if job.speech_name else real_path(job.speech),
-        model=real_path(tools.model.path),
-        faces=plan.chosen,
-        looked=plan.scan_fresh,
-        references=str(redrawer.references),
-        variable_rate=not plan.timeline.constant,
-        took_s=round(time.monotonic() - watch.began, 2),
-        timing=watch.steps,
-        record=record_in(tools.cache, job.output),
-        **said,
-    )

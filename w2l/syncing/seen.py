@@ -15,7 +15,7 @@ from w2l.core.progress import progress
 from w2l.faces.detectors.base import Detector
 from w2l.faces.follow import FADE_S, Faces, follow, no_faces, without_lying
 from w2l.faces.scan import at_rate, clip_for, joined, scan_clip, scan_span
-from w2l.faces.select import Chosen, choose, parse_choice, steady_tracks
+from w2l.faces.select import Chosen, Known, choose, parse_choice, steady_tracks
 from w2l.faces.tracker import Scan
 from w2l.faces.turned import way_back
 from w2l.features.crop import CropSpec
@@ -90,8 +90,14 @@ def look_in(
     detector: Detector,
     times: Floats,
     spans: Sequence[Span],
+    known: Known | None = None,
 ) -> Seen:
-    """Return the chosen faces of some spans of a source, which is not looked at elsewhere; there may be none."""
+    """Return the chosen faces of some spans of a source, which is not looked at elsewhere; there may be none.
+
+    Faces that are `known` from before are chosen again in their shot.
+    """
+    if not spans:
+        return Seen(no_faces(len(times)), times, "none")
     choice = parse_choice(settings.face)
     clip = clip_for(cache, info.path)
     with progress("faces", sum(stop - first for first, stop in spans)) as advance:
@@ -103,7 +109,7 @@ def look_in(
     fresh = any(is_fresh for _, is_fresh in scanned)
     where = " and ".join(f"{times[first]:.1f}-{times[stop - 1]:.1f} s" for first, stop in spans)
     try:
-        chosen = choose(steady_tracks(scan), scan, choice)
+        chosen = choose(steady_tracks(scan), scan, choice, known=known)
     except NoFaceError as error:
         logger.warning("%s: %s (of %s)", info.path, error, where)
         return Seen(no_faces(len(times)), times, f"none in {where}", fresh)

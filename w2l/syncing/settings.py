@@ -93,8 +93,8 @@ class SyncSettings:
     """Several people: pairs of a face, as for `face`, and the file of its speech. The speech argument is then the audio
     of the output and drives no face."""
     look_ahead: str = "auto"
-    """Part of the video that is analysed: `all`, or so many seconds before and after a preview, also as a timecode;
-    `auto`: 5 s for a preview of a video of more than a minute, else all."""
+    """What is analysed before drawing begins: `all` of the video, or so many seconds of it (or a timecode): ahead of
+    what is drawn, or around a preview; `auto`: 5 s around a preview of a video of more than a minute, else all."""
     keep_streams: bool = False
     """Copy the source's other audio and subtitle streams."""
     batch: int = 16
@@ -141,6 +141,11 @@ class SyncSettings:
             raise ConfigError(f"start {start_s:g} s must not be negative")
         if self.end_s is not None and self.end_s <= start_s:
             raise ConfigError(f"end {self.end_s:g} s must be after start {start_s:g} s")
+
+    @property
+    def look_ahead_s(self) -> float | None:
+        """Seconds that are analysed ahead of what is drawn; None for the whole video."""
+        return None if self.look_ahead in WHOLE else parse_seconds(self.look_ahead)
 
 
 def check_published(named: Mapping[str, Any]) -> None:
