@@ -132,7 +132,7 @@ def test_drawing_begins_before_all_faces_are_known(work: Work, monkeypatch: pyte
     monkeypatch.setattr(PartWriter, "write", written)
     made = work.made("one.mp4")
     spans = [what for what in happened if what != "picture"]
-    assert spans == [str((max(0, a - 5), min(N_FRAMES, b + 5))) for a, b in pairwise(EDGES)]
+    assert spans == [str((max(0, a - 10), min(N_FRAMES, b + 5))) for a, b in pairwise(EDGES)]
     assert happened[0] == spans[0]
     assert happened.index("picture") < happened.index(spans[-1])
     assert not any(what == "picture" for what in happened[: happened.index(spans[0])])

@@ -46,7 +46,7 @@ def preview_plan(tools: Tools, job: Job, preview_s: float) -> Plan:
     if is_known:
         plan = replace(plan, faces=within(plan.faces, spans))
     else:
-        seen = look_in(settings, info, plan.spec, tools.cache, tools.detector, times, spans)
+        seen = look_in(tools, info, plan.spec, times, spans)
         spec = finer_spec(plan.spec, seen.faces, tools.model.card, settings.detail)
         plan = replace(plan, faces=seen.faces, chosen=seen.chosen, scan_fresh=seen.fresh, spec=spec)
         check_missing(settings, plan)

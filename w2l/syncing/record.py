@@ -45,7 +45,7 @@ class SyncResult:
     references: str
     """Description of the references."""
     crop: int
-    """Side in pixels of the crops in which the face was redrawn."""
+    """Side in pixels of the crops in which the face was redrawn; with `look_ahead` in seconds, in the first section."""
     fps: float
     variable_rate: bool
     duration_s: float

@@ -252,8 +252,12 @@ def track_rows(faces: Faces, track: int, fully: bool = False) -> tuple[NDArray[n
     rows = np.flatnonzero(faces.track == track)
     if fully and (faces.strength[rows] >= 1.0).any():
         rows = rows[faces.strength[rows] >= 1.0]
-    frame_of = np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
-    return frame_of[rows], faces.points[rows]
+    return frames_of(faces)[rows], faces.points[rows]
+
+
+def frames_of(faces: Faces) -> NDArray[np.int64]:
+    """Return the frame of each row of faces, (rows,)."""
+    return np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
 
 
 def _candidates(faces: Faces, track: int, spoilt: frozenset[int]) -> list[list[int]]:

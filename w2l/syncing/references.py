@@ -17,7 +17,7 @@ from w2l.syncing.memory.memory import Memory
 from w2l.syncing.pictures import pictures_of
 from w2l.syncing.plan import Plan, why_not
 from w2l.syncing.portrait import face_on
-from w2l.syncing.reference_bank import Bank, GivenLooks, OwnFrame, References, gather
+from w2l.syncing.reference_bank import Bank, GivenLooks, OwnFrame, References, frames_of, gather
 from w2l.syncing.remember import CLOSED, MEMORY, reference_of
 from w2l.syncing.tools import Tools
 
@@ -60,7 +60,8 @@ def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
     """Use the person's own mouths, chosen by audio; `closed` if there are none."""
     tracks = plan.faces.tracks
     enough = {track: some for track, some in plan.looks.items() if track in tracks and len(some) >= LEAST_LOOKS}
-    for track in sorted(set(tracks) - set(enough)):
+    drawn = plan.faces.track[np.isin(frames_of(plan.faces), plan.timeline.source)]
+    for track in sorted(set(drawn.tolist()) - set(enough)):
         count = len(plan.looks[track]) if track in plan.looks else 0
         logger.info("%s: %d mouth samples of face %d are too few to choose from", plan.info.path, count, track)
     if n_references > 1 or len(enough) < len(tracks):

@@ -1,6 +1,6 @@
 """An output in sections, each planned from the frames around it, so that drawing begins before all faces are known.
 
-Every section has its own detections, mouth samples and references, from a second before it to `look_ahead` seconds
+Every section has its own detections, mouth samples and references, from two seconds before it to `look_ahead` seconds
 after it. A face that was chosen at the end of a section is chosen again in the next one as long as its shot continues.
 What a section shows depends on the settings and the sections before it alone, not on the speed of the machine.
 """
@@ -28,7 +28,7 @@ from w2l.syncing.remember import remember
 from w2l.syncing.seen import Seen, look_in, within
 from w2l.syncing.tools import Tools
 
-BEFORE_S = 1.0
+BEFORE_S = 2.0
 """Seconds before a section that are analysed with it."""
 
 
@@ -103,7 +103,7 @@ def _seen(tools: Tools, sketch: Plan, frames: tuple[int, int], known: Known | No
     shown = sketch.timeline.source[drawn][sketch.gain[drawn] > 0.0]
     spans = spans_around(shown, len(times), info.fps, (BEFORE_S, settings.look_ahead_s))
     if settings.box is None:
-        seen = look_in(settings, info, sketch.spec, tools.cache, tools.detector, times, spans, known)
+        seen = look_in(tools, info, sketch.spec, times, spans, known)
     else:
         seen = Seen(within(sketch.faces, spans), times, sketch.chosen)
     spec = finer_spec(sketch.spec, seen.faces, tools.model.card, settings.detail)

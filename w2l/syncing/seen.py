@@ -24,6 +24,7 @@ from w2l.syncing.cast import join
 from w2l.syncing.hearing import HeardSpeech
 from w2l.syncing.portrait import portrait_of
 from w2l.syncing.settings import SyncSettings
+from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +84,9 @@ def look(
 
 
 def look_in(
-    settings: SyncSettings,
+    tools: Tools,
     info: VideoInfo,
     spec: CropSpec,
-    cache: Cache,
-    detector: Detector,
     times: Floats,
     spans: Sequence[Span],
     known: Known | None = None,
@@ -98,18 +97,17 @@ def look_in(
     """
     if not spans:
         return Seen(no_faces(len(times)), times, "none")
-    choice = parse_choice(settings.face)
-    clip = clip_for(cache, info.path)
+    settings, clip = tools.settings, clip_for(tools.cache, info.path)
     with progress("faces", sum(stop - first for first, stop in spans)) as advance:
         scanned = [
-            scan_span(clip, info.path, times, span, detector, settings.detect, lambda _total: advance())
+            scan_span(clip, info.path, times, span, tools.detector, settings.detect, lambda _total: advance())
             for span in spans
         ]
     scan = reduce(joined, (scan for scan, _ in scanned))
     fresh = any(is_fresh for _, is_fresh in scanned)
     where = " and ".join(f"{times[first]:.1f}-{times[stop - 1]:.1f} s" for first, stop in spans)
     try:
-        chosen = choose(steady_tracks(scan), scan, choice, known=known)
+        chosen = choose(steady_tracks(scan), scan, parse_choice(settings.face), known=known)
     except NoFaceError as error:
         logger.warning("%s: %s (of %s)", info.path, error, where)
         return Seen(no_faces(len(times)), times, f"none in {where}", fresh)
