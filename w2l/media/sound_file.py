@@ -1,8 +1,8 @@
 """Read plain WAV and FLAC files block by block with soundfile, 2 to 5 times as fast as PyAV and with equal samples.
 
-Files with more than two channels stay with PyAV, which is as fast for WAV and faster for FLAC. So does Ogg: after a lost
-page libsndfile continues without silence, so that all later audio comes too early, and its Opus samples differ by up to
-0.003.
+Files with more than two channels stay with PyAV, which is as fast for WAV and faster for FLAC. So does Ogg: after a
+lost page libsndfile continues without silence, so that all later audio comes too early, and its Opus samples differ by
+up to 0.003.
 """
 
 from collections.abc import Iterator
