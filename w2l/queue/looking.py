@@ -162,10 +162,10 @@ def playable(root: Path, path: str) -> str:
 
 
 def verdict(path: str) -> str:
-    """Return what `w2l verify` prints about a file."""
+    """Return what `w2l verify` prints about a file, with its name in place of its path."""
     from w2l.api.verify import verify
 
-    return verify(path).text()
+    return verify(path).text().replace(path, Path(path).name)
 
 
 def clear_old(jobs: Jobs, now_s: float | None = None) -> None:

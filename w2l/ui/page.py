@@ -1,5 +1,6 @@
 """The page: its tabs, its look, and the application that serves it."""
 
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +65,13 @@ def make_page(desk: Desk, fields: Fields) -> Any:
 def make_app(desk: Desk, fields: Fields, upload_gb: float) -> Any:
     """Return the application with the page, which gives files of the folder of jobs alone."""
     theme = gr.themes.Default(font=SYSTEM_FONTS, font_mono=MONO_FONTS).set(
-        block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
+        body_text_color_subdued="*neutral_600",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
     )
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_pages(app, desk)
@@ -84,9 +91,10 @@ def make_app(desk: Desk, fields: Fields, upload_gb: float) -> Any:
 
 
 def run_app(app: Callable[..., Awaitable[None]], listener: socket.socket) -> None:
-    """Serve an application on a socket until SIGINT or SIGTERM."""
+    """Serve an application on a socket until SIGINT or SIGTERM, the ordinary end of a server."""
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
-    _Server(config).run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has ended
+        _Server(config).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]  # untyped where the extra is missing

@@ -223,7 +223,9 @@ def _inputs(desk: Desk) -> Inputs:
             speech = gr.File(label=texts.SPEECH, elem_id="w2l-speech", height=140)
             speech_path = gr.Textbox(label=texts.PATH, visible=desk.is_local, elem_id="w2l-speech-path")
             with gr.Accordion(texts.MICROPHONE, open=False):
-                microphone = gr.Audio(sources=["microphone"], type="filepath", label=texts.MICROPHONE)
+                microphone = gr.Audio(
+                    sources=["microphone"], type="filepath", label=texts.MICROPHONE, elem_id="w2l-microphone"
+                )
     return Inputs(video, video_path, speech, microphone, speech_path)
 
 

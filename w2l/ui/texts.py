@@ -31,7 +31,7 @@ ENDING_INFO = "Ending of the result's name."
 RUN = "Run"
 ADDED = "Job {name} is in line."
 
-JOB_LIST = "Jobs, the newest first"
+JOB_LIST = "Jobs, the newest first; times in UTC"
 NO_JOBS = "No jobs yet."
 STATES = {
     "waiting": "waiting",
@@ -51,7 +51,7 @@ PLACE_IN_LINE = "place {place} in line"
 CANCEL, CONTINUE, REMOVE = "Cancel", "Continue", "Remove"
 COMMAND = "The same as a command"
 DOWNLOAD, RECORD = "Download the result", "Download its record"
-VERDICT = "What `w2l verify` says"
+VERDICT = "What w2l verify says"
 
 SCORE_INTRO = "Measure how well mouth and voice agree, and picture quality, optionally against the real videos."
 OUTPUTS = "Videos to score"
