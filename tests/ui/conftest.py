@@ -16,8 +16,12 @@ from w2l.media.output import Output
 from w2l.media.writer import VideoWriter
 
 CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-PATIENCE_MS = 90_000
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+]
+"""The last two give a page a microphone that beeps, without asking."""
+PATIENCE_MS = 240_000
 
 
 class Server:

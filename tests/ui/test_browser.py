@@ -20,6 +20,7 @@ from w2l.media.writer import VideoWriter
 
 pytestmark = pytest.mark.slow
 RESULT = "#w2l-result video.w2l-after"
+SIDES = "before", "after"
 
 
 def give(page: Any, address: str, inputs: Path) -> None:
@@ -54,6 +55,12 @@ def test_a_job_is_shown_through_reload_and_killed_server_and_equals_its_command(
     again = tmp_path / words[words.index("-o") + 1]
     assert probe(made).n_frames == 500
     assert made.read_bytes() == again.read_bytes()
+    with page.expect_download() as download:
+        page.click("#w2l-links a >> nth=0")
+    assert (download.value.suggested_filename, Path(download.value.path()).read_bytes()) == (
+        again.name,
+        again.read_bytes(),
+    )
 
 
 def test_the_result_appears_without_a_reload(page: Any, serve: Callable[[], Server], inputs: Path) -> None:
@@ -61,7 +68,11 @@ def test_the_result_appears_without_a_reload(page: Any, serve: Callable[[], Serv
     page.click("#w2l-run")
     page.wait_for_selector('#w2l-state [data-state="done"]')
     page.wait_for_selector(RESULT)
-    assert "marked" in page.inner_text("#w2l-verdict")
+    assert page.inner_text("#w2l-verdict pre").startswith("face-synced.mp4: marked")
+    page.click("#w2l-result .w2l-play")
+    page.wait_for_function(f"document.querySelector('{RESULT}').currentTime > 1")
+    before, after = (page.evaluate(f"document.querySelector('#w2l-result .w2l-{one}').currentTime") for one in SIDES)
+    assert before == pytest.approx(after, abs=0.4)
 
 
 def test_a_cancelled_job_can_be_continued(page: Any, serve: Callable[[], Server], inputs: Path) -> None:
@@ -110,12 +121,3 @@ def test_wrong_inputs_give_the_sentence_of_the_command_line(
     page.fill("#w2l-video-path textarea, #w2l-video-path input", str(tmp_path / "noise.mp4"))
     page.keyboard.press("Enter")
     assert "not a readable video" in page.inner_text("#w2l-faces-message [role=alert]")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone(page: Any, serve: Callable[[], Server], scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": 380, "height": 800})
-    page.goto(serve().address)
-    page.wait_for_selector("#w2l-run")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 380

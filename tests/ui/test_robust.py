@@ -62,4 +62,5 @@ def test_it_ends_quietly_with_a_page_open(page: Any, serve: Callable[[], Server]
     began = time.monotonic()
     server.end(number)
     assert time.monotonic() - began < 20
-    assert "Traceback" not in (tmp_path / "server.log").read_text()
+    log = (tmp_path / "server.log").read_text()
+    assert (server.process.returncode, "Traceback" in log, "error:" in log) == (0, False, False)
