@@ -115,6 +115,25 @@ def test_pictures_of_odd_and_huge_sizes(
     assert np.abs(face.points - points).max() < 0.25 * half_width
 
 
+def test_large_pictures_are_brought_down_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4K has nine times the pixels of 720p, of which the first network is shown at most twice as many."""
+    n_shown = 0
+    forward = mtcnn.ProposalNet.forward
+
+    def counted(net: mtcnn.ProposalNet, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal n_shown
+        n_shown += pictures.shape[2] * pictures.shape[3]
+        return forward(net, pictures)
+
+    monkeypatch.setattr(mtcnn.ProposalNet, "forward", counted)
+    detector, counts = make_detector("mtcnn"), []
+    for height, width in ((720, 1280), (2160, 3840)):
+        n_shown = 0
+        detector.detect([np.full((height, width, 3), 120, dtype=np.uint8)])
+        counts.append(n_shown)
+    assert 0 < counts[1] <= 2 * counts[0]
+
+
 def test_a_face_that_fills_the_picture(detector: Detector, draw_face: DrawFace) -> None:
     image = np.full((200, 150, 3), 120, dtype=np.uint8)
     draw_face(image, 75, 100, 65)
