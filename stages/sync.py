@@ -116,7 +116,7 @@ _set = functools.partial(setting, SyncSettings)
 @_set("encoding.hardware", "--hardware", heading=OUTPUT, type=click.Choice(get_args(Hardware)),
       help="Encode on the graphics card if it can.")  # fmt: skip
 @_set("disclosure.mark", "--mark", heading=DISCLOSURE, type=click.Choice(get_args(Layers)),
-      help="What says that the output was made: a faint mark in the picture, record, tag and manifest (full);"
+      help="What says that the output was made: an imperceptible mark in the picture, record, tag and manifest (full);"
            " record and tag (record); the record alone (off).")  # fmt: skip
 @_set("disclosure.otherwise", "--i-disclose-otherwise", heading=DISCLOSURE, is_flag=True, default=None,
       help="I say in another way that the output was made; --mark off asks for it.", default_text="no")  # fmt: skip

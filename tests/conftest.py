@@ -60,6 +60,17 @@ def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def _keys_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(autouse=True)
+def _no_key_of_the_user(_keys_of_tests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs are signed with a key made for the tests, never with the user's, and none is stored beside theirs."""
+    monkeypatch.setenv("W2L_KEYS", str(_keys_of_tests))
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real media and models of others; tests that need it skip where it is absent."""
     if not SHARED.is_dir():

@@ -15,7 +15,7 @@ import numpy as np
 
 from w2l.data.puppets import babble, talk
 from w2l.marks.code import CHECK_BITS, record_id
-from w2l.marks.detect import THRESHOLD, analysed, candidates, search
+from w2l.marks.detect import N_WORDS, THRESHOLD, analysed, candidates, search
 from w2l.marks.embed import Marker
 from w2l.media.coded import read_coded
 from w2l.media.picture import Picture
@@ -140,7 +140,8 @@ def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
     for what, count in found.items():
         print(f"| found, bits right: {what} | {count} of {len(clips)} ({100 * count / len(clips):.0f} %) |")
     print(f"| wrong records read in marked clips | {wrong} |", flush=True)
-    _print_chance([clip for _, clip in clips], n_unmarked)
+    if n_unmarked:
+        _print_chance([clip for _, clip in clips], n_unmarked)
     _print_cost()
 
 
@@ -155,11 +156,12 @@ def _print_chance(clips: Sequence[Clip], n_unmarked: int) -> None:
         scores += [max((one.score for one in read), default=0.0)]
         n_read += sum(one.score >= THRESHOLD for one in read)
         n_done += 1
-    bound = f"{max(n_read, 3) / n_done * 2.0**-CHECK_BITS:.1e}"  # 3: the 95 % bound if none was counted
+    bound = f"{N_WORDS * max(n_read, 3) / n_done * 2.0**-CHECK_BITS:.1e}"  # 3: the 95 % bound if none was counted
     print(f"| unmarked segments of {SECONDS} s | {n_done} |")
     print(f"| false alarms in them | {alarms} |")
     print(f"| highest agreement by chance, without the checksum (threshold {THRESHOLD:.1f}) | {max(scores):.1f} |")
-    print(f"| false alarms per segment, at most: words above the threshold x 2^-{CHECK_BITS} | {bound} |", flush=True)
+    said = f"{N_WORDS} words tried where one is above the threshold x 2^-{CHECK_BITS}"
+    print(f"| false alarms per segment, at most: {said} | {bound} |", flush=True)
 
 
 def _varied(luma: np.ndarray, round_idx: int, random: np.random.Generator) -> np.ndarray:

@@ -22,6 +22,7 @@ Seen = list[tuple[str, int, int | None]]
 def make(media: Path, **more: Any) -> Any:
     """`w2l.sync` of the made clip with a small model and a box."""
     quick = {"model": str(media / "aligned.safetensors"), "box": BOX, "device": "cpu", "crf": 0, "preset": "ultrafast"}
+    quick |= {"mark": "record"}  # outputs are compared, sample by sample and byte by byte
     return w2l.sync(media / "clip.mp4", media / "speech.wav", **{**quick, **more})
 
 
@@ -31,7 +32,22 @@ class TestSync:
         box = ",".join(f"{side:g}" for side in BOX)
         files = [str(media / "clip.mp4"), str(media / "speech.wav")]
         quick = ["--model", str(media / "aligned.safetensors"), "--box", box, "--device", "cpu", "--crf", "0"]
-        cli.main(["sync", *files, *quick, "--preset", "ultrafast", "--fit", "video", "-o", "command.mp4", "-q"])
+        cli.main(
+            [
+                "sync",
+                *files,
+                *quick,
+                "--preset",
+                "ultrafast",
+                "--fit",
+                "video",
+                "--mark",
+                "record",
+                "-o",
+                "command.mp4",
+                "-q",
+            ]
+        )
         ours, theirs = pictures(here / "api.mp4"), pictures(here / "command.mp4")
         assert len(ours) == len(theirs) == made.frames == 15
         assert all(same(one, other) for one, other in zip(ours, theirs))

@@ -9,6 +9,7 @@ import pytest
 from w2l.core.config import load
 from w2l.core.timing import SAMPLE_RATE
 from w2l.data.prepare.clip import PrepareSettings
+from w2l.marks.verify import verify
 from w2l.media.audio import read_audio
 from w2l.media.video import probe
 from w2l.training.expert.task import ExpertSettings
@@ -32,3 +33,5 @@ def test_the_quickstart_leaves_a_synced_video_and_its_score(tmp_path: Path) -> N
     assert info.fps == pytest.approx(25)
     assert info.n_frames == 100
     assert len(read_audio(tmp_path / "synced.mp4")) / SAMPLE_RATE == pytest.approx(4.0, abs=0.05)
+    verdict = verify(tmp_path / "synced.mp4")
+    assert (verdict.is_marked, verdict.record) == (True, "matches")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from w2l.marks.code import N_BITS, N_CODED, bits_of, decoded, encoded, record_id, record_of
+from w2l.marks.code import N_BITS, N_CODED, bits_of, decoded, encoded, likeliest, record_id, record_of
 
 RECORDS = ("0000000000", "ffffffffff", "0123456789", record_id("a"))
 
@@ -23,7 +23,7 @@ def test_known_id_and_bits_stay_as_they_are() -> None:
     """A change here makes old marks unreadable: raise VERSION with it."""
     assert record_id("a") == "ca978112ca"
     assert "".join(map(str, bits_of("0123456789"))) == (
-        "0001" "0000000100100011010001010110011110001001" "11110110110100101101"
+        "0010" "0000000100100011010001010110011110001001" "10111111111111001100"
     )  # fmt: skip
 
 
@@ -35,6 +35,20 @@ def test_noise_as_strong_as_the_signal_is_mended() -> None:
         assert 0.08 < (noisy * encoded(bits_of(record)) < 0).mean() < 0.25  # of the coded bits are wrong
         read += record_of(decoded(noisy)) == record
     assert read >= 19
+
+
+def test_the_likeliest_words_are_in_order_unlike_and_hold_the_one_that_noise_hides() -> None:
+    random = np.random.default_rng(4)
+    first = among = 0
+    for record in [record_id(str(number)) for number in range(20)]:
+        noisy = encoded(bits_of(record)) + random.normal(0, 1.5, N_CODED)
+        words = likeliest(noisy, 8)
+        agreements = [float(encoded(word) @ noisy) for word in words]
+        assert agreements == sorted(agreements, reverse=True)
+        assert len({word.tobytes() for word in words}) == 8
+        first += record_of(words[0]) == record
+        among += record in [record_of(word) for word in words]
+    assert first < among
 
 
 def test_noise_alone_gives_no_record() -> None:

@@ -1,4 +1,4 @@
-"""The mark in pictures: it is faint, always the same, found after what happens to videos, and not where it is not."""
+"""The mark in pictures: faint, without flicker, found after what happens to videos, and not where it is not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,14 +42,36 @@ def marked() -> list[Plane]:
     return [marker.marked(luma) for luma in scene(*SIZE)]
 
 
-def test_the_mark_is_faint_and_the_same_in_every_picture(marked: list[Plane]) -> None:
+def test_the_mark_is_faint(marked: list[Plane]) -> None:
     changes = [made.astype(int) - luma for made, luma in zip(marked, scene(*SIZE))]
-    np.testing.assert_array_equal(changes[0][(scene(*SIZE)[0] > 9) & (scene(*SIZE)[0] < 246)],
-                                  changes[1][(scene(*SIZE)[0] > 9) & (scene(*SIZE)[0] < 246)])  # fmt: skip
     for change in changes:
         assert 20 * np.log10(255 / np.sqrt((change**2).mean())) >= 46.0
         assert abs(change).max() <= 6
         assert abs(cv2.blur(change.astype(np.float32), (32, 32))).max() < 0.6  # no part grows lighter or darker
+
+
+@pytest.mark.parametrize("size", [SIZE, (1280, 720)])
+def test_no_picture_has_less_than_46_db(size: tuple[int, int]) -> None:
+    """Where all is busy, the mark is at its strongest; away from black and white, where samples are cut off."""
+    busy = cv2.resize(np.random.default_rng(0).integers(60, 190, (144, 192), dtype=np.uint8), size)
+    change = Marker(RECORD, *size).marked(busy).astype(int) - busy
+    assert 46.0 <= 20 * np.log10(255 / np.sqrt((change**2).mean())) < 49.0
+
+
+def test_plain_areas_do_not_flicker_and_have_less_of_it() -> None:
+    """Left a wall with grain, right detail that changes from picture to picture."""
+    random = np.random.default_rng(0)
+    marker, half = Marker(RECORD, *SIZE), SIZE[0] // 2
+    changes = []
+    for _ in range(3):
+        luma = np.full(SIZE[::-1], 120, np.uint8)
+        luma[:, half:] = random.integers(80, 180, (SIZE[1], SIZE[0] - half))
+        luma[:, :half] += random.integers(0, 2, (SIZE[1], half), dtype=np.uint8)
+        changes.append(marker.marked(luma).astype(int) - luma)
+    wall = slice(0, half - 20)
+    assert all(np.array_equal(change[:, wall], changes[0][:, wall]) for change in changes)
+    plain, busy = (np.sqrt((changes[0][:, part] ** 2).mean()) for part in (wall, slice(half, None)))
+    assert 0.5 < plain < 0.9 < busy
 
 
 def test_marks_of_two_records_are_unlike(marked: list[Plane]) -> None:

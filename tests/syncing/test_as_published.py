@@ -18,6 +18,7 @@ from w2l.core.arrays import Canvas
 from w2l.core.errors import ConfigError
 from w2l.core.timing import SAMPLE_RATE
 from w2l.features.crop import CropSpec
+from w2l.marks.settings import Disclosure
 from w2l.media.picture import RgbPicture
 from w2l.models.checkpoint import Model, ModelCard
 from w2l.nets.generator import Generator, GeneratorDimensions
@@ -77,7 +78,7 @@ def _rgb(picture: Canvas) -> Any:
 def test_it_sets_all_and_leaves_the_rest(settings_of: Any) -> None:
     plain, published = settings_of(), settings_of("--as-published", "--blend", "hard", "--fit", "video")
     assert {name: getattr(published, name) for name in PUBLISHED} == PUBLISHED
-    assert published == replace(plain, fit="video", **PUBLISHED)
+    assert published == replace(plain, fit="video", disclosure=Disclosure("record"), **PUBLISHED)
 
 
 @pytest.mark.parametrize(

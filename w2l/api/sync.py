@@ -146,8 +146,8 @@ def sync(
     codec, bits, chroma, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
     mark : "full", "record" or "off"
-        What says that the output was made: a faint mark in the picture, record, tag and manifest; record and tag
-        (default); the record alone, which asks for `i_disclose_otherwise`.
+        What says that the output was made: an imperceptible mark in the picture, record, tag and manifest;
+        record and tag (default); the record alone, which asks for `i_disclose_otherwise`.
     i_disclose_otherwise : bool
         That the output is disclosed in another way.
     label, label_place : str
@@ -212,6 +212,9 @@ def sync_settings(
     Raises ConfigError for what cannot be, and with `as_published` for what contradicts the published inference.
     """
     if as_published:
-        check_published(named_settings(STAGE, config, settings, options))
+        named = named_settings(STAGE, config, settings, options)
+        check_published(named)
         options = {**options, **PUBLISHED}
+        if "mark" not in named.get("disclosure", {}):
+            options["disclosure.mark"] = "record"  # its other pixels are the source's
     return settings_of(SyncSettings, STAGE, config, settings, options)

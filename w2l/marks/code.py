@@ -16,7 +16,7 @@ from w2l.core.arrays import Floats
 
 Bits = NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
 """Of the layout of the bits and of the pattern; a reader refuses others."""
 VERSION_BITS, ID_BITS, CHECK_BITS = 4, 40, 20
 N_BITS = VERSION_BITS + ID_BITS + CHECK_BITS
@@ -26,6 +26,8 @@ GENERATORS = (0o557, 0o663, 0o711)
 """Which of them enter each coded bit; the best code of that rate and length (Larsen, 1973)."""
 N_CODED = (N_BITS + MEMORY) * len(GENERATORS)
 N_STATES = 2**MEMORY
+IMPOSSIBLE = -1e30
+"""Gain of a path that does not begin in state 0."""
 
 
 def record_id(text: str) -> str:
@@ -59,18 +61,34 @@ def encoded(bits: Bits) -> NDArray[np.int8]:
 
 def decoded(soft: Floats) -> Bits:
     """Return the bits (64,) whose code word agrees best with soft values (216,), by the Viterbi algorithm."""
+    return likeliest(soft, 1)[0]
+
+
+def likeliest(soft: Floats, count: int) -> list[Bits]:
+    """Return the bits (64,) of the `count` code words that agree best with soft values (216,), the best first.
+
+    The list Viterbi algorithm: `count` paths are kept into each state, in falling order.
+    """
     before, signs = _trellis()
-    gains = np.full(N_STATES, -np.inf)
-    gains[0] = 0.0
-    choices = np.empty((N_BITS + MEMORY, N_STATES), dtype=np.uint8)
-    for step, values in enumerate(np.asarray(soft, dtype=np.float64).reshape(-1, len(GENERATORS))):
-        paths = gains[before] + signs @ values
-        choices[step] = paths.argmax(axis=1)
-        gains = paths.max(axis=1)
-    state, bits = 0, []
+    gains = np.full((N_STATES, count), IMPOSSIBLE)
+    gains[0, 0] = 0.0
+    choices = []
+    for values in np.asarray(soft, dtype=np.float64).reshape(-1, len(GENERATORS)):
+        paths = (gains[before] + (signs @ values)[..., None]).reshape(N_STATES, 2 * count)
+        best = (-paths).argsort(axis=1, kind="stable")[:, :count]  # column = branch * count + rank
+        gains = np.take_along_axis(paths, best, axis=1)
+        choices.append(best)
+    return [_traced(choices, rank) for rank in range(count)]
+
+
+def _traced(choices: list[NDArray[np.int64]], rank: int) -> Bits:
+    """Return the bits (64,) of the path of that rank into state 0, from the choices (states, ranks) of each step."""
+    before, _ = _trellis()
+    count, state, bits = choices[0].shape[1], 0, []
     for choice in choices[::-1]:
         bits.append(state >> (MEMORY - 1))
-        state = int(before[state, choice[state]])
+        branch, rank = divmod(int(choice[state, rank]), count)
+        state = int(before[state, branch])
     return np.array(bits[::-1][:N_BITS], dtype=np.uint8)
 
 

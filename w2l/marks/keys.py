@@ -21,6 +21,10 @@ ALGORITHMS = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 """Curves of keys -> C2PA's names of their signatures."""
 
 
+class KeyFolderError(ConfigError):
+    """The folder of the key cannot be written."""
+
+
 @dataclass(frozen=True)
 class SigningKey:
     """A private key and its certificates, as PEM."""
@@ -44,15 +48,29 @@ def key_folder() -> Path:
 
 
 def signing_key() -> SigningKey:
-    """Return the key of this user; the first time one is made. Raises ConfigError for one that cannot be used."""
+    """Return the key of this user; one is made the first time, and when one made here has expired.
+
+    Raises ConfigError for one that cannot be used.
+    """
     folder = key_folder()
-    if not (folder / KEY).is_file():
+    if not (folder / KEY).is_file() or _is_outdated(folder / CHAIN):
         chain, key = make_local_key()
         _keep(folder, chain, key)
     try:
         return checked((folder / CHAIN).read_text("utf-8"), (folder / KEY).read_text("utf-8"), str(folder))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{folder}: the key cannot be read ({one_line(error)}); import one: w2l mark key") from error
+
+
+def _is_outdated(chain: Path) -> bool:
+    """Return whether a stored certificate was made here and has expired; the user's own is theirs to renew."""
+    from cryptography import x509
+
+    try:
+        first = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+    except (OSError, ValueError):
+        return False
+    return _subject(first) == LOCAL and first.not_valid_after_utc < datetime.now(UTC)
 
 
 def import_key(chain: Path, key: Path) -> SigningKey:
@@ -94,9 +112,16 @@ def checked(chain: str, key: str, where: str) -> SigningKey:
         algorithm = "ed25519" if isinstance(private, ed25519.Ed25519PrivateKey) else ""
     if not algorithm:
         raise ConfigError(f"{where}: C2PA takes no key of this kind; use one on the curve P-256")
-    names = first.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    subject = str(names[0].value) if names else first.subject.rfc4514_string()
+    subject = _subject(first)
     return SigningKey(chain, key, algorithm, subject, subject == LOCAL)
+
+
+def _subject(certificate: Any) -> str:
+    """Return whom a certificate names."""
+    from cryptography import x509
+
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else str(certificate.subject.rfc4514_string())
 
 
 def make_local_key() -> tuple[str, str]:
@@ -150,8 +175,14 @@ def _certificate(name: str, key: Any, issuer: str, issuer_key: Any, is_root: boo
 
 
 def _keep(folder: Path, chain: str, key: str) -> None:
-    """Write a key, readable by its owner alone."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, text in ((CHAIN, chain), (KEY, key)):
-        write_text(folder / name, text)
-    (folder / KEY).chmod(0o600)
+    """Write a key, readable by its owner alone; KeyFolderError where that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, text in ((CHAIN, chain), (KEY, key)):
+            write_text(folder / name, text)
+        (folder / KEY).chmod(0o600)
+    except OSError as error:
+        raise KeyFolderError(
+            f"{folder}: the signing key cannot be stored ({one_line(error)}); name a folder that can be written, with"
+            f" ${FOLDER}"
+        ) from error

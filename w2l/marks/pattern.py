@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 from w2l.marks.code import N_CODED, Bits, bits_of, encoded
 
-KEY = b"w2l imperceptible mark, version 1"
+KEY = b"w2l imperceptible mark, version 2"
 """The detection key, published: everyone may look for marks."""
 UNITS = 288
 """Units along the shorter side of a picture."""
@@ -25,9 +25,9 @@ MIN_SIDE = 288
 """Pixels along the shorter side below which a unit stays as large as there."""
 TILE = 128
 """Side of a tile, units."""
-BAND = (5.0, 22.5)
-"""Waves per tile, lowest and highest: lengths of 26 to 5.7 units."""
-PILOT_SHARE = 0.22
+BAND = (5.0, 15.0)
+"""Waves per tile, lowest and highest: lengths of 26 to 8.5 units. Shorter waves do not survive low quality."""
+PILOT_SHARE = 0.25
 """Share of the waves that are the same in every mark."""
 FINE = 4
 """Samples per unit of the tile that pictures are rendered from."""

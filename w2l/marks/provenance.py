@@ -14,7 +14,7 @@ import cv2
 from w2l.core.errors import MediaError
 from w2l.core.files import Draft
 from w2l.core.text import one_line
-from w2l.marks.keys import signing_key
+from w2l.marks.keys import KeyFolderError, signing_key
 from w2l.marks.verdict import Manifest
 from w2l.media.coded import read_coded
 
@@ -26,6 +26,8 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrain
 """IPTC's word for recorded pictures of which a trained model made a part."""
 ASSERTION = "org.w2l.record"
 """The assertion that holds what the record claims."""
+EXPIRED = "signingCredential.expired"
+"""C2PA's word for a certificate that was valid when it signed."""
 THUMBNAIL = "thumbnail.jpg"
 THUMBNAIL_WIDTH = 320
 """Pixels."""
@@ -64,7 +66,10 @@ def sign(output: Path, signature: Signature) -> str:
         return f"none: c2pa-python is not installed ({EXTRA})"
     import c2pa
 
-    key = signing_key()
+    try:
+        key = signing_key()
+    except KeyFolderError as error:
+        return f"none: {error}"
     info = c2pa.C2paSignerInfo(key.algorithm.encode(), key.chain.encode(), key.key.encode(), None)
     draft = Draft(output)
     try:
@@ -85,9 +90,13 @@ def sign(output: Path, signature: Signature) -> str:
 
 
 def check_key(output: Path) -> None:
-    """Raise ConfigError where an output would be signed with a key that cannot be used."""
-    if output.suffix.lower() in CARRIERS and is_available():
+    """Raise ConfigError where the key that would sign an output cannot be used; warn where none can be stored."""
+    if output.suffix.lower() not in CARRIERS or not is_available():
+        return
+    try:
         signing_key()
+    except KeyFolderError as error:
+        logger.warning("%s has no signed manifest: %s", output, error)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -112,6 +121,8 @@ def _judged(active: dict[str, Any], signer: str, state: str, problems: list[dict
     found = [one.get("data") or {} for one in active.get("assertions", []) if one.get("label") == ASSERTION]
     record = str(found[0].get("record", "")) if found else ""
     wrong = [str(one.get("code")) for one in problems if one.get("code") != "signingCredential.untrusted"]
+    if state == "Invalid" and set(wrong) == {EXPIRED}:
+        return Manifest("expired", signer, record)
     if state == "Invalid" and wrong:
         return Manifest("invalid", signer, record, ", ".join(dict.fromkeys(wrong)))
     if state == "Trusted":

@@ -20,8 +20,8 @@ class Disclosure:
     """How an output says that it was made."""
 
     mark: Layers = "record"
-    """`full`: record, tag in the file, faint mark in the picture, and a signed manifest where c2pa-python is installed;
-    `record`: record and tag alone, so that other pixels stay the source's; `off`: the record alone."""
+    """`full`: record, tag in the file, imperceptible mark in the picture, and a signed manifest where c2pa-python is
+    installed; `record`: record and tag alone, so that other pixels stay the source's; `off`: the record alone."""
     otherwise: bool = False
     """That the user discloses the output in another way, which `off` asks for."""
     label: str = ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 Beside = Literal["none", "matches", "other", "altered", "unreadable", "unchecked"]
-Signed = Literal["none", "valid", "untrusted", "invalid", "unread"]
+Signed = Literal["none", "valid", "untrusted", "expired", "invalid", "unread"]
 
 IN_WORDS: dict[Beside, str] = {
     "none": "none",
@@ -43,7 +43,8 @@ class Manifest:
     """The C2PA manifest of a file."""
 
     state: Signed = "none"
-    """`untrusted`: intact, signed with a certificate that no trust list holds; `unread`: c2pa-python is not there."""
+    """`untrusted`: intact, signed with a certificate that no trust list holds; `expired`: intact, with one that has
+    expired since; `unread`: c2pa-python is not there."""
     signer: str = ""
     """Who signed it, by the certificate's own words."""
     record: str = ""
@@ -98,6 +99,7 @@ def _manifest_in_words(manifest: Manifest) -> str:
         "none": "none",
         "valid": f"C2PA, valid{by}",
         "untrusted": f"C2PA, intact{by}, a certificate that no trust list vouches for",
+        "expired": f"C2PA, intact{by}, a certificate that has expired",
         "invalid": f"C2PA, TAMPERED OR DAMAGED{by}{why}",
         "unread": f"not read{why}",
     }[manifest.state]

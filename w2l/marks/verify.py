@@ -19,6 +19,8 @@ from w2l.media.coded import CodedReader
 from w2l.media.container import Clock, ReadStats, undecodable
 from w2l.media.tags import comments
 
+INTACT = ("valid", "untrusted", "expired")
+"""States of a manifest that fits its file."""
 STRETCH_S = 5.0
 """Seconds of video that are searched as one."""
 PER_S = 4.0
@@ -33,7 +35,7 @@ def verify(path: Path) -> Verdict:
     marks, duration_s = find_marks(path, stats)
     tag = next((record for text in comments(path) if (record := id_in_tag(text))), "")
     manifest = read_manifest(path)
-    is_intact = manifest.state in ("valid", "untrusted") and bool(manifest.record)
+    is_intact = manifest.state in INTACT and bool(manifest.record)
     known = {one.record for one in marks} | ({tag} if tag else set()) | ({manifest.record} if is_intact else set())
     return Verdict(
         path=path,
