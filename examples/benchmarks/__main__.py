@@ -6,7 +6,10 @@ python -m examples.benchmarks NAME --help      show the options of one of them
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from examples.benchmarks.data import index, loader
 from examples.benchmarks.detect import detect
@@ -14,6 +17,7 @@ from examples.benchmarks.generator import generator
 from examples.benchmarks.marks import marks
 from examples.benchmarks.score import score
 from examples.benchmarks.sync import sync
+from examples.benchmarks.table import CPU_SIZES, GPU_SIZES, TINY_SIZES, write_table
 from examples.benchmarks.train import train
 
 Benchmark = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]
@@ -73,7 +77,28 @@ def _marks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unmarked", type=int, default=2000, help="number of unmarked segments of 5 s to search")
 
 
+def _table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="where numbers.json and numbers.md are written")
+    parser.add_argument("--rounds", type=int, default=5, help="number of times the alternatives run in turn")
+    parser.add_argument(
+        "--tiny", action="store_true", help="little work, to check that everything runs; on any machine"
+    )
+
+
+def _all(a: argparse.Namespace) -> None:
+    write_table(a.folder, TINY_SIZES if a.tiny else CPU_SIZES, a.rounds, torch.device("cpu"))
+
+
+def _gpu(a: argparse.Namespace) -> None:
+    if not torch.cuda.is_available() and not a.tiny:
+        raise SystemExit("PyTorch finds no CUDA GPU; use `all` for the CPU, or --tiny to check that everything runs")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    write_table(a.folder, replace(TINY_SIZES, for_gpu=True) if a.tiny else GPU_SIZES, a.rounds, device)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
+    "all": ("one table of generator, judge and training on the CPU, as JSON and Markdown", _table, _all),
+    "gpu": ("the same on a GPU, with shares of its measured peak", _table, _gpu),
     "sync": ("speed, start-up and peak memory of sync", _sync, lambda a: sync(a.long, a.video, a.published, a.rounds)),
     "loader": ("training windows per second, raw and as JPEG", _loader, lambda a: loader(a.cache, a.clips)),
     "index": ("seconds to open a large cache and to sample from it", _index, lambda a: index(a.rows, a.clips)),

@@ -22,15 +22,20 @@ def generator(batches: list[int], threads: list[int], rounds: int) -> None:
         n_cores = n_threads or len(os.sched_getaffinity(0))
         torch.set_num_threads(n_cores)
         for name, network in (("public", Generator(GeneratorDimensions()).eval()), ("shipped", shipped)):
-            first_row = int(np.flatnonzero(soft_weight(network.dimensions.size).any(axis=1))[0])
+            first_row = shown_from(network.dimensions.size)
             print(f"{name} dimensions, {n_cores} threads; rows from {first_row} on where limited")
             for batch in batches:
                 with torch.inference_mode():
-                    best = best_of(_ways(network, first_row, batch, n_cores), rounds)
+                    best = best_of(ways_of(network, first_row, batch, n_cores), rounds)
                 _show(batch, best)
 
 
-def _ways(network: Generator | WarpingGenerator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
+def shown_from(size: int) -> int:
+    """Return the first row of a generated face that is pasted."""
+    return int(np.flatnonzero(soft_weight(size).any(axis=1))[0])
+
+
+def ways_of(network: Generator | WarpingGenerator, first_row: int, batch: int, n_threads: int) -> dict[str, Work]:
     """Return name -> function that runs one batch, with faces in the memory layout that suits it."""
     dims = network.dimensions
     mel = torch.rand(batch, 1, 80, 16) * 8 - 4

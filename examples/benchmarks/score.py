@@ -25,12 +25,10 @@ def score(n_frames: int, batches: list[int], rounds: int) -> None:
     """Print windows per second of each variant, alternating, with the published dimensions; the best round counts."""
     torch.manual_seed(0)
     judge = Judge().eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (n_frames, 224, 224, 3), dtype=np.uint8)
-    wave = rng.normal(0, 0.1, n_frames * SAMPLES_PER_FRAME).astype(np.float32)
+    frames, wave = noise(n_frames)
     n_windows = n_frames - WINDOW_FRAMES
     print(f"{n_windows} windows, {torch.get_num_threads()} threads, {next(judge.parameters()).device}")
-    ways = _ways(judge, frames, wave, batches)
+    ways = ways_of(judge, frames, wave, batches)
     best = best_of(ways, rounds)
     plain = best["published, no gradients"]
     curves = {name: work() for name, work in ways.items()}
@@ -44,7 +42,14 @@ def score(n_frames: int, batches: list[int], rounds: int) -> None:
         )
 
 
-def _ways(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32], batches: list[int]) -> dict[str, Work]:
+def noise(n_frames: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return crops (frames, 224, 224, 3) and the wave (samples,) of a clip of noise."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (n_frames, 224, 224, 3), dtype=np.uint8)
+    return frames, rng.normal(0, 0.1, n_frames * SAMPLES_PER_FRAME).astype(np.float32)
+
+
+def ways_of(judge: Judge, frames: NDArray[np.uint8], wave: NDArray[np.float32], batches: list[int]) -> dict[str, Work]:
     """Return name -> function that scores one clip; "lips" embeds the picture alone."""
     ready = ready_judge(judge)
     single = ready_judge(judge, half=False)

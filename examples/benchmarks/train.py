@@ -3,7 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from examples.benchmarks.timing import best_of
+from examples.benchmarks.timing import Work, best_of
 from w2l.cache.records import DONE, PreprocessOutcome, TrackRecord
 from w2l.cache.store import Cache
 from w2l.core.config import plain
@@ -50,14 +50,14 @@ def train(layouts: list[str], scales: list[str], batch: int, size: int, rounds: 
     dimensions, `published` at `base`, are trained with an expert of public dimensions, others with the shipped one.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    peak = _peak(device) if device.type == "cuda" else 0.0
+    peak = peak_of(device) if device.type == "cuda" else 0.0
     told = f"; measured bf16 matrix peak {peak / 1e12:.0f} TFLOP/s" if peak else ""
     print(f"{batch} windows of {WINDOW_FRAMES} frames, {size} px, {torch.get_num_threads()} threads, {device}{told}")
     with tempfile.TemporaryDirectory() as folder:
-        data = _noise(Path(folder), size)
+        data = noise(Path(folder), size)
         for layout in layouts:
             for scale in scales:
-                _compare(_settings(layout, scale, batch), data, size, device, rounds, compiled, peak)
+                _compare(settings_of(layout, scale, batch), data, size, device, rounds, compiled, peak)
 
 
 def _compare(
@@ -70,6 +70,42 @@ def _compare(
     peak: float,
 ) -> None:
     """Print the speeds for one shape of the generator."""
+    steps = steps_of(settings, data, size, device, compiled)
+    best = best_of(steps.ways, rounds)
+    n_frames, flops = steps.n_frames, steps.flops()
+    print(f"{settings.layout}, {settings.scale}: {flops / n_frames / 1e9:.2f} GFLOP per frame")
+    first = next(iter(best.values()))[0]
+    for name, (seconds, used) in best.items():
+        share = f"  {flops / seconds / peak:5.1%} of the bf16 peak" if peak else ""
+        rate = f"{n_frames / seconds:8.1f} frames/s  x {first / seconds:4.2f}"
+        print(f"  {name:20s} {rate}  {1000 * used / n_frames:6.1f} ms of CPU per frame{share}", flush=True)
+    _infer(steps.halved, size, rounds)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The variants of one training step, on one batch."""
+
+    ways: dict[str, Work]
+    """By name; the published loop first."""
+    n_frames: int
+    """Frames of the batch."""
+    halved: GeneratorTask
+    """Our training in bf16."""
+    given: GeneratorTensors
+    """The batch."""
+
+    def flops(self) -> int:
+        """Return the floating point operations of a step."""
+        with FlopCounterMode(display=False) as counter:
+            self.halved.step(0, self.given)
+        return int(counter.get_total_flops())
+
+
+def steps_of(
+    settings: GeneratorSettings, data: TrainingData, size: int, device: torch.device, compiled: bool = False
+) -> Steps:
+    """Return the published step and ours for one shape of the generator."""
     crop = CropSpec("aligned", size)
     public = settings.layout == "published" and settings.scale == "base"
     expert = _public_expert(crop, device) if public else load("w2l", "expert", device=device)
@@ -79,25 +115,14 @@ def _compare(
 
     halved = task(precision="bf16")
     given = halved.batch(0)
-    ways: dict[str, Callable[[], object]] = {
+    ways: dict[str, Work] = {
         "published loop": _Published(settings, expert, size, device).on(given),
         "w2l, float32": _step(task(), given),
         "w2l, bf16": _step(halved, given),
     }
     if compiled:
         ways["w2l, bf16, compiled"] = _step(task(precision="bf16", compile=True), given)
-    best = best_of(ways, rounds)
-    n_frames = len(given) * WINDOW_FRAMES
-    with FlopCounterMode(display=False) as counter:
-        halved.step(0, given)
-    flops = counter.get_total_flops()
-    print(f"{settings.layout}, {settings.scale}: {flops / n_frames / 1e9:.2f} GFLOP per frame")
-    first = best["published loop"][0]
-    for name, (seconds, used) in best.items():
-        share = f"  {flops / seconds / peak:5.1%} of the bf16 peak" if peak else ""
-        rate = f"{n_frames / seconds:8.1f} frames/s  x {first / seconds:4.2f}"
-        print(f"  {name:20s} {rate}  {1000 * used / n_frames:6.1f} ms of CPU per frame{share}", flush=True)
-    _infer(halved, size, rounds)
+    return Steps(ways, len(given) * WINDOW_FRAMES, halved, given)
 
 
 def _infer(task: GeneratorTask, size: int, rounds: int, n_faces: int = 0) -> None:
@@ -159,7 +184,8 @@ def _step(task: GeneratorTask, batch: GeneratorTensors) -> Callable[[], object]:
     return lambda: task.step(0, batch)
 
 
-def _settings(layout: str, scale: str, batch: int) -> GeneratorSettings:
+def settings_of(layout: str, scale: str, batch: int) -> GeneratorSettings:
+    """Return the settings of a training with all terms of the published loss."""
     return GeneratorSettings(
         layout=layout,  # type: ignore[arg-type]
         scale=scale,  # type: ignore[arg-type]
@@ -179,7 +205,7 @@ def _public_expert(crop: CropSpec, device: torch.device) -> Model:
     return Model(network, ModelCard("expert", dimensions_of(network), crop), Path("made"))
 
 
-def _noise(folder: Path, size: int, n_frames: int = 60) -> TrainingData:
+def noise(folder: Path, size: int, n_frames: int = 60) -> TrainingData:
     """Return tracks of noise; their content does not affect the speed."""
     cache, crop, rng = Cache.open(folder, create=True), CropSpec("aligned", size), np.random.default_rng(0)
     columns = mel_columns(n_frames * SAMPLES_PER_FRAME)
@@ -193,13 +219,14 @@ def _noise(folder: Path, size: int, n_frames: int = 60) -> TrainingData:
     return open_training_data(cache, crop)
 
 
-def _peak(device: torch.device, repeats: int = 20) -> float:
+def peak_of(device: torch.device, side: int = PEAK_SIDE, repeats: int = 20) -> float:
     """Return the floating point operations per second of large bf16 matrix products."""
-    one, other = (torch.randn(PEAK_SIDE, PEAK_SIDE, device=device, dtype=torch.bfloat16) for _ in range(2))
+    one, other = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
 
     def work() -> None:
         for _ in range(repeats):
             torch.mm(one, other)
-        torch.cuda.synchronize()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
-    return 2 * PEAK_SIDE**3 * repeats / best_of({"product": work}, 5)["product"][0]
+    return 2 * side**3 * repeats / best_of({"product": work}, 5)["product"][0]

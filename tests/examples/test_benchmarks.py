@@ -1,13 +1,16 @@
 """The one command for all benchmarks: its names, and one of them run on little."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from examples.benchmarks import published
+from examples.benchmarks import published, table
 from examples.benchmarks import sync as sync_benchmark
 from examples.benchmarks.__main__ import BENCHMARKS, main
+from examples.benchmarks.timing import Timed
 
 
 def test_help_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,7 +18,8 @@ def test_help_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert end.value.code == 0
     said = capsys.readouterr().out
-    assert {"sync", "loader", "index", "detect", "generator", "marks", "train", "score"} == set(BENCHMARKS)
+    others = {"all", "gpu", "marks"}
+    assert others | {"sync", "loader", "index", "detect", "generator", "train", "score"} == set(BENCHMARKS)
     for name, (what, _, _) in BENCHMARKS.items():
         assert f"  {name:10s} {what}\n" in said
 
@@ -85,3 +89,38 @@ def test_a_small_index_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "| make 4,000 rows |" in shown
     assert "| index 5 clips from their records |" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["all", "gpu"])
+def test_one_table_holds_medians_ranges_and_the_machine(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([name, str(tmp_path), "--tiny", "--rounds", "1"])
+    content = json.loads((tmp_path / "numbers.json").read_text())
+    groups = {row["group"].split(",")[0] for row in content["rows"]}
+    assert groups == {"generator", "judge", "training step"}
+    for row in content["rows"]:
+        assert 0 < row["lowest"] <= row["rate"] <= row["highest"]
+        assert (row["peak_share"] is not None) == row["group"].startswith("training")
+    table = (tmp_path / "numbers.md").read_text()
+    assert "torch" in table
+    assert table.count("\n| ") == len(content["rows"]) + 1
+    assert "| training step, warping nano" in capsys.readouterr().out
+
+
+def test_ratios_are_of_rounds_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that becomes slower in between changes rates, not ratios."""
+    times = {"a": Timed((1.0, 4.0), (1.0, 4.0)), "b": Timed((0.5, 2.0), (0.5, 2.0))}
+    monkeypatch.setattr(table, "in_turns", lambda *_: times)
+    first, second = table.rows_of("g", "x/s", 8, {}, 2, peak_s=0.25)
+    assert (first.ratio, second.ratio_lowest, second.ratio_highest) == (1.0, 2.0, 2.0)
+    assert (second.lowest, second.highest) == (4.0, 16.0)
+    assert second.peak_share == pytest.approx(0.2)
+
+
+def test_without_a_gpu_its_table_is_refused(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(SystemExit, match="finds no CUDA GPU"):
+        main(["gpu", str(tmp_path)])
