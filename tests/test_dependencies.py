@@ -5,7 +5,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.test_layers import IMPORTS
+from tests.test_layers import all_imports
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED_AS = {"c2pa-python": "c2pa", "opencv-python": "cv2", "protobuf": "google", "pyyaml": "yaml"}
@@ -34,7 +34,7 @@ def declared(extra: str = "") -> set[str]:
 
 def imported() -> set[str]:
     """Return the top-level names of all packages of others that are imported."""
-    names = {other.partition(".")[0] for found in IMPORTS.values() for other in found}
+    names = {other.partition(".")[0] for found in all_imports().values() for other in found}
     return names - set(sys.stdlib_module_names) - {"w2l", "stages"}
 
 

@@ -1,6 +1,7 @@
 """The house rules that can be read from the source: who imports whom, where files are opened, how large things are."""
 
 import ast
+import functools
 import graphlib
 import sys
 from collections.abc import Iterator
@@ -59,8 +60,13 @@ MAX_LINES, MAX_FUNCTION, SHORT_FUNCTION, MAX_ARGUMENTS = 350, 80, 40, 7
 
 PATHS = [path for package in ("w2l", "stages") for path in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 Functions = Iterator[tuple[str, ast.FunctionDef]]
+
+
+@functools.cache
+def trees() -> dict[str, ast.Module]:
+    """Return the parsed modules by name; only in the processes that run these tests."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
 def imports(tree: ast.AST) -> set[str]:
@@ -77,7 +83,10 @@ def imports(tree: ast.AST) -> set[str]:
     return found
 
 
-IMPORTS = {name: imports(tree) for name, tree in TREES.items()}
+@functools.cache
+def all_imports() -> dict[str, set[str]]:
+    """Return what each module imports."""
+    return {name: imports(tree) for name, tree in trees().items()}
 
 
 def at_import(tree: ast.Module) -> ast.Module:
@@ -108,7 +117,7 @@ def calls(tree: ast.AST) -> set[str]:
 
 def functions() -> Functions:
     """Yield all functions and methods with the names of their modules."""
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         yield from ((name, node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
@@ -130,12 +139,12 @@ def test_the_rooms_are_those_of_the_plan() -> None:
     here = {path.name for path in (ROOT / "w2l").iterdir() if path.is_file() or any(path.rglob("*.py"))}
     assert here == TOP  # folders of compiled files that an earlier version left do not count
     assert {package_of(name) for name in MODULES} - {""} == set(FLOOR)
-    assert IMPORTS["stages.preprocess"] >= {"w2l.cache.store", "stages.options", "click"}
+    assert all_imports()["stages.preprocess"] >= {"w2l.cache.store", "stages.options", "click"}
 
 
 def test_imports_go_down() -> None:
     wrong = []
-    for name, found in IMPORTS.items():
+    for name, found in all_imports().items():
         for other in sorted(found & set(MODULES) - {"w2l", "stages"}):
             here, there = package_of(name), package_of(other)
             if here != there and here and FLOOR[there] >= FLOOR[here]:
@@ -146,13 +155,13 @@ def test_imports_go_down() -> None:
 
 
 def test_modules_form_no_cycle() -> None:
-    graphlib.TopologicalSorter({name: found & set(MODULES) - {name} for name, found in IMPORTS.items()}).prepare()
+    graphlib.TopologicalSorter({name: found & set(MODULES) - {name} for name, found in all_imports().items()}).prepare()
 
 
 def test_measures_do_not_know_the_scorer() -> None:
     known = {
         name: [other for other in found if within(other, "w2l.scoring") and not within(other, "w2l.scoring.metrics")]
-        for name, found in IMPORTS.items()
+        for name, found in all_imports().items()
         if within(name, "w2l.scoring.metrics")
     }
     assert not {name: found for name, found in known.items() if found}
@@ -161,7 +170,7 @@ def test_measures_do_not_know_the_scorer() -> None:
 def test_networks_know_networks_only() -> None:
     allowed = sys.stdlib_module_names - IMPURE
     for name in filter(lambda name: within(name, "w2l.nets"), MODULES):
-        assert {other for other in IMPORTS[name] if not within(other, "torch", "w2l.nets")} <= allowed, name
+        assert {other for other in all_imports()[name] if not within(other, "torch", "w2l.nets")} <= allowed, name
 
 
 def test_pure_modules_open_nothing() -> None:
@@ -170,21 +179,21 @@ def test_pure_modules_open_nothing() -> None:
     allowed = (set(sys.stdlib_module_names) - IMPURE) | {"numpy", "librosa", "scipy", "cv2"}
     files = {"open", "np.load", "np.save", "np.savez", "np.fromfile", "cv2.imread", "cv2.imwrite"}
     for name in filter(lambda name: within(name, *pure), MODULES):
-        others = {other for other in IMPORTS[name] if not within(other, *pure, "w2l.core.errors")}
+        others = {other for other in all_imports()[name] if not within(other, *pure, "w2l.core.errors")}
         assert {other.partition(".")[0] for other in others} <= allowed, name
-        assert not files & calls(TREES[name]), name
+        assert not files & calls(trees()[name]), name
 
 
 def test_one_door_each() -> None:
     wrong = [
         f"{name} imports {package}"
-        for name, found in IMPORTS.items()
+        for name, found in all_imports().items()
         for package, doors in DOORS.items()
         if any(within(other, package) for other in found) and not within(name, *doors)
     ]
     wrong += [
         f"{name} calls {call}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         for call, doors in DOORS_OF_CALLS.items()
         if call in calls(tree) and within(name, "w2l") and not within(name, *doors)
     ]
@@ -193,11 +202,11 @@ def test_one_door_each() -> None:
 
 def test_importing_is_cheap_and_does_no_work() -> None:
     wrong = []
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         early = at_import(tree)
         wrong += [f"{name} imports {other} early" for other in imports(early) if within(other, *HEAVY)]
         if name in LIGHT:
-            wrong += [f"{name} imports {other}" for other in IMPORTS[name] if within(other, *NOT_LIGHT)]
+            wrong += [f"{name} imports {other}" for other in all_imports()[name] if within(other, *NOT_LIGHT)]
         loose = [node for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
         wrong += [f"{name}, line {node.lineno}: a call at import" for node in loose]
         wrong += [f"{name} calls {call} at import" for call in {"open", "np.load", "torch.load"} & calls(early)]
@@ -209,9 +218,9 @@ def test_sizes_and_signatures() -> None:
     for name, path in MODULES.items():
         lines = path.read_text(encoding="utf-8").count("\n")
         wrong += [f"{name} has {lines} lines"] * (lines >= MAX_LINES)
-        wrong += [f"{name} has no docstring"] * (not ast.get_docstring(TREES[name]))
+        wrong += [f"{name} has no docstring"] * (not ast.get_docstring(trees()[name]))
         wrong += [f"{name}: a name that says nothing"] * bool({"utils", "common", "helpers"} & set(name.split(".")))
-        wrong += [f"{name}: global" for node in ast.walk(TREES[name]) if isinstance(node, ast.Global)]
+        wrong += [f"{name}: global" for node in ast.walk(trees()[name]) if isinstance(node, ast.Global)]
     for name, node in functions():
         asked, commands = arguments(node), ast.unparse(node.decorator_list[0]) if node.decorator_list else ""
         wrong += [f"{name}.{node.name} has {length(node)} lines"] * (length(node) > MAX_FUNCTION)
@@ -227,6 +236,8 @@ def test_most_functions_are_short_and_public_ones_explained() -> None:
     lengths = [length(node) for _, node in functions()]
     assert sum(lines < SHORT_FUNCTION for lines in lengths) >= 0.9 * len(lengths)
     kinds = (ast.FunctionDef, ast.ClassDef)
-    public = [node for tree in TREES.values() for node in tree.body if isinstance(node, kinds) and node.name[0] != "_"]
+    public = [
+        node for tree in trees().values() for node in tree.body if isinstance(node, kinds) and node.name[0] != "_"
+    ]
     without = [node.name for node in public if not ast.get_docstring(node)]
     assert len(without) <= 0.05 * len(public), without

@@ -50,7 +50,8 @@ def noisy(image: Image, seed: int) -> Image:
 
 def shot(seed: int, n_frames: int) -> list[Image]:
     """A room with a little noise, and a ball that rolls through it."""
-    pictures = [noisy(room(seed), 1000 * seed + idx) for idx in range(n_frames)]
+    scene = room(seed)
+    pictures = [noisy(scene, 1000 * seed + idx) for idx in range(n_frames)]
     for idx, picture in enumerate(pictures):
         cv2.circle(picture, (10 + idx % 75, 30), 6, (200, 180, 170), -1)
     return pictures

@@ -107,12 +107,14 @@ def test_golden_clip(judge: Judge, golden_rule: ModuleType, golden: Golden, seed
     check_scores(lse_values(lip, short), golden, "short_")
 
 
+@pytest.mark.parametrize("seed", golden_seeds("lse")[:1], indirect=True, ids="seed{}".format)
 def test_golden_clip_in_small_batches(judge: Judge, golden_rule: ModuleType, golden: Golden, seed: int) -> None:
     frames = golden_rule.clip_frames(seed, 30)
     told = lse_values(*embed(judge, frames, golden_rule.waveform_f32(seed), colour="rgb", batch=7))
     np.testing.assert_allclose(told.curve, golden["batch7_mdist"], atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("seed", golden_seeds("lse")[:1], indirect=True, ids="seed{}".format)
 def test_golden_clip_of_another_size(judge: Judge, golden_rule: ModuleType, golden: Golden, seed: int) -> None:
     rgb = golden_rule.clip_frames(seed + 100, 30, height=180, width=150)[..., ::-1]
     check_scores(lse_values(*embed(judge, rgb, golden_rule.waveform_f32(seed))), golden, "small_")
