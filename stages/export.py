@@ -57,7 +57,7 @@ def run(settings: ExportSettings, output: Path, cache: Cache | None = None, over
         raise ConfigError(f"{output} must end in {SUFFIX}")
     if output.exists() and not overwrite:
         raise ConfigError(f"{output} exists; overwrite it with -y or choose another file")
-    model = weights.load(settings.model, "generator", cache)
+    model = weights.load_by_name(settings.model, "generator", cache)
     if real_path(output) == real_path(model.path):
         raise ConfigError(f"{output} is the model itself; choose another file")
     made = export(model, output, settings.first_row)

@@ -14,7 +14,7 @@ from rich.text import Text
 from stages.cli import SECTIONS
 from stages.options import Common, common_options
 from w2l.core.errors import ConfigError
-from w2l.core.settings_reference import Setting, commented_yaml, describe, yaml_text
+from w2l.core.settings_reference import Setting, commented_yaml, list_settings, yaml_text
 
 STAGE = "settings"
 PERSON = "w2l.training.generator.person_settings:PersonSettings"
@@ -50,7 +50,7 @@ def command(stage: str | None, as_yaml: bool, person: bool, common: Common) -> N
     if person and stage != "train":
         raise ConfigError("--person is for the stage train; write w2l settings train --person")
     chosen = {name: common.settings(settings_class(name, person), name) for name in ([stage] if stage else SECTIONS)}
-    rows = {name: [row for row in describe(found) if not row.is_group] for name, found in chosen.items()}
+    rows = {name: [row for row in list_settings(found) if not row.is_group] for name, found in chosen.items()}
     if as_yaml and not common.json:
         click.echo("\n".join([HEADING, *(commented_yaml(found, name) for name, found in chosen.items())]), nl=False)
         return

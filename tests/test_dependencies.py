@@ -1,9 +1,12 @@
 """What is imported is declared in pyproject.toml, and what is declared is imported, or there is a reason why not."""
 
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from tests.test_layers import all_imports
 
@@ -50,6 +53,48 @@ def test_every_dependency_is_imported_or_has_a_reason() -> None:
 
 def test_every_dependency_has_a_floor() -> None:
     assert [line for line in requirements() if ">=" not in line] == []
+
+
+def floors() -> list[str]:
+    """Return the dependencies at their oldest declared versions."""
+    return [re.sub(r">=([^,]+).*", r"==\1.*", line) for line in requirements()]
+
+
+def supported() -> list[str]:
+    """Return the versions of Python that the tests of the repository run on."""
+    text = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    return re.findall(r'"(3\.\d+)"', text.partition("python: [")[2].partition("]")[0])
+
+
+def resolved(version: str, lines: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Return what pip says when it resolves these requirements for a version of Python; nothing is installed."""
+    options = ["--dry-run", "--quiet", "--only-binary=:all:", "--python-version", version, "--target", str(folder)]
+    command = [sys.executable, "-m", "pip", "install", *options, *lines]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", supported())
+def test_the_requirements_resolve(version: str, tmp_path: Path) -> None:
+    if resolved(version, ["click"], tmp_path).returncode:
+        pytest.skip("pip reaches no package index; this test needs a network")
+    found = resolved(version, requirements(), tmp_path)
+    assert not found.returncode, found.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_oldest_versions_exist_for_the_oldest_python(tmp_path: Path) -> None:
+    oldest = supported()[0]
+    if resolved(oldest, ["click"], tmp_path).returncode:
+        pytest.skip("pip reaches no package index; this test needs a network")
+    missing = [line for line in floors() if resolved(oldest, ["--no-deps", line], tmp_path).returncode]
+    assert not missing, f"no wheel for Python {oldest}"
+
+
+def test_the_floors_are_those_of_pyproject() -> None:
+    assert "click==8.1.*" in floors()
+    assert "opencv-python==4.10.*" in floors()
+    assert supported()[0] == "3.11"
 
 
 def test_the_pages_state_the_oldest_python() -> None:

@@ -56,6 +56,15 @@ HEAVY = ("c2pa", "cryptography", "librosa", "insightface", "mtcnn", "scenedetect
 LIGHT = ("stages", "stages.cli", "w2l", "w2l.__main__", "w2l.core.errors")
 """What ``w2l --help`` imports, and what it does not import."""
 NOT_LIGHT = ("torch", "numpy", "cv2", "av", "yaml", "rich")
+SHARED_NAMES = {
+    "run": "the story of a stage",
+    "score": "w2l.api calls the function of the same name", "train_expert": "the same", "verify": "the same",
+    "run_figures": "w2l.queue calls it in its own process", "run_page": "the same",
+    "Memory": "of a track, and of references", "joined": "two scans, and two sets of looks",
+    "pictures_of": "of a sequence, and of a source", "within": "a gamut, and spans of frames",
+    "is_available": "of signing, and of the page's packages",
+}  # fmt: skip
+"""Public names that more than one module of w2l defines: why. Every other name has one meaning."""
 MAX_LINES, MAX_FUNCTION, SHORT_FUNCTION, MAX_ARGUMENTS = 350, 80, 40, 7
 
 PATHS = [path for package in ("w2l", "stages") for path in sorted((ROOT / package).rglob("*.py"))]
@@ -211,6 +220,28 @@ def test_importing_is_cheap_and_does_no_work() -> None:
         wrong += [f"{name}, line {node.lineno}: a call at import" for node in loose]
         wrong += [f"{name} calls {call} at import" for call in {"open", "np.load", "torch.load"} & calls(early)]
     assert not wrong, "\n".join(wrong)
+
+
+def shared_names(trees: dict[str, ast.Module]) -> dict[str, list[str]]:
+    """Return the public classes and functions that several modules define at their top level -> those modules."""
+    found: dict[str, list[str]] = {}
+    for module, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.name[0] != "_":
+                found.setdefault(node.name, []).append(module)
+    return {name: modules for name, modules in found.items() if len(modules) > 1}
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    found = shared_names({module: tree for module, tree in TREES.items() if module.startswith("w2l")})
+    new = [f"{name}: {', '.join(modules)}" for name, modules in found.items() if name not in SHARED_NAMES]
+    assert not new, "defined twice; give one of them a more precise name:\n" + "\n".join(new)
+    assert SHARED_NAMES.keys() <= found.keys(), "names that are no longer shared"
+
+
+def test_a_name_defined_twice_is_found() -> None:
+    one, other = ast.parse("def load(): ...\nclass Box: ..."), ast.parse("def load(): ...\ndef _box(): ...")
+    assert shared_names({"a": one, "b": other}) == {"load": ["a", "b"]}
 
 
 def test_sizes_and_signatures() -> None:

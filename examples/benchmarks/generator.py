@@ -7,7 +7,7 @@ import torch
 
 from examples.benchmarks.timing import Work, best_of
 from w2l.models.onnx_export import graph, session
-from w2l.models.registry import load
+from w2l.models.registry import load_by_name
 from w2l.nets.folded.generator import fold
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
@@ -17,7 +17,7 @@ from w2l.syncing.compose import soft_weight
 def generator(batches: list[int], threads: list[int], rounds: int) -> None:
     """Print frames per second for each batch size and number of threads, alternating; the best round counts."""
     torch.manual_seed(0)
-    shipped = load("w2l", "generator").network
+    shipped = load_by_name("w2l", "generator").network
     for n_threads in threads:
         n_cores = n_threads or len(os.sched_getaffinity(0))
         torch.set_num_threads(n_cores)

@@ -21,7 +21,7 @@ from w2l.data.batches.generator import GeneratorSampling
 from w2l.data.batches.generator_loaders import GeneratorTensors
 from w2l.features.crop import CropSpec
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of
-from w2l.models.registry import load
+from w2l.models.registry import load_by_name
 from w2l.models.runtime import Runner
 from w2l.models.tensors import pictures
 from w2l.nets.blocks import lower_half, stack_frames
@@ -108,7 +108,7 @@ def steps_of(
     """Return the published step and ours for one shape of the generator."""
     crop = CropSpec("aligned", size)
     public = settings.layout == "published" and settings.scale == "base"
-    expert = _public_expert(crop, device) if public else load("w2l", "expert", device=device)
+    expert = _public_expert(crop, device) if public else load_by_name("w2l", "expert", device=device)
 
     def task(**options: object) -> GeneratorTask:
         return GeneratorTask(replace(settings, **options), data, TrainedModels(copy.deepcopy(expert)), device)  # type: ignore[arg-type]

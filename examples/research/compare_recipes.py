@@ -35,7 +35,7 @@ from w2l.core.files import fingerprint, source_fingerprint, write_json, write_te
 from w2l.data.sources.listing import find_videos
 from w2l.models import registry as weights
 from w2l.scoring import run as scoring
-from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.inputs.samples import ScoreInputs
 from w2l.scoring.metrics.columns import GROUPS, Column
 from w2l.scoring.results import REAL, SHUFFLED
 from w2l.scoring.run import ScoreWork
@@ -206,7 +206,7 @@ class Comparison:
         samples = sorted(made, key=lambda sample: [*SPEECHES, REAL].index(sample.system))
         if not samples:
             raise MediaError(f"none of the {len(self.trials)} clips could be re-synced by {model}; see the warnings")
-        scored = scoring.score(Inputs(tuple(samples)), self.judging, self.cache, ScoreWork(self.device, self.jobs))
+        scored = scoring.score(ScoreInputs(tuple(samples)), self.judging, self.cache, ScoreWork(self.device, self.jobs))
         systems = scored.report.systems
         means = {one.system: {name: each.mean for name, each in one.means.items()} | one.whole for one in systems}
         intervals = {one.system: {name: (each.low, each.high) for name, each in one.means.items()} for one in systems}

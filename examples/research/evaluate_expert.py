@@ -231,7 +231,7 @@ def evaluate(
 ) -> tuple[list[Row], dict[str, ScoredPairs]]:
     """Return the rows of all models on all splits, and the pairs of the first model by split."""
     crop = crop_spec(cache)
-    models = {name: weights.load(name, kind, cache, device) for name in names}
+    models = {name: weights.load_by_name(name, kind, cache, device) for name in names}
     for name, model in models.items():
         size = model.card.dimensions.get("size", crop.size)
         if (model.card.crop.kind, size) != (crop.kind, crop.size):

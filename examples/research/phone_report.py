@@ -253,7 +253,7 @@ def main(root: Path, table: Path, splits: tuple[str, ...], expert: str, lips: Pa
     network = load_lips(lips) if lips else shipped_lips()
     if network.dimensions.extras != N_EXTRAS:
         raise click.UsageError(f"{lips} reads only gaps and points; pass a lip reader that reads teeth and widths")
-    model = registry.load(expert, "expert", cache)
+    model = registry.load_by_name(expert, "expert", cache)
     if not model.card.calibrated:
         raise click.UsageError(f"{expert} is not calibrated; run examples.research.calibrate_expert first")
     n_frames = int(model.card.dimensions.get("n_frames", WINDOW_FRAMES))

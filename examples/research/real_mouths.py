@@ -27,7 +27,7 @@ from w2l.core.progress import progress
 from w2l.data.sources.listing import find_videos
 from w2l.features.crop import CropSpec, cut_from
 from w2l.scoring import run as scoring
-from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.inputs.samples import ScoreInputs
 from w2l.scoring.report.table import score_table
 from w2l.scoring.results import REAL, Sample
 from w2l.scoring.run import ScoreWork
@@ -120,7 +120,7 @@ def main(folder: Path, filelist: Path, output: Path, judge: str, limit: int | No
     trials = [trial for trial in trials if trial.video.speaker == trial.speech.speaker][:limit]
     samples = sorted(make_samples(trials, output / "swapped", tools), key=lambda sample: sample.system == REAL)
     how = ScoreSettings(judge=judge, detect=settings.detect)
-    scored = scoring.score(Inputs(tuple(samples)), how, cache, ScoreWork(tools.device))
+    scored = scoring.score(ScoreInputs(tuple(samples)), how, cache, ScoreWork(tools.device))
     print(score_table(scored.report, scored.columns, None, clips=False))
 
 

@@ -26,7 +26,7 @@ from w2l.core.progress import progress
 from w2l.data.sources.listing import Source, find_videos
 from w2l.models import registry as weights
 from w2l.scoring import run as scoring
-from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.inputs.samples import ScoreInputs
 from w2l.scoring.metrics.columns import GROUPS
 from w2l.scoring.report.frames import frames_of
 from w2l.scoring.report.page import write_score_page
@@ -119,7 +119,7 @@ def main(
     )
     if not samples:
         raise MediaError(f"none of the clips in {filelist} could be re-synced")
-    scored = scoring.score(Inputs(tuple(samples)), how, cache, ScoreWork(where, jobs))
+    scored = scoring.score(ScoreInputs(tuple(samples)), how, cache, ScoreWork(where, jobs))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(score_table(scored.report, scored.columns, width, clips=False))
     if report is not None:

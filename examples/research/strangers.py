@@ -36,7 +36,7 @@ from w2l.media.video import probe, read_frames
 from w2l.scoring import run as scoring
 from w2l.scoring.faces import MeasuredFace
 from w2l.scoring.inputs.references import clip_names
-from w2l.scoring.inputs.samples import Inputs
+from w2l.scoring.inputs.samples import ScoreInputs
 from w2l.scoring.results import REAL, ClipScore, Sample
 from w2l.scoring.run import ScoreWork
 from w2l.scoring.settings import ScoreSettings
@@ -250,7 +250,7 @@ def main(
         raise MediaError("none of the clips could be redrawn")
     reals = [Sample(one.video, REAL, one.name, speaker=one.name) for one in people if not probe(one.video).is_still]
     settings = ScoreSettings(measures=("quality", "mouth"))
-    report = scoring.score(Inputs((*made, *reals)), settings, cache, ScoreWork(where, jobs)).report
+    report = scoring.score(ScoreInputs((*made, *reals)), settings, cache, ScoreWork(where, jobs)).report
     click.echo(table(report.clips, [one.name for one in people]))
     if groups is not None:
         lines = groups.read_text(encoding="utf-8").splitlines()

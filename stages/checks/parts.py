@@ -81,7 +81,7 @@ def check_models(root: Path | None) -> Iterator[Finding]:
 
     kinds: tuple[Literal["generator", "expert", "judge"], ...] = ("generator", "expert", "judge")
     for kind in kinds:
-        yield _shipped(kind, functools.partial(registry.load, registry.SHIPPED, kind))
+        yield _shipped(kind, functools.partial(registry.load_by_name, registry.SHIPPED, kind))
     yield _shipped("lip reader", load_lips)
     cache = _cache_or_none(root)
     entries = [entry for entry in registry.entries(cache) if entry.origin != "shipped"]

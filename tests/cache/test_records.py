@@ -20,7 +20,7 @@ from w2l.cache.records import (
     PreprocessOutcome,
     RejectedTrack,
     TrackRecord,
-    Verdict,
+    TrackVerdict,
     read_clip,
     read_output,
     write_record,
@@ -95,9 +95,9 @@ def test_verdicts_on_other_tracks_do_not_count() -> None:
     record = clip("shifted")
     other = record.noted(replace(record.preprocess, crops_mark="cut anew"))
     fewer = record.noted(replace(record.preprocess, tracks=record.preprocess.tracks[:1]))
-    assert other.verdicts == (Verdict(), Verdict())
-    assert fewer.verdicts == (Verdict(),)
-    assert clip("older").verdicts == (Verdict(),)
+    assert other.verdicts == (TrackVerdict(), TrackVerdict())
+    assert fewer.verdicts == (TrackVerdict(),)
+    assert clip("older").verdicts == (TrackVerdict(),)
 
 
 def test_clips_that_cannot_be_used_say_why() -> None:
@@ -167,7 +167,16 @@ def test_tracks_keep_their_places_beside_damaged_ones() -> None:
     assert measured.tracks == ({"n_voiced": 1}, {})
 
 
-KINDS = (ClipRecord, PreprocessOutcome, TrackRecord, RejectedTrack, AuditOutcome, Verdict, Measurements, OutputRecord)
+KINDS = (
+    ClipRecord,
+    PreprocessOutcome,
+    TrackRecord,
+    RejectedTrack,
+    AuditOutcome,
+    TrackVerdict,
+    Measurements,
+    OutputRecord,
+)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

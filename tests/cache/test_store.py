@@ -18,7 +18,7 @@ import pytest
 
 from w2l.cache import store as cache_module
 from w2l.cache.place import default_root
-from w2l.cache.records import AuditOutcome, PreprocessOutcome, TrackRecord, Verdict
+from w2l.cache.records import AuditOutcome, PreprocessOutcome, TrackRecord, TrackVerdict
 from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.cache.typed_json import from_json
 from w2l.core import files as files_module
@@ -404,7 +404,7 @@ def test_clips_are_found_below_clips_and_beside_leftovers(cache: Cache) -> None:
 def test_what_the_audit_set_aside_is_not_given(cache: Cache) -> None:
     for name in ("a", "b"):
         add_track(cache, name)
-    verdict = Verdict("set aside", reason="nobody speaks", offset=3)
+    verdict = TrackVerdict("set aside", reason="nobody speaks", offset=3)
     cache.clip("a").note(AuditOutcome(of="f", tracks=(verdict,)))
     cache.invalidate_index()
     assert [row.clip for row in cache.tracks()] == ["b"]

@@ -13,7 +13,7 @@ import yaml
 import stages
 import w2l
 from tests.helpers.tiny_cache import talking_cache
-from w2l.cache.records import EXCLUDED, SHIFTED, AuditOutcome, Verdict
+from w2l.cache.records import EXCLUDED, SHIFTED, AuditOutcome, TrackVerdict
 from w2l.core import config
 from w2l.core.errors import ConfigError
 from w2l.core.files import read_json, write_json
@@ -111,7 +111,7 @@ def test_numbers_in_a_cache_are_checked_as_input(tmp_path: Path, key: str, numbe
     cache = talking_cache(tmp_path, n_clips=2)
     clip = cache.clip("clip0")
     mark = clip.record().preprocess.tracks_mark
-    clip.note(AuditOutcome("made", of=mark, tracks=(Verdict(SHIFTED, 1),)))
+    clip.note(AuditOutcome("made", of=mark, tracks=(TrackVerdict(SHIFTED, 1),)))
     content = read_json(clip.folder / "clip.json")
     track = content["stages"]["audit" if key == "offset" else "preprocess"]["tracks"][0]
     track[key] = number

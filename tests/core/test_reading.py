@@ -15,7 +15,7 @@ from w2l.core.files import check_writable
 from w2l.core.reading import MAX_DEPTH, Unreadable, parse_json, parse_yaml, read_bytes, read_text, real_path
 from w2l.core.text import one_line, printable
 from w2l.data.sources.clip_lists import read_list
-from w2l.data.sources.pairs import read_pairs
+from w2l.data.sources.pairs import read_pair_list
 from w2l.data.sources.tables import read_table
 from w2l.data.sources.word_times import read_words
 from w2l.features.crop import CropSpec
@@ -29,7 +29,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], type[W2LError]]] = {
     "settings": (lambda path: config.load(CropSpec, "crop", path), ConfigError),
     "list": (read_list, ConfigError),
     "table": (read_table, ConfigError),
-    "pairs": (read_pairs, ConfigError),
+    "pairs": (read_pair_list, ConfigError),
     "words": (read_words, ConfigError),
     "answers": (lambda path: read_answers([path]), ConfigError),
     "log": (read_lines, TrainingError),

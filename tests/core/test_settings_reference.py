@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from w2l.core import config
-from w2l.core.settings_reference import commented_yaml, describe, type_in_words, yaml_text
+from w2l.core.settings_reference import commented_yaml, list_settings, type_in_words, yaml_text
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def load(tmp_path: Path, text: str) -> Settings:
 
 
 def test_rows_hold_key_type_default_and_sentence() -> None:
-    rows = {row.key: row for row in describe(Settings(limit=2.0))}
+    rows = {row.key: row for row in list_settings(Settings(limit=2.0))}
     assert list(rows) == ["rate", "mode", "limit", "path", "inner", "inner.size", "inner.names", "bare"]
     assert (rows["mode"].type, rows["mode"].default, rows["mode"].text) == (
         "'', one or two", "one", "A sentence of its own.",

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from w2l.core.locks import claim
-from w2l.queue.store import Job, JobProgress
+from w2l.queue.store import JobProgress, QueuedJob
 
 if __name__ == "__main__":
-    job = Job(Path(sys.argv[2]))
+    job = QueuedJob(Path(sys.argv[2]))
     with claim(job.lock) as is_mine:
         assert is_mine
         with (job.folder / "starts").open("a") as file:

@@ -13,7 +13,7 @@ from w2l.cache.store import Cache
 from w2l.training.generator.settings import DiscriminatorSettings, GeneratorSettings, Schedule
 from w2l.training.generator.task import GeneratorTask
 from w2l.training.loop import Surroundings, fit
-from w2l.training.parallel import joined
+from w2l.training.parallel import joined_ranks
 from w2l.training.run_folder import Destination
 from w2l.training.settings import LoopSettings
 
@@ -49,6 +49,6 @@ def logged(folder: Path) -> list[dict[str, float]]:
 
 def main(root: Path, folder: Path) -> None:
     """Trains as one of the processes that the environment tells of; what it found goes to ``folder``.pt."""
-    with joined(CPU) as ranks:
+    with joined_ranks(CPU) as ranks:
         found = trained(task_for(Cache.open(root), SETTINGS, ranks=ranks), folder)
     torch.save(found, folder.with_suffix(".pt"))

@@ -17,7 +17,7 @@ from w2l.core.arrays import Image
 from w2l.core.errors import MediaError
 from w2l.media.coded import frame_times, read_coded
 from w2l.media.encoding import Encoding
-from w2l.media.form import not_kept, report, suited, written_colour
+from w2l.media.form import not_kept, report, suited_encoding, written_colour
 from w2l.media.output import Output
 from w2l.media.parts import Parts
 from w2l.media.player import play
@@ -76,7 +76,7 @@ def made_of_noise(
 def formed(source: Path, output: Path, encoding: Encoding) -> tuple[VideoInfo, Encoding]:
     """What is known of a source as it is written to `output`, and how it is encoded."""
     info = probe(source)
-    chosen = suited(encoding, output, info)
+    chosen = suited_encoding(encoding, output, info)
     return replace(info, colour=written_colour(chosen, output, info)), chosen
 
 

@@ -10,7 +10,7 @@ from tests.helpers.coded_media import make_coded
 from w2l.core.arrays import Floats
 from w2l.media.coded import read_coded
 from w2l.media.encoding import Encoding
-from w2l.media.form import report, suited
+from w2l.media.form import report, suited_encoding
 from w2l.media.output import Output
 from w2l.media.picture import Colour, Picture, quantised
 from w2l.media.tone import CURVES, Curve, rendered, restored
@@ -133,7 +133,7 @@ def test_what_few_players_show_is_not_the_default(
     info, path = probe(source), tmp_path / f"out.{ending}"
     caplog.set_level("INFO")
     asked = Encoding(codec, bits=bits)  # type: ignore[arg-type]
-    encoding = suited(asked, path, info)
+    encoding = suited_encoding(asked, path, info)
     report(asked, encoding, path, info)
     assert len(caplog.records) == wanted[2]
     output = Output(path, info.width, info.height, 25.0, encoding=encoding, colour=info.colour)

@@ -66,7 +66,7 @@ def test_the_shipped_one(bundled: Path, cache: Cache) -> None:
 
 def test_a_path(tmp_path: Path) -> None:
     path = put(tmp_path / "mine.safetensors", step=5)
-    assert weights.load(str(path), "expert").card.step == 5
+    assert weights.load_by_name(str(path), "expert").card.step == 5
 
 
 def test_the_best_of_a_run_else_its_latest(cache: Cache) -> None:
@@ -74,7 +74,7 @@ def test_the_best_of_a_run_else_its_latest(cache: Cache) -> None:
     assert weights.find("mine", "expert", cache) == latest
     best = put(cache.run_folder("mine") / "expert-best.safetensors", step=7)
     assert weights.find("mine", "expert", cache) == best
-    assert weights.load("mine", "expert", cache).card.step == 7
+    assert weights.load_by_name("mine", "expert", cache).card.step == 7
 
 
 def test_an_unknown_name_lists_what_there_is(bundled: Path, cache: Cache) -> None:
@@ -107,13 +107,13 @@ def test_a_public_checkpoint_is_brought_in_by_what_it_holds(cache: Cache, tmp_pa
     assert entry.licence == PUBLIC_LICENCE
     assert weights.find("theirs", kind, cache) == entry.path == cache.models / "theirs.safetensors"
     assert entry.size == entry.path.stat().st_size
-    direct, brought = load_model(source, kind), weights.load("theirs", kind, cache)
+    direct, brought = load_model(source, kind), weights.load_by_name("theirs", kind, cache)
     assert dataclasses.replace(direct.card, ancestors=marks_of(direct)) == brought.card
     for key, value in brought.network.state_dict().items():
         assert torch.equal(value, direct.network.state_dict()[key]), key
     other: Kind = "judge" if kind == "expert" else "expert"
     with pytest.raises(CheckpointError, match=f"is of kind {kind}, not {other}"):
-        weights.load("theirs", other, cache)
+        weights.load_by_name("theirs", other, cache)
     with pytest.raises(CheckpointError, match=f"available {kind}s are .*theirs"):
         weights.find("nobody", kind, cache)
 
@@ -123,9 +123,9 @@ def test_our_own_files_can_be_brought_in_and_their_licence_said(cache: Cache, tm
     assert weights.bring(source, "mine", cache).licence == "as trained"
     again = weights.bring(source, "mine", cache, licence="CC BY 4.0", overwrite=True)
     assert again.licence == read_card(again.path).licence == "CC BY 4.0"
-    assert weights.load("mine", "expert", cache).card.step == 9
+    assert weights.load_by_name("mine", "expert", cache).card.step == 9
     source.unlink()
-    assert weights.load("mine", "expert", cache).card.step == 9
+    assert weights.load_by_name("mine", "expert", cache).card.step == 9
 
 
 def test_names_are_looked_up_in_order(bundled: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,12 +134,12 @@ def test_names_are_looked_up_in_order(bundled: Path, cache: Cache, monkeypatch: 
     imported, run = cache.models / "x.safetensors", cache.run_folder("x") / "expert-best.safetensors"
     for path, step in ((run, 4), (imported, 3)):
         put(path, step)
-        assert weights.load("x", "expert", cache).card.step == step
+        assert weights.load_by_name("x", "expert", cache).card.step == step
     monkeypatch.chdir(bundled)
     put(Path("x.safetensors"), step=2).rename("x")
     assert weights.find("x", "expert", cache) == Path("x")
     put(cache.models / "w2l.safetensors", step=5)
-    assert weights.load("w2l", "expert", cache).card.step == 1
+    assert weights.load_by_name("w2l", "expert", cache).card.step == 1
 
 
 @pytest.mark.parametrize(("name", "said"), [

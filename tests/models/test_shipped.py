@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from w2l.data.puppets import babble, draw_face, openness
 from w2l.features.crop import cut
-from w2l.features.masks import hidden
+from w2l.features.masks import hidden_pixels
 from w2l.features.mel import mel_spectrogram
 from w2l.features.windows import SILENCE, generator_mels
 from w2l.models.checkpoint import PUBLIC_DATA, Kind
 from w2l.models.lip_reader import shipped_lips
-from w2l.models.registry import BUNDLED, load
+from w2l.models.registry import BUNDLED, load_by_name
 from w2l.models.tensors import masked
 from w2l.nets.lips import mouth_of_lower
 
@@ -26,7 +26,7 @@ MAX_BYTES = 40_000_000
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_card_says_what_it_was_trained_on(kind: Kind) -> None:
-    card = load("w2l", kind).card
+    card = load_by_name("w2l", kind).card
     assert card.kind == kind
     assert card.step > 0
     assert card.data
@@ -37,7 +37,7 @@ def test_its_card_says_what_it_was_trained_on(kind: Kind) -> None:
 
 def test_the_generator_names_its_teachers() -> None:
     """By file and by weights, so that the guard of `score` holds when another expert is shipped."""
-    teachers = load("w2l", "generator").card.teachers
+    teachers = load_by_name("w2l", "generator").card.teachers
     assert teachers
     for teacher in teachers:
         assert teacher.name
@@ -50,12 +50,12 @@ def test_together_they_are_small() -> None:
 
 def _apertures(mel: NDArray[np.float32], count: int) -> NDArray[np.float64]:
     """How far the generated mouth of a puppet is open in each frame (frames,), in eye distances."""
-    model = load("w2l", "generator")
+    model = load_by_name("w2l", "generator")
     image = np.full((240, 320, 3), (70, 110, 140), dtype=np.uint8)
     points = draw_face(image, 160, 120, 58)
     crop = cut(image, np.array([102.0, 45.0, 218.0, 195.0]), points, model.card.crop)
     face = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
-    black = masked(face, torch.from_numpy(hidden(len(crop), model.card.mask)))
+    black = masked(face, torch.from_numpy(hidden_pixels(len(crop), model.card.mask)))
     shown = torch.cat([black, *[face] * model.card.dimensions["n_references"]], dim=1).repeat(count, 1, 1, 1)
     with torch.inference_mode():
         made = model.network(torch.from_numpy(generator_mels(mel, 0, count))[:, None], shown)

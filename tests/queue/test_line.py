@@ -14,7 +14,7 @@ from w2l.cache.store import Cache
 from w2l.queue import line as lines
 from w2l.queue.line import Line
 from w2l.queue.request import JobRequest
-from w2l.queue.store import Job, Jobs
+from w2l.queue.store import Jobs, QueuedJob
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,13 +43,13 @@ def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def starts(job: Job) -> int:
+def starts(job: QueuedJob) -> int:
     """How often a process of the job has begun."""
     path = job.folder / "starts"
     return len(path.read_text()) if path.exists() else 0
 
 
-def add(jobs: Jobs, *done: str) -> Job:
+def add(jobs: Jobs, *done: str) -> QueuedJob:
     """A job whose process ends as the files say."""
     job = jobs.add(JobRequest("/a.mp4"))
     for name in done:

@@ -18,7 +18,7 @@ from w2l.core.errors import ConfigError, MediaError
 from w2l.core.locks import claim
 from w2l.queue import looking, worker
 from w2l.queue.request import JobRequest
-from w2l.queue.store import Job, JobProgress, Jobs
+from w2l.queue.store import JobProgress, Jobs, QueuedJob
 from w2l.syncing import draw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def asked(media: Path, video: str = "clip.mp4", **settings: object) -> JobReques
     return JobRequest(str(media / video), str(media / "speech.wav"), {**quick, **settings}, device="cpu")
 
 
-def work(jobs: Jobs, job: Job) -> int:
+def work(jobs: Jobs, job: QueuedJob) -> int:
     """Run the job's process in this one."""
     return worker.main([str(jobs.cache.root), str(job.folder)])
 
@@ -115,12 +115,12 @@ def test_a_stopped_job_continues_after_its_last_part(
     monkeypatch.setattr(draw, "PART_S", 0.2)
     job = jobs.add(asked(media))
 
-    def stop(self: Job, progress: JobProgress) -> None:
+    def stop(self: QueuedJob, progress: JobProgress) -> None:
         if progress.done >= 12:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Job, "report", stop)
+        patched.setattr(QueuedJob, "report", stop)
         patched.setattr(worker, "EVERY_S", 0.0)
         assert work(jobs, job) == 128 + signal.SIGTERM
     assert job.state == "waiting"
@@ -164,17 +164,17 @@ class TestLooks:
 
     def test_what_cannot_be_made_is_refused_before_it_is_in_line(self, jobs: Jobs, media: Path) -> None:
         root = jobs.cache.root
-        looking.check(root, asked(media))
+        looking.check_request(root, asked(media))
         with pytest.raises(ConfigError, match="choose a video"):
-            looking.check(root, JobRequest())
+            looking.check_request(root, JobRequest())
         with pytest.raises(ConfigError, match="choose a speech"):
-            looking.check(root, JobRequest(str(media / "clip.mp4")))
+            looking.check_request(root, JobRequest(str(media / "clip.mp4")))
         with pytest.raises(MediaError, match=r"junk\.mp4"):
-            looking.check(root, JobRequest(str(media / "junk.mp4"), str(media / "speech.wav")))
+            looking.check_request(root, JobRequest(str(media / "junk.mp4"), str(media / "speech.wav")))
         with pytest.raises(ConfigError, match="did you mean"):
-            looking.check(root, asked(media, silense="close"))
+            looking.check_request(root, asked(media, silense="close"))
         with pytest.raises(ConfigError, match="ends in one of"):
-            looking.check(root, JobRequest(str(media / "clip.mp4"), str(media / "speech.wav"), {}, ".exe"))
+            looking.check_request(root, JobRequest(str(media / "clip.mp4"), str(media / "speech.wav"), {}, ".exe"))
 
     def test_a_preview_is_a_second_beside_the_source(self, jobs: Jobs, media: Path, tmp_path: Path) -> None:
         made = looking.preview(jobs.cache.root, asked(media), 0.4, tmp_path / "told.json")

@@ -8,7 +8,7 @@ import pytest
 from w2l.core.errors import NoFaceError
 from w2l.faces.tracker import Scan
 from w2l.features.crop import CropSpec
-from w2l.scoring.faces import MeasuredFace, face_tracks, main_face, steadied
+from w2l.scoring.faces import MeasuredFace, face_tracks, main_face, steadied_boxes
 
 FACE = np.array([50.0, 30.0, 190.0, 170.0])
 JUDGE = CropSpec("judge", 64, smooth_s=0.0)
@@ -30,7 +30,7 @@ def scan_of(*stays: tuple[int, int, float], n_frames: int = 400, fps: float = 25
 @pytest.mark.parametrize("n_frames", [6, 7, 12, 13, 14, 40])
 def test_a_still_face_keeps_its_place(n_frames: int) -> None:
     """In the middle of the filter; at the ends, where zeros count, it shrinks but never vanishes."""
-    steady = steadied(np.tile(FACE, (n_frames, 1)))
+    steady = steadied_boxes(np.tile(FACE, (n_frames, 1)))
     np.testing.assert_array_equal(steady[n_frames // 2], FACE)
     assert (steady[:, 2] - steady[:, 0]).min() > 0
 
@@ -39,11 +39,11 @@ def test_a_jump_of_a_few_frames_is_ignored() -> None:
     boxes = np.tile(FACE, (40, 1))
     boxes[20:25] += 30
     boxes[30, 3] += 50
-    np.testing.assert_array_equal(steadied(boxes), steadied(np.tile(FACE, (40, 1))))
+    np.testing.assert_array_equal(steadied_boxes(boxes), steadied_boxes(np.tile(FACE, (40, 1))))
 
 
 def test_a_long_box_becomes_the_square_around_it() -> None:
-    np.testing.assert_array_equal(steadied(np.tile([10.0, 20.0, 30.0, 60.0], (20, 1)))[10], [0, 20, 40, 60])
+    np.testing.assert_array_equal(steadied_boxes(np.tile([10.0, 20.0, 30.0, 60.0], (20, 1)))[10], [0, 20, 40, 60])
 
 
 def test_long_and_large_tracks_alone_are_judged() -> None:

@@ -12,7 +12,7 @@ import pytest
 from w2l.cache.store import Cache
 from w2l.core.errors import CacheError, ConfigError
 from w2l.core.files import write_json
-from w2l.scoring.inputs.samples import NO_REAL, Inputs, find_inputs
+from w2l.scoring.inputs.samples import NO_REAL, ScoreInputs, find_inputs
 from w2l.scoring.results import REAL, Sample
 
 
@@ -38,11 +38,11 @@ def make(*names: str) -> list[Path]:
     return [Path(name) for name in names]
 
 
-def find(cache: Cache, paths: list[str | Path], *references: str | Path) -> Inputs:
+def find(cache: Cache, paths: list[str | Path], *references: str | Path) -> ScoreInputs:
     return find_inputs([Path(path) for path in paths], [Path(path) for path in references], cache)
 
 
-def told(inputs: Inputs) -> dict[tuple[str, str], str | None]:
+def told(inputs: ScoreInputs) -> dict[tuple[str, str], str | None]:
     """(System, name) -> reference of each output."""
     outputs = [one for one in inputs.samples if one.system != REAL]
     found = {(one.system, one.name): str(one.reference) if one.reference else None for one in outputs}
@@ -50,7 +50,7 @@ def told(inputs: Inputs) -> dict[tuple[str, str], str | None]:
     return found
 
 
-def reals(inputs: Inputs) -> dict[str, str]:
+def reals(inputs: ScoreInputs) -> dict[str, str]:
     """Name -> path of each real video."""
     found = [one for one in inputs.samples if one.system == REAL]
     assert len({one.path.resolve() for one in found}) == len({one.name for one in found}) == len(found)

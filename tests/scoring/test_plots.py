@@ -7,7 +7,18 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from w2l.report.plots import MOST_DOTS, MOST_POINTS, WIDTH, Line, Mark, Strip, intervals, line_plot, strips, whole_bars
+from w2l.report.plots import (
+    MOST_DOTS,
+    MOST_POINTS,
+    WIDTH,
+    Mark,
+    PlotLine,
+    Strip,
+    intervals,
+    line_plot,
+    strips,
+    whole_bars,
+)
 
 TITLES = ("seconds", "confidence & <x>")
 
@@ -31,7 +42,7 @@ def size(svg: str) -> tuple[float, float]:
 
 
 def test_a_line_rises_with_its_values_and_runs_with_its_steps() -> None:
-    (line,) = points(line_plot([Line((1.0, 3.0, 2.0), 0.0, 1.0, "c0")], TITLES))
+    (line,) = points(line_plot([PlotLine((1.0, 3.0, 2.0), 0.0, 1.0, "c0")], TITLES))
     (x0, y0), (x1, y1), (x2, y2) = line
     assert x1 - x0 == pytest.approx(x2 - x1, abs=0.15)
     assert y1 < y2 < y0  # up is less
@@ -40,7 +51,7 @@ def test_a_line_rises_with_its_values_and_runs_with_its_steps() -> None:
 
 def test_a_step_may_be_negative() -> None:
     """The curve's first value is that of the largest offset: it lies on the right."""
-    plot = line_plot([Line(tuple(range(31)), 15, -1.0, "c0")], TITLES, marks=[(15.0, "c0"), (99.0, "c0")])
+    plot = line_plot([PlotLine(tuple(range(31)), 15, -1.0, "c0")], TITLES, marks=[(15.0, "c0"), (99.0, "c0")])
     (line,) = points(plot)
     xs = [x for x, _ in line]
     assert xs == sorted(xs, reverse=True)
@@ -49,13 +60,13 @@ def test_a_step_may_be_negative() -> None:
 
 
 def test_lines_share_their_axes() -> None:
-    low, high = points(line_plot([Line((1.0, 2.0), 0.0, 1.0, "c0"), Line((2.0, 1.0), 1.0, 1.0, "c1")], TITLES))
+    low, high = points(line_plot([PlotLine((1.0, 2.0), 0.0, 1.0, "c0"), PlotLine((2.0, 1.0), 1.0, 1.0, "c1")], TITLES))
     assert high[0] == pytest.approx(low[1])
 
 
 @pytest.mark.parametrize("values", [(5.0,), (5.0, 5.0), (0.0, 0.0), (-3.0,), (1e9, 1e-9), (math.nan, 2.0, math.nan)])
 def test_any_values_stay_within_the_plot(values: tuple[float, ...]) -> None:
-    plot = line_plot([Line(values, 0.0, 0.04, "c0")], TITLES)
+    plot = line_plot([PlotLine(values, 0.0, 0.04, "c0")], TITLES)
     width, height = size(plot)
     assert sum(len(line) for line in points(plot)) == sum(math.isfinite(value) for value in values)
     assert all(0 <= x <= width and 0 <= y <= height for line in points(plot) for x, y in line)
@@ -63,14 +74,14 @@ def test_any_values_stay_within_the_plot(values: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("values", [(), (math.nan,)])
 def test_no_values_are_no_plot(values: tuple[float, ...]) -> None:
-    assert line_plot([Line(values, 0.0, 1.0, "c0")], TITLES) == ""
+    assert line_plot([PlotLine(values, 0.0, 1.0, "c0")], TITLES) == ""
     assert intervals([Mark("a", "c0", mean, 0, 1) for mean in values]) == ""
     assert strips([Strip("a", [("c0", values)])], "x") == ""
 
 
 def test_a_long_line_is_thinned_without_moving() -> None:
     seconds = np.arange(90_000) / 25
-    (line,) = points(line_plot([Line(np.sin(seconds / 600).tolist(), 0.0, 0.04, "c0")], TITLES))
+    (line,) = points(line_plot([PlotLine(np.sin(seconds / 600).tolist(), 0.0, 0.04, "c0")], TITLES))
     assert len(line) == MOST_POINTS
     top = min(line, key=lambda point: point[1])
     span = line[-1][0] - line[0][0]
@@ -78,12 +89,14 @@ def test_a_long_line_is_thinned_without_moving() -> None:
 
 
 def test_given_limits_hold_for_plots_of_other_values() -> None:
-    one, other = (line_plot([Line((5.0, value), 0.0, 1.0, "c0")], TITLES, y_limits=(0.0, 9.0)) for value in (6.0, 8.0))
+    one, other = (
+        line_plot([PlotLine((5.0, value), 0.0, 1.0, "c0")], TITLES, y_limits=(0.0, 9.0)) for value in (6.0, 8.0)
+    )
     assert points(one)[0][0] == points(other)[0][0]
 
 
 def test_titles_are_escaped() -> None:
-    plot = line_plot([Line((1.0, 2.0), 0.0, 1.0, "c0", "a < b")], TITLES)
+    plot = line_plot([PlotLine((1.0, 2.0), 0.0, 1.0, "c0", "a < b")], TITLES)
     assert "confidence & <x>" in "".join(ET.fromstring(plot).itertext())
     assert "a < b" in "".join(ET.fromstring(plot).itertext())
 

@@ -12,7 +12,7 @@ from stages.settings import command, settings_class
 from tests.stages.test_cli import Run, run  # noqa: F401
 from w2l.api.sections import COMMANDS_ALONE
 from w2l.core import config
-from w2l.core.settings_reference import describe
+from w2l.core.settings_reference import list_settings
 
 STAGES = list(cli.SECTIONS)
 
@@ -44,7 +44,7 @@ def test_one_file_holds_all_stages_and_person_has_its_own_defaults(run: Run, tmp
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_setting_has_a_sentence_and_a_type(stage: str) -> None:
-    for row in describe(settings_class(stage)()):
+    for row in list_settings(settings_class(stage)()):
         assert row.text.endswith("."), row.key
         assert row.is_group or row.type not in ("", "any value"), row.key
 
@@ -66,7 +66,7 @@ def test_tables_show_every_key_and_what_was_set(
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     shown = {line.split()[0] for line in lines if line.strip()}
-    assert {row.key for row in describe(settings_class("train")()) if not row.is_group} <= shown
+    assert {row.key for row in list_settings(settings_class("train")()) if not row.is_group} <= shown
     assert "\x1b" not in text
     assert "now 0.5" in run("settings", "train", "--set", "sync=0.5")[1]
     assert "now" not in [word for line in lines for word in line.split()[1:2]]

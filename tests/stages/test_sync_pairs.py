@@ -201,13 +201,13 @@ class TestResume:
 
 def test_the_model_is_loaded_once_for_all(pairs: Run, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Any] = []
-    load = weights.load
+    load = weights.load_by_name
 
     def counted(*given: Any) -> Any:
         loaded.append(given)
         return load(*given)
 
-    monkeypatch.setattr(weights, "load", counted)
+    monkeypatch.setattr(weights, "load_by_name", counted)
     assert pairs(LRS + "three/00001 one/00001\n", "--root", root).status == 0
     assert len(loaded) == 1
 

@@ -121,7 +121,7 @@ def test_a_model_is_brought_in_and_listed(run: Run, model: Path, tmp_path: Path)
     mine = next(entry for entry in json.loads(out) if entry["name"] == "mine")
     assert (mine["kind"], mine["origin"], mine["step"], mine["licence"]) == ("expert", "imported", 12, "")
     cache = Cache.open(tmp_path / "cache")
-    assert weights.load("mine", "expert", cache).card.step == 12
+    assert weights.load_by_name("mine", "expert", cache).card.step == 12
 
 
 def test_options_count_before_and_after_the_word(run: Run, model: Path, tmp_path: Path) -> None:

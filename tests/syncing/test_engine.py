@@ -14,7 +14,7 @@ from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.data.puppets import draw_face
 from w2l.faces.follow import Face, fixed_face
 from w2l.features.crop import CropSpec, coarser, cut
-from w2l.features.masks import MASKS, hidden
+from w2l.features.masks import MASKS, hidden_pixels
 from w2l.features.mel import mel_spectrogram
 from w2l.features.speech import reference_starts
 from w2l.features.windows import mel_window
@@ -248,7 +248,7 @@ class TestRedrawer:
         monkeypatch.setattr(at_work, "_runner", watched)
         images = clip(3)
         list(at_work.redraw(cues(images, FACES)))
-        inside = hidden(96, mask)
+        inside = hidden_pixels(96, mask)
         for face, image in zip(np.concatenate(seen), images, strict=True):
             crop = cut(image, FACES[0].box, FACES[0].points, made.card.crop)
             assert not face[inside, :3].any()
@@ -362,7 +362,7 @@ def test_large_pictures_wait_in_small_numbers() -> None:
 def test_what_is_pasted_was_hidden(size: int) -> None:
     """All of it by the lower half; by the jaw all but a faint rim at the sides, where the generator copies."""
     weight = soft_weight(size)
-    assert not weight[~hidden(size, "lower-half")].any()
-    outside = np.where(hidden(size, "jaw"), 0.0, weight)
+    assert not weight[~hidden_pixels(size, "lower-half")].any()
+    outside = np.where(hidden_pixels(size, "jaw"), 0.0, weight)
     assert outside.sum() < 0.004 * weight.sum()
     assert outside.max() < 0.2

@@ -15,7 +15,7 @@ from tests.helpers.tiny_cache import talking_cache
 from tests.helpers.training_runs import options
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
-from w2l.training.parallel import ALONE, is_first, joined, under_torchrun
+from w2l.training.parallel import ALONE, is_first, joined_ranks, under_torchrun
 
 SMALL = [
     "layout=strided", "norm=group", "width=4", "n_clips=4", "per_clip=3", "lr=1e-3", "ema=0.9", "check=false",
@@ -98,7 +98,7 @@ class TestAlone:
     def test_without_torchrun(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("RANK", "WORLD_SIZE"):
             monkeypatch.delenv(name, raising=False)
-        with joined(torch.device("cpu")) as ranks:
+        with joined_ranks(torch.device("cpu")) as ranks:
             assert ranks is ALONE
         assert is_first()
         assert not under_torchrun()

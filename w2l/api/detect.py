@@ -1,6 +1,6 @@
 """`w2l.detect`: find the faces of a video."""
 
-from w2l.api.given import PathLike, Settings, file_of, open_cache, path_of, settings_of
+from w2l.api.given import PathLike, Settings, given_path, open_cache, path_of, settings_of
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.faces.detect import STAGE, DetectResult, run
@@ -61,7 +61,7 @@ def detect(
     opened = open_cache(cache, create=True)
     with reported_to(progress):
         where = str(choose_device(device))
-        source, drawn = file_of(video), path_of(preview)
+        source, drawn = given_path(video), path_of(preview)
         if drawn is not None:
             check_preview(drawn, source, overwrite)
         return run(chosen, source, opened, drawn, force, where, fps)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from w2l.api.given import PathLike, Settings, file_of, open_cache, path_of, settings_of
+from w2l.api.given import PathLike, Settings, given_path, open_cache, path_of, settings_of
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.models import registry
 from w2l.scoring.embeddings import ClipEmbeddings, embed_clip
@@ -56,4 +56,4 @@ def embed(
         options["judge"] = str(registry.find(named.judge, "expert", opened))
     chosen = settings_of(ScoreSettings, "score", config, settings, options)
     with reported_to(progress):
-        return embed_clip(file_of(video), open_bench(chosen, opened.root, device), path_of(speech))
+        return embed_clip(given_path(video), open_bench(chosen, opened.root, device), path_of(speech))

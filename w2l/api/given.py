@@ -56,15 +56,15 @@ def seconds_of(time: Time | None, name: str) -> float | None:
 
 def path_of(path: PathLike | None) -> Path | None:
     """Return a file name as a Path; None stays None. Raises ConfigError for a URL."""
-    return None if path is None else file_of(path)
+    return None if path is None else given_path(path)
 
 
 def paths_of(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
     """Return one file name, or several, as Paths. Raises ConfigError for a URL."""
-    return tuple(map(file_of, [paths] if isinstance(paths, (str, os.PathLike)) else paths))
+    return tuple(map(given_path, [paths] if isinstance(paths, (str, os.PathLike)) else paths))
 
 
-def file_of(path: PathLike) -> Path:
+def given_path(path: PathLike) -> Path:
     """Return a file name as a Path; raises ConfigError for a URL."""
     refuse_url(os.fspath(path))
     return Path(path)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.api.given import PathLike, Settings, file_of, path_of
+from w2l.api.given import PathLike, Settings, given_path, path_of
 from w2l.api.sync import sync_settings
 from w2l.cache.place import default_root
 from w2l.cache.store import Cache
@@ -106,7 +106,7 @@ class LipSync:
             With on_missing=fail, where the face is missing.
         """
         _checked_fps(fps)
-        mel = hear(file_of(speech)).mel if isinstance(speech, (str, os.PathLike)) else _mel_of(np.asarray(speech))
+        mel = hear(given_path(speech)).mel if isinstance(speech, (str, os.PathLike)) else _mel_of(np.asarray(speech))
         return self._stream.redraw(frames, mel, fps)
 
 

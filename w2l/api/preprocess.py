@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from w2l.api.given import PathLike, Settings, file_of, open_cache, paths_of, settings_of
+from w2l.api.given import PathLike, Settings, given_path, open_cache, paths_of, settings_of
 from w2l.core.device import choose_device
 from w2l.core.progress import ProgressCallback, reported_to
 from w2l.data.prepare.clip import PrepareSettings
@@ -61,7 +61,7 @@ def preprocess(
     chosen = settings_of(PrepareSettings, STAGE, config, settings)
     if ray is None:
         choose_device(device)  # refuses one that is not there before any work
-    listing = find_videos(file_of(folder), paths_of(filelist), layout)
+    listing = find_videos(given_path(folder), paths_of(filelist), layout)
     opened = open_cache(cache, create=True)
     with reported_to(progress):
         return run(chosen, listing, opened, device, PrepareOptions(jobs, ray, force, strict))

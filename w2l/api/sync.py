@@ -8,7 +8,7 @@ from w2l.api.given import (
     PathLike,
     Settings,
     Time,
-    file_of,
+    given_path,
     named_settings,
     open_cache,
     path_of,
@@ -190,7 +190,10 @@ def sync(
         as_published, config, settings,
     )  # fmt: skip
     tools = Tools(chosen, open_cache(cache, create=True), str(choose_device(device)))
-    with spooled_last((file_of(video), file_of(speech))) as ((source, spoken), speech_name), reported_to(progress):
+    with (
+        spooled_last((given_path(video), given_path(speech))) as ((source, spoken), speech_name),
+        reported_to(progress),
+    ):
         job = replace(_job(source, spoken, path_of(output), preview is not None), speech_name=speech_name)
         return run(tools, replace(job, overwrite=overwrite, resume=resume, preview_s=seconds_of(preview, "preview")))
 

@@ -1,6 +1,6 @@
 """`w2l.verify`: whether a file says that it was made by w2l."""
 
-from w2l.api.given import PathLike, file_of
+from w2l.api.given import PathLike, given_path
 from w2l.marks.verdict import Verdict
 from w2l.marks.verify import verify as verify_file
 
@@ -23,4 +23,4 @@ def verify(path: PathLike) -> Verdict:
     MediaError
         When the file cannot be read.
     """
-    return verify_file(file_of(path))
+    return verify_file(given_path(path))

@@ -2,7 +2,7 @@
 
     clips/<clip-id>/clip.json   `ClipRecord`: properties of the source, and one outcome per stage
         stages.preprocess       `PreprocessOutcome`: its tracks (`TrackRecord`) and the rejected ones (`RejectedTrack`)
-        stages.audit            `AuditOutcome`: a `Verdict` per track, and the underlying `Measurements`
+        stages.audit            `AuditOutcome`: a `TrackVerdict` per track, and the underlying `Measurements`
     out.w2l.json, runs/*.json   `OutputRecord`: what `sync` made, and from what
 
 The fields are named like the keys. A record that is read and written again keeps what other versions of w2l and other
@@ -93,7 +93,7 @@ class PreprocessOutcome(FileObject):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrackVerdict:
     """Result of the audit for one track."""
 
     verdict: str = ""
@@ -132,7 +132,7 @@ class AuditOutcome(FileObject):
     """Fingerprint of the expert's file."""
     zero: float | None = None
     """Lag, in frames, that counts as in sync."""
-    tracks: tuple[Verdict, ...] | None = None
+    tracks: tuple[TrackVerdict, ...] | None = None
     measured: Measurements | None = None
 
 
@@ -173,11 +173,11 @@ class ClipRecord(FileObject):
         return (self.stages and self.stages.audit) or AuditOutcome(file_content={})
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> tuple[TrackVerdict, ...]:
         """Verdict on each track of `preprocess`; empty ones if there was no audit or tracks were recut since."""
         found, audited = self.preprocess, self.audit.tracks or ()
         if len(audited) != len(found.tracks) or self.audit.of != found.tracks_mark:
-            return (Verdict(),) * len(found.tracks)
+            return (TrackVerdict(),) * len(found.tracks)
         return audited
 
     def noted(self, outcome: PreprocessOutcome | AuditOutcome | None) -> "ClipRecord":

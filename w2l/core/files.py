@@ -277,7 +277,7 @@ def _check_array(file: IO[bytes], n_bytes: int, most: float | None) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object of a JSON file; raise CacheError if it is missing, damaged or not an object."""
     try:
-        content = reading.read_json(path)
+        content = reading.read_untrusted_json(path)
     except reading.Unreadable as error:
         raise CacheError(f"{path} cannot be read ({error}); delete it and run the stage again") from error
     if not isinstance(content, dict):

@@ -47,7 +47,7 @@ class Setting:
         return bool(self.value != self.default)
 
 
-def describe(settings: Any, prefix: str = "", defaults: Any = None) -> Iterator[Setting]:
+def list_settings(settings: Any, prefix: str = "", defaults: Any = None) -> Iterator[Setting]:
     """Yield every key of a settings dataclass in the order of its fields, each group before its keys.
 
     `defaults` is the instance to compare with; None: one with all defaults.
@@ -60,7 +60,7 @@ def describe(settings: Any, prefix: str = "", defaults: Any = None) -> Iterator[
         text = texts.get(field.name, "")
         if dataclasses.is_dataclass(hints[field.name]):
             yield Setting(key, "", None, None, text, is_group=True)
-            yield from describe(value, f"{key}.", default)
+            yield from list_settings(value, f"{key}.", default)
         else:
             value, default = config.plain_value(value), config.plain_value(default)
             hint = hints[field.name]
@@ -70,7 +70,7 @@ def describe(settings: Any, prefix: str = "", defaults: Any = None) -> Iterator[
 def commented_yaml(settings: Any, stage: str) -> str:
     """Return the settings as a section of a YAML file: above each key its sentence, type and, if changed, default."""
     lines = [f"{stage}:"]
-    for setting in describe(settings):
+    for setting in list_settings(settings):
         *parents, name = setting.key.split(".")
         margin = "  " * (len(parents) + 1)
         lines += textwrap.wrap(_comment(setting), WIDTH, initial_indent=f"{margin}# ", subsequent_indent=f"{margin}# ")

@@ -17,7 +17,7 @@ def refuse_url(text: str, where: str = "") -> None:
         raise ConfigError(f"{f'{where}: ' if where else ''}{text} {REMEDY}")
 
 
-def url_of(path: Path) -> str:
+def url_in_path(path: Path) -> str:
     """Return the URL that a path was made from, with both slashes; empty for other paths."""
     text = str(path)
     return COLLAPSED.sub(r"\1/", text, count=1) if COLLAPSED.match(text) else ""

@@ -13,7 +13,7 @@ and y from under the nose downwards, both in sides: from the cheeks to below the
 jaw line, which reveals how far a mouth is open."""
 
 
-def hidden(size: int, mask: Mask = "lower-half") -> NDArray[np.bool_]:
+def hidden_pixels(size: int, mask: Mask = "lower-half") -> NDArray[np.bool_]:
     """Return which pixels (size, size) of a crop are hidden; none lies above the lower half."""
     below = np.arange(size) >= size // 2
     if mask == "lower-half":

@@ -16,7 +16,7 @@ from w2l.core.errors import MediaError
 from w2l.core.files import Draft
 from w2l.core.limits import PREFIX, limits
 from w2l.core.timing import SAMPLE_RATE
-from w2l.media.channels import QUIET, SILENT, Choice, SpeechMeter
+from w2l.media.channels import QUIET, SILENT, ChannelChoice, SpeechMeter
 from w2l.media.container import ReadStats, open_input, warn_of_damage
 from w2l.media.resampling import Resampler
 from w2l.media.sound_blocks import SoundBlock, sound_blocks, sound_stream
@@ -127,7 +127,7 @@ class _TrackReader:
         self.first_s = 0.0
         """Time of the first sample in the file's clock, seconds."""
         self._meter: SpeechMeter | None = None
-        self._choice: Choice | None = None
+        self._choice: ChannelChoice | None = None
 
     def read(self, take: Callable[[Iterator[Wave]], Made], origin_s: float | None) -> Made:
         """Return the result of `take` for the audio."""

@@ -6,11 +6,11 @@ from typing import get_args
 
 import av
 
-from w2l.media.encoders import CHROMAS, HARDWARE, SOFTWARE, Shape, opens, rgb_colour
+from w2l.media.encoders import CHROMAS, HARDWARE, SOFTWARE, VideoShape, opens, rgb_colour
 from w2l.media.encoding import Codec, Encoding
 from w2l.media.soundtrack import BIT_RATES
 
-TRIED = Shape(640, 360, Fraction(25), Fraction(1, 25))
+TRIED = VideoShape(640, 360, Fraction(25), Fraction(1, 25))
 """Shape of the pictures for trying encoders; hardware rejects much smaller ones."""
 
 

@@ -39,7 +39,7 @@ USUAL_CHANNELS: dict[int, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChannelChoice:
     """Channels to average, and the reason."""
 
     channels: tuple[int, ...] = ()
@@ -56,14 +56,16 @@ def speakers_of(frame: Any) -> tuple[str, ...]:
     return names if {"FL", "FC"} & set(names) else USUAL_CHANNELS.get(len(names), names)
 
 
-def first_choice(speakers: tuple[str, ...]) -> Choice:
+def first_choice(speakers: tuple[str, ...]) -> ChannelChoice:
     """Return the channels to read before measuring: the centre, where dialogue is, else front left and right."""
     if len(speakers) < 3:
-        return Choice()
+        return ChannelChoice()
     if "FC" in speakers:
-        return Choice((speakers.index("FC"),), f"of {len(speakers)} channels the centre is read")
+        return ChannelChoice((speakers.index("FC"),), f"of {len(speakers)} channels the centre is read")
     pair = front_pair(speakers)
-    return Choice(pair, f"of {len(speakers)} channels front left and right are read") if pair else Choice()
+    return (
+        ChannelChoice(pair, f"of {len(speakers)} channels front left and right are read") if pair else ChannelChoice()
+    )
 
 
 def front_pair(speakers: tuple[str, ...]) -> tuple[int, int] | None:
@@ -106,7 +108,7 @@ class SpeechMeter:
         if self._n_waiting >= rate:
             self._measure()
 
-    def choice(self) -> Choice:
+    def choice(self) -> ChannelChoice:
         """Return the channels to read, from everything that was added."""
         self._measure()
         speech = self.speech
@@ -139,7 +141,7 @@ class SpeechMeter:
         spread: NDArray[np.float64] = np.sqrt(np.maximum(0.0, self._powers / count - (self._levels / count) ** 2))
         return spread
 
-    def _of_pair(self, pair: tuple[int, int], speech: NDArray[np.float64]) -> Choice:
+    def _of_pair(self, pair: tuple[int, int], speech: NDArray[np.float64]) -> ChannelChoice:
         """Return both channels of a pair, or the better one if the other is silent or they cancel each other out."""
         better, worse = sorted(pair, key=lambda channel: (speech[channel], self._powers[channel]), reverse=True)
         if speech[worse] < NO_SPEECH * speech[better]:
@@ -148,10 +150,10 @@ class SpeechMeter:
         if self._powers[-1] < CANCELLED * own or self._cancelled > MOST_CANCELLED * own:
             cancels = f"{self._name(worse)} and {self._name(better)} cancel each other out"
             return self._alone(better, cancels, logging.WARNING)
-        return Choice() if len(speech) == 2 else Choice(pair, "front left and right are read")
+        return ChannelChoice() if len(speech) == 2 else ChannelChoice(pair, "front left and right are read")
 
-    def _alone(self, channel: int, reason: str, level: int = logging.INFO) -> Choice:
-        return Choice((channel,), f"channel {self._name(channel)} is read alone: {reason}", level)
+    def _alone(self, channel: int, reason: str, level: int = logging.INFO) -> ChannelChoice:
+        return ChannelChoice((channel,), f"channel {self._name(channel)} is read alone: {reason}", level)
 
     def _name(self, channel: int) -> str:
         """Return the role of a channel; its number, counted from 0, if unknown."""

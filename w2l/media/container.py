@@ -16,7 +16,7 @@ from av.stream import Disposition
 
 from w2l.core.errors import ConfigError, MediaError
 from w2l.core.limits import PREFIX, limits, spend
-from w2l.core.urls import REMEDY, url_of
+from w2l.core.urls import REMEDY, url_in_path
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _check_file(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError as error:
-        if url := url_of(path):
+        if url := url_in_path(path):
             raise ConfigError(f"{url} {REMEDY}") from error
         raise MediaError(f"{path}: no such file; check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name

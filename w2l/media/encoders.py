@@ -50,7 +50,7 @@ UNTIMED_FRAMES = 2
 
 
 @dataclass(frozen=True)
-class Shape:
+class VideoShape:
     """Properties shared by all pictures of a video."""
 
     width: int
@@ -77,7 +77,7 @@ def rgb_colour(height: int) -> Colour:
     return Colour(matrix, primaries=tag, transfer=tag, space=tag)
 
 
-def choose_encoder(encoding: Encoding, shape: Shape, colour: Colour) -> str:
+def choose_encoder(encoding: Encoding, shape: VideoShape, colour: Colour) -> str:
     """Name of the encoder to use: one in hardware where asked for and where it opens, else the codec's software."""
     if encoding.hardware == "auto":
         for kind in HARDWARE:
@@ -109,7 +109,7 @@ class VideoEncoder:
     """
 
     def __init__(
-        self, path: Path, output: OutputContainer, name: str, encoding: Encoding, shape: Shape, colour: Colour
+        self, path: Path, output: OutputContainer, name: str, encoding: Encoding, shape: VideoShape, colour: Colour
     ) -> None:
         self._shape = shape
         self._colour = colour
@@ -191,7 +191,7 @@ class VideoEncoder:
         return packets
 
 
-def opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
+def opens(name: str, encoding: Encoding, shape: VideoShape, colour: Colour) -> bool:
     """Return whether an encoder is there and takes such pictures."""
     if name not in av.codecs_available:
         return False
@@ -209,7 +209,7 @@ def opens(name: str, encoding: Encoding, shape: Shape, colour: Colour) -> bool:
     return True
 
 
-def _configure(context: Any, pixel_format: str, size: tuple[int, int], shape: Shape, colour: Colour) -> None:
+def _configure(context: Any, pixel_format: str, size: tuple[int, int], shape: VideoShape, colour: Colour) -> None:
     context.width, context.height = size
     context.pix_fmt = pixel_format
     context.time_base = shape.time_base

@@ -29,7 +29,7 @@ def for_file(encoding: Encoding, path: Path) -> Encoding:
     return _with(encoding, "av1") if encoding.codec == "auto" and path.suffix.lower() == WEBM_SUFFIX else encoding
 
 
-def suited(encoding: Encoding, path: Path, info: VideoInfo) -> Encoding:
+def suited_encoding(encoding: Encoding, path: Path, info: VideoInfo) -> Encoding:
     """Return the same with the codec that suits a file of the pictures of a source, where it is not chosen.
 
     In WebM that is AV1, or VP9 where the pictures are transparent, or where fine chroma of 8 bits is to be kept. In
@@ -51,13 +51,13 @@ def suited(encoding: Encoding, path: Path, info: VideoInfo) -> Encoding:
 
 def as_written(encoding: Encoding, path: Path, info: VideoInfo) -> VideoInfo:
     """Return what a source is with the colour properties of its pictures as they are written."""
-    return replace(info, colour=written_colour(suited(encoding, path, info), path, info))
+    return replace(info, colour=written_colour(suited_encoding(encoding, path, info), path, info))
 
 
 def written_colour(encoding: Encoding, path: Path, info: VideoInfo) -> Colour:
     """Return the colour properties of the pictures as they are written: what they are to be read with.
 
-    `encoding` is that of `suited`; pictures as files have all chroma.
+    `encoding` is that of `suited_encoding`; pictures as files have all chroma.
     """
     if is_pictures_output(path):
         return replace(info.colour, has_alpha=False, chroma="4:4:4")
@@ -76,7 +76,7 @@ def written_colour(encoding: Encoding, path: Path, info: VideoInfo) -> Colour:
 def report(encoding: Encoding, chosen: Encoding, path: Path, info: VideoInfo) -> None:
     """Log in one line each which codec was chosen for the pictures' sake, and what of them is not kept.
 
-    `chosen` is that of `suited`, and the colour of `info` that of `written_colour`.
+    `chosen` is that of `suited_encoding`, and the colour of `info` that of `written_colour`.
     """
     if is_pictures_output(path):
         if info.has_alpha:
@@ -93,7 +93,7 @@ def report(encoding: Encoding, chosen: Encoding, path: Path, info: VideoInfo) ->
 def not_kept(info: VideoInfo, encoding: Encoding) -> str:
     """Return what an output does not keep of a source's pictures, in a few words; empty where it keeps all.
 
-    The colour of `info` is that of `written_colour`, `encoding` that of `suited`.
+    The colour of `info` is that of `written_colour`, `encoding` that of `suited_encoding`.
     """
     colour, codec = info.colour, encoding.coder
     lost = []

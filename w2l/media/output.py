@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-from w2l.media.encoders import Shape
+from w2l.media.encoders import VideoShape
 from w2l.media.encoding import Encoding
 from w2l.media.picture import Colour
 from w2l.media.soundtrack import inspect_speech
@@ -66,11 +66,11 @@ class Output:
             raise ValueError(f"a video of {self.width} x {self.height} pixels at {self.fps} fps is not possible")
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> VideoShape:
         """What the pictures have in common."""
         rate = Fraction(self.fps).limit_denominator(1001)
         base = VARIABLE_BASE if self.variable else 1 / rate
-        return Shape(self.width, self.height, rate, base, self.pixel_aspect)
+        return VideoShape(self.width, self.height, rate, base, self.pixel_aspect)
 
     def end_pts(self, last: int) -> int:
         """Return when the last picture, shown from the timestamp `last` on, ends, in units of the time base.

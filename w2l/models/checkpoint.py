@@ -40,7 +40,7 @@ from w2l.models.card import public_card
 from w2l.models.file_kinds import FileKind, kind_of
 from w2l.models.lineage import PUBLISHED_LINEAGE, merged, weights_mark
 from w2l.models.onnx_generator import OnnxGenerator
-from w2l.models.public import clean, flat, fork_layout, odd_generator, other_network, recognise, steps_in
+from w2l.models.public import clean, flat, fork_layout, odd_generator, other_network, recognise_network, steps_in
 from w2l.models.soundness import check_numbers, check_sizes
 from w2l.nets.discriminator import Discriminator, DiscriminatorDimensions
 from w2l.nets.expert import Expert, ExpertDimensions
@@ -247,7 +247,7 @@ def _read_torch(path: Path, found: FileKind, wanted: Kind | None) -> tuple[dict[
             if found.archive is None or not isinstance(error.__cause__, UnpicklingError):
                 raise
             tensors = read_tensors(path, found.archive)
-            if recognise(map(clean, tensors), wanted) is None:
+            if recognise_network(map(clean, tensors), wanted) is None:
                 raise
             logger.warning("%s contains more than weights; only the weights were read, no code was run", path)
     cleaned: dict[str, Tensor] = {}
@@ -262,7 +262,7 @@ def _public(
     """Return the weights of the network in a public file, under our names, and a card for it."""
     if not tensors:
         raise CheckpointError(f"model {path} does not contain weights ({WHAT_IS_READ})")
-    found = recognise(tensors, wanted)
+    found = recognise_network(tensors, wanted)
     if found is None:
         told, example = other_network(tensors), ascii(min(tensors))[:80]
         held = f"is {told}; it is" if told else f"holds {len(tensors)} tensors such as {example} and is"

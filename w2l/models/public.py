@@ -73,7 +73,7 @@ def clean(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
-def recognise(names: Iterable[str], wanted: str | None = None) -> tuple[str, str] | None:
+def recognise_network(names: Iterable[str], wanted: str | None = None) -> tuple[str, str] | None:
     """Return the network recognised by cleaned names, and the prefix of its names; None if none is known.
 
     Of several, `wanted` comes first, then averaged weights (``ema``), then the first one found.

@@ -75,7 +75,7 @@ def find(name: str, kind: Kind, cache: Cache | None = None) -> Path:
     raise CheckpointError(f"no {kind} named {name!r}: no such file, and {_what_there_is(kind, cache)}")
 
 
-def load(name: str, kind: Kind, cache: Cache | None = None, device: torch.device | str = "cpu") -> Model:
+def load_by_name(name: str, kind: Kind, cache: Cache | None = None, device: torch.device | str = "cpu") -> Model:
     """Return the model `name` in eval mode; see `find`."""
     return load_model(find(name, kind, cache), kind, device)
 

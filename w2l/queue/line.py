@@ -8,7 +8,7 @@ from collections import Counter
 
 from w2l.core.errors import CacheError
 from w2l.core.locks import ask_to_end, claim
-from w2l.queue.store import Job, Jobs
+from w2l.queue.store import Jobs, QueuedJob
 
 logger = logging.getLogger(__name__)
 WORKER = "w2l.queue.worker"
@@ -48,7 +48,7 @@ class Line:
         if self._thread.is_alive():
             self._thread.join(PATIENCE_S)
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: QueuedJob) -> None:
         """Take a job out of the line, and end its process if it runs; finished parts are kept."""
         if job.outcome is None:
             job.end("cancelled")
@@ -59,7 +59,7 @@ class Line:
         else:
             ask_to_end(job.lock)
 
-    def go_on(self, job: Job) -> None:
+    def go_on(self, job: QueuedJob) -> None:
         """Put an ended job back in line."""
         self._deaths.pop(job.id, None)
         job.wait_again()
@@ -83,7 +83,7 @@ class Line:
             return
         self._run(waiting[0])
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: QueuedJob) -> None:
         command = [sys.executable, "-m", WORKER, str(self._jobs.cache.root), str(job.folder)]
         with job.log.open("ab") as log, self._guard:
             if self._stopping.is_set() or job.outcome is not None:

@@ -18,9 +18,9 @@ from w2l.core.errors import ConfigError, MediaError, NoFaceError
 from w2l.core.files import source_fingerprint, write_atomic, write_json
 from w2l.core.progress import progress, reported_to
 from w2l.core.reading import real_path
-from w2l.core.settings_reference import Setting, describe
+from w2l.core.settings_reference import Setting, list_settings
 from w2l.queue.request import SUFFIXES, JobRequest, ScoreJob
-from w2l.queue.seen import Preview, Seen, SeenFace
+from w2l.queue.seen import Preview, SeenFace, SeenFaces
 from w2l.queue.store import DAMAGED, JobProgress, Jobs
 from w2l.queue.worker import Reporter
 
@@ -38,14 +38,14 @@ def sync_fields() -> list[Setting]:
     """Return all settings of `sync` with type, default, choices and sentence."""
     from w2l.syncing.settings import SyncSettings
 
-    return list(describe(SyncSettings()))
+    return list(list_settings(SyncSettings()))
 
 
 def score_fields() -> list[Setting]:
     """Return all settings of `score` with type, default, choices and sentence."""
     from w2l.scoring.settings import ScoreSettings
 
-    return list(describe(ScoreSettings()))
+    return list(list_settings(ScoreSettings()))
 
 
 def warm_up() -> None:
@@ -55,7 +55,7 @@ def warm_up() -> None:
     import w2l.faces.detectors.factory  # noqa: F401
 
 
-def check(root: Path, request: JobRequest) -> None:
+def check_request(root: Path, request: JobRequest) -> None:
     """Raise the error of a request that cannot be made: settings, files, ending."""
     from w2l.api.sync import sync_settings
     from w2l.media.soundtrack import inspect_speech
@@ -85,7 +85,7 @@ def check_score(root: Path, request: ScoreJob) -> None:
     find_inputs(paths_of(request.outputs), paths_of(request.references), Cache.open(root, create=True))
 
 
-def find_faces(root: Path, video: str, time_s: float, settings: Mapping[str, Any], told: Path) -> Seen:
+def find_faces(root: Path, video: str, time_s: float, settings: Mapping[str, Any], told: Path) -> SeenFaces:
     """Find the faces of a video, or read them from the cache, and return one frame with their places."""
     from w2l.api.sync import sync_settings
     from w2l.core.device import choose_device
@@ -108,7 +108,7 @@ def find_faces(root: Path, video: str, time_s: float, settings: Mapping[str, Any
     frame = _frame_at(path, time_s)
     found = tuple(_seen(number, track, scan, frame.idx) for number, track in enumerate(tracks))
     duration_s = float(scan.times[-1]) + 1 / scan.fps
-    return Seen(_write_picture(jobs, frame.image), found, duration_s, frame.time_s)
+    return SeenFaces(_write_picture(jobs, frame.image), found, duration_s, frame.time_s)
 
 
 def preview(root: Path, request: JobRequest, time_s: float, told: Path) -> Preview:
@@ -116,7 +116,7 @@ def preview(root: Path, request: JobRequest, time_s: float, told: Path) -> Previ
     from w2l.api.sync import sync
     from w2l.syncing.cast import mixed_speech
 
-    check(root, request)
+    check_request(root, request)
     jobs = Jobs(Cache.open(root, create=True))
     jobs.shown.mkdir(parents=True, exist_ok=True)
     output = jobs.shown / f"{secrets.token_hex(8)}{request.suffix}"
@@ -161,7 +161,7 @@ def playable(root: Path, path: str) -> str:
     return str(shown)
 
 
-def verdict(path: str) -> str:
+def verify_text(path: str) -> str:
     """Return what `w2l verify` prints about a file, with its name in place of its path."""
     from w2l.api.verify import verify
 

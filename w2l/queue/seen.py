@@ -18,7 +18,7 @@ class SeenFace:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenFaces:
     """The faces of a video, and where they are in one frame."""
 
     picture: str

@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Job:
+class QueuedJob:
     """One job in its folder."""
 
     folder: Path
@@ -169,30 +169,30 @@ class Jobs:
         """Return the folder of pictures, previews and copies that a page shows."""
         return self.root / "shown"
 
-    def add(self, request: AnyRequest) -> Job:
+    def add(self, request: AnyRequest) -> QueuedJob:
         """Put a job in line; its request is complete on disk before it counts as a job."""
         now_ms = time.time_ns() // 1_000_000
         moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ms // 1000))
         name = f"{moment}-{now_ms % 1000:03x}{secrets.token_hex(2)[:3]}"
         refuse_link(self.root)
-        job = Job(self.root / name)
+        job = QueuedJob(self.root / name)
         write_json(job.folder / "job.json", asdict(request))
         return job
 
-    def get(self, name: str) -> Job:
+    def get(self, name: str) -> QueuedJob:
         """Return a job by its id; raise ConfigError if there is none."""
-        job = Job(self.root / name)
+        job = QueuedJob(self.root / name)
         if not ID.fullmatch(name) or not (job.folder / "job.json").is_file():
             raise ConfigError(f"there is no job {name!r}; the list of jobs has their ids")
         return job
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[QueuedJob]:
         """Yield the jobs in the order of their ids, the oldest first."""
         for folder in sorted(self.root.glob("*-*-*")):
             if ID.fullmatch(folder.name) and (folder / "job.json").is_file() and not folder.is_symlink():
-                yield Job(folder)
+                yield QueuedJob(folder)
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: QueuedJob) -> None:
         """Remove a job and its files; raise ConfigError while it runs."""
         if job.state == "running":
             raise ConfigError(f"job {job.id} is running; cancel it first")

@@ -18,7 +18,7 @@ from w2l.core.errors import W2LError
 from w2l.core.locks import claim
 from w2l.core.text import one_line
 from w2l.queue.request import AnyRequest, JobRequest, ScoreJob
-from w2l.queue.store import Job, JobProgress
+from w2l.queue.store import JobProgress, QueuedJob
 
 EVERY_S = 0.4
 """Seconds between two reports of progress."""
@@ -30,7 +30,7 @@ CANNOT = "the job's files cannot be written or read ({}); check space and permis
 def main(arguments: list[str]) -> int:
     """Work on the job in a folder; return the exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
-    cache, job = Path(arguments[0]), Job(Path(arguments[1]))
+    cache, job = Path(arguments[0]), QueuedJob(Path(arguments[1]))
     with claim(job.lock) as is_mine:
         if not is_mine:
             return 0
@@ -47,12 +47,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _make(job: Job, request: AnyRequest, cache: Path) -> dict[str, object]:
+def _make(job: QueuedJob, request: AnyRequest, cache: Path) -> dict[str, object]:
     """Make the output, and return its record as plain values."""
     return _score(job, request, cache) if isinstance(request, ScoreJob) else _sync(job, request, cache)
 
 
-def _sync(job: Job, request: JobRequest, cache: Path) -> dict[str, object]:
+def _sync(job: QueuedJob, request: JobRequest, cache: Path) -> dict[str, object]:
     """Make the video, and return its record."""
     from w2l.api.given import open_cache
     from w2l.api.sync import sync
@@ -73,7 +73,7 @@ def _sync(job: Job, request: JobRequest, cache: Path) -> dict[str, object]:
     return plain(made)
 
 
-def _score(job: Job, request: ScoreJob, cache: Path) -> dict[str, object]:
+def _score(job: QueuedJob, request: ScoreJob, cache: Path) -> dict[str, object]:
     """Write the page and the table of scores, and return the means of the systems."""
     from w2l.api.score import score
 

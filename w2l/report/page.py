@@ -18,7 +18,7 @@ BASE = "w2l.report"
 """Package whose folder `templates` contains page.html, the base of all pages."""
 
 
-def render(package: str, template: str, **values: Any) -> str:
+def render_template(package: str, template: str, **values: Any) -> str:
     """Render a file in the folder `templates` of a package, which may extend page.html."""
     known = {"frame_height": FRAME_HEIGHT, "head": "", "sections": {}}
     return _environment(package).get_template(template).render({**known, **values})
@@ -27,7 +27,7 @@ def render(package: str, template: str, **values: Any) -> str:
 def whole_page(title: str, head: str, sections: Mapping[str, str]) -> str:
     """Render a page: its `head` as HTML, links, and the sections (title -> HTML) that are not empty."""
     shown = {heading: body for heading, body in sections.items() if body}
-    return render(BASE, "page.html", title=title, head=head, sections=shown)
+    return render_template(BASE, "page.html", title=title, head=head, sections=shown)
 
 
 @functools.cache

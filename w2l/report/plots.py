@@ -31,7 +31,7 @@ LETTER = 6.3
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     """One line of a line plot."""
 
     values: Sequence[float]
@@ -122,7 +122,7 @@ class _Plot:
 
 
 def line_plot(
-    lines: Sequence[Line],
+    lines: Sequence[PlotLine],
     titles: tuple[str, str],
     marks: Iterable[tuple[float, str]] = (),
     y_limits: tuple[float, float] | None = None,
@@ -162,7 +162,7 @@ def line_plot(
     return plot.svg(f"{titles[1]} over {titles[0]}")
 
 
-def _thinned(line: Line) -> tuple[Floats, Floats]:
+def _thinned(line: PlotLine) -> tuple[Floats, Floats]:
     """Return the finite points of a line, at most `MOST_POINTS`."""
     ys = np.asarray(line.values, np.float64)
     xs = np.asarray(line.start + line.step * np.arange(len(ys)), np.float64)

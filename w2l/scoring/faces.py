@@ -97,11 +97,11 @@ def _shown(track: Track, nearest: NDArray[np.int64], scan: Scan, spec: CropSpec)
     if spec.kind != "judge":
         track = smooth_track(track, spec.smooth_s * scan.fps)
     rows = nearest[inside] - track.start
-    boxes = steadied(track.boxes[rows]) if spec.kind == "judge" else track.boxes[rows]
+    boxes = steadied_boxes(track.boxes[rows]) if spec.kind == "judge" else track.boxes[rows]
     return Shown(nearest[inside], int(inside[0]), boxes, track.points[rows])
 
 
-def steadied(boxes: Floats) -> Floats:
+def steadied_boxes(boxes: Floats) -> Floats:
     """Return squares around boxes (frames, 4), centre and half side median-filtered as in the SyncNet pipeline.
 
     As published, zeros count beyond the ends; a track shorter than the filter uses a shorter filter, so that no

@@ -21,7 +21,7 @@ from w2l.scoring.check import check_judge, offset_notes, without_chance_offsets
 from w2l.scoring.clip import measure_clip
 from w2l.scoring.fid_sets import FrechetSets
 from w2l.scoring.inputs.records import Records
-from w2l.scoring.inputs.samples import Inputs, find_inputs
+from w2l.scoring.inputs.samples import ScoreInputs, find_inputs
 from w2l.scoring.judge import find_judge, is_public, teacher_notes, title_of
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.fid import JudgeSource
@@ -87,7 +87,7 @@ def run(request: ScoreRequest, settings: ScoreSettings, cache: Cache, work: Scor
     return score(inputs, settings, cache, work)
 
 
-def _keep_inputs(request: ScoreRequest, inputs: Inputs, settings: ScoreSettings) -> None:
+def _keep_inputs(request: ScoreRequest, inputs: ScoreInputs, settings: ScoreSettings) -> None:
     """Raise ConfigError if a result would overwrite an input."""
     samples = (path for one in inputs.samples for path in (one.path, one.reference, one.speech) if path is not None)
     named = (Path(text) for text in (settings.judge, settings.words, *settings.files) if text)
@@ -97,7 +97,7 @@ def _keep_inputs(request: ScoreRequest, inputs: Inputs, settings: ScoreSettings)
             raise ConfigError(f"{path} is also an input; choose another file for the result")
 
 
-def score(inputs: Inputs, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
+def score(inputs: ScoreInputs, settings: ScoreSettings, cache: Cache, work: ScoreWork = ONE_PROCESS) -> Scored:
     """Score all samples; one that cannot be scored is listed with its reason, and the others continue.
 
     Cached results of an earlier run with the same files and settings are reused, unless `work.force` is set: an

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from w2l.core.text import some
 from w2l.scoring.metrics.columns import Column
-from w2l.scoring.metrics.statistics import Comparison, Interval, Values, bootstrap_mean, compare
+from w2l.scoring.metrics.statistics import Comparison, Interval, Values, bootstrap_mean, compare_systems
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, SystemScore
 
 TrackScores = Mapping[str, Sequence[ClipScore]]
@@ -56,7 +56,7 @@ def summarise(
     pairs = [(_by_name(by_system[one]), _by_name(by_system[other])) for one, other in combinations(outputs, 2)]
     pairs += [(_by_name(by_system[one]), _real_by_name(by_system[one], by_system.get(REAL, []))) for one in outputs]
     found = [
-        compare(_values(one, column), _values(other, column), column, seed)
+        compare_systems(_values(one, column), _values(other, column), column, seed)
         for one, other in pairs
         for column in columns
         if column.better and one and other

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from w2l.core.progress import Advance, progress
-from w2l.media.form import report, suited
+from w2l.media.form import report, suited_encoding
 from w2l.media.output import Output
 from w2l.media.parts import Parts, PartWriter, part_edges
 from w2l.media.picture import Picture
@@ -69,7 +69,7 @@ def make_parts(
     """Return the output to write, in parts between `edges`, by default if it is long; nothing is written yet."""
     info, timeline = plan.info, plan.timeline
     n_frames = len(timeline)
-    encoding = suited(settings.encoding, output, info)
+    encoding = suited_encoding(settings.encoding, output, info)
     report(settings.encoding, encoding, output, info)
     origin_s = plan.speech_origin_s
     if plan.skipped_s:

@@ -17,7 +17,7 @@ from w2l.core.arrays import Canvas
 from w2l.core.prefetch import ahead
 from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, coarser, cut_from
-from w2l.features.masks import hidden
+from w2l.features.masks import hidden_pixels
 from w2l.models.checkpoint import ModelCard
 from w2l.models.runtime import Runner
 from w2l.syncing.compose import UNREAD, Compositor
@@ -110,7 +110,7 @@ class Redrawer:
             raise ValueError(f"the model requires crops of {card.crop.size} px, not {spec.size}")
         self._runner = runner
         self._bgr = card.colour == "bgr"
-        self._hidden = hidden(card.crop.size, card.mask)
+        self._hidden = hidden_pixels(card.crop.size, card.mask)
         self.spec = spec
         self.references = references
         self._compositor = compositor

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
-from w2l.data.sources.pairs import Order, read_pairs
+from w2l.data.sources.pairs import Order, read_pair_list
 from w2l.media.picture_files import is_pictures_output
 from w2l.media.sequence import PICTURE_SUFFIXES, is_sequence, is_sequence_name
 from w2l.syncing.folders import pair_folder
@@ -72,7 +72,7 @@ def jobs_of_pairs(
     ending = f"-preview{SUFFIX}" if preview else SUFFIX
     jobs = [
         Job(pair.video, pair.speech, output / f"{pair.name}{ending}", f"{pairs}, line {pair.line}")
-        for pair in read_pairs(pairs, root, order)
+        for pair in read_pair_list(pairs, root, order)
     ]
     check_apart(jobs)
     return jobs

@@ -41,7 +41,7 @@ class Tools:
     @cached_property
     def model(self) -> Model:
         """The generator."""
-        return weights.load(self.settings.model, "generator", self.cache, self.device)
+        return weights.load_by_name(self.settings.model, "generator", self.cache, self.device)
 
     @cached_property
     def for_stills(self) -> "Tools":
@@ -71,7 +71,7 @@ class Tools:
     @cached_property
     def expert(self) -> Model:
         """The shipped expert, which chooses mouth samples by audio."""
-        return weights.load(weights.SHIPPED, "expert", self.cache, self.device)
+        return weights.load_by_name(weights.SHIPPED, "expert", self.cache, self.device)
 
     @cached_property
     def recogniser(self) -> Recogniser | None:

@@ -80,7 +80,7 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ranks]:
+def joined_ranks(device: torch.device, patience_s: float = PATIENCE_S) -> Iterator[Ranks]:
     """Connect the processes started by `torchrun`; return a single rank without it.
 
     Raises TrainingError if another process has ended or does not respond for `patience_s`.

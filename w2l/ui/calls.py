@@ -8,7 +8,7 @@ import gradio as gr
 from w2l.core.errors import W2LError
 from w2l.queue import looking
 from w2l.queue.request import JobRequest, ScoreJob
-from w2l.queue.store import DAMAGED, Job
+from w2l.queue.store import DAMAGED, QueuedJob
 from w2l.ui import texts
 from w2l.ui.desk import Desk
 
@@ -20,7 +20,7 @@ def add_calls(desk: Desk) -> None:
         with _Refusals():
             request = JobRequest(desk.path(None, video), desk.path(None, speech), desk.allowed(settings), suffix)
             _check_cast(desk, request)
-            desk.looker.call(looking.check, desk.root, request)
+            desk.looker.call(looking.check_request, desk.root, request)
             return _plain(desk, desk.jobs.add(request))
 
     def score(outputs: list[str], references: list[str], settings: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _check_cast(desk: Desk, request: JobRequest) -> None:
         desk.path(None, speech)
 
 
-def _plain(desk: Desk, job: Job) -> dict[str, Any]:
+def _plain(desk: Desk, job: QueuedJob) -> dict[str, Any]:
     """Return a job as plain values."""
     outcome, is_readable = job.outcome, job.title != DAMAGED
     output = job.output if is_readable else job.folder

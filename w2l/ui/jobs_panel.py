@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from w2l.core.errors import W2LError
-from w2l.queue.store import DAMAGED, ENDED, Job
+from w2l.queue.store import DAMAGED, ENDED, QueuedJob
 from w2l.ui import markup, texts
 from w2l.ui.desk import Desk
 from w2l.ui.results import Result
@@ -66,7 +66,7 @@ class JobsPanel:
             button.click(self._act(act), self.chosen, self.message, **quiet).then(self._look, given, seen, **quiet)
         return opened
 
-    def _remove_job(self, job: Job) -> None:
+    def _remove_job(self, job: QueuedJob) -> None:
         self._desk.jobs.remove(job)
 
     def _act(self, act: Any) -> Any:
@@ -115,7 +115,7 @@ class JobsPanel:
         )
 
 
-def _time(job: Job) -> str:
+def _time(job: QueuedJob) -> str:
     """Return the time of a job's making, in UTC."""
     day, time, _ = job.id.split("-")
     return f"{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}"

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from w2l.core.text import readable
 from w2l.queue.models import SeenModel
-from w2l.queue.seen import Seen
-from w2l.queue.store import Job, JobProgress
+from w2l.queue.seen import SeenFaces
+from w2l.queue.store import JobProgress, QueuedJob
 from w2l.ui import texts
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def message(text: str, is_error: bool = False) -> str:
     return f'<p class="{kind}" role="{role}">{said(text)}</p>'
 
 
-def faces_picture(seen: Seen, chosen: Collection[int]) -> str:
+def faces_picture(seen: SeenFaces, chosen: Collection[int]) -> str:
     """Return the frame with a button over each face."""
     buttons = "".join(
         f'<button type="button" data-face="{face.number}" aria-pressed="{str(face.number in chosen).lower()}"'
@@ -144,7 +144,7 @@ def progress_line(progress: JobProgress) -> str:
     return ", ".join(parts)
 
 
-def state(job: Job, place: int | None) -> str:
+def state(job: QueuedJob, place: int | None) -> str:
     """Return the state of a job, with a bar while it runs and the reason if it failed."""
     now = job.state
     head = f"<b>{said(job.title)}</b>: {texts.STATES[now]}"

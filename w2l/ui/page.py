@@ -19,7 +19,7 @@ from w2l.ui.desk import Desk
 from w2l.ui.jobs_panel import JobsPanel
 from w2l.ui.models_tab import ModelsTab
 from w2l.ui.pages import add_pages
-from w2l.ui.results import ScoreResult, SyncResult
+from w2l.ui.results import ScoreResult, SyncResultParts
 from w2l.ui.score_tab import ScoreTab
 from w2l.ui.sync_tab import SyncTab
 from w2l.ui.train_tab import TrainTab
@@ -46,7 +46,7 @@ def make_page(desk: Desk, fields: Fields) -> Any:
         with gr.Tabs():
             with gr.Tab(texts.SYNC, id="sync"):
                 sync = SyncTab(desk, fields.sync)
-                synced = JobsPanel(desk, SyncResult, "w2l")
+                synced = JobsPanel(desk, SyncResultParts, "w2l")
             with gr.Tab(texts.SCORE, id="score"):
                 score = ScoreTab(desk, fields.score)
                 scored = JobsPanel(desk, ScoreResult, "w2l-score")

@@ -26,7 +26,7 @@ class Result(Protocol):
         """Return their values for the job of that id; empty ones for none."""
 
 
-class SyncResult:
+class SyncResultParts:
     """The result beside the source, the files, and the verdict of `w2l verify`."""
 
     kind = "sync"
@@ -50,7 +50,7 @@ class SyncResult:
                 return "", "", ""
             before = self._desk.looker.call(looking.playable, self._desk.root, request.video)
             after = self._desk.looker.call(looking.playable, self._desk.root, output)
-            verdict = self._desk.looker.call(looking.verdict, output)
+            verdict = self._desk.looker.call(looking.verify_text, output)
         except W2LError as error:
             return markup.message(str(error), is_error=True), "", ""
         links = [(job.output, texts.DOWNLOAD), (job.output.with_suffix(".w2l.json"), texts.RECORD)]

@@ -10,7 +10,7 @@ from w2l.core.errors import ConfigError, W2LError
 from w2l.core.settings_reference import Setting
 from w2l.queue import looking
 from w2l.queue.request import CAST, SUFFIXES, JobRequest
-from w2l.queue.seen import Preview, Seen
+from w2l.queue.seen import Preview, SeenFaces
 from w2l.queue.store import JobProgress
 from w2l.ui import markup, texts
 from w2l.ui.assets import script
@@ -34,7 +34,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Faces:
+class FaceParts:
     """Components about faces."""
 
     find: Any
@@ -108,7 +108,7 @@ class SyncTab:
         """Put a job in line; return a message and its id, empty if it cannot be made."""
         try:
             request = self.given(values).request()
-            self._desk.looker.call(looking.check, self._desk.root, request)
+            self._desk.looker.call(looking.check_request, self._desk.root, request)
             job = self._desk.jobs.add(request)
         except W2LError as error:
             return markup.message(str(error), is_error=True), ""
@@ -156,12 +156,12 @@ class SyncTab:
                 if isinstance(now, JobProgress):
                     text = texts.BUSY_FACES.format(done=now.done, total=now.total or "?") if now.stage else texts.BUSY
                     yield markup.message(text), skip, skip, skip, skip
-                elif isinstance(now, Seen):
+                elif isinstance(now, SeenFaces):
                     yield self._found(now, given.faces)
         except W2LError as error:
             yield markup.message(str(error), is_error=True), "", None, gr.update(choices=[], value=[]), skip
 
-    def _found(self, seen: Seen, chosen: Sequence[int]) -> Update:
+    def _found(self, seen: SeenFaces, chosen: Sequence[int]) -> Update:
         known = {face.number for face in seen.faces}
         kept = [face for face in chosen if face in known]
         choices = [(texts.FACE.format(number=face.number, words=face.words), face.number) for face in seen.faces]
@@ -174,14 +174,14 @@ class SyncTab:
             gr.update(maximum=last_s, value=min(round(seen.time_s, 2), last_s)),
         )
 
-    def _toggle(self, seen: Seen | None, chosen: list[int], event: gr.EventData) -> list[int]:
+    def _toggle(self, seen: SeenFaces | None, chosen: list[int], event: gr.EventData) -> list[int]:
         """Return the chosen faces after a click on one of them."""
         face = int(event._data["face"])
         if seen is None or face not in {one.number for one in seen.faces}:
             return chosen
         return sorted({*chosen} ^ {face})
 
-    def _choose(self, seen: Seen | None, chosen: list[int]) -> Update:
+    def _choose(self, seen: SeenFaces | None, chosen: list[int]) -> Update:
         """Return the picture with the chosen faces, and a field for the speech of each but the first."""
         rows = [gr.update(visible=place + 1 < len(chosen)) for place in range(MOST_FACES - 1)]
         return (markup.faces_picture(seen, chosen) if seen else "", *rows)
@@ -229,7 +229,7 @@ def _inputs(desk: Desk) -> Inputs:
     return Inputs(video, video_path, speech, microphone, speech_path)
 
 
-def _faces() -> Faces:
+def _faces() -> FaceParts:
     """Show the part in which faces are chosen."""
     gr.Markdown(f"## {texts.FACES_HEAD}")
     message = gr.HTML("", elem_id="w2l-faces-message")
@@ -242,7 +242,7 @@ def _faces() -> Faces:
             gr.File(label=texts.FACE_SPEECH.format(place=place), visible=False, height=120, min_width=220)
             for place in texts.PLACES
         )
-    return Faces(find, picture, gr.State(None), chosen, time, speeches, message)
+    return FaceParts(find, picture, gr.State(None), chosen, time, speeches, message)
 
 
 def _settings(fields: Sequence[Setting]) -> tuple[Form, Any]:

@@ -17,7 +17,7 @@ from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import NEAREST, GeneratorSampling, generator_batch, plan_generator_batch
 from w2l.data.batches.generator_loaders import GeneratorDrawing, GeneratorTensors, ResidentGeneratorLoader
 from w2l.data.batches.loaders import Loader, OwnLoader
-from w2l.data.batches.near import N_LIPS, borrowed, likeness, nearest, resting
+from w2l.data.batches.near import N_LIPS, borrowed, nearest, resting, track_likeness
 from w2l.data.batches.tracks import Tracks
 from w2l.data.puppets import draw_face
 from w2l.features.crop import CropSpec, cut
@@ -57,7 +57,7 @@ def opened(cache: Cache) -> Tracks:
 
 def test_the_most_alike_come_first() -> None:
     crops, gaps = talking(70, 23)
-    own = likeness(crops)
+    own = track_likeness(crops)
     found = nearest(own, own[12:17], np.r_[0:7, 22:70], 1, 5)
     assert np.abs(gaps[found] - gaps[12:17].mean()).max() < 0.25
     runs = nearest(own, own[2:7], np.arange(12, 66), 5, 2)
@@ -66,14 +66,14 @@ def test_the_most_alike_come_first() -> None:
 
 def test_a_pose_counts_beside_the_lips() -> None:
     crops = np.stack([puppet(0.4)] * 5 + [puppet(0.4, aside=6.0), puppet(0.4), puppet(0.4, aside=3.0)])
-    own = likeness(crops)
+    own = track_likeness(crops)
     assert nearest(own, own[:5], np.array([5, 6, 7]), 1, 3).tolist() == [6, 7, 5]
 
 
 def test_other_sound_asks_for_other_lips() -> None:
     """Of the lips that go with the sound, as far from usual; of the window's own pose; in silence of closed lips."""
     (crops, gaps), (other_crops, other_gaps) = talking(70, 23), talking(70, 16)
-    own, other = likeness(crops), likeness(other_crops)
+    own, other = track_likeness(crops), track_likeness(other_crops)
     window = borrowed(own, 0, other, 6)  # the own mouth is closed, the other one wide open
     np.testing.assert_array_equal(window[:, N_LIPS:], own[:5, N_LIPS:])
     assert np.abs(gaps[nearest(own, window, np.arange(70), 1, 4)] - other_gaps[6:11].mean()).max() < 0.25

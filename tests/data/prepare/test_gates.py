@@ -18,8 +18,8 @@ from w2l.data.prepare.gates import (
     GateSettings,
     MouthWatch,
     commonest,
+    crop_sharpness,
     refusal,
-    sharpness,
     silent_share,
 )
 from w2l.data.puppets import babble, draw_face, openness
@@ -94,17 +94,17 @@ def test_limits_that_make_no_sense(settings: dict[str, float]) -> None:
 def test_sharpness_falls_with_blur_and_ignores_light() -> None:
     crop = puppet_crop()
     blurred = [np.asarray(cv2.GaussianBlur(crop, (0, 0), sigma), np.uint8) for sigma in (1.0, 2.0, 4.0)]
-    values = [sharpness(image) for image in (crop, *blurred)]
+    values = [crop_sharpness(image) for image in (crop, *blurred)]
     assert all(first > 1.25 * second for first, second in pairwise(values))
     dark = (crop * 0.5).astype(np.uint8)
-    assert sharpness(dark) == pytest.approx(values[0], rel=0.15)
-    assert sharpness(np.full_like(crop, 90)) == 0.0
+    assert crop_sharpness(dark) == pytest.approx(values[0], rel=0.15)
+    assert crop_sharpness(np.full_like(crop, 90)) == 0.0
 
 
 def test_a_face_of_few_pixels_counts_as_blurred() -> None:
     crop = puppet_crop()
     small = cv2.resize(crop, (16, 16), interpolation=cv2.INTER_AREA)
-    assert sharpness(np.asarray(cv2.resize(small, (96, 96)), np.uint8)) < 0.5 * sharpness(crop)
+    assert crop_sharpness(np.asarray(cv2.resize(small, (96, 96)), np.uint8)) < 0.5 * crop_sharpness(crop)
 
 
 def test_silent_share_counts_windows() -> None:

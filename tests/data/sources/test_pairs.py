@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from w2l.core.errors import ConfigError
-from w2l.data.sources.pairs import Order, read_pairs
+from w2l.data.sources.pairs import Order, read_pair_list
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def write(tmp_path: Path, text: str | bytes, name: str = "list.txt") -> Path:
 
 def told(path: Path, root: Path, order: str = "auto") -> list[tuple[str, str, str]]:
     """Video, speech and name of each pair; files below the root."""
-    pairs = read_pairs(path, root, cast(Order, order))
+    pairs = read_pair_list(path, root, cast(Order, order))
     return [(str(one.video.relative_to(root)), str(one.speech.relative_to(root)), one.name) for one in pairs]
 
 
@@ -76,7 +76,7 @@ def test_names_may_hold_blanks(tmp_path: Path, root: Path, text: str) -> None:
 def test_numbers_count_all_lines_as_the_published_tool_does(tmp_path: Path, root: Path) -> None:
     """A line that is commented out leaves the numbers of the others alone."""
     path = write(tmp_path, b"\xef\xbb\xbfa b\r\n# b c\r\n\r\n  b   a\t\r\n")
-    assert [(pair.number, pair.line) for pair in read_pairs(path, root)] == [(0, 1), (3, 4)]
+    assert [(pair.number, pair.line) for pair in read_pair_list(path, root)] == [(0, 1), (3, 4)]
 
 
 def test_a_heading_names_columns_and_outputs(tmp_path: Path, root: Path) -> None:
@@ -98,13 +98,15 @@ def test_outputs_are_named_after_their_clips_each_differently(tmp_path: Path, ro
 def test_a_video_elsewhere_gives_its_last_name(tmp_path: Path, root: Path) -> None:
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "v1.5.mp4").touch()
-    assert [pair.name for pair in read_pairs(write(tmp_path, f"{tmp_path}/else/v1.5.mp4 b.mp3\n"), root)] == ["v1.5"]
+    assert [pair.name for pair in read_pair_list(write(tmp_path, f"{tmp_path}/else/v1.5.mp4 b.mp3\n"), root)] == [
+        "v1.5"
+    ]
 
 
 def test_a_url_is_refused_whole(tmp_path: Path, root: Path) -> None:
     path = write(tmp_path, "a.mp4 a.wav\na.mp4 https://example.com/b.wav\n")
     with pytest.raises(ConfigError, match=r"line 2: https://example.com/b.wav is a URL"):
-        read_pairs(path, root)
+        read_pair_list(path, root)
 
 
 def test_names_without_suffix_mean_files_that_are_there(tmp_path: Path, root: Path) -> None:
@@ -116,13 +118,13 @@ def test_names_without_suffix_mean_files_that_are_there(tmp_path: Path, root: Pa
 
 def test_without_a_root_names_begin_beside_the_list(tmp_path: Path, root: Path) -> None:
     path = write(root, f"a.mp4 {root / 'b.mp3'}\n")
-    assert read_pairs(path)[0].video == root / "a.mp4"
-    assert read_pairs(path)[0].speech == root / "b.mp3"
+    assert read_pair_list(path)[0].video == root / "a.mp4"
+    assert read_pair_list(path)[0].speech == root / "b.mp3"
 
 
 def test_windows_folders_and_other_bytes_are_names_too(tmp_path: Path, root: Path) -> None:
     assert told(write(tmp_path, "6330\\00001 6330\\00002"), root)[0][0] == "6330/00002.mp4"
-    pairs = read_pairs(write(tmp_path, b"a.mp4 caf\xe9.wav\n"), root)
+    pairs = read_pair_list(write(tmp_path, b"a.mp4 caf\xe9.wav\n"), root)
     assert bytes(pairs[0].speech).endswith(b"caf\xe9.wav")
 
 
@@ -158,23 +160,23 @@ def test_a_bad_list_is_one_line_that_names_the_place(
 ) -> None:
     path = write(tmp_path, text, "list.tsv" if isinstance(text, str) and "\t" in text else "list.txt")
     with pytest.raises(ConfigError, match=message) as caught:
-        read_pairs(path, root)
+        read_pair_list(path, root)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_wrong_order_is_seen_by_the_suffixes(tmp_path: Path, root: Path) -> None:
     with pytest.raises(ConfigError, match=r"line 1: a\.wav is audio, not video"):
-        read_pairs(write(tmp_path, "a.wav b.mp4\n"), root, "video-audio")
+        read_pair_list(write(tmp_path, "a.wav b.mp4\n"), root, "video-audio")
 
 
 def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_pairs(tmp_path / "none.txt")
+        read_pair_list(tmp_path / "none.txt")
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_pairs(tmp_path)
+        read_pair_list(tmp_path)
     with pytest.raises(ConfigError, match="order 'sideways'"):
-        read_pairs(tmp_path, order=cast(Order, "sideways"))
+        read_pair_list(tmp_path, order=cast(Order, "sideways"))
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv"])
@@ -200,11 +202,11 @@ def test_any_bytes_are_pairs_or_one_error(tmp_path: Path, root: Path, suffix: st
     for _ in range(400):
         path = write(tmp_path, b"".join(rng.choices(pieces, k=rng.randrange(1, 12))), f"fuzz{suffix}")
         try:
-            n_read += bool(read_pairs(path, root))
+            n_read += bool(read_pair_list(path, root))
         except ConfigError as error:
             errors += str(error)
     assert n_read
     assert errors
     assert "\n" not in errors
     with pytest.raises(ConfigError):
-        read_pairs(write(tmp_path, b"x" * 200_000, f"long{suffix}"), root)
+        read_pair_list(write(tmp_path, b"x" * 200_000, f"long{suffix}"), root)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.helpers.golden import golden_seeds, golden_vectors, published_state
 from w2l.core.timing import SAMPLES_PER_FRAME
-from w2l.models.registry import load
+from w2l.models.registry import load_by_name
 from w2l.models.tensors import ChannelOrder
 from w2l.nets.folded.judge import FoldedJudge
 from w2l.nets.judge import Judge, JudgeDimensions
@@ -52,7 +52,7 @@ def tiny() -> Judge:
 
 @pytest.fixture(scope="module")
 def shipped() -> Judge:
-    judge = load("w2l", "judge").network
+    judge = load_by_name("w2l", "judge").network
     assert isinstance(judge, Judge)
     return judge
 

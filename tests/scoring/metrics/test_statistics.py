@@ -11,7 +11,7 @@ from scipy import stats
 
 from w2l.scoring.metrics import statistics
 from w2l.scoring.metrics.columns import Column
-from w2l.scoring.metrics.statistics import T_975, Values, bootstrap_mean, compare, sign_flip_p, t_quantile
+from w2l.scoring.metrics.statistics import T_975, Values, bootstrap_mean, compare_systems, sign_flip_p, t_quantile
 
 Better = Literal["lower", "higher", "zero", "one"]
 LOWER = Column("lse_d", "LSE-D", "lse", "lower", "a distance")
@@ -101,7 +101,7 @@ def test_what_is_no_number_is_never_averaged(bad: list[float]) -> None:
         sign_flip_p(bad)
     if bad:
         with pytest.raises(ValueError, match="not finite"):
-            compare(values("a", bad), values("b", [0.0] * len(bad)), LOWER)
+            compare_systems(values("a", bad), values("b", [0.0] * len(bad)), LOWER)
 
 
 def test_bad_settings_are_refused() -> None:
@@ -110,7 +110,7 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"level 1\.5"):
         bootstrap_mean([1.0, 2.0], level=1.5)
     with pytest.raises(ValueError, match="better direction"):
-        compare(values("a", [1.0]), values("b", [1.0]), replace(LOWER, better=""))
+        compare_systems(values("a", [1.0]), values("b", [1.0]), replace(LOWER, better=""))
 
 
 def test_thousands_of_clips_are_as_if_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_memory_bounds_do_not_change_what_is_drawn(monkeypatch: pytest.MonkeyPat
 def test_a_comparison_is_symmetric() -> None:
     rng = np.random.default_rng(3)
     first, second = values("a", rng.normal(6, 1, 30).tolist()), values("b", rng.normal(6.4, 1, 30).tolist())
-    there, back = compare(first, second, LOWER), compare(second, first, LOWER)
+    there, back = compare_systems(first, second, LOWER), compare_systems(second, first, LOWER)
     assert there is not None
     assert back is not None
     assert there.p_value == back.p_value
@@ -148,7 +148,9 @@ def test_pairing_sees_what_means_hide() -> None:
     """Clips differ by far more than systems: paired, a small steady gain is certain."""
     rng = np.random.default_rng(4)
     clips = rng.normal(7, 3, 20)
-    found = compare(values("a", (clips - 0.1).tolist()), values("b", (clips + rng.normal(0, 0.05, 20)).tolist()), LOWER)
+    found = compare_systems(
+        values("a", (clips - 0.1).tolist()), values("b", (clips + rng.normal(0, 0.05, 20)).tolist()), LOWER
+    )
     assert found is not None
     assert found.difference.high < 0.0
     assert found.p_value < 0.01
@@ -157,17 +159,17 @@ def test_pairing_sees_what_means_hide() -> None:
 
 def test_only_shared_clips_are_compared() -> None:
     first, second = Values("a", {"x": 1.0, "y": 2.0}), Values("b", {"y": 5.0, "z": 9.0})
-    found = compare(first, second, LOWER)
+    found = compare_systems(first, second, LOWER)
     assert found is not None
     assert (found.difference.mean, found.difference.clips, found.p_value, found.wins) == (-3.0, 1, 1.0, 1.0)
-    assert compare(first, Values("c", {"z": 1.0}), LOWER) is None
+    assert compare_systems(first, Values("c", {"z": 1.0}), LOWER) is None
 
 
 def test_ties_count_half_and_rounding_is_a_tie() -> None:
-    found = compare(values("a", [0.1 + 0.2, 1.0, 2.0, 3.0]), values("b", [0.3, 1.0, 1.0, 4.0]), LOWER)
+    found = compare_systems(values("a", [0.1 + 0.2, 1.0, 2.0, 3.0]), values("b", [0.3, 1.0, 1.0, 4.0]), LOWER)
     assert found is not None
     assert found.wins == 0.5
-    equal = compare(values("a", [1.0, 2.0]), values("b", [1.0, 2.0]), LOWER)
+    equal = compare_systems(values("a", [1.0, 2.0]), values("b", [1.0, 2.0]), LOWER)
     assert equal is not None
     assert (equal.wins, equal.p_value, equal.difference.low, equal.difference.high) == (0.5, 1.0, 0.0, 0.0)
 
@@ -184,14 +186,14 @@ def test_ties_count_half_and_rounding_is_a_tie() -> None:
 def test_wins_follow_what_is_better(
     better: Literal["lower", "higher", "zero", "one"], second: list[float], wins: float
 ) -> None:
-    found = compare(values("a", [-1.0, 0.0]), values("b", second), replace(LOWER, better=better))
+    found = compare_systems(values("a", [-1.0, 0.0]), values("b", second), replace(LOWER, better=better))
     assert found is not None
     assert found.wins == wins
 
 
 def test_nearness_is_compared_where_a_number_is_best() -> None:
     """Offsets of -3 and 3 have the mean of none at all, and are no better for it."""
-    found = compare(values("a", [-3.0, 3.0]), values("b", [0.0, 1.0]), replace(LOWER, better="zero"))
+    found = compare_systems(values("a", [-3.0, 3.0]), values("b", [0.0, 1.0]), replace(LOWER, better="zero"))
     assert found is not None
     assert found.difference.mean == 2.5
 

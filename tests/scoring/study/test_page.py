@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from w2l.scoring.study.page import ASPECTS, CLIP_FOLDER, PageContent, render
+from w2l.scoring.study.page import ASPECTS, CLIP_FOLDER, PageContent, render_study
 from w2l.scoring.study.plan import pair_rounds, rating_rounds
 from w2l.scoring.study.results import as_text, read_results
 
@@ -92,14 +92,14 @@ def content(**changes: Any) -> PageContent:
 
 def test_words_of_the_settings_cannot_break_the_page() -> None:
     title = 'it\'s </script><script>alert("no")</script> <!-- {{study}} \\ ü'
-    page = render(content(title=title))
+    page = render_study(content(title=title))
     text = page.split('<script id="study" type="application/json">')[1].split("</script>")[0]
     assert json.loads(text)["title"] == title
-    assert page.count("<script") == render(content()).count("<script")
+    assert page.count("<script") == render_study(content()).count("<script")
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
-    page = render(content())
+    page = render_study(content())
     assert not re.search(r"https?://|@import|<link|src=[\"']?[a-z]*:?//", page)
     assert "{{" not in page
     facts = json.loads(page.split('application/json">')[1].split("</script>")[0])
@@ -121,7 +121,7 @@ def browse(folder: Path, url: str) -> str:
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium to open the page in")
 def test_a_rater_judges_goes_away_comes_back_and_saves(tmp_path: Path) -> None:
     page = tmp_path / "study.html"
-    page.write_text(render(content()).replace("</body>", f"{RATER}</body>"))
+    page.write_text(render_study(content()).replace("</body>", f"{RATER}</body>"))
     clips = {blind: {"system": system, "clip": clip} for (system, clip), blind in BLIND.items()}
     key = {"format": "w2l study key 1", "study": "s1", "systems": SYSTEMS, "clips": clips}
     (tmp_path / "study-key.json").write_text(json.dumps(key))

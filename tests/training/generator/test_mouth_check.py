@@ -20,7 +20,7 @@ from w2l.models.lip_reader import read_lips
 from w2l.scoring.metrics.mouth import Mouth
 from w2l.scoring.metrics.view import Hearing, View
 from w2l.training.generator import mouth_check
-from w2l.training.generator.mouth_check import FIGURES, MouthCheck, Stretch
+from w2l.training.generator.mouth_check import FIGURES, MouthCheck, MouthStretch
 
 CROP = CropSpec("aligned", 96)
 FPS = 25.0
@@ -77,13 +77,13 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> Tracks:
     return tracks_of(cache, clips)
 
 
-def lower(tracks: Tracks, stretch: Stretch) -> Floats:
+def lower(tracks: Tracks, stretch: MouthStretch) -> Floats:
     """What a perfect generator makes."""
     faces = tracks.frames(stretch.track)[stretch.first : stretch.stop]
     return faces[:, faces.shape[1] // 2 :].astype(np.float64)
 
 
-def drawn(stretch: Stretch, mouths: Floats) -> Floats:
+def drawn(stretch: MouthStretch, mouths: Floats) -> Floats:
     """What a generator makes that opens the mouth of `tracks` like this, one value a frame of the track."""
     images = pictures(mouths[stretch.first : stretch.stop], LOOKS[stretch.track])
     return crops(images)[:, 48:].astype(np.float64)
@@ -111,7 +111,7 @@ def test_a_frozen_mouth_does_not(tracks: Tracks) -> None:
 
 
 def test_a_mouth_that_chews_in_silence_leaks(tracks: Tracks) -> None:
-    def chewing(stretch: Stretch) -> Floats:
+    def chewing(stretch: MouthStretch) -> Floats:
         mouths = MOUTHS[stretch.track]
         return drawn(stretch, np.where(mouths > 0.02, mouths, 0.25 + 0.25 * np.sin(np.arange(len(mouths)))))
 
@@ -171,7 +171,7 @@ def test_boxes_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         Cache.open(tmp_path / "cache", create=True), {"clip": (np.zeros((20, 32, 32, 3), np.uint8), speech(0))}, crop
     )
 
-    def never(stretch: Stretch) -> Floats:
+    def never(stretch: MouthStretch) -> Floats:
         raise AssertionError(stretch)
 
     with caplog.at_level(logging.INFO):

@@ -17,7 +17,7 @@ from w2l.core.errors import ConfigError
 from w2l.data.batches.augment import AugmentSettings
 from w2l.data.batches.generator import GeneratorSampling
 from w2l.features.crop import CropSpec
-from w2l.features.masks import hidden
+from w2l.features.masks import hidden_pixels
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of, load_model
 from w2l.models.lineage import TaughtBy, weights_mark
 from w2l.models.registry import as_teacher
@@ -189,7 +189,7 @@ class TestMask:
     def test_the_generator_never_sees_what_is_hidden(self, mask: Any, cache: Cache) -> None:
         task = task_for(cache, replace(L1, mask=mask))
         batch = task.batch(0)
-        hides = hidden(SIZE, mask)
+        hides = hidden_pixels(SIZE, mask)
         other = batch.target.clone()
         other[:, :, torch.from_numpy(hides)] = 77
         one, two = (task.make(each).generated for each in (batch, replace(batch, target=other)))
@@ -232,7 +232,7 @@ class TestValidation:
         sheet = cv2.imread(str(tmp_path / "step000000007.png"))
         assert sheet is not None
         seen, real = (sheet[:SIZE, SIZE * k : SIZE * (k + 1)] for k in (1, 11))
-        jaw = hidden(SIZE, "jaw")
+        jaw = hidden_pixels(SIZE, "jaw")
         assert seen[jaw].max() == 0
         np.testing.assert_array_equal(seen[~jaw], real[~jaw])
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from w2l.training.report.plots import BUCKETS, HEIGHT, WIDTH, Drawn, curve_plot, thinned
+from w2l.training.report.plots import BUCKETS, HEIGHT, WIDTH, Drawn, curve_plot, thinned_curve
 from w2l.training.run_log import Curve
 
 
@@ -106,7 +106,7 @@ def test_the_axis_goes_to_the_end_of_the_run() -> None:
 def test_thinning_bounds_the_points_and_keeps_every_spike() -> None:
     steps, values = curve(*np.zeros(100_000))
     values[12_345], values[77_777] = 9.0, -4.0
-    few_steps, few = thinned(steps, values)
+    few_steps, few = thinned_curve(steps, values)
     assert len(few) <= 2 * BUCKETS
     assert (few.max(), few.min()) == (9.0, -4.0)
     assert few_steps[few.argmax()] == steps[12_345]

@@ -22,7 +22,7 @@ POSE_ROWS, POSE_SIZE = 0.6, (8, 6)
 """Upper share of the crop that represents pose and light, and its reduced number of columns and rows."""
 
 
-def likeness(crops: Crops) -> Likeness:
+def track_likeness(crops: Crops) -> Likeness:
     """Return the features of lips and pose for each of a track's aligned crops."""
     parts = [_measured(np.asarray(crops[first : first + BATCH])) for first in range(0, len(crops), BATCH)]
     return np.concatenate(parts).astype(np.float16)

@@ -17,7 +17,7 @@ from w2l.core.ranges import check_ranges
 from w2l.core.reading import Unreadable, parse_json
 from w2l.core.timing import SAMPLES_PER_FRAME, WINDOW_FRAMES, mel_columns
 from w2l.data.batches.lru import Recent, n_bytes, one
-from w2l.data.batches.near import Likeness, likeness
+from w2l.data.batches.near import Likeness, track_likeness
 from w2l.data.batches.splits import plan_splits
 from w2l.features.crop import CropSpec
 from w2l.features.windows import (
@@ -202,7 +202,7 @@ class Tracks:
                 f"sampling.near needs aligned crops, and this cache contains crops of kind {self._crop.kind}; set "
                 "sampling.near=0, or preprocess with crop.kind=aligned"
             )
-        return likeness(self.frames(track))
+        return track_likeness(self.frames(track))
 
     def _find_silent(self, track: int) -> NDArray[np.bool_]:
         return silent_windows(self.mel(track), int(self.counts[track]), self.n_frames)

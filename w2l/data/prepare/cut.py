@@ -11,7 +11,7 @@ import numpy as np
 
 from w2l.core.arrays import Image
 from w2l.core.errors import MediaError
-from w2l.data.prepare.gates import MEASURE_SIZE, MouthWatch, sharpness
+from w2l.data.prepare.gates import MEASURE_SIZE, MouthWatch, crop_sharpness
 from w2l.data.prepare.samples import Piece
 from w2l.features.crop import CropSpec, cut_from
 from w2l.media.coded import CodedFrame, read_coded
@@ -31,7 +31,7 @@ class CutPiece:
     number: int
     """Its index in the list of pieces."""
     blur: float
-    """Median sharpness, see `w2l.data.prepare.gates.sharpness`."""
+    """Median sharpness, see `w2l.data.prepare.gates.crop_sharpness`."""
     mouth: MouthWatch | None
     """Motion of the mouth, if other faces are on screen."""
     _roll: "_Roll"
@@ -128,6 +128,6 @@ class _Roll:
             method = cv2.INTER_AREA if self._spec.size > MEASURE_SIZE else cv2.INTER_LINEAR
             crop = np.asarray(cv2.resize(crop, (MEASURE_SIZE, MEASURE_SIZE), interpolation=method), dtype=np.uint8)
         if is_looked_at:
-            self._sharp.append(sharpness(crop))
+            self._sharp.append(crop_sharpness(crop))
         if self._mouth:
             self._mouth.push(crop)

@@ -49,7 +49,7 @@ class GateSettings:
     max_silent: float = 0.9
     """Largest share of windows without speech, 0..1."""
     min_sharpness: float = 0.09
-    """Smallest `sharpness`: 0.24 on GRID, 0.10 if that is blurred by 1/50 of the crop, 0 for a plain area."""
+    """Smallest `crop_sharpness`: 0.24 on GRID, 0.10 if that is blurred by 1/50 of the crop, 0 for a plain area."""
     min_mouth: float = 0.008
     """Smallest `speech_motion` if several faces are on screen; GRID's speakers: 0.016 to 0.087, 0.004 in silence."""
 
@@ -115,7 +115,7 @@ def refusal(quality: Mapping[str, float], settings: GateSettings) -> Refusal | N
     Parameters
     ----------
     quality : mapping
-        `length_s`, `face_px`, `score`, `yaw` (degrees), `n_faces`, `silent_share`, `blur` (see `sharpness`) and
+        `length_s`, `face_px`, `score`, `yaw` (degrees), `n_faces`, `silent_share`, `blur` (see `crop_sharpness`) and
         `mouth` (see `speech_motion`). Gates of missing measurements are skipped.
     """
     for gate in _GATES:
@@ -139,7 +139,7 @@ def silent_share(mel: NDArray[np.float32], n_frames: int) -> float:
     return float(silent_windows(mel, count).mean())
 
 
-def sharpness(crop: Image) -> float:
+def crop_sharpness(crop: Image) -> float:
     """Return the sharpness of an aligned crop (96, 96, 3): the deviation of its Laplacian over that of its brightness.
 
     The variance of the Laplacian (Pech-Pacheco et al., 2000), with noise slightly averaged out and the contrast

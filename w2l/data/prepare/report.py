@@ -12,7 +12,7 @@ from w2l.core.files import write_text
 from w2l.core.text import counted, number, readable
 from w2l.data.prepare.tally import MEASURES, Audit, Group, Report, TrackMeasure, collect
 from w2l.report.histogram import histogram
-from w2l.report.page import render
+from w2l.report.page import render_template
 
 __all__ = ["Report", "collect", "report_summary", "table", "write_report"]
 
@@ -137,7 +137,7 @@ def _aligned(rows: Sequence[Row]) -> str:
 def write_report(report: Report, path: Path) -> None:
     """Write the report to `path` as one self-contained HTML file; raise CacheError if it cannot be written."""
     lost_s = sum(loss.seconds for loss in report.losses)
-    page = render(
+    page = render_template(
         "w2l.data.prepare",
         "report.html",
         title="w2l: what became of the clips",

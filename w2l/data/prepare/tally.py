@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache.records import EXCLUDED, ClipRecord, RejectedTrack, Verdict
+from w2l.cache.records import EXCLUDED, ClipRecord, RejectedTrack, TrackVerdict
 from w2l.cache.store import Cache
 from w2l.core.arrays import Floats
 from w2l.core.errors import CacheError
@@ -214,7 +214,7 @@ def _lose_clip(tally: _Tally, clip: str, word: str, reason: str, seconds: float)
     tally.sentences[word].append((None, clip, reason))
 
 
-def _heed_audit(tally: _Tally, name: str, found: Verdict) -> str:
+def _heed_audit(tally: _Tally, name: str, found: TrackVerdict) -> str:
     """Count the audit's verdict on a track; return AUDIT if it must not be used."""
     if not found.verdict:
         return ""

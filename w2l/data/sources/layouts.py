@@ -32,7 +32,7 @@ ALIKE = 0.95
 
 
 @dataclass(frozen=True)
-class Shape:
+class PathShape:
     """The form of a dataset's paths."""
 
     expected: str
@@ -47,11 +47,13 @@ class Shape:
     """Recognised automatically only if one of these folders exists."""
 
 
-def _shape(expected: str, path: str, splits: Mapping[str, str], only: str = "", one_of: tuple[str, ...] = ()) -> Shape:
-    return Shape(expected, re.compile(rf"(?P<home>.*?)/{path}", re.DOTALL | re.ASCII), splits, only, one_of)
+def _shape(
+    expected: str, path: str, splits: Mapping[str, str], only: str = "", one_of: tuple[str, ...] = ()
+) -> PathShape:
+    return PathShape(expected, re.compile(rf"(?P<home>.*?)/{path}", re.DOTALL | re.ASCII), splits, only, one_of)
 
 
-SHAPES: Mapping[str, Shape] = {
+SHAPES: Mapping[str, PathShape] = {
     "lrs2": _shape(
         "main/<id>/<n>.mp4, both of digits",
         r"(?P<subset>main|pretrain)/(?P<speaker>\d+)/\d+",
@@ -175,13 +177,13 @@ def recognise(root: str, names: Sequence[str], layout: str) -> Dataset:
     return Dataset("folder", root, root, *_levels(root))
 
 
-def _home_of(shape: Shape, stems: Sequence[str]) -> tuple[str, int]:
+def _home_of(shape: PathShape, stems: Sequence[str]) -> tuple[str, int]:
     """Return the most frequent home of the paths that fit, and how many have it."""
     homes = Counter(match["home"] for match in map(shape.path.fullmatch, stems) if match)
     return homes.most_common(1)[0] if homes else ("", 0)
 
 
-def _is_sure(shape: Shape, home: str) -> bool:
+def _is_sure(shape: PathShape, home: str) -> bool:
     return not shape.one_of or any(os.path.isdir(os.path.join(home, name)) for name in shape.one_of)
 
 

@@ -45,7 +45,7 @@ class Pair:
     """Its line below the heading, if any, from 0: the published tool's name of the output."""
 
 
-def read_pairs(path: Path, root: Path | None = None, order: Order = "auto") -> list[Pair]:
+def read_pair_list(path: Path, root: Path | None = None, order: Order = "auto") -> list[Pair]:
     """Return the pairs of the list at `path`, one per line, in its order.
 
     Names are separated by spaces, tabs or (``.csv``) commas; those that contain spaces are quoted. Blank lines and

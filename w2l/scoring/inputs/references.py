@@ -10,7 +10,7 @@ from w2l.core.errors import ConfigError
 from w2l.core.reading import real_path
 from w2l.core.text import readable, some
 from w2l.data.sources.pairs import COLUMNS as PAIR_COLUMNS
-from w2l.data.sources.pairs import Order, named_file, read_pairs, suffix_kind
+from w2l.data.sources.pairs import Order, named_file, read_pair_list, suffix_kind
 from w2l.data.sources.tables import LIST_SUFFIXES, Row, Table, read_table
 from w2l.data.sources.walk import VIDEO_SUFFIXES, walk_videos
 from w2l.scoring.inputs.matching import match
@@ -152,7 +152,7 @@ def _read_list(path: Path, root: Path | None, order: Order, named: Named) -> Non
         for name, video in zip(clip_names(videos), videos):
             named.by_name.setdefault(name, []).append(Origin(video))
         return
-    for pair in read_pairs(path, root, order):
+    for pair in read_pair_list(path, root, order):
         origin = Origin(pair.video, pair.speech)
         named.by_name.setdefault(pair.name, []).append(origin)
         if "name" not in table.heading:

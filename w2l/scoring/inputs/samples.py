@@ -31,7 +31,7 @@ NO_REAL = "the real video is unknown; set it with --reference"
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ScoreInputs:
     """The videos to score, and notes for the user."""
 
     samples: tuple[Sample, ...]
@@ -50,7 +50,7 @@ def find_inputs(
     cache: Cache,
     root: Path | None = None,
     order: Order = "auto",
-) -> Inputs:
+) -> ScoreInputs:
     """Find the outputs in `paths`, or all that `sync` made with `cache`, and their real videos.
 
     Parameters
@@ -86,7 +86,7 @@ def find_inputs(
         notes.append(NO_REAL)
     elif without:
         notes.append(f"{len(without)} of {len(samples)} outputs have no reference: {some(without)}")
-    return Inputs(tuple(_with_speakers([*samples, *reals])), tuple(notes))
+    return ScoreInputs(tuple(_with_speakers([*samples, *reals])), tuple(notes))
 
 
 def _from_paths(paths: Sequence[Path], named: Named, root: Path | None, notes: list[str]) -> list[Sample]:

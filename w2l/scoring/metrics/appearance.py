@@ -99,9 +99,9 @@ class Appearance:
     columns = APPEARANCE_COLUMNS
 
     def __init__(self) -> None:
-        self._output: Spread[Face] = Spread(MOST_FRAMES)
-        self._real: Spread[Face] = Spread(MOST_FRAMES)
-        self._rest: Spread[Face] = Spread(MOST_FRAMES)
+        self._output: Spread[FrameFace] = Spread(MOST_FRAMES)
+        self._real: Spread[FrameFace] = Spread(MOST_FRAMES)
+        self._rest: Spread[FrameFace] = Spread(MOST_FRAMES)
 
     def add(self, view: View) -> None:
         """Keep the face of the next frame, if it is due."""
@@ -137,7 +137,7 @@ class Appearance:
 
 
 @dataclass(frozen=True)
-class Face:
+class FrameFace:
     """What is stored of one frame."""
 
     crop: Image
@@ -146,13 +146,13 @@ class Face:
     """(96, 128, 3): `MOUTH`, at twice the resolution."""
 
 
-def face_of(image: Image, view: View) -> Face:
+def face_of(image: Image, view: View) -> FrameFace:
     """Return the face in `image` at the position given by `view`."""
     crop = cut(image, view.box, view.points, CropSpec("aligned", SIDE))
-    return Face(crop, cut(image, view.box, view.points, CropSpec("aligned", FINE))[MOUTH].copy())
+    return FrameFace(crop, cut(image, view.box, view.points, CropSpec("aligned", FINE))[MOUTH].copy())
 
 
-def _interiors(read: Mouths, faces: Sequence[Face], where: NDArray[np.bool_]) -> Interiors:
+def _interiors(read: Mouths, faces: Sequence[FrameFace], where: NDArray[np.bool_]) -> Interiors:
     corner = (float(MOUTH[1].start), float(MOUTH[0].start))
     return interiors(read, [face.mouth for face in faces], corner, FINE).only(where)
 

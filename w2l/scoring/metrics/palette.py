@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats, Image
-from w2l.features.masks import hidden
+from w2l.features.masks import hidden_pixels
 
 SIDE = 96
 """Side in pixels of the aligned crops that are compared."""
@@ -29,7 +29,7 @@ _LEVELS = 256
 _ZERO = np.array([0, _LEVELS // 2, _LEVELS // 2])
 """Code of 0 for each: a and b may be negative."""
 _CELLS = SIDE // CELL
-REDRAWN = hidden(SIDE, "jaw")
+REDRAWN = hidden_pixels(SIDE, "jaw")
 """(side, side): the pixels that are compared, from under the nose to below the chin."""
 _AT = np.flatnonzero(REDRAWN)
 _CELL_OF = (_AT // SIDE // CELL * _CELLS + _AT % SIDE // CELL).astype(np.int64)

@@ -113,7 +113,7 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0, draws: int = DRAWS, l
     return Interval(mean, float(low), float(high), len(sample))
 
 
-def compare(
+def compare_systems(
     first: Values, second: Values, column: Column, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
 ) -> Comparison | None:
     """Compare two systems on the clips that both have; return None if there are none.

@@ -12,10 +12,10 @@ from w2l.core.arrays import Image
 from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.report.markup import escaped
 from w2l.report.page import FRAME_HEIGHT
-from w2l.report.plots import N_COLOURS, Line, line_plot
+from w2l.report.plots import N_COLOURS, PlotLine, line_plot
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.report.verdict import is_doubtful
-from w2l.scoring.report.wording import ANCHORS, DOUBT, heading, named, value_text, with_numbers, worth
+from w2l.scoring.report.wording import ANCHORS, DOUBT, clip_name, heading, value_text, with_numbers, worth
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
 DOUBTED = f'<span class="bad">{DOUBT}</span>'
@@ -112,7 +112,7 @@ def card(
     strip = f'<div class="frames">{pictures}</div>' if pictures else ""
     notes = f"<br><small>{escaped(clip.sample.path)}</small>"
     notes += "".join(f"<br><small>{escaped(note)}</small>" for note in clip.notes)
-    title = f'<i class="key {css}"></i><b>{html.escape(named(clip))}</b>'
+    title = f'<i class="key {css}"></i><b>{html.escape(clip_name(clip))}</b>'
     plots = f'<div class="row">{curve(clip, real, css)}{over_time(clip, real, css)}</div>'
     return f'<div class="clip">{title}<br><small>{" · ".join(values)}</small>{notes}{strip}{plots}</div>'
 
@@ -130,22 +130,22 @@ def curve(clip: ClipScore, real: ClipScore | None, css: str) -> str:
     """Plot distance over offset, with the real video's curve and a dashed line at the offset found."""
     lines = [_curve_line(real, "real behind", "real video")] if real is not None and real.curve else []
     if clip.curve:
-        lines.append(_curve_line(clip, css, named(clip)))
+        lines.append(_curve_line(clip, css, clip_name(clip)))
     offset = clip.values.get("offset")
     marks = [(offset, css)] if offset is not None and math.isfinite(offset) else []
     return line_plot(lines, ("offset: frames the sound is ahead", "distance"), marks)
 
 
-def _curve_line(clip: ClipScore, css: str, title: str) -> Line:
-    return Line(clip.curve, len(clip.curve) // 2, -1.0, css, title)
+def _curve_line(clip: ClipScore, css: str, title: str) -> PlotLine:
+    return PlotLine(clip.curve, len(clip.curve) // 2, -1.0, css, title)
 
 
 def over_time(clip: ClipScore, real: ClipScore | None, css: str) -> str:
     """Plot the confidence of each window at the best shift over the seconds of the clip."""
     pairs = [(real, "real behind", "real video")] if real is not None else []
     lines = [
-        Line(of.over_time, of.start_s + WINDOW_FRAMES / 2 / FPS, 1 / FPS, kind, title)
-        for of, kind, title in [*pairs, (clip, css, named(clip))]
+        PlotLine(of.over_time, of.start_s + WINDOW_FRAMES / 2 / FPS, 1 / FPS, kind, title)
+        for of, kind, title in [*pairs, (clip, css, clip_name(clip))]
         if of.over_time
     ]
     return line_plot(lines, ("seconds", "confidence"))
@@ -163,11 +163,11 @@ def all_curves(
     """Plot the curves of one system: each clip thin, their mean thick, with the mean of the real videos."""
     shown = [clip for clip in clips if clip.curve]
     step = max(1, -(-len(shown) // MOST_CURVES))
-    lines = [_curve_line(clip, f"{css} thin", named(clip)) for clip in shown[::step]]
+    lines = [_curve_line(clip, f"{css} thin", clip_name(clip)) for clip in shown[::step]]
     for of, kind, title in ((reals, "real behind", "real videos, mean"), (shown, css, "mean")):
         means = _mean_curve(of)
         if means is not None:
-            lines.append(Line(means, len(means) // 2, -1.0, kind, title))
+            lines.append(PlotLine(means, len(means) // 2, -1.0, kind, title))
     return line_plot(lines, ("offset: frames the sound is ahead", "distance"), y_limits=limits, width=SMALL_WIDTH)
 
 

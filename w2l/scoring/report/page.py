@@ -20,12 +20,12 @@ from w2l.scoring.report.wording import (
     beats_real,
     best_systems,
     by_group,
+    clip_name,
     difference_spread,
     dropped,
     heading,
     is_significant,
     mean_text,
-    named,
     p_text,
     remarks,
     signed,
@@ -243,7 +243,7 @@ def _all_clips(report: ScoreReport, columns: Sequence[Column]) -> str:
     css = css_classes(report)
     rows = [
         ("anchor" if clip.sample.system in ANCHORS else "", [
-            f"{swatch(css.get(clip.sample.system, ''))}{escaped(named(clip))}",
+            f"{swatch(css.get(clip.sample.system, ''))}{escaped(clip_name(clip))}",
             *(
                 value_text(column, clip.values.get(column.name)) + (DOUBTED if is_doubtful(report, column) else "")
                 for column in members

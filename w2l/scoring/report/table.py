@@ -26,13 +26,13 @@ from w2l.scoring.report.wording import (
     beats_real,
     best_systems,
     by_group,
+    clip_name,
     dropped,
     half_width,
     has_width,
     heading,
     is_significant,
     mean_text,
-    named,
     remarks,
     signed,
     value_of,
@@ -301,7 +301,7 @@ def _difference(column: Column, pair: Comparison | None, doubt: str) -> Text:
 def _print_clips(console: Console, report: ScoreReport, clips: Sequence[ClipScore], columns: Sequence[Column]) -> None:
     for group, members in by_group(with_numbers(clips, columns)).items():
         rows = [
-            (named(clip), [_clip_cell(report, clip, column) for column in members], _style(clip.sample.system))
+            (clip_name(clip), [_clip_cell(report, clip, column) for column in members], _style(clip.sample.system))
             for clip in clips
             if with_numbers([clip], members)
         ]

@@ -168,14 +168,14 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
-def named(clip: ClipScore) -> str:
+def clip_name(clip: ClipScore) -> str:
     """Return the name of a clip for readers: system and name."""
     return readable(f"{clip.sample.system}/{clip.sample.name}")
 
 
 def dropped(clips: Iterable[ClipScore]) -> dict[str, list[str]]:
     """Return reason -> clips without a score; reasons omit the clip's path, so that equal ones are grouped."""
-    return grouped((_nameless(clip.reason, clip), named(clip)) for clip in clips if not clip.scored)
+    return grouped((_nameless(clip.reason, clip), clip_name(clip)) for clip in clips if not clip.scored)
 
 
 def _nameless(text: str, clip: ClipScore) -> str:
@@ -185,7 +185,7 @@ def _nameless(text: str, clip: ClipScore) -> str:
 def remarks(clips: Iterable[ClipScore]) -> dict[str, list[str]]:
     """Return note -> scored clips that have it."""
     pairs = [(note, clip) for clip in clips if clip.scored for note in clip.notes]
-    return grouped((_nameless(note, clip), named(clip)) for note, clip in pairs)
+    return grouped((_nameless(note, clip), clip_name(clip)) for note, clip in pairs)
 
 
 def p_text(comparison: Comparison) -> str:

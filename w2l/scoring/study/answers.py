@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from w2l.core.errors import ConfigError
-from w2l.core.reading import Unreadable, read_json
+from w2l.core.reading import Unreadable, read_untrusted_json
 from w2l.scoring.study.build import KEY, KEY_FORMAT
 from w2l.scoring.study.page import ANSWERS_FORMAT, ASPECTS, SCALE
 
@@ -111,7 +111,7 @@ def read_answers(files: Sequence[Path], key: Path | None = None) -> Answers:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = read_json(path)
+        content = read_untrusted_json(path)
     except Unreadable as error:
         raise _Unusable(f"cannot be read ({error})") from error
     if not isinstance(content, dict) or content.get("format") not in (ANSWERS_FORMAT, KEY_FORMAT):

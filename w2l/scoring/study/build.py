@@ -19,7 +19,7 @@ from w2l.core.text import readable, some
 from w2l.data.sources.walk import walk_videos
 from w2l.media.browser import encode_for_browsers, unplayable
 from w2l.media.video import probe
-from w2l.scoring.study.page import CLIP_FOLDER, PageContent, render
+from w2l.scoring.study.page import CLIP_FOLDER, PageContent, render_study
 from w2l.scoring.study.plan import pair_rounds, rating_rounds
 
 logger = logging.getLogger(__name__)
@@ -286,7 +286,7 @@ def _write(systems: tuple[str, ...], out: Path, settings: StudySettings, shown: 
     }
     facts: dict[str, Any] = {"format": KEY_FORMAT, "study": study, "systems": list(systems), "clips": clips}
     write_json(key, facts | {"settings": plain(settings), "notes": shown.notes})
-    write_text(page, render(content))
+    write_text(page, render_study(content))
     remove_leftovers(shown.folder)
     for path in shown.folder.glob("*.mp4"):
         if path.stem not in clips:

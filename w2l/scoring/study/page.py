@@ -60,7 +60,7 @@ class PageContent:
     """Pairs shown again at the end, with the sides swapped."""
 
 
-def render(content: PageContent) -> str:
+def render_study(content: PageContent) -> str:
     """Return the page as HTML: one file that requires only the videos in `CLIP_FOLDER` beside it."""
     facts = {
         **asdict(content),

@@ -81,7 +81,7 @@ def open_auditor(name: str, source: Cache, device: torch.device) -> Auditor:
     crop = crop_spec(source)
     kind: Kind = "judge" if crop.kind == "judge" else "expert"
     given = Path(name).is_file()
-    model = load_model(Path(name), None, device) if given else weights.load(name, kind, source, device)
+    model = load_model(Path(name), None, device) if given else weights.load_by_name(name, kind, source, device)
     _check_fit(model, crop, source)
     pairing = pairing_of(model.network)
     if model.card.kind == "expert" and model.card.colour == "bgr":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from w2l.cache.records import EXCLUDED, VERDICTS, AuditOutcome, Measurements, Verdict
+from w2l.cache.records import EXCLUDED, VERDICTS, AuditOutcome, Measurements, TrackVerdict
 from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.core.config import build, plain
 from w2l.core.errors import CacheError, ConfigError
@@ -46,7 +46,7 @@ class AuditedTrack:
 
     clip: str
     track: int
-    verdict: Verdict
+    verdict: TrackVerdict
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def audit_cache(
     return replace(_result(auditor.model.path, zero, _findings(rows, verdicts), n_fresh), refused=refused)
 
 
-def _why_nothing_left(cache: Cache, verdicts: dict[str, list[Verdict]]) -> str:
+def _why_nothing_left(cache: Cache, verdicts: dict[str, list[TrackVerdict]]) -> str:
     """Return why verdicts must not be written: too few clips would be left to train on; empty where enough are."""
     others = {row.clip for row in cache.all_tracks() if row.clip not in verdicts and not row.status}
     left = {name for name, found in verdicts.items() if any(one.verdict != EXCLUDED for one in found)}
@@ -237,7 +237,7 @@ def _note_measured(clip: Clip, mark: str, tracks: list[LagMeasurement]) -> None:
     clip.note(replace(record.audit, measured=measured))
 
 
-def _note_verdicts(cache: Cache, clip: Clip, outcome: AuditOutcome, verdicts: list[Verdict]) -> bool:
+def _note_verdicts(cache: Cache, clip: Clip, outcome: AuditOutcome, verdicts: list[TrackVerdict]) -> bool:
     """Write the verdicts on one clip if they are new; return False if another process holds it."""
     record = clip.record()
     if (record.audit.fingerprint, record.audit.of) == (outcome.fingerprint, record.preprocess.tracks_mark):
@@ -268,7 +268,7 @@ def _check_same(clip: Clip, source: Cache) -> None:
         )
 
 
-def _findings(rows: dict[str, list[TrackRow]], verdicts: dict[str, list[Verdict]]) -> list[AuditedTrack]:
+def _findings(rows: dict[str, list[TrackRow]], verdicts: dict[str, list[TrackVerdict]]) -> list[AuditedTrack]:
     return [AuditedTrack(name, row.track, verdict) for name in rows for row, verdict in zip(rows[name], verdicts[name])]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from w2l.cache.records import EXCLUDED, KEPT, SHIFTED, Verdict
+from w2l.cache.records import EXCLUDED, KEPT, SHIFTED, TrackVerdict
 from w2l.core.arrays import Floats
 from w2l.core.errors import ConfigError
 from w2l.core.timing import MAX_SHIFT
@@ -154,16 +154,16 @@ def _is_sure(lag: Lag, settings: AuditSettings) -> bool:
     return lag.confidence >= settings.min_confidence and lag.odds >= settings.min_shift_odds and not lag.at_edge
 
 
-def judge_track(measured: LagMeasurement, zero: float, settings: AuditSettings) -> Verdict:
+def judge_track(measured: LagMeasurement, zero: float, settings: AuditSettings) -> TrackVerdict:
     """Return the verdict on a track."""
     lag = measured.lag
     if lag is None:
         reason = f"too little speech to find its offset: {measured.n_voiced} voiced windows"
-        return Verdict(EXCLUDED, 0, 0.0, 0.0, 0.0, reason)
+        return TrackVerdict(EXCLUDED, 0, 0.0, 0.0, 0.0, reason)
     offset = round(lag.offset - zero)
     reason = _doubt(measured, lag, offset, settings)
     word = EXCLUDED if reason else KEPT if abs(offset) <= settings.tolerance else SHIFTED
-    return Verdict(word, offset, lag.confidence, lag.margin, lag.odds, reason)
+    return TrackVerdict(word, offset, lag.confidence, lag.margin, lag.odds, reason)
 
 
 def _doubt(measured: LagMeasurement, lag: Lag, offset: int, settings: AuditSettings) -> str:

@@ -22,7 +22,7 @@ from w2l.training.expert.plateau import Plateau, RunFacts, overfit_test
 from w2l.training.expert.settings import ExpertSettings
 from w2l.training.expert.task import ExpertTask
 from w2l.training.loop import Surroundings
-from w2l.training.parallel import Ranks, joined
+from w2l.training.parallel import Ranks, joined_ranks
 from w2l.training.report.page import PageFacts, describe_tracks
 from w2l.training.reported import TrainingResult, fit_with_reports
 from w2l.training.run_checks import keep_checks
@@ -49,7 +49,7 @@ def train_expert(
     See `w2l.training.loop.fit` for the errors.
     """
     where = choose_device(device)
-    with joined(where) as ranks:
+    with joined_ranks(where) as ranks:
         data = open_data(settings, cache)
         folder = cache.run_folder(name)
         if ranks.first and (force or not has_begun(folder)):
@@ -112,7 +112,7 @@ def _make_task(settings: ExpertSettings, data: TrainingData, device: torch.devic
     plateau = Plateau(settings.watchdog, facts, findings, settings.warm_up)
     task = ExpertTask(settings, data, device, ranks, loader, plateau)
     if settings.init:
-        task.start_from(registry.load(settings.init, settings.arch, data.cache, device))
+        task.start_from(registry.load_by_name(settings.init, settings.arch, data.cache, device))
     return task
 
 

@@ -49,22 +49,22 @@ class TrainedModels:
 
 def load_models(settings: GeneratorSettings, cache: Cache, device: torch.device) -> TrainedModels:
     """Load the models given by `settings`."""
-    expert = weights.load(settings.expert, "expert", cache, device) if settings.sync else None
-    init = weights.load(settings.init, "generator", cache, device) if settings.init else None
+    expert = weights.load_by_name(settings.expert, "expert", cache, device) if settings.sync else None
+    init = weights.load_by_name(settings.init, "generator", cache, device) if settings.init else None
     return TrainedModels(expert, init, load_discriminator(settings, cache, device))
 
 
 def load_discriminator(settings: GeneratorSettings, cache: Cache, device: torch.device) -> Model | None:
     """Load the initial discriminator given by `settings`; None for random weights."""
     chosen = settings.discriminator
-    return weights.load(chosen.init, KINDS[chosen.kind], cache, device) if chosen.init else None
+    return weights.load_by_name(chosen.init, KINDS[chosen.kind], cache, device) if chosen.init else None
 
 
 def load_fitting_expert(settings: PersonSettings, init: Model, cache: Cache, device: torch.device) -> Model | None:
     """Load the expert for the sync loss; None, with a warning, if the shipped one does not fit the crops of `init`."""
     if not settings.sync:
         return None
-    expert = weights.load(settings.expert, "expert", cache, device)
+    expert = weights.load_by_name(settings.expert, "expert", cache, device)
     try:
         Teacher(expert, init.card.crop, settings.precision)
     except ConfigError as error:

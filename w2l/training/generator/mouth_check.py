@@ -30,7 +30,7 @@ FIGURES = {
 
 
 @dataclass(frozen=True)
-class Stretch:
+class MouthStretch:
     """Consecutive frames of a track that are measured."""
 
     track: int
@@ -52,7 +52,7 @@ class RealMouth:
     """Words with times in seconds from the stretch's first frame."""
 
 
-Generate = Callable[[Stretch], Floats]
+Generate = Callable[[MouthStretch], Floats]
 """Generates the lower halves (frames, rows, width, 3), RGB in 0..255, of a stretch from its own audio.
 
 As in `w2l.syncing.engine` at inference, pauses should be silenced (`w2l.features.pauses.gate_silence`)."""
@@ -72,7 +72,7 @@ class MouthCheck:
         Nothing is measured, with a note in the log, if crops are not aligned: the lip reader requires a fixed mouth
         position. With `words`, closures are those of b, p and m; else all in speech.
         """
-        self._tracks, self._words, self._real = tracks, words, dict[Stretch, RealMouth]()
+        self._tracks, self._words, self._real = tracks, words, dict[MouthStretch, RealMouth]()
         self.stretches = tuple(_stretch(tracks, track, max_frames) for track in _chosen(tracks, n_tracks))
         self._reads = crop.kind == "aligned"
         if not self._reads:
@@ -90,7 +90,7 @@ class MouthCheck:
         told = {name: [one[name] for one in found if name in one] for name in FIGURES}
         return {FIGURES[name]: float(np.mean(values)) for name, values in told.items() if values}
 
-    def _measured(self, stretch: Stretch, generated: Floats) -> dict[str, float]:
+    def _measured(self, stretch: MouthStretch, generated: Floats) -> dict[str, float]:
         faces = np.array(self._tracks.frames(stretch.track)[stretch.first : stretch.stop])
         real = self._real_mouth(stretch, faces)
         half = faces.shape[1] // 2
@@ -102,7 +102,7 @@ class MouthCheck:
         leaking = leak(gaps, real.speech, real.rest)
         return found if leaking is None else {**found, "leak": leaking}
 
-    def _real_mouth(self, stretch: Stretch, faces: NDArray[np.uint8]) -> RealMouth:
+    def _real_mouth(self, stretch: MouthStretch, faces: NDArray[np.uint8]) -> RealMouth:
         if stretch not in self._real:
             gaps, _ = read_lips(faces)
             inside = slice(stretch.first, stretch.stop)
@@ -131,11 +131,11 @@ def _spread(length: int, count: int) -> list[int]:
     return [(2 * number + 1) * length // (2 * count) for number in range(count)]
 
 
-def _stretch(tracks: Tracks, track: int, max_frames: int) -> Stretch:
+def _stretch(tracks: Tracks, track: int, max_frames: int) -> MouthStretch:
     """Return the part of a track, at most `max_frames` long, with most of both speech and rest; the first of equals."""
     n_frames = _n_frames(tracks, track)
     if n_frames <= max_frames:
-        return Stretch(track, 0, n_frames)
+        return MouthStretch(track, 0, n_frames)
     speech, rest = _speech_and_rest(tracks, track)
 
     def worth(first: int) -> tuple[int, int]:
@@ -143,7 +143,7 @@ def _stretch(tracks: Tracks, track: int, max_frames: int) -> Stretch:
         return min(spoken, resting), spoken
 
     first = max(range(0, n_frames - max_frames + 1, max(max_frames // 2, 1)), key=worth)
-    return Stretch(track, first, first + max_frames)
+    return MouthStretch(track, first, first + max_frames)
 
 
 def _n_frames(tracks: Tracks, track: int) -> int:

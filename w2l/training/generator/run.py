@@ -24,7 +24,7 @@ from w2l.training.generator.settings import GeneratorSettings
 from w2l.training.generator.task import GeneratorTask
 from w2l.training.guards import memory_errors
 from w2l.training.loop import Surroundings
-from w2l.training.parallel import ALONE, Ranks, joined, under_torchrun
+from w2l.training.parallel import ALONE, Ranks, joined_ranks, under_torchrun
 from w2l.training.report.page import PageFacts, describe_tracks
 from w2l.training.reported import TrainingResult, fit_with_reports
 from w2l.training.run_folder import Destination
@@ -53,7 +53,7 @@ def train_generator(
     See `w2l.training.loop.fit` for the errors.
     """
     where = choose_device(device)
-    with joined(where) as ranks:
+    with joined_ranks(where) as ranks:
         crop = crop_spec(cache)
         models = load_models(settings, cache, where)
         data = open_training_data(cache, crop)
@@ -75,7 +75,7 @@ def tune_to_person(
             "--person trains in one process, which is enough for minutes of video; run it without torchrun"
         )
     where, folder = choose_device(device), cache.run_folder(name)
-    init = weights.load(settings.init, "generator", cache, where)
+    init = weights.load_by_name(settings.init, "generator", cache, where)
     settings = like(settings, init.card)
     footage = open_person(clips, folder / PERSON, init.card.crop, str(where), cache.models)
     data = replace(footage, about=f"{init.card.data}; {footage.about}")

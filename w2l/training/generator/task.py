@@ -12,7 +12,7 @@ from w2l.data.batches.generator_loaders import GeneratorDrawing, GeneratorTensor
 from w2l.data.batches.spans import Spans
 from w2l.data.sources.word_times import Words
 from w2l.features.crop import CropSpec
-from w2l.features.masks import hidden
+from w2l.features.masks import hidden_pixels
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of
 from w2l.models.lip_reader import load_lips
 from w2l.models.tensors import cast, masked, pictures
@@ -75,7 +75,7 @@ class GeneratorTask:
         judges = Judges(teacher, self.adversary, lips)
         self.terms = Terms(crop.size, rows, settings.mouth_focus, judges, device, settings.precision)
         self.validation = GeneratorValidation(settings, data, self.terms, words)
-        self.hidden = torch.from_numpy(hidden(crop.size, settings.mask)).to(device)
+        self.hidden = torch.from_numpy(hidden_pixels(crop.size, settings.mask)).to(device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.guard = GradientGuard(settings.clip_norm)
         self.others: dict[str, Stateful] = {

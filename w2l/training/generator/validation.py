@@ -18,12 +18,12 @@ from w2l.data.batches.augment_sound import Sound, draw_sound
 from w2l.data.batches.generator import Draw, GeneratorBatch, generator_batch, load_generator_batch
 from w2l.data.sources.word_times import Words
 from w2l.features.aperture import Word
-from w2l.features.masks import hidden
+from w2l.features.masks import hidden_pixels
 from w2l.features.pauses import gate_silence
 from w2l.features.windows import generator_mels
 from w2l.training.data import TrainingData
 from w2l.training.generator.collapse import CollapseWatch, copying
-from w2l.training.generator.mouth_check import MouthCheck, Stretch
+from w2l.training.generator.mouth_check import MouthCheck, MouthStretch
 from w2l.training.generator.sample_video import SourceSound, sound_of, write_sample_video
 from w2l.training.generator.samples import write_sheet
 from w2l.training.generator.settings import STILL, GeneratorSettings
@@ -69,7 +69,9 @@ class GeneratorValidation:
                 found.setdefault(name, []).append(float(term))
             copied.append(copying(made.lower(made.generated), made.lower_reference(), made.lower(made.target)))
             if number == 0:
-                write_sheet(folder / f"step{step:09d}.png", batch, made.generated, hidden(self.crop.size, s.mask))
+                write_sheet(
+                    folder / f"step{step:09d}.png", batch, made.generated, hidden_pixels(self.crop.size, s.mask)
+                )
         scores = {name: float(np.mean(values)) for name, values in found.items()}
         cost = sum(weights[name] * value for name, value in scores.items())
         if s.validation_tracks:
@@ -85,9 +87,9 @@ class GeneratorValidation:
         """Measure the mouths of whole stretches, and write a video of the first one."""
         if self._check is None:
             self._check = MouthCheck(self.tracks, self.crop, self.settings.validation_tracks, self._words_of)
-        made: dict[Stretch, NDArray[np.float32]] = {}
+        made: dict[MouthStretch, NDArray[np.float32]] = {}
 
-        def generate(stretch: Stretch) -> NDArray[np.float32]:
+        def generate(stretch: MouthStretch) -> NDArray[np.float32]:
             found = self._generated(stretch, make)
             if not made:
                 made[stretch] = found
@@ -108,7 +110,7 @@ class GeneratorValidation:
         begins_s = self.tracks.spoken_from(track) / FPS if spoken else 0.0
         return tuple((from_s - begins_s, to_s - begins_s, word) for from_s, to_s, word in spoken)
 
-    def _generated(self, stretch: Stretch, make: Callable[[GeneratorBatch], Made]) -> NDArray[np.float32]:
+    def _generated(self, stretch: MouthStretch, make: Callable[[GeneratorBatch], Made]) -> NDArray[np.float32]:
         """Generate a stretch, (frames, rows, width, 3) in 0..255, from references at the ends of its track."""
         s, n_frames = self.settings, int(self.tracks.lengths[stretch.track])
         look, sound = nothing_changed()

@@ -150,12 +150,12 @@ def _lines(axes: _Axes, drawn: Drawn) -> list[str]:
 
 
 def _polyline(axes: _Axes, steps: Floats, values: Floats, css: str, title: str) -> str:
-    steps, values = thinned(steps, values)
+    steps, values = thinned_curve(steps, values)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(axes.x(steps), axes.y(values)))
     return f'<polyline points="{path}" class="{css}"><title>{html.escape(title)}</title></polyline>'
 
 
-def thinned(steps: Floats, values: Floats) -> tuple[Floats, Floats]:
+def thinned_curve(steps: Floats, values: Floats) -> tuple[Floats, Floats]:
     """Return at most two points for each of `BUCKETS` sections: its smallest and its largest value, in order."""
     if len(steps) <= 2 * BUCKETS:
         return steps, values
