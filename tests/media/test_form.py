@@ -269,7 +269,7 @@ def test_colour_and_aspect_are_told(tmp_path: Path, suffix: str, codec: Any, cap
             writer.write(frame.picture)
     info = probe(wanted.path)
     assert info.pixel_aspect == (1 if codec == "vp9" else Fraction(16, 15))
-    assert ("will count as square: VP9" in caplog.text) == (codec == "vp9")
+    assert ("pixels are written as square; VP9" in caplog.text) == (codec == "vp9")
     assert (info.colour.primaries, info.colour.transfer, info.colour.space) == (1, 1, 1)
 
 

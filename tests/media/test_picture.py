@@ -215,7 +215,7 @@ def test_a_picture_must_fit_together() -> None:
             Picture(y, u, u, wrong)
     with pytest.raises(ValueError, match="depth"):
         Colour(depth=12)
-    with pytest.raises(ValueError, match="sited"):
+    with pytest.raises(ValueError, match="siting"):
         Colour(siting=(0.0, 0.3))
 
 

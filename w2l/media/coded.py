@@ -1,4 +1,4 @@
-"""Frames as they are coded: pictures in Y'CbCr with their times, from the beginning or from a key frame on."""
+"""Read frames as they are coded: pictures in Y'CbCr with their times, from the start or from a key frame."""
 
 import contextlib
 import itertools
@@ -35,15 +35,15 @@ from w2l.media.showing import retimer_for
 from w2l.media.video import VideoInfo
 
 N_COMPARED = 8
-"""Frames at the beginning whose times must agree with those of their packets, for packets to be believed."""
+"""Number of first frames whose times must equal those of their packets for packet times to be used."""
 MAX_PACKETS = 2000
-"""Packets looked at for a key frame after a seek."""
+"""Most packets examined for a key frame after a seek."""
 MAX_REORDER_S = 1.0
-"""How much later than a frame that follows it in the file a frame may be shown, seconds."""
+"""Longest time, in seconds, by which a frame may be shown after one that follows it in the file."""
 HOLDS_BACK = frozenset({"hevc"})
-"""Decoders that give nothing after a damaged packet until the next key frame unless configured to."""
+"""Decoders that return nothing after a damaged packet until the next key frame, unless a flag is set."""
 SAME_TIME_S = 1e-6
-"""Largest difference, in seconds, between two times that are one."""
+"""Largest difference, in seconds, between two times that count as equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,27 +55,27 @@ class CodedFrame:
     time_s: float
     """Seconds since the first frame."""
     picture: Picture
-    """Its samples, upright."""
+    """Samples, rotated upright."""
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
-        """(height, width, 3) RGB; converted when first asked for."""
+        """(height, width, 3) RGB; converted on first access."""
         return self.picture.rgb()
 
 
 class Stamp(NamedTuple):
-    """What is known of a decoded frame beside its samples."""
+    """Time and kind of a decoded frame."""
 
     time_s: float | None
-    """Its time in the file's clock, seconds; None where it has none."""
+    """Time in the file's clock, seconds; None if unknown."""
     is_key: bool
-    """Whether decoding can begin there."""
+    """Whether decoding can start at this frame."""
 
 
 class CodedReader:
     """A video file open for decoding; use it as a context manager.
 
-    `decoded` gives frames from where the file stands, `picture` makes a picture of one, `rewind` and `seek` move.
+    `decoded` yields frames from the current position, `picture` converts one, `rewind` and `seek` change the position.
     `colour`: see `read_coded`. Raises MediaError as `probe` does.
     """
 
@@ -99,17 +99,17 @@ class CodedReader:
 
     @property
     def fps(self) -> float:
-        """Pictures per second, on average, as the file says."""
+        """Average frame rate that the file states, per second."""
         return stated_rate(self._stream)
 
     @property
     def is_interlaced(self) -> bool:
-        """Whether an interlaced frame has come by, so that a picture depends on the ones around it."""
+        """Whether an interlaced frame was decoded, so that each picture depends on its neighbours."""
         return self._deinterlacer.is_at_work
 
     @property
     def length_s(self) -> float:
-        """Seconds of picture that the file states; 0 when it does not."""
+        """Length of the video in seconds that the file states; 0 if it states none."""
         return stated_length(self._container, self._stream)
 
     def rewind(self) -> None:
@@ -124,9 +124,9 @@ class CodedReader:
         self._has_moved = False
 
     def seek(self, time_s: float, margin_s: float = 0.0) -> bool:
-        """Before a key frame at or before a time in the file's clock; False, and anywhere, where none is found.
+        """Go to a key frame at or before a time in the file's clock; return False, anywhere, if none is found.
 
-        It is looked for `margin_s` earlier: a container that does not know its key frames stops between them.
+        The search starts `margin_s` earlier, as a container without an index of key frames stops between them.
         """
         self._deinterlacer = Deinterlacer(self.is_interlaced)
         self._has_moved = True
@@ -147,17 +147,17 @@ class CodedReader:
         return False
 
     def decoded(self) -> Iterator[tuple[Any, Stamp]]:
-        """Yield the library's frames in display order, complete ones instead of fields, with their timestamps."""
+        """Yield the decoded frames (PyAV's) in display order, deinterlaced, with their timestamps."""
         deinterlacer = self._deinterlacer
         retimer = retimer_for(self.path, is_start=not self._has_moved)
-        # Alpha beside the pictures is decoded only on demand: it takes another decoder, new wherever reading begins.
+        # Alpha in a stream of its own is decoded only on demand, by a decoder created where reading starts.
         decoder = alpha_decoder(self._stream) if self._colour is not None and self._colour.has_alpha else None
         for frame in decode(self._container, self._stream, self.stats, retimer, decoder):
             if self._maker is None:
-                # Asked of the first frame only: PyAV ties a frame and its side data into a cycle, which keeps pixels.
+                # Read from the first frame only: PyAV ties a frame and its side data into a cycle that keeps pixels.
                 matrix = display_matrix(frame, self.path)
                 self._maker = PictureMaker(self._stream.codec_context.name, matrix, self._colour)
-            # libvpx flags no key frames; what it decodes after a seek begins with one.
+            # libvpx does not flag key frames; the first frame after a seek is one.
             yield from deinterlacer.push(frame, Stamp(frame.time, bool(frame.key_frame) or decoder is not None))
         yield from deinterlacer.flush()
 
@@ -176,7 +176,7 @@ class CodedReader:
     def picture(self, frame: Any) -> Picture | None:
         """Return the picture of a decoded frame; None, counted as damaged, if it cannot be converted."""
         if self._maker is None:
-            raise ValueError("a picture is made of a frame that this reader decoded")
+            raise ValueError("picture() needs a frame that this reader has decoded")
         try:
             return self._maker.picture(frame)
         except av.FFmpegError:
@@ -185,7 +185,7 @@ class CodedReader:
 
 
 class SequenceReader(CodedReader):
-    """A sequence of pictures, read like a video; each picture is opened when its turn comes."""
+    """Reader of a sequence of pictures, with the interface of a video; each file is opened when it is needed."""
 
     def __init__(self, path: Path, stats: ReadStats | None = None, colour: Colour | None = None) -> None:
         super().__init__(path, stats, colour)
@@ -199,12 +199,12 @@ class SequenceReader(CodedReader):
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """(pictures,) Seconds."""
+        """Times of the pictures, (pictures,) in seconds."""
         return np.arange(len(self._files)) / SEQUENCE_FPS
 
     @property
     def length_s(self) -> float:
-        """Seconds of picture."""
+        """Length in seconds."""
         return len(self._files) / SEQUENCE_FPS
 
     def rewind(self) -> None:
@@ -217,7 +217,7 @@ class SequenceReader(CodedReader):
         return True
 
     def decoded(self) -> Iterator[tuple[Any, Stamp]]:
-        """Yield the library's frames, each with its time."""
+        """Yield the decoded frames (PyAV's), each with its time."""
         first = self._next
         for idx, (file, frame, codec) in enumerate(decoded_pictures(self._files[first:]), start=first):
             if self._maker is None:
@@ -237,13 +237,13 @@ def open_coded(path: Path, stats: ReadStats | None = None, colour: Colour | None
 def read_coded(
     path: Path, stats: ReadStats | None = None, *, start_s: float | None = None, colour: Colour | None = None
 ) -> Iterator[CodedFrame]:
-    """Yield the frames of a video or sequence as they were coded, upright, one at a time; a still image gives one.
+    """Yield the frames of a video or sequence as they were coded, upright, one at a time; a still image yields one.
 
-    Samples are the decoder's own where the file holds 4:2:0 of 8 or 10 bits; other formats are brought to it, more than
-    8 bits to 10, alpha is dropped. With `colour`, pictures have its chroma, alpha and range instead, and samples are
-    the decoder's own where the file holds these, see `w2l.media.form`. Frames flagged as interlaced are made whole.
-    Damaged packets are passed over, counted in `stats` and logged. All pictures have the size of the first. With
-    `start_s`, frames before that time are decoded and counted but not given. Raises MediaError as `probe` does.
+    Samples of 4:2:0 with 8 or 10 bits are returned as decoded; other formats are converted to it, with 10 bits if they
+    have more than 8, and alpha is dropped. With `colour`, pictures are converted to its chroma, alpha and range
+    instead, unless the file has them already; see `w2l.media.form`. Frames flagged as interlaced are deinterlaced.
+    Damaged packets are skipped, counted in `stats` and logged. All pictures have the size of the first. With
+    `start_s`, frames before that time are decoded and counted but not returned. Raises MediaError as `probe` does.
     """
     n_seen = 0
     with open_coded(path, stats, colour) as reader:
@@ -266,9 +266,10 @@ def read_coded(
 
 
 def frame_times(path: Path) -> NDArray[np.float64]:
-    """When each frame is shown, (frames,) in seconds since the first, without decoding them all.
+    """Return the time of each frame, (frames,) in seconds since the first, if possible without decoding them all.
 
-    Taken from the packets where these are complete, in order and agree with the first frames; else from the frames.
+    The times are those of the packets if these are complete, plausible and equal to the times of the first frames; else
+    all frames are decoded.
     """
     with open_coded(path) as reader:
         clock = Clock(reader.fps)
@@ -289,7 +290,7 @@ def frame_times(path: Path) -> NDArray[np.float64]:
 
 
 def shown_times(info: VideoInfo) -> NDArray[np.float64]:
-    """When each frame is shown, as `frame_times`; of a sequence of pictures, at the rate that `info` has."""
+    """Return the result of `frame_times`; for a sequence of pictures, the times at the rate of `info`."""
     times = frame_times(info.path)
     return np.arange(len(times)) / info.fps if info.is_sequence else times
 

@@ -1,4 +1,4 @@
-"""Pictures into packets: which encoder, with which settings, fed with the planes of a picture as they are."""
+"""Choose and configure a video encoder, and encode pictures without converting their planes."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ SOFTWARE: dict[str, str] = {
     "vp9": "libvpx-vp9",
     "prores": "prores_ks",
 }
-"""The encoder of each codec that needs no hardware."""
+"""Codec -> its software encoder."""
 HARDWARE = ("nvenc", "videotoolbox", "qsv")
 """Kinds of hardware encoders, tried in this order."""
 CHROMAS: dict[str, tuple[Chroma, ...]] = {
@@ -40,13 +40,13 @@ CHROMAS: dict[str, tuple[Chroma, ...]] = {
     "vp9": ("4:2:0", "4:2:2", "4:4:4"),
     "prores": ("4:2:2", "4:4:4"),
 }
-"""How finely the software encoder of each codec takes colours, coarsest first."""
+"""Codec -> chroma subsamplings that its software encoder takes, coarsest first."""
 ALPHA_CHROMA: dict[str, Chroma] = {"vp9": "4:2:0", "prores": "4:4:4"}
-"""Codecs that keep alpha, and how finely they sample colours with it."""
+"""Codec that keeps alpha -> its chroma subsampling with alpha."""
 HEVC_TAG = "hvc1"
-"""How QuickTime players want HEVC to be called."""
+"""Codec tag of HEVC that QuickTime players require."""
 UNTIMED_FRAMES = 2
-"""Of so few frames none is reordered, and x265 gives them times of decoding that it never set."""
+"""Up to this many frames x265 does not reorder frames, and returns decoding times that it has not set."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class VideoShape:
 
     @property
     def is_variable(self) -> bool:
-        """Whether pictures may come at any time."""
+        """Whether the frame rate is variable."""
         return self.time_base * self.rate != 1
 
 
@@ -78,7 +78,7 @@ def rgb_colour(height: int) -> Colour:
 
 
 def choose_encoder(encoding: Encoding, shape: VideoShape, colour: Colour) -> str:
-    """Name of the encoder to use: one in hardware where asked for and where it opens, else the codec's software."""
+    """Return the encoder to use: in hardware if asked for and if it opens, else the codec's software encoder."""
     if encoding.hardware == "auto":
         for kind in HARDWARE:
             name = f"{encoding.coder}_{kind}"
@@ -92,20 +92,20 @@ def choose_encoder(encoding: Encoding, shape: VideoShape, colour: Colour) -> str
 
 
 class VideoEncoder:
-    """Encodes pictures as one new stream of `output`.
+    """Encoder of pictures into one new stream of `output`.
 
     Parameters
     ----------
     path : Path
-        The file in the making, for errors to name.
+        Path of the output, for error messages.
     output : OutputContainer
-        A container nothing was written to yet.
+        A container to which nothing has been written.
     name : str
-        What `choose_encoder` gave.
+        Result of `choose_encoder`.
     colour : Colour
-        Of the pictures; 10 bits are encoded as such where the encoder can, with one line logged where it cannot.
+        Colour properties of the pictures; 10 bits are rounded to 8, with a warning, if the encoder takes no more.
 
-    Raises MediaError when the encoder refuses.
+    Raises MediaError if the encoder cannot be opened.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class VideoEncoder:
         self._format = _pixel_format(name, depth, colour)
         self._size = encoding.coded_size(shape.width, shape.height, colour.chroma)
         if depth == 10 and "10" not in self._format:
-            log.warning("%s takes 8 bits a sample only; 10 are rounded", name)
+            log.warning("%s takes only 8 bits per sample; 10 bits are rounded", name)
         self.stream: Any = output.add_stream(name, rate=shape.rate, options=_options(name, encoding, colour))
         _configure(self.stream.codec_context, self._format, self._size, shape, colour)
         is_matroska = output.format.name in ("matroska", "webm")
         if shape.pixel_aspect != 1 and encoding.codec in ("av1", "vp9") and is_matroska:
             what = encoding.codec.upper()
-            log.warning("%s: its pixels will count as square: %s in such a file cannot say otherwise", path, what)
+            log.warning("%s: pixels are written as square; %s in such a file does not store their aspect", path, what)
         if encoding.codec == "hevc" and output.format.name in ("mp4", "mov"):
             self.stream.codec_context.codec_tag = HEVC_TAG
         try:
@@ -136,7 +136,7 @@ class VideoEncoder:
             ) from error
         self._reformatter = VideoReformatter()
         self._in_order = encoding.codec == "av1"
-        self._in_frames = name == SOFTWARE["prores"]  # whose encoder looks for tags of colour there
+        self._in_frames = name == SOFTWARE["prores"]  # its encoder reads the colour tags of frames
         self._durations: dict[int, int] = {}
         self._n_frames = 0
 
@@ -180,8 +180,8 @@ class VideoEncoder:
     def _timed(self, packets: list[Any]) -> list[Any]:
         """Give packets their durations, and those of AV1 their times.
 
-        AV1 packets come in the order of showing, one per frame (temporal units, AV1 specification 7.5), so nothing
-        depends on the encoder for them.
+        AV1 packets come in display order, one per frame (temporal units, AV1 specification 7.5), so that their times do
+        not depend on the encoder.
         """
         packets = [packet for packet in packets if packet.size]
         for packet in packets:
@@ -192,7 +192,7 @@ class VideoEncoder:
 
 
 def opens(name: str, encoding: Encoding, shape: VideoShape, colour: Colour) -> bool:
-    """Return whether an encoder is there and takes such pictures."""
+    """Return whether an encoder is available and takes such pictures."""
     if name not in av.codecs_available:
         return False
     try:
@@ -216,7 +216,7 @@ def _configure(context: Any, pixel_format: str, size: tuple[int, int], shape: Vi
     context.sample_aspect_ratio = shape.pixel_aspect
     context.thread_type = "AUTO"  # PyAV's default is slices, which cost a third of the speed
     if shape.is_variable:
-        context.max_b_frames = 0  # else MP4 cannot say how long the last picture lasts
+        context.max_b_frames = 0  # else MP4 does not store the duration of the last picture
     context.color_range = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
     by_convention = rgb_colour(shape.height).matrix == colour.matrix
     context.colorspace = SPACE_OF[colour.matrix] if colour.space == UNSAID and not by_convention else colour.space
@@ -234,7 +234,7 @@ def _pixel_format(name: str, depth: int, colour: Colour) -> str:
         plain, deep = [*plain, "nv12"], [*deep, "p010le"]
     found = [form for form in ((deep + plain) if depth == 10 else (plain + deep)) if form in known]
     if not found:
-        raise ValueError(f"{name} takes no pictures of {plain[0]} or {deep[0]}")
+        raise ValueError(f"{name} does not take pictures of {plain[0]} or {deep[0]}")
     return found[0]
 
 

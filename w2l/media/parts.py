@@ -1,4 +1,4 @@
-"""A long output written in parts, each a finished file of its own, so that interrupted work can resume."""
+"""Write a long output in parts, each a complete file, so that interrupted work can resume."""
 
 import contextlib
 import shutil
@@ -28,7 +28,7 @@ from w2l.media.unfinished import Unfinished
 from w2l.media.writer import VideoWriter
 
 PART_SUFFIXES = {"prores": ".mov", "vp9": ".webm"}
-"""Kinds of files for parts in the codecs that MP4 does not hold, or not with alpha."""
+"""Codec -> suffix of its parts, where MP4 does not support it, or not with alpha."""
 MARK_FILE = "mark"
 """Name of the file in a folder of parts that contains their mark."""
 
@@ -40,23 +40,22 @@ def part_edges(n_pictures: int, n_per_part: int) -> tuple[int, ...]:
 
 
 class Parts:
-    """A video in the making, part by part; use it as a context manager, which no second process can enter.
+    """A video that is written part by part; use it as a context manager, which only one process can enter.
 
-    The parts are video-only files in a hidden folder beside the output, each there whole or not at all, and
-    `assemble` joins their packets without re-encoding, with the audio. When the block ends in an error the
-    finished parts stay for a run with `resume`; the folder goes when the output is there. A video of one part has no
-    folder: it is written straight to the output.
+    The parts are video-only files in a hidden folder beside the output, each written atomically; `assemble` joins their
+    packets and the audio without re-encoding. If the block ends in an error, finished parts are kept for a run with
+    `resume`; the folder is removed when the output is complete. A video of one part is written directly to the output.
 
     Parameters
     ----------
     output : Output
-        What is to be written; of several parts, with the colour of its pictures.
+        The output; for several parts, its `colour` must be set.
     times : (pictures,) float64
-        When each picture is shown, seconds; at a constant rate only their number matters.
+        Time of each picture, in seconds; at a constant rate only their number matters.
     edges : sequence of int
         First picture of each part, and the number of pictures; see `part_edges`.
     mark : str
-        Says all that the pictures depend on: parts made under another mark are thrown away.
+        Hash of everything the pictures depend on; parts with another mark are removed.
     resume : bool
         Whether finished parts are used.
 
@@ -65,7 +64,7 @@ class Parts:
 
     def __init__(self, output: Output, times: Floats, edges: Sequence[int], mark: str, resume: bool = False) -> None:
         if list(edges) != sorted({0, *edges, len(times)}):
-            raise ValueError(f"{len(times)} pictures cannot be parted at {edges}")
+            raise ValueError(f"edges must rise from 0 to the number of pictures, {len(times)}; got {edges}")
         self.path = output.path
         self.n_parts = len(edges) - 1
         self._wanted = output
@@ -107,11 +106,11 @@ class Parts:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     def pictures(self, part: int) -> range:
-        """Which pictures are in a part."""
+        """Return the indices of the pictures in a part."""
         return range(self._edges[part], self._edges[part + 1])
 
     def finished(self, part: int) -> bool:
-        """Whether a part is there."""
+        """Return whether a part is complete."""
         return self._whole is None and self._part(part).exists()
 
     def writer(self, part: int) -> "PartWriter":
@@ -123,7 +122,7 @@ class Parts:
         return PartWriter(writer, (pts - pts[0]) * float(shape.time_base))
 
     def assemble(self) -> None:
-        """Put the finished parts together, add the sound, and give the output its name; the parts are removed."""
+        """Join the finished parts with the audio into the output, then remove the parts."""
         if self._file is None:
             if not self.path.exists():
                 raise ValueError("assemble was called before the part was written")
@@ -139,10 +138,10 @@ class Parts:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _prepare(self) -> None:
-        """Make the folder ready: what is in it afterwards are parts of this very output."""
+        """Create the folder of parts, or keep it if its parts belong to this output; remove others."""
         encoding, colour = self._wanted.encoding, self._wanted.colour
         if colour is None:
-            raise ValueError("parts are made alike only where the colour of their pictures is given")
+            raise ValueError("several parts need the colour of their pictures; set Output.colour")
         encoder = choose_encoder(encoding, self._shape, colour)
         if encoder == SOFTWARE[encoding.coder]:
             encoding = replace(encoding, hardware="off")
@@ -180,7 +179,7 @@ class Parts:
                     yield packet
 
     def _ranks(self, part: int) -> NDArray[np.int64]:
-        """(packets,) Which picture each packet of a part holds, counted through the whole video."""
+        """Return the picture index, within the whole video, of each packet of a part, (packets,)."""
         if not self.finished(part):
             raise ValueError(f"part {part} is not written yet")
         pts = np.array([packet.pts for packet in self._packets(part)])
@@ -190,10 +189,10 @@ class Parts:
         return pts.argsort().argsort() + wanted.start
 
     def _join(self, output: OutputContainer, ranks: NDArray[np.int64]) -> None:
-        """Write all packets with the times of the whole, and what lies beside them.
+        """Write all packets with their times in the whole video, and the streams beside them.
 
-        A picture is decoded `depth` places before it is shown, the least that does for all parts: then times of
-        decoding rise, and none is after its picture's.
+        A picture is decoded `depth` pictures before it is shown. This is the smallest depth that works for all parts:
+        decoding times rise, and none is later than its picture's time.
         """
         unit = self._shape.time_base
         period = max(1, round(1 / (self._shape.rate * unit)))
@@ -230,7 +229,7 @@ class Parts:
         if self._wanted.encoding.coder == "hevc" and output.format.name in ("mp4", "mov"):
             stream.codec_context.codec_tag = HEVC_TAG
         if self._wanted.encoding.coder == "prores":
-            stream.codec_context.codec_tag = tag  # says which ProRes it is
+            stream.codec_context.codec_tag = tag  # states the ProRes profile
         if self._wanted.colour is not None and self._wanted.colour.has_alpha and self._wanted.encoding.coder == "vp9":
             stream.codec_context.pix_fmt = "yuva420p"  # else players would not look for alpha
         stream.time_base = self._shape.time_base

@@ -1,4 +1,4 @@
-"""Pictures between decoder and encoder: planar Y'CbCr of which only redrawn regions ever become RGB."""
+"""Pictures between decoder and encoder: planar Y'CbCr, of which only redrawn regions are converted to RGB."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -30,23 +30,23 @@ LUMA_SHARES: dict[str, tuple[float, float]] = {
     "bt709": (0.2126, 0.0722),
     "bt2020": (0.2627, 0.0593),
 }
-"""Shares of red and blue in luma; green has the rest."""
+"""Weights of red and blue in luma; the weight of green is the remainder."""
 SPACE_OF: dict[str, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
-"""The H.273 matrix code point that stands for each matrix."""
+"""Matrix -> its H.273 code point."""
 HD_HEIGHT = 720
-"""Lines from which a video counts as HD, whose matrix is BT.709 where the file does not say; below it is BT.601."""
+"""Height from which the matrix is BT.709 if the file does not state one; below it is BT.601."""
 MARGIN = 4
-"""Pixels around a painted region whose chroma its filters look at; even."""
+"""Pixels around a painted region that the chroma filters read; even."""
 BAND_ROWS = 64
-"""Rows converted to RGB at a time, so that what lies between stays in the processor's cache; even."""
+"""Rows converted to RGB at a time, so that intermediate results fit the processor's cache; even."""
 
 
 @dataclass(frozen=True)
 class Colour:
-    """How the numbers of a picture stand for colours, and the tags that say so in a file."""
+    """Colour encoding of a picture, and the tags that state it in a file."""
 
     matrix: Matrix = "bt709"
-    """Which Y'CbCr matrix the samples follow."""
+    """Y'CbCr matrix of the samples."""
     full_range: bool = False
     """Whether samples use 0..255 (0..1023) instead of 16..235 (64..940)."""
     depth: int = 8
@@ -56,21 +56,21 @@ class Colour:
     transfer: int = UNSAID
     """H.273 transfer characteristics as in the source."""
     space: int = UNSAID
-    """H.273 matrix coefficients as in the source; `matrix` is what is calculated with."""
+    """H.273 matrix coefficients as in the source; calculations use `matrix`."""
     siting: tuple[float, float] = LEFT_SITED
-    """Where a chroma sample lies within its 2 x 2 pixels, right and down: 0, 0.5 or 1 each."""
+    """Position of a chroma sample within its 2 x 2 pixels, horizontal and vertical: 0, 0.5 or 1 each."""
     chroma: Chroma = "4:2:0"
-    """How finely colours are sampled."""
+    """Chroma subsampling."""
     has_alpha: bool = False
-    """Whether pictures have a plane that says how much they hide of what is behind them."""
+    """Whether pictures have an alpha plane."""
 
     def __post_init__(self) -> None:
         if self.matrix not in LUMA_SHARES or self.depth not in (8, 10):
-            raise ValueError(f"a picture has matrix {'|'.join(LUMA_SHARES)} and depth 8|10, not {self}")
+            raise ValueError(f"matrix must be {'|'.join(LUMA_SHARES)} and depth 8|10, got {self}")
         if not all(along in REDUCERS for along in self.siting):
-            raise ValueError(f"chroma is sited at 0, 0.5 or 1 along an axis, not {self.siting}")
+            raise ValueError(f"siting must be 0, 0.5 or 1 along each axis, got {self.siting}")
         if self.chroma not in STEPS:
-            raise ValueError(f"a picture has chroma {'|'.join(STEPS)}, not {self.chroma}")
+            raise ValueError(f"chroma must be {'|'.join(STEPS)}, got {self.chroma}")
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -79,12 +79,12 @@ class Colour:
 
     @property
     def curve(self) -> Curve | None:
-        """The curve of high dynamic range that the samples follow; None for standard range."""
+        """Transfer curve of high dynamic range; None for standard range."""
         return CURVES.get(self.transfer)
 
     @property
     def levels(self) -> tuple[float, float, float, float]:
-        """Black of luma, its distance to white, the middle of chroma, its distance from lowest to highest."""
+        """Black level of luma, its range up to white, the neutral level of chroma, and its whole range."""
         if self.full_range:
             top = float(2**self.depth - 1)
             return 0.0, top, float(2 ** (self.depth - 1)), top
@@ -94,7 +94,7 @@ class Colour:
 
 @dataclass(frozen=True, eq=False)
 class RgbPicture:
-    """A plain RGB image as a canvas."""
+    """An RGB image with the interface of a `Picture`."""
 
     image: Image
     """(height, width, 3) RGB."""
@@ -124,7 +124,7 @@ class RgbPicture:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture as videos carry it: a plane of luma, two of chroma, and one of alpha where it is transparent."""
+    """One picture as videos store it: a luma plane, two chroma planes and, if transparent, an alpha plane."""
 
     y: Plane
     """(height, width) luma, uint8, or uint16 at 10 bits."""
@@ -134,14 +134,16 @@ class Picture:
     """(rows, columns) red difference."""
     colour: Colour
     alpha: Plane | None = None
-    """(height, width) from 0, transparent, to the highest number of that depth."""
+    """(height, width) from 0, transparent, to the largest value of that depth, opaque."""
 
     def __post_init__(self) -> None:
         size = plane_size(self.height, self.width, self.colour.steps)
         if self.u.shape != size or self.v.shape != size:
-            raise ValueError(f"luma {self.y.shape} needs chroma {size}, not {self.u.shape} and {self.v.shape}")
+            raise ValueError(f"luma {self.y.shape} needs chroma {size}, got {self.u.shape} and {self.v.shape}")
         if (None if self.alpha is None else self.alpha.shape) != (self.y.shape if self.colour.has_alpha else None):
-            raise ValueError(f"alpha of {self.y.shape} belongs to pictures with alpha, and to no others")
+            raise ValueError(
+                f"alpha must have the shape {self.y.shape} if colour.has_alpha is set, else it must be None"
+            )
 
     @classmethod
     def from_rgb(cls, image: Image, colour: Colour | None = None, alpha: Plane | None = None) -> "Picture":
@@ -168,13 +170,13 @@ class Picture:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the samples take."""
+        """Size of all planes in bytes."""
         return sum(plane.nbytes for plane in (self.y, self.u, self.v, self.alpha) if plane is not None)
 
     def rgb(self, rows: slice = ALL, columns: slice = ALL) -> Image:
         """Return a region as RGB, (rows, columns, 3), chroma interpolated linearly; only that region is converted.
 
-        High dynamic range is rendered as standard range, see `w2l.media.tone`.
+        High dynamic range is converted to standard range; see `w2l.media.tone`.
         """
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
@@ -200,9 +202,9 @@ class Picture:
     def painted(self, rows: slice, columns: slice, patch: Floats, weight: Floats) -> "Picture":
         """Return a copy with source + weight * (patch - source) in a region; see `Canvas.painted`.
 
-        Samples that no pixel with a weight looks at stay as they are, so that `rgb` is the same wherever weight is 0.
-        Of high dynamic range, the source's own samples get the difference between patch and source, taken back from the
-        rendering that `rgb` gives: what is the same there stays as it is, highlights too.
+        Samples that do not contribute to a pixel with a weight are unchanged, so that `rgb` is the same wherever the
+        weight is 0. In high dynamic range, the difference of patch and source is converted back from standard range
+        and added to the source's own samples: equal pixels, highlights too, are unchanged.
         """
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
@@ -219,7 +221,7 @@ class Picture:
             was, *before = _from_rgb(255 * restored(self.rgb(rows, columns).astype(np.float32), curve), self.colour)
             mixed = region + weight * (luma - was)
         region[:] = np.where(weight > 0, quantised(mixed, self.colour.depth, y.dtype), region)
-        # Chroma is mixed at full size over a region that begins at even places and holds all that its filters reach.
+        # Chroma is mixed at full size over a region that starts at even positions and has all that its filters read.
         outer = (
             max(0, top // 2 * 2 - MARGIN),
             min(self.height, bottom + MARGIN),
@@ -237,9 +239,9 @@ class Picture:
         return Picture(y, u, v, self.colour, self.alpha)
 
     def turned(self, matrix: NDArray[np.int32]) -> "Picture":
-        """Return the picture rotated and mirrored by a display matrix (2, 2); samples are moved, never changed.
+        """Return the picture rotated and mirrored by a display matrix (2, 2); samples are moved, not changed.
 
-        Raises ValueError for a quarter turn of 4:2:2, after which columns would be full and rows halved.
+        Raises ValueError for a quarter turn of 4:2:2, which would halve the rows of chroma instead of its columns.
         """
         step_x, step_y = (int(step) for step in matrix.sum(axis=0))
         swaps = matrix[0, 0] == 0
@@ -249,7 +251,7 @@ class Picture:
             None if plane is None else np.ascontiguousarray((plane.T if swaps else plane)[::step_y, ::step_x])
             for plane in (self.y, self.u, self.v, self.alpha)
         ]
-        # Mirrored, a sample at 0 of its two pixels lies at 1 of them; with an odd count the pairs shift by a pixel.
+        # Mirroring moves a sample from position 0 of its two pixels to 1; with an odd size, pairs shift by a pixel.
         along = [
             abs((1 - size % 2) - at) if step < 0 and shared == 2 else at
             for at, step, size, shared in zip(siting, (step_x, step_y), (width, height), self.colour.steps[::-1])
@@ -294,7 +296,7 @@ class Picture:
 
 
 def _matrices(matrix: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(3, 3) from Y'CbCr, luma 0..1 and chroma -0.5..0.5, to RGB 0..1, and the way back."""
+    """Return the matrices (3, 3) from Y'CbCr (luma 0..1, chroma -0.5..0.5) to RGB 0..1, and back."""
     red, blue = LUMA_SHARES[matrix]
     luma = np.array([red, 1 - red - blue, blue])
     to_blue = (np.array([0, 0, 1]) - luma) / (2 - 2 * blue)
@@ -304,7 +306,7 @@ def _matrices(matrix: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _from_rgb(image: Floats, colour: Colour) -> tuple[Floats, Floats, Floats]:
-    """Luma and both chroma planes, each (rows, columns), of RGB (rows, columns, 3) 0..255, not rounded."""
+    """Return luma and both chroma planes, each (rows, columns), of RGB (rows, columns, 3) 0..255, not rounded."""
     black, luma, middle, chroma = colour.levels
     scale = np.array([[luma], [chroma], [chroma]]) / 255
     to_ycc = np.hstack([_matrices(colour.matrix)[1] * scale, [[black], [middle], [middle]]])

@@ -1,4 +1,4 @@
-"""From decoded frames of any pixel format to pictures: planes taken as they are, interlacing undone."""
+"""Convert decoded frames of any pixel format to pictures: planes are copied, interlaced frames deinterlaced."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from w2l.media.display import TURNS
 from w2l.media.picture import HD_HEIGHT, SPACE_OF, Colour, Matrix, Picture, quantised
 
 CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-"""How colours are converted: exact rounding, chroma interpolated to full width."""
+"""Flags of colour conversion: exact rounding, chroma interpolated to full width."""
 MATRIX_OF: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
-"""H.273 matrix coefficients -> the matrix they are calculated with."""
+"""H.273 matrix coefficients -> matrix used in calculations."""
 BT2020_PRIMARIES = 9
-"""Primaries that come with the BT.2020 matrix where a file states no matrix."""
+"""H.273 primaries that imply the BT.2020 matrix if a file does not state one."""
 CENTRED_CODECS = frozenset({"mjpeg", "mpeg1video", "vp8", "webp"})
-"""Codecs whose chroma lies in the middle of its 2 x 2 pixels."""
+"""Codecs whose chroma samples lie in the centre of their 2 x 2 pixels."""
 LAYOUTS: dict[tuple[bool, bool], Chroma] = {(True, True): "4:2:0", (True, False): "4:2:2", (False, False): "4:4:4"}
-"""Whether chroma has fewer columns and fewer rows than luma -> what is taken as it is; others become 4:2:0."""
+"""Whether chroma has fewer columns, and fewer rows, than luma -> subsampling kept; others become 4:2:0."""
 RGB_LIKE = ("pal8", "xyz", "bayer")
-"""Beginnings of the names of formats that hold RGB, or something only convertible to it, without saying so."""
+"""Prefixes of pixel formats that contain RGB, or convert to it alone, but are not flagged as RGB."""
 DEINTERLACER = ("bwdif", "mode=send_frame:deint=interlaced")
-"""The filter, and its options, that makes one whole picture of the two fields of an interlaced frame."""
+"""Filter that joins the two fields of an interlaced frame into one picture, and its options."""
 
 
 def colorspace_for(height: int) -> Colorspace:
@@ -58,16 +58,16 @@ def colour_of(frame: Any, codec: str = "") -> Colour:
 
 
 def planar_format(colour: Colour) -> str:
-    """Return the library's name of the planar format of such pictures."""
+    """Return FFmpeg's name of the planar format of such pictures."""
     chroma = colour.chroma.replace(":", "")
     return f"yuv{'a' if colour.has_alpha else ''}{chroma}p{'' if colour.depth == 8 else f'{colour.depth}le'}"
 
 
 class PictureMaker:
-    """Turns decoded frames into upright pictures, all of the first one's size, and of one depth.
+    """Converter of decoded frames to upright pictures, all with the size and depth of the first.
 
-    `colour` is what they are to have, beside the siting of chroma; by default what the first frame has, with chroma of
-    4:2:0 and without alpha.
+    `colour` sets their colour properties, except the siting of chroma; by default those of the first frame, with 4:2:0
+    chroma and without alpha.
     """
 
     def __init__(self, codec: str, matrix: NDArray[np.int32] = TURNS[0], colour: Colour | None = None) -> None:
@@ -82,7 +82,7 @@ class PictureMaker:
         size = self._size = self._size or (frame.width, frame.height)
         colour = self._colour = self._colour or colour_of(frame, self._codec)
         here = colour_of(frame, self._codec)
-        # A stream of one depth and range is what an encoder takes: the first frame decides for all.
+        # An encoder takes one depth and range per stream; the first frame determines them.
         same = (here.depth, here.full_range, here.matrix) == (colour.depth, colour.full_range, colour.matrix)
         if is_rgb(frame.format) and colour.depth == 8:
             picture = self._from_rgb(frame, size, colour)
@@ -93,7 +93,7 @@ class PictureMaker:
         return picture if np.array_equal(self._matrix, TURNS[0]) else picture.turned(self._matrix)
 
     def _from_rgb(self, frame: Any, size: tuple[int, int], colour: Colour) -> Picture:
-        """Convert a frame that holds RGB of up to 8 bits."""
+        """Convert a frame of RGB with up to 8 bits."""
         name = "rgba" if colour.has_alpha else "rgb24"
         rgb = self._reformatter.reformat(frame, size[0], size[1], name, interpolation=CONVERSION, threads=1)
         samples = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
@@ -101,7 +101,7 @@ class PictureMaker:
         return Picture.from_rgb(np.ascontiguousarray(samples[..., :3]), colour, alpha)
 
     def _planes(self, frame: Any, colour: Colour) -> Picture:
-        """Return the planes of a frame unchanged; only chroma sampled in another way than wanted is resampled."""
+        """Return the planes of a frame unchanged; chroma is resampled only if another subsampling is wanted."""
         kind = frame.format
         if len(kind.components) < 3:
             grey = self._reformatted(frame, "gray" if colour.depth == 8 else f"gray{colour.depth}le", colour)
@@ -119,7 +119,7 @@ class PictureMaker:
         return Picture(y, u, v, colour, _plane(frame, 3, colour.depth) if colour.has_alpha else None)
 
     def _alpha(self, frame: Any, colour: Colour) -> Plane | None:
-        """Return the alpha of a frame whose samples are in other planes than those of Y'CbCr; None without."""
+        """Return the alpha of a frame that does not have Y'CbCr planes; None if `colour` has no alpha."""
         if not colour.has_alpha:
             return None
         whole = self._reformatted(frame, planar_format(replace(colour, chroma="4:4:4")), colour)
@@ -139,7 +139,7 @@ class PictureMaker:
             src_color_range=span,
             dst_color_range=span,
             interpolation=Interpolation.BICUBIC,
-            threads=1,  # several have been seen to leave a few samples out
+            threads=1,  # with several, a few samples were left out
         )
 
     def _converted(self, frame: Any, here: Colour, colour: Colour) -> Picture:
@@ -164,18 +164,18 @@ class PictureMaker:
 
 
 class Deinterlacer:
-    """Passes frames on in order, one for one; from the first interlaced frame on, fields become whole pictures."""
+    """Filter that returns one frame per frame, in order; from the first interlaced frame on, it deinterlaces."""
 
     def __init__(self, is_at_work: bool) -> None:
         self.is_at_work = is_at_work
-        """Whether an interlaced frame has come by, or is known to have."""
+        """Whether an interlaced frame was found, now or in an earlier part of the video."""
         self._graph: Any = None
         self._kind: tuple[int, int, str] | None = None
         self._waiting: deque[Any] = deque()
         self._n_pushed = 0
 
     def push(self, frame: Any, tag: Any) -> Iterator[tuple[Any, Any]]:
-        """Take a decoded frame and what belongs to it; give the (frame, tag) that are ready, one behind at work."""
+        """Take a decoded frame and its tag; yield the (frame, tag) that are ready, a frame late when deinterlacing."""
         kind = (frame.width, frame.height, frame.format.name)
         if self._graph is not None and kind != self._kind:
             yield from self.flush()
@@ -222,12 +222,12 @@ def is_rgb(kind: Any) -> bool:
 
 
 def _depth(kind: Any) -> int:
-    """8, or 10 for anything finer."""
+    """Return 8, or 10 for formats with more than 8 bits per sample."""
     return 8 if max(component.bits for component in kind.components) <= 8 else 10
 
 
 def _plane(frame: Any, which: int, depth: int) -> Plane:
-    """One plane of a decoded planar frame, (rows, columns), copied without the padding of its lines."""
+    """Return a copy of one plane of a decoded planar frame, (rows, columns), without the padding of its lines."""
     plane = frame.planes[which]
     rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, -1)
     if depth == 8:

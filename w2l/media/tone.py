@@ -1,6 +1,6 @@
-"""High dynamic range and the standard range that networks know: each pixel there and back, by curves that are inverse.
+"""Convert high dynamic range to the standard range that networks take, and back, by inverse curves.
 
-The rendering keeps all up to `KNEE` of reference white as bright as it is and bends the rest below white.
+Brightness up to `KNEE` of reference white is kept; everything above it is compressed below white.
 """
 
 from functools import lru_cache
@@ -15,32 +15,32 @@ from w2l.core.arrays import Floats
 Curve = Literal["pq", "hlg"]
 
 CURVES: dict[int, Curve] = {16: "pq", 18: "hlg"}
-"""H.273 transfer characteristics of high dynamic range -> the curve they stand for (SMPTE ST 2084, ARIB STD-B67)."""
+"""H.273 transfer characteristics of high dynamic range -> curve (SMPTE ST 2084, ARIB STD-B67)."""
 WHITE_NITS = 203.0
-"""What counts as white, cd/m2 (ITU-R BT.2408): the brightest of paper and skin, not of lamps."""
+"""Reference white, cd/m2 (ITU-R BT.2408): the brightest paper or skin, not lamps."""
 PQ_NITS, HLG_NITS = 10_000.0, 1000.0
-"""The brightest that the curves say, on the usual screen."""
+"""Peak luminance of each curve, cd/m2, on the usual screen."""
 HLG_GAMMA = 1.2
-"""Of a screen that shows 1000 cd/m2; applied to each channel."""
+"""System gamma of a screen of 1000 cd/m2; applied to each channel."""
 GAMMA = 2.4
-"""Of a screen of standard range (ITU-R BT.1886)."""
+"""Gamma of a screen of standard range (ITU-R BT.1886)."""
 KNEE = 0.7
-"""Brightness, white being 1, from which highlights are bent."""
+"""Brightness relative to white from which highlights are compressed."""
 BRIGHTEST = 0.9995
-"""What counts as the brightest rendered: beyond it the inverse would have no end."""
+"""Largest value of standard range that is inverted; the inverse grows without bound towards 1."""
 TO_709 = np.array(
     [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]]
 )
-"""Linear RGB of the primaries of BT.2020 -> of BT.709 (ITU-R BT.2087)."""
+"""Matrix from linear RGB with BT.2020 primaries to BT.709 (ITU-R BT.2087)."""
 TO_2020 = np.linalg.inv(TO_709)
 STEPS = 4096
-"""Places of the tables with which whole pictures are rendered."""
+"""Number of entries of the lookup tables."""
 
 
 def rendered(rgb: Floats, curve: Curve) -> Floats:
-    """Return the standard range of high dynamic range: (rows, columns, 3) RGB in 0..1 -> 0..255, not rounded.
+    """Convert RGB (rows, columns, 3) of high dynamic range, 0..1, to standard range, 0..255, not rounded.
 
-    Both are as a screen takes them: the first with the primaries of BT.2020, the second with those of BT.709.
+    Both are nonlinear: the input has the primaries of BT.2020, the result those of BT.709.
     """
     light, shades = _tables(curve)
     codes = np.clip(np.rint(rgb * (STEPS - 1)), 0, STEPS - 1).astype(np.intp)
@@ -51,7 +51,7 @@ def rendered(rgb: Floats, curve: Curve) -> Floats:
 
 
 def restored(rgb: Floats, curve: Curve) -> Floats:
-    """Return what `rendered` gives `rgb` of: (rows, columns, 3) 0..255 -> 0..1 of high dynamic range."""
+    """Return the inverse of `rendered`: (rows, columns, 3), 0..255 of standard range -> 0..1 of high dynamic range."""
     bright = np.clip(np.asarray(rgb, np.float64) / 255, 0.0, BRIGHTEST) ** GAMMA
     bent = KNEE - (1 - KNEE) * np.log((1 - np.maximum(bright, KNEE)) / (1 - KNEE))
     linear = np.where(bright > KNEE, bent, bright)
@@ -60,7 +60,7 @@ def restored(rgb: Floats, curve: Curve) -> Floats:
 
 @lru_cache(maxsize=2)
 def _tables(curve: Curve) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Light, white being 1, for each code of the curve; the rendering for each place of a scale of light."""
+    """Return two tables: light relative to white for each code, and standard range for each step of light."""
     light = _to_light(np.arange(STEPS) / (STEPS - 1), curve)
     places = np.arange(STEPS) / (STEPS - 1)
     linear = places**2 / np.maximum(1 - places**2, 1e-9)
@@ -70,7 +70,7 @@ def _tables(curve: Curve) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _to_light(code: NDArray[np.float64], curve: Curve) -> NDArray[np.float64]:
-    """Light, white being 1, of codes in 0..1."""
+    """Return light relative to white of codes in 0..1."""
     if curve == "pq":
         root = code ** (32 / 2523)
         nits = PQ_NITS * (np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)) ** (8192 / 1305)
@@ -82,7 +82,7 @@ def _to_light(code: NDArray[np.float64], curve: Curve) -> NDArray[np.float64]:
 
 
 def _from_light(light: NDArray[np.float64], curve: Curve) -> NDArray[np.float64]:
-    """Codes in 0..1 of light, white being 1."""
+    """Return codes in 0..1 of light relative to white."""
     nits = light * WHITE_NITS
     if curve == "pq":
         power = np.clip(nits / PQ_NITS, 0, 1) ** (1305 / 8192)
