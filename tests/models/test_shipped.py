@@ -80,7 +80,7 @@ def test_a_generator_is_loaded_without_pytorchs_compiler() -> None:
     """Its import takes two seconds, and arithmetic on the meta device, where sizes are checked, needs it."""
     code = (
         "import sys; from w2l.models import registry; from pathlib import Path; import torch;"
-        "registry.load('w2l', 'generator', None, torch.device('cpu')); print('torch._dynamo' in sys.modules)"
+        "registry.load_by_name('w2l', 'generator', None, torch.device('cpu')); print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
