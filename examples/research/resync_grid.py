@@ -28,7 +28,7 @@ from w2l.models import registry as weights
 from w2l.scoring import run as scoring
 from w2l.scoring.inputs.samples import ScoreInputs
 from w2l.scoring.metrics.columns import GROUPS
-from w2l.scoring.report.frames import frames_of
+from w2l.scoring.report.frames import frames_of_clip
 from w2l.scoring.report.page import write_score_page
 from w2l.scoring.report.table import score_table
 from w2l.scoring.results import REAL, Sample
@@ -123,7 +123,7 @@ def main(
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(score_table(scored.report, scored.columns, width, clips=False))
     if report is not None:
-        write_score_page(report, scored.report, scored.columns, plain_settings(how), frames_of)
+        write_score_page(report, scored.report, scored.columns, plain_settings(how), frames_of_clip)
 
 
 if __name__ == "__main__":

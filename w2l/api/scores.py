@@ -10,7 +10,7 @@ from w2l.core.errors import ConfigError
 from w2l.core.files import write_text
 from w2l.report.markup import escaped
 from w2l.scoring.metrics.columns import Column
-from w2l.scoring.report.frames import frames_of
+from w2l.scoring.report.frames import frames_of_clip
 from w2l.scoring.report.page import write_score_page
 from w2l.scoring.report.table import as_csv, as_plain, score_table
 from w2l.scoring.report.verdict import judge_lines
@@ -104,7 +104,7 @@ class Scores:
 
     def write_page(self, path: PathLike) -> None:
         """Write the page with plots and the worst clips to an HTML file."""
-        write_score_page(Path(path), self.report, self.columns, self.settings, frames_of)
+        write_score_page(Path(path), self.report, self.columns, self.settings, frames_of_clip)
 
     def _repr_html_(self) -> str:
         """Return the means of all systems as an HTML table, the judge's verdict above it."""

@@ -21,7 +21,7 @@ def worst_moment(clip: ClipScore) -> float | None:
     return clip.start_s + float(np.argmin(clip.over_time)) / FPS
 
 
-def frames_of(clip: ClipScore) -> list[Image]:
+def frames_of_clip(clip: ClipScore) -> list[Image]:
     """Return the frame of the worst moment, then some spread evenly; empty if the video can no longer be read."""
     try:
         length_s = probe(clip.sample.path).duration_s
