@@ -84,7 +84,7 @@ class Aligner:
         try:
             sphinx = importlib.import_module("pocketsphinx")
         except ImportError as error:
-            raise click.UsageError("pocketsphinx is not installed; pip install pocketsphinx") from error
+            raise click.UsageError("pocketsphinx is not installed; run: pip install pocketsphinx") from error
         self._aligner, self._recogniser = sphinx.Decoder(**ALIGNING), sphinx.Decoder(**RECOGNISING)
         for decoder in (self._aligner, self._recogniser):
             for letter in CODE[3]:

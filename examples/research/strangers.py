@@ -247,7 +247,7 @@ def main(
     people = strangers(listed(videos, root), speeches)
     made = [sample for text in variants for sample in redraw(people, Variant.of(text), folder / "made", cache, where)]
     if not made:
-        raise MediaError("none of the clips could be redrawn")
+        raise MediaError("none of the clips could be redrawn; see the warnings above")
     reals = [Sample(one.video, REAL, one.name, speaker=one.name) for one in people if not probe(one.video).is_still]
     settings = ScoreSettings(measures=("quality", "mouth"))
     report = scoring.score(ScoreInputs((*made, *reals)), settings, cache, ScoreWork(where, jobs)).report

@@ -53,7 +53,7 @@ def _alpha(plane: NDArray[Any], shift: int, deep: bool) -> NDArray[Any]:
 
 
 def _spread(target: NDArray[Any], samples: NDArray[Any]) -> None:
-    """Copy (rows, columns) to the top left of `target`, and their last row and column to all that is left."""
+    """Copy a plane (rows, columns) to the top left of `target`; repeat its last row and column in the rest."""
     rows, columns = samples.shape
     target[:rows, :columns] = samples
     target[:rows, columns:] = samples[:, -1:]

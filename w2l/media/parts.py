@@ -253,7 +253,7 @@ class PartWriter:
     def write(self, picture: Picture | NDArray[np.uint8]) -> None:
         """Append the next picture of the part, or RGB image (height, width, 3)."""
         if self._n_written == len(self._times):
-            raise ValueError(f"the part has {len(self._times)} pictures, and another came")
+            raise ValueError(f"the part has {len(self._times)} pictures; one more was written")
         self._writer.write(picture, float(self._times[self._n_written]))
         self._n_written += 1
 

@@ -53,8 +53,8 @@ def is_sequence_name(path: Path) -> bool:
 def pictures_of(path: Path) -> tuple[Path, ...]:
     """Return the files of a sequence, in order.
 
-    Those of a numbered name are in the order of their numbers, others in that of their names, of which numbers count
-    as numbers. Raises MediaError where there are none, and for gaps in a numbered name.
+    Files of a numbered name are sorted by number, others by name, with digits compared as numbers. Raises MediaError if
+    there are none, and for gaps in a numbered name.
     """
     if not path.is_dir() and NUMBER.search(path.name):
         return tuple(numbered(path, number) for number in _whole(path, numbers_of(path)))

@@ -52,7 +52,7 @@ def shipped_lips() -> Lips:
 
 
 class LipReader:
-    """Reads aligned faces one by one; holds the mouths of a batch, then only the predictions."""
+    """Reader of aligned faces, one by one; it stores the mouths of one batch, and all predictions."""
 
     def __init__(self, network: Lips | None = None) -> None:
         self._network = network or shipped_lips()

@@ -106,7 +106,7 @@ class QueuedJob:
 
     @property
     def output(self) -> Path:
-        """Return the path of the result, which is there once the job is done."""
+        """Return the path of the result, which exists once the job is done."""
         return self.folder / self.request.output_name
 
     @property

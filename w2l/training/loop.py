@@ -152,7 +152,7 @@ def _steps_kept_whole() -> Iterator[threading.Event]:
 
 @dataclass(frozen=True)
 class _Fitting:
-    """One run during training."""
+    """A training run in progress."""
 
     task: TrainingTask
     run: RunFolder

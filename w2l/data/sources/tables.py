@@ -1,4 +1,4 @@
-"""Rows of a list of files: names separated by spaces, tabs or commas, quoted or not, with an optional heading."""
+"""Read the rows of a list of files: names separated by spaces, tabs or commas, quoted or not."""
 
 import csv
 import re

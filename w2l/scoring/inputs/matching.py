@@ -140,7 +140,7 @@ def _settle(
 
 
 def _stripped(keys: Mapping[str, _Key]) -> dict[str, _Key]:
-    """Return the words of the files without those that all of them begin or end with."""
+    """Return the words of the file names, without those that all names start or end with."""
     files = {name: key.words[key.first :] for name, key in keys.items()}
     if len(files) < 2:
         return {name: _Key(file, 0) for name, file in files.items()}

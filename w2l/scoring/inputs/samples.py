@@ -234,7 +234,7 @@ def _renamed(ours: Sequence[Sample], known: Sequence[Sample], identity: FileIden
 
 
 def _of_one_output(samples: Sequence[Sample], identity: FileIdentity) -> dict[str, str]:
-    """Return reference -> the name of the clip that was made from it, if it is only one."""
+    """Return reference -> name of the clip made from it, for references with exactly one such clip."""
     names: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         if sample.reference is not None:

@@ -81,7 +81,7 @@ class Moments:
         return _root(self.covariance())
 
     def _fold(self) -> None:
-        """Convert the held rows to moments."""
+        """Convert the stored rows to moments."""
         if not self._n_held:
             return
         rows = np.concatenate(self._rows)
