@@ -222,10 +222,10 @@ def test_importing_is_cheap_and_does_no_work() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def shared_names(trees: dict[str, ast.Module]) -> dict[str, list[str]]:
+def shared_names(parsed: dict[str, ast.Module]) -> dict[str, list[str]]:
     """Return the public classes and functions that several modules define at their top level -> those modules."""
     found: dict[str, list[str]] = {}
-    for module, tree in trees.items():
+    for module, tree in parsed.items():
         for node in tree.body:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.name[0] != "_":
                 found.setdefault(node.name, []).append(module)
@@ -233,7 +233,7 @@ def shared_names(trees: dict[str, ast.Module]) -> dict[str, list[str]]:
 
 
 def test_a_public_name_has_one_meaning() -> None:
-    found = shared_names({module: tree for module, tree in TREES.items() if module.startswith("w2l")})
+    found = shared_names({module: tree for module, tree in trees().items() if module.startswith("w2l")})
     new = [f"{name}: {', '.join(modules)}" for name, modules in found.items() if name not in SHARED_NAMES]
     assert not new, "defined twice; give one of them a more precise name:\n" + "\n".join(new)
     assert SHARED_NAMES.keys() <= found.keys(), "names that are no longer shared"
