@@ -26,7 +26,7 @@ from w2l.core.files import write_text
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of
 from w2l.models.choices import InferencePrecision
-from w2l.models.registry import load
+from w2l.models.registry import load_by_name
 from w2l.models.runtime import Runner
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.judge import Judge
@@ -144,7 +144,7 @@ Group = tuple[str, str, int, Mapping[str, Work], int]
 def _groups(sizes: Sizes, device: torch.device) -> list[Group]:
     """Return everything that is measured."""
     public = Generator(GeneratorDimensions()).eval().to(device)
-    shipped = load("w2l", "generator", device=device).network
+    shipped = load_by_name("w2l", "generator", device=device).network
     groups: list[Group] = []
     for name, network in (("generator, public dimensions", public), ("generator, shipped", shipped)):
         assert isinstance(network, Generator | WarpingGenerator)
