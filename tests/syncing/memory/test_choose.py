@@ -14,7 +14,7 @@ from w2l.features.crop import CropSpec
 from w2l.media.timeline import Timeline
 from w2l.models.speech_lips import relative_shapes
 from w2l.syncing.memory.choose import Chooser
-from w2l.syncing.memory.costs import audio_costs, rest_costs
+from w2l.syncing.memory.costs import SHAPE_TOLERANCE, TEETH_GAIN, audio_costs, rest_costs
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.memory.memory import Memory
 from w2l.syncing.plan import Plan
@@ -127,11 +127,15 @@ def test_pictures_faster_than_the_source_are_chosen_too() -> None:
 
 
 def test_lips_that_differ_from_what_goes_with_the_audio_cost_more() -> None:
-    """With equal match, the look of the opening and width in the audio is the cheapest; in pauses they do not count."""
-    looks = looks_of(40).measures
+    """Beyond the error of the prediction, the farther the more; teeth are worth something; in pauses neither counts."""
+    looks = replace(looks_of(40).measures, teeth=np.zeros(40))
     shown = relative_shapes(looks.gap, looks.width, looks.gap, looks.width)
     wanted = shown[[3, 17, 31]]
     costs = audio_costs(looks, looks, np.zeros((3, 40)), wanted, np.zeros(3))
-    assert [shown[best].tolist() for best in costs.argmin(axis=1)] == wanted.tolist()
+    far = np.abs(wanted[:, None] - shown[None]).max(axis=-1)
+    assert (costs[far <= SHAPE_TOLERANCE] == 0).all()
+    assert (costs[far > SHAPE_TOLERANCE] > 0).all()
+    toothy = audio_costs(replace(looks, teeth=np.ones(40)), looks, np.zeros((3, 40)), wanted, np.zeros(3))
+    np.testing.assert_allclose(costs - toothy, TEETH_GAIN)
     silent = audio_costs(looks, looks, np.zeros((3, 40)), wanted, np.ones(3))
     np.testing.assert_allclose(silent, np.repeat(rest_costs(looks)[None], 3, axis=0))

@@ -24,6 +24,10 @@ REST_TEETH = 0.3
 """Cost in pauses of visible teeth."""
 OPENING_COST, WIDTH_COST = 1.0, 0.5
 """Cost in speech of lips that differ from the shape that goes with the audio by the person's whole range."""
+SHAPE_TOLERANCE = 0.2
+"""Difference that costs nothing: about the error of the prediction."""
+TEETH_GAIN = 0.2
+"""Negative cost in speech of visible teeth: predicted shapes are means, which are less wide than toothy mouths."""
 OWN_COST = 1e3
 """Cost of a frame's own mouth."""
 JUMP_COST, JUMP_SHAPE_COST = 0.3, 0.2
@@ -104,8 +108,9 @@ def audio_costs(looks: Measures, seen: Measures, match: Floats, shapes: Floats, 
         Share of silence around each frame, 0..1.
     """
     shown = relative_shapes(looks.gap, looks.width, seen.gap, seen.width)
-    away = np.abs(shapes[:, None] - shown[None]) @ np.array([OPENING_COST, WIDTH_COST])
-    return np.asarray(quiet[:, None] * rest_costs(looks)[None] + (1 - quiet[:, None]) * (away - match))
+    beyond = np.maximum(np.abs(shapes[:, None] - shown[None]) - SHAPE_TOLERANCE, 0.0)
+    spoken = beyond @ np.array([OPENING_COST, WIDTH_COST]) - TEETH_GAIN * looks.teeth - match
+    return np.asarray(quiet[:, None] * rest_costs(looks)[None] + (1 - quiet[:, None]) * spoken)
 
 
 def rim_of(measures: Measures) -> NDArray[np.float32]:
