@@ -331,7 +331,7 @@ def test_a_miscounted_part_is_an_error(tmp_path: Path) -> None:
     with parts_of(tmp_path / "a.mp4", (0, 3, 9), np.arange(9) / 25) as parts:
         with pytest.raises(ValueError, match="lacks its last 1"):
             write_pictures(parts, 0, 2)
-        with pytest.raises(ValueError, match="another came"):
+        with pytest.raises(ValueError, match="one more was written"):
             write_pictures(parts, 0, 4)
         with pytest.raises(ValueError, match="not written yet"):
             parts.assemble()

@@ -370,7 +370,7 @@ def test_json_csv_and_page_hold_all(cache: Cache, media: Path, judge_path: Path,
     assert content["judge_check"]["clips"] == 1
     assert clips["a"]["values"]["offset"] is None
     assert "no sound" in clips["silent"]["reason"]
-    rows = {Path(row["path"]).stem: row for row in csv.DictReader(written.open())}
+    rows = {Path(row["path"]).stem: row for row in csv.DictReader(written.read_text().splitlines())}
     assert (rows["a"]["offset"], rows["a"]["judge_can_tell"]) == ("none", "no")
     assert float(rows["a"]["lse_d"]) == pytest.approx(clips["a"]["values"]["lse_d"])
     assert "no sound" in rows["silent"]["reason"]
