@@ -223,15 +223,27 @@ def test_a_signal_ends_a_command_with_its_line_and_its_locks_released(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("chosen", ["", "ACTIVE"])
-def test_threads_do_not_busy_wait_unless_the_user_wants_it(
-    run: Run, monkeypatch: pytest.MonkeyPatch, chosen: str
+@pytest.mark.parametrize(("load", "name", "expected"), [
+    ("99.0 9.0 9.0 99/800 123", "", "PASSIVE"),
+    ("99.0 9.0 9.0 1/800 123", "", None),
+    ("0.5 9.0 9.0 99/800 123", "", None),
+    ("99.0 9.0 9.0 99/800 123", cli.WAIT_POLICY, "ACTIVE"),
+    ("99.0 9.0 9.0 99/800 123", cli.SPIN_COUNT, None),
+    ("unknown", "", None),
+])  # fmt: skip
+def test_threads_wait_without_a_loop_beside_other_programs(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, load: str, name: str, expected: str | None
 ) -> None:
-    monkeypatch.setenv(cli.WAIT_POLICY, chosen)
-    if not chosen:
-        monkeypatch.delenv(cli.WAIT_POLICY)
+    """Only where the machine was and is busy, and the user has not chosen how threads wait."""
+    for each in (cli.WAIT_POLICY, cli.SPIN_COUNT):
+        monkeypatch.setenv(each, "to be restored")
+        monkeypatch.delenv(each)
+    if name:
+        monkeypatch.setenv(name, "ACTIVE")
+    (tmp_path / "loadavg").write_text(load)
+    monkeypatch.setattr(cli, "LOAD", tmp_path / "loadavg")
     run("--version")
-    assert os.environ[cli.WAIT_POLICY] == (chosen or "PASSIVE")
+    assert os.environ.get(cli.WAIT_POLICY) == expected
 
 
 def test_a_command_that_is_called_leaves_the_signals_of_its_caller(run: Run) -> None:
