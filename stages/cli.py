@@ -1,6 +1,8 @@
 """The command line: a table of commands, each imported when it is first used."""
 
+import atexit
 import codecs
+import gc
 import io
 import os
 import signal
@@ -89,6 +91,9 @@ def main(arguments: list[str] | None = None) -> None:
     if is_busy() and not {WAIT_POLICY, SPIN_COUNT} & os.environ.keys():
         # Beside other programs, threads that wait in a loop lose whole turns of a core; alone they save a few percent.
         os.environ[WAIT_POLICY] = "PASSIVE"
+    if arguments is None:
+        # Without a last search for cycles among PyTorch's objects, the process ends in 0.1 s instead of 0.4 s.
+        atexit.register(gc.freeze)
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _set_up_streams()
     stopped_by: list[int] = []
