@@ -16,6 +16,7 @@ from w2l.core.jobs.tasks import Task
 from w2l.core.limits import limits, spend
 from w2l.core.prefetch import ahead
 from w2l.media.audio import read_audio
+from w2l.media.browser import unplayable
 from w2l.media.coded import read_coded
 from w2l.media.soundtrack import inspect_speech
 from w2l.media.video import probe, read_frames
@@ -147,3 +148,28 @@ def test_a_clip_of_a_batch_ends_at_its_limit_and_the_next_begins_anew(
     if variable == "CLIP_HOURS":
         assert all("more than 1e-09 hours" in done.error for done in run_tasks(tasks, length))
     spend(10**18)  # outside of a batch nothing is counted
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", b"avc1"), ("mkv", b"V_MPEG4/ISO/AVC")])
+def test_a_video_of_an_unknown_codec_is_named(tmp_path: Path, suffix: str, codec: bytes) -> None:
+    """PyAV opens such a file, but its stream has no decoder; the audio is still read."""
+    blind = tmp_path / f"blind.{suffix}"
+    make_video(blind, [square_image(x) for x in range(6)], wave=click_wave(48000))
+    blind.write_bytes(blind.read_bytes().replace(codec, codec.replace(codec[:4], b"V_QQ")))
+    for read in (probe, lambda path: next(read_frames(path)), unplayable):
+        with pytest.raises(MediaError, match=f"blind.{suffix}: its video has an unknown codec; convert it"):
+            read(blind)
+    assert len(read_audio(blind))
+
+
+def test_sound_of_an_unknown_codec_is_named(tmp_path: Path) -> None:
+    deaf = tmp_path / "deaf.mkv"
+    make_video(deaf, [square_image(x) for x in range(6)], wave=click_wave(48000))
+    deaf.write_bytes(deaf.read_bytes().replace(b"A_AAC", b"A_QQQ"))
+    for read in (read_audio, lambda path: inspect_speech(path, 0.0, None)):
+        with pytest.raises(MediaError, match=r"deaf\.mkv: its sound has an unknown codec; convert it"):
+            read(deaf)
+    with pytest.raises(MediaError, match=r"deaf\.mkv: no sound can be decoded"):
+        inspect_speech(deaf, 0.0, None, 1)
+    assert probe(deaf).width == 64
+    assert unplayable(deaf) == "matroska,webm container"

@@ -17,7 +17,7 @@ from w2l.core.files import Draft
 from w2l.core.limits import PREFIX, limits
 from w2l.core.timing import SAMPLE_RATE
 from w2l.media.channels import QUIET, SILENT, ChannelChoice, SpeechMeter
-from w2l.media.container import ReadStats, open_input, warn_of_damage
+from w2l.media.container import ReadStats, is_decodable, open_input, warn_of_damage
 from w2l.media.resampling import Resampler
 from w2l.media.sound_blocks import SoundBlock, sound_blocks, sound_stream
 
@@ -85,7 +85,11 @@ def read_speech(
     """
     with open_input(path) as container:
         stream = sound_stream(container, path, track)
-        others = [] if track is not None else [one.index for one in container.streams.audio if one is not stream]
+        others = (
+            []
+            if track is not None
+            else [one.index for one in container.streams.audio if one is not stream and is_decodable(one)]
+        )
         reader = _TrackReader(path, stream.index)
     made: Made | None = None
     try:

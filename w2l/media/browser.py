@@ -6,7 +6,7 @@ from typing import Any
 
 from w2l.core.errors import MediaError
 from w2l.media.audio import read_audio, write_wav
-from w2l.media.container import open_input, video_stream
+from w2l.media.container import codec_name, open_input, video_stream
 from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.soundtrack import MP4_CODECS
@@ -36,7 +36,7 @@ def unplayable(path: Path) -> str:
             return f"{context.codec.canonical_name} picture"
         if context.pix_fmt not in PIXEL_FORMATS:
             return f"h264 picture in {context.pix_fmt}"
-        codec = "" if sound is None else sound.codec_context.codec.canonical_name
+        codec = "" if sound is None else codec_name(sound)
         return f"{codec} sound" if codec and codec not in SOUND_CODECS else ""
 
 
@@ -75,4 +75,4 @@ def _is_copied_in_vain(path: Path) -> bool:
     """Return whether the writer would copy audio into an MP4 file that browsers do not play there."""
     with open_input(path) as container:
         sound: Any = container.streams.best("audio")
-        return sound is not None and sound.codec_context.codec.canonical_name in MP4_CODECS - SOUND_CODECS
+        return sound is not None and codec_name(sound) in MP4_CODECS - SOUND_CODECS

@@ -174,11 +174,24 @@ def stated_rate(stream: Any) -> float:
     return float(stream.average_rate or stream.guessed_rate or 0) or USUAL_RATE
 
 
+def is_decodable(stream: Any) -> bool:
+    """Return whether a decoder exists for a stream; PyAV gives a stream of an unknown codec no context."""
+    return stream.codec_context is not None
+
+
+def codec_name(stream: Any) -> str:
+    """Return FFmpeg's name of a stream's codec, or ``unknown``."""
+    return str(stream.codec_context.codec.canonical_name) if is_decodable(stream) else "unknown"
+
+
 def video_stream(container: Any, path: Path) -> Any:
     """Return the best video stream that is not the cover picture of an audio file."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
+    shown = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not shown:
         raise MediaError(f"{path}: holds no video; name a video or picture file")
+    streams = [stream for stream in shown if is_decodable(stream)]
+    if not streams:
+        raise MediaError(f"{path}: its video has an unknown codec; convert it, for example to H.264")
     best = container.streams.best("video")
     stream = best if best in streams else streams[0]
     _check_size(path, stream.codec_context.width, stream.codec_context.height)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import ConfigError, MediaError
 from w2l.media.channels import speakers_of
-from w2l.media.container import MAX_GAP_S, ReadStats, decode, stated_length
+from w2l.media.container import MAX_GAP_S, ReadStats, decode, is_decodable, stated_length
 from w2l.media.sound_file import IncompleteError, is_plain, plain_samples
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,14 @@ def sound_stream(container: Any, path: Path, track: int | None = None) -> Any:
     streams = container.streams.audio
     if not streams:
         raise MediaError(f"{path}: holds no sound; name a file with a sound track")
-    if track is None:
-        return container.streams.best("audio") or streams[0]
-    if not 0 <= track < len(streams):
+    if track is not None and not 0 <= track < len(streams):
         raise ConfigError(f"{path}: there is no sound track {track}; it has {len(streams)}, counted from 0")
-    return streams[track]
+    wanted = streams if track is None else [streams[track]]
+    decodable = [stream for stream in wanted if is_decodable(stream)]
+    if not decodable:
+        raise MediaError(f"{path}: its sound has an unknown codec; convert it, for example to WAV")
+    best = container.streams.best("audio")
+    return best if best in decodable else decodable[0]
 
 
 def sound_blocks(container: Any, stream: Any, stats: ReadStats) -> Iterator[SoundBlock]:

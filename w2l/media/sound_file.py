@@ -14,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from w2l.core.limits import spend
+from w2l.media.container import is_decodable
 
 CONTAINERS = frozenset({"wav", "flac"})
 """Demuxers, by FFmpeg's names, whose files soundfile reads."""
@@ -34,7 +35,12 @@ class IncompleteError(Exception):
 def is_plain(container: Any) -> bool:
     """Return whether an opened file (PyAV's) is WAV or FLAC with one audio track, mono or stereo."""
     tracks = container.streams.audio
-    return container.format.name in CONTAINERS and len(tracks) == 1 and tracks[0].channels <= MOST_CHANNELS
+    return (
+        container.format.name in CONTAINERS
+        and len(tracks) == 1
+        and is_decodable(tracks[0])
+        and tracks[0].channels <= MOST_CHANNELS
+    )
 
 
 def plain_samples(path: Path, rate: int, n_channels: int, n_samples: int) -> Iterator[NDArray[np.float32]]:

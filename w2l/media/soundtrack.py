@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import MediaError
 from w2l.media.channels import speakers_of
-from w2l.media.container import ReadStats, decode, open_input, packets
+from w2l.media.container import ReadStats, codec_name, decode, is_decodable, open_input, packets
 from w2l.media.resampling import Resampler
 from w2l.media.sound_blocks import sound_blocks, sound_stream
 
@@ -93,11 +93,11 @@ def inspect_speech(path: Path, origin_s: float | None, until_s: float | None, st
     """
     with open_input(path) as container:
         stream: Any = sound_stream(container, path) if stream_idx is None else container.streams[stream_idx]
-        first = next(decode(container, stream, ReadStats()), None)
+        first = next(decode(container, stream, ReadStats()), None) if is_decodable(stream) else None
         if first is None:
             raise MediaError(f"{path}: no sound can be decoded; the file is damaged, use another copy")
         stream_idx = stream.index
-        codec = stream.codec_context.codec.canonical_name
+        codec = codec_name(stream)
         speakers = speakers_of(first)
         tags = stream_tags(stream)
         rate, first_s = first.sample_rate, first.time or 0.0

@@ -16,7 +16,7 @@ from av.container import InputContainer, OutputContainer
 
 from w2l.core.errors import MediaError
 from w2l.core.reading import real_path
-from w2l.media.container import ReadStats, open_input, packets
+from w2l.media.container import ReadStats, codec_name, open_input, packets
 from w2l.media.soundtrack import Speech, inspect_speech, sound_packets, stream_tags
 from w2l.media.video import probe
 
@@ -94,7 +94,7 @@ def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float 
         replaced = _replaced(container, path, speech)
         sound_idx = [stream.index for stream in container.streams.audio if stream.index != replaced]
         for stream in container.streams.subtitles:
-            codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+            codec = codec_name(stream)
             target = _subtitle_target(codec, muxer)
             if target is None:
                 dropped.append(f"subtitles {stream.index} ({codec})")
