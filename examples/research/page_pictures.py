@@ -110,7 +110,7 @@ def _sync(page: Any, video: Path, speech: Path) -> None:
 
 def _score(page: Any, video: Path, cache: Path) -> None:
     """Score the result beside the real video."""
-    (made,) = (cache / "jobs").glob(f"2*/*{video.suffix}")
+    (made,) = (cache / "jobs").glob("2*/*-synced.m*")
     page.get_by_role("tab", name="Score").click()
     _give(page, "#w2l-outputs", made)
     _give(page, "#w2l-references", video)

@@ -17,7 +17,6 @@ from w2l.models.soundness import check_numbers
 COUNTER = "num_batches_tracked"
 """End of the names of tensors that only count training steps; they are not stored."""
 
-
 Network = TypeVar("Network", bound=nn.Module)
 
 
