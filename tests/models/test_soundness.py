@@ -89,3 +89,32 @@ def test_a_card_that_lies_about_sizes_takes_no_memory(tmp_path: Path, kind: str,
     save_model(path, model.network, replace(model.card, dimensions={**model.card.dimensions, **lie}))
     with pytest.raises(CheckpointError, match=r"dimensions|not a complete"):
         load_model(path, None)
+
+
+@pytest.mark.parametrize("kind", [*SMALL, "blurred"])
+def test_a_loaded_network_is_a_built_one_with_other_weights(tmp_path: Path, kind: str) -> None:
+    """It takes memory of its own, in the network's precision, also where the file's tensors share memory or are halves.
+
+    Counters that public checkpoints lack are zero; constants that no file contains are there.
+    """
+    dimensions = (
+        {**SMALL["generator"], "layout": "warping", "rows": "lower", "flow_blur": 0.02}
+        if kind == "blurred"
+        else SMALL[kind]
+    )
+    card = ModelCard("generator" if kind == "blurred" else kind, dimensions)  # type: ignore[arg-type]
+    built = build_network(card)
+    save_model(tmp_path / "first.safetensors", built.half(), card)
+    loaded = load_model(tmp_path / "first.safetensors", card.kind).network
+    wanted, found = built.float().state_dict(), loaded.state_dict()
+    assert {name: (value.dtype, value.shape) for name, value in found.items()} == {
+        name: (value.dtype, value.shape) for name, value in wanted.items()
+    }
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    assert len({value.data_ptr() for value in found.values()}) == len(found)
+    constants = {name: value for name, value in build_network(card).named_buffers() if name not in wanted}
+    buffers = dict(loaded.named_buffers())
+    assert all(torch.equal(buffers[name], value) for name, value in constants.items())
+    assert {name for name, one in loaded.named_parameters() if one.requires_grad} == {
+        name for name, one in built.named_parameters() if one.requires_grad
+    }

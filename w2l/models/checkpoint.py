@@ -12,7 +12,7 @@ import logging
 import re
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -102,14 +102,24 @@ def load_model(path: Path, kind: Kind | None, device: torch.device | str = "cpu"
     tensors, card = _read(path, found, kind)
     _check_kind(path, card, kind)
     check_numbers(path, tensors)
-    check_sizes(path, card.kind, lambda: build_network(card, path), tensors)
-    network = build_network(card, path)
-    try:
-        network.load_state_dict(tensors, strict=False)  # only counters can be missing, see `check_sizes`
-    except RuntimeError as error:
-        lines = str(error).strip().splitlines()  # the first line does not name a tensor
-        raise CheckpointError(f"model {path} does not fit its dimensions: {lines[-1].strip()}") from error
-    return Model(network.to(device).eval(), card, path)
+    return Model(_filled(path, card, tensors).to(device).eval(), card, path)
+
+
+def _filled(path: Path, card: ModelCard, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Return the network of a card with these weights.
+
+    It is built on the meta device: a card whose dimensions differ from its tensors could otherwise request any amount
+    of memory, and random weights, which are replaced here, take time.
+    """
+    with torch.device("meta"):
+        network = build_network(card, path)
+    check_sizes(path, card.kind, network, tensors)
+    weights = {}
+    for name, wanted in network.state_dict().items():
+        found = tensors.get(name, torch.zeros(wanted.shape, dtype=wanted.dtype))  # only counters are missing
+        weights[name] = found.detach().to("cpu", wanted.dtype, copy=True, memory_format=torch.contiguous_format)
+    network.load_state_dict(weights, assign=True)
+    return network
 
 
 def _check_kind(path: Path, card: ModelCard, kind: Kind | None) -> None:

@@ -1,6 +1,6 @@
-"""Checks of a model file's tensors: their sizes, before the network is built, and their values."""
+"""Checks of a model file's tensors: their sizes, before the network takes memory, and their values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,9 @@ COUNTERS = "num_batches_tracked"
 """Suffixes of tensor names that no forward pass reads and that public checkpoints lack."""
 
 
-def check_sizes(path: Path, kind: str, make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise CheckpointError if the tensors do not fit the network that `make` builds; allocates no memory for it.
-
-    A card whose dimensions differ from its tensors could otherwise request any amount of memory.
-    """
-    with torch.device("meta"):
-        wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+def check_sizes(path: Path, kind: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError if the tensors do not fit a network, which may be on the meta device."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     for name, shape in wanted.items():
         found = tuple(tensors[name].shape) if name in tensors else shape
         if found != shape:

@@ -160,11 +160,12 @@ class FlowBlur(nn.Module):
 def averaging(n: int, deviation: float) -> Tensor:
     """Return the matrix (n, n) that averages n neighbours by a Gaussian in pixels; each row has the sum 1.
 
-    Computed without PyTorch: on its meta device, on which sizes are checked, such arithmetic imports its compiler.
+    Computed without PyTorch, in memory whatever the default device: networks are built on the meta device before their
+    weights are read, where such arithmetic would import PyTorch's compiler.
     """
     falls = [math.exp(-((away / deviation) ** 2) / 2) for away in range(n)]
     rows = [[falls[abs(row - column)] for column in range(n)] for row in range(n)]
-    return torch.tensor([[value / sum(row) for value in row] for row in rows])
+    return torch.tensor([[value / sum(row) for value in row] for row in rows], device="cpu")
 
 
 def make_generator(dimensions: GeneratorDimensions) -> Generator | WarpingGenerator:
