@@ -63,6 +63,9 @@ class Commands(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(module), attribute)
+        if not gc.isenabled():  # see `main`
+            gc.freeze()
+            gc.enable()
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -92,7 +95,9 @@ def main(arguments: list[str] | None = None) -> None:
         # Beside other programs, threads that wait in a loop lose whole turns of a core; alone they save a few percent.
         os.environ[WAIT_POLICY] = "PASSIVE"
     if arguments is None:
-        # Without a last search for cycles among PyTorch's objects, the process ends in 0.1 s instead of 0.4 s.
+        # Modules stay until the end: without searches for cycles among them, PyTorch is imported in 0.2 s less of
+        # processor time, and the process ends in 0.1 s instead of 0.4 s.
+        gc.disable()
         atexit.register(gc.freeze)
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _set_up_streams()

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 
 import w2l
@@ -246,10 +248,54 @@ def test_threads_wait_without_a_loop_beside_other_programs(
     assert os.environ.get(cli.WAIT_POLICY) == expected
 
 
+def test_modules_are_not_searched_for_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collection is off while a command of the shell is imported, and on while it runs."""
+    done: list[str] = []
+    collector = SimpleNamespace(
+        disable=lambda: done.append("off"), enable=lambda: done.append("on"), freeze=lambda: done.append("freeze"),
+        isenabled=lambda: "off" not in done,
+    )  # fmt: skip
+
+    def imported(name: str) -> object:
+        done.append(f"import {name}")
+        return SimpleNamespace(command=click.Command("doctor", callback=lambda: done.append("run")))
+
+    monkeypatch.setattr(cli, "gc", collector)
+    monkeypatch.setattr(cli, "import_module", imported)
+    monkeypatch.setattr(cli.atexit, "register", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["w2l", "doctor"])
+    cli.main()
+    assert done == ["off", "import stages.doctor", "freeze", "on", "run"]
+    done.clear()
+    cli.main(["doctor"])
+    assert done == ["import stages.doctor", "run"]  # a caller's own collection is left alone
+
+
 def test_a_command_that_is_called_leaves_the_signals_of_its_caller(run: Run) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     run("--version")
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_sync_imports_only_what_it_uses() -> None:
+    """Of the installed packages, these are for other commands, or are imported when they are first used."""
+    unused = {
+        "scipy",
+        "librosa",
+        "numba",
+        "matplotlib",
+        "jinja2",
+        "pandas",
+        "sklearn",
+        "insightface",
+        "scenedetect",
+        "ray",
+    }
+    later = {"onnx", "onnxruntime", "pooch", "requests", "torch._dynamo", "torch._inductor", "tensorboard"}
+    packages = "w2l.scoring", "w2l.training", "w2l.ui", "w2l.report"
+    script = f"import sys, stages.sync; print(*{unused | later | set(packages)!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
 
 
 def test_settings_and_the_server_of_the_page_load_no_networks() -> None:

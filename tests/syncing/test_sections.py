@@ -133,11 +133,23 @@ def test_drawing_begins_before_all_faces_are_known(work: Work, monkeypatch: pyte
     made = work.made("one.mp4")
     spans = [what for what in happened if what != "picture"]
     assert spans == [str((max(0, a - 10), min(N_FRAMES, b + 5))) for a, b in pairwise(EDGES)]
-    assert happened[0] == spans[0]
+    assert happened[:2] == [spans[0], "picture"]  # nothing else keeps the processor from the first picture
     assert happened.index("picture") < happened.index(spans[-1])
-    assert not any(what == "picture" for what in happened[: happened.index(spans[0])])
     assert (made.frames, made.frames_passed_through) == (N_FRAMES, {"no face": 10})
     assert made.timing["first_frame"] > 0
+
+
+def test_the_first_section_is_short_however_far_ahead_is_looked(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[tuple[int, int]] = []
+    scan = seen.scan_span
+
+    def scanned(*given: Any, **named: Any) -> Any:
+        spans.append(given[3])
+        return scan(*given, **named)
+
+    monkeypatch.setattr(seen, "scan_span", scanned)
+    work.made("one.mp4", look_ahead="3")
+    assert spans[:2] == [(0, 5 + 15), (0, 15 + 15)]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from w2l.syncing.settings import WHOLE, SyncSettings
 STAGE = "sync"
 VERSION = 11
 """Version of the drawing, increased whenever the same settings give different pixels: old work is then not reused."""
+SECTIONS_VERSION = 2
+"""The same for outputs that are drawn in sections, see `w2l.syncing.sections`."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def mark_of(settings: SyncSettings, video: Path, speech: Path, model: Path, prev
     known = plain(replace(settings, batch=1))
     if preview_s is None and settings.look_ahead in WHOLE:
         del known["look_ahead"]  # so that outputs from before there was this setting are kept
+    elif preview_s is None:
+        known["sections"] = SECTIONS_VERSION
     return fingerprint(STAGE, VERSION, known, sources, preview_s)
 
 

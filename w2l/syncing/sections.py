@@ -30,6 +30,8 @@ from w2l.syncing.tools import Tools
 
 BEFORE_S = 2.0
 """Seconds before a section that are analysed with it."""
+FIRST_S = 1.0
+"""Most seconds of the first section; few, as they and the look-ahead are analysed before the first picture."""
 
 
 @dataclass(frozen=True)
