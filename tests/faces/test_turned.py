@@ -93,3 +93,16 @@ def test_where_no_turn_helps_all_stays(tmp_path: Path) -> None:
     blank = write_pictures(tmp_path / "a.mp4", [np.full((120, 200, 3), 60, np.uint8)] * 8)
     scan = scan_faces(read_coded(blank), Marked(), 2)
     assert with_turned(scan, blank, Marked(), 20) is scan
+
+
+def test_each_shot_may_be_turned_another_way(tmp_path: Path) -> None:
+    shots = [head(1), head(0), head(2), head(3)]
+    for idx, image in enumerate(shots):
+        image[:20] = image[-20:] = 60 * idx  # each in another place
+    path = write_pictures(tmp_path / "a.mp4", [image for image in shots for _ in range(12)], options={"crf": "5"})
+    scan = with_turned(scan_faces(read_coded(path), Marked(), 2), path, Marked(), 20)
+    assert (scan.score > 0.95).all()
+    _, roll = without_lying(follow(scan, 0.0), 1)
+    assert roll
+    faces = follow(scan, 0.0)
+    assert [len(faces.at(idx)) for idx in range(48)] == [1] * 48

@@ -72,3 +72,43 @@ def test_a_face_changes_once_at_a_dissolve_and_not_without_one() -> None:
     assert turns(looks, times, given) == [50]
     assert turns(looks, times, np.zeros(100)) == []
     assert turns(looks[:1], times[:1], given[:1]) == []
+
+
+@pytest.mark.parametrize("way", ["wipe", "grains"])
+def test_a_slow_change_of_the_picture_is_found_too(way: str) -> None:
+    n_mixed = 75
+    before = np.stack(shot(4, 1) * n_mixed)
+    after = 255 - before  # as different as can be
+    rows, columns = before.shape[1:3]
+    order = np.tile(np.arange(columns) / columns, (rows, 1))
+    if way == "grains":
+        order = np.random.default_rng(1).random((rows, columns))
+    shares = np.arange(n_mixed) / n_mixed
+    slow = np.where((order < shares[:, None, None])[..., None], after, before)
+    found = np.flatnonzero(renewed([*before[:1].repeat(60, 0), *slow, *after[:1].repeat(60, 0)]))
+    assert 60 <= found.mean() <= 60 + n_mixed
+
+
+def test_a_face_that_comes_back_hides_neither_change_into_another() -> None:
+    """One speaker, another, and the first again."""
+    looks = np.stack([look(BERT if 50 <= idx < 100 else ANNA, idx) for idx in range(150)])
+    given = np.zeros(150)
+    for at, most in ((50, 85.0), (100, 84.0)):
+        given[at - 14 : at + 15] = most - 3
+        given[at + 8 : at + 12] = most  # the largest change is not in the middle
+    found = turns(looks, np.arange(150) / 25, given)
+    assert max(abs(turn - at) for turn, at in zip(found, (50, 100), strict=True)) <= 2
+
+
+def test_a_face_that_fades_from_black_stays_itself() -> None:
+    shares = np.clip((np.arange(100) - 20) / 10, 0.15, 1)
+    face = look(ANNA) // 2 + np.array([110, 40, 0])  # of a warm colour
+    looks = np.stack([np.clip(share * (face + look(idx) / 10), 0, 255) for idx, share in enumerate(shares)])
+    given = np.where(np.abs(np.arange(100) - 26) <= 12, 60.0 - np.abs(np.arange(100) - 26), 0.0)
+    assert turns(looks.astype(np.uint8), np.arange(100) / 25, given) == []
+
+
+def test_what_is_seen_only_while_two_pictures_mix_is_no_face_of_its_own() -> None:
+    looks = np.stack([look(ANNA if idx < 13 else BERT, idx) for idx in range(80)])
+    given = np.where(np.abs(np.arange(80) - 13) <= 12, 60.0 - np.abs(np.arange(80) - 13), 0.0)
+    assert turns(looks, np.arange(80) / 25, given) == []

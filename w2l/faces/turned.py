@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ TRUSTED = 0.97
 PRESENT = 0.8
 """Share of a shot in which such a face must be seen."""
 CLEAR = 0.8
-"""Mean score that the best face of turned pictures must have, and be higher than in the upright ones."""
-SAMPLES = 6
-"""Pictures of a video that are turned to look whether there are any."""
+"""Mean score that the best face of a shot's turned pictures must have, and be higher than in the upright ones."""
+SAMPLES, MOST_SAMPLES = 6, 24
+"""Pictures of a shot, and of all, that are turned to look whether there are any."""
+LEAST_VOTES = 3
+"""Pictures with such a face for which a video is searched again; all of them if there are fewer."""
 WORDS = {1: "clockwise by 90 degrees", 2: "by 180 degrees", 3: "counter-clockwise by 90 degrees"}
 """How the head is turned that is upright after so many quarter turns counter-clockwise."""
 BY_ROW = ("frame", "box", "score", "points", "looks")
@@ -94,18 +97,29 @@ def with_turned(
     doubtful = [shot for shot in scan.shots if not _is_clear(scan, shot)]
     if not doubtful:
         return scan
-    frames = np.concatenate([np.arange(*shot) for shot in doubtful])
-    wanted = frames[np.unique(np.linspace(0, len(frames) - 1, SAMPLES).astype(int))]
-    images = list(_pictures(read(), set(wanted.tolist())))
-    scores = [_mean_score(turned(detector, quarters) if quarters else detector, images) for quarters in range(4)]
-    best = int(np.argmax(scores))
-    if not best or scores[best] < CLEAR:
-        return scan
-    again = scan_faces(read(), turned(detector, best), scan.stride, min_face=min_face)
-    better = [shot for shot in doubtful if _surest(again, shot) > _surest(scan, shot)]
-    if better:
-        logger.info("%s: a head is turned %s; its face is drawn so", path, WORDS[best])
-    return _merged(scan, again, better)
+    for quarters in _ways(doubtful, detector, read):
+        again = scan_faces(read(), turned(detector, quarters), scan.stride, min_face=min_face)
+        better = [shot for shot in doubtful if _surest(again, shot) > _surest(scan, shot)]
+        if better:
+            logger.info("%s: a head is turned %s; its face is drawn so", path, WORDS[quarters])
+        scan = _merged(scan, again, better)
+    return scan
+
+
+def _ways(shots: Sequence[tuple[int, int]], detector: Detector, read: Callable[[], Iterable[AnyFrame]]) -> list[int]:
+    """Return the quarter turns after which some of the shots show a clear face, from a few pictures of each."""
+    shots = [shots[idx] for idx in np.unique(np.linspace(0, len(shots) - 1, MOST_SAMPLES).astype(int))]
+    n_each = min(SAMPLES, MOST_SAMPLES // len(shots))
+    wanted = [np.unique(np.linspace(first, last - 1, n_each).astype(int)) for first, last in shots]
+    images = list(_pictures(read(), set(np.concatenate(wanted).tolist())))
+    scores = np.array([_scores(turned(detector, quarters) if quarters else detector, images) for quarters in range(4)])
+    votes = [0, 0, 0, 0]
+    for start, stop in pairwise(np.cumsum([0, *map(len, wanted)]).tolist()):
+        means = scores[:, start:stop].mean(axis=1)
+        if start < min(stop, len(images)) and means.max() >= CLEAR:
+            votes[int(np.argmax(means))] += min(stop, len(images)) - start
+    least = min(LEAST_VOTES, len(images))
+    return [quarters for quarters in WORDS if votes[quarters] >= least]
 
 
 def way_back(roll: float) -> str:
@@ -144,9 +158,9 @@ def _pictures(frames: Iterable[AnyFrame], wanted: set[int]) -> Iterator[Image]:
             yield whole_of(frame)
 
 
-def _mean_score(detector: Detector, images: Sequence[Image]) -> float:
-    """Mean score of the surest face of each picture."""
-    return float(np.mean([max((face.score for face in detector.detect([image])[0]), default=0.0) for image in images]))
+def _scores(detector: Detector, images: Sequence[Image]) -> list[float]:
+    """Return the score of the surest face of each picture; 0 without a face."""
+    return [max((face.score for face in detector.detect([image])[0]), default=0.0) for image in images]
 
 
 def _merged(scan: Scan, again: Scan, shots: Sequence[tuple[int, int]]) -> Scan:
