@@ -200,6 +200,13 @@ def test_a_track_that_is_not_there_is_named(tmp_path: Path, track: int) -> None:
         read_speech(path, list, track=track)
 
 
+def test_silence_that_is_not_at_zero_is_silence_too(tmp_path: Path) -> None:
+    """A sound card with an offset."""
+    path = make_sound(tmp_path / "some.wav", (SILENCE + np.float32(0.3))[None], RATE, "pcm_s16le")
+    assert read_speech(path, list)[1].is_silent
+    assert not read_speech(make_sound(path, SPEECH[None] + 0.3, RATE, "pcm_s16le"), list)[1].is_silent
+
+
 def test_silence_in_all_tracks_is_read_as_silence(tmp_path: Path) -> None:
     heard, track = read_speech(film(tmp_path / "film.mkv", SILENCE, SILENCE), list)
     assert track.is_silent

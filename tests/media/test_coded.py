@@ -210,8 +210,11 @@ def test_combs_are_gone(tmp_path: Path) -> None:
         assert jumps[0] < 0.35 * jumps[1]
 
 
-def test_a_stream_without_timestamps_runs_at_its_rate(tmp_path: Path) -> None:
-    path = make_coded(tmp_path / "raw.h264", 20, options={"bf": "2"}, container_format="h264")
+@pytest.mark.parametrize("fps", [25, 30])
+@pytest.mark.parametrize(("kind", "codec"), [("h264", "libx264"), ("hevc", "libx265")])
+def test_a_stream_without_timestamps_runs_at_its_rate(tmp_path: Path, fps: int, kind: str, codec: str) -> None:
+    path = make_coded(tmp_path / f"raw.{kind}", 20, codec, options={"bf": "2"}, fps=fps, container_format=kind)
+    assert probe(path).fps == fps
     frames = list(read_coded(path))
     assert [number_of(frame.image) for frame in frames] == list(range(20))
     steps = np.diff([frame.time_s for frame in frames])

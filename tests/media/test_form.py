@@ -361,6 +361,9 @@ def test_a_gif_keeps_its_pictures_and_its_length(tmp_path: Path, delays: list[in
         ("yuv444p", "ffv1", ".webm", {"chroma": "keep"}, "vp9", ["pictures of fine chroma are encoded as VP9"]),
         ("yuv422p", "ffv1", ".mov", {"codec": "prores", "crf": 0}, "prores", ["not lossless; crf 0 is not used"]),
         ("yuv420p", "ffv1", ".mov", {}, "auto", []),
+        ("yuv420p12le", "ffv1", ".mkv", {}, "auto", ["does not keep: 12 bits a sample (become 10)"]),
+        ("gbrp16le", "ffv1", ".mkv", {}, "auto", ["does not keep: 16 bits a sample (become 10)"]),
+        ("yuv420p12le", "ffv1", ".mkv", {"bits": 10}, "auto", []),
     ],
 )
 def test_what_suits_is_chosen_and_said(

@@ -40,7 +40,7 @@ class SpeechTrack:
     first_s: float
     """Time of its first sample in the file's clock, seconds."""
     peak: float
-    """Peak, 0 to 1."""
+    """Peak, 0 to 1; 0 for a constant offset, which is silence."""
 
     @property
     def is_silent(self) -> bool:
@@ -103,7 +103,7 @@ def read_speech(
     if made is None:
         raise _NoSamplesError(NO_SAMPLES.format(path))
     reader.report()
-    return made, SpeechTrack(reader.stream_idx, reader.first_s, reader.peak)
+    return made, SpeechTrack(reader.stream_idx, reader.first_s, reader.heard_peak)
 
 
 def _better(reader: "_TrackReader", others: Iterable[int]) -> "_TrackReader | None":
@@ -148,6 +148,11 @@ class _TrackReader:
     def speech(self) -> float:
         """Return the amount of speech; see `SpeechMeter`."""
         return 0.0 if self._meter is None else float(self._meter.speech.max(initial=0.0))
+
+    @property
+    def heard_peak(self) -> float:
+        """Return the peak, 0 for a constant offset."""
+        return 0.0 if self._meter is not None and self._meter.is_constant else self.peak
 
     @property
     def is_doubtful(self) -> bool:

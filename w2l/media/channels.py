@@ -21,6 +21,8 @@ MOST_CANCELLED = 0.1
 """Largest share of the power in cancelled frames."""
 STEADY = 0.2
 """Least variation of the level of speech, relative to its mean: about 1 in speech, 0.05 in noise, 0 in hum."""
+CONSTANT = 1e-6
+"""Change from sample to sample of the voice band below which it counts as silent: that of 100 Hz at -95 dB."""
 SILENT = 1e-4
 """Peak below which audio counts as silent: -80 dB."""
 QUIET = 1e-3
@@ -93,6 +95,7 @@ class SpeechMeter:
         n_rows = len(speakers) + (self._pair is not None)
         self._powers, self._levels = np.zeros(n_rows), np.zeros(n_rows)
         self._n_frames = 0
+        self._most = 0.0
         self._cancelled = 0.0
         self._rate = self._n_waiting = 0
         self._waiting: list[NDArray[np.float32]] = []
@@ -127,6 +130,12 @@ class SpeechMeter:
     def speech(self) -> NDArray[np.float64]:
         """Return the amount of speech in each channel, (channels,)."""
         return self._spread()[: len(self.speakers)]
+
+    @property
+    def is_constant(self) -> bool:
+        """Return whether the samples hardly change in any channel: silence, also where it is not at zero."""
+        self._measure()
+        return self._n_frames > 0 and self._most < CONSTANT**2
 
     @property
     def is_steady(self) -> bool:
@@ -178,6 +187,7 @@ class SpeechMeter:
         # Differences hold less of hum, and more of the formants of a voice.
         power = np.square(np.diff(low, axis=2)).mean(axis=2, dtype=np.float64)
         self._n_frames += n_frames
+        self._most = max(self._most, float(power.max()))
         self._powers += power.sum(axis=1)
         self._levels += np.sqrt(power).sum(axis=1)
         if self._pair is not None:

@@ -26,6 +26,8 @@ MAX_STEP_BACK_S = 0.5
 """Step back of timestamps, in seconds, from which a new clock starts; smaller ones are jitter."""
 USUAL_RATE = 25.0
 """Frame rate assumed for streams that do not specify one."""
+MAX_RATE = 1000.0
+"""Largest plausible frame rate; a larger one is a broken header."""
 MAX_READ_ERRORS = 100
 """Failed reads in a row after which the rest of a file counts as unreadable."""
 FORMATS = (
@@ -170,8 +172,14 @@ def warn_of_damage(path: Path, stats: ReadStats) -> None:
 
 
 def stated_rate(stream: Any) -> float:
-    """Return the average frame rate of a video stream that its file declares."""
-    return float(stream.average_rate or stream.guessed_rate or 0) or USUAL_RATE
+    """Return the average frame rate of a video stream that its file declares.
+
+    A bare stream without times, such as a .h264 file, has only the rate in its codec's headers; what the library takes
+    for its average is a default.
+    """
+    is_bare = stream.start_time is None and stream.duration is None
+    rate = float((stream.guessed_rate if is_bare else None) or stream.average_rate or stream.guessed_rate or 0)
+    return rate if rate <= MAX_RATE else USUAL_RATE
 
 
 def is_decodable(stream: Any) -> bool:

@@ -101,6 +101,8 @@ def not_kept(info: VideoInfo, encoding: Encoding) -> str:
         lost.append("transparency (what it hid is seen; prores in .mov and vp9 in .webm keep it)")
     if any(had < has for had, has in zip(SOURCE_STEPS.get(info.chroma, (2, 2)), colour.steps)):
         lost.append(f"{info.chroma} chroma (becomes {colour.chroma}{_way_to_keep(info, codec)})")
+    if info.bits > colour.depth and encoding.bits is None and info.codec != "prores":  # whose decoder pads to 12
+        lost.append(f"{info.bits} bits a sample (become {colour.depth})")
     sizes = encoding.coded_size(info.width, info.height, colour.chroma)
     sides = (("width", "column", info.width, sizes[0]), ("height", "row", info.height, sizes[1]))
     way = f": {codec} of {colour.chroma} is even, av1 is not" if codec in EVEN_CODECS else ""

@@ -223,7 +223,12 @@ def is_rgb(kind: Any) -> bool:
 
 def _depth(kind: Any) -> int:
     """Return 8, or 10 for formats with more than 8 bits per sample."""
-    return 8 if max(component.bits for component in kind.components) <= 8 else 10
+    return 8 if sample_bits(kind) <= 8 else 10
+
+
+def sample_bits(kind: Any) -> int:
+    """Return the most bits that a pixel format (PyAV's) has per sample."""
+    return int(max(component.bits for component in kind.components))
 
 
 def _plane(frame: Any, which: int, depth: int) -> Plane:

@@ -25,7 +25,7 @@ from w2l.media.container import (
 )
 from w2l.media.display import TURNS, display_matrix, swaps_axes, upright
 from w2l.media.picture import UNSAID, Colour
-from w2l.media.planar import CONVERSION, colorspace_for, colour_of, is_rgb
+from w2l.media.planar import CONVERSION, colorspace_for, colour_of, is_rgb, sample_bits
 from w2l.media.sequence import SEQUENCE_FPS, decoded_pictures, is_sequence, pictures_of, say_rate
 from w2l.media.showing import retimer_for
 from w2l.media.tone import CURVES, rendered
@@ -69,6 +69,8 @@ class VideoInfo:
     chroma: str
     """How finely colours are sampled as displayed (after rotation), such as 4:2:2; 4:2:0 also where they are RGB or
     grey."""
+    bits: int = 8
+    """Bits per sample in the file; pictures are read with 8 or 10, see `colour`."""
     is_rgb: bool = False
     """Whether the pictures hold RGB."""
     is_sequence: bool = False
@@ -125,6 +127,7 @@ def probe(path: Path) -> VideoInfo:
             is_still=_is_still(container),
             has_alpha=has_alpha_beside(stream) or _has_alpha(first),
             chroma=chroma,
+            bits=sample_bits(first.format),
             is_rgb=is_rgb(first.format),
         )
 
