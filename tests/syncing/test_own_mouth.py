@@ -59,7 +59,7 @@ def test_lips_and_mouth_keep_the_colours_that_the_picture_has() -> None:
     luma = middle @ LUMA
     red, blue, green = (middle[:, idx] - luma for idx in (0, 2, 1))
     assert red.max() <= LIPS[0] - LUMA @ LIPS + 3
-    assert blue[red > 20].max() <= LIPS[2] - LUMA @ LIPS + 3
+    assert blue[red > 30].max() <= LIPS[2] - LUMA @ LIPS + 3
     assert green.max() < 3, "nothing in a mouth is green"
     np.testing.assert_allclose(luma, face(0.05, (200, 60, 130), OLIVE)[lips == 1] @ LUMA, atol=0.01)
     np.testing.assert_array_equal(magenta[lips == 0], face(0.05, (200, 60, 130), OLIVE)[lips == 0])
@@ -73,6 +73,39 @@ def test_a_picture_s_own_colours_stay_and_a_grey_one_stays_grey() -> None:
     assert found is not None
     bent = found.coloured(grey, np.ones((SIZE, SIZE), np.float32))
     assert np.abs(bent - grey).max() < 5
+
+
+BAND = (150, 140, 118)
+"""An even band, as networks draw between the lips of a person whose teeth they never saw."""
+
+
+@pytest.mark.parametrize("gap", [0.03, 0.06])
+def test_a_band_between_lips_is_shaded_like_a_mouth_where_the_picture_has_no_teeth(gap: float) -> None:
+    drawn, points = face(gap, LIPS, BAND), mouth(gap)
+    shape = Shape.of(points, PLACES, PLACES)
+    shaded = own(0.0, LIPS).shaded(drawn, points, PLACES, PLACES)
+    ratio = (shaded @ LUMA) / (drawn @ LUMA)
+    rows = np.flatnonzero(shape.inside[:, SIZE // 2] > 0.9)
+    middle = ratio[rows, SIZE // 2]
+    assert (np.diff(middle) <= 1e-6).all(), "darker towards the lower lip"
+    assert middle[0] > 0.85
+    assert middle[-1] < middle[0] - 0.2
+    corner = shape.inside * (np.abs(PLACES - 0.5) > 0.11)[None, :] > 0.5
+    assert not corner.any() or ratio[corner].max() < 0.75
+    np.testing.assert_array_equal(shaded[shape.inside == 0], drawn[shape.inside == 0])
+    assert (own().shaded(drawn, points, PLACES, PLACES) == drawn).all(), "teeth of the picture's own are shown instead"
+
+
+def test_teeth_are_as_warm_as_the_light() -> None:
+    """In a red light the skin is red, and so are teeth: a grey band would look green there."""
+    lips, redness = lip_map(mouth(0.05), PLACES, PLACES), []
+    for light in ((1.0, 1.0, 1.0), (1.15, 0.9, 0.85)):
+        picture = np.clip(face(0.0, LIPS, LIPS) * np.array(light, np.float32), 0, 255)
+        found = OwnMouth.of(picture, mouth(0.0), PLACES, PLACES)
+        assert found is not None
+        inside = found.coloured(face(0.05, LIPS, (120, 122, 118)), lips)[67, 48]
+        redness.append(float((inside[0] - inside @ LUMA) / (inside @ LUMA)))
+    assert redness[1] > redness[0] + 0.08
 
 
 def test_lips_of_a_few_pixels_say_nothing() -> None:

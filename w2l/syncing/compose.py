@@ -205,19 +205,21 @@ class Compositor:
             change, keep = self._fitter.fit(drawn, shown, lips, memory)
         else:
             y = self._x[self.first_row :]
-            drawn = own.coloured(drawn, lip_map(lips.patch, self._x, y))
-            change, keep = self._fitter.fit(drawn, shown, lips, memory)
+            mouth = lip_map(lips.patch, self._x, y)
+            change, keep = self._fitter.fit(own.coloured(drawn, mouth), shown, lips, memory)
+            fitted = change + keep[..., None] * shown  # fitted to the skin, which may brighten the mouth, too
+            change += own.coloured(own.shaded(fitted, lips.patch, self._x, y), mouth) - fitted
             teeth = own.shown(lips.patch, self._x, y)
             change, keep = (1 - teeth)[..., None] * change, keep + teeth * (1 - keep)
         kept = np.clip(found.moved(keep, self.first_row), 0, 1)
-        fitted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
-        cv2.add(fitted, found.moved(change, self.first_row), dst=fitted)
+        pasted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
+        cv2.add(pasted, found.moved(change, self.first_row), dst=pasted)
         if self._grain is not None:
             noise = memory.update_noise(noise_level(_middle(source, NOISE_SIDE) @ LUMA))
             if noise > LEAST_GRAIN:
                 grain = noise * np.sqrt(1 - kept * kept) * self._grain.piece(kept.shape, frame_idx)
-                cv2.add(fitted, cv2.merge([grain, grain, grain]), dst=fitted)
-        return np.asarray(fitted, dtype=np.float32)
+                cv2.add(pasted, cv2.merge([grain, grain, grain]), dst=pasted)
+        return np.asarray(pasted, dtype=np.float32)
 
     def _own_mouth(self, crop: Floats, lips: LipPair, track: int) -> OwnMouth | None:
         """Return the mouth of a still picture, measured once per track; None for a video."""

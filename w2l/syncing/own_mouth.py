@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.syncing.colours import LUMA, blurred
+from w2l.syncing.lips import lip_map
 
 TOLERANCE = 0.012
 """Width over which the outline of the inside of a mouth fades, in sides of the crop."""
@@ -27,6 +28,15 @@ LEAST_RED, LEAST_DARK_RED = 0.02, 0.23
 (the least median of these mouths)."""
 TEETH_LEVEL, DARK_LEVEL = 1.43, 0.48
 """Brightness of teeth and of the dark behind them, relative to the lips (medians)."""
+WHITE_LIT = 0.16
+"""Redness of skin in white light; above it, teeth are redder, too, as the light is, or the face is dim. Cheeks of 17
+people of all complexions in one light (Face Research Lab London Set) have 0.14 to 0.26, median 0.16."""
+AROUND = 0.08
+"""Distance from the lips, in sides, up to which skin is measured."""
+TEETH_END, DARK_FROM = 0.3, 1.0
+"""Depth below the upper lip, as a share of the gap, at which drawn teeth begin to fade into the dark, and end."""
+CORNER_FROM, CORNER_END = 0.45, 0.9
+"""The same towards the corners, as a share of half the mouth's width."""
 SHUT, OPEN = 0.012, 0.037
 """Gap between the inner edges of the lips up to which no teeth show, and from which they show fully, in sides."""
 MIDDLE = 0.6
@@ -51,6 +61,8 @@ class Shape:
     """The area between the lips, 0..1."""
     gap: float
     """Gap between the lips in the middle, in sides."""
+    lit: Floats
+    """Share of light, 0..1, that teeth would have there: less towards the lower lip and the corners."""
 
     @classmethod
     def of(cls, points: Floats, x: Floats, y: Floats, widened: float = 0.0) -> "Shape":
@@ -77,7 +89,9 @@ class Shape:
         lips = ((away > top * bow) & (away < upper * bow)) | ((away > lower * bow) & (away < bottom * bow))
         depth = np.minimum(away - upper * bow, lower * bow - away) + widened
         inside = np.clip(depth / TOLERANCE + 0.5, 0, 1) * (np.abs(across) < 1)
-        return cls(middle & lips, inside.astype(np.float32), lower - upper)
+        deep = (away - upper * bow) / np.maximum((lower - upper) * bow, 1e-6)
+        lit = _falling(deep, TEETH_END, DARK_FROM) * _falling(np.abs(across), CORNER_FROM, CORNER_END)
+        return cls(middle & lips, inside.astype(np.float32), lower - upper, lit)
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,11 @@ class OwnMouth:
     level: float
     """Brightness of the lips, in grey levels."""
 
+    @property
+    def shows_teeth(self) -> bool:
+        """Whether teeth are visible in the picture."""
+        return bool(self.teeth.max() > 0.5)
+
     @classmethod
     def of(cls, crop: Floats, points: Floats, x: Floats, y: Floats) -> "OwnMouth | None":
         """Measure the mouth with six `points` of a crop; return None if too little of its lips is visible."""
@@ -109,11 +128,14 @@ class OwnMouth:
         bright = (luma / level - DARK) / (BRIGHT - DARK)
         teeth = shape.inside * np.clip(pale, 0, 1) * np.clip(bright, 0, 1)
         least, median, most = np.percentile(red[shape.lips], (3, 50, 97))
+        skin = _around(points, x, y)
+        redness_of_skin = float(np.median((red / np.maximum(luma, LEAST_LUMA))[skin])) if skin.any() else WHITE_LIT
+        warm = max(redness_of_skin - WHITE_LIT, 0.0)
         return cls(
             blurred(np.asarray(teeth, dtype=np.float32), TEETH_BLUR * len(x)),
             (float(median), float(most) + SLACK),
             float(np.percentile(blue[shape.lips], 97)) + SLACK,
-            (min(LEAST_RED, float(least) / level), min(LEAST_DARK_RED, redness)),
+            (min(LEAST_RED + warm, float(least) / level), min(LEAST_DARK_RED + warm, redness)),
             level,
         )
 
@@ -122,6 +144,20 @@ class OwnMouth:
         shape = Shape.of(points, x, y)
         opened = float(np.clip((shape.gap - SHUT) / (OPEN - SHUT), 0, 1))
         return np.asarray(self.teeth * shape.inside * opened, dtype=np.float32)
+
+    def shaded(self, patch: Floats, points: Floats, x: Floats, y: Floats) -> Floats:
+        """Return a patch in which the mouth, between lips with six `points`, is at most as bright as real ones.
+
+        Where the picture does not show its teeth, a network draws an even band. Real teeth stand out below the upper
+        lip alone, and only where the mouth is open; behind them it is dark.
+        """
+        if self.shows_teeth:
+            return patch
+        shape = Shape.of(points, x, y)
+        opened = float(np.clip((shape.gap - SHUT) / (OPEN - SHUT), 0, 1))
+        most = self.level * (DARK_LEVEL + opened * shape.lit * (TEETH_LEVEL - DARK_LEVEL))
+        gain = np.minimum(most / np.maximum(patch @ LUMA, LEAST_LUMA), 1.0)
+        return np.asarray(patch * (1 + shape.inside * (gain - 1))[..., None], dtype=np.float32)
 
     def coloured(self, patch: Floats, lips: Floats) -> Floats:
         """Return a patch with the colours of lips and mouth, where `lips` (rows, columns) is 1, limited to those here.
@@ -138,3 +174,17 @@ class OwnMouth:
         green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
         bent = np.stack([red, green, blue], axis=-1) + luma[..., None]
         return np.asarray(patch + lips[..., None] * (bent - patch), dtype=np.float32)
+
+
+def _around(points: Floats, x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Return the pixels (rows, columns) of the skin around a mouth with six `points`."""
+    left, top = points.min(axis=0) - AROUND
+    right, bottom = points.max(axis=0) + AROUND
+    near = ((y > top) & (y < bottom))[:, None] & ((x > left) & (x < right))[None, :]
+    return np.asarray(near & (lip_map(points, x, y) == 0))
+
+
+def _falling(values: Floats, first: float, last: float) -> Floats:
+    """Return a smooth step: 1 up to `first`, 0 from `last` on."""
+    share = np.clip((last - values) / (last - first), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)

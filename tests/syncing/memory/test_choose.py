@@ -14,9 +14,10 @@ from w2l.features.crop import CropSpec
 from w2l.media.timeline import Timeline
 from w2l.models.speech_lips import relative_shapes
 from w2l.syncing.memory.choose import Chooser
-from w2l.syncing.memory.costs import SHAPE_TOLERANCE, TEETH_GAIN, audio_costs, rest_costs
+from w2l.syncing.memory.costs import SHAPE_TOLERANCE, TEETH_GAIN, audio_costs, frame_costs, rest_costs
 from w2l.syncing.memory.looks import Looks
 from w2l.syncing.memory.memory import Memory
+from w2l.syncing.memory.usual import rim_cells
 from w2l.syncing.plan import Plan
 from w2l.syncing.reference_bank import OwnFrame
 
@@ -139,3 +140,13 @@ def test_lips_that_differ_from_what_goes_with_the_audio_cost_more() -> None:
     np.testing.assert_allclose(costs - toothy, TEETH_GAIN)
     silent = audio_costs(looks, looks, np.zeros((3, 40)), wanted, np.ones(3))
     np.testing.assert_allclose(silent, np.repeat(rest_costs(looks)[None], 3, axis=0))
+
+
+def test_a_head_that_nods_gets_no_mouth_of_another_pose_however_well_it_fits() -> None:
+    """As a chin that is up does not fit a head that is down; small differences matter less than the speech."""
+    looks = replace(some_looks(3).measures, pose=np.array([[0.0, 0.0], [0.0, 0.006], [0.0, 0.06]]))
+    looks = replace(looks, light=np.full((3, 3), 100.0), cells=np.zeros((3, 128, 4), np.float32))
+    rim = np.zeros((1, 128, 3), np.float32)[:, : len(rim_cells())]
+    match = np.array([[0.0, 0.3, 0.9]])
+    costs = frame_costs(looks, -match, np.zeros((1, 2)), np.full((1, 3), 100.0), rim)
+    assert costs[0].argsort().tolist() == [1, 0, 2]

@@ -10,8 +10,10 @@ from w2l.syncing.memory.looks import Measures
 from w2l.syncing.memory.path import NONE, Joins, following_of
 from w2l.syncing.memory.usual import rim_cells
 
-POSE_COST = 3.0
-"""Cost of a distance between two poses of one side of the crop."""
+POSE_COST, POSE_UNIT = 0.25, 0.02
+"""Cost of a distance between two poses of one unit, in sides of the crop; it grows with the square.
+
+Lips and chin of a nodded or turned head do not fit another pose; within a unit there is more to choose from."""
 LIGHT_COST = 0.3
 """Cost of a difference in light, as a logarithm, in the channel that differs most."""
 RIM_COST = 0.3
@@ -89,7 +91,9 @@ def frame_costs(looks: Measures, from_audio: Floats, pose: Floats, light: Floats
     """
     away = np.linalg.norm(pose[:, None] - looks.pose[None], axis=-1)
     lit = LIGHT_COST * _light_apart(light, looks.light)
-    return np.asarray(from_audio + POSE_COST * away + lit + rim_costs(rim, rim_of(looks)), dtype=np.float32)
+    return np.asarray(
+        from_audio + POSE_COST * (away / POSE_UNIT) ** 2 + lit + rim_costs(rim, rim_of(looks)), dtype=np.float32
+    )
 
 
 def audio_costs(looks: Measures, seen: Measures, match: Floats, shapes: Floats, quiet: Floats) -> Floats:
