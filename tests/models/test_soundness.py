@@ -42,6 +42,16 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, kind: str, spoi
     assert load_model(saved(tmp_path, kind), None).card.kind == kind
 
 
+@pytest.mark.parametrize("kind", ["expert", "judge"])
+def test_variances_are_not_negative(tmp_path: Path, kind: str) -> None:
+    path = saved(tmp_path, kind)
+    model = load_model(path, None)
+    next(tensor for name, tensor in model.network.state_dict().items() if name.endswith("running_var"))[0] = -1.0
+    save_model(path, model.network, model.card)
+    with pytest.raises(CheckpointError, match=r"negative variances, in .*running_var"):
+        load_model(path, None)
+
+
 def test_they_are_refused_at_import_and_from_any_wrapping(tmp_path: Path) -> None:
     cache = Cache.open(tmp_path / "cache", create=True)
     with pytest.raises(CheckpointError, match="not finite"):

@@ -223,6 +223,7 @@ def test_a_result_takes_the_place_of_a_file_only_when_asked_and_never_of_an_inpu
         ((listed, "-y"), tmp_path / "b.wav", "is also an input"),
         ((folder / "a.mp4", "--reference", tmp_path / "real.mp4", "-y"), tmp_path / "real.mp4", "is also an input"),
         ((folder / "a.mp4", "-y"), judge_path, "is also an input"),
+        ((folder / "a.mp4", "-y"), folder / "a.w2l.json", "is also an input"),
     ]:
         shown = call(cache, judge_path, *inputs, option, result)
         assert isinstance(shown.exception, ConfigError), (inputs, result)
@@ -510,6 +511,17 @@ def test_a_relative_of_the_teacher_is_no_judge_either(
         run(ScoreRequest((output,)), ScoreSettings(str(path)), cache)
     unrelated = saved_expert(tmp_path / "unrelated.safetensors", 9).path
     assert run(ScoreRequest((output,)), ScoreSettings(str(unrelated)), cache).report.clips[0].scored
+
+
+def test_a_judge_whose_distances_are_no_numbers_is_named(cache: Cache, media: Path, tmp_path: Path) -> None:
+    dimensions = {"size": 112, "width": 8}
+    network = Judge(JudgeDimensions(**dimensions))
+    for weight in network.parameters():
+        weight.data.mul_(1e30)
+    save_model(tmp_path / "wild.safetensors", network, ModelCard("judge", dimensions))
+    shown = call(cache, tmp_path / "wild.safetensors", media / "a.mp4")
+    assert shown.exit_code == 1
+    assert "wild.safetensors returns non-finite values" in shown.output
 
 
 def test_an_expert_is_no_judge_of_those_it_taught_unless_asked_for(

@@ -29,7 +29,7 @@ RANGES: dict[str, tuple[Number, Number]] = {
     "stride": (0, 100_000),
     # sizes of networks and crops
     "size": (0, 4096),
-    "width": (0, 4096),
+    "width": (0, 512),
     "features": (0, 65_536),
     "embedding": (0, 65_536),
     "n_references": (0, 64),

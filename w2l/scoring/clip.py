@@ -17,6 +17,7 @@ from w2l.media.audio import read_audio
 from w2l.media.channels import SILENT
 from w2l.media.container import ReadStats
 from w2l.media.video import Frame, VideoInfo, probe, read_frames
+from w2l.models.soundness import check_returned
 from w2l.scoring.faces import MeasuredFace, Shown, face_tracks, main_face, whole_frames
 from w2l.scoring.metrics.embed import Embeddings
 from w2l.scoring.metrics.fid import Features
@@ -144,6 +145,7 @@ def _judged(
     first = watcher.shown.first_frame
     heard = wave[first * SAMPLES_PER_FRAME :]
     lip, audio = watcher.finish(), bench.hear(heard, len(watcher.shown))
+    check_returned(bench.judge.path, lip, audio)
     if min(len(lip), len(audio)) < 2:
         raise MediaError(
             f"{sample.path}: the clip is too short to score: picture and audio must both last {WINDOW_FRAMES + 1} "

@@ -12,6 +12,7 @@ from w2l.core.errors import MediaError
 from w2l.core.timing import FPS, MAX_SHIFT, SAMPLES_PER_FRAME, WINDOW_FRAMES
 from w2l.media.audio import read_audio
 from w2l.media.video import probe, read_frames
+from w2l.models.soundness import check_returned
 from w2l.scoring.clip import Watcher
 from w2l.scoring.faces import main_face
 from w2l.scoring.metrics.lse import lse_values
@@ -76,6 +77,7 @@ def embed_clip(path: Path, bench: Bench, speech: Path | None = None) -> ClipEmbe
         watcher.take(frame)
     first = watcher.shown.first_frame
     video, sound = watcher.finish(), bench.hear(wave[first * SAMPLES_PER_FRAME :], len(watcher.shown))
+    check_returned(bench.judge.path, video, sound)
     count = min(len(video), len(sound))
     if count < 2:
         raise MediaError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from w2l.cache.records import versions
+from w2l.cache.records import SIDECAR, versions
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
 from w2l.core.files import sha256
@@ -91,7 +91,8 @@ def _keep_inputs(request: ScoreRequest, inputs: ScoreInputs, settings: ScoreSett
     """Raise ConfigError if a result would overwrite an input."""
     samples = (path for one in inputs.samples for path in (one.path, one.reference, one.speech) if path is not None)
     named = (Path(text) for text in (settings.judge, settings.words, *settings.files) if text)
-    read = {real_path(path) for path in (*request.outputs, *request.references, *samples, *named)}
+    files = (*request.outputs, *request.references, *samples, *named)
+    read = {real_path(one) for path in files for one in (path, path.parent / f"{path.stem}{SIDECAR}")}
     for path in request.results:
         if real_path(path) in read:
             raise ConfigError(f"{path} is also an input; choose another file for the result")

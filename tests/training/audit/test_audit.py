@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tests.helpers.tiny_cache import ALIGNED, JUDGE, add_track, face, talking_cache
 from w2l.cache.store import Cache, Clip
-from w2l.core.errors import CacheError, ConfigError
+from w2l.core.errors import CacheError, CheckpointError, ConfigError
 from w2l.core.timing import FPS, MEL_RATE, mel_columns
 from w2l.data.batches.tracks import Tracks
 from w2l.models.checkpoint import Model, ModelCard, dimensions_of, save_model
@@ -325,6 +325,16 @@ def test_an_auditor_at_chance_changes_nothing_and_says_so(
     assert "nothing was changed" in audit_table(result)
     assert list(cache.all_tracks()) == before
     assert all(clip.record().audit.tracks is not None for clip in cache.clips())
+
+
+def test_an_auditor_whose_odds_are_no_numbers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not its tracks, which would be called too short of speech."""
+    cache = shifted_cache(tmp_path, [0, 0, 0, 0])
+    before = records(cache)
+    monkeypatch.setattr(Openness, "similarity", lambda self, audio, face: audio @ face.T * float("nan"))
+    with pytest.raises(CheckpointError, match="returns non-finite values"):
+        audit_cache(cache, "openness")
+    assert records(cache) == before
 
 
 def test_an_auditor_that_would_leave_nothing_changes_nothing(tmp_path: Path) -> None:

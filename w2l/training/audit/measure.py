@@ -18,6 +18,7 @@ from w2l.features.crop import CropSpec
 from w2l.features.windows import n_windows
 from w2l.models import registry as weights
 from w2l.models.checkpoint import Kind, Model, load_model
+from w2l.models.soundness import check_returned
 from w2l.training.audit.lag import neighbourhood
 from w2l.training.audit.verdicts import AuditSettings, LagMeasurement, measure
 from w2l.training.expert.evaluate import embed_windows
@@ -116,6 +117,7 @@ def measure_lag(auditor: Auditor, row: TrackRow, settings: AuditSettings) -> Lag
     for first in range(0, count, BLOCK):
         low, high = max(0, first - settings.max_shift), min(count, first + BLOCK + settings.max_shift)
         table = auditor.pairing.similarity(audio[first : first + BLOCK], face[low:high]).double().cpu().numpy()
+        check_returned(auditor.model.path, table)
         parts.append(neighbourhood(auditor.odds(table), low, count, first, settings.max_shift))
     odds: Floats = np.concatenate(parts)
     return measure(odds, ~tracks.silent(0), settings)
