@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from w2l.nets.blocks import ConvBlock, UpBlock
+from w2l.nets.folded.winograd import Winograd, can_replace, is_suited
 from w2l.nets.generator import GeneratorDimensions
 from w2l.nets.warping import FlowBlur, lowest_rows, mixture
 
@@ -26,15 +27,24 @@ class FoldedConv(nn.Module):
         self.conv = conv
         self.residual = residual
         self.activation = activation
+        self._can_be_faster = can_replace(conv)
+        self._faster: Winograd | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, n_in, rows, columns) to (batch, n_out, rows', columns')."""
-        out: Tensor = self.conv(x)
+        out = self._convolved(x)
         if self.residual:
             out = out.add_(x)
         if self.activation == "relu":
             return F.relu_(out)
         return out.sigmoid_() if self.activation == "sigmoid" else out
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        if self._can_be_faster and isinstance(self.conv, nn.Conv2d) and is_suited(x):
+            self._faster = self._faster or Winograd(self.conv)
+            return self._faster(x)
+        convolved: Tensor = self.conv(x)
+        return convolved
 
 
 class FoldedJoin(nn.Module):
