@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from w2l.core.progress import Advance, show_by
+from w2l.core.progress import Advance, no_display, show_by
 from w2l.core.text import printable
 
 
@@ -43,6 +43,10 @@ def set_up_logging(verbosity: int) -> None:
 def bar(title: str, total: int | None, unit: str = "frames", done: int = 0) -> Iterator[Advance]:
     """Show a progress bar with rate and time left, on a terminal only; see `w2l.core.progress.Display`."""
     console = _console()
+    if not console.is_terminal:  # rich before 14.3 ends a disabled bar with an empty line
+        with no_display(title, total, unit, done) as ignored:
+            yield ignored
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -52,7 +56,7 @@ def bar(title: str, total: int | None, unit: str = "frames", done: int = 0) -> I
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
+    with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task(title, total=total, completed=done, rate="")
 
         def advance(units: int = 1) -> None:

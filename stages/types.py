@@ -11,7 +11,7 @@ from w2l.core.timecodes import parse_seconds
 from w2l.core.urls import refuse_url
 
 
-class Seconds(click.ParamType[float]):
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # click 8.2 does not let it be subscripted
     """A time: seconds, or a timecode."""
 
     name = "time"

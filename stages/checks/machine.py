@@ -13,7 +13,7 @@ from pathlib import Path
 from stages.checks.finding import LIKELY, Finding, State, gigabytes, reason
 from w2l.core.text import one_line
 
-LEAST_PYTHON = (3, 11)
+LEAST_PYTHON = (3, 10)
 IMPORTED = {"av": "av", "numpy": "numpy", "onnxruntime": "onnxruntime", "opencv-python": "cv2", "pyyaml": "yaml",
             "rich": "rich", "safetensors": "safetensors", "torch": "torch"}  # fmt: skip
 """Packages that every job imports, with the module of each; for the others only the version is read."""

@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -153,8 +154,10 @@ def test_damaged_files_give_what_pyav_gives(
     whole = joined(path).shape[1]
     path.write_bytes(damage(path.read_bytes()))
     plain_reads.clear()
-    read = joined(path)
-    np.testing.assert_array_equal(read, by_pyav(path))
+    read, theirs = joined(path), by_pyav(path)
+    # PyAV 17 leaves out the block before the gap, which libsndfile and PyAV 18 read.
+    kept = theirs.any(axis=0) if damage is bytes_missing and av.__version__ < "18" else slice(None)
+    np.testing.assert_array_equal(read[:, kept], theirs[:, kept])
     assert 0 < read.shape[1] <= whole
     if damage in (cut, zeros_inside):
         assert sum(plain_reads) > 0, "soundfile reads up to the damage"

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def _is_outdated(chain: Path) -> bool:
         first = x509.load_pem_x509_certificates(chain.read_bytes())[0]
     except (OSError, ValueError):
         return False
-    return _subject(first) == LOCAL and first.not_valid_after_utc < datetime.now(UTC)
+    return _subject(first) == LOCAL and first.not_valid_after_utc < datetime.now(timezone.utc)
 
 
 def import_key(chain: Path, key: Path) -> SigningKey:
@@ -100,7 +100,7 @@ def checked(chain: str, key: str, where: str) -> SigningKey:
     first = certificates[0]
     if first.public_key() != private.public_key():
         raise ConfigError(f"{where}: the first certificate is not that of the key; name its own certificate first")
-    now = datetime.now(UTC)
+    now = datetime.now(timezone.utc)
     if not first.not_valid_before_utc <= now <= first.not_valid_after_utc:
         until = f"{first.not_valid_before_utc:%Y-%m-%d} to {first.not_valid_after_utc:%Y-%m-%d}"
         raise ConfigError(f"{where}: the certificate is valid from {until}; import one that is valid now")
@@ -150,7 +150,7 @@ def _certificate(name: str, key: Any, issuer: str, issuer_key: Any, is_root: boo
         parts = ((x509.NameOID.COMMON_NAME, text), (x509.NameOID.ORGANIZATION_NAME, "w2l"))
         return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
 
-    now = datetime.now(UTC)
+    now = datetime.now(timezone.utc)
     usage = dict.fromkeys(
         ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only",
          "decipher_only"), False,

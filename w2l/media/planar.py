@@ -16,10 +16,14 @@ from w2l.media.chroma import CENTRE_SITED, LEFT_SITED, STEPS, Chroma, Plane, pla
 from w2l.media.display import TURNS
 from w2l.media.picture import HD_HEIGHT, SPACE_OF, Colour, Matrix, Picture, quantised
 
-CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+ACCURATE_RND, FULL_CHR_H_INT = 1 << 18, 1 << 13
+"""Flags of libswscale, which PyAV passes on but has names for only from version 18 on."""
+CONVERSION = int(Interpolation.BILINEAR) | ACCURATE_RND | FULL_CHR_H_INT
 """Flags of colour conversion: exact rounding, chroma interpolated to full width."""
 MATRIX_OF: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
 """H.273 matrix coefficients -> matrix used in calculations."""
+BT2020_SPACE = 9
+"""H.273 matrix coefficients of BT.2020, and libswscale's number for them."""
 BT2020_PRIMARIES = 9
 """H.273 primaries that imply the BT.2020 matrix if a file does not state one."""
 CENTRED_CODECS = frozenset({"mjpeg", "mpeg1video", "vp8", "webp"})
@@ -146,7 +150,9 @@ class PictureMaker:
         """Convert a frame whose colour properties differ from the first one's, or that has RGB beyond 8 bits."""
         width, height = self._size or (frame.width, frame.height)
         spans = [ColorRange.JPEG if one.full_range else ColorRange.MPEG for one in (here, colour)]
-        codes = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
+        codes = {"bt601": int(Colorspace.ITU601), "bt709": int(Colorspace.ITU709), "bt2020": BT2020_SPACE}
+        if "bt2020" in (here.matrix, colour.matrix):
+            frame.colorspace = BT2020_SPACE  # PyAV 17 sets other matrices alone, and else keeps that of the frame
         frame = self._reformatter.reformat(
             frame,
             width,

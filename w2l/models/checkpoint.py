@@ -307,15 +307,12 @@ def _torch_load(path: Path, remedy: str = "copy or create it again") -> dict[str
 
 def _with_numpy() -> contextlib.AbstractContextManager[Any]:
     """Allow the weight reader to build numbers and arrays of NumPy, which contain only data."""
-    safe_globals = getattr(torch.serialization, "safe_globals", None)
-    if safe_globals is None:  # PyTorch 2.4
-        return contextlib.nullcontext()
     functions: tuple[Any, Any] = (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0])
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
     known: list[Any] = [np.dtype, np.ndarray, *dtypes]
     for function in functions:  # NumPy 1 and 2
         known += [(function, f"{module}.multiarray.{function.__name__}") for module in ("numpy._core", "numpy.core")]
-    return safe_globals(known)  # type: ignore[no-any-return]
+    return torch.serialization.safe_globals(known)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from inspect import signature
 from statistics import NormalDist
 from typing import Literal
 
@@ -32,14 +33,16 @@ def test_the_table_of_quantiles_is_scipys() -> None:
 
     degrees = np.arange(1, len(T_975) + 2)
     found = [t_quantile(0.975, int(each)) for each in degrees]
-    np.testing.assert_allclose(found, t.ppf(0.975, degrees), rtol=1e-12)
+    np.testing.assert_allclose(found, t.ppf(0.975, degrees), rtol=1e-8)  # SciPy 1.11 has nine digits
 
 
 def test_intervals_are_those_of_scipys_bootstrap_at_the_widened_level() -> None:
     sample = np.random.default_rng(3).exponential(2.0, 30)
     half = t_quantile(0.975, 29) * math.sqrt(30 / 29)
     level = 2 * NormalDist().cdf(half) - 1
-    theirs = stats.bootstrap((sample,), np.mean, n_resamples=40_000, confidence_level=level, rng=1).confidence_interval
+    seed: dict[str, int] = {"rng" if "rng" in signature(stats.bootstrap).parameters else "random_state": 1}
+    found = stats.bootstrap((sample,), np.mean, n_resamples=40_000, confidence_level=level, **seed)
+    theirs = found.confidence_interval
     ours = bootstrap_mean(sample.tolist(), draws=40_000)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02 * (ours.high - ours.low))
 

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ def _table(rows: Iterable[tuple[str, object]]) -> str:
 def _head(run: _Run, facts: PageFacts) -> str:
     done = f"step {number(run.step)}" + (f" of {number(run.n_steps)}" if run.n_steps else "")
     validated = {int(line["step"]) for line in run.lines if any(name.startswith(VALIDATION) for name in line)}
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     state = f"{done}, {len(validated)} validations; this page was written at {when}"
     about = f'<p class="lead">{escaped(facts.about)}</p>' if facts.about else ""
     return f'<h1>{escaped(run.folder.name)}</h1>{about}<p class="lead">{state}</p>'
