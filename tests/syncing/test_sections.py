@@ -14,11 +14,14 @@ from tests.helpers.sync_runs import make_models, voice
 from tests.syncing.test_plan import PLACES, Marked, write_marked
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError, NoFaceError
+from w2l.core.files import write_json
 from w2l.faces.scan import DetectSettings
 from w2l.marks.claims import id_of
 from w2l.media.audio import write_wav
 from w2l.media.parts import PartWriter
+from w2l.models.backend_choice import choice_key
 from w2l.syncing import sections, seen
+from w2l.syncing import tools as tools_module
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import plan_of, sketch_of
 from w2l.syncing.record import SyncResult
@@ -150,6 +153,30 @@ def test_the_first_section_is_short_however_far_ahead_is_looked(work: Work, monk
     monkeypatch.setattr(seen, "scan_span", scanned)
     work.made("one.mp4", look_ahead="3")
     assert spans[:2] == [(0, 5 + 15), (0, 15 + 15)]
+
+
+@pytest.mark.parametrize(("settings", "n_measured"), [
+    ({}, 0), ({"look_ahead": "all"}, 1), ({"look_ahead": "all", "backend": "onnx"}, 0),
+    ({"look_ahead": "all", "precision": "bf16"}, 0),
+], ids=str)  # fmt: skip
+def test_the_library_is_measured_once_and_not_before_an_early_picture(
+    work: Work, settings: dict[str, Any], n_measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Path] = []
+
+    def choose(path: Path, model: Any, first_row: int, batch: int, _: bool) -> None:
+        measured.append(path)
+        write_json(path, {choice_key(model, first_row, batch): "torch"})
+
+    monkeypatch.setattr(tools_module, "choose_backend", choose)
+    work.made("one.mp4", **settings)
+    assert not measured  # too short to be worth it
+    monkeypatch.setattr(tools_module, "MEASURED_FROM", N_FRAMES)
+    for output in ("one.mp4", "again.mp4"):
+        work.made("one.mp4", output, **settings)
+    assert measured == [work.folder / "cache" / "models" / "backends.json"] * n_measured
+    tools = work.tools(**{**settings, "precision": "auto"})
+    assert tools.runner.backend == ("torch" if n_measured else "onnx")
 
 
 @pytest.fixture

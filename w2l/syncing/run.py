@@ -56,6 +56,8 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     parts = make_parts(settings, plan, job.output, half_done_mark(mark, tools.device), job.resume, comment)
     if is_pictures_output(job.output):
         logger.info("%s: pictures carry no sound; it is in %s", job.output, job.speech_name or job.speech)
+    if preview_s is None:
+        suitable.measure_backend(len(plan))
     redrawer = make_redrawer(suitable, plan)
     watch.lap("references")
     draw(plan, redrawer, parts, watch, finisher)

@@ -100,7 +100,8 @@ class SyncSettings:
     batch: int = 16
     """Largest number of faces per batch; affects only speed and memory."""
     backend: Backend = "auto"
-    """Library that runs the generator."""
+    """Library that runs the generator: `torch`, `onnx` (ONNX Runtime, on the CPU) or `auto`: by the size of the
+    weights; for small ones as measured on this machine before an output of half a minute, and kept in the cache."""
     precision: InferencePrecision = "auto"
     """Precision of the generator: `float32`, `half` (on a GPU), `bf16` (about twice as fast on processors with
     instructions for it; a few pixels change by more than one grey level), or `auto`: half on a GPU, else float32."""

@@ -12,12 +12,18 @@ from w2l.faces.detectors.factory import make_detector
 from w2l.faces.recogniser import Recogniser
 from w2l.features.crop import CropSpec
 from w2l.models import registry as weights
+from w2l.models.backend_choice import choice_key, choose_backend, is_open, kept_choice
 from w2l.models.checkpoint import Model
 from w2l.models.runtime import Runner
 from w2l.nets.generator import GeneratedRows
 from w2l.syncing.compose import Compositor
 from w2l.syncing.detail import check_detail
 from w2l.syncing.settings import SyncSettings
+
+CHOICES = "backends.json"
+"""Name in the cache of the file that keeps which library runs which generator."""
+MEASURED_FROM = 750
+"""Pictures of an output from which a measurement pays: half a minute."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,34 @@ class Tools:
     @cached_property
     def runner(self) -> Runner:
         """The generator, ready for inference, which takes longer than loading its file."""
-        first_row = self.compositor(self.model.card.crop).first_row
         settings = self.settings
+        backend = settings.backend
+        if self._may_measure:
+            backend = kept_choice(self._choices, choice_key(self.model, self._first_row, settings.batch)) or backend
         return Runner(
-            self.model, first_row, settings.backend, settings.batch, settings.precision, own_pixels=settings.own_pixels
+            self.model, self._first_row, backend, settings.batch, settings.precision, own_pixels=settings.own_pixels
         )
+
+    def measure_backend(self, n_pictures: int) -> None:
+        """Measure once per machine which library runs the generator faster, if so many pictures are worth it."""
+        settings, batch = self.settings, self.settings.batch
+        if n_pictures < MEASURED_FROM or "runner" in vars(self) or not self._may_measure:
+            return
+        if kept_choice(self._choices, choice_key(self.model, self._first_row, batch)) is None:
+            choose_backend(self._choices, self.model, self._first_row, batch, settings.own_pixels)
+
+    @property
+    def _may_measure(self) -> bool:
+        settings = self.settings
+        return settings.backend == "auto" and settings.precision in ("auto", "float32") and is_open(self.model)
+
+    @property
+    def _choices(self) -> Path:
+        return self.cache.models / CHOICES
+
+    @property
+    def _first_row(self) -> int:
+        return self.compositor(self.model.card.crop).first_row
 
     @cached_property
     def detector(self) -> Detector:
