@@ -9,7 +9,7 @@ from stages.options import Common, common_options
 from stages.types import FILE
 from w2l.core.errors import ConfigError
 from w2l.marks.keys import SigningKey, import_key, key_folder, signing_key
-from w2l.marks.provenance import EXTRA, is_available
+from w2l.marks.provenance import EXTRA, can_sign
 
 STAGE = "mark"
 
@@ -44,7 +44,7 @@ def key_command(files: tuple[Path, Path] | None, common: Common) -> None:
 
 def _show(files: tuple[Path, Path] | None, common: Common) -> None:
     """Print the key in use, after importing `files` where they are given."""
-    if not is_available():
+    if not can_sign():
         raise ConfigError(f"keys need c2pa-python and cryptography; {EXTRA}")
     key = import_key(*files) if files else signing_key()
     shown = {name: value for name, value in asdict(key).items() if name not in ("key", "chain")}

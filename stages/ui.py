@@ -5,7 +5,7 @@ import click
 from stages.options import Common, common_options
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError
-from w2l.ui.server import DEFAULT_PORT, DEFAULT_UPLOAD_GB, PageSettings, is_available, serve
+from w2l.ui.server import DEFAULT_PORT, DEFAULT_UPLOAD_GB, PageSettings, is_installed, serve
 
 STAGE = "ui"
 
@@ -27,6 +27,6 @@ def command(port: int, share_with_network: bool, upload_limit: float, common: Co
     w2l ui --port 8000 --share-with-network
     """
     settings = PageSettings(port, share_with_network, upload_limit)
-    if not is_available():
+    if not is_installed():
         raise ConfigError("the page needs gradio, which is not installed; run pip install 'w2l[ui]'")
     serve(settings, Cache.open(common.cache, create=True), lambda address: common.show({"address": address}, address))

@@ -60,9 +60,7 @@ SHARED_NAMES = {
     "run": "the story of a stage",
     "score": "w2l.api calls the function of the same name", "train_expert": "the same", "verify": "the same",
     "run_figures": "w2l.queue calls it in its own process", "run_page": "the same",
-    "Memory": "of a track, and of references", "joined": "two scans, and two sets of looks",
-    "pictures_of": "of a sequence, and of a source", "within": "a gamut, and spans of frames",
-    "is_available": "of signing, and of the page's packages",
+    "pictures_of": "of a sequence, and of a source",
 }  # fmt: skip
 """Public names that more than one module of w2l defines: why. Every other name has one meaning."""
 MAX_LINES, MAX_FUNCTION, SHORT_FUNCTION, MAX_ARGUMENTS = 350, 80, 40, 7

@@ -41,7 +41,7 @@ def alike(pairs: ScoredPairs, rng: np.random.Generator) -> list[ScoredPairs]:
     return [pairs.chosen(rng.choice(np.flatnonzero(names == name), PER_PERSON)) for name in np.unique(names)]
 
 
-def joined(parts: list[ScoredPairs]) -> ScoredPairs:
+def merge_pairs(parts: list[ScoredPairs]) -> ScoredPairs:
     """Return all windows as one set; offsets are those of the first."""
     in_sync, off_sync = (np.concatenate([getattr(part, side) for part in parts]) for side in ("in_sync", "off_sync"))
     return replace(parts[0], in_sync=in_sync, off_sync=off_sync)
@@ -61,8 +61,8 @@ def main(model: Path, out: Path, folds: tuple[tuple[Path, Path], ...], data: str
     for fold, own in folds:
         people = alike(pairs_of(fold, own), rng)
         parts += people
-        click.echo(f"{fold.name}: {len(people)} people, AUC {scores.area_under_roc(joined(people)):.3f}")
-    all_pairs = joined(parts)
+        click.echo(f"{fold.name}: {len(people)} people, AUC {scores.area_under_roc(merge_pairs(people)):.3f}")
+    all_pairs = merge_pairs(parts)
     scale, bias = scores.calibrate(all_pairs)
     found = {
         "left_out_auc": scores.area_under_roc(all_pairs),

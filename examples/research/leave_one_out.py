@@ -25,7 +25,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.research.calibrate_expert import alike, joined
+from examples.research.calibrate_expert import alike, merge_pairs
 from examples.research.evaluate_expert import interval
 from examples.research.leave_people_out import link_fold, same_people
 from stages.log import set_up_logging
@@ -155,7 +155,7 @@ def measure(found: Mapping[str, ScoredPairs]) -> dict[str, tuple[float, ...]]:
         others = [drawn for other, theirs in found.items() if other != person for drawn in alike(theirs, rng)]
         half = ece = float("nan")
         if others:
-            calibration = scores.calibrate(joined(others))
+            calibration = scores.calibrate(merge_pairs(others))
             half, ece = scores.accuracy_at_half(pairs, *calibration), scores.calibration_error(pairs, *calibration)
         measured[person] = (half, scores.area_under_roc(pairs), scores.within_one(pairs.offsets), ece)
     return measured

@@ -11,7 +11,7 @@ from w2l.core.arrays import Image
 from w2l.core.files import read_arrays, write_arrays
 from w2l.faces.detectors.base import Detection
 from w2l.faces.follow import HAND_POINTS
-from w2l.faces.scan import DetectSettings, joined, kept_scan, scan_clip, scan_fingerprint, scan_span
+from w2l.faces.scan import DetectSettings, kept_scan, merge_scans, scan_clip, scan_fingerprint, scan_span
 from w2l.faces.tracker import link_tracks
 from w2l.media.coded import frame_times
 from w2l.media.output import Output
@@ -105,7 +105,7 @@ def test_scans_of_two_spans_become_one(tmp_path: Path, clip: Clip) -> None:
     path = write_rooms(tmp_path / "one.mp4", 60, 60, 60)
     times = frame_times(path)
     late, early = (scan_span(clip, path, times, span, Everywhere(), SETTINGS)[0] for span in ((40, 60), (0, 10)))
-    scan = joined(late, early)
+    scan = merge_scans(late, early)
     assert scan.shots == [(0, 10), (10, 40), (40, 60)]
     assert sorted(set(scan.frame.tolist())) == scan.frame.tolist()
     assert not ((scan.frame >= 10) & (scan.frame < 40)).any()

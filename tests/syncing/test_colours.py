@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2l.syncing.colours import RimField, gamut_of, limited, lip_gamut, spread_from, within
+from w2l.syncing.colours import RimField, compress_colours, gamut_of, limited, lip_gamut, spread_from
 from w2l.syncing.compose import soft_weight
 
 SIZE = 96
@@ -75,7 +75,7 @@ def bent(colour: tuple[float, ...], lips: float, skin: tuple[float, ...] = FAIR)
     """Return a colour bent into the gamut of a person with that skin, on skin (0) or within the lips (1)."""
     gamut = gamut_of(some(skin))
     pixel = np.array(colour, np.float32).reshape(1, 1, 3)
-    return within(gamut, lip_gamut(gamut, some(skin)[:0]), pixel, np.full((1, 1), lips, np.float32))[0, 0]
+    return compress_colours(gamut, lip_gamut(gamut, some(skin)[:0]), pixel, np.full((1, 1), lips, np.float32))[0, 0]
 
 
 @pytest.mark.parametrize("skin", [FAIR, DARK])
@@ -92,7 +92,7 @@ def test_colours_that_no_mouth_has_are_bent(wrong: tuple[float, ...]) -> None:
 
 def test_what_the_source_shows_within_its_lips_is_not_bent() -> None:
     gamut, blue = gamut_of(some(FAIR)), some((90.0, 100.0, 190.0))
-    made = within(gamut, lip_gamut(gamut, blue), blue[None], np.ones((1, len(blue)), np.float32))
+    made = compress_colours(gamut, lip_gamut(gamut, blue), blue[None], np.ones((1, len(blue)), np.float32))
     assert np.abs(made - blue).max(axis=-1).mean() < 1
 
 
@@ -109,7 +109,7 @@ def test_a_grey_person_stays_grey() -> None:
     gamut = gamut_of(np.full((500, 3), 120, np.float32))
     for lips in (0.0, 1.0):
         mask = np.full((1, 500), lips, np.float32)
-        made = within(gamut, lip_gamut(gamut, some(GREY)[:0]), some((150.0, 100.0, 90.0))[None], mask)
+        made = compress_colours(gamut, lip_gamut(gamut, some(GREY)[:0]), some((150.0, 100.0, 90.0))[None], mask)
         assert np.ptp(made, axis=-1).max() < 1e-2
 
 

@@ -16,7 +16,7 @@ from w2l.syncing import near
 from w2l.syncing.jobs import Job
 from w2l.syncing.near import preview_plan, spans_around
 from w2l.syncing.plan import Plan, plan_of
-from w2l.syncing.seen import within
+from w2l.syncing.seen import faces_in
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
 
@@ -35,7 +35,7 @@ def test_spans(frames: list[int], spans: list[tuple[int, int]]) -> None:
 
 
 def test_faces_within_spans() -> None:
-    some = within(fixed_face((0.0, 0.0, 40.0, 40.0), 10), [(2, 4), (7, 8)])
+    some = faces_in(fixed_face((0.0, 0.0, 40.0, 40.0), 10), [(2, 4), (7, 8)])
     assert [len(some.at(frame_idx)) for frame_idx in range(10)] == [0, 0, 1, 1, 0, 0, 0, 1, 0, 0]
 
 

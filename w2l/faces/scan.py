@@ -127,7 +127,7 @@ def _placed(scan: Scan, times: Floats, first: int) -> Scan:
     )
 
 
-def joined(scan: Scan, other: Scan) -> Scan:
+def merge_scans(scan: Scan, other: Scan) -> Scan:
     """Return the detections of two scans of the same video, of which one has none where the other has some."""
     order = np.argsort(np.concatenate([scan.frame, other.frame]), kind="stable")
     by_row: dict[str, Any] = {

@@ -48,7 +48,7 @@ class Signature:
     """The video that was redrawn."""
 
 
-def is_available() -> bool:
+def can_sign() -> bool:
     """Return whether manifests can be written and read here."""
     return all(importlib.util.find_spec(name) is not None for name in ("c2pa", "cryptography"))
 
@@ -62,7 +62,7 @@ def sign(output: Path, signature: Signature) -> str:
     if form is None:
         logger.info("%s: %s files carry no manifest; mark and record remain", output, output.suffix)
         return f"none: {output.suffix} files carry none"
-    if not is_available():
+    if not can_sign():
         return f"none: c2pa-python is not installed ({EXTRA})"
     import c2pa
 
@@ -91,7 +91,7 @@ def sign(output: Path, signature: Signature) -> str:
 
 def check_key(output: Path) -> None:
     """Raise ConfigError where the key that would sign an output cannot be used; warn where none can be stored."""
-    if output.suffix.lower() not in CARRIERS or not is_available():
+    if output.suffix.lower() not in CARRIERS or not can_sign():
         return
     try:
         signing_key()
@@ -101,7 +101,7 @@ def check_key(output: Path) -> None:
 
 def read_manifest(path: Path) -> Manifest:
     """Return what is known of the manifest of a file."""
-    if not is_available():
+    if not can_sign():
         return Manifest("unread", problem=f"c2pa-python is not installed; {EXTRA}")
     import c2pa
 

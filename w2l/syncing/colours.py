@@ -134,7 +134,7 @@ def lip_gamut(gamut: NDArray[np.float64], seen: Floats) -> NDArray[np.float64]:
     return limits
 
 
-def within(gamut: NDArray[np.float64], inside: NDArray[np.float64], colours: Floats, lips: Floats) -> Floats:
+def compress_colours(gamut: NDArray[np.float64], inside: NDArray[np.float64], colours: Floats, lips: Floats) -> Floats:
     """Return colours (rows, columns, 3) compressed into a gamut, without too red skin, blue teeth or green lips.
 
     `gamut` is that of skin, `inside` that within the lips; `lips` (rows, columns) is the mask of the lips, 0..1.

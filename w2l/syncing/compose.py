@@ -12,7 +12,7 @@ from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
 from w2l.nets.generator import GeneratedRows
 from w2l.syncing.blend import Grain, multi_band, noise_level
 from w2l.syncing.colours import LUMA
-from w2l.syncing.fitting import Fitter, Memory
+from w2l.syncing.fitting import Fitter, TrackState
 from w2l.syncing.lips import LipPair, lip_map
 from w2l.syncing.own_mouth import OwnMouth
 from w2l.syncing.settings import Blend
@@ -138,7 +138,7 @@ class Compositor:
         mouth, moving = (map_[shows] for map_ in (mouth_map(spec.size, spec.kind), moving_map(spec.size, spec.kind)))
         self._fitter = Fitter(self.weight[shows], mouth, moving, sharpen)
         self._grain = Grain() if grain else None
-        self._memory: dict[int, Memory] = {}
+        self._memory: dict[int, TrackState] = {}
         self._still = still
         self._own: dict[int, OwnMouth | None] = {}
         self._x = (np.arange(spec.size) + 0.5) / spec.size
@@ -185,9 +185,9 @@ class Compositor:
             np.clip(placed, 0, 255, out=placed)
         return canvas.painted(found.rows, found.columns, placed, (weight * face.strength).astype(np.float32))
 
-    def _recall(self, track: int) -> Memory:
+    def _recall(self, track: int) -> TrackState:
         """Return the state of a track; only the most recent tracks are kept."""
-        memory = self._memory.pop(track, None) or Memory()
+        memory = self._memory.pop(track, None) or TrackState()
         self._memory[track] = memory
         if len(self._memory) > MAX_TRACKS:
             del self._memory[next(iter(self._memory))]

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.syncing.blend import bands, energy
-from w2l.syncing.colours import GAMUT_MARGIN, LUMA, RimField, blurred, gamut_of, limited, lip_gamut, spread_from, within
+from w2l.syncing.colours import (
+    GAMUT_MARGIN,
+    LUMA,
+    RimField,
+    blurred,
+    compress_colours,
+    gamut_of,
+    limited,
+    lip_gamut,
+    spread_from,
+)
 from w2l.syncing.lips import LipPair, lip_map
 
 GRID = 96
@@ -56,7 +66,7 @@ STEADY = 0.95
 
 
 @dataclass
-class Memory:
+class TrackState:
     """State of a track between frames."""
 
     correction: Floats | None = None
@@ -136,7 +146,7 @@ class Fitter:
             for limits in (SHAPE_LIMITS, SHADE_LIMITS)
         )
 
-    def fit(self, patch: Floats, crop: Floats, lips: LipPair, memory: Memory) -> tuple[Floats, Floats]:
+    def fit(self, patch: Floats, crop: Floats, lips: LipPair, memory: TrackState) -> tuple[Floats, Floats]:
         """Return what to paste instead of `patch` (rows, columns, 3), given the source's `crop` of the same shape.
 
         `lips` are those of both; if none were found, the usual position of a mouth is assumed.
@@ -168,7 +178,7 @@ class Fitter:
             change += own * (lift[..., None] * luma + coloured * min(gain, 1.0) * (band - luma))
         return change, keep
 
-    def _regions(self, lips: LipPair, source: Floats, memory: Memory) -> _Regions:
+    def _regions(self, lips: LipPair, source: Floats, memory: TrackState) -> _Regions:
         """Return the masks of lips and skin, and their allowed colours."""
         there, here = (
             self._mouth if points is None else lip_map(points, self._x, self._y) for points in (lips.source, lips.patch)
@@ -182,7 +192,7 @@ class Fitter:
         both = (1 - there) * (1 - here) * np.clip(1 - redness / GAMUT_MARGIN, 0, 1)
         return _Regions(here, np.asarray(both, dtype=np.float32), gamut, inside)
 
-    def _toned(self, drawn: Floats, source: Floats, regions: _Regions, memory: Memory) -> Floats:
+    def _toned(self, drawn: Floats, source: Floats, regions: _Regions, memory: TrackState) -> Floats:
         """Return the patch's shading `drawn` in the source's colours, on the grid.
 
         Skin is compared with skin. The correction is extrapolated smoothly into lips and mouth, whose own colours come
@@ -221,10 +231,10 @@ class Fitter:
         """Return the correction that removes colours foreign to the person from mouth and chin."""
         off = ((fitted - source) / GAMUT_MARGIN) ** 2
         wrong = self._moving * (1 - np.exp(-off.mean(axis=-1)))
-        bent = within(regions.gamut, regions.inside, fitted, regions.lips)
+        bent = compress_colours(regions.gamut, regions.inside, fitted, regions.lips)
         return np.asarray(wrong[..., None] * (bent - fitted), dtype=np.float32)
 
-    def _agreement(self, difference: Floats, memory: Memory) -> Floats:
+    def _agreement(self, difference: Floats, memory: TrackState) -> Floats:
         """Return how well both agree, (rows, columns) 0..1 on the grid; it falls immediately and rises slowly."""
         square = blurred((difference * difference).mean(axis=-1), LOW * self._side)
         keep = (1 - self._mouth) * np.exp(-square / AGREEMENT**2)
@@ -233,7 +243,7 @@ class Fitter:
         memory.keep = keep
         return np.asarray(keep, dtype=np.float32)
 
-    def _gains(self, patch_bands: list[Floats], crop_bands: list[Floats], memory: Memory) -> list[float]:
+    def _gains(self, patch_bands: list[Floats], crop_bands: list[Floats], memory: TrackState) -> list[float]:
         """Return the gain of each band that makes the mouth as sharp as the source's is over time."""
         fresh = [energy(band, self._mouth_fine) for band in (*crop_bands, *patch_bands)]
         known = memory.energies or fresh

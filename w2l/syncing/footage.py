@@ -18,7 +18,7 @@ from w2l.faces.tracker import Scan, Track
 from w2l.media.video import probe
 from w2l.syncing.memory.embed import SyncExpert
 from w2l.syncing.memory.gather import LEAST_KEPT, MOST_KEPT, gather_looks, thinned
-from w2l.syncing.memory.looks import Looks, joined
+from w2l.syncing.memory.looks import Looks, merge_looks
 from w2l.syncing.memory.sampling import shares
 from w2l.syncing.memory.store import kept_looks, looks_mark
 from w2l.syncing.pictures import pictures_in, pictures_of
@@ -45,7 +45,7 @@ def with_footage(tools: Tools, plan: Plan) -> Plan:
         raise ConfigError("--mouths supports one person, but several are redrawn; choose one with --face")
     who = _who(tools, plan)
     found = [some for path in paths for some in _looks_in(tools, plan, path, who)]
-    return replace(plan, looks={track: joined(looks, found) for track, looks in plan.looks.items()})
+    return replace(plan, looks={track: merge_looks(looks, found) for track, looks in plan.looks.items()})
 
 
 def check_footage(mouths: Sequence[str]) -> None:

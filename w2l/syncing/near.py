@@ -15,7 +15,7 @@ from w2l.syncing.detail import finer_spec
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import Plan, check_missing, info_of, plan_of, preview_of, sketch_of
 from w2l.syncing.remember import NEAR, remember
-from w2l.syncing.seen import Span, look_in, within
+from w2l.syncing.seen import Span, faces_in, look_in
 from w2l.syncing.settings import SyncSettings
 from w2l.syncing.tools import Tools
 
@@ -44,7 +44,7 @@ def preview_plan(tools: Tools, job: Job, preview_s: float) -> Plan:
     times = plan.source_times
     spans = spans_around(plan.timeline.source, len(times), info.fps, (reach_s, reach_s))
     if is_known:
-        plan = replace(plan, faces=within(plan.faces, spans))
+        plan = replace(plan, faces=faces_in(plan.faces, spans))
     else:
         seen = look_in(tools, info, plan.spec, times, spans)
         spec = finer_spec(plan.spec, seen.faces, tools.model.card, settings.detail)

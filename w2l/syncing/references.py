@@ -13,7 +13,7 @@ from w2l.faces.detectors.base import Detector
 from w2l.features.crop import cut, cut_from
 from w2l.syncing.memory.coverage import LEAST_LOOKS
 from w2l.syncing.memory.embed import SyncExpert
-from w2l.syncing.memory.memory import Memory
+from w2l.syncing.memory.memory import MemoryReferences
 from w2l.syncing.pictures import pictures_of
 from w2l.syncing.plan import Plan, why_not
 from w2l.syncing.portrait import face_on
@@ -68,7 +68,7 @@ def _memory(tools: Tools, plan: Plan, n_references: int) -> References:
         others: References = _closed(plan, n_references)
     else:
         others = OwnFrame(n_references)
-    return Memory(enough, plan, SyncExpert(tools.expert), others, n_references) if enough else others
+    return MemoryReferences(enough, plan, SyncExpert(tools.expert), others, n_references) if enough else others
 
 
 def _seconds(text: str) -> list[float] | None:

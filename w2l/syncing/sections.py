@@ -25,7 +25,7 @@ from w2l.syncing.draw import PART_S
 from w2l.syncing.near import spans_around
 from w2l.syncing.plan import Plan, check_missing
 from w2l.syncing.remember import remember
-from w2l.syncing.seen import Seen, look_in, within
+from w2l.syncing.seen import Seen, faces_in, look_in
 from w2l.syncing.tools import Tools
 
 BEFORE_S = 2.0
@@ -107,7 +107,7 @@ def _seen(tools: Tools, sketch: Plan, frames: tuple[int, int], known: Known | No
     if settings.box is None:
         seen = look_in(tools, info, sketch.spec, times, spans, known)
     else:
-        seen = Seen(within(sketch.faces, spans), times, sketch.chosen)
+        seen = Seen(faces_in(sketch.faces, spans), times, sketch.chosen)
     spec = finer_spec(sketch.spec, seen.faces, tools.model.card, settings.detail)
     extent = "-".join(f"{first}-{stop}" for first, stop in spans) or "none"
     return replace(sketch, faces=seen.faces, chosen=seen.chosen, scan_fresh=seen.fresh, spec=spec, extent=extent)

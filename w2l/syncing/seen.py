@@ -14,7 +14,7 @@ from w2l.core.errors import NoFaceError
 from w2l.core.progress import progress
 from w2l.faces.detectors.base import Detector
 from w2l.faces.follow import FADE_S, Faces, follow, no_faces, without_lying
-from w2l.faces.scan import at_rate, clip_for, joined, scan_clip, scan_span
+from w2l.faces.scan import at_rate, clip_for, merge_scans, scan_clip, scan_span
 from w2l.faces.select import Chosen, Known, choose, parse_choice, steady_tracks
 from w2l.faces.tracker import Scan
 from w2l.faces.turned import way_back
@@ -103,7 +103,7 @@ def look_in(
             scan_span(clip, info.path, times, span, tools.detector, settings.detect, lambda _total: advance())
             for span in spans
         ]
-    scan = reduce(joined, (scan for scan, _ in scanned))
+    scan = reduce(merge_scans, (scan for scan, _ in scanned))
     fresh = any(is_fresh for _, is_fresh in scanned)
     where = " and ".join(f"{times[first]:.1f}-{times[stop - 1]:.1f} s" for first, stop in spans)
     try:
@@ -131,7 +131,7 @@ def _followed(settings: SyncSettings, info: VideoInfo, spec: CropSpec, scan: Sca
     return faces
 
 
-def within(faces: Faces, spans: Sequence[Span]) -> Faces:
+def faces_in(faces: Faces, spans: Sequence[Span]) -> Faces:
     """Return the faces of some spans of frames alone."""
     frame_of = np.repeat(np.arange(faces.n_frames), np.diff(faces.first))
     kept = np.zeros(len(frame_of), dtype=np.bool_)

@@ -206,7 +206,7 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def is_available() -> bool:
+def is_installed() -> bool:
     """Return whether the extra is installed."""
     from importlib.util import find_spec
 

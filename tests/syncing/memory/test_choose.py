@@ -16,7 +16,7 @@ from w2l.models.speech_lips import relative_shapes
 from w2l.syncing.memory.choose import Chooser
 from w2l.syncing.memory.costs import SHAPE_TOLERANCE, TEETH_GAIN, audio_costs, frame_costs, rest_costs
 from w2l.syncing.memory.looks import Looks
-from w2l.syncing.memory.memory import Memory
+from w2l.syncing.memory.memory import MemoryReferences
 from w2l.syncing.memory.usual import rim_cells
 from w2l.syncing.plan import Plan
 from w2l.syncing.reference_bank import OwnFrame
@@ -88,7 +88,7 @@ def test_every_run_and_every_order_of_asking_gives_the_same(chosen: list[int]) -
 def test_a_part_that_is_drawn_shows_what_the_whole_does(chosen: list[int]) -> None:
     """Parts of an output ask with the picture's number in the whole."""
     looks, plan = looks_of(40), plan_for(400, 60)
-    memory = Memory({0: looks}, plan, small_expert(), OwnFrame())
+    memory = MemoryReferences({0: looks}, plan, small_expert(), OwnFrame())
     face, crop = plan.faces.at(0)[0], np.zeros((32, 32, 3), dtype=np.uint8)
     for picture in (300, 310):
         np.testing.assert_array_equal(memory.at(picture % 60, picture, face, crop), looks.crop(chosen[picture]))
@@ -97,8 +97,8 @@ def test_a_part_that_is_drawn_shows_what_the_whole_does(chosen: list[int]) -> No
 def test_a_face_without_looks_gets_others_and_further_references_are_those() -> None:
     looks, plan = looks_of(40), plan_for(50, 60)
     face, crop = plan.faces.at(0)[0], np.full((32, 32, 3), 90, dtype=np.uint8)
-    assert (Memory({}, plan, small_expert(), OwnFrame()).at(0, 0, face, crop) == crop).all()
-    both = Memory({0: looks}, plan, small_expert(), OwnFrame(2), 2).at(0, 0, face, crop)
+    assert (MemoryReferences({}, plan, small_expert(), OwnFrame()).at(0, 0, face, crop) == crop).all()
+    both = MemoryReferences({0: looks}, plan, small_expert(), OwnFrame(2), 2).at(0, 0, face, crop)
     assert both.shape == (32, 32, 6)
     assert both[..., 3:].std(axis=(0, 1)).max() < 1
 

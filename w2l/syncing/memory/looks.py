@@ -76,7 +76,7 @@ class Looks:
         return replace(self, measures=self.measures.only(which), sync=self.sync[which], crops=crops)
 
 
-def joined(base: Looks, others: Sequence[Looks]) -> Looks:
+def merge_looks(base: Looks, others: Sequence[Looks]) -> Looks:
     """Return the looks of a face together with those of the same person from other videos."""
     end = int(base.seen.frame_idx.max(initial=0))
     parts = [base.measures]

@@ -18,7 +18,7 @@ HELD = 32
 """Number of decoded crops kept in memory."""
 
 
-class Memory:
+class MemoryReferences:
     """References chosen by audio from the looks of each track; a track without looks gets others.
 
     Parameters
