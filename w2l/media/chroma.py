@@ -1,4 +1,4 @@
-"""Planes of chroma at full size and back: how finely colours are sampled, and where the samples lie."""
+"""Resampling of chroma planes to full size and back, by subsampling and siting."""
 
 from typing import Any, Literal
 
@@ -12,9 +12,9 @@ Plane = NDArray[Any]
 Chroma = Literal["4:2:0", "4:2:2", "4:4:4"]
 
 STEPS: dict[Chroma, tuple[int, int]] = {"4:2:0": (2, 2), "4:2:2": (1, 2), "4:4:4": (1, 1)}
-"""Rows and columns of pixels that share a sample of chroma."""
+"""Rows and columns of pixels that share a chroma sample."""
 LEFT_SITED = (0.0, 0.5)
-"""Where a chroma sample lies, right and down from the top left one of its 2 x 2 pixels: the default of H.264."""
+"""Position of a chroma sample (right, down) from the top left one of its 2 x 2 pixels: the default of H.264."""
 CENTRE_SITED = (0.5, 0.5)
 """The siting of JPEG."""
 REDUCERS: dict[float, tuple[list[float], int]] = {
@@ -27,7 +27,7 @@ FOUR_TWO_ZERO = (2, 2)
 
 
 def plane_size(height: int, width: int, steps: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of a plane of chroma for pictures of that size."""
+    """Return rows and columns of the chroma plane of a picture of that size."""
     return -(-height // steps[0]), -(-width // steps[1])
 
 
@@ -37,7 +37,7 @@ def doubled(
     siting: tuple[float, float],
     steps: tuple[int, int] = FOUR_TWO_ZERO,
 ) -> Floats:
-    """Chroma for each pixel of a region (top, bottom, left, right): (rows, columns), interpolated linearly.
+    """Return chroma for each pixel of a region (top, bottom, left, right): (rows, columns), interpolated linearly.
 
     `steps`, of rows and columns, are 2 along an axis with half the samples, 1 along a full one.
     """
@@ -63,7 +63,7 @@ def doubled(
 
 
 def halved(plane: Floats, siting: tuple[float, float], *, in_width: bool = True, in_height: bool = True) -> Floats:
-    """One sample for each 2 x 2 pixels, the inverse of `doubled`; the first pixel has an even place."""
+    """Return one sample per 2 x 2 pixels, the inverse of `doubled`; the first pixel has even coordinates."""
     if not (in_width or in_height):
         return np.asarray(plane, dtype=np.float32)
     (across, x) = REDUCERS[siting[0]] if in_width else ([1.0], 0)
@@ -77,9 +77,9 @@ def halved(plane: Floats, siting: tuple[float, float], *, in_width: bool = True,
 def refitted(
     plane: Plane, size: tuple[int, int], siting: tuple[float, float], steps: tuple[int, int], wanted: tuple[int, int]
 ) -> Floats:
-    """Return a plane of chroma sampled by `steps`, of a picture of `size` (height, width), sampled as `wanted`.
+    """Resample the chroma plane of a picture of `size` (height, width) from subsampling `steps` to `wanted`.
 
-    Not rounded. Along an axis that is as `wanted`, samples stay where they are.
+    The result is not rounded. Along an axis whose subsampling does not change, samples stay where they are.
     """
     finer = [have if have > want else 1 for have, want in zip(steps, wanted)]
     sides = [side if fine == 2 else length for side, fine, length in zip(size, finer, plane.shape)]
@@ -89,7 +89,7 @@ def refitted(
 
 
 def inside(support: NDArray[np.bool_], siting: tuple[float, float], steps: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which chroma samples only show in pixels of `support` (rows, columns), in the shape of the plane of chroma."""
+    """Return which chroma samples affect only pixels in `support` (rows, columns), in the shape of the chroma plane."""
     reach = [
         (-1 if at < 1 else 0, 2 if at > 0 else 1) if step == 2 else (0, 0) for at, step in zip(siting, steps[::-1])
     ]

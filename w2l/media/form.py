@@ -1,4 +1,4 @@
-"""The form in which pictures of a source are written: codec, chroma, alpha and range, and what of them is not kept."""
+"""How pictures of a source are written: codec, chroma subsampling, alpha and range, and what is not kept."""
 
 import logging
 from dataclasses import replace
@@ -14,23 +14,23 @@ from w2l.media.video import VideoInfo
 log = logging.getLogger(__name__)
 
 HEVC_SUFFIXES = (".mp4", ".m4v", ".mov")
-"""Kinds of files that go to players which show HEVC of 10 bits, and no other codec of 10 bits."""
+"""Suffixes of files whose players decode HEVC of 10 bits, and no other codec of 10 bits."""
 WEBM_SUFFIX = ".webm"
 MOV_SUFFIX = ".mov"
 FINE_SUFFIX = ".mkv"
-"""The kind of file whose players decode every chroma, so that it is kept without being asked for."""
+"""Suffix of files whose players decode every chroma subsampling, so that the source's is kept by default."""
 NAMES = {"prores": "ProRes", "vp9": "VP9"}
 SOURCE_STEPS = {str(name): steps for name, steps in STEPS.items()} | {"4:4:0": (2, 1), "4:1:1": (1, 4), "4:1:0": (4, 4)}
-"""Rows and columns of pixels that share a sample of chroma in a source."""
+"""Rows and columns of pixels that share a chroma sample, by subsampling of the source."""
 
 
 def for_file(encoding: Encoding, path: Path) -> Encoding:
-    """Return the same with the codec of that kind of file, where it is not chosen, whatever the pictures are."""
+    """Return the encoding; if its codec is `auto` and the file's kind alone decides, with that codec."""
     return _with(encoding, "av1") if encoding.codec == "auto" and path.suffix.lower() == WEBM_SUFFIX else encoding
 
 
 def suited_encoding(encoding: Encoding, path: Path, info: VideoInfo) -> Encoding:
-    """Return the same with the codec that suits a file of the pictures of a source, where it is not chosen.
+    """Return the encoding; if its codec is `auto`, with the one that suits the file and the source's pictures.
 
     In WebM that is AV1, or VP9 where the pictures are transparent, or where fine chroma of 8 bits is to be kept. In
     QuickTime files it is ProRes for what is transparent or was ProRes before. In these and in MP4 it is HEVC for 10
@@ -50,14 +50,14 @@ def suited_encoding(encoding: Encoding, path: Path, info: VideoInfo) -> Encoding
 
 
 def as_written(encoding: Encoding, path: Path, info: VideoInfo) -> VideoInfo:
-    """Return what a source is with the colour properties of its pictures as they are written."""
+    """Return the properties of a source, with the colour properties with which its pictures are written."""
     return replace(info, colour=written_colour(suited_encoding(encoding, path, info), path, info))
 
 
 def written_colour(encoding: Encoding, path: Path, info: VideoInfo) -> Colour:
-    """Return the colour properties of the pictures as they are written: what they are to be read with.
+    """Return the colour properties with which the pictures are written, and must be read.
 
-    `encoding` is that of `suited_encoding`; pictures as files have all chroma.
+    `encoding` is that of `suited_encoding`; picture files keep all chroma.
     """
     if is_pictures_output(path):
         return replace(info.colour, has_alpha=False, chroma="4:4:4")
@@ -74,7 +74,7 @@ def written_colour(encoding: Encoding, path: Path, info: VideoInfo) -> Colour:
 
 
 def report(encoding: Encoding, chosen: Encoding, path: Path, info: VideoInfo) -> None:
-    """Log in one line each which codec was chosen for the pictures' sake, and what of them is not kept.
+    """Log which codec was chosen because of the pictures, and what is not kept of them, in one line each.
 
     `chosen` is that of `suited_encoding`, and the colour of `info` that of `written_colour`.
     """
@@ -91,7 +91,7 @@ def report(encoding: Encoding, chosen: Encoding, path: Path, info: VideoInfo) ->
 
 
 def not_kept(info: VideoInfo, encoding: Encoding) -> str:
-    """Return what an output does not keep of a source's pictures, in a few words; empty where it keeps all.
+    """Return what an output does not keep of a source's pictures, in a few words; empty if it keeps everything.
 
     The colour of `info` is that of `written_colour`, `encoding` that of `suited_encoding`.
     """
@@ -115,7 +115,7 @@ def not_kept(info: VideoInfo, encoding: Encoding) -> str:
 
 
 def _source_chroma(info: VideoInfo) -> str:
-    """Return how finely a source samples colours, RGB at full size."""
+    """Return the chroma subsampling of a source; 4:4:4 for RGB."""
     return "4:4:4" if info.is_rgb else info.chroma
 
 
@@ -124,7 +124,7 @@ def _with(encoding: Encoding, codec: Codec) -> Encoding:
 
 
 def _why(chosen: Encoding, info: VideoInfo) -> tuple[str, str]:
-    """Return which pictures are encoded in which codec, and what beside --codec changes that."""
+    """Return which pictures are encoded with which codec, and which option other than --codec changes that."""
     if chosen.codec == "hevc":
         what = "of high dynamic range" if info.colour.curve is not None else "of 10 bits a sample"
         return f"pictures {what} are encoded as HEVC (hvc1)", " and --bits change that"
@@ -136,7 +136,7 @@ def _why(chosen: Encoding, info: VideoInfo) -> tuple[str, str]:
 
 
 def _way_to_keep(info: VideoInfo, codec: Codec) -> str:
-    """Return what to do so that the chroma of a source is kept; nothing where it cannot be."""
+    """Return how to keep the chroma of a source; empty if it cannot be kept."""
     if info.chroma not in STEPS:
         return ""
     if info.colour.has_alpha:

@@ -22,7 +22,7 @@ MP4_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 MATROSKA_CODECS = MP4_CODECS | {"mp2", "flac", "opus", "vorbis", "dts", "pcm_s16le", "pcm_s24le", "pcm_f32le"}
 WEBM_CODECS = frozenset({"opus", "vorbis"})
 COPIED_CODECS = {"mp4": MP4_CODECS, "mov": MP4_CODECS, "matroska": MATROSKA_CODECS, "webm": WEBM_CODECS}
-"""What is copied unchanged, by the muxer's name."""
+"""Codecs that are copied unchanged, by name of the muxer."""
 MATROSKA = ("matroska", "webm")
 """Muxers without edit lists."""
 FORMATS_WITH_CODEC_DELAY = frozenset({"matroska,webm", "ogg"})
@@ -32,15 +32,15 @@ AAC_RATES = (44100, 48000)
 BIT_RATES = {"aac": 192_000, "libopus": 160_000}
 """Bits per second, by encoder."""
 PREROLL_S = 0.05
-"""Sound kept before a cut in copied packets, in seconds: the decoder needs it to settle."""
+"""Audio kept before a cut in copied packets, in seconds: the decoder needs it to settle."""
 MAX_HOLE_S = 0.05
-"""Most sound, in seconds, that may be lost behind a cut where a container cannot say that packets begin before it."""
+"""Most audio, in seconds, that may be lost after a cut if the container cannot state that packets begin before it."""
 HALF_TICK_S = 0.0005
-"""Half a tick of Matroska's clock: what begins earlier than the picture by less does not."""
+"""Half a tick of Matroska's clock: audio that begins earlier than the picture by less counts as beginning with it."""
 HALF_POWER = 0.5**0.5
 """Gain of a centre, side or rear channel in a stereo downmix."""
 STREAM_TAGS = ("language", "title")
-"""What is said of a stream and goes with it into another file."""
+"""Tags of a stream that are copied with it."""
 
 
 @dataclass(frozen=True)
@@ -49,40 +49,40 @@ class Speech:
 
     path: Path
     origin_s: float | None
-    """Time in the file's clock that falls on the first picture; None: its first sample."""
+    """Time on the file's clock that matches the first picture; None: that of the first sample."""
     until_s: float
-    """Seconds after the first picture at which the sound is cut."""
+    """Seconds after the first picture at which the audio ends."""
     first_s: float
-    """Time of the first sample in the file's clock, after the codec's priming."""
+    """Time of the first sample on the file's clock, after the codec's priming."""
     codec: str
     speakers: tuple[str, ...]
-    """What its channels are for, in FFmpeg's words: FL is front left."""
+    """Names of its channels, as FFmpeg writes them: FL is front left."""
     rate: int
     """Samples per second."""
     timed: bool
-    """Its packets carry timestamps."""
+    """Whether its packets have timestamps."""
     block_s: float
-    """How much of it there is in one packet, seconds."""
+    """Duration of one packet in seconds."""
     primed: bool
-    """It begins with samples not to be played, which Matroska can mark only for streams from such a file."""
+    """Whether it begins with samples that must not be played; only Matroska's own can be marked there."""
     stream_idx: int
-    """Which of the file's streams it is."""
+    """Index of the stream in the file."""
     tags: dict[str, str] = field(default_factory=dict)
-    """Its language and title, where the file says."""
+    """Its language and title, if the file states them."""
 
     @property
     def zero_s(self) -> float:
-        """Time in the file's clock that falls on the first picture."""
+        """Time on the file's clock that matches the first picture."""
         return self.first_s if self.origin_s is None else self.origin_s
 
     @property
     def cut_s(self) -> float:
-        """How much of its beginning comes before the first picture, in seconds."""
+        """Duration of its part before the first picture, in seconds."""
         return max(0.0, self.zero_s - self.first_s)
 
     @property
     def n_channels(self) -> int:
-        """1 or 2: how many there are when the sound is encoded; more are mixed to two."""
+        """Number of channels when it is encoded, 1 or 2; more are mixed down to two."""
         return min(2, len(self.speakers))
 
 
@@ -130,10 +130,10 @@ def stream_tags(stream: Any) -> dict[str, str]:
 
 
 def sound_packets(speech: Speech, source: InputContainer, output: OutputContainer) -> Iterator[tuple[float, Any]]:
-    """Add a sound stream to `output` and give its packets with their times, seconds from the first picture, in order.
+    """Add an audio stream to `output`; yield its packets in order, with their times in seconds from the first picture.
 
-    The stream is added by the first `next`, which is the time to call it: before `output` writes its header. Nothing
-    but the packet at hand is kept in memory.
+    The first `next` adds the stream, so it must be called before `output` writes its header. Only the current packet is
+    kept in memory.
     """
     stream = source.streams[speech.stream_idx]
     target: Any
@@ -155,7 +155,7 @@ def sound_packets(speech: Speech, source: InputContainer, output: OutputContaine
 
 
 def stereo_weights(speakers: tuple[str, ...]) -> NDArray[np.float32]:
-    """Return the stereo downmix gains (2, channels), never louder than the loudest allowed."""
+    """Return the stereo downmix gains (2, channels), scaled such that the mix cannot clip."""
 
     def share(speaker: str, side: str, other: str) -> float:
         if speaker.startswith("LFE") or other in speaker:
@@ -169,10 +169,10 @@ def stereo_weights(speakers: tuple[str, ...]) -> NDArray[np.float32]:
 
 
 def _copyable(speech: Speech, muxer: str) -> bool:
-    """Whether a file of that kind can hold the packets as they are and say where their sound begins.
+    """Return whether the container can hold the packets unchanged and state where their audio begins.
 
-    Matroska moves all streams where one begins before time 0. So what begins a little earlier than the picture, as
-    muxers leave it, is copied from the first packet behind it on; a real cut is encoded.
+    Matroska shifts all streams if one begins before time 0. Audio that begins slightly before the picture, as muxers
+    write it, is therefore copied from the first later packet on; after a real cut it is encoded.
     """
     if not speech.timed or speech.codec not in COPIED_CODECS[muxer]:
         return False
@@ -187,7 +187,7 @@ def _copied(
 ) -> Iterator[tuple[float, Any]]:
     """Yield the source's packets, shifted so that `speech.zero_s` becomes time 0; priming keeps its negative times.
 
-    Of what is cut away at the beginning, packets are kept that reach beyond `preroll_s` before it; of no preroll, none.
+    Packets before the cut are kept if they reach into its last `preroll_s` seconds; without preroll, none is kept.
     """
     unit = Fraction(stream.time_base)
     shift = round(speech.zero_s / unit)

@@ -23,21 +23,21 @@ from w2l.media.video import probe
 log = logging.getLogger(__name__)
 
 TEXT_CODECS = frozenset({"subrip", "ass", "mov_text", "webvtt", "text"})
-"""Subtitles that are text, and can become any other of that kind."""
+"""Codecs of text subtitles, each of which can be converted to any other."""
 SUBTITLE_CODECS = {
     "mp4": ("mov_text",),
     "mov": ("mov_text",),
     "matroska": ("subrip", "ass", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"),
     "webm": ("webvtt",),
 }
-"""Subtitles each kind of file holds, by the muxer's name; text becomes the first of them."""
+"""Subtitle codecs that a container supports, by name of the muxer; other text is converted to the first of them."""
 EMPTY_TEXT = (b"", b"\0\0")
-"""Packets without words: MP4's fill the time between two others, and are regenerated."""
+"""Packets without words: MP4 fills the time between two others with them; they are regenerated."""
 MILLISECOND = Fraction(1, 1000)
 FILE_TAGS = frozenset(
     {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "handler_name", "vendor_id"}
 )
-"""What a file says of itself, not of what it holds."""
+"""Tags about the file itself, not about its content."""
 STYLE = """[Script Info]
 ScriptType: v4.00+
 PlayResX: 384
@@ -51,7 +51,7 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
-"""What an encoder of text subtitles wants to know: plain white letters at the bottom."""
+"""Header that an encoder of text subtitles requires: plain white letters at the bottom."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Subtitle:
     codec: str
     """As in the source."""
     target: str
-    """As in the output: the same when the packets are copied."""
+    """As in the output: the same if the packets are copied."""
     tags: dict[str, str]
 
 
@@ -72,9 +72,9 @@ class Kept:
 
     path: Path
     origin_s: float
-    """Time in the source's clock that falls on the first picture."""
+    """Time on the source's clock that matches the first picture."""
     until_s: float
-    """Seconds after the first picture at which all ends."""
+    """Seconds after the first picture at which all streams end."""
     sounds: tuple[Speech, ...]
     subtitles: tuple[Subtitle, ...]
     chapters: tuple[dict[str, Any], ...]
@@ -83,7 +83,7 @@ class Kept:
 
 
 def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float | None, speech: Speech | None) -> Kept:
-    """Return the streams of a source that fit into a file of that kind; the others are logged in one line.
+    """Return the streams of a source that the container supports; the others are logged in one line.
 
     `origin_s`: see `Kept`; without it, the time of the source's first picture. `speech` takes the place
     of the stream a player would choose, or of itself where it comes from the source.
@@ -114,7 +114,7 @@ def inspect_kept(path: Path, muxer: str, origin_s: float | None, until_s: float 
 
 
 def _replaced(container: InputContainer, path: Path, speech: Speech | None) -> int | None:
-    """Return which stream of sound of a source the speech takes the place of."""
+    """Return which audio stream of a source the speech replaces."""
     best: Any = container.streams.best("audio")
     if speech is None or best is None:
         return None
@@ -122,7 +122,7 @@ def _replaced(container: InputContainer, path: Path, speech: Speech | None) -> i
 
 
 class Beside:
-    """The packets of all that lies beside the picture, in order of time; holds one of each stream.
+    """Packets of all streams other than the picture, in order of time; one per stream is kept in memory.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Beside:
         self._next: tuple[float, Any] | None = None
 
     def start(self, output: OutputContainer) -> None:
-        """Add the streams to `output`, whose picture has its stream already."""
+        """Add the streams to `output`, which already has the stream of the picture."""
         streams = [] if self._speech is None else [self._sound(self._speech, output)]
         if self._kept is not None:
             streams += [self._sound(sound, output) for sound in self._kept.sounds]
@@ -158,7 +158,7 @@ class Beside:
         self._next = next(self._packets, None)
 
     def feed(self, output: OutputContainer, until_s: float = np.inf) -> None:
-        """Write what is due before `until_s`, so that sound and picture lie side by side in the file."""
+        """Write the packets due before `until_s`, so that audio and picture are interleaved in the file."""
         while self._next is not None and self._next[0] < until_s:
             output.mux(self._next[1])
             self._next = next(self._packets, None)
@@ -199,7 +199,7 @@ def _moved_chapters(container: InputContainer, origin_s: float, until_s: float |
 def _subtitle_packets(
     kept: Kept, subtitle: Subtitle, source: InputContainer, output: OutputContainer
 ) -> Iterator[tuple[float, Any]]:
-    """Add a stream of subtitles to `output` and give its packets with their times, as `sound_packets` does."""
+    """Add a subtitle stream to `output` and yield its packets with their times, as `sound_packets` does."""
     stream = source.streams[subtitle.stream_idx]
     target: Any
     if subtitle.codec == subtitle.target:
