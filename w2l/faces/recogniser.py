@@ -1,13 +1,14 @@
 """Face identity: embeddings of an insightface recogniser (ArcFace: Deng, Guo, Xue and Zafeiriou, 2019)."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from w2l.core.arrays import Floats, Image
 from w2l.core.errors import CheckpointError
-from w2l.models.onnx_session import open_session, run_session
+from w2l.models.onnx_session import named_errors, open_session
 
 SIDE = 112
 """Rows and columns of an aligned face, pixels."""
@@ -29,10 +30,11 @@ class Recogniser:
         if not file.is_file():
             raise CheckpointError(f"face recogniser {file} does not exist; choose the recogniser .onnx of a pack")
         self._file = file
-        self._session, self._input = open_session(file, device)
-        self._one_by_one = isinstance(self._input.shape[0], int)
-        self._range = _input_range(file)
-        fits = all(not isinstance(side, int) or side == SIDE for side in self._input.shape[2:])
+        session, expected = open_session(file, device)
+        self._one_by_one = isinstance(expected.shape[0], int)
+        fits = len(session.get_outputs()) == 1
+        fits = fits and all(not isinstance(side, int) or side == SIDE for side in expected.shape[2:])
+        self._model: Any = _arcface(file, session) if fits else None
         shape = self._run(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape if fits else ()
         if len(shape) != 2 or shape[1] < MIN_FEATURES:
             raise CheckpointError(f"{file}: not a face recogniser; choose w600k_r50.onnx of the pack buffalo_l")
@@ -45,10 +47,10 @@ class Recogniser:
 
     def _run(self, faces: Image) -> Floats:
         """Return the outputs for aligned faces (faces, 112, 112, 3) RGB."""
-        mean, scale = self._range
-        values = ((faces.astype(np.float32) - mean) / scale).transpose(0, 3, 1, 2)
-        batches = [values[idx : idx + 1] for idx in range(len(values))] if self._one_by_one else [values]
-        answers = [run_session(self._session, {self._input.name: batch}, self._file)[0] for batch in batches]
+        images = [np.ascontiguousarray(face[..., ::-1]) for face in faces]
+        batches = [[image] for image in images] if self._one_by_one else [images]
+        with named_errors(self._file):
+            answers = [self._model.get_feat(batch) for batch in batches]
         return np.concatenate(answers).astype(np.float64)
 
 
@@ -65,9 +67,17 @@ def aligned(image: Image, points: Floats) -> Image:
     return np.asarray(cv2.warpAffine(image, matrix, (SIDE, SIDE)), dtype=np.uint8)
 
 
-def _input_range(file: Path) -> tuple[float, float]:
-    """Return offset and divisor of the pixels: 0 and 1 for a model that normalises its input itself."""
-    import onnx
+def _arcface(file: Path, session: Any) -> Any:
+    """Return insightface's recogniser of a file whose session is open.
 
-    first = {node.op_type for node in onnx.load(str(file)).graph.node[:8]}
-    return (0.0, 1.0) if {"Sub", "Mul"} <= first else (127.5, 127.5)
+    It knows a model that normalises its input itself by the names of its first nodes; exports of other tools have other
+    names, so the operations are looked at, too.
+    """
+    import onnx
+    from insightface.model_zoo import ArcFaceONNX
+
+    model = ArcFaceONNX(str(file), session)
+    model.input_size = (SIDE, SIDE)
+    if {"Sub", "Mul"} <= {node.op_type for node in onnx.load(str(file)).graph.node[:8]}:
+        model.input_mean, model.input_std = 0.0, 1.0
+    return model

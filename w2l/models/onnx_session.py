@@ -1,7 +1,8 @@
 """ONNX Runtime sessions with uniform options, for the models of face packs."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,18 @@ def _with_free_sizes(file: Path) -> bytes | str:
 
 def run_session(session: Any, inputs: Mapping[str, NDArray[np.float32]], file: Path) -> list[NDArray[np.float32]]:
     """Return all outputs for `inputs`; raise CheckpointError if the model of `file` cannot take them."""
-    try:
+    with named_errors(file):
         outputs: list[NDArray[np.float32]] = session.run(None, dict(inputs))
+    return outputs
+
+
+@contextmanager
+def named_errors(file: Path) -> Iterator[None]:
+    """Raise CheckpointError in place of the errors of running a model, with the name of its file."""
+    try:
+        yield
     except _errors() as error:
         raise CheckpointError(f"{file}: the model cannot be run ({_first_line(error)}); choose another file") from error
-    return outputs
 
 
 def _errors() -> tuple[type[Exception], ...]:
