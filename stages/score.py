@@ -31,9 +31,9 @@ WHAT: dict[MeasureGroup, str] = {
 
 def measure_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add a flag for each group of measures, and --all."""
-    function = option("--all", "everything", is_flag=True, heading=MEASURES, help="All without further files.")(
-        function
-    )
+    function = option(
+        "--all", "everything", is_flag=True, heading=MEASURES, help="All measures that need no further files."
+    )(function)
     for group in reversed(GROUPS):
         function = option(f"--{group}", group, is_flag=True, heading=MEASURES, help=WHAT[group])(function)
     return function
@@ -88,7 +88,7 @@ def command(
     The first line shows whether the judge can detect lip sync on these clips (p < 0.05, own against shuffled audio); if
     not, LSE and offset are marked ?, and --json has judge_check.can_tell false. An offset at chance level is null.
 
-    Always included: the real videos, and the real pictures with other clips' speech, the chance level.
+    Always scored as well: the real videos, and as chance level the real pictures with other clips' speech.
     A clip that cannot be scored is listed with its reason; the others continue. Rerun the command to resume.
 
     \b

@@ -41,8 +41,8 @@ _set = functools.partial(setting, SyncSettings)
         help="A list with one video and its speech per line, instead of VIDEO... SPEECH; -o is a folder, which"
              " gets a file named after each video.")  # fmt: skip
 @option("--pairs-order", type=click.Choice(get_args(Order)), default="auto", heading=PAIRS,
-        help="Which comes first in a line: audio in lists of LRS2, LRS3, LRW; video in ReSyncED's.  [auto: by the"
-             " names look]")  # fmt: skip
+        help="Which comes first in a line: audio in lists of LRS2, LRS3, LRW; video in ReSyncED's.  [auto: judged"
+             " by the names]")  # fmt: skip
 @option("--root", type=FILE, metavar="FOLDER", heading=PAIRS,
         help="Folder that names in the list are relative to.  [the list's folder]")  # fmt: skip
 @_set("face", "--face", heading=FACES, metavar="WHOM", multiple=True,
@@ -77,7 +77,7 @@ _set = functools.partial(setting, SyncSettings)
 )
 @_set("detail", "--detail", heading=PICTURE, type=int,
       help="Resolution of warped pixels relative to the generator's crops, if it warps pixels.",
-      default_text="as the face is, up to 3")  # fmt: skip
+      default_text="that of the face, up to 3")  # fmt: skip
 @_set("silence", "--silence", heading=PICTURE, type=click.Choice(get_args(Silence)),
       help="The mouth in pauses: close it, keep the source's, or use the model's output.")  # fmt: skip
 @_set("alignment", "--alignment", heading=PICTURE, type=click.Choice(get_args(Alignment)),
@@ -87,7 +87,7 @@ _set = functools.partial(setting, SyncSettings)
       help="How to extend a video that is shorter than the speech.")  # fmt: skip
 @_set("fps", "--fps", heading=SOUND, type=float, help="Frame rate.", default_text="the source's; 25 for pictures")
 @_set("speech_track", "--speech-track", heading=SOUND, type=int, metavar="NUMBER",
-      help="Audio track of SPEECH, counted from 0.", default_text="the one that speaks")  # fmt: skip
+      help="Audio track of SPEECH, counted from 0.", default_text="the one with speech")  # fmt: skip
 @_set(
     "drive",
     "--drive",
@@ -110,20 +110,21 @@ _set = functools.partial(setting, SyncSettings)
       help="Chroma sampling: 4:2:0, which all players show, or the source's (4:2:2, 4:4:4) if the codec has it.",
       default_text="auto: keep in MKV and ProRes, else 420")  # fmt: skip
 @_set("encoding.crf", "--crf", heading=OUTPUT, type=int, help="Quality: 0 is best, lower is larger.",
-      default_text=f"{DEFAULT_CRF['h264']} for h264, alike for others")  # fmt: skip
+      default_text=f"{DEFAULT_CRF['h264']} for h264; equivalent for others")  # fmt: skip
 @_set("encoding.preset", "--preset", heading=OUTPUT, help="The encoder's trade-off of speed and size.",
-      default_text=f"{DEFAULT_PRESET}, alike for others")  # fmt: skip
+      default_text=f"{DEFAULT_PRESET}; equivalent for others")  # fmt: skip
 @_set("encoding.hardware", "--hardware", heading=OUTPUT, type=click.Choice(get_args(Hardware)),
       help="Encode on the graphics card if it can.")  # fmt: skip
 @_set("disclosure.mark", "--mark", heading=DISCLOSURE, type=click.Choice(get_args(Layers)),
-      help="What says that the output was made: an imperceptible mark in the picture, record, tag and manifest (full);"
-           " record and tag (record); the record alone (off).")  # fmt: skip
+      help="How the output is marked as made by w2l: an imperceptible mark in the picture, record, tag and"
+           " manifest (full); record and tag (record); the record alone (off).")  # fmt: skip
 @_set("disclosure.otherwise", "--i-disclose-otherwise", heading=DISCLOSURE, is_flag=True, default=None,
-      help="I say in another way that the output was made; --mark off asks for it.", default_text="no")  # fmt: skip
+      help="I disclose in another way that the output was made; --mark off requires it.",
+      default_text="no")  # fmt: skip
 @_set("disclosure.label", "--label", heading=DISCLOSURE, metavar="TEXT",
       help="Draw a visible label into every picture, such as AI-dubbed.", default_text="none")  # fmt: skip
 @_set("disclosure.label_place", "--label-place", heading=DISCLOSURE, type=click.Choice(get_args(Place)),
-      help="Its corner.")  # fmt: skip
+      help="Corner of the label.")  # fmt: skip
 @_set("disclosure.consent", "--consent", heading=DISCLOSURE, metavar="TEXT",
       help="How the person shown agreed; kept in the record.", default_text="none")  # fmt: skip
 @option("--preview", "preview_s", type=SECONDS, metavar="TIME", heading=WORK,
@@ -161,9 +162,9 @@ def command(
     """Redraw the mouth in VIDEO to match SPEECH and print the path of the result.
 
     VIDEO may be a still image or pictures (seq/f%04d.png, 'seq/*.png', their folder), SPEECH any file with audio, also
-    a video, or a pipe (- is standard input). With several VIDEOs, or a folder of them, all get the same SPEECH, or with
-    a folder of speeches that of their name, and -o is a folder. Frames without the face are unchanged; the audio is
-    copied if possible.
+    a video, or a pipe (- is standard input). Several VIDEOs, or a folder of them, all get the same SPEECH, or each
+    gets the one of its name if SPEECH is a folder; -o is then a folder. Frames without the face are unchanged; the
+    audio is copied if possible.
 
     \b
     w2l sync in.mp4 speech.wav -o out.mp4

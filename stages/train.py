@@ -32,7 +32,7 @@ def command(
     folder: curves, and sheets of reference, masked, generated and real faces.
 
     With --person a trained generator is tuned to one face: seconds at the end of each clip are held out, and the run
-    ends when they stop improving. Ten seconds are little, a few minutes are good.
+    ends when they stop improving. Ten seconds are hardly enough; a few minutes are good.
 
     Several GPUs train one batch together under torchrun, as with train-expert.
 

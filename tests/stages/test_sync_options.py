@@ -536,7 +536,7 @@ def test_help_is_grouped_and_shows_defaults_and_examples(w2l: Run) -> None:
     assert outcome.status == 0
     for heading in ("Pairs", "Faces", "Picture", "Time and sound", "Output", "Work"):
         assert f"{heading}:\n" in outcome.out
-    for default in ("auto", "bounce", "soft", "close", "keep", "speech", "18 for h264, alike for others"):
+    for default in ("auto", "bounce", "soft", "close", "keep", "speech", "18 for h264; equivalent for others"):
         assert f"[{default}]" in " ".join(outcome.out.split())
     assert outcome.out.count("\n  w2l sync ") == 7
     assert max(len(line) for line in outcome.out.splitlines()) <= 100

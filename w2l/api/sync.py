@@ -124,7 +124,7 @@ def sync(
     mouths : path or sequence of paths
         Further videos of the same person, whose mouths may be copied, too.
     detail : int
-        How many times finer than the generator's crops looks are copied; default: as the face is, up to 3.
+        Resolution of copied mouths relative to the generator's crops; default: that of the face, up to 3.
     silence : "close", "source" or "model"
         The mouth in pauses; default ``close``.
     alignment : "training" or "reference"
@@ -136,7 +136,7 @@ def sync(
     fps : float
         Frame rate; default: the source's, 25 for pictures, whose own rate it is, too.
     speech_track : int
-        Which sound track of the speech, counted from 0; default: the one that speaks.
+        Audio track of the speech, counted from 0; default: the one with speech.
     drive : path
         The sound that moves the mouth, such as the voice of the speech without its music.
     keep_streams : bool
@@ -146,7 +146,7 @@ def sync(
     codec, bits, chroma, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
     mark : "full", "record" or "off"
-        What says that the output was made: an imperceptible mark in the picture, record, tag and manifest;
+        How the output is marked as made by w2l: an imperceptible mark in the picture, record, tag and manifest;
         record and tag (default); the record alone, which asks for `i_disclose_otherwise`.
     i_disclose_otherwise : bool
         That the output is disclosed in another way.

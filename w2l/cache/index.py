@@ -129,7 +129,7 @@ class Rows(Sequence[TrackRow]):
         return (self[number] for number in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence contains equal rows in the same order."""
+        """Return whether another sequence contains equal rows in the same order."""
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip_longest(self, other))

@@ -173,7 +173,7 @@ def choose(
 
 
 def _picker(tracks: Sequence[Track], scan: Scan, choice: Choice, portrait: Image | None) -> Picks:
-    """Return what picks one face among those of a shot, or of a part of one."""
+    """Return a function that picks one face among those of a shot, or of a part of one."""
     if choice.kind == "portrait" or (choice.kind == "place" and choice.at_s is not None):
         return _one_person(tracks, scan, choice, portrait)
     return lambda seen, faces: _pick(seen, faces, choice)

@@ -1,4 +1,4 @@
-"""Pauses: stretches of a mel without speech become digital silence, so that the mouth rests; pure."""
+"""Pauses: stretches of a mel without speech become digital silence, so that the mouth rests; pure functions."""
 
 import numpy as np
 from numpy.typing import NDArray

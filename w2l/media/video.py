@@ -135,7 +135,7 @@ def probe(path: Path) -> VideoInfo:
 def read_frames(path: Path, stats: ReadStats | None = None) -> Iterator[Frame]:
     """Yield the frames of a video or sequence as displayed, one at a time; a still image gives one.
 
-    Rotation and mirroring of the display matrix are applied. Damaged packets are passed over, counted in `stats` and
+    Rotation and mirroring of the display matrix are applied. Damaged packets are skipped, counted in `stats` and
     logged. All frames have the size of the first. Raises MediaError as `probe` does.
     """
     stats = ReadStats() if stats is None else stats

@@ -228,7 +228,9 @@ def _card_in(path: Path, metadata: dict[str, str]) -> ModelCard:
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"model {path} has an unreadable card: {error}") from error
     if card.kind not in NETWORKS:
-        raise CheckpointError(f"model {path} is a {card.kind!r}, which this version of w2l does not support")
+        raise CheckpointError(
+            f"model {path} is a {card.kind!r}, which this version of w2l does not support; update w2l"
+        )
     return card
 
 

@@ -49,7 +49,9 @@ def graph(folded: Folded, metadata: dict[str, str] | None = None, steps: bool = 
     from onnx import TensorProto, helper
 
     if isinstance(folded, Whole):
-        raise CheckpointError(f"a generator of the layout {folded.dimensions.layout} cannot be exported as ONNX")
+        raise CheckpointError(
+            f"a generator of the layout {folded.dimensions.layout} cannot be exported as ONNX; export another generator"
+        )
     dims = folded.dimensions
     n, half = dims.n_references, dims.size // 2
     builder = _Builder()

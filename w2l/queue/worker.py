@@ -28,7 +28,7 @@ CANNOT = "the job's files cannot be written or read ({}); check space and permis
 
 
 def main(arguments: list[str]) -> int:
-    """Work on the job in a folder; return the exit status."""
+    """Run the job of a folder; return the exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
     cache, job = Path(arguments[0]), QueuedJob(Path(arguments[1]))
     with claim(job.lock) as is_mine:

@@ -138,7 +138,7 @@ def _draw(
     opening: Redrawer,
     begun: Event,
 ) -> dict[str, int]:
-    """Draw the missing sections, the first by `opening`; return reason -> number of frames that are unchanged.
+    """Draw the missing sections, the first by `opening`; return the number of unchanged frames by reason.
 
     `begun` is set after the first picture.
     """

@@ -116,6 +116,6 @@ class JobsPanel:
 
 
 def _time(job: QueuedJob) -> str:
-    """Return the time of a job's making, in UTC."""
+    """Return when a job was made, in UTC."""
     day, time, _ = job.id.split("-")
     return f"{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}"

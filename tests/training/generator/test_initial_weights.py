@@ -99,7 +99,7 @@ def test_from_another_number_of_references_it_goes_on_as_from_copies_of_one(
     [({"width": 3}, "width"), ({"layout": "warping"}, "layout")],
 )
 def test_other_dimensions_are_refused(other: dict[str, Any], name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"init init\.pth has {name}=.*set {name} alike") as caught:
+    with pytest.raises(ConfigError, match=rf"init init\.pth has {name}=.*set {name} to the same value") as caught:
         start_from(generator(), model(generator(**other)))
     assert "\n" not in str(caught.value)
 

@@ -63,7 +63,7 @@ class Finder:
         return len(self._look_into(folder)[os.path.splitext(last)[0]]) > 1
 
     def _look_into(self, folder: str) -> dict[str, list[str]]:
-        """Stem -> its videos, sorted."""
+        """Return the videos of each stem, sorted."""
         if folder not in self._folders:
             stems: dict[str, list[str]] = {}
             try:

@@ -175,7 +175,7 @@ def rim_cells() -> NDArray[np.int64]:
 
 @functools.cache
 def _counts() -> NDArray[np.bool_]:
-    """Return the mask of cells (rows, columns) that are used: within the pasted part and not of the mouth."""
+    """Return the mask of cells (rows, columns) that are used: inside the pasted part, outside the mouth."""
     return np.asarray((_averaged(soft_weight(SIDE)) > SHOWS) & (_averaged(mouth_map(SIDE)) < MOVES))
 
 

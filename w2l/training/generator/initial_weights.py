@@ -40,7 +40,7 @@ def start_from(generator: Generator | WarpingGenerator, init: Model) -> None:
         if getattr(begun.dimensions, name) != getattr(wanted, name):
             raise ConfigError(
                 f"init {init.path} has {name}={getattr(begun.dimensions, name)}, the settings "
-                f"{getattr(wanted, name)}; set {name} alike"
+                f"{getattr(wanted, name)}; set {name} to the same value"
             )
     weights = begun.state_dict()
     if init.card.colour == "bgr" and isinstance(begun, Generator):
@@ -119,7 +119,9 @@ def _of_other_size(
         weights = {_moved(name, more): tensor for name, tensor in weights.items()}
     taken = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     if not taken:
-        raise ConfigError(f"init for {begun.size} px does not share any level with one for {generator.dimensions.size}")
+        raise ConfigError(
+            f"init for {begun.size} px shares no level with one for {generator.dimensions.size} px; choose another init"
+        )
     share = sum(tensor.numel() for tensor in taken.values()) / sum(tensor.numel() for tensor in own.values())
     logger.info("%.0f %% of the weights come from the generator for %d px", 100 * share, begun.size)
     return {**own, **taken}
