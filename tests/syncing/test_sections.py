@@ -23,6 +23,7 @@ from w2l.models.backend_choice import choice_key
 from w2l.syncing import sections, seen
 from w2l.syncing import tools as tools_module
 from w2l.syncing.jobs import Job
+from w2l.syncing.outcome import hash_inputs
 from w2l.syncing.plan import plan_of, sketch_of
 from w2l.syncing.record import SyncResult
 from w2l.syncing.run import run
@@ -140,6 +141,7 @@ def test_drawing_begins_before_all_faces_are_known(work: Work, monkeypatch: pyte
     assert happened.index("picture") < happened.index(spans[-1])
     assert (made.frames, made.frames_passed_through) == (N_FRAMES, {"no face": 10})
     assert made.timing["first_frame"] > 0
+    assert made.hashes == hash_inputs(work.tools(), work.job("one.mp4"))
 
 
 def test_the_first_section_is_short_however_far_ahead_is_looked(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Pictures between decoder and encoder: planar Y'CbCr, of which only redrawn regions are converted to RGB."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import cv2
@@ -295,14 +296,18 @@ class Picture:
             out[:] = np.clip(np.rint(shown), 0, 255)
 
 
+@cache
 def _matrices(matrix: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrices (3, 3) from Y'CbCr (luma 0..1, chroma -0.5..0.5) to RGB 0..1, and back."""
+    """Return the matrices (3, 3) from Y'CbCr (luma 0..1, chroma -0.5..0.5) to RGB 0..1, and back; read-only."""
     red, blue = LUMA_SHARES[matrix]
     luma = np.array([red, 1 - red - blue, blue])
     to_blue = (np.array([0, 0, 1]) - luma) / (2 - 2 * blue)
     to_red = (np.array([1, 0, 0]) - luma) / (2 - 2 * red)
     to_ycc = np.stack([luma, to_blue, to_red])
-    return np.linalg.inv(to_ycc), to_ycc
+    to_rgb = np.linalg.inv(to_ycc)
+    for each in (to_rgb, to_ycc):
+        each.flags.writeable = False
+    return to_rgb, to_ycc
 
 
 def _from_rgb(image: Floats, colour: Colour) -> tuple[Floats, Floats, Floats]:

@@ -46,13 +46,17 @@ def make_early(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     drawn: set[int] = set()
     begun, end = Event(), Event()
     planned = sections(tools, sketch, edges, drawn.__contains__, end)
-    firsts = _firsts(tools, planned)
+    with ThreadPoolExecutor(1) as reader:
+        hashing = reader.submit(hash_inputs, tools, job)
+        firsts = _firsts(tools, planned)
+        hashes = hashing.result()
     first = firsts[0].plan
     logger.info("%s: %s", job.output, first.chosen)
     watch.lap("look")
     suitable = suited(tools, *(section.plan for section in firsts))
+    hashes["model"] = suitable.model_sha256
     whole = replace(sketch, chosen=f"{first.chosen}; then as seen", scan_fresh=first.scan_fresh, spec=first.spec)
-    claims = claims_of(settings, whole, suitable.model.card, hash_inputs(suitable, job))
+    claims = claims_of(settings, whole, suitable.model.card, hashes)
     watch.lap("hashes")
     mark, record = mark_of_job(tools, job), record_id_of(claims)
     comment = "" if settings.disclosure.mark == "off" else tag_of(record)
