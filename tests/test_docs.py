@@ -1,7 +1,10 @@
 """What the pages show is run: Python blocks in a folder with a video and a speech, commands as far as they are read."""
 
+import importlib
 import re
 import shlex
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -81,16 +84,50 @@ def test_commands_are_understood(page: str, line: str, monkeypatch: pytest.Monke
     command = group.get_command(click.Context(group), name)
     assert command is not None
     try:
-        command.make_context(name, arguments)
+        _parse(command, name, arguments)
     except click.exceptions.Exit:  # of --help
         return
-    except click.BadParameter as error:
-        if "does not exist" not in error.format_message():  # a file of the reader's
-            raise
 
 
 def test_commands_are_found_at_all() -> None:
     assert {line.split()[1] for _, line in commands()} >= {"sync", "score", "preprocess", "train", "settings"}
+
+
+def test_shell_blocks_are_valid() -> None:
+    whole = "\n".join(f": {page}\n{text}" for page, text in blocks("sh"))
+    checked = subprocess.run(["bash", "-n"], input=whole, capture_output=True, text=True, check=False)
+    assert not checked.returncode, checked.stderr
+
+
+MODULE = re.compile(r"python -m (examples\.[\w.]+)(.*)")
+FILE = re.compile(r"python\S* (?:-m pytest .*?)?((?:examples|tests)/[\w./]+)")
+
+
+def test_modules_and_files_of_the_repository_are_called_as_they_are() -> None:
+    """The commands of `examples` take the arguments shown, and files named to Python or pytest exist."""
+    lines = [line for _, text in blocks("sh") for line in text.replace("\\\n", " ").splitlines()]
+    called = [match for line in lines if (match := MODULE.search(line))]
+    assert called
+    for match in called:
+        words = [word for word in shlex.split(match[2], comments=True) if word not in PLACEHOLDERS]
+        found = vars(importlib.import_module(match[1]))
+        commands = [value for value in found.values() if isinstance(value, click.Command)]
+        if commands:
+            _parse(commands[-1], match[1], words)
+        else:  # examples.benchmarks, a module for each of its commands
+            assert find_spec(f"{match[1]}.{words[0]}"), match[0]
+    files = [match[1] for line in lines if (match := FILE.search(line))]
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def _parse(command: click.Command, name: str, words: list[str]) -> None:
+    """Let a command read its arguments; files of the reader's may be missing."""
+    try:
+        command.make_context(name, words)
+    except click.BadParameter as error:
+        if "does not exist" not in error.format_message():
+            raise
 
 
 def test_every_page_is_in_the_site() -> None:
