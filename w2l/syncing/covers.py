@@ -14,7 +14,7 @@ from w2l.faces.follow import COVERED, FADE_S, WHY, Faces, without
 from w2l.faces.scan import clip_for
 from w2l.features.boxes import iou
 from w2l.models.lip_reader import BATCH
-from w2l.syncing.memory.hidden import Covers, Front, Mask, steadied
+from w2l.syncing.memory.hidden import Covers, Front, Mask, lettered, steadied
 from w2l.syncing.memory.looks import Measures
 from w2l.syncing.memory.measure import Sightings, look_at, shown
 from w2l.syncing.memory.store import covers_mark, kept_covers
@@ -30,8 +30,9 @@ N_VIEWS = 5
 LEAST_OVERLAP = 0.3
 """Intersection over union of that box and a face, at least."""
 
-Noted = tuple[NDArray[np.int64], Mask, Mask, Mask, Mask]
-"""Frames (rows,), and in which the mouth is surely covered, perhaps covered, something is seen, and it is sudden."""
+Noted = tuple[NDArray[np.int64], Mask, Mask, Mask, Mask, Mask, NDArray[np.int64]]
+"""Frames (rows,), in which the mouth is surely covered, perhaps covered, something is seen, and it is sudden; and
+unusual strokes, and where they suddenly come or go."""
 
 
 def without_covered(tools: Tools, plan: Plan) -> Plan:
@@ -137,11 +138,18 @@ def _others(read: ReadFrames, faces: Faces, seen: Mapping[int, Measures]) -> Ite
 
 
 def _noted(front: Front, measures: Measures) -> Noted:
-    return measures.frame_idx, *front.covers(measures), front.over_face(measures), front.sudden(measures)
+    seen, sudden = front.over_face(measures), front.sudden(measures)
+    return measures.frame_idx, *front.covers(measures), seen, sudden, *front.strokes(measures)
 
 
 def _covers(parts: Iterable[Noted]) -> Covers:
     """Return what some parts of a track say together, by frame."""
-    frames, surely, perhaps, seen, sudden = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(frames)
-    return Covers(frames[order], steadied(surely[order], perhaps[order]), seen[order], sudden[order])
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[0])
+    frames, surely, perhaps, seen, sudden, unusual, changes = (column[order] for column in columns)
+    letters = lettered(unusual, changes)
+    hidden = steadied(surely, perhaps)
+    if not (hidden.any() or sudden.any()):
+        seen = np.zeros_like(seen)  # on a head that turns much
+    sudden |= np.diff(letters, prepend=letters[:1])
+    return Covers(frames, hidden, seen | letters, sudden)

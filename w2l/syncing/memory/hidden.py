@@ -10,6 +10,7 @@ from w2l.core.intervals import runs
 from w2l.faces.follow import hysteresis
 from w2l.syncing.memory.looks import Measures
 from w2l.syncing.memory.usual import (
+    LEAST_STROKES,
     Usual,
     clearly_else,
     explaining,
@@ -73,13 +74,17 @@ class Front:
     """Whether so many frames look unusual that only what is very unusual counts; see `is_restless`."""
     known: bool
     """Whether there were enough frames to tell."""
+    usual_strokes: Usual
+    """The usual strokes."""
 
     @classmethod
     def of(cls, measures: Measures) -> "Front":
         """Return what frames of a track say about its usual look."""
         by = explaining(measures.gap, measures.pose)
-        usual = usual_of(measures.cells, by)
-        return cls(usual, is_restless(oddness(usual, measures.cells, by)), len(measures) >= LEAST_KNOWN)
+        cells, thin = _parts(measures)
+        usual = usual_of(cells, by)
+        restless = is_restless(oddness(usual, cells, by))
+        return cls(usual, restless, len(measures) >= LEAST_KNOWN, usual_of(thin, by, LEAST_STROKES))
 
     def over_face(self, measures: Measures) -> Mask:
         """Return in which frames (looks,) something is seen over mouth or chin."""
@@ -93,16 +98,42 @@ class Front:
 
     def sudden(self, measures: Measures) -> Mask:
         """Return in which frames (looks,) something appears over mouth or chin, or is gone, that was not the face."""
-        next_to = np.diff(measures.frame_idx, prepend=measures.frame_idx[0] - 2) == 1
-        return np.asarray(sudden_change(self._oddness(measures)) & next_to & self.known)
+        return np.asarray((sudden_change(self._oddness(measures)) != 0) & _follow(measures) & self.known)
+
+    def strokes(self, measures: Measures) -> tuple[Mask, NDArray[np.int64]]:
+        """Return in which frames (looks,) there are unusual strokes, and where they suddenly come (1) or go (-1)."""
+        odd = oddness(self.usual_strokes, _parts(measures)[1], explaining(measures.gap, measures.pose))
+        return something_else(odd, restless=True) & self.known, sudden_change(odd) * _follow(measures) * self.known
 
     def _oddness(self, measures: Measures) -> Floats:
-        return oddness(self.usual, measures.cells, explaining(measures.gap, measures.pose))
+        return oddness(self.usual, _parts(measures)[0], explaining(measures.gap, measures.pose))
+
+
+def _parts(measures: Measures) -> tuple[Floats, Floats]:
+    """Return the cells (looks, cells, values): what they look like on average, and their strokes."""
+    return measures.cells[..., :-1], measures.cells[..., -1:]
+
+
+def _follow(measures: Measures) -> Mask:
+    """Return which frames (looks,) come right after the one before."""
+    return np.asarray(np.diff(measures.frame_idx, prepend=measures.frame_idx[0] - 2) == 1)
+
+
+def lettered(unusual: Mask, changes: NDArray[np.int64]) -> Mask:
+    """Return where letters lie over the face (frames,): unusual strokes that come or go from one frame to the next.
+
+    Strokes alone do not tell: hair that a turning head brings before the chin has them, too, but comes by and by.
+    """
+    found = np.zeros(len(unusual), dtype=np.bool_)
+    for start, stop in runs(filled(unusual, LEAST_FREE, 0)):
+        found[start:stop] = bool(changes[start : stop + 1].any())
+    return found
 
 
 def over_face(measures: Measures) -> Mask:
     """Return in which frames of a track something is seen over mouth or chin: a hand, a cup, a subtitle."""
-    return Front.of(measures).over_face(measures)
+    front = Front.of(measures)
+    return front.over_face(measures) | lettered(*front.strokes(measures))
 
 
 def hidden_faces(measures: Measures) -> Mask:

@@ -39,7 +39,7 @@ class Measures:
     light: Floats
     """(looks, 3): mean RGB of the upper half, grey levels."""
     cells: NDArray[np.float32]
-    """(looks, cells, 4): colour and texture of the lower half; see `w2l.syncing.memory.usual`."""
+    """(looks, cells, 5): colour, texture and strokes of the lower half; see `w2l.syncing.memory.usual`."""
 
     def __len__(self) -> int:
         """Return the number of looks."""

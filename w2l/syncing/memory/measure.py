@@ -12,9 +12,12 @@ from w2l.features.crop import CropSpec, cut_each
 from w2l.models.lip_reader import BATCH, Mouths, read_mouths
 from w2l.syncing.memory.looks import Measures, compress
 from w2l.syncing.memory.sampling import shares, stretches
+from w2l.syncing.memory.strokes import STROKES_SIDE
 from w2l.syncing.memory.usual import cells_of
 from w2l.syncing.reference_bank import LIPS_CROP, ReadFrames, poses_of, track_rows
 
+FINE_CROP = CropSpec("aligned", STROKES_SIDE)
+"""How the crop is cut on which thin strokes are measured."""
 MOST_SEEN = 750
 """Frames of a video that are looked at, all tracks together: half a minute of it."""
 STRETCH = 32
@@ -42,13 +45,13 @@ class Sightings:
 
     def add(self, frame_idx: int, face: Face, canvas: Canvas) -> None:
         """Cut and measure the face in one frame."""
-        specs = (LIPS_CROP,) if self.spec is None else (LIPS_CROP, self.spec)
-        aligned, *kept = cut_each(canvas, face.box, face.points, specs)
+        specs = (LIPS_CROP, FINE_CROP) if self.spec is None else (LIPS_CROP, FINE_CROP, self.spec)
+        aligned, fine, *kept = cut_each(canvas, face.box, face.points, specs)
         half = len(aligned) // 2
         self.frames.append(frame_idx)
         self.faces.append(face)
         light = aligned[:half].reshape(-1, 3).mean(axis=0)
-        self._measured.append((sharpness(aligned[half:]), light, cells_of(aligned)))
+        self._measured.append((sharpness(aligned[half:]), light, cells_of(aligned, fine)))
         for crop in kept:
             self.lower.append(aligned[half:])
             self.crops.append(compress(crop))

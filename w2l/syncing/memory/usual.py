@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats, Image
 from w2l.syncing.blend import FLAT_QUANTILE, FLAT_SHARE
 from w2l.syncing.compose import mouth_map, soft_weight
+from w2l.syncing.memory.strokes import strokes
 
 CELL = 6
 """Side in pixels of a cell of the lower half of an aligned crop of 96 pixels: 8 rows of 16."""
@@ -33,6 +34,8 @@ ROUNDS = 4
 """Number of fits, each with less weight on outliers."""
 LEAST_SPREAD = np.array([3.0, 1.5, 1.5, 1.5])
 """Lower limit of the usual spread of L, a, b and the texture in L."""
+LEAST_STROKES = np.array([0.25])
+"""The same for strokes, in grey levels."""
 ODD, ODD_CELLS = 5.0, 2
 """Multiple of the usual spread from which a cell is odd, and number of adjacent odd cells from which a frame contains
 something that is not the face."""
@@ -69,13 +72,16 @@ class Usual:
     high: Floats
     """(predictors,): upper limit."""
     weights: Floats
-    """(1 + predictors, cells, 4)"""
+    """(1 + predictors, cells, values)"""
     spread: Floats
-    """(cells, 4)"""
+    """(cells, values)"""
 
 
-def cells_of(aligned: Image) -> Floats:
-    """Return L, a, b and the texture in L of the cells (cells, 4) of an aligned crop (96, 96, 3), light normalised."""
+def cells_of(aligned: Image, fine: Image) -> Floats:
+    """Return L, a, b, the texture in L and the strokes of the cells (cells, 5) of an aligned crop, light normalised.
+
+    The crop is given twice: (96, 96, 3), and large enough for `strokes`.
+    """
     half = SIDE // 2
     light = aligned[:half].reshape(-1, 3).mean(axis=0) + 1.0
     lower = aligned[half:] * np.clip(LEVEL / light, 1 / MAX_GAIN, MAX_GAIN) / 255
@@ -83,7 +89,8 @@ def cells_of(aligned: Image) -> Floats:
     blocks = lab.reshape(half // CELL, CELL, SIDE // CELL, CELL, 3)
     means = blocks.mean(axis=(1, 3))
     texture = blocks[..., 0].std(axis=(1, 3))
-    return np.concatenate([means, texture[..., None]], axis=-1).reshape(-1, 4)
+    thin = strokes(fine, half // CELL)
+    return np.concatenate([means, texture[..., None], thin[..., None]], axis=-1).reshape(-1, means.shape[-1] + 2)
 
 
 def explaining(gap: Floats, pose: Floats) -> Floats:
@@ -95,8 +102,8 @@ def explaining(gap: Floats, pose: Floats) -> Floats:
     return np.column_stack([gap, across, down, across**2, down**2, across * down])
 
 
-def usual_of(cells: Floats, explained_by: Floats) -> Usual:
-    """Fit the usual appearance of cells (frames, cells, 4) to predictors (frames, predictors)."""
+def usual_of(cells: Floats, explained_by: Floats, least_spread: Floats = LEAST_SPREAD) -> Usual:
+    """Fit the usual appearance of cells (frames, cells, values) to predictors (frames, predictors)."""
     low, high = np.percentile(explained_by, OUTLIERS, axis=0)
     design = _design(explained_by, low, high)
     trust = np.ones(cells.shape)
@@ -112,7 +119,7 @@ def usual_of(cells: Floats, explained_by: Floats) -> Usual:
             weights = np.linalg.solve(moments, sums[..., None])[..., 0].transpose(2, 0, 1)
         away = np.abs(cells - np.tensordot(design, weights, axes=1))
         # From the calmest frames, so that covers in less than about half of a shot do not increase it.
-        spread = np.maximum(np.quantile(away, FLAT_SHARE, axis=0) / FLAT_QUANTILE, LEAST_SPREAD)
+        spread = np.maximum(np.quantile(away, FLAT_SHARE, axis=0) / FLAT_QUANTILE, least_spread)
         trust = 1.0 / (1.0 + (away / (2 * spread)) ** 4)
     return Usual(low, high, weights, spread)
 
@@ -142,12 +149,15 @@ def clearly_else(odd: Floats) -> NDArray[np.bool_]:
     return _side_by_side(odd > CLEAR, CLEAR_CELLS)
 
 
-def sudden_change(odd: Floats) -> NDArray[np.bool_]:
-    """Return the frames that differ abruptly from the one before, from `oddness` (frames, rows, columns)."""
+def sudden_change(odd: Floats) -> NDArray[np.int64]:
+    """Return 1 for frames in which something appears that was not there before, -1 where it is gone, else 0.
+
+    `odd` is that of `oddness`, (frames, rows, columns).
+    """
     before, after = odd[:-1], odd[1:]
-    found = np.zeros(len(odd), dtype=np.bool_)
-    for one, other in ((before, after), (after, before)):
-        found[1:] |= _side_by_side((one < FROM) & (other > TO), SUDDEN_CELLS)
+    found = np.zeros(len(odd), dtype=np.int64)
+    found[1:][_side_by_side((before < FROM) & (after > TO), SUDDEN_CELLS)] = 1
+    found[1:][_side_by_side((after < FROM) & (before > TO), SUDDEN_CELLS)] = -1
     return found
 
 
