@@ -20,7 +20,7 @@ four times the memory.
 """
 LEAST_TILES = 96
 """Tiles of a batch below which the direct convolution is as fast."""
-CHUNK_TILES = 300
+CHUNK_TILES = 200
 """Most tiles that are transformed together, so that they stay in the processor's cache."""
 INPUT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0),
          (0, 4, 0, -5, 0, 1))  # fmt: skip
@@ -36,8 +36,8 @@ class Winograd:
 
     def __init__(self, conv: nn.Conv2d) -> None:
         kernel = torch.tensor(KERNEL, dtype=torch.float32) / 24
-        weights = torch.einsum("ij,ocjk,lk->ilco", kernel, conv.weight.detach().float(), kernel)
-        self._weights = weights.reshape(TILE * TILE, conv.in_channels, conv.out_channels).contiguous()
+        weights = conv.weight.detach().float().permute(2, 3, 1, 0).reshape(9, -1)
+        self._weights = (torch.kron(kernel, kernel) @ weights).view(TILE * TILE, conv.in_channels, conv.out_channels)
         self._bias = None if conv.bias is None else conv.bias.detach().float()
         self._of_input, self._of_output = (
             torch.kron(matrix, matrix)
