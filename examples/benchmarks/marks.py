@@ -15,7 +15,7 @@ import numpy as np
 
 from w2l.data.puppets import babble, talk
 from w2l.marks.code import CHECK_BITS, record_id
-from w2l.marks.detect import N_WORDS, THRESHOLD, analysed, candidates, search
+from w2l.marks.detect import N_MORE_WORDS, N_WORDS, THRESHOLD, analysed, candidates, search
 from w2l.marks.embed import Marker
 from w2l.media.coded import read_coded
 from w2l.media.picture import Picture
@@ -120,7 +120,7 @@ def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
     """Print the table of all measurements."""
     cv2.setNumThreads(1)
     clips = [(name, clip) for name, clip in islice(_clips(videos), n_clips)]
-    found: dict[str, int] = dict.fromkeys(CHANGES, 0)
+    found: dict[str, list[float]] = {what: [] for what in CHANGES}
     wrong, levels = 0, []
     for idx, (name, clip) in enumerate(clips):
         record = record_id(f"{name} {idx}")
@@ -131,14 +131,16 @@ def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
         levels.append(10 * math.log10(255**2 / error))
         made = coded(made, "libx264", crf="18", preset="veryfast")
         for what, change in CHANGES.items():
-            records = {one.record for one in search(_total(change(made)))}
-            found[what] += record in records
-            wrong += len(records - {record})
+            scores = {one.record: one.score for one in search(_total(change(made)))}
+            found[what] += [score for one, score in scores.items() if one == record]
+            wrong += len(set(scores) - {record})
     print(f"{len(clips)} clips of {SECONDS} s: {', '.join(sorted({name for name, _ in clips}))}\n")
     print("| what | measured |\n|---|---|")
     print(f"| PSNR of marked over unmarked luma, dB (least, mean) | {min(levels):.2f}, {np.mean(levels):.2f} |")
-    for what, count in found.items():
-        print(f"| found, bits right: {what} | {count} of {len(clips)} ({100 * count / len(clips):.0f} %) |")
+    for what, agreements in found.items():
+        share = f"{len(agreements)} of {len(clips)} ({100 * len(agreements) / len(clips):.0f} %)"
+        least = f", least agreement {min(agreements):.1f}" if agreements else ""
+        print(f"| found, bits right: {what} | {share}{least} |")
     print(f"| wrong records read in marked clips | {wrong} |", flush=True)
     if n_unmarked:
         _print_chance([clip for _, clip in clips], n_unmarked)
@@ -156,11 +158,12 @@ def _print_chance(clips: Sequence[Clip], n_unmarked: int) -> None:
         scores += [max((one.score for one in read), default=0.0)]
         n_read += sum(one.score >= THRESHOLD for one in read)
         n_done += 1
-    bound = f"{N_WORDS * max(n_read, 3) / n_done * 2.0**-CHECK_BITS:.1e}"  # 3: the 95 % bound if none was counted
+    n_words = 2 * N_WORDS + N_MORE_WORDS
+    bound = f"{n_words * max(n_read, 3) / n_done * 2.0**-CHECK_BITS:.1e}"  # 3: the 95 % bound if none was counted
     print(f"| unmarked segments of {SECONDS} s | {n_done} |")
     print(f"| false alarms in them | {alarms} |")
     print(f"| highest agreement by chance, without the checksum (threshold {THRESHOLD:.1f}) | {max(scores):.1f} |")
-    said = f"{N_WORDS} words tried where one is above the threshold x 2^-{CHECK_BITS}"
+    said = f"{n_words} words tried where one is above the threshold x 2^-{CHECK_BITS}"
     print(f"| false alarms per segment, at most: {said} | {bound} |", flush=True)
 
 

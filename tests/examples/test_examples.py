@@ -35,3 +35,4 @@ def test_the_quickstart_leaves_a_synced_video_and_its_score(tmp_path: Path) -> N
     assert len(read_audio(tmp_path / "synced.mp4")) / SAMPLE_RATE == pytest.approx(4.0, abs=0.05)
     verdict = verify(tmp_path / "synced.mp4")
     assert (verdict.is_marked, verdict.record) == (True, "matches")
+    assert [one.record for one in verdict.marks] == [verdict.tag]

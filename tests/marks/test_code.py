@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from w2l.marks.code import N_BITS, N_CODED, bits_of, decoded, encoded, likeliest, record_id, record_of
+from w2l.marks.code import (
+    N_BITS,
+    N_CODED,
+    VERSION_BITS,
+    best_agreements,
+    bits_of,
+    decoded,
+    encoded,
+    likeliest,
+    record_id,
+    record_of,
+)
 
 RECORDS = ("0000000000", "ffffffffff", "0123456789", record_id("a"))
 
@@ -23,7 +34,7 @@ def test_known_id_and_bits_stay_as_they_are() -> None:
     """A change here makes old marks unreadable: raise VERSION with it."""
     assert record_id("a") == "ca978112ca"
     assert "".join(map(str, bits_of("0123456789"))) == (
-        "0010" "0000000100100011010001010110011110001001" "10111111111111001100"
+        "0000000100100011010001010110011110001001" "11001110000110101000" "0011"
     )  # fmt: skip
 
 
@@ -49,6 +60,28 @@ def test_the_likeliest_words_are_in_order_unlike_and_hold_the_one_that_noise_hid
         first += record_of(words[0]) == record
         among += record in [record_of(word) for word in words]
     assert first < among
+
+
+def test_only_words_of_this_version_are_tried() -> None:
+    other = bits_of(RECORDS[2])
+    other[-1] ^= 1
+    assert record_of(other) is None
+    words = likeliest(encoded(other).astype(float), 8)
+    assert {word[-VERSION_BITS:].tobytes() for word in words} == {bits_of(RECORDS[0])[-VERSION_BITS:].tobytes()}
+
+
+def test_the_best_agreement_is_that_of_the_likeliest_word() -> None:
+    noisy = encoded(bits_of(RECORDS[3])) + np.random.default_rng(2).normal(size=N_CODED)
+    agreements = best_agreements(noisy)
+    assert agreements.shape == (16,)
+    assert agreements.max() == pytest.approx(float(encoded(decoded(noisy)) @ noisy))
+
+
+@pytest.mark.parametrize("shift", [1, 8, 40])
+def test_the_word_turns_with_its_bits(shift: int) -> None:
+    """The code has no beginning: each bit is as well protected as the others."""
+    bits = bits_of(RECORDS[3])
+    np.testing.assert_array_equal(encoded(np.roll(bits, shift)), np.roll(encoded(bits), 3 * shift))
 
 
 def test_noise_alone_gives_no_record() -> None:

@@ -46,7 +46,7 @@ def test_the_mark_is_faint(marked: list[Plane]) -> None:
     changes = [made.astype(int) - luma for made, luma in zip(marked, scene(*SIZE))]
     for change in changes:
         assert 20 * np.log10(255 / np.sqrt((change**2).mean())) >= 46.0
-        assert abs(change).max() <= 6
+        assert abs(change).max() <= 8
         assert abs(cv2.blur(change.astype(np.float32), (32, 32))).max() < 0.6  # no part grows lighter or darker
 
 
@@ -71,7 +71,41 @@ def test_plain_areas_do_not_flicker_and_have_less_of_it() -> None:
     wall = slice(0, half - 20)
     assert all(np.array_equal(change[:, wall], changes[0][:, wall]) for change in changes)
     plain, busy = (np.sqrt((changes[0][:, part] ** 2).mean()) for part in (wall, slice(half, None)))
-    assert 0.5 < plain < 0.9 < busy
+    assert 0.2 < plain < 0.5 < 0.9 < busy
+
+
+@pytest.mark.parametrize("seed", [340, 448, 496])
+def test_black_below_bright_detail_stays_as_it_is(seed: int) -> None:
+    """Running sums over it end a little below zero, whose root would blacken all of the picture."""
+    luma = np.zeros(SIZE[::-1], np.uint8)
+    luma[:60] = np.random.default_rng(seed).integers(0, 256, (60, SIZE[0]))
+    change = Marker(RECORD, *SIZE).marked(luma).astype(int) - luma
+    assert abs(change).max() <= 8
+
+
+def test_walls_beside_busy_areas_are_plain() -> None:
+    """Up to a few pixels from hair, a wall has no more of the mark than elsewhere."""
+    luma, half = np.full(SIZE[::-1], 120, np.uint8), SIZE[0] // 2
+    luma[:, half:] = np.random.default_rng(0).integers(60, 190, (SIZE[1], SIZE[0] - half))
+    luma[:, :half] += np.random.default_rng(1).integers(0, 2, (SIZE[1], half), dtype=np.uint8)
+    change = Marker(RECORD, *SIZE).marked(luma).astype(int) - luma
+    beside, inside = (
+        np.sqrt((change[:, part] ** 2).mean()) for part in (slice(half - 40, half - 8), slice(half, None))
+    )
+    assert beside < 0.5 < 0.9 < inside
+
+
+def test_flat_areas_are_marked_only_where_they_are_most_of_the_picture() -> None:
+    """A caption of one colour is left as it is; a drawn picture would have no mark otherwise."""
+    caption = scene(*SIZE)[0]
+    caption[200:] = 30
+    flat = slice(220, None)
+    changed = Marker(RECORD, *SIZE).marked(caption)
+    assert np.array_equal(changed[flat], caption[flat])
+    assert not np.array_equal(changed[:180], caption[:180])
+    drawn = np.full(SIZE[::-1], 120, np.uint8)
+    drawn[100:140, 100:200] = 200
+    assert found([Marker(RECORD, *SIZE).marked(drawn)]) == [RECORD]
 
 
 def test_marks_of_two_records_are_unlike(marked: list[Plane]) -> None:

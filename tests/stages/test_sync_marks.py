@@ -8,13 +8,13 @@ import av
 import numpy as np
 import pytest
 
-from tests.helpers.sync_runs import SIZE, Run, one_line, pattern, pictures, same, support, write_pictures
+from tests.helpers.sync_runs import BOX_OPTION, SIZE, Run, one_line, pattern, pictures, same, support, write_pictures
 from w2l.api.sync import sync_settings
 from w2l.marks import verify as verifying
 from w2l.media.video import probe
 
 MASK = support(SIZE[1], SIZE[0])
-MOST = 6
+MOST = 8
 """Grey levels by which the mark changes a sample, at most."""
 
 
@@ -46,14 +46,22 @@ def test_a_marked_output_verifies(sync: Run, w2l: Run, tmp_path: Path) -> None:
     assert kept["manifest"].startswith("none")  # mkv carries none
 
 
-def test_the_default_leaves_the_picture_alone(w2l: Run) -> None:
+def test_all_is_marked_by_default_and_pictures_as_published_are_left_alone(w2l: Run) -> None:
     shown = w2l("settings", "sync", "--json")
     assert shown.status == 0
     assert "disclosure.mark" in shown.out
-    assert w2l("sync", "--help").out.count("[record]") == 1
-    assert sync_settings({}).disclosure.mark == "record"
+    assert w2l("sync", "--help").out.count("[full]") == 1
+    assert sync_settings({}).disclosure.mark == "full"
     assert sync_settings({}, as_published=True).disclosure.mark == "record"
     assert sync_settings({"disclosure.mark": "full"}, as_published=True).disclosure.mark == "full"
+
+
+def test_without_options_the_picture_is_marked(w2l: Run, media: Path, tmp_path: Path) -> None:
+    given = (media / "clip.mp4", media / "speech.wav", "--model", media / "aligned.safetensors", "--box", BOX_OPTION)
+    outcome = w2l("sync", *given, "--device", "cpu", "--crf", 0, "--preset", "ultrafast", "-o", tmp_path / "out.mkv")
+    assert outcome.status == 0, outcome.err
+    verdict = verifying.verify(tmp_path / "out.mkv")
+    assert [one.record for one in verdict.marks] == [record(tmp_path / "out.mkv")["record_id"]]
 
 
 def test_record_alone_leaves_the_picture_and_the_file_says_so(sync: Run, w2l: Run, media: Path) -> None:

@@ -146,8 +146,9 @@ def sync(
     codec, bits, chroma, crf, preset, hardware
         How the picture is encoded, as the options of ``w2l sync``.
     mark : "full", "record" or "off"
-        How the output is marked as made by w2l: an imperceptible mark in the picture, record, tag and manifest;
-        record and tag (default); the record alone, which asks for `i_disclose_otherwise`.
+        How the output is marked as made by w2l: an imperceptible mark in the picture, record, tag and manifest
+        (default); record and tag (default with `as_published`); the record alone, which asks for
+        `i_disclose_otherwise`.
     i_disclose_otherwise : bool
         That the output is disclosed in another way.
     label, label_place : str

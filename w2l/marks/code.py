@@ -1,7 +1,8 @@
 """The 64 bits of a mark, and the error-correcting code that carries them.
 
-Version (4 bits), record id (40), check (20), then a convolutional code of rate 1/3 and constraint length 9. Everything
-derives from bytes by hashing, so that marks written by one version of NumPy are read by another.
+Record id (40 bits), check (20), version (4), then a convolutional code of rate 1/3 and constraint length 9 that ends in
+the state it began in (tail-biting), so that no energy goes into bits known beforehand. Everything derives from bytes by
+hashing, so that marks written by one version of NumPy are read by another.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from w2l.core.arrays import Floats
 
 Bits = NDArray[np.uint8]
 
-VERSION = 2
+VERSION = 3
 """Of the layout of the bits and of the pattern; a reader refuses others."""
 VERSION_BITS, ID_BITS, CHECK_BITS = 4, 40, 20
 N_BITS = VERSION_BITS + ID_BITS + CHECK_BITS
@@ -24,10 +25,12 @@ MEMORY = 8
 """Bits that a coded bit depends on, besides its own."""
 GENERATORS = (0o557, 0o663, 0o711)
 """Which of them enter each coded bit; the best code of that rate and length (Larsen, 1973)."""
-N_CODED = (N_BITS + MEMORY) * len(GENERATORS)
+N_CODED = N_BITS * len(GENERATORS)
 N_STATES = 2**MEMORY
+N_STARTS = 2
+"""Likeliest states to begin in that several words are sought from."""
 IMPOSSIBLE = -1e30
-"""Gain of a path that does not begin in state 0."""
+"""Gain of a path that does not begin in the state assumed."""
 
 
 def record_id(text: str) -> str:
@@ -37,22 +40,22 @@ def record_id(text: str) -> str:
 
 def bits_of(record: str) -> Bits:
     """Return the bits (64,) of a mark with that record id, ten hexadecimal digits."""
-    body = _as_bits(VERSION, VERSION_BITS) + _as_bits(_number(record), ID_BITS)
-    return np.array(body + _as_bits(_check(body), CHECK_BITS), dtype=np.uint8)
+    body = _as_bits(_number(record), ID_BITS)
+    return np.array(body + _as_bits(_check(body), CHECK_BITS) + _as_bits(VERSION, VERSION_BITS), dtype=np.uint8)
 
 
 def record_of(bits: Bits) -> str | None:
     """Return the record id in the bits (64,) of a mark; None where the check or the version does not fit."""
-    body, check = bits[: VERSION_BITS + ID_BITS].tolist(), bits[VERSION_BITS + ID_BITS :].tolist()
-    if check != _as_bits(_check(body), CHECK_BITS) or body[:VERSION_BITS] != _as_bits(VERSION, VERSION_BITS):
+    body, check, version = (part.tolist() for part in np.split(bits, [ID_BITS, ID_BITS + CHECK_BITS]))
+    if check != _as_bits(_check(body), CHECK_BITS) or version != _as_bits(VERSION, VERSION_BITS):
         return None
-    return f"{int(''.join(map(str, body[VERSION_BITS:])), 2):0{ID_BITS // 4}x}"
+    return f"{int(''.join(map(str, body)), 2):0{ID_BITS // 4}x}"
 
 
 def encoded(bits: Bits) -> NDArray[np.int8]:
-    """Return the code word (216,) of -1 and 1 for the bits (64,); it ends in the state it began in."""
-    word, state = [], 0
-    for bit in [*bits.tolist(), *[0] * MEMORY]:
+    """Return the code word (192,) of -1 and 1 for the bits (64,); it ends in the state it began in."""
+    word, state = [], _state_after(bits[-MEMORY:].tolist())
+    for bit in bits.tolist():
         window = (bit << MEMORY) | state
         word += [1 - 2 * ((window & taps).bit_count() % 2) for taps in GENERATORS]
         state = window >> 1
@@ -60,36 +63,71 @@ def encoded(bits: Bits) -> NDArray[np.int8]:
 
 
 def decoded(soft: Floats) -> Bits:
-    """Return the bits (64,) whose code word agrees best with soft values (216,), by the Viterbi algorithm."""
+    """Return the bits (64,) of this version whose code word agrees best with soft values (192,)."""
     return likeliest(soft, 1)[0]
 
 
-def likeliest(soft: Floats, count: int) -> list[Bits]:
-    """Return the bits (64,) of the `count` code words that agree best with soft values (216,), the best first.
+def best_agreements(soft: Floats) -> Floats:
+    """Return, for each state that this version allows to begin in (16,), the best agreement of a word with soft values.
 
-    The list Viterbi algorithm: `count` paths are kept into each state, in falling order.
+    The agreement is the sum of the soft values (192,) times the coded bits as -1 and 1.
     """
-    before, signs = _trellis()
+    before, _ = _trellis()
+    at = np.arange(len(_starts()))
+    gains = np.full((len(at), N_STATES), IMPOSSIBLE)
+    gains[at, _starts()] = 0.0
+    for step in _steps(soft):
+        gains = np.maximum(gains[:, before[:, 0]] + step[:, 0], gains[:, before[:, 1]] + step[:, 1])
+    return np.asarray(gains[at, _starts()])
+
+
+def likeliest(soft: Floats, count: int) -> list[Bits]:
+    """Return the bits (64,) of this version whose code words agree best with soft values (192,), the best first.
+
+    The Viterbi algorithm from each state that the version allows to begin in, then the list Viterbi algorithm from the
+    likeliest of them: `count` paths are kept into each state, in falling order.
+    """
+    starts = _starts()[(-best_agreements(soft)).argsort()[:N_STARTS]]
+    words = [one for start in starts for one in _words_from(int(start), soft, count)]
+    return [bits for _, bits in sorted(words, key=lambda one: -one[0])[:count]]
+
+
+def _words_from(start: int, soft: Floats, count: int) -> list[tuple[float, Bits]]:
+    """Return agreement and bits of the `count` likeliest words that begin and end in a state."""
+    before, _ = _trellis()
     gains = np.full((N_STATES, count), IMPOSSIBLE)
-    gains[0, 0] = 0.0
+    gains[start, 0] = 0.0
     choices = []
-    for values in np.asarray(soft, dtype=np.float64).reshape(-1, len(GENERATORS)):
-        paths = (gains[before] + (signs @ values)[..., None]).reshape(N_STATES, 2 * count)
+    for step in _steps(soft):
+        paths = (gains[before] + step[..., None]).reshape(N_STATES, 2 * count)
         best = (-paths).argsort(axis=1, kind="stable")[:, :count]  # column = branch * count + rank
         gains = np.take_along_axis(paths, best, axis=1)
         choices.append(best)
-    return [_traced(choices, rank) for rank in range(count)]
+    return [(float(gains[start, rank]), _traced(choices, start, rank)) for rank in range(count)]
 
 
-def _traced(choices: list[NDArray[np.int64]], rank: int) -> Bits:
-    """Return the bits (64,) of the path of that rank into state 0, from the choices (states, ranks) of each step."""
+def _steps(soft: Floats) -> NDArray[np.float64]:
+    """Return what each step into each state gains, (64, 256, 2)."""
+    _, signs = _trellis()
+    return np.moveaxis(signs @ np.asarray(soft, dtype=np.float64).reshape(-1, len(GENERATORS)).T, -1, 0)
+
+
+@cache
+def _starts() -> NDArray[np.int64]:
+    """Return the states (16,) that words of this version begin and end in."""
+    unknown = MEMORY - VERSION_BITS
+    return _state_after([0] * unknown + _as_bits(VERSION, VERSION_BITS)) + np.arange(2**unknown)
+
+
+def _traced(choices: list[NDArray[np.int64]], state: int, rank: int) -> Bits:
+    """Return the bits (64,) of the path of that rank into a state, from the choices (states, ranks) of each step."""
     before, _ = _trellis()
-    count, state, bits = choices[0].shape[1], 0, []
+    count, bits = choices[0].shape[1], []
     for choice in choices[::-1]:
         bits.append(state >> (MEMORY - 1))
         branch, rank = divmod(int(choice[state, rank]), count)
         state = int(before[state, branch])
-    return np.array(bits[::-1][:N_BITS], dtype=np.uint8)
+    return np.array(bits[::-1], dtype=np.uint8)
 
 
 @cache
@@ -103,14 +141,19 @@ def _trellis() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return before, np.array(signs)
 
 
+def _state_after(bits: list[Any]) -> int:
+    """Return the state after the bits (8,), the last one in its highest place."""
+    return sum(bit << place for place, bit in enumerate(bits))
+
+
 def _as_bits(number: int, count: int) -> list[int]:
     """Return the lowest `count` bits of a number, the highest first."""
     return [number >> place & 1 for place in range(count - 1, -1, -1)]
 
 
 def _check(body: list[Any]) -> int:
-    """Return the check of version and id: the upper bits of their CRC-32."""
-    return zlib.crc32(bytes(body)) >> (32 - CHECK_BITS)
+    """Return the check of an id: the upper bits of a CRC-32 of it and the version."""
+    return zlib.crc32(bytes([*body, VERSION])) >> (32 - CHECK_BITS)
 
 
 def _number(record: str) -> int:

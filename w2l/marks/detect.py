@@ -6,6 +6,7 @@ tried; the pilot gives scale and place, and the waves between it the bits.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
-from w2l.marks.code import likeliest, record_of
+from w2l.marks.code import Bits, best_agreements, likeliest, record_of
 from w2l.marks.pattern import TILE, UNITS, carriers
 
 REACH, RANGE = 4.5, 4.0
@@ -30,7 +31,7 @@ LIMIT = 1.0
 """Multiples of the local contrast at which a sample is cut off."""
 FLOOR = 0.25
 """Grey levels of contrast that calm areas count as having."""
-SCALES = np.exp(np.arange(np.log(0.55), np.log(2.5), 0.004))
+SCALES = np.exp(np.arange(np.log(0.55), np.log(2.5), 0.006))
 """Units of the analysis per unit of the mark that are tried: 1 is a whole picture, 1.25 one cropped by a tenth on each
 side, 2.4 one of 120 rows."""
 NEARBY = 1.0 + np.array([-0.003, -0.0015, 0.0, 0.0015, 0.003])
@@ -39,25 +40,30 @@ PAD = 4
 """Times by which the spectrum is finer than the picture's own."""
 WHITENING = 0.5
 """Power of its own size that each wave is divided by: 0 leaves it as it is, 1 keeps its phase alone."""
-GRID = 32
+GRID = 52
 """Side of the grid of places in a tile at which the pilot is looked for; more than twice the highest wave."""
 FINE_GRID = 256
 """The same once the scale is known."""
-APART = 4
+APART = 3
 """Scales within which peaks are one."""
 N_CANDIDATES = 6
 """Peaks of the pilot that are tried, the highest first."""
 N_STRETCHES = 4
 """Refinements of each scale that are read."""
-N_PLACES = 2
+N_PLACES = 3
 """Places that are tried at each scale: two marks of one size begin at two places."""
-N_WORDS = 4
-"""Likeliest words whose check is tried; with more, chance would fit a check more often."""
+N_WORDS, N_MORE_WORDS = 16, 64
+"""Likeliest words whose check is tried, and where the agreement is that of a mark; with more, chance would fit a check
+more often."""
 PEAK = 8
 """Places on the fine grid around a peak that belong to it."""
-LEAST_PILOT = 5.0
-"""Agreement with the pilot below which bits are not read: chance reaches it in few stretches."""
-THRESHOLD = 10.0
+LEAST_PILOT = 4.0
+"""Agreement with the pilot below which bits are not read."""
+LEAST_READ = 9.8
+"""Agreement (see `Found.score`) from which scale and place are read again by all waves of the likeliest word."""
+STEP, REACHED = 0.25, 1.5
+"""Units between the places tried then, and how far they go."""
+THRESHOLD = 11.0
 """Agreement (see `Found.score`) from which a mark counts as found."""
 
 
@@ -133,18 +139,47 @@ def refined(spectrum: NDArray[np.complex64], scale: float) -> list[Found]:
             row, column = np.unravel_index(int(surface.argmax()), surface.shape)
             if surface[row, column] < LEAST_PILOT:
                 break
-            turn = np.exp(2j * np.pi * (carriers().waves @ np.array([column, row])) / FINE_GRID)
-            found.append(_read(seen[which] * turn, float(np.sqrt(x[which] * y[which])), float(surface[row, column])))
+            turned = seen * np.exp(2j * np.pi * (carriers().waves @ np.array([column, row])) / FINE_GRID)
+            scales = np.sqrt(x * y)
+            found.append(_read(turned, int(which), scales, float(surface[row, column])))
             surface[_around(row, FINE_GRID)[:, None], _around(column, FINE_GRID)] = -np.inf
     return found
 
 
-def _read(waves: NDArray[np.complex128], scale: float, pilot: float) -> Found:
-    """Return what is read of amplitudes (waves,) whose tile begins at 0."""
-    words = likeliest(carriers().soft_bits(waves), N_WORDS)
-    bits = next((word for word in words if record_of(word)), words[0])
+def _read(turned: NDArray[np.complex128], which: int, scales: Floats, pilot: float) -> Found:
+    """Return what is read of amplitudes (stretches, waves) whose tile begins at about 0.
+
+    Of stretch `which` first; where its check does not fit, scale and place are refined by the likeliest word.
+    """
+    waves = turned[which]
+    size = np.sqrt((np.abs(waves) ** 2).sum() / 2)
+    in_pilot = (waves * carriers().pilot.conj()).real.sum()
+    best = float((best_agreements(carriers().soft_bits(waves)).max() / np.sqrt(2) + in_pilot) / size)
+    if best < LEAST_READ:
+        return Found("", best, pilot, float(scales[which]))
+    bits = _word(waves)
+    if not record_of(bits):
+        code = carriers().spectrum(bits).conj()
+        agreements = ((turned * code) @ _nearby_turns()).real / np.sqrt((np.abs(turned) ** 2).sum(axis=1) / 2)[:, None]
+        which, place = (int(one) for one in np.unravel_index(int(agreements.argmax()), agreements.shape))
+        waves = turned[which] * _nearby_turns()[:, place]
+        bits = _word(waves, N_MORE_WORDS if agreements.max() >= THRESHOLD else N_WORDS)
     agreement = (waves * carriers().spectrum(bits).conj()).real.sum() / np.sqrt((np.abs(waves) ** 2).sum() / 2)
-    return Found(record_of(bits) or "", float(agreement), pilot, scale)
+    return Found(record_of(bits) or "", float(agreement), pilot, float(scales[which]))
+
+
+def _word(waves: NDArray[np.complex128], count: int = N_WORDS) -> Bits:
+    """Return the likeliest bits whose check fits, else the likeliest, of amplitudes (waves,) whose tile begins at 0."""
+    words = likeliest(carriers().soft_bits(waves), count)
+    return next((word for word in words if record_of(word)), words[0])
+
+
+@cache
+def _nearby_turns() -> NDArray[np.complex128]:
+    """Return the factors (waves, places) that move a tile by a little to each of the places around it."""
+    side = np.arange(-REACHED, REACHED + STEP, STEP)
+    places = np.stack([axis.ravel() for axis in np.meshgrid(side, side)])
+    return np.asarray(np.exp(2j * np.pi * (carriers().waves @ places) / TILE))
 
 
 def _around(place: Any, side: int) -> NDArray[np.int64]:

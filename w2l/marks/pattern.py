@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 from w2l.core.arrays import Floats
 from w2l.marks.code import N_CODED, Bits, bits_of, encoded
 
-KEY = b"w2l imperceptible mark, version 2"
+KEY = b"w2l imperceptible mark, version 3"
 """The detection key, published: everyone may look for marks."""
 UNITS = 288
 """Units along the shorter side of a picture."""
-MIN_SIDE = 288
+MIN_SIDE = 144
 """Pixels along the shorter side below which a unit stays as large as there."""
-TILE = 128
+TILE = 256
 """Side of a tile, units."""
-BAND = (5.0, 15.0)
-"""Waves per tile, lowest and highest: lengths of 26 to 8.5 units. Shorter waves do not survive low quality."""
-PILOT_SHARE = 0.25
+BAND = (8.0, 24.0)
+"""Waves per tile, lowest and highest: lengths of 32 to 10.7 units. Shorter waves do not survive low quality, and longer
+ones are hidden by the shading of the picture."""
+PILOT_SHARE = 0.2
 """Share of the waves that are the same in every mark."""
-FINE = 4
+FINE = 2
 """Samples per unit of the tile that pictures are rendered from."""
 
 
@@ -56,7 +57,7 @@ class Carriers:
         return amplitudes
 
     def soft_bits(self, seen: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Return soft values (216,) of the coded bits, from amplitudes (waves,) with the tile's origin at 0."""
+        """Return soft values (192,) of the coded bits, from amplitudes (waves,) with the tile's origin at 0."""
         parts = np.stack([seen[self.carried].real, seen[self.carried].imag], axis=1) * self.signs
         return np.bincount(self.coded.ravel(), parts.ravel(), N_CODED).astype(np.float64)
 
@@ -99,7 +100,7 @@ def render(record: str, width: int, height: int) -> Floats:
 
 
 def _fine_tile(record: str) -> Floats:
-    """Return one tile (512, 512), four samples to a unit."""
+    """Return one tile (512, 512), two samples to a unit."""
     side = TILE * FINE
     amplitudes = np.zeros((side, side), dtype=np.complex128)
     waves = carriers().waves

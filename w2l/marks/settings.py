@@ -19,7 +19,7 @@ LONGEST_CONSENT = 2000
 class Disclosure:
     """How an output says that it was made."""
 
-    mark: Layers = "record"
+    mark: Layers = "full"
     """`full`: record, tag in the file, imperceptible mark in the picture, and a signed manifest where c2pa-python is
     installed; `record`: record and tag alone, so that other pixels stay the source's; `off`: the record alone."""
     otherwise: bool = False
