@@ -78,7 +78,7 @@ def test_nesting_is_bounded_for_all_texts() -> None:
     assert parse_json("[" * MAX_DEPTH + "]" * MAX_DEPTH)
     for deep in ("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "[" * DEEP):
         for parse in (parse_json, parse_yaml):
-            with pytest.raises(Unreadable, match="nested"):
+            with pytest.raises(Unreadable, match=r"nested|is not JSON"):
                 parse(deep)
 
 
