@@ -17,6 +17,7 @@ from w2l.core.errors import ConfigError, NoFaceError
 from w2l.core.files import write_json
 from w2l.faces.scan import DetectSettings
 from w2l.marks.claims import id_of
+from w2l.marks.settings import Disclosure
 from w2l.media.audio import write_wav
 from w2l.media.parts import PartWriter
 from w2l.models.backend_choice import choice_key
@@ -72,6 +73,7 @@ class Work:
             "model": str(self.media / "aligned.safetensors"),
             "detect": DetectSettings(stride=1),
             "look_ahead": "1",
+            "disclosure": Disclosure("record"),  # signatures differ from run to run
         }
         chosen = SyncSettings(**{**given, "on_covered": "redraw", **settings})
         tools = Tools(chosen, Cache.open(self.folder / "cache", create=True), "cpu")
