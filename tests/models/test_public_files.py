@@ -341,7 +341,7 @@ class TestOtherKinds:
 class TestFork:
     """The generator of the 288 px fork, by its names and shapes."""
 
-    @pytest.mark.parametrize("prefix", ["", "module."])
+    @pytest.mark.parametrize("prefix", ["", pytest.param("module.", marks=pytest.mark.slow)])
     @pytest.mark.parametrize("layout", ["fork288", "fork288-prelu"])
     def test_it_is_rebuilt_and_run(self, layout: Any, prefix: str, tmp_path: Path) -> None:
         torch.manual_seed(0)

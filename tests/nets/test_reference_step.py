@@ -32,7 +32,10 @@ def real_or_fake(discriminator: nn.Module, frames: Tensor, target: float) -> Ten
 
 # Gradient norms pass back through dozens of ReLUs that open or close on the last bit, so they depend on the order in
 # which a CPU adds up its convolutions: on another CPU the published code misses its own vectors by more than 5e-4.
-@pytest.mark.parametrize(("mode", "loss_rtol", "norm_rtol"), [("eval", 1e-4, 5e-3), ("train", 2e-2, 2e-2)])
+@pytest.mark.parametrize(
+    ("mode", "loss_rtol", "norm_rtol"),
+    [("eval", 1e-4, 5e-3), pytest.param("train", 2e-2, 2e-2, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("seed", [FIRST, *(pytest.param(seed, marks=pytest.mark.slow) for seed in OTHERS)])
 def test_a_step_agrees_with_the_reference(
     seed: int,

@@ -72,7 +72,7 @@ def test_the_report_fits_and_names_what_to_do(width: int) -> None:
 MANY = ("av", "cv2", "onnxruntime", "rich", "safetensors", "yaml")
 
 
-@pytest.mark.parametrize("absent", [("torch",), ("numpy",), MANY])
+@pytest.mark.parametrize("absent", [("torch",), pytest.param(("numpy",), marks=pytest.mark.slow), MANY])
 def test_absent_packages_are_findings(tmp_path: Path, absent: tuple[str, ...]) -> None:
     script = f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"  # importing them now raises ImportError
     script += "from stages.cli import main\nmain(['doctor', '--json', '--cache', 'none'])"

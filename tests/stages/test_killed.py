@@ -66,6 +66,7 @@ def preprocess(*given: object) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_preprocess_killed_amid_its_clips(tmp_path: Path) -> None:
     videos, cache, whole = (tmp_path / name for name in ("in", "cache", "whole"))
     for number in range(4):

@@ -354,7 +354,8 @@ class TestStopping:
 
     @pytest.mark.usefixtures("in_parts")
     @pytest.mark.parametrize(("again", "n_drawn"), [
-        (("--resume",), 15), ((), 25), (("--resume", "--silence", "model"), 25), (("--resume", "--fps", "20"), 20),
+        (("--resume",), 15), pytest.param((), 25, marks=pytest.mark.slow), (("--resume", "--silence", "model"), 25),
+        pytest.param(("--resume", "--fps", "20"), 20, marks=pytest.mark.slow),
     ])  # fmt: skip
     def test_parts_are_used_for_the_same_job_only(
         self, sync: Run, stopped: Stopped, again: tuple[object, ...], n_drawn: int
@@ -406,7 +407,7 @@ class TestSeveral:
         (folder / "three.mp4").write_bytes((media / "mute.mp4").read_bytes())
         return [folder / f"{name}.mp4" for name in ("one", "two", "three")]
 
-    @pytest.mark.parametrize("jobs", [1, 2])
+    @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_a_failed_one_is_named_at_the_end_and_the_others_are_there(
         self, sync: Run, tmp_path: Path, films: list[Path], jobs: int
     ) -> None:

@@ -177,6 +177,7 @@ def test_crops_made_anew_want_another_run(cache: Cache, capsys: pytest.CaptureFi
     assert read_card(cache.run_folder("generator") / "generator-best.safetensors").crop.size == 64
 
 
+@pytest.mark.slow
 def test_sigkill_leaves_no_trace(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     longer = [*GAN, "loop.steps=14", "loop.validate_every=6", "loop.checkpoint_every=4"]
     killed, whole = cache.run_folder("killed"), cache.run_folder("whole")

@@ -160,8 +160,9 @@ def test_the_first_section_is_short_however_far_ahead_is_looked(work: Work, monk
 
 
 @pytest.mark.parametrize(("settings", "n_measured"), [
-    ({}, 0), ({"look_ahead": "all"}, 1), ({"look_ahead": "all", "backend": "onnx"}, 0),
-    ({"look_ahead": "all", "precision": "bf16"}, 0),
+    ({}, 0), ({"look_ahead": "all"}, 1),
+    pytest.param({"look_ahead": "all", "backend": "onnx"}, 0, marks=pytest.mark.slow),
+    pytest.param({"look_ahead": "all", "precision": "bf16"}, 0, marks=pytest.mark.slow),
 ], ids=str)  # fmt: skip
 def test_the_library_is_measured_once_and_not_before_an_early_picture(
     work: Work, settings: dict[str, Any], n_measured: int, monkeypatch: pytest.MonkeyPatch
@@ -198,7 +199,9 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
     return lambda number: n_left.__setitem__(0, -1 if number is None else number)
 
 
-@pytest.mark.parametrize("settings", [{}, {"box": (20.0, 40.0, 68.0, 100.0)}], ids=["faces", "box"])
+@pytest.mark.parametrize(
+    "settings", [{}, pytest.param({"box": (20.0, 40.0, 68.0, 100.0)}, marks=pytest.mark.slow)], ids=["faces", "box"]
+)
 def test_a_stopped_job_resumes_to_the_same_file(
     work: Work, settings: dict[str, Any], stop_at: Callable[[int | None], None]
 ) -> None:

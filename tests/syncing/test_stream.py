@@ -56,7 +56,7 @@ def test_a_file_and_its_samples_say_the_same(media: Path) -> None:
     assert max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(by_file, by_samples)) <= 2  # 16 bits in the file
 
 
-@pytest.mark.parametrize("fps", [25.0, 12.0])
+@pytest.mark.parametrize("fps", [25.0, pytest.param(12.0, marks=pytest.mark.slow)])
 def test_memory_and_delay_do_not_grow(media: Path, fps: float) -> None:
     alive: set[int] = set()
     read = 0

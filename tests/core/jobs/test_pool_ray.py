@@ -57,6 +57,7 @@ def cut_power(node: Any, folder: Path, killed: set[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_two_nodes_one_killed_in_the_middle(cluster: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lost = cluster.add_node(**SMALL)
     cluster.wait_for_nodes()
@@ -110,6 +111,7 @@ def test_a_context_that_cannot_be_made_ends_all(connected: str) -> None:
         list(run_tasks(do.tasks("a", "b"), do.fail, do.unfit, ray=connected))
 
 
+@pytest.mark.slow
 def test_busy_tasks_come_again_and_leaving_the_loop_ends_the_others(connected: str, tmp_path: Path) -> None:
     given = [Task(name, (tmp_path, name, length_s)) for name, length_s in [("a", 0.0), ("b", 60.0)]]
     with claim(tmp_path / "a.lock"):

@@ -40,7 +40,11 @@ def titled(image: Image, colour: tuple[int, int, int], x: int = 30) -> Image:
 
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (250, 240, 60), (20, 20, 20)], ids=["white", "yellow", "black"])
-@pytest.mark.parametrize("shown", [range(25, 55), range(20), range(60, 90)], ids=["middle", "begin", "end"])
+@pytest.mark.parametrize(
+    "shown",
+    [range(25, 55), range(20), pytest.param(range(60, 90), marks=pytest.mark.slow)],
+    ids=["middle", "begin", "end"],
+)
 def test_frames_with_letters_are_known_and_others_are_not(colour: tuple[int, int, int], shown: range) -> None:
     images, faces = swaying(N_FRAMES)
     for idx in shown:

@@ -68,7 +68,10 @@ def train(cache: Cache, folder: Path, settings: GeneratorSettings, stop: int = 0
     return task
 
 
-@pytest.mark.parametrize(("layout", "rows"), [("published", "lower"), ("published", "full"), ("warping", "lower")])
+@pytest.mark.parametrize(
+    ("layout", "rows"),
+    [pytest.param("published", "lower", marks=pytest.mark.slow), ("published", "full"), ("warping", "lower")],
+)
 def test_one_batch_can_be_overfitted(layout: Any, rows: Any, cache: Cache) -> None:
     task = task_for(cache, replace(L1, layout=layout, rows=rows, width=4, lr=1e-2))
     batch = task.batch(0)
@@ -141,7 +144,9 @@ class TestSteps:
         assert names[1] == {"l1", "sync", "grad_norm"}
         assert names[2] == names[1] | {"adversarial", "disc_real", "disc_fake", "disc_grad_norm"}
 
-    @pytest.mark.parametrize("kind", ["published", "patches", "pairs"])
+    @pytest.mark.parametrize(
+        "kind", ["published", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("patches", "pairs"))]
+    )
     def test_the_discriminator_learns(self, kind: Any, cache: Cache) -> None:
         """Against a generator that stands still."""
         term = {"contrast": 0.1, "adversarial": 0.0} if kind == "pairs" else {"adversarial": 0.1}

@@ -208,7 +208,7 @@ def _finish(axes: "Axes", title: str) -> None:
     axes.set_title(title, fontsize=11)
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, framealpha=0.85)
+        axes.legend(loc="upper right", fontsize=8, framealpha=0.85)
 
 
 def _mean_curve(curves: Sequence[Curve]) -> Curve:
