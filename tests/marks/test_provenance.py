@@ -42,6 +42,21 @@ def test_the_signer_of_a_key_of_ones_own_is_named(plain: Path, tmp_path: Path, m
     assert verdict.is_marked
 
 
+@pytest.mark.parametrize("name", ["in.avi", "in.mkv", "in.mov", "in.jpg", "in.wav", "in", "in.unknown"])
+@pytest.mark.parametrize("content", ["video", "matroska", "junk", "cut", "empty"])
+def test_a_source_that_is_not_what_its_name_says_is_an_ingredient(
+    plain: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    whole = plain.read_bytes()
+    matroska = b"\x1aE\xdf\xa3" + bytes(4000)
+    contents = {"video": whole, "matroska": matroska, "junk": b"x" * 4000, "cut": whole[:2000], "empty": b""}
+    (tmp_path / name).write_bytes(contents[content])
+    out = tmp_path / "out.mp4"
+    out.write_bytes(whole)
+    sign(out, Signature(RECORD, {"w2l": "1"}, {"video": "ab"}, tmp_path / name))
+    assert verify(out).manifest.state == "untrusted"
+
+
 def test_a_certificate_that_has_expired_since_is_no_tampering(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,8 @@ ASSERTION = "org.w2l.record"
 """The assertion that holds what the record claims."""
 EXPIRED = "signingCredential.expired"
 """C2PA's word for a certificate that was valid when it signed."""
+UNREAD = "application/octet-stream"
+"""Media type of a source that is not read."""
 THUMBNAIL = "thumbnail.jpg"
 THUMBNAIL_WIDTH = 320
 """Pixels."""
@@ -73,8 +75,7 @@ def sign(output: Path, signature: Signature) -> str:
     info = c2pa.C2paSignerInfo(key.algorithm.encode(), key.chain.encode(), key.key.encode(), None)
     draft = Draft(output)
     try:
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(_manifest(output, signature)) as builder:
-            _add_ingredient(builder, signature)
+        with c2pa.Signer.from_info(info) as signer, _builder(output, signature) as builder:
             builder.add_resource(THUMBNAIL, io.BytesIO(_thumbnail(output)))
             draft.create().close()
             with output.open("rb") as source, draft.temporary.open("r+b") as target:
@@ -158,9 +159,27 @@ def _thumbnail(output: Path) -> bytes:
     return coded
 
 
-def _add_ingredient(builder: Any, signature: Signature) -> None:
-    """Name the source video, by its hash."""
-    form = mimetypes.guess_type(signature.source.name)[0] or "application/octet-stream"
+def _builder(output: Path, signature: Signature) -> Any:
+    """Return the builder of a manifest that names the source video by its hash.
+
+    A source that is not what its name says, or is damaged, is named without being read: its own manifest is then lost.
+    """
+    import c2pa
+
+    guessed = mimetypes.guess_type(signature.source.name)[0] or UNREAD
+    builder = c2pa.Builder(_manifest(output, signature))
+    try:
+        _add_ingredient(builder, signature, guessed)
+    except c2pa.C2paError as error:
+        builder.close()
+        logger.info("%s is not read for the manifest: %s", signature.source, one_line(error))
+        builder = c2pa.Builder(_manifest(output, signature))
+        _add_ingredient(builder, signature, UNREAD)
+    return builder
+
+
+def _add_ingredient(builder: Any, signature: Signature, form: str) -> None:
+    """Name the source video, by its hash; `form` is its media type."""
     ingredient = {
         "title": signature.source.name, "relationship": "parentOf", "label": "source",
         "description": f"sha256 {signature.hashes.get('video', '')}",
