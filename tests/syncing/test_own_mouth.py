@@ -49,7 +49,7 @@ def test_teeth_are_found_where_they_are_and_nowhere_else() -> None:
 
 @pytest.mark.parametrize(("gap", "least", "most"), [(0.0, 0.0, 0.0), (0.01, 0.0, 0.0), (0.06, 0.7, 1.0)])
 def test_teeth_show_between_open_lips_alone(gap: float, least: float, most: float) -> None:
-    assert least <= own().shown(mouth(gap), PLACES, PLACES).max() <= most
+    assert least <= own().shown(Shape.of(mouth(gap), PLACES, PLACES)).max() <= most
 
 
 def test_lips_and_mouth_keep_the_colours_that_the_picture_has() -> None:
@@ -83,7 +83,7 @@ BAND = (150, 140, 118)
 def test_a_band_between_lips_is_shaded_like_a_mouth_where_the_picture_has_no_teeth(gap: float) -> None:
     drawn, points = face(gap, LIPS, BAND), mouth(gap)
     shape = Shape.of(points, PLACES, PLACES)
-    shaded = own(0.0, LIPS).shaded(drawn, points, PLACES, PLACES)
+    shaded = own(0.0, LIPS).shaded(drawn, shape)
     ratio = (shaded @ LUMA) / (drawn @ LUMA)
     rows = np.flatnonzero(shape.inside[:, SIZE // 2] > 0.9)
     middle = ratio[rows, SIZE // 2]
@@ -93,7 +93,7 @@ def test_a_band_between_lips_is_shaded_like_a_mouth_where_the_picture_has_no_tee
     corner = shape.inside * (np.abs(PLACES - 0.5) > 0.11)[None, :] > 0.5
     assert not corner.any() or ratio[corner].max() < 0.75
     np.testing.assert_array_equal(shaded[shape.inside == 0], drawn[shape.inside == 0])
-    assert (own().shaded(drawn, points, PLACES, PLACES) == drawn).all(), "teeth of the picture's own are shown instead"
+    assert (own().shaded(drawn, shape) == drawn).all(), "teeth of the picture's own are shown instead"
 
 
 def test_teeth_are_as_warm_as_the_light() -> None:

@@ -13,8 +13,8 @@ from w2l.nets.generator import GeneratedRows
 from w2l.syncing.blend import Grain, multi_band, noise_level
 from w2l.syncing.colours import LUMA
 from w2l.syncing.fitting import Fitter, TrackState
-from w2l.syncing.lips import LipPair, lip_map
-from w2l.syncing.own_mouth import OwnMouth
+from w2l.syncing.lips import LipPair, lip_map, smooth_step
+from w2l.syncing.own_mouth import OwnMouth, Shape
 from w2l.syncing.settings import Blend
 
 MASK_POWER = 2.5
@@ -64,8 +64,7 @@ ANATOMY = {
 
 def soft_weight(size: int, kind: str = "aligned") -> Floats:
     """Return the mask of a redrawn crop, (size, size), 0..1: mouth, jaw and chin, all within its lower half."""
-    inwards = np.clip((1 - _radius(size, ANATOMY[kind].centre, ANATOMY[kind].radii, MASK_POWER)) / MASK_FEATHER, 0, 1)
-    return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
+    return smooth_step((1 - _radius(size, ANATOMY[kind].centre, ANATOMY[kind].radii, MASK_POWER)) / MASK_FEATHER)
 
 
 def mouth_map(size: int, kind: str = "aligned") -> Floats:
@@ -80,8 +79,7 @@ def moving_map(size: int, kind: str = "aligned") -> Floats:
 
 def _bump(radius: NDArray[np.float64]) -> Floats:
     """Return a smooth step: 1 well inside radius 1, 0 well outside."""
-    inwards = np.clip((1.25 - radius) / 0.5, 0.0, 1.0)
-    return np.asarray(inwards * inwards * (3 - 2 * inwards), dtype=np.float32)
+    return smooth_step((1.25 - radius) / 0.5)
 
 
 def hard_weight(size: int, rows: GeneratedRows) -> Floats:
@@ -205,11 +203,11 @@ class Compositor:
             change, keep = self._fitter.fit(drawn, shown, lips, memory)
         else:
             y = self._x[self.first_row :]
-            mouth = lip_map(lips.patch, self._x, y)
-            change, keep = self._fitter.fit(own.coloured(drawn, mouth), shown, lips, memory)
+            mouth, around = Shape.of(lips.patch, self._x, y), lip_map(lips.patch, self._x, y)
+            change, keep = self._fitter.fit(own.coloured(drawn, around), shown, lips, memory)
             fitted = change + keep[..., None] * shown  # fitted to the skin, which may brighten the mouth, too
-            change += own.coloured(own.shaded(fitted, lips.patch, self._x, y), mouth) - fitted
-            teeth = own.shown(lips.patch, self._x, y)
+            change += own.coloured(own.shaded(fitted, mouth), around) - fitted
+            teeth = own.shown(mouth)
             change, keep = (1 - teeth)[..., None] * change, keep + teeth * (1 - keep)
         kept = np.clip(found.moved(keep, self.first_row), 0, 1)
         pasted = cv2.multiply(source, cv2.merge([kept, kept, kept]))

@@ -85,8 +85,13 @@ def lip_map(points: Floats, x: Floats, y: Floats) -> NDArray[np.float32]:
     height = np.where(away < 0, above, below) + WIDEN
     radius = np.sqrt((across / (half + WIDEN)) ** 2 + (away / height) ** 2)
     beyond = np.hypot(across, away) * (1 - 1 / np.maximum(radius, 1e-6))
-    outside = np.clip(beyond / FADE, 0.0, 1.0)
-    return np.asarray(1 - outside * outside * (3 - 2 * outside), dtype=np.float32)
+    return smooth_step(1 - beyond / FADE)
+
+
+def smooth_step(share: Floats) -> NDArray[np.float32]:
+    """Return a step from 0 where `share` is at most 0 to 1 where it is at least 1, with a slope of 0 at both ends."""
+    inside = np.clip(share, 0.0, 1.0)
+    return np.asarray(inside * inside * (3 - 2 * inside), dtype=np.float32)
 
 
 def _to_aligned(face: Face, spec: CropSpec, frame_size: tuple[int, int]) -> NDArray[np.float64] | None:

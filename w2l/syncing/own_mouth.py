@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
 from w2l.syncing.colours import LUMA, blurred
-from w2l.syncing.lips import lip_map
+from w2l.syncing.lips import lip_map, smooth_step
 
 TOLERANCE = 0.012
 """Width over which the outline of the inside of a mouth fades, in sides of the crop."""
@@ -64,6 +64,11 @@ class Shape:
     lit: Floats
     """Share of light, 0..1, that teeth would have there: less towards the lower lip and the corners."""
 
+    @property
+    def opened(self) -> float:
+        """Share to which teeth show, 0..1."""
+        return float(np.clip((self.gap - SHUT) / (OPEN - SHUT), 0, 1))
+
     @classmethod
     def of(cls, points: Floats, x: Floats, y: Floats, widened: float = 0.0) -> "Shape":
         """Return the shape of the mouth with six `points`; edges are parabolas through its corners.
@@ -90,7 +95,8 @@ class Shape:
         depth = np.minimum(away - upper * bow, lower * bow - away) + widened
         inside = np.clip(depth / TOLERANCE + 0.5, 0, 1) * (np.abs(across) < 1)
         deep = (away - upper * bow) / np.maximum((lower - upper) * bow, 1e-6)
-        lit = _falling(deep, TEETH_END, DARK_FROM) * _falling(np.abs(across), CORNER_FROM, CORNER_END)
+        lit = smooth_step((DARK_FROM - deep) / (DARK_FROM - TEETH_END))
+        lit = lit * smooth_step((CORNER_END - np.abs(across)) / (CORNER_END - CORNER_FROM))
         return cls(middle & lips, inside.astype(np.float32), lower - upper, lit)
 
 
@@ -139,25 +145,21 @@ class OwnMouth:
             level,
         )
 
-    def shown(self, points: Floats, x: Floats, y: Floats) -> Floats:
-        """Return the mask (rows, columns), 0..1, of the picture's own teeth between redrawn lips with six `points`."""
-        shape = Shape.of(points, x, y)
-        opened = float(np.clip((shape.gap - SHUT) / (OPEN - SHUT), 0, 1))
-        return np.asarray(self.teeth * shape.inside * opened, dtype=np.float32)
+    def shown(self, mouth: Shape) -> Floats:
+        """Return the mask (rows, columns), 0..1, of the picture's own teeth in a redrawn mouth."""
+        return np.asarray(self.teeth * mouth.inside * mouth.opened, dtype=np.float32)
 
-    def shaded(self, patch: Floats, points: Floats, x: Floats, y: Floats) -> Floats:
-        """Return a patch in which the mouth, between lips with six `points`, is at most as bright as real ones.
+    def shaded(self, patch: Floats, mouth: Shape) -> Floats:
+        """Return a patch in which the redrawn mouth is at most as bright as real ones.
 
         Where the picture does not show its teeth, a network draws an even band. Real teeth stand out below the upper
         lip alone, and only where the mouth is open; behind them it is dark.
         """
         if self.shows_teeth:
             return patch
-        shape = Shape.of(points, x, y)
-        opened = float(np.clip((shape.gap - SHUT) / (OPEN - SHUT), 0, 1))
-        most = self.level * (DARK_LEVEL + opened * shape.lit * (TEETH_LEVEL - DARK_LEVEL))
+        most = self.level * (DARK_LEVEL + mouth.opened * mouth.lit * (TEETH_LEVEL - DARK_LEVEL))
         gain = np.minimum(most / np.maximum(patch @ LUMA, LEAST_LUMA), 1.0)
-        return np.asarray(patch * (1 + shape.inside * (gain - 1))[..., None], dtype=np.float32)
+        return np.asarray(patch * (1 + mouth.inside * (gain - 1))[..., None], dtype=np.float32)
 
     def coloured(self, patch: Floats, lips: Floats) -> Floats:
         """Return a patch with the colours of lips and mouth, where `lips` (rows, columns) is 1, limited to those here.
@@ -182,9 +184,3 @@ def _around(points: Floats, x: Floats, y: Floats) -> NDArray[np.bool_]:
     right, bottom = points.max(axis=0) + AROUND
     near = ((y > top) & (y < bottom))[:, None] & ((x > left) & (x < right))[None, :]
     return np.asarray(near & (lip_map(points, x, y) == 0))
-
-
-def _falling(values: Floats, first: float, last: float) -> Floats:
-    """Return a smooth step: 1 up to `first`, 0 from `last` on."""
-    share = np.clip((last - values) / (last - first), 0, 1)
-    return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)
