@@ -15,13 +15,13 @@ from w2l.marks.claims import tag_of
 from w2l.media.parts import Parts
 from w2l.media.picture_files import PictureParts
 from w2l.syncing.covers import count_covered, report_count
-from w2l.syncing.disclose import Finisher, claims_of, marked_in_words, record_id_of, sign_output
+from w2l.syncing.disclose import Finisher, claims_of, record_id_of
 from w2l.syncing.draw import Watch, counting, draw_part, make_parts, make_redrawer
 from w2l.syncing.engine import Redrawer
 from w2l.syncing.jobs import Job
-from w2l.syncing.outcome import hash_inputs, log_unchanged, mark_of_job, result_of
+from w2l.syncing.outcome import finish, hash_inputs, mark_of_job
 from w2l.syncing.plan import Plan, sketch_of
-from w2l.syncing.record import SyncResult, half_done_mark, keep
+from w2l.syncing.record import SyncResult, half_done_mark
 from w2l.syncing.remember import MEMORY, reference_of
 from w2l.syncing.sections import FIRST_S, Section, section_edges, sections
 from w2l.syncing.settings import SyncSettings
@@ -69,19 +69,8 @@ def make_early(tools: Tools, job: Job, watch: Watch) -> SyncResult:
         passed = _draw(suitable, all_sections, parts, watch, finisher, opening, begun)
         parts.assemble()
     watch.lap("draw")
-    manifest = sign_output(settings.disclosure, job.output, job.video, record, claims["hashes"])
-    watch.lap("manifest")
-    said = claims | {
-        "frames_passed_through": passed,
-        "mark": mark,
-        "record_id": record,
-        "marked": marked_in_words(settings.disclosure, job.output),
-        "manifest": manifest,
-    }
-    log_unchanged(job, passed, len(sketch))
-    result = result_of(suitable, job, whole, str(opening.references), watch, said)
-    keep(result, suitable.model.card.step)
-    return result
+    said = claims | {"frames_passed_through": passed, "mark": mark, "record_id": record}
+    return finish(suitable, job, whole, str(opening.references), watch, said)
 
 
 def _firsts(tools: Tools, planned: Iterator[Section]) -> list[Section]:

@@ -1,4 +1,4 @@
-"""The result of `sync`, and the hashes in it."""
+"""The end of `sync`: signature, records and result, and the hashes in it."""
 
 import logging
 import time
@@ -9,10 +9,11 @@ from typing import Any
 from w2l.core.files import sha256
 from w2l.core.reading import real_path
 from w2l.media.sequence import hash_of
+from w2l.syncing.disclose import marked_in_words, sign_output
 from w2l.syncing.draw import Watch
 from w2l.syncing.jobs import Job
 from w2l.syncing.plan import Plan
-from w2l.syncing.record import SyncResult, mark_of, record_in
+from w2l.syncing.record import SyncResult, keep, mark_of, record_in
 from w2l.syncing.tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,22 @@ def hash_inputs(tools: Tools, job: Job) -> dict[str, str]:
     return {"video": hash_of(job.video), "speech": sha256(job.speech), "model": tools.model_sha256} | driven
 
 
-def result_of(tools: Tools, job: Job, plan: Plan, references: str, watch: Watch, said: dict[str, Any]) -> SyncResult:
-    """Return the result of a plan that is drawn; `said` are its further fields."""
+def finish(tools: Tools, job: Job, plan: Plan, references: str, watch: Watch, said: dict[str, Any]) -> SyncResult:
+    """Sign the output of a plan that is drawn, write its records and return its result.
+
+    `said` are further fields of the result: what `claims_of` returns, the hash of the job and the record id.
+    """
+    disclosure = tools.settings.disclosure
+    manifest = sign_output(disclosure, job.output, job.video, said["record_id"], said["hashes"])
+    watch.lap("manifest")
+    marked = {"marked": marked_in_words(disclosure, job.output), "manifest": manifest}
+    _log_unchanged(job, said["frames_passed_through"], len(plan))
+    result = _result_of(tools, job, plan, references, watch, said | marked)
+    keep(result, tools.model.card.step)
+    return result
+
+
+def _result_of(tools: Tools, job: Job, plan: Plan, references: str, watch: Watch, said: dict[str, Any]) -> SyncResult:
     return SyncResult(
         output=real_path(job.output),
         video=real_path(job.video),
@@ -50,7 +65,7 @@ def result_of(tools: Tools, job: Job, plan: Plan, references: str, watch: Watch,
     )
 
 
-def log_unchanged(job: Job, passed: Mapping[str, int], n_frames: int) -> None:
+def _log_unchanged(job: Job, passed: Mapping[str, int], n_frames: int) -> None:
     """Log how many frames of the output are unchanged, and why, if any."""
     if passed:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))

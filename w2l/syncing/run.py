@@ -7,15 +7,15 @@ from w2l.marks.claims import tag_of
 from w2l.marks.provenance import check_key
 from w2l.media.picture_files import is_pictures_output
 from w2l.syncing.covers import report_covered
-from w2l.syncing.disclose import Finisher, claims_of, marked_in_words, record_id_of, sign_output
+from w2l.syncing.disclose import Finisher, claims_of, record_id_of
 from w2l.syncing.draw import Watch, draw, make_parts, make_redrawer
 from w2l.syncing.early import is_early, make_early
 from w2l.syncing.footage import check_footage
 from w2l.syncing.jobs import Job
 from w2l.syncing.near import check_sections, preview_plan
-from w2l.syncing.outcome import hash_inputs, log_unchanged, mark_of_job, result_of
+from w2l.syncing.outcome import finish, hash_inputs, mark_of_job
 from w2l.syncing.plan import plan_of
-from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, keep, made_before
+from w2l.syncing.record import SyncResult, check_output, half_done_mark, hold, made_before
 from w2l.syncing.remember import remember
 from w2l.syncing.suited import suited
 from w2l.syncing.tools import Tools
@@ -62,18 +62,8 @@ def _make(tools: Tools, job: Job, watch: Watch) -> SyncResult:
     watch.lap("references")
     draw(plan, redrawer, parts, watch, finisher)
     watch.lap("draw")
-    manifest = sign_output(settings.disclosure, job.output, job.video, record, claims["hashes"])
-    watch.lap("manifest")
-    said = claims | {
-        "mark": mark,
-        "record_id": record,
-        "marked": marked_in_words(settings.disclosure, job.output),
-        "manifest": manifest,
-    }
-    log_unchanged(job, claims["frames_passed_through"], len(plan))
-    result = result_of(suitable, job, plan, str(redrawer.references), watch, said)
-    keep(result, suitable.model.card.step)
-    return result
+    said = claims | {"mark": mark, "record_id": record}
+    return finish(suitable, job, plan, str(redrawer.references), watch, said)
 
 
 def find_done(tools: Tools, job: Job) -> SyncResult | None:
