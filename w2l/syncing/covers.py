@@ -30,9 +30,9 @@ N_VIEWS = 5
 LEAST_OVERLAP = 0.3
 """Intersection over union of that box and a face, at least."""
 
-Noted = tuple[NDArray[np.int64], Mask, Mask, Mask, Mask, Mask, NDArray[np.int64]]
+Noted = tuple[NDArray[np.int64], Mask, Mask, Mask, Mask, Mask, NDArray[np.int64], Mask]
 """Frames (rows,), in which the mouth is surely covered, perhaps covered, something is seen, and it is sudden; and
-unusual strokes, and where they suddenly come or go."""
+unusual strokes, where they suddenly come or go, and which cross the middle."""
 
 
 def without_covered(tools: Tools, plan: Plan) -> Plan:
@@ -146,8 +146,8 @@ def _covers(parts: Iterable[Noted]) -> Covers:
     """Return what some parts of a track say together, by frame."""
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     order = np.argsort(columns[0])
-    frames, surely, perhaps, seen, sudden, unusual, changes = (column[order] for column in columns)
-    letters = lettered(unusual, changes)
+    frames, surely, perhaps, seen, sudden, unusual, changes, middle = (column[order] for column in columns)
+    letters = lettered(unusual, changes, middle)
     hidden = steadied(surely, perhaps)
     if not (hidden.any() or sudden.any()):
         seen = np.zeros_like(seen)  # on a head that turns much

@@ -17,7 +17,9 @@ from w2l.syncing.memory.usual import (
     is_restless,
     oddness,
     something_else,
+    strokes_in_the_middle,
     sudden_change,
+    sudden_strokes,
     usual_of,
 )
 
@@ -100,10 +102,12 @@ class Front:
         """Return in which frames (looks,) something appears over mouth or chin, or is gone, that was not the face."""
         return np.asarray((sudden_change(self._oddness(measures)) != 0) & _follow(measures) & self.known)
 
-    def strokes(self, measures: Measures) -> tuple[Mask, NDArray[np.int64]]:
-        """Return in which frames (looks,) there are unusual strokes, and where they suddenly come (1) or go (-1)."""
-        odd = oddness(self.usual_strokes, _parts(measures)[1], explaining(measures.gap, measures.pose))
-        return something_else(odd, restless=True) & self.known, sudden_change(odd) * _follow(measures) * self.known
+    def strokes(self, measures: Measures) -> tuple[Mask, NDArray[np.int64], Mask]:
+        """Return unusual strokes (looks,): where there are any, suddenly come (1) or go (-1), and lie in the middle."""
+        thin = _parts(measures)[1]
+        odd = oddness(self.usual_strokes, thin, explaining(measures.gap, measures.pose))
+        changes = sudden_strokes(odd, thin) * _follow(measures) * self.known
+        return something_else(odd, restless=True) & self.known, changes, strokes_in_the_middle(odd) & self.known
 
     def _oddness(self, measures: Measures) -> Floats:
         return oddness(self.usual, _parts(measures)[0], explaining(measures.gap, measures.pose))
@@ -119,14 +123,25 @@ def _follow(measures: Measures) -> Mask:
     return np.asarray(np.diff(measures.frame_idx, prepend=measures.frame_idx[0] - 2) == 1)
 
 
-def lettered(unusual: Mask, changes: NDArray[np.int64]) -> Mask:
-    """Return where letters lie over the face (frames,): unusual strokes that come or go from one frame to the next.
+def lettered(unusual: Mask, changes: NDArray[np.int64], middle: Mask) -> Mask:
+    """Return where letters lie over the face (frames,): unusual strokes that suddenly come or go, or cross the chin.
 
-    Strokes alone do not tell: hair that a turning head brings before the chin has them, too, but comes by and by.
+    Other strokes may be hair next to the jaw of a turning head, which comes gradually and stays at the side.
     """
     found = np.zeros(len(unusual), dtype=np.bool_)
+    crossing = kept_runs(middle, LEAST_HIDDEN)
     for start, stop in runs(filled(unusual, LEAST_FREE, 0)):
-        found[start:stop] = bool(changes[start : stop + 1].any())
+        here = changes[start : stop + 1]
+        seen = np.flatnonzero(here)
+        crossed = np.flatnonzero(crossing[start:stop])
+        if not (len(seen) or len(crossed)):
+            continue
+        first, last = start, stop
+        if len(seen) and here[seen[0]] > 0 and seen[0] <= crossed.min(initial=stop):
+            first = start + int(seen[0])
+        if len(seen) and here[seen[-1]] < 0 and seen[-1] > crossed.max(initial=-1):
+            last = start + int(seen[-1])
+        found[first:last] = True
     return found
 
 

@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 """Version of the gathering, increased whenever the same video gives different looks."""
-COVERS_VERSION = 2
+COVERS_VERSION = 3
 """Version of the search for covers, increased whenever the same faces give different results."""
 NAMES = [one.name for one in fields(Measures)]
 
