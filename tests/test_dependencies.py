@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 IMPORTED_AS = {"c2pa-python": "c2pa", "opencv-python": "cv2", "protobuf": "google", "pyyaml": "yaml"}
 """Distribution -> its import name, where the two differ."""
 NOT_IMPORTED = {
-    "librosa": "importing it takes more than a second; the tests compare our mel filters with its own bit for bit",
     "lz4": "joblib reads the weight files of mtcnn with it",
     "mtcnn": "only the weight files in its wheel are read",
 }

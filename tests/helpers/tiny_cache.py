@@ -1,5 +1,6 @@
 """Caches made on the spot, without any video: mouths as open as their sound is loud, numbered frames, noise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,15 @@ from numpy.typing import NDArray
 
 from w2l.cache.records import DONE, PreprocessOutcome, TrackRecord
 from w2l.cache.store import Cache
+from w2l.cache.voices import write_voice
 from w2l.core.config import plain
 from w2l.core.timing import FPS, MEL_RATE, mel_columns
 from w2l.features.crop import CropSpec
 
 ALIGNED = CropSpec("aligned", 32)
 JUDGE = CropSpec("judge", 52)
+VOICES = (-3.0, 5.0)
+"""Semitones of `add_voices`."""
 
 
 def talking_cache(
@@ -86,3 +90,18 @@ def add_track(
     clip.write_track(0, iter(frames), frames.shape, sounds)
     facts = TrackRecord(len(frames), sounds["mel"].shape[1], 0)
     clip.note(PreprocessOutcome("made", outcome=DONE, crop=plain(crop), tracks=(facts,)), split=split)
+
+
+def add_voices(cache: Cache, only: int | None = None) -> None:
+    """Stores voices whose features are those of the clip, a hundredth of their semitones higher."""
+    for number, clip in enumerate(cache.clips()):
+        if only is not None and number != only:
+            continue
+        folder = clip.folder / "tracks" / "0"
+        for semitones in VOICES:
+            own = {
+                name: np.load(folder / f"{name}.npy") for name in ("mel", "mfcc") if (folder / f"{name}.npy").exists()
+            }
+            write_voice(clip, 0, semitones, {name: sound + semitones / 100 for name, sound in own.items()})
+        clip.note(replace(clip.record().preprocess, voices=VOICES, voices_mark="made"))
+    cache.invalidate_index()

@@ -113,6 +113,7 @@ def test_a_changed_expert_is_another_run(cache: Cache, capsys: pytest.CaptureFix
         (["--set", "sampling.batch_size=0"], 2, "at least 1"),
         (["--set", "discriminator.frames=2"], 2, "must be 1 or 5"),
         (["--set", "words=nowhere.tsv"], 2, "words nowhere.tsv is not a file"),
+        (["--set", "sampling.augment.shifted_voice=1"], 1, "to train on, such as clip"),
         (["--set", "loop.patience=-1"], 2, "patience must be at least 0"),
         (["--expert", "nobody"], 1, "no expert named 'nobody': no such file, and available experts are"),
         (["--init", "nobody"], 1, "no generator named 'nobody'"),

@@ -13,7 +13,7 @@ from tests.helpers.puppet_clips import make_clip
 from tests.helpers.training_runs import content, options, refused
 from w2l.cache.store import Cache
 from w2l.core.config import load
-from w2l.core.errors import MediaError, NoFaceError, TrainingError
+from w2l.core.errors import ConfigError, MediaError, NoFaceError, TrainingError
 from w2l.data.puppets import babble, draw_face, openness
 from w2l.features.crop import CropSpec
 from w2l.media.audio import write_wav
@@ -23,6 +23,7 @@ from w2l.models.checkpoint import ModelCard, dimensions_of, load_model, read_car
 from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.training.generator.person import GAP_FRAMES, HELD_OUT_FRAMES, open_person
 from w2l.training.generator.person_settings import PersonSettings, like
+from w2l.training.generator.run import tune_to_person
 from w2l.training.generator.task import GeneratorTask, check_crops
 
 CROP = CropSpec("aligned", 32, smooth_s=0.0)
@@ -86,6 +87,11 @@ class TestSeconds:
         (tmp_path / "text.mp4").write_text("no video")
         with pytest.raises(MediaError, match=r"text\.mp4"):
             open_person([tmp_path / "text.mp4"], tmp_path / "cache", CROP)
+
+    def test_other_voices_are_refused(self, tmp_path: Path) -> None:
+        settings = load(PersonSettings, "train", None, ["sampling.augment.shifted_voice=0.5"])
+        with pytest.raises(ConfigError, match=r"^sampling\.augment\.shifted_voice does not apply to --person"):
+            tune_to_person(settings, [], Cache.open(tmp_path, create=True), device="cpu")
 
     def test_of_two_faces_at_once_the_one_seen_longest(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """The left one is there all the time, the right one for the first half."""

@@ -21,8 +21,12 @@ from w2l.core.files import read_arrays
 FORMAT = 2
 """Version of the file; other versions are rebuilt."""
 NUMBERS = ("track", "n_frames", "n_columns", "offset")
-WORDS = ("clip", "split", "speaker", "status", "crop")
-"""Columns; `crop` is the track's crop spec, as JSON."""
+WORDS = ("clip", "split", "speaker", "status", "crop", "voices")
+"""Columns; `crop` is the track's crop spec and `voices` the semitones of its further voices, as JSON. An index without
+one of them, of an older w2l, is rebuilt."""
+
+NO_VOICES = "[]"
+"""The entry of column `voices` of a track without any."""
 
 DAMAGED_RECORD = "its record is damaged"
 """Reason for excluding a track whose record contains impossible numbers."""
@@ -45,6 +49,8 @@ class TrackRow:
     """Video frames by which the audio runs ahead of the picture, as audited: face i matches audio i - offset."""
     status: str = ""
     """Empty if usable, else the audit's reason for excluding it."""
+    voices: tuple[float, ...] = ()
+    """Semitones of the further voices in which its speech is stored."""
 
 
 class Words(Sequence[str]):
@@ -122,7 +128,7 @@ class Rows(Sequence[TrackRow]):
             return self.select(np.arange(len(self))[number])
         values: dict[str, Any] = {name: int(self._numbers[name][number]) for name in NUMBERS}
         values |= {name: self._words[name][int(self._numbers[name][number])] for name in WORDS if name != "crop"}
-        return TrackRow(**values)
+        return TrackRow(**{**values, "voices": tuple(json.loads(values["voices"]))})
 
     def __iter__(self) -> Iterator[TrackRow]:
         """Iterate over all rows."""
@@ -247,6 +253,7 @@ class Builder:
             self._numbers[name].append(getattr(row, name))
         for name in WORDS:
             word = crop if name == "crop" else getattr(row, name)
+            word = json.dumps(word) if name == "voices" else word
             known = self._words[name]
             self._numbers[name].append(known.setdefault(word, len(known)))
 
@@ -266,6 +273,7 @@ def rows_of(clip_id: str, record: ClipRecord) -> Iterator[tuple[TrackRow, str]]:
         if min(facts.n_frames, facts.n_columns) < 0 or abs(offset) > max(0, facts.n_frames):
             offset, status = 0, status or DAMAGED_RECORD
         row = TrackRow(
-            clip_id, number, facts.n_frames, facts.n_columns, record.split or "", record.speaker or "", offset, status
-        )
+            clip_id, number, facts.n_frames, facts.n_columns, record.split or "", record.speaker or "", offset, status,
+            outcome.voices or (),
+        )  # fmt: skip
         yield row, crop

@@ -80,6 +80,10 @@ class PreprocessOutcome(FileObject):
     """How faces were cropped: the fields of a `CropSpec`."""
     store: str | None = None
     """How crops are stored: `raw` or `jpeg`."""
+    voices: tuple[float, ...] | None = None
+    """Semitones of the further voices in which the speech of every track is stored; None without any."""
+    voices_mark: str | None = None
+    """Changes with everything that these voices depend on, besides the tracks."""
 
     @property
     def tracks_mark(self) -> str | None:

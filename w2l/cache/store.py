@@ -7,6 +7,7 @@
     clips/<clip-id>/covers.npz              frames in which something is in front of them; see the same
     clips/<clip-id>/tracks/<k>/frames.*     crops at 25 fps, raw or as JPEG images, see `w2l.cache.crops`
     clips/<clip-id>/tracks/<k>/mel.npy      (80, columns) float32; also mfcc.npy (13, columns) for a judge
+    clips/<clip-id>/tracks/<k>/*.voice*.npy the same in further voices, see `w2l.cache.voices`
     index.npz                               one row per track, see `w2l.cache.index`; absent while stale
     index.old.npz                           the previous index, while stale: unchanged clips need not be read again
     checkpoints/<run>/                      model files, training state, config.yaml, log.jsonl, samples/

@@ -59,6 +59,8 @@ RANGES: dict[str, tuple[Number, Number]] = {
     "paint": (0, 10),
     "gamma": (0, 10),
     "voice": (0, 10),
+    "shifted_voice": (0, 1),
+    "semitones": (-12, 12),
     "shift": (0, 1),
     "stretch": (0, 1),
     "hue": (0, 360),

@@ -47,7 +47,7 @@ class RateSchedule:
         return rise * (self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
-LATER = ("voice", "room", "near")
+LATER = ("voice", "room", "near", "shifted_voice")
 """Settings added after runs existed: while they are off, they do not identify a run."""
 
 

@@ -212,7 +212,7 @@ def test_other_gates_leave_crops_alone_where_the_same_tracks_pass(
 ) -> None:
     settings = PrepareSettings(SPEC)
     before = prepare(clip, film, settings).preprocess
-    monkeypatch.setattr("w2l.data.prepare.clip.read_audio", None)  # neither sound nor picture is opened
+    monkeypatch.setattr("w2l.data.prepare.sounds.read_audio", None)  # neither sound nor picture is opened
     monkeypatch.setattr("w2l.data.prepare.clip.probe", None)
     after = prepare(clip, film, replace(settings, gates=GateSettings(min_face_px=30.0, min_mouth=0.012))).preprocess
     assert after.tracks == before.tracks

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.tiny_cache import talking_cache
+from tests.helpers.tiny_cache import add_voices, talking_cache
 from w2l.cache.store import Cache
 from w2l.core.config import load
-from w2l.core.errors import ConfigError
+from w2l.core.errors import ConfigError, TrainingError
 from w2l.models.checkpoint import load_model
 from w2l.training.expert.run import check_training, open_data, train_expert
 from w2l.training.expert.settings import ExpertSettings
@@ -52,9 +52,15 @@ class TestChecks:
     def test_runs_begun_before_there_was_init_voice_or_room_go_on(self) -> None:
         older = settings().identity()
         assert "init" not in older
-        assert not {"voice", "room"} & set(older["augment"])
-        for more in ("init=w2l", "augment.voice=0.1", "augment.room=0.5"):
+        assert not {"voice", "room", "shifted_voice"} & set(older["augment"])
+        for more in ("init=w2l", "augment.voice=0.1", "augment.room=0.5", "augment.shifted_voice=0.5"):
             assert settings(more).identity() != older
+
+    def test_stored_voices_are_needed_by_what_draws_them(self, cache: Cache) -> None:
+        with pytest.raises(TrainingError, match=r"^augment\.shifted_voice is 0\.5, .*voices\.semitones=\[-3,3\]"):
+            train_expert(settings("augment.shifted_voice=0.5"), cache, device="cpu")
+        add_voices(cache)
+        assert train_expert(settings("augment.shifted_voice=0.5"), cache, device="cpu").steps == 3
 
     def test_a_run_begins_with_the_weights_of_init(self, cache: Cache) -> None:
         first = train_expert(settings(), cache, "first", device="cpu")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.tiny_cache import ALIGNED, JUDGE, talking_cache
+from tests.helpers.tiny_cache import ALIGNED, JUDGE, add_voices, talking_cache
 from tests.helpers.training_runs import break_at
 from w2l.cache.store import Cache
 from w2l.core.errors import ConfigError, TrainingError
@@ -37,7 +37,9 @@ PAPERS = replace(TINY, layout="published", loss="bce", ema=0.0)
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    return talking_cache(tmp_path_factory.mktemp("expert") / "cache", 10)
+    made = talking_cache(tmp_path_factory.mktemp("expert") / "cache", 10)
+    add_voices(made)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +103,9 @@ class TestResume:
         ("settings", "crop"),
         [(TINY, ALIGNED), (PAPERS, ALIGNED), (replace(TINY, arch="judge", width=6), JUDGE),
          (replace(TINY, precision="bf16", augment=AugmentSettings()), ALIGNED),
-         (replace(TINY, precision="fp16", loss="sigmoid", gap_from=8, curriculum_steps=5), ALIGNED)],
-        ids=["contrastive", "bce", "judge", "bf16", "fp16"],
+         (replace(TINY, precision="fp16", loss="sigmoid", gap_from=8, curriculum_steps=5), ALIGNED),
+         (replace(TINY, augment=replace(OFF, shifted_voice=0.5)), ALIGNED)],
+        ids=["contrastive", "bce", "judge", "bf16", "fp16", "voices"],
     )  # fmt: skip
     def test_stopping_leaves_no_trace(
         self, settings: ExpertSettings, crop: CropSpec, cache: Cache, judge_cache: Cache, tmp_path: Path

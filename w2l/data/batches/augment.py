@@ -72,6 +72,9 @@ class AugmentSettings:
     """Probability of audio that loses its upper bands, as through a wall or a telephone."""
     voice: float = 0.0
     """Largest relative change of all frequencies, both ways: a longer or shorter vocal tract, another voice."""
+    shifted_voice: float = 0.0
+    """Share of draws in which the speech has another pitch and vocal tract, as computed by librosa: one of those that
+    `w2l preprocess --set voices.semitones=[-3,3]` stores."""
     room: float = 0.0
     """Probability of room reverberation."""
     mask_bands: int = 0

@@ -1,10 +1,11 @@
 """Augmentation of audio that preserves sync; the same for all windows of a clip.
 
-It works on mels, which the cache holds: librosa's pitch and tempo need the wave, which is not kept, and a changed tempo
-would break sync; importing them takes 1.2 s and 168 MB. `Sound.voice` moves all frequencies in their place.
+It works on mels, which the cache holds; `Sound.semitones` selects a mel of audio that `w2l preprocess` has shifted with
+librosa. A changed tempo would break sync.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,8 @@ class Sound:
     """Factor applied to all frequencies."""
     echo: tuple[float, float] = (0.0, 0.0)
     """Level of the reverberation, 0..1 of the power, and its decay in columns."""
+    semitones: float = 0.0
+    """Pitch shift of the stored audio that is used; 0: as recorded."""
 
 
 def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
@@ -61,6 +64,16 @@ def draw_sound(rng: np.random.Generator, settings: AugmentSettings) -> Sound:
     if settings.room and rng.random() < settings.room:
         echo = float(rng.uniform(0.02, 0.4)), float(rng.uniform(*ECHO_COLUMNS))
     return Sound(offset[:, None].astype(np.float32), shaped, seed, bands, columns, float(voice), echo)
+
+
+def draw_semitones(rng: np.random.Generator, settings: AugmentSettings, voices: Sequence[float]) -> float:
+    """Draw the stored voice of a clip, one of its `voices` in semitones, or 0 for the recorded one.
+
+    Draws nothing if `settings.shifted_voice` is 0.
+    """
+    if not settings.shifted_voice or rng.random() >= settings.shifted_voice:
+        return 0.0
+    return float(voices[int(rng.integers(0, len(voices)))])
 
 
 def _stretch(rng: np.random.Generator, most: int, length: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Batches for an expert: planning, a pure function of (seed, step), and loading of a process's share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from w2l.core.errors import ConfigError, TrainingError
 from w2l.core.timing import WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
-from w2l.data.batches.augment_sound import Sound, augment_mels, draw_sound
+from w2l.data.batches.augment_sound import Sound, augment_mels, draw_semitones, draw_sound
 from w2l.data.batches.loaders import share_of
 from w2l.data.batches.tracks import Tracks
 
@@ -112,7 +112,8 @@ def plan_expert_batch(tracks: Tracks, sampling: ExpertSampling, seed: int, step:
     starts, silent, looks, sounds = [], [], [], []
     for track in chosen.tolist():
         looks.append(draw_look(rng, s.augment))
-        sounds.append(draw_sound(rng, s.augment))
+        sound = draw_sound(rng, s.augment)
+        sounds.append(replace(sound, semitones=draw_semitones(rng, s.augment, tracks.voices(track))))
         starts.append(_draw_starts(rng, s, tracks.silent(track), s.gap_at(step)))
         silent.append(tracks.silent(track)[starts[-1]])
     within = (np.arange(s.per_clip) + rng.integers(1, s.per_clip, (n_clips, s.per_clip))) % s.per_clip
@@ -144,10 +145,10 @@ def expert_batch(
 
 
 def sounds_of_clip(tracks: Tracks, plan: ExpertPlan, clip: int) -> NDArray[np.float32]:
-    """Return the audio of the windows of one clip of a plan, (windows, bands, columns)."""
-    track = int(plan.track[clip])
-    heard = np.stack([tracks.heard(track, int(start)) for start in plan.start[clip]])
-    return heard if tracks.for_judge else augment_mels(heard, plan.sounds[clip])
+    """Return the audio of the windows of one clip of a plan, all in one voice: (windows, bands, columns)."""
+    track, sound = int(plan.track[clip]), plan.sounds[clip]
+    heard = np.stack([tracks.heard(track, int(start), sound.semitones) for start in plan.start[clip]])
+    return heard if tracks.for_judge else augment_mels(heard, sound)
 
 
 def _faces(tracks: Tracks, track: int, starts: list[int], look: Look) -> NDArray[np.uint8]:

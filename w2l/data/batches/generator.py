@@ -1,7 +1,7 @@
 """Batches for a generator: planning, a pure function of (seed, step), and loading of a process's share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from w2l.cache.crops import Crops
 from w2l.core.errors import ConfigError
 from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.data.batches.augment import AugmentSettings, Look, augment_frames, draw_look
-from w2l.data.batches.augment_sound import Sound, augment_mels, draw_sound
+from w2l.data.batches.augment_sound import Sound, augment_mels, draw_semitones, draw_sound
 from w2l.data.batches.near import Likeness, borrowed, nearest, resting
 from w2l.data.batches.spans import NO_SPANS, Spans, clear_of
 from w2l.data.batches.tracks import Tracks
@@ -168,7 +168,7 @@ def load_generator_batch(tracks: Tracks, plan: Sequence[Draw]) -> GeneratorBatch
 
 def sounds_of(tracks: Tracks, draw: Draw) -> NDArray[np.float32]:
     """Return the generator's mels for each of the five frames, then the expert's: (6, 80, 16)."""
-    mel = tracks.mel(draw.sound_track)
+    mel = tracks.mel(draw.sound_track, draw.sound.semitones)
     heard = np.concatenate([generator_mels(mel, draw.sound_start), expert_mel(mel, draw.sound_start)[None]])
     return augment_mels(np.full_like(heard, SILENCE) if draw.silent else heard, draw.sound)
 
@@ -201,6 +201,7 @@ def _draw(rng: np.random.Generator, tracks: Tracks, s: GeneratorSampling, spans:
         shown = stills if s.resting + s.near <= kind < s.resting + s.near + s.stills else None
         references = _references(rng, s, tracks, (track, start), pauses if shown is None else shown)
     looks = tuple(look.beside(rng, s.augment, s.apart) if s.apart else look for _ in references)
+    sound = replace(sound, semitones=draw_semitones(rng, s.augment, tracks.voices(spoken[0])))
     return Draw(track, start, references, *spoken, silent, look, looks, sound)
 
 

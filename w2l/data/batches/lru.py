@@ -2,12 +2,13 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 def one(_: object) -> int:
@@ -20,16 +21,16 @@ def n_bytes(array: NDArray[Any]) -> int:
     return int(array.nbytes) + 200
 
 
-class Recent(Generic[T]):
-    """Loads items by number and keeps the most recently used; thread-safe, and pickled without its content."""
+class Recent(Generic[K, T]):
+    """Loads items by number or another key and keeps the most recently used; thread-safe, pickled without content."""
 
-    def __init__(self, load: Callable[[int], T], budget: int, weigh: Callable[[T], int]) -> None:
+    def __init__(self, load: Callable[[K], T], budget: int, weigh: Callable[[T], int]) -> None:
         self._arguments = (load, budget, weigh)
-        self._kept: OrderedDict[int, T] = OrderedDict()
+        self._kept: OrderedDict[K, T] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
 
-    def __getitem__(self, number: int) -> T:
+    def __getitem__(self, number: K) -> T:
         """Return the item with that number."""
         with self._lock:
             if number in self._kept:

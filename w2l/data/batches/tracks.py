@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache.crops import Crops, skip
-from w2l.cache.index import Rows
+from w2l.cache.index import NO_VOICES, Rows
 from w2l.cache.store import Cache, TrackRow
+from w2l.cache.voices import load_voice
 from w2l.core.config import build
 from w2l.core.errors import CacheError, ConfigError, TrainingError
 from w2l.core.ranges import check_ranges
@@ -20,6 +21,7 @@ from w2l.data.batches.lru import Recent, n_bytes, one
 from w2l.data.batches.near import Likeness, track_likeness
 from w2l.data.batches.splits import plan_splits
 from w2l.features.crop import CropSpec
+from w2l.features.mel import N_MELS, N_MFCC
 from w2l.features.windows import (
     MFCC_PER_FRAME,
     expert_mel,
@@ -127,9 +129,26 @@ class Tracks:
         """Return all crops of a track, (frames, height, width, 3), read as they are sliced."""
         return self._crops[int(track)]
 
-    def mel(self, track: int) -> NDArray[np.float32]:
-        """Return the mel (80, columns) of a track; column 0 belongs to its frame 0."""
-        return self._mels[int(track)]
+    def mel(self, track: int, semitones: float = 0.0) -> NDArray[np.float32]:
+        """Return the mel (80, columns) of a track; column 0 belongs to its frame 0.
+
+        `semitones` other than 0: in that one of its `voices`.
+        """
+        return self._mels[int(track), semitones]
+
+    def voices(self, track: int) -> tuple[float, ...]:
+        """Return the semitones of the further voices in which the speech of a track is stored."""
+        return self.rows[int(track)].voices
+
+    def check_voices(self, share: float, setting: str) -> None:
+        """Raise TrainingError if `share`, the value of `setting`, is above 0 and a track has no further voices."""
+        lacking = np.flatnonzero(self.rows.has("voices", NO_VOICES))
+        if share and len(lacking):
+            raise TrainingError(
+                f"{setting} is {share:g}, but {len(lacking)} of {len(self)} tracks to train on, such as "
+                f"{self.names[int(lacking[0])]}, have no other voice in the cache; run w2l preprocess on the "
+                f"same clips with --set voices.semitones=[-3,3], or set {setting}=0"
+            )
 
     def spoken_from(self, track: int) -> int:
         """Return the frame of the clip whose audio belongs to frame 0 of a track, for words timed in the clip.
@@ -159,11 +178,14 @@ class Tracks:
         """Return the part of `window` that expert or judge takes: (frames, rows, width, 3)."""
         return self.window(track, start)[:, self.first_row :]
 
-    def heard(self, track: int, start: int) -> NDArray[np.float32]:
-        """Return its audio: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames."""
+    def heard(self, track: int, start: int, semitones: float = 0.0) -> NDArray[np.float32]:
+        """Return its audio: mel (80, columns), or MFCC (13, columns) for a judge; 16 and 20 columns for 5 frames.
+
+        `semitones` as in `mel`.
+        """
         if self.for_judge:
-            return judge_mfcc(self._mfccs[int(track)], start, self.n_frames)
-        return expert_mel(self.mel(track), start, self.n_frames)
+            return judge_mfcc(self._mfccs[int(track), semitones], start, self.n_frames)
+        return expert_mel(self.mel(track, semitones), start, self.n_frames)
 
     def silent(self, track: int) -> NDArray[np.bool_]:
         """Return which windows of a track contain no speech, (windows,)."""
@@ -184,16 +206,19 @@ class Tracks:
         crops = skip(crops, int(self._seen_from[track]))
         return First(crops, int(self.lengths[track])) if self._is_part else crops
 
-    def _load_mel(self, track: int) -> NDArray[np.float32]:
+    def _load_mel(self, voice: tuple[int, float]) -> NDArray[np.float32]:
+        track, semitones = voice
         row = self.rows[track]
-        mel = self._cache.load_mel(row)
+        mel = load_voice(self._cache, row, "mel", N_MELS, semitones) if semitones else self._cache.load_mel(row)
         _check_length(row, "mel columns", mel.shape[1], row.n_columns)
         mel = expert_side(mel, int(self._heard_from[track]))
         return mel[:, : mel_columns(int(self.lengths[track]) * SAMPLES_PER_FRAME)] if self._is_part else mel
 
-    def _load_mfcc(self, track: int) -> NDArray[np.float32]:
-        first, length = int(self._heard_from[track]), int(self.lengths[track])
-        mfcc = self._cache.load_mfcc(self.rows[track])[:, MFCC_PER_FRAME * first :]
+    def _load_mfcc(self, voice: tuple[int, float]) -> NDArray[np.float32]:
+        track, semitones = voice
+        row, first, length = self.rows[track], int(self._heard_from[track]), int(self.lengths[track])
+        whole = load_voice(self._cache, row, "mfcc", N_MFCC, semitones) if semitones else self._cache.load_mfcc(row)
+        mfcc = whole[:, MFCC_PER_FRAME * first :]
         return mfcc[:, : MFCC_PER_FRAME * length] if self._is_part else mfcc
 
     def _find_likeness(self, track: int) -> Likeness:

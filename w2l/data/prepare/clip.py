@@ -21,13 +21,13 @@ from w2l.core.timing import FPS, SAMPLES_PER_FRAME
 from w2l.data.prepare.cut import cut_pieces
 from w2l.data.prepare.gates import OF_PIXELS, GateSettings, Refusal, commonest, refusal, silent_share
 from w2l.data.prepare.samples import Piece, find_pieces
+from w2l.data.prepare.sounds import Sounds, read_clip_audio, sound_features
+from w2l.data.prepare.voices import VoiceSettings
 from w2l.data.sources.listing import sound_beside
 from w2l.faces.detectors.base import Detector
 from w2l.faces.scan import DetectSettings, scan_clip, scan_fingerprint
 from w2l.faces.tracker import Scan
 from w2l.features.crop import CropSpec
-from w2l.features.mel import mel_spectrogram, mfcc, to_int16
-from w2l.media.audio import read_audio
 from w2l.media.video import VideoInfo, probe
 
 VERSION = 2
@@ -41,8 +41,6 @@ NOT_THE_FILE = frozenset([
 DIGITS = 4
 """Decimals of a measurement in the record."""
 
-Sounds = dict[str, NDArray[np.float32]]
-
 
 @dataclass(frozen=True)
 class PrepareSettings:
@@ -54,6 +52,8 @@ class PrepareSettings:
     """How faces are detected: detect.detector, detect.stride, detect.min_face."""
     gates: GateSettings = field(default_factory=GateSettings)
     """Which face tracks become samples: gates.min_track_s, gates.min_face_px, gates.max_silent and others."""
+    voices: VoiceSettings = field(default_factory=VoiceSettings)
+    """Further voices of the speech, for training with augment.shifted_voice: voices.semitones."""
     store: Store = "raw"
     """How crops are stored: `raw` (fastest to read) or `jpeg` (about a tenth of the bytes)."""
     max_track_s: float = 20.0
@@ -91,7 +91,7 @@ class _Prepared:
 
 
 def prepare_fingerprint(path: Path, detector: Detector, settings: PrepareSettings, content: bool = True) -> str:
-    """Return a fingerprint of all that the crops, the mels or the choice of tracks depend on.
+    """Return a fingerprint of all that the crops, the mels or the choice of tracks depend on; not of `voices`.
 
     For `content` see `source_fingerprint`.
     """
@@ -149,10 +149,10 @@ def prepare_clip(
 def _prepare(clip: Clip, path: Path, detector: Detector, settings: PrepareSettings, force: bool) -> _Prepared:
     info = probe(path)
     beside = None if info.has_sound else sound_beside(path)
-    if not (info.has_sound or beside):
+    wave = read_clip_audio(path, info)
+    if wave is None:
         reason = f"{path} has no audio stream, and no audio file lies beside it; training needs both picture and audio"
         return _Prepared(_unusable(NO_SOUND, reason))
-    wave = read_audio(beside) if beside else read_audio(path, origin_s=info.start_s)
     scan, _ = scan_clip(clip, path, detector, settings.detect, force)
     pieces, n_unheard = find_pieces(scan, settings.crop.smooth_s, settings.max_track_s, len(wave) // SAMPLES_PER_FRAME)
     facts = _facts(info, scan, beside)
@@ -214,10 +214,7 @@ def _write(
 def _sounds(piece: Piece, wave: NDArray[np.float32], spec: CropSpec) -> Sounds:
     start = piece.first_frame * SAMPLES_PER_FRAME
     heard = wave[start : start + len(piece) * SAMPLES_PER_FRAME]
-    sounds = {"mel": mel_spectrogram(heard)}
-    if spec.kind == "judge":
-        sounds["mfcc"] = mfcc(to_int16(heard))
-    return sounds
+    return sound_features(heard, spec.kind)
 
 
 def _rounded(**measures: float | None) -> dict[str, float]:

@@ -14,6 +14,7 @@ from w2l.core.jobs.pool import run_tasks
 from w2l.core.jobs.tasks import Busy, Done, Task
 from w2l.core.progress import progress
 from w2l.data.prepare.clip import PrepareSettings, known_fingerprints, prepare_clip
+from w2l.data.prepare.voices import VoiceSettings, voices_ready, write_voices
 from w2l.data.sources.listing import Listing, Source
 from w2l.faces.detectors.base import Detector
 from w2l.faces.detectors.factory import make_detector
@@ -127,31 +128,35 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
     cache, detector = context
     clip = cache.clip(source.clip_id)
     marks = known_fingerprints(source.path, detector, settings)
-    if not force and _is_ready(clip, marks, source) and not clip.lock.exists():
+    if not force and _is_ready(clip, marks, settings.voices, source) and not clip.lock.exists():
         return _result(clip, is_new=False)
     with clip.claim() as mine:
         if not mine:
             raise Busy
         clip.clear_leftovers()
-        if not force and _is_ready(clip, marks, source):  # by a process that has just finished or was killed
+        if not force and _is_ready(
+            clip, marks, settings.voices, source
+        ):  # by a process that has just finished or was killed
             return _result(clip, is_new=False)
         cache.invalidate_index()
         record = clip.record()
-        if force or record.preprocess.fingerprint not in marks:  # otherwise only its split or speaker is new
+        if force or record.preprocess.fingerprint not in marks:  # otherwise only its split, speaker or voices
             record = prepare_clip(clip, source.path, detector, settings, force)
             if record.preprocess.outcome == UNUSABLE:
                 logger.warning("set aside %s: %s", source.clip_id, record.preprocess.reason)
         split, speaker = source.split or record.split or "", source.speaker or record.speaker or ""
         clip.write(replace(record, split=split, speaker=speaker))
+        if not voices_ready(record.preprocess, settings.voices):
+            write_voices(clip, source.path, settings.voices)
         cache.invalidate_index()
     return _result(clip, is_new=True)
 
 
-def _is_ready(clip: Clip, marks: tuple[str, ...], source: Source) -> bool:
+def _is_ready(clip: Clip, marks: tuple[str, ...], voices: VoiceSettings, source: Source) -> bool:
     """Whether nothing is left to do; a clip whose split or speaker is unknown keeps the recorded one."""
     record = clip.record()
     same = source.split in ("", record.split or "") and source.speaker in ("", record.speaker or "")
-    return same and record.preprocess.fingerprint in marks
+    return same and record.preprocess.fingerprint in marks and voices_ready(record.preprocess, voices)
 
 
 def _result(clip: Clip, is_new: bool) -> ClipResult:

@@ -80,6 +80,7 @@ def open_data(settings: ExpertSettings, cache: Cache) -> TrainingData:
             "crops: leave it out, or preprocess with crop.kind=aligned"
         )
     data = open_training_data(cache, crop, settings.n_frames)
+    data.train.check_voices(settings.augment.shifted_voice, "augment.shifted_voice")
     logger.info("%d tracks to train on, %d to validate on", len(data.train), len(data.val))
     return data
 

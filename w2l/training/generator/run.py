@@ -57,6 +57,7 @@ def train_generator(
         crop = crop_spec(cache)
         models = load_models(settings, cache, where)
         data = open_training_data(cache, crop)
+        data.train.check_voices(settings.sampling.augment.shifted_voice, "sampling.augment.shifted_voice")
         return _train(settings, data, models, cache.run_folder(name), where, ranks, force)
 
 
@@ -74,6 +75,8 @@ def tune_to_person(
         raise ConfigError(
             "--person trains in one process, which is enough for minutes of video; run it without torchrun"
         )
+    if settings.sampling.augment.shifted_voice:
+        raise ConfigError("sampling.augment.shifted_voice does not apply to --person; set it to 0")
     where, folder = choose_device(device), cache.run_folder(name)
     init = weights.load_by_name(settings.init, "generator", cache, where)
     settings = like(settings, init.card)
