@@ -1,10 +1,12 @@
 """The mark put into pictures: one pattern for the whole video, faint on plain areas and stronger where there is detail.
 
 The pattern never moves; its strength depends on the picture alone, so that a resumed job writes the same pictures. On
-plain areas it is exactly the least, so that nothing flickers there.
+plain areas it is exactly the least, so that nothing flickers there. Mouths are left out, as viewers and judges of lip
+sync look there.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -37,6 +39,17 @@ FINE, COARSE, SURROUND = 3, 11, 13
 MARGIN, SMOOTH = 13, 7
 """Units of the area all of which must have detail to count as busy, so that no wall beside hair does, and of the
 average over the result."""
+RIM = (0.7, 1.3)
+"""Distance from the centre of a mouth, in radii, up to which there is no mark, and from which on there is all of it."""
+
+
+class UnmarkedEllipse(NamedTuple):
+    """An ellipse that is left without a mark, in pixels."""
+
+    x: float
+    y: float
+    radius_x: float
+    radius_y: float
 
 
 class Marker:
@@ -61,15 +74,15 @@ class Marker:
         side = min(width, height)
         self._plain, self._busy = (float(np.interp(side, SIDES, strengths)) for strengths in (PLAIN, BUSY))
 
-    def marked(self, luma: NDArray[Any]) -> NDArray[Any]:
-        """Return a copy of a plane of luma (height, width), uint8 or uint16, with the mark."""
-        change = cv2.multiply(self._pattern, self._strength(luma), dst=self._change)
+    def marked(self, luma: NDArray[Any], mouths: Sequence[UnmarkedEllipse] = ()) -> NDArray[Any]:
+        """Return a copy of a plane of luma (height, width), uint8 or uint16, with the mark everywhere but on mouths."""
+        change = cv2.multiply(self._pattern, self._strength(luma, mouths), dst=self._change)
         if luma.dtype == np.uint8:
             return np.asarray(cv2.add(luma, change, dtype=cv2.CV_8U))
         changed = np.clip(luma + np.rint(change), 0, self._top)
         return np.asarray(changed, dtype=luma.dtype)
 
-    def _strength(self, luma: NDArray[Any]) -> Floats:
+    def _strength(self, luma: NDArray[Any], mouths: Sequence[UnmarkedEllipse]) -> Floats:
         """Return the root mean square of the mark at each pixel (height, width), in grey levels of 8 bits."""
         small = cv2.resize(luma, self._small, interpolation=cv2.INTER_AREA).astype(np.float32) / self._levels
         detail = cv2.blur(small, (FINE, FINE)) - cv2.blur(small, (COARSE, COARSE))
@@ -81,6 +94,8 @@ class Marker:
         drawn = DRAWN * float(np.interp(1.0 - grain.mean(), MOSTLY, (0.0, 1.0)))
         plain = drawn + (self._plain - drawn) * grain
         strength = (plain + self._excess(plain, share)).astype(np.float32)
+        for mouth in mouths:
+            strength *= self._around(mouth, luma.shape)
         return np.asarray(cv2.resize(strength, luma.shape[::-1], dst=self._change, interpolation=cv2.INTER_LINEAR))
 
     def _excess(self, plain: Floats, share: Floats) -> Floats:
@@ -90,3 +105,11 @@ class Marker:
         rest = MOST**2 - float((plain * plain).mean())
         allowed = (float(np.sqrt(first**2 + second * rest)) - first) / second if second else 1.0
         return np.asarray(excess * min(1.0, allowed))
+
+    def _around(self, mouth: UnmarkedEllipse, shape: tuple[int, ...]) -> Floats:
+        """Return (height, width) of the small picture: 0 on a mouth, 1 away from it."""
+        width, height = self._small
+        x = (np.arange(width, dtype=np.float32) + 0.5) * (shape[1] / width) - mouth.x
+        y = (np.arange(height, dtype=np.float32) + 0.5) * (shape[0] / height) - mouth.y
+        radii = np.hypot(x[None] / max(mouth.radius_x, 1.0), y[:, None] / max(mouth.radius_y, 1.0))
+        return np.asarray(np.clip((radii - RIM[0]) / (RIM[1] - RIM[0]), 0.0, 1.0), dtype=np.float32)
