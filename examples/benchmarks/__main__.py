@@ -14,6 +14,7 @@ import torch
 from examples.benchmarks.data import index, loader
 from examples.benchmarks.detect import detect
 from examples.benchmarks.generator import generator
+from examples.benchmarks.mark_effects import print_score_change, print_sync_cost
 from examples.benchmarks.marks import marks
 from examples.benchmarks.score import score
 from examples.benchmarks.sync import sync
@@ -75,6 +76,16 @@ def _marks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("videos", type=Path, nargs="*", help="videos, or folders of them; short ones are joined to 5 s")
     parser.add_argument("--clips", type=int, default=40, help="most clips of 5 s to mark and alter")
     parser.add_argument("--unmarked", type=int, default=2000, help="number of unmarked segments of 5 s to search")
+    parser.add_argument("--scored", type=int, default=160, help="most videos to score without and with the mark")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of sync without and with the mark, in turn")
+
+
+def _all_of_marks(given: argparse.Namespace) -> None:
+    marks(given.videos, given.clips, given.unmarked)
+    if given.scored and given.videos:
+        print_score_change(given.videos, given.scored)
+    if given.rounds:
+        print_sync_cost(given.rounds)
 
 
 def _table(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +122,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "marks": (
         "visibility, robustness and cost of the imperceptible mark",
         _marks,
-        lambda a: marks(a.videos, a.clips, a.unmarked),
+        _all_of_marks,
     ),
     "train": (
         "frames per second of training, published loop and ours",

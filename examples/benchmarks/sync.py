@@ -32,7 +32,7 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
         folder = Path(name)
         speech = folder / "speech.wav"
         write_wav(speech, np.tile(babble(PIECE_S, seed=4), 2))
-        small, box = _make(folder / "small.mp4", video, (512, 512), 8.0)
+        small, box = make_video(folder / "small.mp4", video, (512, 512), 8.0)
         public = save_checkpoint(folder / "public.pth")
         eight = folder / "eight.wav"
         write_wav(eight, babble(8.0, seed=4))
@@ -45,7 +45,7 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
                 theirs.append(run_published(copy, public, small, eight, box))
         if theirs:
             print(f"\n{comparison(ours, theirs)}\n")
-        piece, _ = _make(folder / "piece.mp4", video, (1280, 720), PIECE_S)
+        piece, _ = make_video(folder / "piece.mp4", video, (1280, 720), PIECE_S)
         twenty = folder / "twenty.mp4"
         _repeat(piece, twenty, 2)
         _, short = _row("shipped model, 20 s of 720p, from scratch", twenty, speech, folder, [])
@@ -81,7 +81,7 @@ def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) ->
     return took_s, peak
 
 
-def _make(
+def make_video(
     path: Path, video: Path | None, size: tuple[int, int], seconds: float
 ) -> tuple[Path, tuple[int, int, int, int]]:
     """Make a video of that size and length at 25 fps; return it and a box around its face."""

@@ -78,7 +78,7 @@ def test_the_two_are_compared_run_by_run() -> None:
 
 def test_without_the_public_tool_no_ratio_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr(sync_benchmark, "_row", lambda *_: (1.0, 100.0))
-    monkeypatch.setattr(sync_benchmark, "_make", lambda path, *_: (path, (0, 0, 9, 9)))
+    monkeypatch.setattr(sync_benchmark, "make_video", lambda path, *_: (path, (0, 0, 9, 9)))
     monkeypatch.setattr(sync_benchmark, "_repeat", lambda *_: None)
     sync_benchmark.sync(0, None)
     assert "published tool" not in capsys.readouterr().out
