@@ -114,7 +114,7 @@ def setting(
 ) -> Callable[[Function], Function]:
     """Return an option for one field of the settings `kind` (dotted if nested), with the default in its help."""
     default = default_of(kind, field)
-    shown = attributes.pop("default_text", "none" if default is None else str(default))
+    shown = attributes.pop("default_text", "none" if default in (None, "") else str(default))
     attributes["help"] = f"{attributes['help']}  [{shown}]"
     return click.option(*names, field.replace(".", "__"), cls=HeadedOption, heading=heading, **attributes)
 

@@ -153,7 +153,7 @@ def table(clips: Sequence[ClipScore], names: Sequence[str]) -> str:
 def group_table(clips: Sequence[ClipScore], groups: Mapping[str, str]) -> str:
     """Return a Markdown table: for each group of people the mean of each variant, with the number of people.
 
-    `groups` is file name, without folder and suffix -> group.
+    `groups` maps file names, without folder and suffix, to groups.
     """
     lines = [f"| group | video | people | {' | '.join(SHOWN.values())} |", "|---|---|---|" + "---|" * len(SHOWN)]
     for group in dict.fromkeys(groups.values()):

@@ -101,7 +101,7 @@ def _apart(a: Track, b: Track) -> bool:
 
 
 def _is_return(a: Track, b: Track) -> bool:
-    """Whether one of two tracks that never overlap may be the other's face coming back."""
+    """Return whether two tracks that never overlap may show the same face, which left and came back."""
     growth = a.side / max(b.side, 1e-9)
     if not 1 / RETURN_GROWTH <= growth <= RETURN_GROWTH:
         return False

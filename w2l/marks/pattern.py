@@ -100,7 +100,7 @@ def render(record: str, width: int, height: int) -> Floats:
 
 
 def _fine_tile(record: str) -> Floats:
-    """Return one tile (512, 512), two samples to a unit."""
+    """Return one tile (512, 512), with two samples per unit."""
     side = TILE * FINE
     amplitudes = np.zeros((side, side), dtype=np.complex128)
     waves = carriers().waves

@@ -179,7 +179,7 @@ def _builder(output: Path, signature: Signature) -> Any:
 
 
 def _add_ingredient(builder: Any, signature: Signature, form: str) -> None:
-    """Name the source video, by its hash; `form` is its media type."""
+    """Add the source video to the manifest, identified by its hash; `form` is its media type."""
     ingredient = {
         "title": signature.source.name, "relationship": "parentOf", "label": "source",
         "description": f"sha256 {signature.hashes.get('video', '')}",

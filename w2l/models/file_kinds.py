@@ -84,7 +84,7 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _is_plain_pickle(head: bytes, size: int) -> bool:
-    """Whether it is a complete pickle without the number with which PyTorch's begin."""
+    """Return whether a file is a complete pickle, but not one of PyTorch, which begin with a number of their own."""
     return head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and size > 8 and TORCH_MAGIC not in head[:32]
 
 

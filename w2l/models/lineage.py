@@ -31,7 +31,7 @@ class TaughtBy:
 
     @property
     def marks(self) -> frozenset[str]:
-        """All marks that a related expert has in common with this one."""
+        """All marks of this expert and its ancestors; a related expert shares one of them."""
         return frozenset({self.sha256, self.weights, *self.ancestors} - {""})
 
 

@@ -172,10 +172,10 @@ class FrameMaker(Protocol):
 
 
 def frame_by_frame(make: FrameMaker, mel: Tensor, faces: Tensor) -> Tensor:
-    """Return what `make` generates for single frames, also if they come as windows.
+    """Apply `make`, which takes single frames, to single frames or to windows of frames.
 
-    `mel` (batch, ...) with `faces` (batch, channels, rows, columns) returns what `make` returns; (batch, frames, ...)
-    with (batch, channels, frames, rows, columns) returns (batch, channels, frames, rows, columns).
+    Single frames: `mel` (batch, ...) and `faces` (batch, channels, rows, columns), returned as by `make`. Windows:
+    `mel` (batch, frames, ...) and `faces` (batch, channels, frames, rows, columns), returned in the shape of `faces`.
     """
     if faces.dim() == 4:
         return make(mel, faces)

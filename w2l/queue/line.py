@@ -26,7 +26,7 @@ DIED = (
 
 
 class Line:
-    """Works on the jobs of a cache while it is started; several servers of one cache take turns."""
+    """A thread that runs the jobs of a cache from `start` on; several servers of one cache take turns."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs

@@ -56,7 +56,7 @@ def warm_up() -> None:
 
 
 def check_request(root: Path, request: JobRequest) -> None:
-    """Raise the error of a request that cannot be made: settings, files, ending."""
+    """Raise an error if a request cannot be carried out: settings, files or the ending of the output are wrong."""
     from w2l.api.sync import sync_settings
     from w2l.media.soundtrack import inspect_speech
     from w2l.media.video import probe

@@ -69,11 +69,11 @@ class GeneratorSampling:
         if self.batch_size < 1 or self.distance < 1:
             raise ConfigError("batch_size and distance must be at least 1")
         if self.apart < 0:
-            raise ConfigError(f"apart must be at least 0, got {self.apart:g}")
+            raise ConfigError(f"sampling.apart must be at least 0, got {self.apart:g}")
         if not 1 <= self.n_references <= MAX_REFERENCES:
             raise ConfigError(f"n_references must be 1 to {MAX_REFERENCES}, got {self.n_references}")
         if self.references not in ("still", "consecutive"):
-            raise ConfigError(f"references {self.references!r} is unknown; choose still or consecutive")
+            raise ConfigError(f"sampling.references {self.references!r} is unknown; choose still or consecutive")
         pairs = self.swap + self.silence, self.resting + self.near + self.stills
         shares = (self.repeat, self.shuffle, self.bilabials, self.spread, *pairs)
         alone = (self.swap, self.silence, self.resting, self.near, self.stills)

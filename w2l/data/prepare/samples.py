@@ -45,7 +45,7 @@ class Piece:
 
 
 def find_pieces(scan: Scan, smooth_s: float, max_track_s: float, n_sound_frames: int) -> tuple[list[Piece], int]:
-    """Return the pieces of at least a window of all face tracks, sorted by time, and how many had no audio.
+    """Return the pieces of all face tracks, sorted by time, and the number of tracks with less than a window of audio.
 
     Parameters
     ----------

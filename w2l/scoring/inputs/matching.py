@@ -110,7 +110,7 @@ def _targets_within(names: Mapping[str, _Key], targets: Mapping[str, _Key]) -> d
 
 
 def _names_within(names: Mapping[str, _Key], targets: Mapping[str, _Key]) -> dict[str, dict[str, Decoration]]:
-    """Return name -> the targets that contain its words, each with what surrounds it there."""
+    """Return, for each name, the targets that contain its words, with the text around them in each."""
     wanted: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, key in names.items():
         wanted[key.words].append(name)

@@ -60,7 +60,9 @@ class AuditSettings:
         if self.max_drift <= 0:
             raise ConfigError(f"max_drift {self.max_drift} must be above 0")
         if self.zero is not None and not -self.max_shift <= self.zero <= self.max_shift:
-            raise ConfigError(f"zero {self.zero:g} must be a lag that is tried: at most max_shift, {self.max_shift}")
+            raise ConfigError(
+                f"zero must lie between -{self.max_shift} and {self.max_shift} (max_shift), got {self.zero:g}"
+            )
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def loudness(mel: NDArray[np.float32], n_frames: int) -> NDArray[np.float64]:
 def lag_correlations(motion: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Correlate ``motion[i]`` with ``level[i - lag]``, lags from -MAX_LAG to MAX_LAG; see `TrackStatistics.lags`.
 
-    The sign is that of an offset: if the audio runs ahead of the picture by n frames the peak is at n.
+    The sign is that of an offset: if the audio runs ahead of the picture by n frames, the peak is at n.
     """
     n = min(len(motion), len(level))
     if n < 3 * MAX_LAG or motion[:n].std() < FLAT or level[:n].std() < FLAT:
