@@ -18,7 +18,7 @@ from examples.benchmarks.mark_effects import print_score_change, print_sync_cost
 from examples.benchmarks.marks import marks
 from examples.benchmarks.score import score
 from examples.benchmarks.sync import sync
-from examples.benchmarks.table import CPU_SIZES, GPU_SIZES, TINY_SIZES, write_table
+from examples.benchmarks.table import CPU_SIZES, GPU_SIZES, TINY_SIZES, Source, write_table
 from examples.benchmarks.train import train
 
 Benchmark = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]
@@ -96,8 +96,16 @@ def _table(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _table_of_cpu(parser: argparse.ArgumentParser) -> None:
+    _table(parser)
+    parser.add_argument("--video", type=Path, help="real video for whole commands  [a drawn face]")
+    parser.add_argument("--published", type=Path, metavar="FOLDER", help="checkout of the public tool, run in turn")
+
+
 def _all(a: argparse.Namespace) -> None:
-    write_table(a.folder, TINY_SIZES if a.tiny else CPU_SIZES, a.rounds, torch.device("cpu"))
+    write_table(
+        a.folder, TINY_SIZES if a.tiny else CPU_SIZES, a.rounds, torch.device("cpu"), Source(a.video, a.published)
+    )
 
 
 def _gpu(a: argparse.Namespace) -> None:
@@ -108,7 +116,7 @@ def _gpu(a: argparse.Namespace) -> None:
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "all": ("one table of generator, judge and training on the CPU, as JSON and Markdown", _table, _all),
+    "all": ("one table of commands, networks and training on the CPU, as JSON and Markdown", _table_of_cpu, _all),
     "gpu": ("the same on a GPU, with shares of its measured peak", _table, _gpu),
     "sync": ("speed, start-up and peak memory of sync", _sync, lambda a: sync(a.long, a.video, a.published, a.rounds)),
     "loader": ("training windows per second, raw and as JPEG", _loader, lambda a: loader(a.cache, a.clips)),

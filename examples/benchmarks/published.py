@@ -13,9 +13,11 @@ from w2l.nets.generator import Generator
 
 MEL_CALL = re.compile(r"(librosa\.filters\.mel\(\s*)(?!sr\s*=)([\w.]+)(\s*,\s*)(?!n_fft\s*=)([\w.]+)")
 """The call whose first two arguments are keyword-only since librosa 0.10."""
+PEAK_MB = "next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM'))"
+"""Expression for the peak memory of a process in MB; that of `resource` begins with that of the parent process."""
 MEASURED = (
-    "import resource, runpy, sys; sys.argv[0] = 'inference.py'; runpy.run_path('inference.py', run_name='__main__');"
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    "import runpy, sys; sys.argv[0] = 'inference.py'; runpy.run_path('inference.py', run_name='__main__');"
+    f"print({PEAK_MB})"
 )
 """Code that runs the tool's own script in its folder, then prints the peak memory in MB."""
 Box = tuple[int, int, int, int]

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from examples.benchmarks.published import comparison, copy_of, run_published, save_checkpoint
+from examples.benchmarks.published import PEAK_MB, comparison, copy_of, run_published, save_checkpoint
 from w2l.data.puppets import babble, talk
 from w2l.media.audio import write_wav
 from w2l.media.output import Output
@@ -20,6 +20,8 @@ from w2l.media.writer import VideoWriter
 
 PIECE_S = 10.0
 """Seconds of video that the long video repeats."""
+PUBLIC_S = 8.0
+"""Seconds of the video for the public dimensions."""
 
 
 def sync(long_s: float, video: Path | None, published: Path | None = None, rounds: int = 3) -> None:
@@ -32,29 +34,30 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
         folder = Path(name)
         speech = folder / "speech.wav"
         write_wav(speech, np.tile(babble(PIECE_S, seed=4), 2))
-        small, box = make_video(folder / "small.mp4", video, (512, 512), 8.0)
+        small, box = make_video(folder / "small.mp4", video, (512, 512), PUBLIC_S)
         public = save_checkpoint(folder / "public.pth")
         eight = folder / "eight.wav"
-        write_wav(eight, babble(8.0, seed=4))
+        write_wav(eight, babble(PUBLIC_S, seed=4))
         common = ["--model", str(public), "--box", ",".join(map(str, box))]
         copy = copy_of(published, folder) if published else None
         ours, theirs = [], []
+        what = f"public dimensions, {PUBLIC_S:.0f} s of 512x512, box given"
         for _ in range(rounds if copy else 1):
-            ours.append(_row("public dimensions, 8 s of 512x512, box given", small, eight, folder, common))
+            ours.append(_row(what, small, eight, folder, common))
             if copy:
                 theirs.append(run_published(copy, public, small, eight, box))
         if theirs:
             print(f"\n{comparison(ours, theirs)}\n")
         piece, _ = make_video(folder / "piece.mp4", video, (1280, 720), PIECE_S)
         twenty = folder / "twenty.mp4"
-        _repeat(piece, twenty, 2)
+        repeat_video(piece, twenty, 2)
         _, short = _row("shipped model, 20 s of 720p, from scratch", twenty, speech, folder, [])
         _row("the same, faces known", twenty, speech, folder, [])
         _row("the same, box given", twenty, speech, folder, ["--box", "400,100,880,640"])
         if long_s:
             much, long = folder / "long.wav", folder / "long.mp4"
             write_wav(much, np.tile(babble(PIECE_S, seed=4), round(long_s / PIECE_S)))
-            _repeat(piece, long, round(long_s / PIECE_S))
+            repeat_video(piece, long, round(long_s / PIECE_S))
             _, peak = _row(f"shipped model, {long_s:.0f} s of 720p, from scratch", long, much, folder, [])
             print(f"\npeak memory, long over 20 s: {peak / short:.3f}")
 
@@ -62,10 +65,10 @@ def sync(long_s: float, video: Path | None, published: Path | None = None, round
 def _row(what: str, video: Path, speech: Path, folder: Path, more: list[str]) -> tuple[float, float]:
     """Run sync and print its row: seconds of the whole command and peak MB."""
     code = (
-        "import resource, sys, time; from w2l.syncing.draw import Watch; first, seen = Watch.first, [];"
+        "import sys, time; from w2l.syncing.draw import Watch; first, seen = Watch.first, [];"
         "Watch.first = lambda watch: (seen or seen.append(time.monotonic()), first(watch))[1];"
         "from stages.cli import group; group.main(sys.argv[1:], standalone_mode=False);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seen[0])"
+        f"print({PEAK_MB}, seen[0])"
     )
     arguments = ["sync", str(video), str(speech), "-o", str(folder / "out.mp4"), "-y", "-q", "--json"]
     began = time.monotonic()
@@ -111,7 +114,7 @@ def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(whole, dtype=np.uint8)
 
 
-def _repeat(piece: Path, target: Path, times: int) -> None:
+def repeat_video(piece: Path, target: Path, times: int) -> None:
     """Repeat the coded pictures of `piece` without re-encoding."""
     with av.open(str(target), "w") as out:
         stream = None

@@ -1,4 +1,4 @@
-"""Measure generator, judge and training in one run and write one table, as JSON and as Markdown.
+"""Measure whole commands, generator, judge and training in one run and write one table, as JSON and as Markdown.
 
 Alternatives run in turns. A ratio compares an alternative with the first of its group in the same round; the table has
 the median over rounds and the range.
@@ -17,6 +17,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from examples.benchmarks.commands import Command, command_groups
 from examples.benchmarks.generator import shown_from, ways_of
 from examples.benchmarks.score import noise as judge_noise
 from examples.benchmarks.score import ways_of as judge_ways
@@ -52,9 +53,11 @@ class Sizes:
     """Side of the matrices that measure the peak."""
     for_gpu: bool = False
     """Whether the ways of running a generator are those of a GPU."""
+    sync_s: float = 0.0
+    """Seconds of video that whole commands redraw; 0: none are run."""
 
 
-CPU_SIZES = Sizes(16, 100, 4, (("published", "small"), ("warping", "small")), 2048)
+CPU_SIZES = Sizes(16, 100, 4, (("published", "small"), ("warping", "small")), 2048, sync_s=20.0)
 GPU_SIZES = Sizes(256, 400, 128, (("published", "base"), ("warping", "base")), PEAK_SIDE, for_gpu=True)
 TINY_SIZES = Sizes(1, 7, 2, (("warping", "nano"),), 64)
 """To check on any machine that everything runs."""
@@ -77,18 +80,31 @@ class Row:
     ratio_highest: float
     peak_share: float | None = None
     """Share of the measured peak of bf16 matrix products, where operations are counted."""
+    peak_mb: float | None = None
+    """Median over rounds of the peak memory of a whole command."""
 
 
-def write_table(folder: Path, sizes: Sizes, rounds: int, device: torch.device) -> None:
+@dataclass(frozen=True)
+class Source:
+    """Inputs that not every machine has."""
+
+    video: Path | None = None
+    """Real video for whole commands; None: a drawn face."""
+    published: Path | None = None
+    """Checkout of the public tool, which then runs in turn with ours."""
+
+
+def write_table(folder: Path, sizes: Sizes, rounds: int, device: torch.device, source: Source = Source()) -> None:
     """Measure everything and write ``numbers.json`` and ``numbers.md`` into a folder; print each group when done."""
     torch.manual_seed(0)
     peak = peak_of(device, sizes.peak)
     machine = describe(device, peak)
     rows: list[Row] = []
-    for group, unit, n_items, ways, flops in _groups(sizes, device):
-        with torch.inference_mode(unit != "frames/s of training"):
-            rows += rows_of(group, unit, n_items, ways, rounds, flops / peak if flops else 0.0)
-        print(markdown(rows[-len(ways) :]), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for group, unit, n_items, ways, flops in _groups(sizes, device, Path(scratch), source):
+            with torch.inference_mode(unit != "frames/s of training"):
+                rows += rows_of(group, unit, n_items, ways, rounds, flops / peak if flops else 0.0)
+            print(markdown(rows[-len(ways) :]), flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine, "rounds": rounds, "rows": [asdict(row) for row in rows]}
     write_text(folder / "numbers.json", json.dumps(content, indent=1) + "\n")
@@ -107,20 +123,23 @@ def rows_of(
         rates = sorted(n_items / each for each in seconds)
         ratios = sorted(before / now for before, now in zip(first, seconds))
         share = peak_s / median(seconds) if peak_s else None
-        rows.append(
-            Row(group, name, unit, median(rates), rates[0], rates[-1], median(ratios), ratios[0], ratios[-1], share)
-        )
+        way = ways[name]
+        peak_mb = median(way.peaks_mb[1:]) if isinstance(way, Command) else None
+        spread = (median(rates), rates[0], rates[-1], median(ratios), ratios[0], ratios[-1])
+        rows.append(Row(group, name, unit, *spread, share, peak_mb))
     return rows
 
 
 def markdown(rows: list[Row]) -> str:
     """Return the rows as a table."""
-    lines = ["| what | way | rate, median (range) | over the first way | share of the peak |", "|---|---|---|---|---|"]
+    heads = ("what", "way", "rate, median (range)", "over the first way", "share of the peak", "peak MB")
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in rows:
         rate = f"{row.rate:.1f} ({row.lowest:.1f} to {row.highest:.1f}) {row.unit}"
         ratio = f"{row.ratio:.2f} ({row.ratio_lowest:.2f} to {row.ratio_highest:.2f})"
         share = "" if row.peak_share is None else f"{row.peak_share:.1%}"
-        lines.append(f"| {row.group} | {row.way} | {rate} | {ratio} | {share} |")
+        memory = "" if row.peak_mb is None else f"{row.peak_mb:.0f}"
+        lines.append(f"| {row.group} | {row.way} | {rate} | {ratio} | {share} | {memory} |")
     return "\n".join(lines)
 
 
@@ -141,11 +160,13 @@ Group = tuple[str, str, int, Mapping[str, Work], int]
 """Name, unit, items per call, the ways, floating point operations per call (0: not counted)."""
 
 
-def _groups(sizes: Sizes, device: torch.device) -> list[Group]:
-    """Return everything that is measured."""
+def _groups(sizes: Sizes, device: torch.device, scratch: Path, source: Source) -> list[Group]:
+    """Return everything that is measured; whole commands first, while this process is small."""
     public = Generator(GeneratorDimensions()).eval().to(device)
     shipped = load_by_name("w2l", "generator", device=device).network
     groups: list[Group] = []
+    if sizes.sync_s:
+        groups += [(*group, 0) for group in command_groups(scratch, sizes.sync_s, source.video, source.published)]
     for name, network in (("generator, public dimensions", public), ("generator, shipped", shipped)):
         assert isinstance(network, Generator | WarpingGenerator)
         make = _gpu_ways if sizes.for_gpu else _cpu_ways

@@ -10,6 +10,7 @@ import torch
 from examples.benchmarks import published, table
 from examples.benchmarks import sync as sync_benchmark
 from examples.benchmarks.__main__ import BENCHMARKS, main
+from examples.benchmarks.commands import Command
 from examples.benchmarks.timing import Timed
 
 
@@ -79,7 +80,7 @@ def test_the_two_are_compared_run_by_run() -> None:
 def test_without_the_public_tool_no_ratio_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr(sync_benchmark, "_row", lambda *_: (1.0, 100.0))
     monkeypatch.setattr(sync_benchmark, "make_video", lambda path, *_: (path, (0, 0, 9, 9)))
-    monkeypatch.setattr(sync_benchmark, "_repeat", lambda *_: None)
+    monkeypatch.setattr(sync_benchmark, "repeat_video", lambda *_: None)
     sync_benchmark.sync(0, None)
     assert "published tool" not in capsys.readouterr().out
 
@@ -117,6 +118,12 @@ def test_ratios_are_of_rounds_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.ratio, second.ratio_lowest, second.ratio_highest) == (1.0, 2.0, 2.0)
     assert (second.lowest, second.highest) == (4.0, 16.0)
     assert second.peak_share == pytest.approx(0.2)
+
+
+def test_the_memory_of_a_command_is_the_median_after_the_first_run() -> None:
+    (row,) = table.rows_of("g", "x/s", 8, {"a": Command(iter([900.0, 10.0, 30.0, 20.0]).__next__)}, 3)
+    assert row.peak_mb == 20.0
+    assert table.markdown([row]).endswith("|  | 20 |")
 
 
 def test_without_a_gpu_its_table_is_refused(tmp_path: Path) -> None:
