@@ -9,7 +9,7 @@ from tests.marks.test_verify import RECORD, write
 from w2l.core.errors import ConfigError
 from w2l.marks import keys
 from w2l.marks.claims import tag_of
-from w2l.marks.provenance import Signature, check_key, sign
+from w2l.marks.provenance import Signature, check_key, read_manifest, sign
 from w2l.marks.verify import verify
 
 pytest.importorskip("c2pa", reason="c2pa-python is not installed: pip install '.[provenance]'")
@@ -54,7 +54,7 @@ def test_a_source_that_is_not_what_its_name_says_is_an_ingredient(
     out = tmp_path / "out.mp4"
     out.write_bytes(whole)
     sign(out, Signature(RECORD, {"w2l": "1"}, {"video": "ab"}, tmp_path / name))
-    assert verify(out).manifest.state == "untrusted"
+    assert read_manifest(out).state == "untrusted"
 
 
 def test_a_certificate_that_has_expired_since_is_no_tampering(
@@ -72,7 +72,7 @@ def test_a_certificate_that_has_expired_since_is_no_tampering(
     content = bytearray(path.read_bytes())
     content[content.rfind(b"mdat") + 100] ^= 1
     path.write_bytes(content)
-    assert verify(path).manifest.state == "invalid"
+    assert read_manifest(path).state == "invalid"
 
 
 def test_half_a_signed_file_is_damaged_and_says_so(plain: Path, tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def test_the_manifest_of_another_file_does_not_fit(plain: Path, tmp_path: Path) 
 def test_a_file_signed_twice_names_the_last_record(plain: Path, tmp_path: Path) -> None:
     first = signed(tmp_path / "first.mp4", plain)
     second = signed(tmp_path / "second.mp4", first, "0123456789")
-    verdict = verify(second)
-    assert (verdict.manifest.state, verdict.manifest.record) == ("untrusted", "0123456789")
+    manifest = read_manifest(second)
+    assert (manifest.state, manifest.record) == ("untrusted", "0123456789")
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm"])
