@@ -87,7 +87,7 @@ class Tools:
     def _choices(self) -> Path:
         return self.cache.models / CHOICES
 
-    @property
+    @cached_property
     def _first_row(self) -> int:
         return self.compositor(self.model.card.crop).first_row
 
