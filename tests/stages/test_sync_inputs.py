@@ -377,7 +377,7 @@ class TestRefusals:
         source = write_pictures(tmp_path / "noise.mkv", noise, options={"crf": "10"})
         before = listing(tmp_path)
         no_more_than(n_bytes)
-        outcome = sync("-o", "out.mp4", video=source)
+        outcome = sync("-o", "out.mp4", "--on-covered", "keep", video=source)
         no_more_than(-1)
         one_line(outcome, 1, "out.mp4", "space", n_logged=2 if n_bytes < 2000 else 1)  # the cache is full, too
         assert listing(tmp_path) == before
@@ -387,7 +387,7 @@ class TestRefusals:
     ) -> None:
         (tmp_path / "out.mp4").write_bytes(b"precious")
         no_more_than(1000)
-        outcome = sync("-o", "out.mp4", "-y")
+        outcome = sync("-o", "out.mp4", "-y", "--on-covered", "keep")
         no_more_than(-1)
         one_line(outcome, 1, "out.mp4", n_logged=2)
         assert listing(tmp_path) == {"out.mp4": b"precious"}

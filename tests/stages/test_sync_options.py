@@ -229,7 +229,7 @@ class TestReference:
 class TestDryRun:
     def test_it_tells_and_writes_nothing(self, sync: Run, tmp_path: Path) -> None:
         before = listing(tmp_path)
-        outcome = sync("--dry-run", "--start", 0.2)
+        outcome = sync("--dry-run", "--start", 0.2, "--on-covered", "keep")
         assert outcome.status == 0, outcome.err
         assert listing(tmp_path) == before
         kept = {path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()}

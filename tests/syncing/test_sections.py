@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.kept_models import keep_models
 from tests.helpers.sync_runs import make_models, voice
 from tests.syncing.test_plan import PLACES, Marked, write_marked
 from w2l.cache.store import Cache
@@ -95,6 +96,7 @@ class Work:
 @pytest.fixture
 def work(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.setattr(sections, "PART_S", 2.0)
+    keep_models(monkeypatch)
     return Work(media, tmp_path)
 
 
@@ -155,7 +157,7 @@ def test_the_first_section_is_short_however_far_ahead_is_looked(work: Work, monk
         return scan(*given, **named)
 
     monkeypatch.setattr(seen, "scan_span", scanned)
-    work.made("one.mp4", look_ahead="3")
+    work.made("one.mp4", look_ahead="3", reference="same")
     assert spans[:2] == [(0, 5 + 15), (0, 15 + 15)]
 
 
@@ -174,6 +176,7 @@ def test_the_library_is_measured_once_and_not_before_an_early_picture(
         write_json(path, {choice_key(model, first_row, batch): "torch"})
 
     monkeypatch.setattr(tools_module, "choose_backend", choose)
+    settings = {"reference": "same", **settings}
     work.made("one.mp4", **settings)
     assert not measured  # too short to be worth it
     monkeypatch.setattr(tools_module, "MEASURED_FROM", N_FRAMES)
