@@ -18,7 +18,8 @@ from stages import cli
 
 ROOT = Path(cli.__file__).parents[1]
 PATIENCE_S = 300.0
-IMPORTED = ("stages.preprocess", "stages.train_expert", "stages.train", "w2l.training.report.write")
+IMPORTED = ("stages.preprocess", "stages.train_expert", "stages.train", "w2l.training.report.write", "torch._dynamo")
+"""Imported before forking; the last by PyTorch, for its optimisers."""
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

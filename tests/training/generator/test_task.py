@@ -52,6 +52,7 @@ RECIPES = {
     "per-frame": replace(GAN, discriminator=DiscriminatorSettings(frames=1, width=2)), "w2l": W2L,
     "in parts": replace(W2L, accumulate=2, precision="bf16"),
 }  # fmt: skip
+STOPPED_TWICE = ("l1", "wav2lip-gan", "in parts")
 WORDS = {"clip1": ((0.4, 0.6, "bin"), (0.6, 1.0, "at"))}
 
 
@@ -68,21 +69,21 @@ def train(cache: Cache, folder: Path, settings: GeneratorSettings, stop: int = 0
     return task
 
 
-@pytest.mark.parametrize(
-    ("layout", "rows"),
-    [pytest.param("published", "lower", marks=pytest.mark.slow), ("published", "full"), ("warping", "lower")],
-)
-def test_one_batch_can_be_overfitted(layout: Any, rows: Any, cache: Cache) -> None:
+@pytest.mark.parametrize(("layout", "rows", "n_steps"), [
+    pytest.param("published", "lower", 25, marks=pytest.mark.slow), ("published", "full", 25), ("warping", "lower", 45),
+])  # fmt: skip
+def test_one_batch_can_be_overfitted(layout: Any, rows: Any, n_steps: int, cache: Cache) -> None:
     task = task_for(cache, replace(L1, layout=layout, rows=rows, width=4, lr=1e-2))
     batch = task.batch(0)
-    losses = [task.step(step, batch)["l1"] for step in range(50)]
+    losses = [task.step(step, batch)["l1"] for step in range(n_steps)]
     assert losses[-1] < losses[0] / 2
 
 
-@pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES)
-def test_stopping_leaves_no_trace(settings: GeneratorSettings, cache: Cache, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", RECIPES)
+def test_stopping_leaves_no_trace(name: str, cache: Cache, tmp_path: Path) -> None:
+    settings = RECIPES[name]
     whole = train(cache, tmp_path / "whole", settings)
-    for stop in (3, 5):
+    for stop in (3, 5) if name in STOPPED_TWICE else (5,):
         with pytest.raises(KeyboardInterrupt):
             train(cache, tmp_path / "stopped", settings, stop)
     resumed = train(cache, tmp_path / "stopped", settings)
