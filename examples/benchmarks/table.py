@@ -123,7 +123,7 @@ def rows_of(
         rates = sorted(n_items / each for each in seconds)
         ratios = sorted(before / now for before, now in zip(first, seconds))
         share = peak_s / median(seconds) if peak_s else None
-        way = ways[name]
+        way = ways.get(name)
         peak_mb = median(way.peaks_mb[1:]) if isinstance(way, Command) else None
         spread = (median(rates), rates[0], rates[-1], median(ratios), ratios[0], ratios[-1])
         rows.append(Row(group, name, unit, *spread, share, peak_mb))
