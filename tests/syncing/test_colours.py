@@ -45,6 +45,17 @@ class TestRimField:
         assert np.abs(np.diff(field, axis=1)).max() < 2
 
 
+def test_far_from_skin_a_few_odd_pixels_count_no_more_than_all_the_skin() -> None:
+    """A chin whose shadow is elsewhere must not light up all of a closed mouth."""
+    skin, image = SKIN.copy(), np.zeros((*WEIGHT.shape, 3), np.float32)
+    skin[4:, 20:76] = 0.0  # lips, and what was not alike around them
+    image[44, 40:56], skin[44, 40:56] = 60.0, 0.02
+    spread = spread_from(skin, image, 0.05 * SIZE)
+    assert spread[:38, 36:60].max() < 10
+    np.testing.assert_allclose(spread_from(skin, image * 0 + 7.0, 0.05 * SIZE), 7.0, atol=1e-3)
+    assert not spread_from(skin * 0, image, 0.05 * SIZE).any()
+
+
 def test_limited_keeps_small_deviations_and_bounds_large_ones() -> None:
     deviation = np.array([[[1.0, 1.2, 0.9], [90.0, -60.0, 200.0]]], np.float32)
     most = np.full((1, 2), 10.0, np.float32)

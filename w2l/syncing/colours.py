@@ -17,8 +17,8 @@ RIM_SPREAD = 1.5
 """Distance in cells over which differences at the rim are averaged."""
 MAX_CORRECTION = 40.0
 """Largest colour correction, in grey levels."""
-LEAST_SKIN = 1e-4
-"""Share of skin below which a neighbourhood is not used."""
+FAR_SKIN = 0.01
+"""Share of skin in a neighbourhood at which it counts as much as all skin of the face together."""
 
 GAMUT_MARGIN = 5.0
 """Grey levels by which redrawn colours may exceed the range of the source's colours."""
@@ -45,11 +45,13 @@ def blurred(image: Floats, sigma: float) -> Floats:
 def spread_from(skin: Floats, image: Floats, sigma: float) -> Floats:
     """Return `image` (rows, columns, 3) blurred over `skin` (rows, columns, 0..1) and extrapolated beyond it.
 
-    Pixels without skin get the distance-weighted mean of the skin around them, or 0 if there is none.
+    Pixels without skin get the distance-weighted mean of the skin around them, far from any the mean of all skin, or 0
+    if there is none.
     """
-    amount = blurred(skin, sigma)
-    total = blurred(image * skin[..., None], sigma)
-    return np.asarray(total / np.maximum(amount, LEAST_SKIN)[..., None], dtype=np.float32)
+    shown = image * skin[..., None]
+    mean = shown.sum(axis=(0, 1)) / max(float(skin.sum()), 1e-6)
+    amount, total = blurred(skin, sigma), blurred(shown, sigma)
+    return np.asarray((total + FAR_SKIN * mean) / (amount + FAR_SKIN)[..., None], dtype=np.float32)
 
 
 class RimField:
