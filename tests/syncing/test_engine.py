@@ -25,6 +25,7 @@ from w2l.nets.generator import Generator, GeneratorDimensions
 from w2l.nets.warping import WarpingGenerator
 from w2l.syncing.compose import Compositor, soft_weight
 from w2l.syncing.engine import Cue, Redrawer, pictures_ahead
+from w2l.syncing.lips import read_pairs
 from w2l.syncing.reference_bank import GivenLooks, OwnFrame, References
 
 BOX = (40.0, 20.0, 104.0, 100.0)
@@ -327,21 +328,40 @@ class TestRedrawer:
         np.testing.assert_array_equal(redraw(model(), cues([image], away))[0], image)
 
     @pytest.mark.parametrize("batch", [1, 3])
-    def test_a_fading_reference_gives_its_share(self, batch: int) -> None:
-        """What is generated is that from both references, mixed, before it is pasted."""
+    def test_a_reference_that_leaves_gives_the_shape_of_its_lips_alone(self, batch: int) -> None:
+        """What is pasted are pixels of the reference that comes, with lips between those of both."""
+        box, spec = (20.0, 0.0, 124.0, 120.0), CropSpec("aligned", 96)
+        shut, wide = (np.full((130, 144, 3), (70, 110, 140), np.uint8) for _ in range(2))
+        faces = (Face(0, np.array(box), draw_face(shut, 72.0, 55.0, 36.0, 0.0), 1.0),)
+        draw_face(wide, 72.0, 55.0, 36.0, 1.0)
+        looks = [cut(image, faces[0].box, faces[0].points, spec) for image in (shut, wide)]
+        looks[0][70:76, 20:26] = (0, 255, 0)  # on the cheek of the one that leaves
+
+        def drawn(share: float | None) -> tuple[np.ndarray, float]:
+            """Return the first patch and the gap between its lips."""
+            given = Fading(looks[1], None if share is None else (looks[0], share))
+            at_work = redrawer(still_model(), batch=batch, references=given)
+            made = at_work._generated(at_work._cut(cues([shut] * 3, faces)))
+            patches = np.concatenate([some.patches for some in made])
+            np.testing.assert_array_equal(patches[0], patches[-1])
+            (lips,) = read_pairs(patches[0][None], patches[0][None], faces, [(144, 130)], spec)
+            assert lips.patch is not None
+            return patches[0], float(lips.patch[4, 1] - lips.patch[3, 1])
+
+        (alone, most), (mixed, half), (nearly, least) = drawn(None), drawn(0.5), drawn(0.9)
+        assert most > 0.04
+        assert 0.3 * most < half < 0.75 * most
+        assert least < 0.75 * half
+        for patch in (mixed, nearly):
+            assert np.abs(patch[68:78, 18:28] - alone[68:78, 18:28]).max() < 15
+
+    def test_of_two_references_without_lips_the_one_that_comes_is_shown(self) -> None:
         first, last = (np.full((96, 96, 3), 120, np.uint8) for _ in range(2))
         first[48:], last[48:] = 90, 150  # the upper halves are in the same light
-
-        def made(share: float | None) -> np.ndarray:
-            looks = Fading(last, None if share is None else (first, share))
-            images = [np.full((120, 144, 3), 120, np.uint8)] * 4
-            at_work = redrawer(still_model(), batch=batch, references=looks)
-            return np.concatenate([each.patches for each in at_work._generated(at_work._cut(cues(images, FACES)))])
-
-        alone, mixed = made(None), made(0.25)
-        np.testing.assert_array_equal(made(0.0), alone)
-        np.testing.assert_allclose(alone[:, 60:], 150, atol=1)
-        np.testing.assert_allclose(mixed[:, 60:], 135, atol=1)
+        images = [np.full((120, 144, 3), 120, np.uint8)] * 4
+        at_work = redrawer(still_model(), references=Fading(last, (first, 0.5)))
+        patches = np.concatenate([each.patches for each in at_work._generated(at_work._cut(cues(images, FACES)))])
+        np.testing.assert_allclose(patches[:, 60:], 150, atol=1)
 
     def test_an_error_in_a_thread_reaches_the_caller(self) -> None:
         def broken() -> Iterator[Cue]:

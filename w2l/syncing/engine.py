@@ -22,6 +22,7 @@ from w2l.models.checkpoint import ModelCard
 from w2l.models.runtime import Runner
 from w2l.syncing.compose import UNREAD, Compositor
 from w2l.syncing.lips import LipPair, read_pairs
+from w2l.syncing.morph import morphed
 from w2l.syncing.reference_bank import FadingReferences, References, light_between, relit
 
 AHEAD_BYTES = 48 * 2**20
@@ -72,8 +73,8 @@ class _Shown:
     """(80, 16)"""
     look: NDArray[np.uint8]
     """(size, size, 3 * references)"""
-    share: float
-    """Of what is generated from it, in the mouth that is pasted."""
+    share: float | None = None
+    """If another reference takes its place, the share of its lips in the shape of those that are pasted; else None."""
 
 
 class Redrawer:
@@ -148,10 +149,7 @@ class Redrawer:
             if len(batch.crops):
                 shown = self._shown(batch)
                 half = self._mouths(batch, shown)
-                for patch in batch.patches:
-                    patch[len(patch) - half.shape[1] :] = 0.0
-                for each, mouth in zip(shown, half):
-                    batch.patches[each.face, -len(mouth) :] += np.float32(each.share) * mouth
+                self._place(batch, shown, half)
                 batch.lips.extend(self._lips(batch))
             yield batch
 
@@ -166,7 +164,7 @@ class Redrawer:
         for number, ((cue, face, mel), crop) in enumerate(zip(users, batch.crops)):
             given = (cue.frame_idx, cue.picture, face, crop)
             leaving = self.references.leaving(*given) if isinstance(self.references, FadingReferences) else None
-            shown.append(_Shown(number, mel, self.references.at(*given), 1.0 - (leaving[1] if leaving else 0.0)))
+            shown.append(_Shown(number, mel, self.references.at(*given)))
             if leaving:
                 shown.append(_Shown(number, mel, *leaving))
         return shown
@@ -185,6 +183,29 @@ class Redrawer:
         rows = self._ordered(self._runner(mels, seen, looks if self._finer > 1 else None))
         return np.stack([row if light is None else np.clip(row / light, 0, 255) for row, light in zip(rows, lights)])
 
+    def _place(self, batch: _Batch, shown: list[_Shown], half: NDArray[np.float32]) -> None:
+        """Place the generated rows in the patches; where a reference takes another's place, in a shape between both."""
+        rows = slice(batch.patches.shape[1] - half.shape[1], None)
+        leaving = [(each.face, each.share, mouth) for each, mouth in zip(shown, half) if each.share is not None]
+        for each, mouth in zip(shown, half):
+            if each.share is None:
+                batch.patches[each.face, rows] = mouth
+        if not leaving:
+            return
+        numbers = [number for number, _, _ in leaving]
+        old, (faces, sizes) = batch.patches[numbers], self._faces(batch)
+        old[:, rows] = np.stack([mouth for _, _, mouth in leaving])
+        where = [faces[number] for number in numbers], [sizes[number] for number in numbers]
+        for (number, share, _), lips in zip(leaving, read_pairs(old, batch.patches[numbers], *where, self.spec)):
+            if lips.source is not None and lips.patch is not None:
+                between = lips.patch + share * (lips.source - lips.patch)
+                batch.patches[number, rows] = morphed(batch.patches[number], lips.patch, between)[rows]
+
+    def _faces(self, batch: _Batch) -> tuple[list[Face], list[tuple[int, int]]]:
+        """Return all faces of a batch, and the sizes of their frames."""
+        faces = [face for cue in batch.cues for face in cue.faces]
+        return faces, [(cue.canvas.width, cue.canvas.height) for cue in batch.cues for _ in cue.faces]
+
     def _pasted(self, batches: Iterable[_Batch]) -> Generator[Canvas, None, None]:
         for batch in batches:
             redrawn = zip(batch.patches, batch.crops, batch.lips)
@@ -199,8 +220,7 @@ class Redrawer:
         """Return the lips of all faces before and after redrawing, if the compositor needs them."""
         if not self._compositor.needs_lips:
             return [UNREAD] * len(batch.crops)
-        faces = [face for cue in batch.cues for face in cue.faces]
-        sizes = [(cue.canvas.width, cue.canvas.height) for cue in batch.cues for _ in cue.faces]
+        faces, sizes = self._faces(batch)
         return read_pairs(batch.crops, batch.patches, faces, sizes, self.spec)
 
     def _ordered(self, images: NDArray[Any]) -> NDArray[Any]:

@@ -41,13 +41,17 @@ class LipPair:
 
 
 def read_pairs(
-    crops: Image, patches: Floats, faces: Sequence[Face], frame_sizes: Sequence[tuple[int, int]], spec: CropSpec
+    crops: Image | Floats,
+    patches: Floats,
+    faces: Sequence[Face],
+    frame_sizes: Sequence[tuple[int, int]],
+    spec: CropSpec,
 ) -> list[LipPair]:
     """Return the lips of every face in its crop and in its patch, detected in one batch.
 
     Parameters
     ----------
-    crops : (faces, size, size, 3) uint8
+    crops : (faces, size, size, 3) uint8 or float
     patches : (faces, size, size, 3) float, RGB in 0..255
     faces : sequence of Face
         Positions in their frames.
