@@ -13,6 +13,7 @@ from w2l.nets.generator import GeneratedRows
 from w2l.syncing.blend import Grain, multi_band, noise_level
 from w2l.syncing.colours import LUMA
 from w2l.syncing.fitting import Fitter, TrackState
+from w2l.syncing.jaw import JawFit
 from w2l.syncing.lips import LipPair, lip_map, smooth_step
 from w2l.syncing.own_mouth import OwnMouth, Shape
 from w2l.syncing.settings import Blend
@@ -101,7 +102,8 @@ def _radius(size: int, centre: tuple[float, float], radii: tuple[float, float], 
 class Compositor:
     """Pastes redrawn crops into their pictures.
 
-    Outside of the mask a picture is unchanged. Inside, a patch is fitted in this order: the difference in skin colour
+    Outside of the mask a picture is unchanged. Inside, a patch is fitted in this order: its jaw is moved to that of the
+    picture, if `fit_jaw`; the difference in skin colour
     at the edge, interpolated inwards, is subtracted; skin colours outside of the source's range are moved into it, and
     this correction is extrapolated into the lips, which are not compared themselves; the strength of detail is matched
     to that of the source's mouth; where patch and source agree, the source's own detail is kept; elsewhere, grain as
@@ -120,11 +122,14 @@ class Compositor:
     still : bool
         Whether all pictures are the same still, whose own teeth are shown between the lips; see
         `w2l.syncing.own_mouth`.
+    fit_jaw : bool
+        Whether to move patches such that their jaw meets that of the picture, for generators that move pixels; not used
+        by `hard`, nor for stills; see `w2l.syncing.jaw`.
     """
 
     def __init__(
         self, spec: CropSpec, rows: GeneratedRows = "full", blend: Blend = "soft", sharpen: bool = True,
-        grain: bool = True, still: bool = False,
+        grain: bool = True, still: bool = False, fit_jaw: bool = False,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.blend = blend
@@ -135,6 +140,7 @@ class Compositor:
         shows = slice(self.first_row, None)
         mouth, moving = (map_[shows] for map_ in (mouth_map(spec.size, spec.kind), moving_map(spec.size, spec.kind)))
         self._fitter = Fitter(self.weight[shows], mouth, moving, sharpen)
+        self._jaw = JawFit(self.weight[shows], mouth) if fit_jaw and not still else None
         self._grain = Grain() if grain else None
         self._memory: dict[int, TrackState] = {}
         self._still = still
@@ -198,6 +204,8 @@ class Compositor:
         memory = self._recall(track)
         drawn = np.asarray(patch[self.first_row :], dtype=np.float32)
         shown = crop[self.first_row :].astype(np.float32)
+        if self._jaw is not None:
+            drawn, memory.jaw = self._jaw.fit(drawn, shown, lips, memory.jaw)
         own = self._own_mouth(shown, lips, track)
         if own is None or lips.patch is None:
             change, keep = self._fitter.fit(drawn, shown, lips, memory)

@@ -81,6 +81,8 @@ class TrackState:
     """The same within its lips; see `lip_gamut`."""
     noise: float | None = None
     """Standard deviation of the source's noise, in grey levels."""
+    jaw: Floats | None = None
+    """Displacement of the patch; see `w2l.syncing.jaw`."""
 
     def update_noise(self, level: float) -> float:
         """Update the noise level with the measurement `level`; return the smoothed level."""

@@ -17,7 +17,7 @@ from w2l.models.checkpoint import Model
 from w2l.models.runtime import Runner
 from w2l.nets.generator import GeneratedRows
 from w2l.syncing.compose import Compositor
-from w2l.syncing.detail import check_detail
+from w2l.syncing.detail import check_detail, moves_pixels
 from w2l.syncing.settings import SyncSettings
 
 CHOICES = "backends.json"
@@ -109,7 +109,8 @@ class Tools:
 
     def compositor(self, spec: CropSpec, still: bool = False) -> Compositor:
         """Return the compositor for crops of `spec`; `still`: the source is a still picture."""
-        return Compositor(spec, self.rows, self.settings.blend, still=still)
+        fit_jaw = moves_pixels(self.model.card)
+        return Compositor(spec, self.rows, self.settings.blend, still=still, fit_jaw=fit_jaw)
 
 
 def make_tools(settings: SyncSettings, root: Path, device: str) -> Tools:
