@@ -14,8 +14,18 @@ from w2l.features.crop import CropSpec
 from w2l.media.timeline import Timeline
 from w2l.models.speech_lips import relative_shapes
 from w2l.syncing.memory.choose import Chooser
-from w2l.syncing.memory.costs import SHAPE_TOLERANCE, TEETH_GAIN, audio_costs, frame_costs, rest_costs
-from w2l.syncing.memory.looks import Looks
+from w2l.syncing.memory.costs import (
+    MOTION_COST,
+    REPLAY_COST,
+    REPLAY_S,
+    SHAPE_TOLERANCE,
+    TEETH_GAIN,
+    audio_costs,
+    frame_costs,
+    joins_of,
+    rest_costs,
+)
+from w2l.syncing.memory.looks import Looks, Measures
 from w2l.syncing.memory.memory import MemoryReferences
 from w2l.syncing.memory.usual import rim_cells
 from w2l.syncing.plan import Plan
@@ -150,3 +160,33 @@ def test_a_head_that_nods_gets_no_mouth_of_another_pose_however_well_it_fits() -
     match = np.array([[0.0, 0.3, 0.9]])
     costs = frame_costs(looks, -match, np.zeros((1, 2)), np.full((1, 3), 100.0), rim)
     assert costs[0].argsort().tolist() == [1, 0, 2]
+
+
+def opening_and_closing() -> Measures:
+    """Looks whose lower lip goes down over 20 frames, up over the next 20, and twice so again, 100 frames later."""
+    depth = np.tile(0.64 - 0.002 * np.abs(np.arange(-20, 20)), 2)
+    points = np.tile(np.array([[0.4, 0.6], [0.6, 0.6], [0.5, 0.5], [0.5, 0.55], [0.5, 0.6], [0.5, 0.6]]), (80, 1, 1))
+    points[:, 5, 1] = depth
+    frame_idx = np.concatenate([np.arange(40), np.arange(140, 180)])
+    return replace(some_looks(80).measures, points=points, frame_idx=frame_idx, light=np.full((80, 3), 100.0))
+
+
+@pytest.mark.parametrize(("fps", "step"), [(25.0, 1), (50.0, 1), (25.0, 2)])
+def test_a_jump_back_by_a_moment_costs_more_than_one_to_the_same_shape_elsewhere(fps: float, step: int) -> None:
+    """A mouth that shows the last quarter of a second again stutters."""
+    looks = opening_and_closing()
+    jump = joins_of(looks, step, fps).jump
+    reach = round(REPLAY_S * fps) * step
+    assert jump[12, 10] - jump[12, 50] == pytest.approx(REPLAY_COST, abs=1e-5)
+    assert (np.diag(jump, reach)[:1] - jump[0, reach + 40] > REPLAY_COST / 2).all()
+    assert jump[0, reach + 1] == pytest.approx(jump[0, reach + 41], abs=1e-5)
+
+
+def test_a_jump_that_turns_the_motion_of_the_lips_costs_more() -> None:
+    """From lips that open, to lips as far open that close."""
+    jump = joins_of(opening_and_closing(), 1, 25.0).jump
+    opening, other_opening, other_closing = 10, 50, 70
+    shapes = opening_and_closing().points[:, 5, 1]
+    assert shapes[[other_opening, other_closing]] == pytest.approx(shapes[opening])
+    more = jump[opening, other_closing] - jump[opening, other_opening]
+    assert more == pytest.approx(MOTION_COST * 100 * 0.004 / 6, abs=1e-5)  # one of six points, 0.002 down or up

@@ -32,8 +32,12 @@ TEETH_GAIN = 0.2
 """Negative cost in speech of visible teeth: predicted shapes are means, which are less wide than toothy mouths."""
 OWN_COST = 1e3
 """Cost of a frame's own mouth."""
-JUMP_COST, JUMP_SHAPE_COST = 0.3, 0.2
+JUMP_COST, JUMP_SHAPE_COST = 0.2, 0.2
 """Cost of any jump, and of each percent of a side by which the points of the lips move, on average."""
+MOTION_COST = 0.05
+"""Cost of each percent of a side by which the motion of the points per frame changes at a jump, on average."""
+REPLAY_COST, REPLAY_S = 0.3, 0.32
+"""Cost of a jump to a look that is near the last one in the source, and how near: the mouth would seem to stutter."""
 STAY_COST = 0.3
 """Cost of repeating a look."""
 LEAST_SHOWN_S = 0.08
@@ -66,6 +70,12 @@ def joins_of(looks: Measures, step: int, fps: float) -> Joins:
     last_points = looks.points[np.where(before == NONE, np.arange(len(looks)), before)]
     away = (_apart(next_points, looks.points) + _apart(looks.points, last_points)) / 2
     jump = JUMP_COST + JUMP_SHAPE_COST * 100 * away + LIGHT_COST * _light_apart(looks.light, looks.light)
+    came, going = looks.points - last_points, next_points - looks.points
+    came_or_going = np.where((before == NONE)[:, None, None], going, came)
+    going_or_came = np.where((after == NONE)[:, None, None], came, going)
+    jump += MOTION_COST * 100 * _apart(came_or_going, going_or_came)
+    near = np.abs(looks.frame_idx[None] - looks.frame_idx[:, None]) <= round(REPLAY_S * fps) * step
+    jump += REPLAY_COST * near
     return Joins(np.asarray(jump, dtype=np.float32), STAY_COST, before, max(1, round(LEAST_SHOWN_S * fps)))
 
 
