@@ -26,9 +26,10 @@ MEMORY = ("--box", BOX, "--reference", "memory")
 
 @pytest.fixture(scope="module")
 def talk(media: Path) -> Path:
-    """A drawn face that talks for 1.6 s, and something to say."""
+    """A drawn face that talks for 1.6 s, something to say, and less."""
     write_pictures(media / "talk.mp4", talking(40)[0], options={"crf": "10"})
     write_wav(media / "said.wav", voice(1.2))
+    write_wav(media / "word.wav", voice(0.4))
     return media
 
 
@@ -105,7 +106,7 @@ class TestStills:
     SHIPPED = ("--box", BOX, "--model", "w2l")
 
     def model(self, sync: Run, tmp_path: Path, *extra: str, video: object, faces: bool = True) -> tuple[str, str]:
-        made = sync("-o", "out.mp4", *self.SHIPPED, *extra, video=video, speech="said.wav", faces=faces, crf=30)
+        made = sync("-o", "out.mp4", *self.SHIPPED, *extra, video=video, speech="word.wav", faces=faces, crf=30)
         assert made.status == 0, made.err
         record = json.loads((tmp_path / "out.w2l.json").read_text())
         assert record["hashes"]["model"] == sha256(Path(record["model"]))
@@ -145,10 +146,10 @@ class TestStills:
     def test_the_dry_run_names_it_and_the_second_run_finds_the_first(self, sync: Run, tmp_path: Path) -> None:
         still = tmp_path / "still.png"
         cv2.imwrite(str(still), talking(1)[0][0][..., ::-1])
-        tried = sync("-o", "out.mp4", *self.SHIPPED, "--dry-run", video=still, speech="said.wav", faces=True)
+        tried = sync("-o", "out.mp4", *self.SHIPPED, "--dry-run", video=still, speech="word.wav", faces=True)
         assert "generator-still.safetensors" in tried.out
         self.model(sync, tmp_path, video=still)
-        again = sync("-o", "out.mp4", *self.SHIPPED, "--resume", video=still, speech="said.wav", faces=True, crf=30)
+        again = sync("-o", "out.mp4", *self.SHIPPED, "--resume", video=still, speech="word.wav", faces=True, crf=30)
         assert again.status == 0
         assert "is up to date" in again.err
 
@@ -160,7 +161,7 @@ class TestMouths:
     def test_a_still_speaks_with_the_mouths_of_a_video(self, sync: Run, tmp_path: Path, media: Path) -> None:
         still = tmp_path / "still.png"
         cv2.imwrite(str(still), talking(1)[0][0][..., ::-1])
-        call: dict[str, Any] = {"video": still, "speech": "said.wav", "faces": True, "crf": 30}
+        call: dict[str, Any] = {"video": still, "speech": "word.wav", "faces": True, "crf": 30}
         more = ("--model", "w2l", "--mouths", media / "talk.mp4")
         made = sync("-o", "out.mp4", *more, **call)
         assert made.status == 0, made.err
@@ -176,7 +177,7 @@ class TestMouths:
         self, sync: Run, tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(footage, "SAME_PERSON", 0.95)  # the made recogniser sees colours alone
-        call: dict[str, Any] = {"video": "talk.mp4", "speech": "said.wav", "faces": True, "crf": 30}
+        call: dict[str, Any] = {"video": "talk.mp4", "speech": "word.wav", "faces": True, "crf": 30}
         stranger = tmp_path / "stranger.mp4"
         tint = np.array([0.4, 0.75, 1.0])
         images = [np.asarray(image * tint, np.uint8) for image in talking(30, seed=3)[0]]
@@ -193,7 +194,7 @@ class TestMouths:
         assert "not verified to show the person" in unchecked.err
 
     def test_what_cannot_be_used_is_refused_by_name(self, sync: Run, tmp_path: Path, media: Path) -> None:
-        call: dict[str, Any] = {"video": "talk.mp4", "speech": "said.wav", "faces": True}
+        call: dict[str, Any] = {"video": "talk.mp4", "speech": "word.wav", "faces": True}
         nobody = tmp_path / "nobody.mp4"
         write_pictures(nobody, [np.full((160, 160, 3), 90, np.uint8)] * 10)
         still = tmp_path / "still.png"

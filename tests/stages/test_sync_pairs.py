@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.kept_models import keep_models
 from tests.helpers.made_media import make_tracks
 from tests.helpers.sync_runs import BOX, BOX_OPTION, Run, listing, one_line, pattern, pictures, voice
 from w2l.cache.records import SIDECAR
@@ -44,13 +45,14 @@ def root(clips: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pairs(w2l: Run, media: Path, tmp_path: Path) -> Run:
+def pairs(w2l: Run, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`w2l sync --pairs` of the lines given, with a small model and a box by hand, into the folder `made`."""
+    keep_models(monkeypatch)
 
     def run(lines: str, *extra: object, name: str = "list.txt", output: str = "made") -> Any:
         (tmp_path / name).write_text(lines)
         model = ("--model", media / "aligned.safetensors", "--box", BOX_OPTION)
-        quick = ("--device", "cpu", "--crf", 0, "--preset", "ultrafast")
+        quick = ("--device", "cpu", "--crf", 0, "--preset", "ultrafast", "--mark", "record", "--on-covered", "redraw")
         return w2l("sync", "--pairs", name, *model, *quick, *(("-o", output) if output else ()), *extra)
 
     return run
