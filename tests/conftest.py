@@ -1,8 +1,9 @@
 """Fixtures shared by all tests: a drawn face, the golden rule, and the folder of real media where there is one."""
 
+import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,17 @@ WRITE_CURVES = curves_png.write_curves
 SKIN, HAIR, LIPS = (215, 170, 145), (55, 38, 28), (175, 80, 80)
 POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
 """Five points relative to the centre of the face, in half widths."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave modules and collected tests, which stay to the end, out of every collection of garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
