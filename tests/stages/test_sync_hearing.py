@@ -27,11 +27,19 @@ def alike(ours: list[Picture], theirs: list[Picture]) -> bool:
     return max(change(*pair, MASK) for pair in zip(ours, theirs, strict=True)) < 0.5
 
 
+@pytest.fixture(scope="module")
+def kept() -> list[Picture]:
+    """What `plain` once made."""
+    return []
+
+
 @pytest.fixture
-def plain(sync: Run, tmp_path: Path) -> list[Picture]:
+def plain(sync: Run, tmp_path: Path, kept: list[Picture]) -> list[Picture]:
     """What comes of the mono speech."""
-    assert sync("-o", "plain.mp4").status == 0
-    return pictures(tmp_path / "plain.mp4")
+    if not kept:
+        assert sync("-o", "plain.mp4").status == 0
+        kept += pictures(tmp_path / "plain.mp4")
+    return kept
 
 
 def test_an_inverted_channel_does_not_shut_the_mouth(sync: Run, tmp_path: Path, plain: list[Picture]) -> None:
