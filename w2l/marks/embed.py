@@ -19,11 +19,11 @@ PLAIN = (0.42, 0.28)
 """Root mean square on plain areas, in grey levels of 8 bits: in pictures whose shorter side has at most `SIDES[0]`
 pixels, and at least `SIDES[1]`. The latter need less, as a unit of the pattern has more pixels. With 0.34 in small
 videos, fewer are found at half the size, and after HEVC and VP9; with 0.8, a mottle can be seen on walls."""
-BUSY = (1.85, 1.30)
+BUSY = (2.50, 1.75)
 """The same where there is detail."""
 SIDES = (288, 576)
 """Pixels along the shorter side, between which both fall linearly."""
-MOST = 1.22
+MOST = 1.21
 """Root mean square over a whole picture at most, in grey levels: after rounding to whole levels, PSNR is 46 dB."""
 DETAIL = (0.4, 1.3)
 """Standard deviation of detail, in grey levels of 8 bits: up to the first an area is plain, from the second on busy."""
@@ -93,9 +93,10 @@ class Marker:
         grain = np.clip((deviation - FLAT[0]) / (FLAT[1] - FLAT[0]), 0.0, 1.0)
         drawn = DRAWN * float(np.interp(1.0 - grain.mean(), MOSTLY, (0.0, 1.0)))
         plain = drawn + (self._plain - drawn) * grain
-        strength = (plain + self._excess(plain, share)).astype(np.float32)
         for mouth in mouths:
-            strength *= self._around(mouth, luma.shape)
+            around = self._around(mouth, luma.shape)
+            plain, share = plain * around, share * around
+        strength = (plain + self._excess(plain, share)).astype(np.float32)
         return np.asarray(cv2.resize(strength, luma.shape[::-1], dst=self._change, interpolation=cv2.INTER_LINEAR))
 
     def _excess(self, plain: Floats, share: Floats) -> Floats:
