@@ -1,5 +1,6 @@
-"""Average the weights of models of the same dimensions, such as an expert and the one it was fine-tuned from.
+r"""Average the weights of models of the same dimensions, such as an expert and the one it was fine-tuned from.
 
+\b
     python -m examples.research.average_weights OUT.safetensors A.safetensors=0.5 B.safetensors=0.5
     python -m examples.research.average_weights LIPS.npz A.npz=0.6 B.npz=0.4
 
@@ -8,11 +9,11 @@ scores and calibration are no longer valid and are left out; `calibrate_expert.p
 """
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import torch
 from torch import Tensor
 
@@ -57,12 +58,30 @@ def mean_of(states: list[dict[str, Tensor]], shares: list[float]) -> dict[str, T
     return mean
 
 
+def _parsed(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[Path, float]:
+    parts = {}
+    for each in given:
+        name, __, share = each.rpartition("=")
+        number = float(share) if share.replace(".", "", 1).isdecimal() else 0.0
+        if not name or not number:
+            raise click.BadParameter(f"{each!r}: expected a file and a share above 0, such as model.safetensors=0.5")
+        parts[Path(name)] = number
+    return parts
+
+
 def _check(dimensions: Iterable[object]) -> None:
     first, *others = dimensions
     if any(other != first for other in others):
         raise SystemExit("error: the models have different dimensions; pass models of one kind and size")
 
 
+@click.command(help=__doc__)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("parts", metavar="MODEL=SHARE...", nargs=-1, required=True, callback=_parsed)
+def main(out: Path, parts: dict[Path, float]) -> None:
+    """Average MODELs by their shares and write OUT."""
+    average(out, parts)
+
+
 if __name__ == "__main__":
-    pairs = [each.rsplit("=", 1) for each in sys.argv[2:]]
-    average(Path(sys.argv[1]), {Path(name): float(share) for name, share in pairs})
+    main()

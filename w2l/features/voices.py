@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from w2l.core.timing import SAMPLE_RATE
 
 N_FFT = 400
-"""Samples of the vocoder's window: 25 ms. Measured on shifts of 3 to 5 semitones: clicks move by up to 10 ms and the
-changes of loudness correlate with those of the original by 0.94; with the 2048 samples of librosa, by 37 ms and 0.5."""
+"""Samples of the vocoder's window: 25 ms. Measured on shifts by 4 semitones: clicks move by up to 6 ms, and changes of
+loudness correlate with those of the original by 0.94. With librosa's default of 2048 samples: 37 ms and 0.5."""
 VOCODER_HOP = 50
 """Samples between two windows."""
 CONTEXT = 4000
