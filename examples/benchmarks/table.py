@@ -34,6 +34,17 @@ from w2l.nets.judge import Judge
 from w2l.nets.warping import WarpingGenerator
 from w2l.scoring.metrics.choices import BATCH as JUDGE_BATCH
 
+PAGE = """# Speed and memory
+
+Written by `python -m examples.benchmarks {name} docs`. The ways of a group ran in turn, after a round that is not
+counted, so that changes of the machine's speed affect all of them alike. Compare ratios: each is that of one round, and
+the table has their median and range. Rates of other machines do not compare.
+
+`sync` is the whole command, start-up included; each run is a process of its own. "Public tool" is the inference script
+of github.com/Rudrabha/Wav2Lip with the box of the face given; its generator has random weights, and so has ours in that
+group. `rows`: only those rows of a face that are pasted are computed.
+"""
+"""Head of the page."""
 PACKAGES = ("torch", "numpy", "onnxruntime", "av", "opencv-python")
 
 
@@ -109,7 +120,9 @@ def write_table(folder: Path, sizes: Sizes, rounds: int, device: torch.device, s
     content = {"machine": machine, "rounds": rounds, "rows": [asdict(row) for row in rows]}
     write_text(folder / "numbers.json", json.dumps(content, indent=1) + "\n")
     facts = "\n".join(f"- {name}: {value}" for name, value in machine.items())
-    write_text(folder / "numbers.md", f"{facts}\n- rounds: {rounds}\n\n{markdown(rows)}\n")
+    name = "gpu" if sizes.for_gpu else "all"
+    page = f"{PAGE.format(name=name)}\n{facts}\n- rounds: {rounds}\n\n{markdown(rows)}\n"
+    write_text(folder / "numbers.md", page)
 
 
 def rows_of(
