@@ -14,12 +14,12 @@ import torch
 
 from tests.helpers import golden
 from w2l.core.arrays import Floats, Image
-from w2l.training.report import curves_png
+from w2l.training.report import curves_png, figures
 
 SHARED = Path(os.environ.get("W2L_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 DrawFace = Callable[[Image, float, float, float], Floats]
 
-WRITE_CURVES = curves_png.write_curves
+WRITE_CURVES, CURVE_PLOT = curves_png.write_curves, figures.curve_plot
 SKIN, HAIR, LIPS = (215, 170, 145), (55, 38, 28), (175, 80, 80)
 POINTS = np.array([[-0.4, -0.28], [0.4, -0.28], [0.0, 0.2], [-0.36, 0.62], [0.36, 0.62]])
 """Five points relative to the centre of the face, in half widths."""
@@ -62,6 +62,7 @@ def _curves_undrawn() -> Iterator[None]:
     """A training of a few small steps would draw its curves for most of the time; see `drawn_curves`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(curves_png, "write_curves", _undrawn)
+        patch.setattr(figures, "curve_plot", lambda *_, **__: "<svg></svg>")
         yield
 
 
@@ -69,6 +70,7 @@ def _curves_undrawn() -> Iterator[None]:
 def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of this test draw their curves."""
     monkeypatch.setattr(curves_png, "write_curves", WRITE_CURVES)
+    monkeypatch.setattr(figures, "curve_plot", CURVE_PLOT)
 
 
 @pytest.fixture(scope="session")

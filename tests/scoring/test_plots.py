@@ -6,7 +6,9 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from w2l.report.chart import mark_numbers
 from w2l.report.plots import (
     MOST_DOTS,
     MOST_POINTS,
@@ -25,7 +27,12 @@ TITLES = ("seconds", "confidence & <x>")
 
 def points(svg: str) -> list[list[tuple[float, float]]]:
     """The points of each line of a plot."""
-    lines = ET.fromstring(svg).findall(".//polyline")
+    return places(svg, "curve")
+
+
+def places(svg: str, look: str) -> list[list[tuple[float, float]]]:
+    """The points of each line of a class."""
+    lines = [line for line in ET.fromstring(svg).findall(".//polyline") if look in line.attrib["class"].split()]
     return [[tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()] for line in lines]  # type: ignore[misc]
 
 
@@ -55,8 +62,8 @@ def test_a_step_may_be_negative() -> None:
     (line,) = points(plot)
     xs = [x for x, _ in line]
     assert xs == sorted(xs, reverse=True)
-    (mark,) = [one for one in ET.fromstring(plot).findall(".//line") if "mark" in one.attrib["class"]]
-    assert float(mark.attrib["x1"]) == pytest.approx(xs[0], abs=0.1)
+    (mark,) = places(plot, "mark")
+    assert mark[0][0] == mark[1][0] == pytest.approx(xs[0], abs=0.1)
 
 
 def test_lines_share_their_axes() -> None:
@@ -108,12 +115,11 @@ def test_intervals_reach_around_their_means_and_stay_inside() -> None:
     (x0, y0, _), (x1, y1, _) = circles(plot)
     assert x0 < x1 < width
     assert y0 < y1 < height
-    (whisker,) = [one for one in ET.fromstring(plot).findall(".//line") if "whisker" in one.attrib["class"]]
-    assert float(whisker.attrib["x1"]) < x0 < float(whisker.attrib["x2"])
+    (whisker,) = places(plot, "whisker")
+    assert whisker[0][0] < x0 < whisker[1][0]
     (band,) = ET.fromstring(plot).findall(".//rect")
     assert float(band.attrib["x"]) == pytest.approx(x0, abs=0.2)  # the band begins at 2
-    goals = [one for one in ET.fromstring(plot).findall(".//line") if "goal" in one.attrib["class"]]
-    assert [float(one.attrib["x1"]) < x0 for one in goals] == [True]
+    assert [goal[0][0] < x0 for goal in places(plot, "goal")] == [True]
     assert "inf" not in plot
 
 
@@ -125,9 +131,8 @@ def test_strips_keep_rows_and_colours_apart() -> None:
     (x0, y0, _), (x1, y1, _), (x2, y2, _), (x3, y3, _) = dots
     assert x0 < x1 == x3 < x2 < WIDTH
     assert y0 == y1 < y2 < y3
-    medians = [one for one in ET.fromstring(plot).findall(".//line") if "whisker" in one.attrib["class"]]
-    (median,) = medians  # one dot is its own median
-    assert float(median.attrib["x1"]) == pytest.approx((x0 + x1) / 2, abs=0.1)
+    (median,) = places(plot, "whisker")  # one dot is its own median
+    assert median[0][0] == pytest.approx((x0 + x1) / 2, abs=0.1)
 
 
 def test_a_strip_of_many_values_keeps_its_ends() -> None:
@@ -143,3 +148,29 @@ def test_bars_count_whole_numbers_and_gather_what_lies_beyond() -> None:
     assert heights[1] == pytest.approx(2 * heights[0], rel=0.01)
     labels = [text.text or "" for text in ET.fromstring(plot).findall(".//text")]
     assert not [label for label in labels if "." in label]  # half a clip is none
+
+
+def test_names_need_no_font_and_are_no_formulas(recwarn: pytest.WarningsRecorder) -> None:
+    name = "王 $x_1$ \\frac"
+    plot = strips([Strip(name, [("c0", [1.0])])], "$y^2$")
+    assert {name, "$y^2$"} <= {text.text for text in ET.fromstring(plot).findall(".//text")}
+    assert not recwarn.list
+
+
+def test_a_plot_has_neither_ids_nor_colours_of_its_own_and_is_the_same_each_time() -> None:
+    rows = [Strip("ann", [("c0", [1.0, 2.0]), ("c1", [3.0])])]
+    lines = [PlotLine((1.0, 3.0, 2.0), 0.0, 1.0, "c0")]
+    first, again = (strips(rows, "LSE-C") + line_plot(lines, TITLES, [(1.0, "c0")]) for _ in range(2))
+    assert first == again
+    assert not re.search(r"\bid=|style=|#|url\(", first)
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [
+    (0, 10, [0, 2, 4, 6, 8, 10]), (0.013, 0.1, [0.02, 0.04, 0.06, 0.08, 0.1]), (-7.5, 5.5, [-6, -4, -2, 0, 2, 4]),
+])  # fmt: skip
+def test_numbers_on_an_axis_are_round(low: float, high: float, expected: list[float]) -> None:
+    axis = Figure().add_subplot().xaxis
+    mark_numbers(axis, 6)
+    axis.set_view_interval(low, high, ignore=True)
+    found = [float(value) for value in axis.get_majorticklocs() if low <= value <= high]
+    assert found == pytest.approx(expected)

@@ -27,7 +27,7 @@ def test_a_run_is_followed_as_it_trains(page: Any, serve: Callable[[], Server], 
     folder.mkdir(parents=True)
     log(folder, 1, 30)
     page.wait_for_selector("#w2l-run-view >> text=step 29")
-    page.wait_for_selector("#w2l-run-view figure svg polyline")
+    page.wait_for_selector("#w2l-run-view figure svg .curve")
     log(folder, 30, 60)
     page.wait_for_selector("#w2l-run-view >> text=step 59")
     with page.expect_popup() as popup:

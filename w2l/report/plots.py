@@ -1,17 +1,19 @@
-"""Plots of scores as SVG text. Colours are CSS classes (`c0`, `c1`, ..., `real`) that the page defines."""
+"""Plots of scores as SVG, laid out by matplotlib. Colours are CSS classes (`c0`, `c1`, ..., `real`) of a page."""
 
-import html
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from w2l.core.arrays import Floats
 from w2l.core.text import number
+from w2l.report.labels import LETTER, tag
 
-N_COLOURS = 8
-"""Number of classes, `c0` to `c7`; further systems start again at `c0`."""
+if TYPE_CHECKING:
+    from w2l.report.chart import Chart
+
 MOST_POINTS = 400
 """Longer lines are reduced to this many points, each the mean of a section."""
 MOST_DOTS = 60
@@ -26,8 +28,8 @@ LANE = 9.0
 """Height of the dots of one colour in a row of `strips`, in pixels."""
 DOT = 3.0
 """Radius of a dot, in pixels."""
-LETTER = 6.3
-"""Approximate width of a letter of the labels, in pixels."""
+BAR = 0.9
+"""Width of a bar of `whole_bars`, as share of the distance between two."""
 
 
 @dataclass(frozen=True)
@@ -65,62 +67,6 @@ class Mark:
     high: float
 
 
-@dataclass(frozen=True)
-class _Plot:
-    """A drawing area and its scale, from values to pixels."""
-
-    width: float
-    height: float
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-    left: float = 44
-    right: float = 12
-    top: float = 20
-    bottom: float = 34
-    drawn: list[str] = field(default_factory=list)
-
-    def x(self, value: float) -> float:
-        low, high = self.x_range
-        return self.left + (value - low) / (high - low) * (self.width - self.left - self.right)
-
-    def y(self, value: float) -> float:
-        low, high = self.y_range
-        return self.height - self.bottom - (value - low) / (high - low) * (self.height - self.top - self.bottom)
-
-    def line(self, x1: float, y1: float, x2: float, y2: float, css: str) -> None:
-        self.drawn.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{css}"/>')
-
-    def text(self, x: float, y: float, text: str, anchor: str = "middle", css: str = "") -> None:
-        attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"' + (f' class="{css}"' if css else "")
-        self.drawn.append(f"<text {attributes}>{html.escape(text)}</text>")
-
-    def dot(self, x: float, y: float, css: str, title: str = "") -> None:
-        inner = f"<title>{html.escape(title)}</title>" if title else ""
-        self.drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{DOT:.1f}" class="{css}">{inner}</circle>')
-
-    def x_axis(self, title: str, whole: bool = False, about: int = 6) -> None:
-        base = self.height - self.bottom
-        self.line(self.left, base, self.width - self.right, base, "axis")
-        for value in ticks(*self.x_range, about):
-            if whole and value % 1:
-                continue
-            self.line(self.x(value), base, self.x(value), base + 4, "axis")
-            self.text(self.x(value), base + 15, number(value))
-        self.text(self.width - self.right, self.height - 4, title, "end", "unit")
-
-    def y_axis(self, title: str, whole: bool = False, about: int = 4) -> None:
-        for value in ticks(*self.y_range, about):
-            if whole and value % 1:
-                continue
-            self.line(self.left, self.y(value), self.width - self.right, self.y(value), "grid")
-            self.text(self.left - 6, self.y(value) + 4, number(value), "end")
-        self.text(4, 12, title, "start", "unit")
-
-    def svg(self, label: str) -> str:
-        box = f'viewBox="0 0 {self.width:g} {self.height:g}" width="{self.width:g}" height="{self.height:g}"'
-        return f'<svg {box} role="img" aria-label="{html.escape(label)}">{"".join(self.drawn)}</svg>'
-
-
 def line_plot(
     lines: Sequence[PlotLine],
     titles: tuple[str, str],
@@ -147,19 +93,16 @@ def line_plot(
     every = [part for part in points if len(part[0])]
     if not every:
         return ""
-    x_range = _range([float(value) for xs, _ in every for value in (xs.min(), xs.max())], 0.0)
-    y_range = _range(y_limits or [float(value) for _, ys in every for value in (ys.min(), ys.max())])
-    plot = _Plot(width, 190, x_range, y_range)
-    plot.y_axis(titles[1])
-    plot.x_axis(titles[0])
+    chart = _chart(width, 190)
+    chart.x_axis(_range([float(value) for xs, _ in every for value in (xs.min(), xs.max())], 0.0), titles[0])
+    chart.y_axis(_range(y_limits or [float(value) for _, ys in every for value in (ys.min(), ys.max())]), titles[1])
+    low, high = chart.axes.get_xlim()
     for at, css in marks:
-        if x_range[0] <= at <= x_range[1]:
-            plot.line(plot.x(at), plot.top, plot.x(at), plot.height - plot.bottom, f"mark {css}")
+        if low <= at <= high:
+            chart.axes.axvline(at, gid=f"mark {css}")
     for line, (xs, ys) in zip(lines, points):
-        path = " ".join(f"{plot.x(x):.1f},{plot.y(y):.1f}" for x, y in zip(xs, ys))
-        title = f"<title>{html.escape(line.title)}</title>" if line.title else ""
-        plot.drawn.append(f'<polyline points="{path}" class="{line.css}">{title}</polyline>')
-    return plot.svg(f"{titles[1]} over {titles[0]}")
+        chart.axes.plot(xs, ys, gid=tag(f"curve {line.css}", line.title))
+    return chart.svg(f"{titles[1]} over {titles[0]}")
 
 
 def _thinned(line: PlotLine) -> tuple[Floats, Floats]:
@@ -201,22 +144,19 @@ def intervals(marks: Sequence[Mark], band: Mark | None = None, goal: float | Non
     ends = [value for mark in rows for value in (mark.mean, mark.low, mark.high) if math.isfinite(value)]
     ends += [goal] if goal is not None else []
     left = 12 + LETTER * max(len(mark.label) for mark in rows)
-    height = ROW * len(rows) + 30
-    plot = _Plot(max(340.0, left + 190), height, _range(ends), (len(rows) - 0.5, -0.5), left, 14, 2, 28)
-    bottom = height - plot.bottom
+    chart = _chart(max(340.0, left + 190), ROW * len(rows) + 30, left=left, right=14, top=2, bottom=28)
+    chart.x_axis(_range(ends), "", about=5)
+    chart.rows([mark.label for mark in rows])
     if band is not None and math.isfinite(band.high - band.low):
-        x, wide = plot.x(band.low), plot.x(band.high) - plot.x(band.low)
-        plot.drawn.append(f'<rect x="{x:.1f}" y="2" width="{wide:.1f}" height="{bottom - 2:.1f}" class="band"/>')
-    plot.x_axis("", about=4)
+        chart.axes.axvspan(band.low, band.high, gid="band")
     if goal is not None:
-        plot.line(plot.x(goal), 2, plot.x(goal), bottom, "mark goal")
+        chart.axes.axvline(goal, gid="mark goal")
     for row, mark in enumerate(rows):
-        y = 2 + ROW * (row + 0.5)
-        plot.text(left - 8, y + 4, mark.label, "end")
         if math.isfinite(mark.high - mark.low):
-            plot.line(plot.x(mark.low), y, plot.x(mark.high), y, f"whisker {mark.css}")
-        plot.dot(plot.x(mark.mean), y, f"dot {mark.css}", f"{mark.label}: {number(mark.mean)}")
-    return plot.svg("means with their intervals")
+            chart.axes.plot([mark.low, mark.high], [row, row], gid=f"whisker {mark.css}")
+        title = f"{mark.label}: {number(mark.mean)}"
+        chart.axes.plot([mark.mean], [row], "o", markersize=2 * DOT, gid=tag(f"dot {mark.css}", title))
+    return chart.svg("means with their intervals")
 
 
 def strips(rows: Sequence[Strip], title: str) -> str:
@@ -227,46 +167,39 @@ def strips(rows: Sequence[Strip], title: str) -> str:
     left = 12 + LETTER * max(len(row.label) for row in rows)
     lanes = max(len(row.dots) for row in rows)
     high = max(ROW, LANE * lanes + 10)
-    height = high * len(rows) + 34
-    plot = _Plot(WIDTH, height, _range(every), (0, 1), left, 14, 2, 32)
+    chart = _chart(WIDTH, high * len(rows) + 34, left=left, right=14, top=2, bottom=32)
+    chart.x_axis(_range(every), title)
+    chart.rows([row.label for row in rows])
     for row_idx, row in enumerate(rows):
-        top = 2 + high * row_idx
-        plot.line(left, top + high, plot.width - plot.right, top + high, "grid")
-        plot.text(left - 8, top + high / 2 + 4, row.label, "end")
+        if row_idx:
+            chart.axes.axhline(row_idx - 0.5, gid="grid")
         for lane, (css, values) in enumerate(row.dots):
-            y = top + high / 2 + LANE * (lane - (len(row.dots) - 1) / 2)
+            y = row_idx + LANE / high * (lane - (len(row.dots) - 1) / 2)
             finite = sorted(value for value in values if math.isfinite(value))
+            if not finite:
+                continue
             places = np.linspace(0, len(finite) - 1, min(len(finite), MOST_DOTS)).round().astype(int)
-            for value in (finite[place] for place in places):
-                plot.dot(plot.x(value), y, f"dot faint {css}")
+            shown = [finite[place] for place in places]
+            chart.axes.plot(shown, [y] * len(shown), "o", markersize=2 * DOT, gid=f"dot faint {css}")
             if len(finite) > 1:
-                median = plot.x(float(np.median(finite)))
-                plot.line(median, y - 5, median, y + 5, f"whisker {css}")
-    plot.x_axis(title)
-    return plot.svg(f"{title} by group")
+                median = float(np.median(finite))
+                chart.axes.plot([median, median], [y - 5 / high, y + 5 / high], gid=f"whisker {css}")
+    return chart.svg(f"{title} by group")
 
 
 def whole_bars(values: Sequence[float], limit: int, css: str, title: str) -> str:
     """Return a histogram of whole numbers from -limit to limit; values beyond go into the outermost bars."""
     finite = [min(max(round(value), -limit), limit) for value in values if math.isfinite(value)]
-    counts = [finite.count(value) for value in range(-limit, limit + 1)]
-    plot = _Plot(340, 120, (-limit - 0.5, limit + 0.5), (0, max(1, *counts) * 1.05), 44, 12, 18, 32)
-    plot.y_axis("clips", whole=True, about=3)
-    base = plot.height - plot.bottom
-    wide = plot.x(1) - plot.x(0)
-    for value, count in zip(range(-limit, limit + 1), counts):
-        if count:
-            x, y = plot.x(value) - wide / 2, min(plot.y(count), base - 1)
-            box = f'x="{x + 0.5:.1f}" y="{y:.1f}" width="{max(wide - 1, 0.8):.1f}" height="{base - y:.1f}"'
-            plot.drawn.append(f'<rect {box} class="bar {css}"><title>{value:+d}: {count} clips</title></rect>')
-    plot.x_axis(title, whole=True)
-    return plot.svg(f"histogram, {title}")
+    counts = {value: finite.count(value) for value in sorted(set(finite))}
+    chart = _chart(340, 120, top=18, bottom=32)
+    chart.x_axis((-limit - 0.5, limit + 0.5), title, whole=True)
+    chart.y_axis((0, max(1, *counts.values()) * 1.05), "clips", about=3, whole=True)
+    for bar, (value, count) in zip(chart.axes.bar([*counts], [*counts.values()], BAR), counts.items()):
+        bar.set_gid(tag(f"bar {css}", f"{value:+d}: {count} clips"))
+    return chart.svg(f"histogram, {title}")
 
 
-def ticks(low: float, high: float, about: int) -> list[float]:
-    """Return about `about` round numbers from `low` to `high`."""
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough)))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(idx * step, 10) for idx in range(first, last + 1)]
+def _chart(width: float, height: float, **margins: float) -> "Chart":
+    from w2l.report.chart import Chart  # matplotlib takes 0.5 s to import, needed only for pages
+
+    return Chart((width, height), **margins)

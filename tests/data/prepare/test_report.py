@@ -14,7 +14,6 @@ from w2l.data.prepare import tally
 from w2l.data.prepare.gates import GATES, GateSettings
 from w2l.data.prepare.report import collect, report_summary, table, write_report
 from w2l.report.histogram import bins_of, histogram
-from w2l.report.plots import ticks
 
 HOUR_FRAMES = 90000
 
@@ -227,10 +226,3 @@ class TestHistogram:
         assert unit.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in drawn
         assert ("#2a8c82" in drawn) == bool(values)
         assert histogram(parts, unit, 3.0, whole=True) == drawn
-
-
-@pytest.mark.parametrize(("low", "high", "expected"), [
-    (0, 10, [0, 2, 4, 6, 8, 10]), (0.013, 0.1, [0.02, 0.04, 0.06, 0.08, 0.1]), (-7.5, 5.5, [-6, -4, -2, 0, 2, 4]),
-])  # fmt: skip
-def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
-    assert ticks(low, high, 6) == pytest.approx(expected)

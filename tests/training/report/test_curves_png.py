@@ -17,6 +17,7 @@ from w2l.training.report.curves_png import (
     draw_similarities,
     write_curves,
 )
+from w2l.training.report.write import Reports
 from w2l.training.run_log import read_log, smooth
 from w2l.training.scores import GAPS
 
@@ -75,6 +76,7 @@ class TestPictures:
         assert full.shape[0] > 600
         assert coloured(full) > 3 * coloured(picture(tmp_path / "bare.png")) > 0
 
+    @pytest.mark.usefixtures("drawn_curves")
     def test_no_run_ends_for_want_of_matplotlib(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -83,7 +85,7 @@ class TestPictures:
 
         monkeypatch.setattr(curves, "_figure", missing)
         write_log(tmp_path / "log.jsonl")
-        write_curves(tmp_path)
+        Reports()(tmp_path)
         assert not (tmp_path / "curves.png").exists()
         assert "pip install matplotlib" in caplog.text
 

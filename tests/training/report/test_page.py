@@ -21,6 +21,8 @@ from w2l.models.lineage import TaughtBy
 from w2l.training.report.figures import MOST_SHEETS, MOST_VIDEO, choose_sheets
 from w2l.training.report.page import PAGE_NAME, PageFacts, describe_tracks, write_run_page
 
+pytestmark = pytest.mark.usefixtures("drawn_curves")
+
 VOID = {"meta", "img", "br"}
 WARNED = "the mouth stands still: raise sync"
 

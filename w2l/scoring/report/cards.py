@@ -10,9 +10,10 @@ import numpy as np
 
 from w2l.core.arrays import Image
 from w2l.core.timing import FPS, WINDOW_FRAMES
+from w2l.report.labels import N_COLOURS
 from w2l.report.markup import escaped
 from w2l.report.page import FRAME_HEIGHT
-from w2l.report.plots import N_COLOURS, PlotLine, line_plot
+from w2l.report.plots import PlotLine, line_plot
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.report.verdict import is_doubtful
 from w2l.scoring.report.wording import ANCHORS, DOUBT, clip_name, heading, value_text, with_numbers, worth

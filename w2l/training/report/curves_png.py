@@ -1,6 +1,5 @@
 """Plot curves of training runs from their logs with matplotlib: single runs and comparisons of several."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from w2l.core.errors import TrainingError
 from w2l.core.files import write_atomic
 from w2l.training.losses import CHANCE, OBJECTIVES
-from w2l.training.report.panels import ACCURACIES, Panel, is_rate, panels_of, spans_decades
+from w2l.training.report.curves import COLOURS, drawn_of, plot_curves
+from w2l.training.report.panels import ACCURACIES, Panel, panels_of
 from w2l.training.run_log import VALIDATION, Curve, read_log, smooth
 from w2l.training.scores import GAPS, SPANS
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-logger = logging.getLogger(__name__)
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Colours that colour-blind people can distinguish (Okabe & Ito, 2008)."""
 LEAST_LOSS = 0.01
 """Lower end of the axis of losses."""
 DPI = 110
@@ -29,11 +26,8 @@ PANELS_A_ROW = 3
 
 
 def write_curves(folder: Path) -> None:
-    """Plot the log of the run in `folder` to its curves.png; without matplotlib, log a warning and continue."""
-    try:
-        draw_curves(folder / "log.jsonl", folder / "curves.png")
-    except ImportError as error:
-        logger.warning("curves.png is not written: %s; pip install matplotlib", error)
+    """Plot the log of the run in `folder` to its curves.png."""
+    draw_curves(folder / "log.jsonl", folder / "curves.png")
 
 
 def draw_curves(log: Path, out: Path) -> None:
@@ -57,7 +51,7 @@ def _draw_expert(curves: Mapping[str, Curve]) -> "Figure":
 
 
 def _draw_panels(curves: Mapping[str, Curve]) -> "Figure":
-    """Draw one panel per loss term and score: training thin and, smoothed, bold; validation with dots."""
+    """Draw one panel per loss term and score, as the page does."""
     panels = panels_of(curves)
     n_rows = -(-len(panels) // PANELS_A_ROW)
     figure = _figure(4.2 * PANELS_A_ROW, 2.9 * n_rows)
@@ -70,22 +64,8 @@ def _draw_panels(curves: Mapping[str, Curve]) -> "Figure":
 
 
 def _draw_panel(axes: "Axes", panel: Panel, curves: Mapping[str, Curve]) -> None:
-    for colour, name in zip(_colours(len(panel.names)), panel.names):
-        steps, values = curves[name]
-        if name.startswith(VALIDATION):
-            axes.plot(steps, values, ".-", color=colour, linewidth=1.5, label=name.replace(VALIDATION, "validation: "))
-        elif is_rate(name):
-            axes.plot(steps, values, color=colour, linewidth=1.8, label=name)
-        else:
-            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-            axes.plot(steps, smooth(values), color=colour, linewidth=1.8, label=name)
-    for value, label in panel.marks:
-        _draw_chance(axes, value, label or "_")
-    every = np.concatenate([curves[name][1] for name in panel.names])
-    if spans_decades(every):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-    _draw_steps(axes, log_scale=False)
+    plot_curves(axes, drawn_of(panel, curves), panel.marks)
+    axes.set_xlabel("step")
     _finish(axes, panel.title)
 
 

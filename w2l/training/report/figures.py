@@ -9,10 +9,9 @@ import numpy as np
 
 from w2l.core.text import number
 from w2l.report.markup import escaped, remark
-from w2l.report.plots import N_COLOURS
-from w2l.training.report.panels import SECTIONS, Panel, is_rate, panels_of
-from w2l.training.report.plots import Drawn, curve_plot
-from w2l.training.run_log import VALIDATION, Curve
+from w2l.training.report.curves import Drawn, curve_plot, drawn_of
+from w2l.training.report.panels import SECTIONS, Panel, panels_of
+from w2l.training.run_log import Curve
 
 MOST_SHEETS = 4
 """Most sample sheets on the page."""
@@ -41,14 +40,8 @@ def curve_sections(
 
 
 def _figure(curves: Mapping[str, Curve], panel: Panel, n_steps: int) -> str:
-    drawn, keys = [], []
-    mixed = any(not name.startswith(VALIDATION) for name in panel.names)
-    for place, name in enumerate(panel.names):
-        css, is_score = f"c{place % N_COLOURS}", name.startswith(VALIDATION)
-        label = name.removeprefix(VALIDATION).replace("_", " ")
-        label = f"validation: {label}" if is_score and mixed else label
-        drawn.append(Drawn(curves[name], css, not (is_score or is_rate(name)), label))
-        keys.append(_key(css, label, number(curves[name][1][-1])))
+    drawn = drawn_of(panel, curves)
+    keys = [_key(one.css, one.title, number(one.curve[1][-1])) for one in drawn]
     return _framed(panel.title, curve_plot(drawn, panel.marks, n_steps), keys, panel.about)
 
 
@@ -77,11 +70,8 @@ def planned(plan: Callable[[int], Mapping[str, float]], last: int) -> dict[str, 
 
 def plan_figure(title: str, curves: Mapping[str, Curve], now: Mapping[str, str], last: int) -> str:
     """Return a figure of planned curves, with their current values after their names."""
-    drawn, keys = [], []
-    for place, (name, curve) in enumerate(curves.items()):
-        css = f"c{place % N_COLOURS}"
-        drawn.append(Drawn(curve, css, title=name))
-        keys.append(_key(css, name, now.get(name, "0")))
+    drawn = [Drawn(curve, place, title=name) for place, (name, curve) in enumerate(curves.items())]
+    keys = [_key(one.css, one.title, now.get(one.title, "0")) for one in drawn]
     return _framed(title, curve_plot(drawn, n_steps=last), keys)
 
 

@@ -1,9 +1,12 @@
 """Reports of a run, written after each validation: curves.png, report.html, TensorBoard."""
 
+import logging
 from pathlib import Path
 
-from w2l.training.report.page import NO_FACTS, PageFacts, write_run_page
+from w2l.training.report.page import NO_FACTS, PAGE_NAME, PageFacts, write_run_page
 from w2l.training.report.tensorboard import Board
+
+logger = logging.getLogger(__name__)
 
 
 class Reports:
@@ -16,10 +19,13 @@ class Reports:
 
     def __call__(self, folder: Path) -> None:
         """Rewrite all reports, except TensorBoard's events, which are appended."""
-        from w2l.training.report.curves_png import write_curves  # matplotlib takes 1 s to import
+        try:
+            from w2l.training.report.curves_png import write_curves  # matplotlib takes 0.5 s to import
 
-        write_curves(folder)
-        write_run_page(folder, self.facts)
+            write_curves(folder)
+            write_run_page(folder, self.facts)
+        except ImportError as error:  # training continues
+            logger.warning("curves.png and %s are not written: %s; pip install matplotlib", PAGE_NAME, error)
         self._boards.setdefault(folder, Board(folder)).follow()
 
     def close(self) -> None:
