@@ -167,7 +167,7 @@ class TestScores:
 
     def test_a_notebook_shows_a_table_and_runs_no_markup(self, scores: w2l.Scores) -> None:
         html = scores._repr_html_()
-        assert "their&#x27;s &lt;b&gt;" in html
+        assert "their&#39;s &lt;b&gt;" in html
         assert "<b>" not in html
         assert html.count("<tr>") == 5
         assert "LSE-C" in str(scores)

@@ -99,6 +99,19 @@ def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     assert reader.text.count("Settings") == 2  # the body was put in once
 
 
+def test_quotes_stay_within_their_attribute(tmp_path: Path) -> None:
+    said = "\"x\" onclick='y' &"
+    columns = [replace(COLUMNS[0], meaning=said), *COLUMNS[1:]]
+    write_score_page(tmp_path / "page.html", report(), columns, {}, None)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    titles: list[str | None] = []
+    reader = Reader()
+    reader.handle_starttag = lambda _, attrs: titles.extend(value for name, value in attrs if name == "title")  # type: ignore[method-assign]
+    reader.handle_endtag = lambda _: None  # type: ignore[method-assign]
+    reader.feed(page)
+    assert said in titles
+
+
 def test_every_column_with_numbers_is_explained(tmp_path: Path) -> None:
     _, reader = page_of(tmp_path, report())
     explained = reader.text[reader.text.index("Columns", reader.text.index("Not scored", 200)) :]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from w2l.api.given import PathLike
 from w2l.core.errors import ConfigError
 from w2l.core.files import write_text
-from w2l.report.markup import escaped
+from w2l.report.page import render_template
 from w2l.scoring.metrics.columns import Column
+from w2l.scoring.report.cells import measure_head
 from w2l.scoring.report.frames import frames_of_clip
 from w2l.scoring.report.page import write_score_page
 from w2l.scoring.report.table import as_csv, as_plain, score_table
 from w2l.scoring.report.verdict import judge_lines
-from w2l.scoring.report.wording import heading, mean_text, with_values
+from w2l.scoring.report.wording import mean_text, with_values
 from w2l.scoring.results import ScoreReport
 
 if TYPE_CHECKING:
@@ -109,16 +110,15 @@ class Scores:
     def _repr_html_(self) -> str:
         """Return the means of all systems as an HTML table, the judge's verdict above it."""
         columns = [column for column in with_values(self.report, self.columns) if not column.minor]
-        head = "".join(f'<th title="{escaped(column.meaning)}">{escaped(heading(column))}</th>' for column in columns)
-        body = "".join(
-            f"<tr><th>{escaped(system.system)}</th><td>{system.scored}</td>"
-            + "".join(f"<td>{escaped(mean_text(system, column))}</td>" for column in columns)
-            + "</tr>"
-            for system in self.report.systems
-        )
-        lines = "<br>".join(map(escaped, [*judge_lines(self.report), self.report.title]))
-        return (
-            f"<p>{lines}</p><table><thead><tr><th></th><th>clips</th>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return render_template(
+            "w2l.api",
+            "scores.html",
+            lines=[*judge_lines(self.report), self.report.title],
+            head=measure_head(columns),
+            rows=[
+                (system.system, [system.scored, *(mean_text(system, column) for column in columns)])
+                for system in self.report.systems
+            ],
         )
 
 

@@ -3,8 +3,8 @@
 Every value that a template inserts is escaped and made one printable line, unless the template marks it `safe`.
 """
 
+import base64
 import functools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from w2l.core.text import readable
@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 FRAME_HEIGHT = 180
 """Height of a frame of a clip on the page, in pixels."""
 BASE = "w2l.report"
-"""Package whose folder `templates` contains page.html, the base of all pages."""
+"""Package whose folder `templates` contains page.html, the base of all pages, and parts.html."""
 
 
 def render_template(package: str, template: str, **values: Any) -> str:
-    """Render a file in the folder `templates` of a package, which may extend page.html."""
-    known = {"frame_height": FRAME_HEIGHT, "head": "", "sections": {}}
-    return _environment(package).get_template(template).render({**known, **values})
+    """Render a file in the folder `templates` of a package, which may extend page.html and import parts.html.
+
+    If there are `sections` (heading -> values of any kind), those without values are left out, and the page links to
+    the others.
+    """
+    sections = {heading: found for heading, found in values.pop("sections", {}).items() if found}
+    return _environment(package).get_template(template).render(frame_height=FRAME_HEIGHT, sections=sections, **values)
 
 
-def whole_page(title: str, head: str, sections: Mapping[str, str]) -> str:
-    """Render a page: its `head` as HTML, links, and the sections (title -> HTML) that are not empty."""
-    shown = {heading: body for heading, body in sections.items() if body}
-    return render_template(BASE, "page.html", title=title, head=head, sections=shown)
+def data_url(kind: str, content: bytes) -> str:
+    """Return a file of a MIME type as the source of an element, so that the page needs no other file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @functools.cache

@@ -117,6 +117,15 @@ def test_the_page_holds_what_the_folder_holds(tmp_path: Path) -> None:
     assert "0.02 0.00667 0.005" in page.text  # l1 of the first validation, of the best model, of the last one
 
 
+def test_settings_keep_their_lines_and_names_are_one_line(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    log_line(folder, 200, **{"odd\nname": 1.0})
+    read(folder)
+    text = (folder / PAGE_NAME).read_text()
+    assert "<pre>train:\n  sync: 0.03\n  loop:\n" in text
+    assert "odd\\nname" in text
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     (folder / "samples" / "step000000200.mp4").write_bytes(b"a film")

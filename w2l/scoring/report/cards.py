@@ -1,9 +1,8 @@
 """Single clips on the score page: which ones are shown, with frames, the offset curve and LSE over time."""
 
-import base64
-import html
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,16 +10,13 @@ import numpy as np
 from w2l.core.arrays import Image
 from w2l.core.timing import FPS, WINDOW_FRAMES
 from w2l.report.labels import N_COLOURS
-from w2l.report.markup import escaped
-from w2l.report.page import FRAME_HEIGHT
+from w2l.report.page import FRAME_HEIGHT, data_url
 from w2l.report.plots import PlotLine, line_plot
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.report.verdict import is_doubtful
-from w2l.scoring.report.wording import ANCHORS, DOUBT, clip_name, heading, value_text, with_numbers, worth
+from w2l.scoring.report.wording import ANCHORS, clip_name, heading, value_text, with_numbers, worth
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
-DOUBTED = f'<span class="bad">{DOUBT}</span>'
-"""Shown after a number of a judge that failed its check."""
 FramesOf = Callable[[ClipScore], list[Image]]
 """Returns a few frames (height, width, 3) RGB of a clip, the least confident first; empty if it cannot be read."""
 
@@ -97,34 +93,46 @@ def across(by_rank: dict[str, list[ClipScore]], without: Sequence[ClipScore]) ->
     return chosen[:MOST_MORE]
 
 
+@dataclass(frozen=True)
+class Card:
+    """One clip of the page."""
+
+    css: str
+    """CSS class of its system."""
+    name: str
+    numbers: Sequence[tuple[str, str, bool]]
+    """Heading, value, and whether the value is doubtful, of each measure."""
+    lines: Sequence[str]
+    """Path and notes."""
+    pictures: Sequence[str]
+    """Frames as data URLs."""
+    drawings: Sequence[str]
+    """Plots of offset and confidence beside the real clip's, as SVG."""
+
+
 def card(
     report: ScoreReport, clip: ClipScore, real: ClipScore | None, columns: Sequence[Column],
     frames: FramesOf | None = None,
-) -> str:  # fmt: skip
-    """Return one clip as HTML: name, numbers, frames, and plots of offset and confidence beside the real clip's."""
+) -> Card:  # fmt: skip
+    """Return what the page shows of one clip."""
     css = css_classes(report)[clip.sample.system]
-    values = [
-        f'{html.escape(heading(column))} <b class="num">{value_text(column, clip.values[column.name])}</b>'
-        + (DOUBTED if is_doubtful(report, column) else "")
+    numbers = [
+        (heading(column), value_text(column, clip.values[column.name]), is_doubtful(report, column))
         for column in columns
         if column.name in clip.values
     ]
-    pictures = "".join(picture(image) for image in frames(clip)[:MOST_FRAMES]) if frames else ""
-    strip = f'<div class="frames">{pictures}</div>' if pictures else ""
-    notes = f"<br><small>{escaped(clip.sample.path)}</small>"
-    notes += "".join(f"<br><small>{escaped(note)}</small>" for note in clip.notes)
-    title = f'<i class="key {css}"></i><b>{html.escape(clip_name(clip))}</b>'
-    plots = f'<div class="row">{curve(clip, real, css)}{over_time(clip, real, css)}</div>'
-    return f'<div class="clip">{title}<br><small>{" · ".join(values)}</small>{notes}{strip}{plots}</div>'
+    pictures = [picture(image) for image in frames(clip)[:MOST_FRAMES]] if frames else []
+    drawings = [curve(clip, real, css), over_time(clip, real, css)]
+    return Card(css, clip_name(clip), numbers, [str(clip.sample.path), *clip.notes], pictures, drawings)
 
 
 def picture(image: Image) -> str:
-    """Return a frame as an `img` element with inline data, scaled to the height shown on the page."""
+    """Return a frame as a data URL, scaled to the height shown on the page."""
     height, width = image.shape[:2]
     size = (max(1, round(width * FRAME_HEIGHT / height)), FRAME_HEIGHT)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if height > FRAME_HEIGHT else cv2.INTER_CUBIC)
     _, coded = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return f'<img alt="frame" src="data:image/jpeg;base64,{base64.b64encode(coded.tobytes()).decode()}">'
+    return data_url("image/jpeg", coded.tobytes())
 
 
 def curve(clip: ClipScore, real: ClipScore | None, css: str) -> str:

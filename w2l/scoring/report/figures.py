@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from w2l.core.text import readable
 from w2l.core.timing import MAX_SHIFT
-from w2l.report.markup import escaped, remark
 from w2l.report.plots import Mark, Strip, intervals, strips, whole_bars
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.lse import NEAR
 from w2l.scoring.metrics.statistics import Interval
 from w2l.scoring.report.cards import all_curves, css_classes, curve_limits
+from w2l.scoring.report.cells import Cell, ScoreFigure
 from w2l.scoring.report.wording import BETTER, has_width, value_text, with_numbers
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, ScoreReport
 
@@ -18,12 +19,7 @@ MOST_SPEAKERS = 24
 """Most rows in a figure of speakers."""
 
 
-def swatch(css: str) -> str:
-    """Return a dot in the colour of a system."""
-    return f'<i class="key {css}"></i>'
-
-
-def means(report: ScoreReport, columns: Sequence[Column]) -> str:
+def means(report: ScoreReport, columns: Sequence[Column]) -> list[ScoreFigure]:
     """Return one figure per measure with the mean and interval of each system; omit minor columns and counts."""
     css = css_classes(report)
     figures = []
@@ -37,28 +33,24 @@ def means(report: ScoreReport, columns: Sequence[Column]) -> str:
         note = BETTER[column.better]
         if SHUFFLED in found:
             note += f"; chance: {value_text(column, found[SHUFFLED].mean, mean=True)}"
-        figures.append(_figure(column.heading, note, drawn))
-    if not any(figures):
-        return ""
-    return f'<div class="figures">{"".join(figures)}</div>' + remark(
-        "Dot: mean; bar: 95 % interval; grey band: interval of the real videos; dashed: the best value."
-    )
+        figures.append(ScoreFigure(column.heading, note, [drawn]))
+    return _drawn(figures)
 
 
 def _mark(name: str, css: str, interval: Interval) -> Mark:
     return Mark(readable(name), css, interval.mean, interval.low, interval.high)
 
 
-def _figure(title: str, note: str, drawn: str) -> str:
-    small = f" <small>{escaped(note)}</small>" if note else ""
-    return f"<figure><figcaption>{escaped(title)}{small}</figcaption>{drawn}</figure>" if drawn else ""
+def _drawn(figures: Sequence[ScoreFigure]) -> list[ScoreFigure]:
+    """Return the figures that have a drawing."""
+    return [figure for figure in figures if any(figure.drawings)]
 
 
 def _of(report: ScoreReport, system: str) -> list[ClipScore]:
     return [clip for clip in report.clips if clip.sample.system == system and clip.scored]
 
 
-def offsets(report: ScoreReport) -> str:
+def offsets(report: ScoreReport) -> list[ScoreFigure]:
     """Return one figure per system: the curves of its clips, and below them how often each offset was found."""
     css = css_classes(report)
     limits = curve_limits(report.clips)
@@ -66,7 +58,7 @@ def offsets(report: ScoreReport) -> str:
     for system in report.systems:
         clips = _of(report, system.system)
         reals = _of(report, REAL) if system.system != REAL else []
-        drawn, note = all_curves(clips, reals, css[system.system], limits), f"{len(clips)} clips"
+        drawings, note = [all_curves(clips, reals, css[system.system], limits)], f"{len(clips)} clips"
         asked = [clip.values["offset"] for clip in clips if "offset" in clip.values]
         found = [offset for offset in asked if math.isfinite(offset)]
         if asked:
@@ -75,22 +67,16 @@ def offsets(report: ScoreReport) -> str:
         if len(found) < len(asked):
             note += f", {len(asked) - len(found)} without an offset"
         if found:
-            drawn += whole_bars(found, MAX_SHIFT, css[system.system], "offset: frames the sound is ahead")
-        figures.append(_figure(system.system, note, drawn))
-    if not any(figures):
-        return ""
-    note = remark(
-        "Above: distance between mouth and voice at every offset. Thin: single clips; thick: their mean; dashed grey: "
-        "mean of the real videos. A deep, narrow minimum at 0 means good sync. Below: the offset found for each clip."
-    )
-    return f'{note}<div class="figures">{"".join(figures)}</div>'
+            drawings.append(whole_bars(found, MAX_SHIFT, css[system.system], "offset: frames the sound is ahead"))
+        figures.append(ScoreFigure(system.system, note, drawings))
+    return _drawn(figures)
 
 
-def speakers(report: ScoreReport, columns: Sequence[Column]) -> str:
+def speakers(report: ScoreReport, columns: Sequence[Column]) -> dict[str, Any]:
     """Return one figure per measure with a dot per clip, by speaker; empty if fewer than two speakers are known."""
     names = sorted({clip.sample.speaker for clip in report.clips if clip.scored and clip.sample.speaker})
     if len(names) < 2:
-        return ""
+        return {}
     css = css_classes(report)
     systems = [system.system for system in report.systems if system.system != SHUFFLED]
     by_system = {system: _of(report, system) for system in systems}
@@ -103,16 +89,11 @@ def speakers(report: ScoreReport, columns: Sequence[Column]) -> str:
         for speaker in names[:MOST_SPEAKERS]:
             dots = [(css[system], _values(by_system[system], speaker, column)) for system in with_any]
             rows.append(Strip(readable(speaker), dots))
-        figures.append(_figure(column.heading, BETTER[column.better], strips(rows, column.heading)))
-    if not any(figures):
-        return ""
-    keys = " ".join(f"{swatch(css[system])}{escaped(system)} &nbsp;" for system in systems)
-    left = len(names) - MOST_SPEAKERS
-    more = f" {left} more speakers are not drawn." if left > 0 else ""
-    shown = "".join(figures[:2])
-    rest = "".join(figures[2:])
-    others = f'<details><summary>Other measures</summary><div class="figures">{rest}</div></details>' if rest else ""
-    return f'{remark(f"{keys}<br>Dot: one clip; line: the median.{more}")}<div class="figures">{shown}</div>{others}'
+        figures.append(ScoreFigure(column.heading, BETTER[column.better], [strips(rows, column.heading)]))
+    if not (drawn := _drawn(figures)):
+        return {}
+    keys = [Cell(system, css[system]) for system in systems]
+    return {"systems": keys, "figures": drawn, "left": max(0, len(names) - MOST_SPEAKERS)}
 
 
 def _values(clips: Sequence[ClipScore], speaker: str, column: Column) -> list[float]:

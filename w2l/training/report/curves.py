@@ -116,7 +116,7 @@ def _scale(axes: "Axes", curves: Sequence[Drawn], marks: Sequence[float], n_step
         mark_powers(axes.yaxis, high - low)
     else:
         axes.set_ylim(low, high)
-        mark_numbers(axes.yaxis, 4)
+        mark_numbers(axes.yaxis, 5)
     axes.grid(axis="y")
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2l.core.reading import Unreadable, read_text
-from w2l.training.report.figures import curve_sections, sheets
-from w2l.training.report.page import planned_steps
+from w2l.report.page import render_template
+from w2l.training.report.figures import FIGURE, curve_sections, sheets
+from w2l.training.report.page import TEMPLATES, planned_steps
 from w2l.training.run_checks import read_checks
 from w2l.training.run_log import curves_of, read_lines, warnings_of
 
@@ -33,11 +34,17 @@ def run_figures(folder: Path) -> RunFigures:
         n_steps = planned_steps(read_text(folder / "config.yaml"))
     except Unreadable:
         n_steps = 0
-    sections = {**curve_sections(curves_of(lines), n_steps, {}), "Samples": sheets(folder)}
+    sections = {
+        heading: render_template(TEMPLATES, "figures.html", figures=figures, figure_width=FIGURE)
+        for heading, figures in curve_sections(curves_of(lines), n_steps, {}).items()
+        if figures
+    }
+    if shown := sheets(folder):
+        sections["Samples"] = render_template(TEMPLATES, "sheets.html", sheets=shown)
     return RunFigures(
         max((int(line["step"]) for line in lines), default=0),
         n_steps,
         tuple(reversed(warnings_of(lines))),
         tuple(read_checks(folder)),
-        {heading: body for heading, body in sections.items() if body},
+        sections,
     )

@@ -1,7 +1,6 @@
 """The page of a training run, report.html: curves, schedule, samples, scores and settings in one file."""
 
-import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,15 +15,16 @@ from w2l.core.text import number
 from w2l.core.timing import FPS
 from w2l.data.batches.tracks import Tracks
 from w2l.models.checkpoint import ModelCard, read_card
-from w2l.report.markup import escaped, remark
-from w2l.report.page import whole_page
-from w2l.training.report.figures import curve_sections, plan_figure, planned, sheets, video
+from w2l.report.page import render_template
+from w2l.training.report.figures import FIGURE, curve_sections, plan_figure, planned, sheets, video
 from w2l.training.report.panels import MEANINGS, is_rate
 from w2l.training.run_checks import read_checks
 from w2l.training.run_log import VALIDATION, Curve, curves_of, read_lines, warnings_of
 
 PAGE_NAME = "report.html"
 """Name of the page in the run's folder."""
+TEMPLATES = "w2l.training.report"
+"""Package of the templates."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,31 @@ def write_run_page(folder: Path, facts: PageFacts = NO_FACTS) -> Path:
 def run_page(folder: Path, facts: PageFacts = NO_FACTS) -> str:
     """Return the page of the run in `folder`; raise TrainingError if there is no log."""
     run = _read(folder)
+    left_out = [*filter(is_rate, run.curves)] if facts.rates else []
+    curves = curve_sections(run.curves, run.n_steps, facts.chance, left_out)
     sections = {
         "Warnings": _warnings(run, facts),
-        "Checks": _checks(folder),
+        "Checks": [("" if kind == "note" else "bad", text) for kind, text in read_checks(folder)],
         "Scores": _scores(run),
-        **curve_sections(run.curves, run.n_steps, facts.chance, [*filter(is_rate, run.curves)] if facts.rates else []),
+        **curves,
         "Schedule": _schedule(run, facts),
         "Sample video": video(folder),
         "Samples": sheets(folder),
-        "Data": _table(facts.data.items()),
-        "Models": _models(run),
-        "Settings": f"<pre>{html.escape(run.config)}</pre>" if run.config else "",
+        "Data": [*facts.data.items()],
+        "Models": [(name, _model(run, name)) for name in run.cards],
+        "Settings": run.config,
     }
-    return whole_page(folder.name, _head(run, facts), sections)
+    return render_template(
+        TEMPLATES,
+        "run.html",
+        title=folder.name,
+        about=facts.about,
+        state=_state(run),
+        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        sections=sections,
+        curve_headings=[*curves],
+        figure_width=FIGURE,
+    )
 
 
 def describe_tracks(train: Tracks, val: Tracks) -> dict[str, str]:
@@ -138,84 +150,60 @@ def planned_steps(config: str) -> int:
     return steps if isinstance(steps, int) else 0
 
 
-def _table(rows: Iterable[tuple[str, object]]) -> str:
-    body = "".join(f"<tr><td>{escaped(name)}</td><td>{escaped(value)}</td></tr>" for name, value in rows)
-    return f'<div class="scroll"><table class="names">{body}</table></div>' if body else ""
-
-
-def _head(run: _Run, facts: PageFacts) -> str:
+def _state(run: _Run) -> str:
     done = f"step {number(run.step)}" + (f" of {number(run.n_steps)}" if run.n_steps else "")
     validated = {int(line["step"]) for line in run.lines if any(name.startswith(VALIDATION) for name in line)}
-    when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    state = f"{done}, {len(validated)} validations; this page was written at {when}"
-    about = f'<p class="lead">{escaped(facts.about)}</p>' if facts.about else ""
-    return f'<h1>{escaped(run.folder.name)}</h1>{about}<p class="lead">{state}</p>'
+    return f"{done}, {len(validated)} validations"
 
 
-def _warnings(run: _Run, facts: PageFacts) -> str:
+def _warnings(run: _Run, facts: PageFacts) -> list[tuple[str, str]]:
     said = [f"step {number(step)}: {text}" for step, text in reversed(warnings_of(run.lines))]
-    items = "".join(f'<li class="bad">{escaped(text)}</li>' for text in [*facts.warnings, *said])
-    return f"<ul>{items}</ul>" if items else ""
+    return [("bad", text) for text in [*facts.warnings, *said]]
 
 
-def _checks(folder: Path) -> str:
-    """Return the findings on the data from before the run started, in order."""
-    looks = {"note": "", "warning": ' class="bad"', "error": ' class="bad"'}
-    found = "".join(f"<li{looks.get(kind, '')}>{escaped(text)}</li>" for kind, text in read_checks(folder))
-    return f"<ul>{found}</ul>" if found else ""
-
-
-def _scores(run: _Run) -> str:
+def _scores(run: _Run) -> dict[str, Any]:
     """Return a table of the scores of the first and last validation and of the best model."""
     scores = {name.removeprefix(VALIDATION): curve for name, curve in run.curves.items() if name.startswith(VALIDATION)}
     best = [card for name, card in run.cards.items() if name.endswith("-best") and card.scores]
     rows = []
     for name, (_, values) in scores.items():
         kept = best[0].scores.get(name) if best else None
-        cells = [name.replace("_", " "), number(values[0]), "" if kept is None else number(kept), number(values[-1])]
-        tds = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
-        rows.append(f'<tr>{tds}<td class="note">{escaped(MEANINGS.get(name, ""))}</td></tr>')
-    if not rows:
-        return ""
+        best_value = "" if kept is None else number(kept)
+        meaning = MEANINGS.get(name, "")
+        rows.append((name.replace("_", " "), number(values[0]), best_value, number(values[-1]), meaning))
     kept_at = f"best model (step {number(best[0].step)})" if best else "best model"
-    head = "".join(f"<th>{title}</th>" for title in ("", "first validation", kept_at, "last validation", ""))
-    table = f'<table class="numbers explained"><thead><tr>{head}</tr></thead>{"".join(rows)}</table>'
-    return f'<div class="scroll">{table}</div>'
+    return {"kept_at": kept_at, "rows": rows} if rows else {}
 
 
-def _schedule(run: _Run, facts: PageFacts) -> str:
+def _schedule(run: _Run, facts: PageFacts) -> dict[str, Any]:
     """Return the planned weights and learning rates, or else those in the newest model's card."""
-    parts = []
+    figures = []
     last = max(run.n_steps, run.step, 1)
     if facts.weights:
         weights = planned(facts.weights, last)
         shares = {name: (steps, values / (np.abs(values).max() or 1)) for name, (steps, values) in weights.items()}
         now = {name: number(float(value)) for name, value in facts.weights(run.step).items()}
-        parts.append(plan_figure("weights, as share of their largest", shares, now, last))
+        figures.append(plan_figure("weights, as share of their largest", shares, now, last))
     if facts.rates:
         now = {name: f"{value:.2e}" for name, value in facts.rates(run.step).items()}
-        parts.append(plan_figure("learning rates", planned(facts.rates, last), now, last))
-    if parts:
-        return f'<div class="figures">{"".join(parts)}</div>' + remark(f"Numbers: at step {number(run.step)}.")
+        figures.append(plan_figure("learning rates", planned(facts.rates, last), now, last))
+    if figures:
+        return {"figures": figures, "step": number(run.step)}
     newest = max(run.cards.values(), key=lambda card: card.step, default=None)
     if newest is None or not newest.schedule:
-        return ""
-    return remark(f"Weights at step {number(newest.step)}:") + _table(
-        (name, number(value)) for name, value in newest.schedule.items()
-    )
+        return {}
+    rows = [(name, number(value)) for name, value in newest.schedule.items()]
+    return {"figures": [], "rows": rows, "step": number(newest.step)}
 
 
-def _models(run: _Run) -> str:
-    parts = []
-    for name, card in run.cards.items():
-        size = (run.folder / f"{name}.safetensors").stat().st_size / 2**20
-        facts: dict[str, object] = {
-            "kind": card.kind, "step": number(card.step), "size": f"{size:.2f} MiB",
-            "crop": f"{card.crop.kind}, {card.crop.size} px",
-            "dimensions": ", ".join(f"{key} {value}" for key, value in card.dimensions.items()),
-            "data": card.data, "licence": card.licence,
-            "teachers": ", ".join(one.name or one.sha256[:16] for one in card.teachers),
-        }  # fmt: skip
-        table = _table((key, value) for key, value in facts.items() if value)
-        parts.append(f"<details><summary>{escaped(name)}</summary>{table}</details>")
-    return "".join(parts)
+def _model(run: _Run, name: str) -> list[tuple[str, object]]:
+    card = run.cards[name]
+    size = (run.folder / f"{name}.safetensors").stat().st_size / 2**20
+    facts: dict[str, object] = {
+        "kind": card.kind, "step": number(card.step), "size": f"{size:.2f} MiB",
+        "crop": f"{card.crop.kind}, {card.crop.size} px",
+        "dimensions": ", ".join(f"{key} {value}" for key, value in card.dimensions.items()),
+        "data": card.data, "licence": card.licence,
+        "teachers": ", ".join(one.name or one.sha256[:16] for one in card.teachers),
+    }  # fmt: skip
+    return [(key, value) for key, value in facts.items() if value]
