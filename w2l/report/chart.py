@@ -51,6 +51,9 @@ class Chart:
         self.axes.tick_params("both", bottom=False, left=False, grid_gid="grid", pad=6)
         self.axes.tick_params("x", pad=4)
         self.axes.set_axisbelow(True)
+        self.axes.set_title("", y=1)  # labels that are not used: to find places for them takes an eighth of the time
+        for axis in (self.axes.xaxis, self.axes.yaxis):
+            axis.set_label_coords(0, 0)
         self.axes.spines["bottom"].set_gid("axis")
 
     def x_axis(self, limits: tuple[float, float], title: str, about: int = 6, whole: bool = False) -> None:
