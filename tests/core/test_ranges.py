@@ -84,7 +84,8 @@ def test_no_number_is_what_it_cannot_be(kind: type[Any], name: str, hint: Any) -
         assert refused(kind, name, value), value
         if is_row:
             assert refused(kind, name, [value] * length), value
-    assert refused(kind, name, [] if is_row else [1])
+    if getattr(kind, name, None) != ():  # a row that is empty by default may be
+        assert refused(kind, name, [] if is_row else [1])
     if type(None) not in get_args(hint):
         assert refused(kind, name, None)
     if RANGES.get(name, (0, 0))[0] == 0:
