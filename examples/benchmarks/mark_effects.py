@@ -13,11 +13,10 @@ from pathlib import Path
 from statistics import median
 
 import w2l
-from examples.benchmarks.marks import FPS, HD, files_in, mouths_in
+from examples.benchmarks.marks import FPS, HD, files_in
 from examples.benchmarks.published import PEAK_MB
 from examples.benchmarks.sync import make_video
 from w2l.data.puppets import babble
-from w2l.faces.detectors.factory import make_detector
 from w2l.marks.code import record_id
 from w2l.marks.embed import Marker
 from w2l.media.audio import write_wav
@@ -58,10 +57,9 @@ def print_score_change(videos: Sequence[Path], n_videos: int) -> None:
 
 def _write_both(folder: Path, video: Path, number: int) -> None:
     """Write a video without loss, as it is and with a mark."""
-    info, detector = probe(video), make_detector()
+    info = probe(video)
     marker = Marker(record_id(f"{video} {number}"), info.width, info.height)
     frames = list(islice(read_coded(video), round(SCORE_S * info.fps)))
-    mouths = mouths_in(detector, (frame.picture.y for frame in frames))
     lossless = Encoding(codec="h264", crf=0, preset="ultrafast")
     with ExitStack() as stack:
         writers = {}
@@ -71,9 +69,9 @@ def _write_both(folder: Path, video: Path, number: int) -> None:
             sound = {"speech": video, "speech_origin_s": info.start_s, "until_s": len(frames) / info.fps}
             output = Output(path, info.width, info.height, info.fps, encoding=lossless, **sound)
             writers[kind] = stack.enter_context(VideoWriter(output))
-        for frame, there in zip(frames, mouths):
+        for frame in frames:
             writers[PLAIN].write(frame.picture)
-            writers[MARKED].write(replace(frame.picture, y=marker.marked(frame.picture.y, there)))
+            writers[MARKED].write(replace(frame.picture, y=marker.marked(frame.picture.y)))
 
 
 def print_sync_cost(rounds: int) -> None:

@@ -4,7 +4,7 @@ import io
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
@@ -13,17 +13,13 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from w2l.data.puppets import babble, talk
-from w2l.faces.detectors.base import Detector
-from w2l.faces.detectors.factory import make_detector
 from w2l.marks.code import CHECK_BITS, record_id
 from w2l.marks.detect import N_MORE_WORDS, N_WORDS, THRESHOLD, analysed, candidates, search
-from w2l.marks.embed import Marker, UnmarkedEllipse
+from w2l.marks.embed import Marker
 from w2l.media.coded import read_coded
 from w2l.media.picture import Picture
-from w2l.syncing.disclose import mouth_of
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Luma and both chroma planes of a picture."""
@@ -126,13 +122,12 @@ def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
     cv2.setNumThreads(1)
     clips = [(name, clip) for name, clip in islice(_clips(videos), n_clips)]
     found: dict[str, list[float]] = {what: [] for what in CHANGES}
-    wrong, levels, detector = 0, [], make_detector()
+    wrong, levels = 0, []
     for idx, (name, clip) in enumerate(clips):
         record = record_id(f"{name} {idx}")
         height, width = clip[0][0].shape
         marker = Marker(record, width, height)
-        mouths = mouths_in(detector, (y for y, _, _ in clip))
-        made = [(marker.marked(y, there), u, v) for (y, u, v), there in zip(clip, mouths)]
+        made = [(marker.marked(y), u, v) for y, u, v in clip]
         error = np.mean([(one[0].astype(float) - other[0]) ** 2 for one, other in zip(made[::EVERY], clip[::EVERY])])
         levels.append(10 * math.log10(255**2 / error))
         made = coded(made, "libx264", crf="18", preset="veryfast")
@@ -152,16 +147,6 @@ def marks(videos: Sequence[Path], n_clips: int, n_unmarked: int) -> None:
     if n_unmarked:
         _print_chance([clip for _, clip in clips], n_unmarked)
     _print_cost()
-
-
-def mouths_in(detector: Detector, lumas: Iterable[NDArray[Any]]) -> Iterator[list[UnmarkedEllipse]]:
-    """Yield the mouths in each picture, which have no mark, as in `sync`; faces are looked for in every sixth."""
-    mouths: list[UnmarkedEllipse] = []
-    for idx, luma in enumerate(lumas):
-        if idx % EVERY == 0:
-            (faces,) = detector.detect([cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB)])
-            mouths = [mouth_of(face.box, face.points) for face in faces[:1]]
-        yield mouths
 
 
 def _print_chance(clips: Sequence[Clip], n_unmarked: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from w2l.marks.detect import THRESHOLD, analysed, search
-from w2l.marks.embed import Marker, UnmarkedEllipse
+from w2l.marks.embed import Marker
 from w2l.marks.pattern import TILE, carriers, render
 
 RECORD, OTHER = "0123456789", "fedcba9876"
@@ -106,16 +106,6 @@ def test_flat_areas_are_marked_only_where_they_are_most_of_the_picture() -> None
     drawn = np.full(SIZE[::-1], 120, np.uint8)
     drawn[100:140, 100:200] = 200
     assert found([Marker(RECORD, *SIZE).marked(drawn)]) == [RECORD]
-
-
-def test_mouths_have_no_mark_and_their_pictures_still_carry_it() -> None:
-    mouth, pictures = UnmarkedEllipse(200.0, 150.0, 60.0, 40.0), scene(*SIZE)
-    made = [Marker(RECORD, *SIZE).marked(luma, [mouth]) for luma in pictures]
-    for luma, marked_luma in zip(pictures, made):
-        inside, beside = (slice(132, 168), slice(172, 228)), (slice(132, 168), slice(290, 340))
-        assert np.array_equal(marked_luma[inside], luma[inside])
-        assert not np.array_equal(marked_luma[beside], luma[beside])
-    assert found(made) == [RECORD]
 
 
 def test_marks_of_two_records_are_unlike(marked: list[Plane]) -> None:

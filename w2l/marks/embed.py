@@ -1,12 +1,10 @@
 """The mark put into pictures: one pattern for the whole video, faint on plain areas and stronger where there is detail.
 
 The pattern never moves; its strength depends on the picture alone, so that a resumed job writes the same pictures. On
-plain areas it is exactly the least, so that nothing flickers there. Mouths are left out, as viewers and judges of lip
-sync look there.
+plain areas it is exactly the least, so that nothing flickers there.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,11 +17,11 @@ PLAIN = (0.42, 0.28)
 """Root mean square on plain areas, in grey levels of 8 bits: in pictures whose shorter side has at most `SIDES[0]`
 pixels, and at least `SIDES[1]`. The latter need less, as a unit of the pattern has more pixels. With 0.34 in small
 videos, fewer are found at half the size, and after HEVC and VP9; with 0.8, a mottle can be seen on walls."""
-BUSY = (2.50, 1.75)
+BUSY = (1.85, 1.30)
 """The same where there is detail."""
 SIDES = (288, 576)
 """Pixels along the shorter side, between which both fall linearly."""
-MOST = 1.21
+MOST = 1.22
 """Root mean square over a whole picture at most, in grey levels: after rounding to whole levels, PSNR is 46 dB."""
 DETAIL = (0.4, 1.3)
 """Standard deviation of detail, in grey levels of 8 bits: up to the first an area is plain, from the second on busy."""
@@ -39,17 +37,6 @@ FINE, COARSE, SURROUND = 3, 11, 13
 MARGIN, SMOOTH = 13, 7
 """Units of the area all of which must have detail to count as busy, so that no wall beside hair does, and of the
 average over the result."""
-RIM = (0.7, 1.3)
-"""Distance from the centre of a mouth, in radii, up to which there is no mark, and from which on there is all of it."""
-
-
-class UnmarkedEllipse(NamedTuple):
-    """An ellipse that is left without a mark, in pixels."""
-
-    x: float
-    y: float
-    radius_x: float
-    radius_y: float
 
 
 class Marker:
@@ -74,15 +61,15 @@ class Marker:
         side = min(width, height)
         self._plain, self._busy = (float(np.interp(side, SIDES, strengths)) for strengths in (PLAIN, BUSY))
 
-    def marked(self, luma: NDArray[Any], mouths: Sequence[UnmarkedEllipse] = ()) -> NDArray[Any]:
-        """Return a copy of a plane of luma (height, width), uint8 or uint16, with the mark everywhere but on mouths."""
-        change = cv2.multiply(self._pattern, self._strength(luma, mouths), dst=self._change)
+    def marked(self, luma: NDArray[Any]) -> NDArray[Any]:
+        """Return a copy of a plane of luma (height, width), uint8 or uint16, with the mark."""
+        change = cv2.multiply(self._pattern, self._strength(luma), dst=self._change)
         if luma.dtype == np.uint8:
             return np.asarray(cv2.add(luma, change, dtype=cv2.CV_8U))
         changed = np.clip(luma + np.rint(change), 0, self._top)
         return np.asarray(changed, dtype=luma.dtype)
 
-    def _strength(self, luma: NDArray[Any], mouths: Sequence[UnmarkedEllipse]) -> Floats:
+    def _strength(self, luma: NDArray[Any]) -> Floats:
         """Return the root mean square of the mark at each pixel (height, width), in grey levels of 8 bits."""
         small = cv2.resize(luma, self._small, interpolation=cv2.INTER_AREA).astype(np.float32) / self._levels
         detail = cv2.blur(small, (FINE, FINE)) - cv2.blur(small, (COARSE, COARSE))
@@ -93,9 +80,6 @@ class Marker:
         grain = np.clip((deviation - FLAT[0]) / (FLAT[1] - FLAT[0]), 0.0, 1.0)
         drawn = DRAWN * float(np.interp(1.0 - grain.mean(), MOSTLY, (0.0, 1.0)))
         plain = drawn + (self._plain - drawn) * grain
-        for mouth in mouths:
-            around = self._around(mouth, luma.shape)
-            plain, share = plain * around, share * around
         strength = (plain + self._excess(plain, share)).astype(np.float32)
         return np.asarray(cv2.resize(strength, luma.shape[::-1], dst=self._change, interpolation=cv2.INTER_LINEAR))
 
@@ -106,11 +90,3 @@ class Marker:
         rest = MOST**2 - float((plain * plain).mean())
         allowed = (float(np.sqrt(first**2 + second * rest)) - first) / second if second else 1.0
         return np.asarray(excess * min(1.0, allowed))
-
-    def _around(self, mouth: UnmarkedEllipse, shape: tuple[int, ...]) -> Floats:
-        """Return (height, width) of the small picture: 0 on a mouth, 1 away from it."""
-        width, height = self._small
-        x = (np.arange(width, dtype=np.float32) + 0.5) * (shape[1] / width) - mouth.x
-        y = (np.arange(height, dtype=np.float32) + 0.5) * (shape[0] / height) - mouth.y
-        radii = np.hypot(x[None] / max(mouth.radius_x, 1.0), y[:, None] / max(mouth.radius_y, 1.0))
-        return np.asarray(np.clip((radii - RIM[0]) / (RIM[1] - RIM[0]), 0.0, 1.0), dtype=np.float32)

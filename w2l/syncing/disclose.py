@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.cache.records import versions
-from w2l.core.arrays import Floats
 from w2l.core.config import plain
 from w2l.marks.claims import id_of
-from w2l.marks.embed import Marker, UnmarkedEllipse
+from w2l.marks.embed import Marker
 from w2l.marks.label import make_label
 from w2l.marks.provenance import Signature, sign
 from w2l.marks.settings import Disclosure
@@ -32,10 +31,6 @@ SAID = {
     "off": "record only: the user discloses the output in another way",
 }
 """`Disclosure.mark` -> description of the marking of an output."""
-
-
-MOUTH = (0.40, 0.30)
-"""Half width and half height of the part around a mouth that is left without a mark, in sides of the face's box."""
 
 
 def claims_of(settings: SyncSettings, plan: Plan, card: ModelCard, hashes: dict[str, str]) -> dict[str, Any]:
@@ -83,13 +78,6 @@ def sign_output(disclosure: Disclosure, output: Path, video: Path, record: str, 
     return sign(output, Signature(record, versions(), hashes, source))
 
 
-def mouth_of(box: Floats, points: Floats) -> UnmarkedEllipse:
-    """Return the part of a face that is left without a mark, from its box (4,) and five points (5, 2)."""
-    x, y = points[3:].mean(axis=0)
-    side = float(max(box[2:] - box[:2]))
-    return UnmarkedEllipse(float(x), float(y), MOUTH[0] * side, MOUTH[1] * side)
-
-
 class Finisher:
     """Adds label and mark to finished pictures.
 
@@ -108,13 +96,11 @@ class Finisher:
         text, place = disclosure.label.strip(), disclosure.label_place
         self._label = make_label(text, place, width, height) if text else None
         self._marker = Marker(record, width, height, depth) if disclosure.mark == "full" else None
-        self._plan = plan
         self._marked = marked_frames(plan) if self._marker else np.zeros(0, np.bool_)
 
     def of(self, plan: Plan) -> "Finisher":
         """Return the finisher of another part of the same output."""
         part = copy.copy(self)
-        part._plan = plan
         part._marked = marked_frames(plan) if self._marker else np.zeros(0, np.bool_)
         return part
 
@@ -124,9 +110,4 @@ class Finisher:
             picture = cast(Picture, self._label.painted(picture))
         if self._marker is None or not self._marked[idx]:
             return picture
-        return replace(picture, y=self._marker.marked(picture.y, self._mouths(idx)))
-
-    def _mouths(self, idx: int) -> list[UnmarkedEllipse]:
-        """Return the mouths of the faces that may be redrawn in the output frame `idx`."""
-        faces = self._plan.faces.at(int(self._plan.timeline.source[idx]))
-        return [mouth_of(face.box, face.points) for face in faces]
+        return replace(picture, y=self._marker.marked(picture.y))
