@@ -1,11 +1,9 @@
-"""The page for raters: the template `page.html` with a study's questions and trials."""
+"""The page for raters: the template `study.html` with a study's questions and trials."""
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-TEMPLATE = Path(__file__).with_name("page.html")
-SLOT = "{{study}}"
+from w2l.report.page import render_template
+
 CLIP_FOLDER = "study-clips"
 """Folder beside the page: the videos, under blind names."""
 ANSWERS_FORMAT = "w2l study answers 1"
@@ -69,6 +67,4 @@ def render_study(content: PageContent) -> str:
         "scale": SCALE,
         "aspects": [asdict(aspect) for aspect in ASPECTS],
     }
-    # "<" would let a title end the script element that contains this.
-    text = json.dumps(facts, ensure_ascii=True).replace("<", "\\u003c")
-    return TEMPLATE.read_text(encoding="utf-8").replace(SLOT, text)
+    return render_template("w2l.scoring.study", "study.html", study=facts)
