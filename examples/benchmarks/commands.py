@@ -65,6 +65,7 @@ def command_groups(
         copy = copy_of(published, folder)
         ways["public tool"] = Command(lambda: run_published(copy, public, small, brief, box)[1])
     given = ("--model", str(public), "--box", ",".join(map(str, box)))
+    ways["w2l, no mark"] = w2l(small, brief, *given, "--mark", "record")
     ways["w2l"] = w2l(small, brief, *given)
     shipped = {
         "w2l, closed references, no mark": w2l(long, speech, "--reference", "closed", "--mark", "record"),
