@@ -15,22 +15,16 @@ from pathlib import Path
 import click
 import numpy as np
 
+from examples.research.outputs import RECORD, face_finder, outputs_below
 from stages.log import set_up_logging
-from w2l.cache.store import Cache
 from w2l.core.arrays import Floats
-from w2l.core.device import choose_device
 from w2l.core.errors import MediaError
 from w2l.core.timing import FPS
-from w2l.faces.detectors.factory import make_detector
-from w2l.faces.scan import clip_for, scan_clip
 from w2l.faces.tracker import Scan
 from w2l.features.aperture import correlation
 from w2l.media.video import read_frames
 from w2l.scoring.faces import MeasuredFace
 from w2l.scoring.metrics.mouth import LipTracker
-from w2l.scoring.settings import ScoreSettings
-
-RECORD = ".w2l.json"
 
 
 @dataclass(frozen=True)
@@ -103,11 +97,7 @@ def table(found: list[Pair]) -> str:
 def main(folders: tuple[Path, ...], cache_root: Path, device: str) -> None:
     """Measure all outputs below the folders; print the table, and every pair of two people."""
     set_up_logging(0)
-    cache, settings = Cache.open(cache_root, create=True), ScoreSettings().detect
-    detector = make_detector(settings.detector, str(choose_device(device)), settings.min_face, cache.models)
-    outputs = sorted(record.with_name(record.name.removesuffix(RECORD) + ".mp4") for folder in folders
-                     for record in folder.rglob(f"*{RECORD}"))  # fmt: skip
-    found = list(pairs(outputs, lambda path: scan_clip(clip_for(cache, path), path, detector, settings)[0]))
+    found = list(pairs(outputs_below(folders), face_finder(cache_root, device)))
     click.echo(table(found))
     for pair in found:
         if not pair.is_one_person:

@@ -18,20 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.research.speech_mouths import RECORD
+from examples.research.outputs import RECORD, face_finder, outputs_below
 from stages.log import set_up_logging
-from w2l.cache.store import Cache
 from w2l.core.arrays import Floats, Image
-from w2l.core.device import choose_device
 from w2l.core.errors import MediaError
-from w2l.faces.detectors.factory import make_detector
-from w2l.faces.scan import clip_for, scan_clip
 from w2l.faces.tracker import Scan
 from w2l.features.crop import CropSpec, cut
 from w2l.media.video import read_frames
 from w2l.scoring.faces import MeasuredFace
 from w2l.scoring.metrics.mouth import LipTracker
-from w2l.scoring.settings import ScoreSettings
 
 HELD_S = 0.3
 """Shortest time, in seconds, for which lips that do not move count as held."""
@@ -145,15 +140,7 @@ def table(rows: Sequence[tuple[str, str, dict[str, float]]]) -> str:
 def main(folders: tuple[Path, ...], cache_root: Path, device: str) -> None:
     """Measure all outputs below the folders and print the table."""
     set_up_logging(0)
-    cache, settings = Cache.open(cache_root, create=True), ScoreSettings().detect
-    detector = make_detector(settings.detector, str(choose_device(device)), settings.min_face, cache.models)
-    outputs = sorted(record.with_name(record.name.removesuffix(RECORD) + ".mp4") for folder in folders
-                     for record in folder.rglob(f"*{RECORD}"))  # fmt: skip
-    if not outputs:
-        raise click.ClickException("no outputs with records below these folders")
-    click.echo(
-        table(list(measured(outputs, lambda path: scan_clip(clip_for(cache, path), path, detector, settings)[0])))
-    )
+    click.echo(table(list(measured(outputs_below(folders), face_finder(cache_root, device)))))
 
 
 if __name__ == "__main__":

@@ -103,11 +103,10 @@ class Compositor:
     """Pastes redrawn crops into their pictures.
 
     Outside of the mask a picture is unchanged. Inside, a patch is fitted in this order: its jaw is moved to that of the
-    picture, if `fit_jaw`; the difference in skin colour
-    at the edge, interpolated inwards, is subtracted; skin colours outside of the source's range are moved into it, and
-    this correction is extrapolated into the lips, which are not compared themselves; the strength of detail is matched
-    to that of the source's mouth; where patch and source agree, the source's own detail is kept; elsewhere, grain as
-    strong as the source's is added.
+    picture, if `fit_jaw`; the difference in skin colour at the edge, interpolated inwards, is subtracted; skin colours
+    outside of the source's range are moved into it, and this correction is extrapolated into the lips, which are not
+    compared themselves; the strength of detail is matched to that of the source's mouth; where patch and source agree,
+    the source's own detail is kept; elsewhere, grain as strong as the source's is added.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import w2l.data.prepare.cut
+from tests.helpers.rooms import ONE, SPEC, TWO, Face, Usher, make_film
 from w2l.cache.records import ClipRecord
 from w2l.cache.store import Cache, Clip, TrackRow
 from w2l.core.arrays import Image
@@ -19,11 +19,10 @@ from w2l.core.files import read_arrays, write_arrays
 from w2l.data.prepare.clip import PrepareSettings, prepare_clip, prepare_fingerprint
 from w2l.data.prepare.gates import GateSettings
 from w2l.data.prepare.run import prepare_one
-from w2l.data.puppets import Puppet, babble, draw_face, openness
+from w2l.data.puppets import babble, draw_face
 from w2l.data.sources.listing import Source
-from w2l.faces.detectors.base import Detection
 from w2l.faces.scan import scan_clip, scan_fingerprint
-from w2l.features.crop import CropSpec, cut_from
+from w2l.features.crop import cut_from
 from w2l.features.mel import mel_spectrogram
 from w2l.features.windows import nearest_frames
 from w2l.media.audio import read_audio, write_wav
@@ -32,66 +31,6 @@ from w2l.media.encoding import Encoding
 from w2l.media.output import Output
 from w2l.media.video import probe, read_frames
 from w2l.media.writer import VideoWriter
-
-Face = tuple[float, float, float]
-"""Middle of a face, x and y, and its half width, in pixels."""
-TWO: tuple[Face, ...] = ((80.0, 90.0, 44.0), (240.0, 90.0, 44.0))
-ONE: tuple[Face, ...] = ((160.0, 90.0, 48.0),)
-ROOMS = {150: TWO, 60: ONE}
-"""Brightness of the wall -> who is in the room."""
-SPEC = CropSpec(smooth_s=0.0)
-
-
-class Usher:
-    """Knows who is in which room by the wall in the picture's corner, and counts the pictures."""
-
-    name = fingerprint = "usher"
-
-    def __init__(self) -> None:
-        self.n_shown = 0
-
-    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        self.n_shown += len(images)
-        return [[self._face(*face) for face in self._room(image)] for image in images]
-
-    @staticmethod
-    def _room(image: Image) -> tuple[Face, ...]:
-        wall = float(image[:8, :8].mean())
-        return next((faces for level, faces in ROOMS.items() if abs(wall - level) < 20), ())
-
-    @staticmethod
-    def _face(x: float, y: float, half: float) -> Detection:
-        points = draw_face(np.zeros((4, 4, 3), np.uint8), x, y, half)
-        return Detection(np.array([x - 0.8 * half, y - 0.9 * half, x + 0.8 * half, y + 1.1 * half]), 0.99, points)
-
-
-def make_video(path: Path, rooms: Sequence[tuple[int, int]], fps: float = 25.0) -> NDArray[np.float32]:
-    """A video of rooms (wall, frames); the first face in each talks, others keep still. Gives the sound."""
-    n_frames = sum(count for _, count in rooms)
-    wave = babble(n_frames / fps, seed=1)
-    write_wav(path.with_suffix(".wav"), wave)
-    mouths = openness(wave, fps).tolist()
-    speech = path.with_suffix(".wav")
-    with VideoWriter(Output(path, 320, 180, fps, speech=speech, encoding=Encoding(crf=10))) as writer:
-        idx = 0
-        for wall, count in rooms:
-            for _ in range(count):
-                image = np.full((180, 320, 3), wall, np.uint8)
-                for place, (x, y, half) in enumerate(ROOMS.get(wall, ())):
-                    puppet = Puppet(wall=(wall,) * 3, skin=(215 - 40 * place, 170, 145))
-                    draw_face(image, x, y, half, mouths[min(idx, len(mouths) - 1)] if place == 0 else 0.2, puppet)
-                writer.write(image)
-                idx += 1
-    speech.unlink()
-    return wave
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people for 1.6 s, of whom the left one talks, then a cut to one who talks for 1.4 s."""
-    path = tmp_path_factory.mktemp("film") / "film.mkv"
-    make_video(path, [(150, 40), (60, 35)])
-    return path
 
 
 @pytest.fixture
@@ -152,7 +91,7 @@ def test_all_faces_come_with_the_gate_open_and_none_of_two_with_it_closed(clip: 
 
 def test_long_tracks_are_split_evenly_and_lose_nothing(tmp_path: Path, clip: Clip) -> None:
     video = tmp_path / "long.mkv"
-    make_video(video, [(60, 110)])
+    make_film(video, [(60, 110)])
     whole = prepare(clip, video, PrepareSettings(SPEC)).preprocess
     crops, _ = stored(clip, 0)
     assert len(whole.tracks) == 1
@@ -166,7 +105,7 @@ def test_long_tracks_are_split_evenly_and_lose_nothing(tmp_path: Path, clip: Cli
 @pytest.mark.parametrize("fps", [60.0, 20.0])
 def test_other_rates_come_at_25_fps_by_their_times(tmp_path: Path, clip: Clip, fps: float) -> None:
     video = tmp_path / "rate.mkv"
-    make_video(video, [(60, round(1.6 * fps))], fps)
+    make_film(video, [(60, round(1.6 * fps))], fps)
     (track,) = prepare(clip, video, PrepareSettings(SPEC)).preprocess.tracks
     assert track.n_frames == 40
     frames = list(read_coded(video))
@@ -230,8 +169,8 @@ def test_a_clip_without_a_kept_track_says_which_gate_and_where(clip: Clip, film:
 
 def test_media_that_cannot_be_used_have_a_word_and_a_reason(clip: Clip, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
-    make_video(tmp_path / "room.mkv", [(220, 30)])
-    make_video(tmp_path / "blink.mkv", [(220, 30), (60, 3)])
+    make_film(tmp_path / "room.mkv", [(220, 30)])
+    make_film(tmp_path / "blink.mkv", [(220, 30), (60, 3)])
     with VideoWriter(Output(tmp_path / "mute.mkv", 64, 48, 25)) as writer:
         for _ in range(30):
             writer.write(np.zeros((48, 64, 3), np.uint8))
@@ -268,7 +207,7 @@ def test_a_video_without_sound_has_that_of_the_file_beside_it(clip: Clip, tmp_pa
     video, sound = tmp_path / "dev/mp4/id00012/x/00001.mp4", tmp_path / where / "00001.wav"
     for path in (video, sound):
         path.parent.mkdir(parents=True, exist_ok=True)
-    wave = make_video(tmp_path / "both.mkv", [(60, 35)])
+    wave = make_film(tmp_path / "both.mkv", [(60, 35)])
     with VideoWriter(Output(video, 320, 180, 25, encoding=Encoding(crf=10))) as writer:
         for frame in read_frames(tmp_path / "both.mkv"):
             writer.write(frame.image)
@@ -292,8 +231,8 @@ def faces_in(record: ClipRecord) -> float:
 
 def test_another_video_of_the_same_size_and_time_is_looked_at_anew(clip: Clip, tmp_path: Path) -> None:
     video, other, settings = tmp_path / "a.mkv", tmp_path / "b.mkv", PrepareSettings(SPEC)
-    make_video(video, [(60, 30)])
-    make_video(other, [(150, 30)])
+    make_film(video, [(60, 30)])
+    make_film(other, [(150, 30)])
     length = max(path.stat().st_size for path in (video, other))
     for path in (video, other):
         path.write_bytes(path.read_bytes().ljust(length, b"\0"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.prepare.test_clip import SPEC, Usher, make_video
+from tests.helpers.rooms import SPEC, Usher
 from w2l.cache import voices as cache_voices
 from w2l.cache.index import NO_VOICES
 from w2l.cache.store import INDEX, Cache
@@ -32,14 +32,6 @@ Prepare = Callable[..., bool]
 
 def voiced(*semitones: float) -> PrepareSettings:
     return replace(PLAIN, voices=VoiceSettings(semitones))
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two shots, so that the second track begins in the middle of the audio."""
-    path = tmp_path_factory.mktemp("film") / "film.mkv"
-    make_video(path, [(150, 40), (60, 35)])
-    return path
 
 
 @pytest.fixture

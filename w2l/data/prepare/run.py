@@ -134,9 +134,8 @@ def prepare_one(context: tuple[Cache, Detector], source: Source, settings: Prepa
         if not mine:
             raise Busy
         clip.clear_leftovers()
-        if not force and _is_ready(
-            clip, marks, settings.voices, source
-        ):  # by a process that has just finished or was killed
+        # another process may have just finished, or been killed, in the meantime
+        if not force and _is_ready(clip, marks, settings.voices, source):
             return _result(clip, is_new=False)
         cache.invalidate_index()
         record = clip.record()
