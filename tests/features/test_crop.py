@@ -13,6 +13,7 @@ from w2l.features.crop import (
     JUDGE_BORDER,
     TEMPLATE,
     CropSpec,
+    FineCrop,
     alignment,
     coarser,
     cut,
@@ -129,6 +130,25 @@ def test_placing_undoes_cutting(spec: CropSpec, scale: float) -> None:
     assert error.mean() < 0.7
     assert error.max() < 4.0
     assert np.abs(blend(image, placement).astype(int) - image)[placement.rows, placement.columns][inner].max() < 5
+
+
+@pytest.mark.parametrize(("side", "size"), [(66, 192), (110, 192), (180, 192), (250, 288), (500, 576)])
+def test_fine_crops_keep_detail_there_and_back(side: float, size: int) -> None:
+    """Contrast of what is a few pixels wide; linear interpolation halves some of it."""
+    rng = np.random.default_rng(0)
+    grainy = cv2.GaussianBlur(rng.standard_normal((560, 560)), (0, 0), 1.0) * 120 + 127
+    image = np.repeat(np.clip(np.rint(grainy), 0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+    points, box = five_points(side, 0.1, 30.4, 30.7), np.zeros(4)
+
+    def contrast(spec: CropSpec) -> float:
+        placed = place(cut(image, box, points, spec), np.ones((size, size), np.float32), box, points, spec, 560, 560)
+        assert placed is not None
+        inside = placed.weight > 0.999
+        shown = image[placed.rows, placed.columns]
+        return float(placed.patch[inside].std() / shown[inside].std())
+
+    assert contrast(FineCrop("aligned", size)) == pytest.approx(1, abs=0.06)
+    assert contrast(CropSpec("aligned", size)) < contrast(FineCrop("aligned", size)) - 0.03
 
 
 def test_nothing_is_placed_outside_the_crop() -> None:

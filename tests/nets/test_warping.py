@@ -99,6 +99,20 @@ def test_finer_references_give_a_finer_picture(times: int) -> None:
     torch.testing.assert_close(moved[..., :kept], still[..., 2 * times :], atol=1e-4, rtol=0)
 
 
+def test_finer_references_keep_their_detail_when_moved() -> None:
+    """By half a pixel, which linear interpolation blurs most, and within the range of colours."""
+    size = 32
+    wave = 0.5 + 0.5 * torch.sin(torch.arange(2 * size) * torch.pi / 2 + 0.3)  # four pixels long
+    fine = wave.expand(1, 3, 2 * size, -1)
+    flow = torch.zeros(1, 2, size // 2, size)
+    flow[:, 0] = float(np.arctanh(0.25 / size / REACH))  # half a pixel of the finer picture
+    moved = mixture(fine, flow, shares(1, 1, size))
+    linear = (fine[:, :, size:, :-1] + fine[:, :, size:, 1:]) / 2
+    assert moved.std() > 1.2 * linear.std()
+    assert float(moved.min()) >= 0
+    assert float(moved.max()) <= 1
+
+
 def test_drawn_colours_take_their_share() -> None:
     faces = torch.zeros(1, 6, 32, 32)
     drawn = torch.zeros(1, 5, 16, 32)  # grey colours, half and half with a black reference

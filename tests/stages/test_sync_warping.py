@@ -53,7 +53,7 @@ def test_the_record_names_the_model(sync: Run, warping: str, tmp_path: Path) -> 
     assert outcome.status == 0, outcome.err
     record: dict[str, Any] = json.loads((tmp_path / "out.w2l.json").read_text())
     assert record["model_step"] == 7
-    assert record["crop"] == 96
+    assert record["crop"] == 192, "finer than the face of 80 px"
     assert record["references"].startswith("frames of similar pose")
 
 
@@ -68,9 +68,9 @@ def test_looks_may_be_moved_more_finely(sync: Run, warping: str, tmp_path: Path)
     assert max(change(one, two, inside) for one, two in zip(shown[1], shown[2])) > 0.3
     tried = sync("-o", tmp_path / "out.mp4", "--detail", 2, "--dry-run", model=warping)
     assert "redrawn in crops of 192 px" in tried.out
-    outcome = sync("-o", tmp_path / "out.mp4", "--detail", 4, model=warping)
+    outcome = sync("-o", tmp_path / "out.mp4", "--detail", 7, model=warping)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "detail 4 must be between 0" in outcome.err
+    assert "detail 7 must be between 0" in outcome.err
 
 
 def test_it_is_exported(w2l: Run, warping: str, media: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats, Image
 from w2l.faces.follow import Face
-from w2l.features.crop import TEMPLATE, CropSpec, cut, footprint
+from w2l.features.crop import TEMPLATE, CropSpec, FineCrop, cut, footprint
 from w2l.media.picture import Picture, RgbPicture
 from w2l.nets.generator import GeneratedRows
 from w2l.scoring.metrics.seam import seam_ratio
@@ -253,6 +253,15 @@ class TestGrain:
         assert bare < 0.5 * self.residual(image, lips)
         assert kept == pytest.approx(self.residual(image, lips), rel=0.35)
 
+    def test_a_patch_with_grain_of_its_own_gets_less(self) -> None:
+        """Pixels from another frame bring theirs: together as much as around."""
+        image, where = skin(NOISE), face(200)
+        spec = FineCrop("aligned", 2 * SIZE)
+        patch = crop_of(skin(NOISE, seed=1), where, spec).astype(np.float32)
+        lips = (slice(140, 156), slice(140, 180))
+        strength = self.residual(paste(Compositor(spec, "lower"), image, where, patch), lips)
+        assert strength == pytest.approx(self.residual(image, lips), rel=0.15)
+
     def test_none_is_added_to_a_clean_picture(self) -> None:
         image, where = skin(), face(200)
         patch = crop_of(image, where, CropSpec("aligned", SIZE)).astype(np.float32)
@@ -292,3 +301,19 @@ def test_only_the_tracks_seen_last_are_remembered() -> None:
         where = Face(track, face().box, face().points, 1.0)
         paste(compositor, image, where, crop_of(image, where, compositor.spec))
     assert len(compositor._memory) <= 16
+
+
+def test_a_smooth_chin_gets_the_texture_of_the_picture() -> None:
+    """Of a frame that was blurred by motion, say; shifted in brightness, so that nothing is kept as equal."""
+    image, where = skin(NOISE), face(200)
+    spec = FineCrop("aligned", 2 * SIZE)
+    blurred = cv2.GaussianBlur(crop_of(image, where, spec).astype(np.float32), (0, 0), 6.0)
+    blurred[160:, 70:120] += 25  # a chin that moved
+    made = paste(Compositor(spec, "lower", grain=False), image, where, blurred)
+    chin = (slice(185, 200), slice(140, 180))
+
+    def detail(picture: Image) -> float:
+        luma = picture.astype(np.float32).mean(axis=-1)
+        return float((luma - cv2.GaussianBlur(luma, (0, 0), 2.5))[chin].std())
+
+    assert detail(made) == pytest.approx(detail(image), rel=0.15)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -33,6 +33,8 @@ JUDGE_BORDER = 110
 
 MAX_BLOW_UP = 4
 """How many times finer a patch is made, smoothly, before it is warped into the image."""
+LEAST_SCALE = 1 / 3
+"""Scale from which a patch is warped into the image as it is: it holds little that is finer than the image's pixels."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class CropSpec:
     """Standard deviation, in seconds, of the centred Gaussian that smooths box and points."""
     shrink: Literal["area", "linear"] = "area"
     """`judge` only: how a larger square is resized. The SyncNet pipeline interpolates linearly, which aliases."""
+    interpolation: ClassVar[int] = cv2.INTER_LINEAR
+    """How OpenCV resamples aligned crops; linear, as in training."""
 
     def __post_init__(self) -> None:
         """Validate the fields."""
@@ -63,6 +67,12 @@ class CropSpec:
         if self.shrink not in ("area", "linear"):
             raise ConfigError(f"crop shrink {self.shrink!r} is unknown; choose area or linear")
         object.__setattr__(self, "pads", tuple(self.pads))
+
+
+class FineCrop(CropSpec):
+    """How an aligned crop at about the resolution of its frame is cut: cubic, so that it hardly loses detail."""
+
+    interpolation = cv2.INTER_CUBIC
 
 
 def coarser(crop: Image, times: int) -> Image:
@@ -103,7 +113,7 @@ def side_in_frame(boxes: Floats, points: Floats, spec: CropSpec) -> NDArray[np.f
 def cut(image: Image, box: Floats, points: Floats, spec: CropSpec) -> Image:
     """Crop a face as (size, size, 3) uint8; `box` (x1, y1, x2, y2) and `points` (5, 2) are in pixels of `image`."""
     if spec.kind == "aligned":
-        return _warp(image, alignment(points, spec.size), spec.size)
+        return _warp(image, alignment(points, spec.size), spec)
     if spec.kind == "judge":
         return _cut_judge(image, box, spec)
     x1, y1, x2, y2 = padded_box(box, spec.pads, image.shape[1], image.shape[0])
@@ -181,20 +191,24 @@ class Footprint:
     def moved(self, layers: Floats, first_row: int = 0) -> NDArray[np.float32]:
         """Resample crop rows from `first_row` on, (rows, size) or (rows, size, up to 4 layers), into the region.
 
-        Enlarging: cubic, then linear between the pixels of a crop enlarged two- to fourfold, at a third of the cost of
-        cubic all the way. Shrinking: averaged down first, so that nothing aliases.
+        Cubic, so that detail is kept. Enlarging much: cubic, then linear between the pixels of a crop enlarged two- to
+        fourfold, at a third of the cost of cubic all the way. Shrinking much: averaged down first, so that nothing
+        aliases.
         """
         rescaled, to_layers = _rescaled(np.asarray(layers, dtype=np.float32), self.scale)
         to_layers[1, 2] += first_row
-        return self._warped(rescaled, self.to_region @ to_layers, cv2.BORDER_REPLICATE)
+        how = cv2.INTER_LINEAR if len(rescaled) > len(layers) else cv2.INTER_CUBIC
+        return self._warped(rescaled, self.to_region @ to_layers, cv2.BORDER_REPLICATE, how)
 
     def moved_weight(self, weight: Floats) -> NDArray[np.float32]:
         """Resample a weight (size, size) into the region; linear, so that it stays within 0..1."""
-        return self._warped(np.asarray(weight, dtype=np.float32), self.to_region, self.outside)
+        return self._warped(np.asarray(weight, dtype=np.float32), self.to_region, self.outside, cv2.INTER_LINEAR)
 
-    def _warped(self, layers: NDArray[np.float32], matrix: NDArray[np.float64], border: int) -> NDArray[np.float32]:
+    def _warped(
+        self, layers: NDArray[np.float32], matrix: NDArray[np.float64], border: int, how: int
+    ) -> NDArray[np.float32]:
         target = (self.shape[1], self.shape[0])
-        return np.asarray(cv2.warpAffine(layers, matrix, target, flags=cv2.INTER_LINEAR, borderMode=border))
+        return np.asarray(cv2.warpAffine(layers, matrix, target, flags=how, borderMode=border))
 
 
 def crop_to_frame(box: Floats, points: Floats, spec: CropSpec, width: int, height: int) -> NDArray[np.float64]:
@@ -230,7 +244,7 @@ def footprint(weight: Floats, box: Floats, points: Floats, spec: CropSpec, width
 def _rescaled(layers: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return layers resampled to about the frame's resolution, and the map (3, 3) of their pixels to the original."""
     height, width = layers.shape[:2]
-    times = float(min(MAX_BLOW_UP, int(np.ceil(scale))) if scale > 1 else 1 / max(1, int(1 / scale)))
+    times = 1 / int(1 / scale) if scale < LEAST_SCALE else float(min(MAX_BLOW_UP, max(1, int(np.ceil(scale)))))
     rows, columns = max(1, round(height * times)), max(1, round(width * times))
     if times != 1:
         how = cv2.INTER_CUBIC if times > 1 else cv2.INTER_AREA
@@ -239,13 +253,14 @@ def _rescaled(layers: NDArray[np.float32], scale: float) -> tuple[NDArray[np.flo
     return layers, np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
 
-def _warp(image: Image, transform: NDArray[np.float64], size: int) -> Image:
+def _warp(image: Image, transform: NDArray[np.float64], spec: CropSpec) -> Image:
     """Warp without aliasing: a face much larger than the crop is first averaged down."""
+    size = spec.size
     shrink = int(1 / max(float(np.hypot(transform[0, 0], transform[1, 0])), 1e-6))
     if shrink >= 2:
         image, transform = _averaged_down(image, transform, size, shrink)
     return np.asarray(
-        cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        cv2.warpAffine(image, transform, (size, size), flags=spec.interpolation, borderMode=cv2.BORDER_REPLICATE),
         dtype=np.uint8,
     )
 

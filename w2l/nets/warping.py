@@ -216,8 +216,8 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     Parameters
     ----------
     references : (batch, 3 * references, fine size, fine size)
-        As large as the network's input face or a whole number of times finer: the warped pixels are then as sharp as
-        the references, and flow and shares are interpolated.
+        As large as the network's input face or a whole number of times finer: the warped pixels, interpolated
+        cubically, are then as sharp as the references, and displacements, shares and drawn colours are interpolated.
     flow : (batch, 2 * references, size / 2, size)
         Source of each pixel, across and down; its tanh times `REACH`, in sides of the face.
     drawn : (batch, 4 + references, size / 2, size)
@@ -228,16 +228,19 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     picture : (batch, 3, fine size / 2, fine size)
     """
     size, n_references = references.shape[-1], flow.shape[1] // 2
-    if size != flow.shape[-1]:
+    is_finer = size != flow.shape[-1]
+    moved, shares, colours = 2 * moves(flow), shares_of(drawn), drawn[:, :3].sigmoid()
+    if is_finer:
         rows = (size // 2, size)
-        flow, drawn = (F.interpolate(each, rows, mode="bilinear", align_corners=False) for each in (flow, drawn))
-    shares = shares_of(drawn)
-    picture = shares[:, :1] * drawn[:, :3].sigmoid()
-    moved = 2 * moves(flow)  # grid_sample takes coordinates from -1 to 1
-    home = places(size, flow.device)
+        moved, shares, colours = (
+            F.interpolate(each, rows, mode="bilinear", align_corners=False) for each in (moved, shares, colours)
+        )
+    picture = shares[:, :1] * colours
+    home = places(size, flow.device)  # grid_sample takes coordinates from -1 to 1
     for number in range(n_references):
         grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)
         reference = references[:, 3 * number : 3 * number + 3]
-        warped = F.grid_sample(reference, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        mode = "bicubic" if is_finer else "bilinear"
+        warped = F.grid_sample(reference, grid, mode=mode, padding_mode="border", align_corners=False)
         picture = picture + shares[:, number + 1 : number + 2] * warped
-    return picture
+    return picture.clamp(0, 1) if is_finer else picture

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from w2l.core.arrays import Floats
-from w2l.syncing.colours import LUMA, blurred
+from w2l.syncing.colours import blurred
 
 NOISE_FLOOR = 0.5
 """Standard deviation in grey levels that rounding to 8 bits alone may cause; less counts as clean."""
@@ -27,9 +27,8 @@ def bands(image: Floats, sigmas: tuple[float, ...]) -> list[Floats]:
     return [*(fine - coarse for fine, coarse in pairwise(levels)), levels[-1]]
 
 
-def energy(band: Floats, where: Floats) -> float:
-    """Return the mean square of a band's brightness (rows, columns, 3), weighted by `where` (rows, columns)."""
-    luma = band @ LUMA
+def energy(luma: Floats, where: Floats) -> float:
+    """Return the mean square of a band's brightness (rows, columns), weighted by `where` of the same shape."""
     return float((luma * luma * where).sum() / max(float(where.sum()), 1e-6))
 
 

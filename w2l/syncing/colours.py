@@ -37,6 +37,11 @@ STEEPEST = 1.5
 """Largest plausible ratio of blue to red of skin, both minus brightness; 1.2 in these portraits."""
 
 
+def brightness(image: Floats) -> Floats:
+    """Return the brightness (rows, columns) of an image (rows, columns, 3)."""
+    return np.asarray(cv2.transform(image, LUMA[None]), dtype=np.float32)
+
+
 def blurred(image: Floats, sigma: float) -> Floats:
     """Return a Gaussian low-pass with mirrored edges."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.float32)

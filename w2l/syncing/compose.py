@@ -11,7 +11,7 @@ from w2l.faces.follow import Face
 from w2l.features.crop import CropSpec, Footprint, footprint, padded_box
 from w2l.nets.generator import GeneratedRows
 from w2l.syncing.blend import Grain, multi_band, noise_level
-from w2l.syncing.colours import LUMA
+from w2l.syncing.colours import brightness
 from w2l.syncing.fitting import Fitter, TrackState
 from w2l.syncing.jaw import JawFit
 from w2l.syncing.lips import LipPair, lip_map, smooth_step
@@ -217,12 +217,15 @@ class Compositor:
             teeth = own.shown(mouth)
             change, keep = (1 - teeth)[..., None] * change, keep + teeth * (1 - keep)
         kept = np.clip(found.moved(keep, self.first_row), 0, 1)
+        placed = found.moved(change, self.first_row)
         pasted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
-        cv2.add(pasted, found.moved(change, self.first_row), dst=pasted)
+        cv2.add(pasted, placed, dst=pasted)
         if self._grain is not None:
-            noise = memory.update_noise(noise_level(_middle(source, NOISE_SIDE) @ LUMA))
+            noise = memory.update_noise(noise_level(brightness(_middle(source, NOISE_SIDE))))
             if noise > LEAST_GRAIN:
-                grain = noise * np.sqrt(1 - kept * kept) * self._grain.piece(kept.shape, frame_idx)
+                brought = noise_level(brightness(_middle(placed, NOISE_SIDE)))
+                lack = np.maximum(noise**2 * (1 - kept * kept) - (brought * (1 - kept)) ** 2, 0)
+                grain = np.sqrt(lack) * self._grain.piece(kept.shape, frame_idx)
                 cv2.add(pasted, cv2.merge([grain, grain, grain]), dst=pasted)
         return np.asarray(pasted, dtype=np.float32)
 

@@ -1,18 +1,20 @@
 """Resolution of the crops for generators that move pixels."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from w2l.core.errors import ConfigError
 from w2l.faces.follow import Faces
-from w2l.features.crop import CropSpec, side_in_frame
+from w2l.features.crop import CropSpec, FineCrop, side_in_frame
 from w2l.models.checkpoint import ModelCard
 from w2l.syncing.settings import MAX_DETAIL
 
-SPARE_DETAIL = 0.2
-"""Faces that are larger than a crop by at most this share are not cropped at a higher resolution."""
+SPARE = 1.05
+"""Least side of a crop in sides of the face; of smaller crops, detail is lost on the way there and back."""
+SMALL = 2 / 3
+"""Side of a face, in sides of the generator's own crop, from which a higher resolution than this is used: that crop is
+interpolated linearly, as in training."""
 LARGE = 0.9
 """Quantile of the face sizes that sets the resolution; a higher resolution than needed only costs time."""
 
@@ -26,8 +28,9 @@ def finer_spec(spec: CropSpec, faces: Faces, card: ModelCard, detail: int = 0) -
     if not moves_pixels(card):
         return spec
     sides = side_in_frame(faces.boxes, faces.points, spec)
-    found = math.ceil(float(np.quantile(sides, LARGE)) / spec.size - SPARE_DETAIL) if len(sides) else 1
-    return replace(spec, size=spec.size * (detail or min(max(found, 1), MAX_DETAIL)))
+    side = float(np.quantile(sides, LARGE)) / spec.size if len(sides) else 0.0
+    times = detail or min(max(math.ceil(SPARE * side), 2 if side > SMALL else 1), MAX_DETAIL)
+    return spec if times == 1 else FineCrop(**vars(spec) | {"size": spec.size * times})
 
 
 def check_detail(detail: int, card: ModelCard) -> None:

@@ -17,6 +17,7 @@ from w2l.syncing.colours import (
     LUMA,
     RimField,
     blurred,
+    brightness,
     compress_colours,
     gamut_of,
     limited,
@@ -24,6 +25,7 @@ from w2l.syncing.colours import (
     spread_from,
 )
 from w2l.syncing.lips import LipPair, lip_map
+from w2l.syncing.texture import source_share
 
 GRID = 96
 """Most cells per side of the grid on which colours are computed."""
@@ -160,25 +162,28 @@ class Fitter:
             The fitted patch is ``change + keep * source``. Where keep is 1, the change is smooth and the source's
             detail and grain are kept at full resolution; where it is 0, the change is the patch itself.
         """
-        fine, low = FINE * self._size, LOW * self._size
-        *patch_bands, patch_low = bands(patch, (fine, low))
-        *crop_bands, crop_low = bands(crop, (fine, low))
-        drawn, source = self._small(patch_low), self._small(crop_low)
+        drawn, source = (blurred(self._small(image), LOW * self._side) for image in (patch, crop))
         regions = self._regions(lips, source, memory)
         fitted = self._toned(drawn, source, regions, memory)
         fitted += self._foreign(fitted, source, regions)
-        toned = patch_low + self._large(fitted - drawn)
+        detail = patch - self._large(drawn)
         if not self._sharpen:
-            return toned + patch_bands[0] + patch_bands[1], np.zeros_like(self._mouth_fine)
-        keep = self._large(self._agreement(fitted - source, memory))
-        change = toned - keep[..., None] * crop_low
-        coloured = float(regions.gamut[-1])
-        for band, gain in zip(patch_bands, self._gains(patch_bands, crop_bands, memory)):
-            luma = (band @ LUMA)[..., None]
-            lift = 1 + (gain - 1) * self._mouth_fine if gain > 1 else np.full_like(keep, gain)
-            own = (1 - keep)[..., None]
-            change += own * (lift[..., None] * luma + coloured * min(gain, 1.0) * (band - luma))
-        return change, keep
+            return self._large(fitted) + detail, np.zeros_like(self._mouth_fine)
+        smooth = self._large(source)
+        own, shown = (bands(brightness(each), (FINE * self._size,)) for each in (detail, crop - smooth))
+        gains = self._gains(shown, own, memory)
+        keep = self._agreement(fitted - source, memory)
+        present, wanted = own[0] * min(gains[0], 1.0) + own[1] * min(gains[1], 1.0), shown[0] + shown[1]
+        kept = self._large(source_share(keep, self._small(present**2), self._small(wanted**2), regions.skin))
+        # Gains above 1 are for the mouth, and for brightness alone.
+        lifts = [1 + (gain - 1) * self._mouth_fine if gain > 1 else gain for gain in gains]
+        colour = float(regions.gamut[-1]) * min(gains[-1], 1.0)
+        detail *= colour
+        detail += np.sum([(lift - colour) * luma for lift, luma in zip(lifts, own)], axis=0)[..., None]
+        detail *= (1 - self._large(keep))[..., None]
+        detail += self._large(fitted)
+        detail -= kept[..., None] * smooth
+        return detail, kept
 
     def _regions(self, lips: LipPair, source: Floats, memory: TrackState) -> _Regions:
         """Return the masks of lips and skin, and their allowed colours."""
@@ -245,12 +250,12 @@ class Fitter:
         memory.keep = keep
         return np.asarray(keep, dtype=np.float32)
 
-    def _gains(self, patch_bands: list[Floats], crop_bands: list[Floats], memory: TrackState) -> list[float]:
-        """Return the gain of each band that makes the mouth as sharp as the source's is over time."""
-        fresh = [energy(band, self._mouth_fine) for band in (*crop_bands, *patch_bands)]
+    def _gains(self, source: list[Floats], patch: list[Floats], memory: TrackState) -> list[float]:
+        """Return the gain of each band of brightness that makes the mouth as sharp as the source's is over time."""
+        fresh = [energy(band, self._mouth_fine) for band in (*source, *patch)]
         known = memory.energies or fresh
         memory.energies = [STEADY * old + (1 - STEADY) * new for old, new in zip(known, fresh)]
-        wanted, present = memory.energies[: len(patch_bands)], memory.energies[len(patch_bands) :]
+        wanted, present = memory.energies[: len(source)], memory.energies[len(source) :]
         ratios = [np.sqrt(source / max(drawn, 1e-6)) for source, drawn in zip(wanted, present)]
         return [float(np.clip(ratio, *limits)) for ratio, limits in zip(ratios, GAIN_LIMITS)]
 

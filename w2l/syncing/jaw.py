@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2l.core.arrays import Floats
-from w2l.syncing.colours import LUMA, blurred
+from w2l.syncing.colours import blurred, brightness
 from w2l.syncing.lips import LipPair, lip_map
 
 SIDE = 48
@@ -76,7 +76,7 @@ class JawFit:
         free = (1 - blurred(here, LIPS_BLUR)) * (1 - SKIN_SHARE * blurred(here, SKIN_BLUR))
         trust = np.asarray(self._trust * (1 - there) * (1 - here), dtype=np.float32)
         basis = self._basis * free.reshape(-1, 1)
-        nodes = self._nodes(self._small(patch @ LUMA), self._small(crop @ LUMA), trust, basis, before)
+        nodes = self._nodes(self._small(brightness(patch)), self._small(brightness(crop)), trust, basis, before)
         field = (basis @ nodes.T).reshape(*trust.shape, 2) * self._scale
         field = cv2.resize(field, self._fine_home.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         return _sampled(patch, self._fine_home + field, cv2.INTER_CUBIC), nodes

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -179,7 +180,7 @@ def light_between(crop: Image, look: Image) -> Floats | None:
     with a dark face and a bright reference draws a bright mouth.
     """
     half = len(look) // 2
-    here, there = (image[:half].reshape(-1, 3).mean(axis=0, dtype=np.float64) + 1.0 for image in (crop, look[..., :3]))
+    here, there = (np.array(cv2.mean(image[:half])[:3]) + 1.0 for image in (crop, look[..., :3]))
     gain = np.clip(there / here, 1 / MAX_GAIN, MAX_GAIN)
     return None if np.abs(np.log(gain)).max() < SAME_LIGHT else gain
 

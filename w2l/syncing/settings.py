@@ -26,7 +26,7 @@ MIN_AHEAD_S = 1.0
 """Fewest seconds before and after a preview from which faces and mouths are taken."""
 WHOLE = ("auto", "all")
 """Values of `look_ahead` with which all of the video is analysed for an output."""
-MAX_DETAIL = 3
+MAX_DETAIL = 6
 """Higher values slow down pasting, and pixels drawn by the generator look coarse in comparison."""
 
 
@@ -82,7 +82,7 @@ class SyncSettings:
     """Whether a generator that moves pixels draws none, not even inside the mouth; for comparisons."""
     detail: int = 0
     """Resolution of the references relative to the generator's crops, for generators that move pixels; 0: that of the
-    face in the video, up to 3."""
+    face in the video, up to 6."""
     speech_track: int | None = None
     """Index of the audio track of the speech file; null: the one a player would choose, or another if that one does not
     contain speech."""

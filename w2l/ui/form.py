@@ -17,7 +17,7 @@ ELSEWHERE = ("face", CAST, MEASURES)
 """Settings that other parts of the page give."""
 SUGGESTED = {
     "reference": ("auto", "memory", "closed", "same"),
-    "detail": ("0", "1", "2", "3"),
+    "detail": ("0", "1", "2", "3", "4", "5", "6"),
     "judge": ("w2l", "syncnet-v2"),
 }
 """Values offered for a setting that takes others, too."""

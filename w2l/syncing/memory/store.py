@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 """Version of the gathering, increased whenever the same video gives different looks."""
 COVERS_VERSION = 3
 """Version of the search for covers, increased whenever the same faces give different results."""
