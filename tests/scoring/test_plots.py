@@ -143,7 +143,7 @@ def test_a_strip_of_many_values_keeps_its_ends() -> None:
 
 def test_bars_count_whole_numbers_and_gather_what_lies_beyond() -> None:
     plot = whole_bars([0.0, 0.0, 1.0, -40.0, 16.0, math.nan], 15, "c0", "offset")
-    assert re.findall(r"<title>([^<]+)", plot) == ["-15: 1 clips", "+0: 2 clips", "+1: 1 clips", "+15: 1 clips"]
+    assert re.findall(r"<title>([^<]+)", plot) == ["-15: 1 clip", "+0: 2 clips", "+1: 1 clip", "+15: 1 clip"]
     heights = [float(bar.attrib["height"]) for bar in ET.fromstring(plot).findall(".//rect")]
     assert heights[1] == pytest.approx(2 * heights[0], rel=0.01)
     labels = [text.text or "" for text in ET.fromstring(plot).findall(".//text")]

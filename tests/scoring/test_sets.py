@@ -41,7 +41,7 @@ def test_what_is_no_number_is_left_out_aloud(bad: float) -> None:
     clips = [clip("one", "a", 6.0, psnr=bad), clip("one", "b", 8.0, psnr=30.0)]
     summary = summarise(clips, COLUMNS)
     assert (summary.systems[0].means["psnr"].mean, summary.systems[0].means["psnr"].clips) == (30.0, 1)
-    assert any("psnr: 1 clips have no finite number: a" in note for note in summary.notes)
+    assert any("psnr: no finite number for 1 clip: a" in note for note in summary.notes)
 
 
 def test_each_two_systems_are_compared_on_shared_clips_and_with_the_real_videos() -> None:

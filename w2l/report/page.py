@@ -7,7 +7,7 @@ import base64
 import functools
 from typing import TYPE_CHECKING, Any
 
-from w2l.core.text import readable
+from w2l.core.text import counted, readable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -45,5 +45,6 @@ def _environment(package: str) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = counted
     environment.filters["anchor"] = lambda title: title.lower().replace(" ", "-")
     return environment

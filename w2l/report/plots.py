@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2l.core.arrays import Floats
-from w2l.core.text import number
+from w2l.core.text import counted, number
 from w2l.report.labels import LETTER, tag
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def whole_bars(values: Sequence[float], limit: int, css: str, title: str) -> str
     chart.x_axis((-limit - 0.5, limit + 0.5), title, whole=True)
     chart.y_axis((0, max(1, *counts.values()) * 1.05), "clips", about=3, whole=True)
     for bar, (value, count) in zip(chart.axes.bar([*counts], [*counts.values()], BAR), counts.items()):
-        bar.set_gid(tag(f"bar {css}", f"{value:+d}: {count} clips"))
+        bar.set_gid(tag(f"bar {css}", f"{value:+d}: {counted(count, 'clip')}"))
     return chart.svg(f"histogram, {title}")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from w2l.core.errors import CacheError
 from w2l.core.files import DAMAGED, read_array, write_atomic
+from w2l.core.text import counted
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.fid import ENOUGH_CLIPS, FID_COLUMNS, LEAST_CLIPS, Features
 from w2l.scoring.metrics.frechet import Moments, extrapolate, frechet_distance
@@ -75,7 +76,8 @@ class FrechetSets:
         reals = {name: output for name, (output, _) in self._clips.get(REAL, {}).items()} if system != REAL else {}
         if paired:
             if len(paired) < len(clips):
-                self._note(system, f"{len(clips) - len(paired)} of {len(clips)} clips left out: no real video is known")
+                left_out = f"{len(clips) - len(paired)} of {counted(len(clips), 'clip')}"
+                self._note(system, f"{left_out} left out: no real video is known")
             outputs, reals = ({name: pair[side] for name, pair in paired.items()} for side in (0, 1))
         elif outputs and reals:
             self._note(system, f"compared with all {len(reals)} real clips, as none has its own real video")
@@ -107,7 +109,7 @@ class FrechetSets:
             found[self._names[1]] = extrapolate([n_clips, n_clips / 2, n_clips / 2], [distance, *halves])
         dims = first[0].dims
         if n_clips < ENOUGH_CLIPS or n_rows <= dims:
-            few = f"of {n_clips} clips, which is biased upwards: compare it only with as many clips"
+            few = f"of {counted(n_clips, 'clip')}, which is biased upwards: compare it only with as many clips"
             self._note(system, f"{few} ({n_rows} rows of {dims} features)")
         return found
 

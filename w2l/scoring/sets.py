@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from w2l.core.text import some
+from w2l.core.text import counted, some
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.statistics import Comparison, Interval, Values, bootstrap_mean, compare_systems
 from w2l.scoring.results import REAL, SHUFFLED, ClipScore, SystemScore
@@ -131,5 +131,7 @@ def _not_finite(clips: Sequence[ClipScore], columns: Sequence[Column]) -> list[s
         if not column.none  # a missing offset has its own note
     }
     return [
-        f"{name}: {len(of_it)} clips have no finite number: {some(of_it)}" for name, of_it in found.items() if of_it
+        f"{name}: no finite number for {counted(len(of_it), 'clip')}: {some(of_it)}"
+        for name, of_it in found.items()
+        if of_it
     ]

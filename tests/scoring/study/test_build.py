@@ -193,7 +193,7 @@ def test_folders_that_make_no_study_are_refused(make: Make, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="a single system"):
         build_study({"a": tmp_path / "a"}, tmp_path / "out", StudySettings(ratings=0))
     (tmp_path / "a" / "2.mp4").write_bytes(b"no video")
-    with pytest.raises(MediaError, match="none of 1 clips can be shown"):
+    with pytest.raises(MediaError, match="none of 1 clip can be shown"):
         build(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out" / KEY).exists()
 

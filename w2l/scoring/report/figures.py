@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from w2l.core.text import readable
+from w2l.core.text import counted, readable
 from w2l.core.timing import MAX_SHIFT
 from w2l.report.plots import Mark, Strip, intervals, strips, whole_bars
 from w2l.scoring.metrics.columns import Column
@@ -58,7 +58,7 @@ def offsets(report: ScoreReport) -> list[ScoreFigure]:
     for system in report.systems:
         clips = _of(report, system.system)
         reals = _of(report, REAL) if system.system != REAL else []
-        drawings, note = [all_curves(clips, reals, css[system.system], limits)], f"{len(clips)} clips"
+        drawings, note = [all_curves(clips, reals, css[system.system], limits)], counted(len(clips), "clip")
         asked = [clip.values["offset"] for clip in clips if "offset" in clip.values]
         found = [offset for offset in asked if math.isfinite(offset)]
         if asked:

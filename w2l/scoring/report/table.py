@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from w2l.core.text import readable, some
+from w2l.core.text import counted, readable, some
 from w2l.scoring.metrics.columns import Column
 from w2l.scoring.metrics.statistics import Comparison
 from w2l.scoring.report.verdict import is_doubtful, judge_lines
@@ -320,7 +320,8 @@ def _print_notes(console: Console, report: ScoreReport) -> None:
     scored, total = sum(clip.scored for clip in asked), len(asked)
     noted = [("", readable(note)) for note in report.notes] + _counted(remarks(report.clips))
     _print_counted(console, "Notes", noted)
-    _print_counted(console, f"Not scored: {total - scored} of {total} clips", _counted(dropped(report.clips)))
+    left_out = f"{total - scored} of {counted(total, 'clip')}"
+    _print_counted(console, f"Not scored: {left_out}", _counted(dropped(report.clips)))
 
 
 def _counted(texts: dict[str, list[str]]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from w2l.core.errors import CacheError, ConfigError, MediaError
 from w2l.core.files import fingerprint, read_json, remove_leftovers, sha256, write_atomic, write_json, write_text
 from w2l.core.progress import progress
 from w2l.core.reading import real_path
-from w2l.core.text import readable, some
+from w2l.core.text import counted, readable, some
 from w2l.data.sources.walk import walk_videos
 from w2l.media.browser import encode_for_browsers, unplayable
 from w2l.media.video import probe
@@ -160,7 +160,7 @@ def build_study(systems: Mapping[str, Path], out: Path, settings: StudySettings 
             if _show_clip(clip, {system: videos[system][clip] for system in videos}, settings.seed, shown):
                 advance()
     if not shown.clips:
-        raise MediaError(f"none of {len(chosen)} clips can be shown: {'; '.join(shown.notes[-MOST_NAMES:])}")
+        raise MediaError(f"none of {counted(len(chosen), 'clip')} can be shown: {'; '.join(shown.notes[-MOST_NAMES:])}")
     shown.clips.sort()
     if len(systems) == 1:
         shown.notes.append("there is only one system, so nothing is compared")
@@ -175,7 +175,7 @@ def study_summary(study: Study) -> str:
     systems = ", ".join(map(readable, study.systems))
     encoded = ", ".join(f"{count} of {readable(system)}" for system, count in study.encoded.items())
     lines = [
-        f"study {study.id}: {len(study.clips)} clips of {len(study.systems)} systems ({systems})",
+        f"study {study.id}: {counted(len(study.clips), 'clip')} of {counted(len(study.systems), 'system')} ({systems})",
         *([f"re-encoded, because browsers cannot play them: {encoded}"] if encoded else []),
         *(f"note: {note}" for note in study.notes),
         f"give raters the folder {study.page.parent}; they open {study.page.name} and return the file that it saves",
