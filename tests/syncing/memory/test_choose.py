@@ -190,3 +190,19 @@ def test_a_jump_that_turns_the_motion_of_the_lips_costs_more() -> None:
     assert shapes[[other_opening, other_closing]] == pytest.approx(shapes[opening])
     more = jump[opening, other_closing] - jump[opening, other_opening]
     assert more == pytest.approx(MOTION_COST * 100 * 0.004 / 6, abs=1e-5)  # one of six points, 0.002 down or up
+
+
+def test_a_face_in_two_lights_gets_the_mouths_of_its_own() -> None:
+    """A lamp goes out in the middle of the source: from then on, warm lips would glow."""
+    looks = looks_of(40)
+    light = np.full((40, 3), 150.0)
+    light[20:] *= (0.4, 0.5, 0.6)
+    cells = np.zeros((40, 128, 4), np.float32)
+    cells[20:, :, 0] = -35  # CIELAB lightness of all of the lower half
+    measures = replace(looks.measures, light=light, cells=cells)
+    plan = plan_for(300, 40)
+    made = all_of(Chooser(replace(looks, measures=measures, seen=measures), plan, 0, small_expert()), 300)
+    other = np.array([(look < 20) != (frame < 20) for look, frame in zip(made, plan.timeline.source)])
+    assert other.mean() < 0.02
+    plain = all_of(Chooser(looks, plan, 0, small_expert()), 300)
+    assert np.mean([(look < 20) != (frame < 20) for look, frame in zip(plain, plan.timeline.source)]) > 0.3
