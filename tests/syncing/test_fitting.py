@@ -162,6 +162,21 @@ def test_a_tongue_over_the_chin_leaves_no_halo() -> None:
     assert redness(made)[skin].max() < redness(real)[skin].max() + 4
 
 
+@pytest.mark.parametrize("size", [96, 192])
+def test_hair_beside_the_face_stays_where_the_patch_shows_skin(size: int) -> None:
+    """As where the head was turned less in the frame that a mouth comes from; the mouth is still that one."""
+    spec = CropSpec("aligned", size)
+    image, wanted = Look(0.0).drawn(), Look(0.8).drawn()
+    hair = (slice(int(Y + 0.4 * HALF), int(Y + 0.66 * HALF)), slice(int(X - 0.78 * HALF), int(X - 0.58 * HALF)))
+    image[hair] = (35, 25, 20)
+    crop, drawn = (cut(each, FACE.box, FACE.points, spec) for each in (image, wanted))
+    lips = read_pairs(crop[None], drawn[None], [FACE], [(WIDTH, HEIGHT)], spec)[0]
+    made = Compositor(spec, "lower").paste(RgbPicture(image), FACE, drawn.astype(np.float32), crop, 0, lips).rgb()
+    assert np.abs(made[hair].astype(int) - image[hair]).mean() < 2
+    mouth = (slice(int(Y + 0.62 * HALF), int(Y + 0.72 * HALF)), slice(int(X) - 6, int(X) + 6))
+    assert np.abs(made[mouth].astype(int) - wanted[mouth]).mean() < 20
+
+
 def test_where_no_lips_are_read_a_mouth_is_taken_to_be_where_it_usually_is() -> None:
     made, real = pasted(Look(0.6), Look(0.0), unread=True), Look(0.0).drawn()
     skin = around(0.0)

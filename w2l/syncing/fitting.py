@@ -51,6 +51,8 @@ LIKE_LUMA, LIKE_CHROMA = 32.0, 14.0
 covers a collar or the wall."""
 EDGE = 5
 """Width in grid cells around such pixels that is also excluded, for the soft edge of a chin."""
+BESIDE, BESIDE_BLUR = 0.4, 1.0
+"""Share of such pixels from which the source is shown beside the chin, and standard deviation of the edge, in cells."""
 GAMUT_STEP = 3
 """Interval of the grid cells that are sampled for the range of colours."""
 LEAST_SAMPLE = 50
@@ -111,6 +113,8 @@ class _Regions:
     """Lips and mouth of the patch."""
     skin: Floats
     """Neither lips nor mouth of the source, nor of the patch."""
+    alike: Floats
+    """Source and patch are similar enough to show the same part of the face."""
     gamut: NDArray[np.float64]
     """Range of the colours of skin; see `gamut_of`."""
     inside: NDArray[np.float64]
@@ -163,9 +167,11 @@ class Fitter:
             detail and grain are kept at full resolution; where it is 0, the change is the patch itself.
         """
         drawn, source = (blurred(self._small(image), LOW * self._side) for image in (patch, crop))
-        regions = self._regions(lips, source, memory)
+        regions = self._regions(lips, drawn, source, memory)
         fitted = self._toned(drawn, source, regions, memory)
         fitted += self._foreign(fitted, source, regions)
+        beside = self._beside(regions)
+        fitted += beside[..., None] * (source - fitted)
         detail = patch - self._large(drawn)
         if not self._sharpen:
             return self._large(fitted) + detail, np.zeros_like(self._mouth_fine)
@@ -174,7 +180,8 @@ class Fitter:
         gains = self._gains(shown, own, memory)
         keep = self._agreement(fitted - source, memory)
         present, wanted = own[0] * min(gains[0], 1.0) + own[1] * min(gains[1], 1.0), shown[0] + shown[1]
-        kept = self._large(source_share(keep, self._small(present**2), self._small(wanted**2), regions.skin))
+        kept = source_share(keep, self._small(present**2), self._small(wanted**2), regions.skin)
+        keep, kept = np.maximum(keep, beside), self._large(np.maximum(kept, beside))
         # Gains above 1 are for the mouth, and for brightness alone.
         lifts = [1 + (gain - 1) * self._mouth_fine if gain > 1 else gain for gain in gains]
         colour = float(regions.gamut[-1]) * min(gains[-1], 1.0)
@@ -185,7 +192,7 @@ class Fitter:
         detail -= kept[..., None] * smooth
         return detail, kept
 
-    def _regions(self, lips: LipPair, source: Floats, memory: TrackState) -> _Regions:
+    def _regions(self, lips: LipPair, drawn: Floats, source: Floats, memory: TrackState) -> _Regions:
         """Return the masks of lips and skin, and their allowed colours."""
         there, here = (
             self._mouth if points is None else lip_map(points, self._x, self._y) for points in (lips.source, lips.patch)
@@ -196,8 +203,8 @@ class Fitter:
         gamut, inside = memory.update_gamut(skin, mouth)
         # Pixels redder than skin outside of the detected lips: a tongue, or lips that the reader missed.
         redness = source[..., 0] - source @ LUMA - float(gamut[1])
-        both = (1 - there) * (1 - here) * np.clip(1 - redness / GAMUT_MARGIN, 0, 1)
-        return _Regions(here, np.asarray(both, dtype=np.float32), gamut, inside)
+        both = np.asarray((1 - there) * (1 - here) * np.clip(1 - redness / GAMUT_MARGIN, 0, 1), dtype=np.float32)
+        return _Regions(here, both, self._alike(source - drawn, both), gamut, inside)
 
     def _toned(self, drawn: Floats, source: Floats, regions: _Regions, memory: TrackState) -> Floats:
         """Return the patch's shading `drawn` in the source's colours, on the grid.
@@ -205,7 +212,7 @@ class Fitter:
         Skin is compared with skin. The correction is extrapolated smoothly into lips and mouth, whose own colours come
         from the patch, in proportion to their brightness: light does not brighten the inside of an open mouth.
         """
-        alike = self._alike(source - drawn, regions.skin)
+        alike = regions.alike
         sure = regions.skin * alike
         correction = self._rim.spread(source - drawn, sure)
         if memory.correction is not None:
@@ -224,6 +231,15 @@ class Fitter:
         level = np.maximum(spread_from(sure, drawn, BROAD * self._side) @ LUMA, LEAST_SKIN_LUMA)
         share = np.clip(drawn @ LUMA / level, 0, MOST_LIGHT)
         return np.asarray(drawn + asked * (1 + regions.lips * (share - 1))[..., None], dtype=np.float32)
+
+    def _beside(self, regions: _Regions) -> Floats:
+        """Return where the source is shown instead of the patch, (rows, columns) 0..1.
+
+        Beside the chin, the face meets ears, hair and background where it does in the source, and folds of the cheeks
+        end where they do there. The choice is sharp: a mixture would show two jaws.
+        """
+        unlike = regions.skin * (1 - self._moving) * (1 - regions.alike) > BESIDE
+        return blurred(unlike.astype(np.float32), BESIDE_BLUR)
 
     def _alike(self, difference: Floats, skin: Floats) -> Floats:
         """Return the mask (rows, columns), 0..1, of pixels where source and patch are similar enough to be skin."""
