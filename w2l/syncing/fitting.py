@@ -235,7 +235,7 @@ class Fitter:
     def _beside(self, regions: _Regions) -> Floats:
         """Return where the source is shown instead of the patch, (rows, columns) 0..1.
 
-        Beside the chin, the face meets ears, hair and background where it does in the source, and folds of the cheeks
+        Beside the chin, the face meets hair and background where it does in the source, and folds of the cheeks
         end where they do there. The choice is sharp: a mixture would show two jaws.
         """
         unlike = regions.skin * (1 - self._moving) * (1 - regions.alike) > BESIDE
