@@ -5,7 +5,9 @@
 Takes outputs of `w2l sync` with their records, as `strangers.py` and `resync_grid.py` make them, and prints a Markdown
 table: the share of frames in which the lips stay where they are for `HELD_S` or longer, the longest such time, and the
 number of frames per second that differ from both neighbours more than these differ from each other, by the points of
-the lips and by the picture of the mouth. Motion of the head does not count. The real video shows what is natural.
+the lips and by the picture of the mouth, and how fast the lips open and close: the distance between the inner lips
+changes from frame to frame by at most that much in all but one of a hundred frames, percent of a side. Motion of the
+head does not count. The real video shows what is natural.
 """
 
 import json
@@ -36,6 +38,10 @@ TWITCH_LIPS, TWITCH_PICTURE = 0.3, 0.5
 """Excess of a frame's distance from both neighbours over theirs from each other: percent of a side, grey levels."""
 CROP, CELLS = CropSpec("aligned", 128), 4
 """Crop of the face, and pixels each way that are averaged."""
+UPPER, LOWER = 3, 4
+"""Points of the inner lips among the six of the lip reader."""
+FAST = 99
+"""Percentile of the changes of the gap that counts as fast."""
 MOUTH = (slice(72, 120), slice(32, 96))
 """Rows and columns of the mouth in that crop."""
 
@@ -84,15 +90,24 @@ def twitches(traced: Traced, values: Floats, least: float) -> int:
     return int((excess[traced.frame_idx[2:] - traced.frame_idx[:-2] == 2] > least).sum())
 
 
+def gap_steps(traced: Traced) -> Floats:
+    """Return by how much the gap between the lips changes from each frame to the next, percent of a side."""
+    gaps = traced.points[:, LOWER, 1] - traced.points[:, UPPER, 1]
+    return np.asarray(np.diff(gaps)[np.diff(traced.frame_idx) == 1])
+
+
 def row_of(traced: Traced) -> dict[str, float]:
     """Return the columns of one video."""
     length_s = len(traced.frame_idx) / traced.fps
+    steps = gap_steps(traced)
     held = [stop - first for first, stop in held_times(traced)]
     return {
         "held, share of frames": sum(held) / len(traced.frame_idx),
         "longest, s": max(held, default=0) / traced.fps,
         "twitches of lips per s": twitches(traced, traced.points, TWITCH_LIPS) / length_s,
         "twitches of picture per s": twitches(traced, traced.pictures, TWITCH_PICTURE) / length_s,
+        "fast opening, %": float(np.percentile(steps, FAST)) if len(steps) else 0.0,
+        "fast closing, %": -float(np.percentile(steps, 100 - FAST)) if len(steps) else 0.0,
     }
 
 

@@ -41,6 +41,17 @@ def test_frames_without_a_face_between_them_are_no_neighbours() -> None:
     assert script.twitches(apart, apart.points, script.TWITCH_LIPS) == 0
 
 
+def test_fast_openings_are_those_of_one_frame_in_a_hundred() -> None:
+    points = np.zeros((201, 6, 2))
+    points[100:, script.LOWER, 1] = np.minimum(np.arange(101), 4) * 2.0  # opens by 2 % a frame for four frames
+    one = script.Traced(np.arange(201), points, np.zeros((201, 2, 2)), 25.0)
+    row = script.row_of(one)
+    assert row["fast opening, %"] == 2.0
+    assert row["fast closing, %"] == 0.0
+    apart = script.Traced(np.arange(201) * 2, points, one.pictures, 25.0)
+    assert len(script.gap_steps(apart)) == 0
+
+
 def test_the_table_has_means_of_outputs_and_of_real_videos() -> None:
     row = script.row_of(traced(np.zeros(50)))
     lines = script.table([("clips/a", "output", row), ("clips/a", "real", row)]).splitlines()
