@@ -20,7 +20,7 @@ def card(layout: GeneratorLayout = "warping") -> ModelCard:
 
 
 @pytest.mark.parametrize(
-    ("side", "size"), [(60, 96), (70, 192), (110, 192), (180, 192), (190, 288), (270, 288), (290, 384), (900, 576)]
+    ("side", "size"), [(60, 96), (70, 192), (110, 192), (230, 192), (250, 288), (350, 288), (450, 384), (900, 576)]
 )
 def test_faces_are_cut_as_fine_as_they_are_in_the_video(side: float, size: int) -> None:
     faces = fixed_face((0.0, 0.0, 100.0, 100.0))

@@ -35,6 +35,8 @@ SOUND_LEVELS = 3
 """Number of levels, from the coarsest, that receive the audio embedding."""
 REACH = 0.25
 """Largest displacement of a pixel, across and down, in sides of the face."""
+UNSEEN = 1 / 512
+"""Share of drawn colours that no 8-bit picture shows; where all are smaller, finer pictures are made without them."""
 MARGIN = 1
 """Rows above the lower half that every decoder level computes, so that the half's first row has a neighbour."""
 
@@ -228,19 +230,30 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     picture : (batch, 3, fine size / 2, fine size)
     """
     size, n_references = references.shape[-1], flow.shape[1] // 2
-    is_finer = size != flow.shape[-1]
     moved, shares, colours = 2 * moves(flow), shares_of(drawn), drawn[:, :3].sigmoid()
+    is_finer = size != flow.shape[-1]
     if is_finer:
-        rows = (size // 2, size)
-        moved, shares, colours = (
-            F.interpolate(each, rows, mode="bilinear", align_corners=False) for each in (moved, shares, colours)
-        )
+        moved = _enlarged(moved, size)
+        if n_references == 1 and bool((shares[:, 0] < UNSEEN).all()):
+            return _warped(references, moved, "bicubic").clamp(0, 1)
+        shares, colours = _enlarged(shares, size), _enlarged(colours, size)
     picture = shares[:, :1] * colours
-    home = places(size, flow.device)  # grid_sample takes coordinates from -1 to 1
     for number in range(n_references):
-        grid = home + moved[:, 2 * number : 2 * number + 2].permute(0, 2, 3, 1)
-        reference = references[:, 3 * number : 3 * number + 3]
-        mode = "bicubic" if is_finer else "bilinear"
-        warped = F.grid_sample(reference, grid, mode=mode, padding_mode="border", align_corners=False)
+        reference, displacement = references[:, 3 * number : 3 * number + 3], moved[:, 2 * number : 2 * number + 2]
+        warped = _warped(reference, displacement, "bicubic" if is_finer else "bilinear")
         picture = picture + shares[:, number + 1 : number + 2] * warped
     return picture.clamp(0, 1) if is_finer else picture
+
+
+def _enlarged(maps: Tensor, size: int) -> Tensor:
+    """Interpolate maps (batch, channels, rows, columns) to the lower half of a face of `size`."""
+    return F.interpolate(maps, (size // 2, size), mode="bilinear", align_corners=False)
+
+
+def _warped(reference: Tensor, moved: Tensor, mode: str) -> Tensor:
+    """Return the lower half of a face (batch, 3, size / 2, size) from its reference (batch, 3, size, size).
+
+    `moved`, (batch, 2, size / 2, size), is where each pixel comes from, across and down, in half sides.
+    """
+    grid = places(reference.shape[-1], moved.device) + moved.permute(0, 2, 3, 1)
+    return F.grid_sample(reference, grid, mode=mode, padding_mode="border", align_corners=False)

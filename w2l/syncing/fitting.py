@@ -186,7 +186,7 @@ class Fitter:
         lifts = [1 + (gain - 1) * self._mouth_fine if gain > 1 else gain for gain in gains]
         colour = float(regions.gamut[-1]) * min(gains[-1], 1.0)
         detail *= colour
-        detail += np.sum([(lift - colour) * luma for lift, luma in zip(lifts, own)], axis=0)[..., None]
+        detail += ((lifts[0] - colour) * own[0] + (lifts[1] - colour) * own[1])[..., None]
         detail *= (1 - self._large(keep))[..., None]
         detail += self._large(fitted)
         detail -= kept[..., None] * smooth
