@@ -3,12 +3,13 @@
     python -m examples.research.detail results/made/default --cache results/cache
 
 Takes outputs with their records, as `strangers.py` and `resync_grid.py` make them, and prints a Markdown table. Detail
-is the standard deviation of brightness in two bands, finer than one pixel of the video and from one to `COARSE` pixels,
-over all frames of an output and of its video; 1 is as much as in the video. Mouths differ, so that only means over many
-frames can be compared.
+is the standard deviation of brightness in two bands, finer than one pixel of a crop as large as the face, and from one
+to `COARSE` pixels, over all frames of an output and of its video; 1 is as much as in the video. Mouths differ, so that
+only means over many frames can be compared.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def detail_of(path: Path, scan: Scan) -> NDArray[np.float64]:
     found = []
     for frame in read_frames(path):
         if (place := face.at(frame.idx)) is not None:
-            side = int(min(side_in_frame(place[0][None], place[1][None], CropSpec())[0], MOST_SIDE))
+            side = side_in_frame(place[0][None], place[1][None], CropSpec())[0]
+            side = int(side / math.ceil(side / MOST_SIDE))
             found.append(bands_of(cut(frame.image, *place, FineCrop("aligned", max(32, side // 2 * 2)))))
     if not found:
         raise MediaError(f"{path} shows no face")

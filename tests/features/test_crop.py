@@ -181,10 +181,11 @@ def test_large_and_small_faces_are_cut_at_the_same_place() -> None:
     assert np.abs(crops[0].astype(int) - crops[1]).max() <= 3
 
 
-def test_small_faces_get_a_patch_without_aliasing() -> None:
+@pytest.mark.parametrize("side", [60, 100, 120])
+def test_small_faces_get_a_patch_without_aliasing(side: float) -> None:
     patch = np.zeros((256, 256, 3), np.float32)
     patch[:, ::2] = 255
-    points = five_points(60, 0.0, 100, 100)
+    points = five_points(side, 0.0, 100, 100)
     placement = place(patch, np.ones((256, 256)), BOX, points, CropSpec("aligned", 256), 320, 240)
     assert placement is not None
     inner = placement.patch[placement.weight > 0.99]

@@ -113,6 +113,20 @@ def test_finer_references_keep_their_detail_when_moved() -> None:
     assert float(moved.max()) <= 1
 
 
+def test_unseen_drawn_colours_are_left_out_face_by_face() -> None:
+    """A face is the same whatever the other faces of its batch."""
+    size = 32
+    generator = torch.Generator().manual_seed(0)
+    fine, flow = torch.rand(2, 3, 2 * size, 2 * size, generator=generator), torch.zeros(2, 2, size // 2, size)
+    drawn = torch.zeros(2, 5, size // 2, size)
+    drawn[0, 4] = 12.0  # next to nothing is drawn
+    both = mixture(fine, flow, drawn)
+    alone = torch.cat([mixture(fine[one, None], flow[one, None], drawn[one, None]) for one in (0, 1)])
+    torch.testing.assert_close(both, alone, atol=1e-6, rtol=0)
+    torch.testing.assert_close(both[0], fine[0, :, size:], atol=1e-5, rtol=0)
+    assert (both[1] - fine[1, :, size:]).abs().max() > 0.1
+
+
 def test_drawn_colours_take_their_share() -> None:
     faces = torch.zeros(1, 6, 32, 32)
     drawn = torch.zeros(1, 5, 16, 32)  # grey colours, half and half with a black reference

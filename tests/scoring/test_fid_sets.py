@@ -98,7 +98,7 @@ def test_without_own_references_all_real_clips_are_the_set(tmp_path: Path) -> No
     assert found["fid"] == pytest.approx(
         direct([a for a, _ in ours.values()], [a for a, _ in reals.values()]), rel=1e-9
     )
-    assert any("all 12 real clips" in note for note in sets.notes())
+    assert any("all real clips (12)" in note for note in sets.notes())
     assert sets.score("real") == sets.score("nobody") == {}
 
 

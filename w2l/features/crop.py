@@ -33,8 +33,6 @@ JUDGE_BORDER = 110
 
 MAX_BLOW_UP = 4
 """How many times finer a patch is made, smoothly, before it is warped into the image."""
-LEAST_SCALE = 1 / 3
-"""Scale from which a patch is warped into the image as it is: it holds little that is finer than the image's pixels."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,8 @@ class CropSpec:
     """`judge` only: how a larger square is resized. The SyncNet pipeline interpolates linearly, which aliases."""
     interpolation: ClassVar[int] = cv2.INTER_LINEAR
     """How OpenCV resamples aligned crops; linear, as in training."""
+    least_scale: ClassVar[float] = 1 / 2
+    """Image pixels per pixel of the crop below which a patch is averaged down before it is pasted."""
 
     def __post_init__(self) -> None:
         """Validate the fields."""
@@ -70,9 +70,13 @@ class CropSpec:
 
 
 class FineCrop(CropSpec):
-    """How an aligned crop at about the resolution of its frame is cut: cubic, so that it hardly loses detail."""
+    """How an aligned crop at about the resolution of its frame is cut: cubic, so that it hardly loses detail.
+
+    Pixels that are moved from such crops are hardly finer than those of the image, even where a crop is larger.
+    """
 
     interpolation = cv2.INTER_CUBIC
+    least_scale = 1 / 3
 
 
 def coarser(crop: Image, times: int) -> Image:
@@ -177,6 +181,8 @@ class Footprint:
     """(2, 3): pixels of the crop -> pixels of the region that `rows` and `columns` cut out of the frame."""
     outside: int
     """Weight beyond the crop's edge, as an OpenCV border mode: 0 (aligned) or the value at the edge (box)."""
+    least_scale: float
+    """See `CropSpec.least_scale`."""
 
     @property
     def scale(self) -> float:
@@ -195,7 +201,7 @@ class Footprint:
         fourfold, at a third of the cost of cubic all the way. Shrinking much: averaged down first, so that nothing
         aliases.
         """
-        rescaled, to_layers = _rescaled(np.asarray(layers, dtype=np.float32), self.scale)
+        rescaled, to_layers = _rescaled(np.asarray(layers, dtype=np.float32), self.scale, self.least_scale)
         to_layers[1, 2] += first_row
         how = cv2.INTER_LINEAR if len(rescaled) > len(layers) else cv2.INTER_CUBIC
         return self._warped(rescaled, self.to_region @ to_layers, cv2.BORDER_REPLICATE, how)
@@ -238,13 +244,17 @@ def footprint(weight: Floats, box: Floats, points: Floats, spec: CropSpec, width
     if x2 <= x1 or y2 <= y1:
         return None
     outside = cv2.BORDER_REPLICATE if spec.kind == "box" else cv2.BORDER_CONSTANT
-    return Footprint(slice(y1, y2), slice(x1, x2), inverse - np.array([[0, 0, x1], [0, 0, y1]]), outside)
+    return Footprint(
+        slice(y1, y2), slice(x1, x2), inverse - np.array([[0, 0, x1], [0, 0, y1]]), outside, spec.least_scale
+    )
 
 
-def _rescaled(layers: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _rescaled(
+    layers: NDArray[np.float32], scale: float, least_scale: float
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return layers resampled to about the frame's resolution, and the map (3, 3) of their pixels to the original."""
     height, width = layers.shape[:2]
-    times = 1 / int(1 / scale) if scale < LEAST_SCALE else float(min(MAX_BLOW_UP, max(1, int(np.ceil(scale)))))
+    times = 1 / int(1 / scale) if scale <= least_scale else float(min(MAX_BLOW_UP, max(1, int(np.ceil(scale)))))
     rows, columns = max(1, round(height * times)), max(1, round(width * times))
     if times != 1:
         how = cv2.INTER_CUBIC if times > 1 else cv2.INTER_AREA
@@ -254,7 +264,7 @@ def _rescaled(layers: NDArray[np.float32], scale: float) -> tuple[NDArray[np.flo
 
 
 def _warp(image: Image, transform: NDArray[np.float64], spec: CropSpec) -> Image:
-    """Warp without aliasing: a face much larger than the crop is first averaged down."""
+    """Warp an image; a face at least twice as large as the crop is first averaged down, so that nothing aliases."""
     size = spec.size
     shrink = int(1 / max(float(np.hypot(transform[0, 0], transform[1, 0])), 1e-6))
     if shrink >= 2:

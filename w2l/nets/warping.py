@@ -233,8 +233,8 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
     moved, shares, colours = 2 * moves(flow), shares_of(drawn), drawn[:, :3].sigmoid()
     is_finer = size != flow.shape[-1]
     if is_finer:
-        moved = _enlarged(moved, size)
-        if n_references == 1 and bool((shares[:, 0] < UNSEEN).all()):
+        moved, shares = _enlarged(moved, size), _without_unseen(shares)
+        if n_references == 1 and flow.device.type == "cpu" and not shares[:, 0].any():
             return _warped(references, moved, "bicubic").clamp(0, 1)
         shares, colours = _enlarged(shares, size), _enlarged(colours, size)
     picture = shares[:, :1] * colours
@@ -243,6 +243,13 @@ def mixture(references: Tensor, flow: Tensor, drawn: Tensor) -> Tensor:
         warped = _warped(reference, displacement, "bicubic" if is_finer else "bilinear")
         picture = picture + shares[:, number + 1 : number + 2] * warped
     return picture.clamp(0, 1) if is_finer else picture
+
+
+def _without_unseen(shares: Tensor) -> Tensor:
+    """Return the shares (batch, 1 + references, rows, columns) without the drawn one of faces where none is seen."""
+    is_seen = (shares[:, :1] >= UNSEEN).flatten(1).any(dim=1)[:, None, None, None]
+    copied = torch.cat([torch.zeros_like(shares[:, :1]), shares[:, 1:] / shares[:, 1:].sum(dim=1, keepdim=True)], dim=1)
+    return torch.where(is_seen, shares, copied)
 
 
 def _enlarged(maps: Tensor, size: int) -> Tensor:

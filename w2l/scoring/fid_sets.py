@@ -80,7 +80,7 @@ class FrechetSets:
                 self._note(system, f"{left_out} left out: no real video is known")
             outputs, reals = ({name: pair[side] for name, pair in paired.items()} for side in (0, 1))
         elif outputs and reals:
-            self._note(system, f"compared with all {len(reals)} real clips, as none has its own real video")
+            self._note(system, f"compared with all real clips ({len(reals)}), as none has its own real video")
         if not outputs or not reals:
             return {}
         return self._measured(system, outputs, reals)

@@ -118,8 +118,8 @@ def _unlike(by_system: Mapping[str, Sequence[ClipScore]], outputs: Sequence[str]
         return []
     told = ", ".join(f"{count} of {name}" for name, count in unlike.items())
     return [
-        f"the means are not over the same clips: {len(everywhere)} clips have scores in all systems, others do not "
-        f"({told}); comparisons are over shared clips"
+        f"the means are not over the same clips: only {counted(len(everywhere), 'clip')} with scores in all systems, "
+        f"others in some ({told}); comparisons are over shared clips"
     ]
 
 

@@ -105,8 +105,9 @@ class Compositor:
     Outside of the mask a picture is unchanged. Inside, a patch is fitted in this order: its jaw is moved to that of the
     picture, if `fit_jaw`; the difference in skin colour at the edge, interpolated inwards, is subtracted; skin colours
     outside of the source's range are moved into it, and this correction is extrapolated into the lips, which are not
-    compared themselves; the strength of detail is matched to that of the source's mouth; where patch and source agree,
-    the source's own detail is kept; elsewhere, grain as strong as the source's is added.
+    compared themselves; beside the chin, the source is shown where the patch shows something else; the strength of
+    detail is matched to that of the source's mouth; where patch and source agree, the source's own detail is kept, and
+    on skin as much of it as the patch lacks; elsewhere, grain is added where the patch has less than the source.
 
     Parameters
     ----------
@@ -207,25 +208,25 @@ class Compositor:
             drawn, memory.jaw = self._jaw.fit(drawn, shown, lips, memory.jaw)
         own = self._own_mouth(shown, lips, track)
         if own is None or lips.patch is None:
-            change, keep = self._fitter.fit(drawn, shown, lips, memory)
+            change, keep, bare = self._fitter.fit(drawn, shown, lips, memory)
         else:
             y = self._x[self.first_row :]
             mouth, around = Shape.of(lips.patch, self._x, y), lip_map(lips.patch, self._x, y)
-            change, keep = self._fitter.fit(own.coloured(drawn, around), shown, lips, memory)
+            change, keep, bare = self._fitter.fit(own.coloured(drawn, around), shown, lips, memory)
             fitted = change + keep[..., None] * shown  # fitted to the skin, which may brighten the mouth, too
             change += own.coloured(own.shaded(fitted, mouth), around) - fitted
             teeth = own.shown(mouth)
             change, keep = (1 - teeth)[..., None] * change, keep + teeth * (1 - keep)
-        kept = np.clip(found.moved(keep, self.first_row), 0, 1)
-        placed = found.moved(change, self.first_row)
+        kept = found.moved(keep, self.first_row)
         pasted = cv2.multiply(source, cv2.merge([kept, kept, kept]))
-        cv2.add(pasted, placed, dst=pasted)
+        cv2.add(pasted, found.moved(change, self.first_row), dst=pasted)
         if self._grain is not None:
             noise = memory.update_noise(noise_level(brightness(_middle(source, NOISE_SIDE))))
             if noise > LEAST_GRAIN:
-                brought = noise_level(brightness(_middle(placed, NOISE_SIDE)))
-                lack = np.maximum(noise**2 * (1 - kept * kept) - (brought * (1 - kept)) ** 2, 0)
-                grain = np.sqrt(lack) * self._grain.piece(kept.shape, frame_idx)
+                brought = noise_level(brightness(_middle(found.moved(drawn, self.first_row), NOISE_SIDE)))
+                lack = noise**2 * (1 - kept * kept) - (brought * (1 - kept)) ** 2
+                lack *= np.clip(found.moved(bare, self.first_row), 0, 1)
+                grain = np.sqrt(np.maximum(lack, 0)) * self._grain.piece(kept.shape, frame_idx)
                 cv2.add(pasted, cv2.merge([grain, grain, grain]), dst=pasted)
         return np.asarray(pasted, dtype=np.float32)
 

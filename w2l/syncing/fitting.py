@@ -1,4 +1,4 @@
-"""Fit a redrawn crop to the source: its colours by the skin of both, its detail by that of the source's mouth.
+"""Fit a redrawn crop to the source: its colours by the skin of both, its detail by that of the source.
 
 Patches and crops are float32 RGB in grey levels, (rows, columns, 3), in the crop's own coordinates. Colours are
 computed on a grid of at most `GRID` cells per side, on which they are smooth.
@@ -51,8 +51,9 @@ LIKE_LUMA, LIKE_CHROMA = 32.0, 14.0
 covers a collar or the wall."""
 EDGE = 5
 """Width in grid cells around such pixels that is also excluded, for the soft edge of a chin."""
-BESIDE, BESIDE_BLUR = 0.4, 1.0
-"""Share of such pixels from which the source is shown beside the chin, and standard deviation of the edge, in cells."""
+BESIDE, BESIDE_BLUR = (0.4, 0.25), 1.0
+"""How unlike skin beside the chin must be for the source to be shown, 0..1: where the patch was shown in the last
+frame, and where the source was; and the standard deviation of the edge between them, in cells."""
 GAMUT_STEP = 3
 """Interval of the grid cells that are sampled for the range of colours."""
 LEAST_SAMPLE = 50
@@ -76,7 +77,9 @@ class TrackState:
     correction: Floats | None = None
     """(grid rows, grid columns, 3) colour added to the patch."""
     keep: Floats | None = None
-    """(grid rows, grid columns) share of the source's own detail."""
+    """(grid rows, grid columns) how well source and patch agree."""
+    beside: NDArray[np.bool_] | None = None
+    """(grid rows, grid columns) where the source is shown instead of the patch."""
     energies: list[float] = field(default_factory=list)
     """Mean squares of the source's bands in the mouth, then of the patch's."""
     gamut: NDArray[np.float64] | None = None
@@ -122,7 +125,7 @@ class _Regions:
 
 
 class Fitter:
-    """Fits redrawn crops to the source: matches skin colour, removes foreign colours, matches the strength of detail.
+    """Fits redrawn crops to the source: colours, what is shown beside the chin, strength of detail, texture of skin.
 
     Parameters
     ----------
@@ -133,7 +136,7 @@ class Fitter:
     moving : (rows, columns)
         1 in the mouth and on the chin below it, 0 where a face hardly moves in speech.
     sharpen : bool
-        Whether to match detail.
+        Whether to match detail and texture, and to show the source beside the chin.
     """
 
     def __init__(self, weight: Floats, mouth: Floats, moving: Floats, sharpen: bool = True) -> None:
@@ -154,7 +157,7 @@ class Fitter:
             for limits in (SHAPE_LIMITS, SHADE_LIMITS)
         )
 
-    def fit(self, patch: Floats, crop: Floats, lips: LipPair, memory: TrackState) -> tuple[Floats, Floats]:
+    def fit(self, patch: Floats, crop: Floats, lips: LipPair, memory: TrackState) -> tuple[Floats, Floats, Floats]:
         """Return what to paste instead of `patch` (rows, columns, 3), given the source's `crop` of the same shape.
 
         `lips` are those of both; if none were found, the usual position of a mouth is assumed.
@@ -165,22 +168,24 @@ class Fitter:
         keep : (rows, columns)
             The fitted patch is ``change + keep * source``. Where keep is 1, the change is smooth and the source's
             detail and grain are kept at full resolution; where it is 0, the change is the patch itself.
+        bare : (rows, columns)
+            1 where grain may lack, 0 where texture has been completed.
         """
         drawn, source = (blurred(self._small(image), LOW * self._side) for image in (patch, crop))
         regions = self._regions(lips, drawn, source, memory)
         fitted = self._toned(drawn, source, regions, memory)
         fitted += self._foreign(fitted, source, regions)
-        beside = self._beside(regions)
-        fitted += beside[..., None] * (source - fitted)
         detail = patch - self._large(drawn)
         if not self._sharpen:
-            return self._large(fitted) + detail, np.zeros_like(self._mouth_fine)
+            return self._large(fitted) + detail, np.zeros_like(self._mouth_fine), np.ones_like(self._mouth_fine)
+        beside = self._beside(regions, memory)
+        fitted += beside[..., None] * (source - fitted)
         smooth = self._large(source)
         own, shown = (bands(brightness(each), (FINE * self._size,)) for each in (detail, crop - smooth))
         gains = self._gains(shown, own, memory)
         keep = self._agreement(fitted - source, memory)
         present, wanted = own[0] * min(gains[0], 1.0) + own[1] * min(gains[1], 1.0), shown[0] + shown[1]
-        kept = source_share(keep, self._small(present**2), self._small(wanted**2), regions.skin)
+        kept, completed = source_share(keep, self._small(present**2), self._small(wanted**2), regions.skin)
         keep, kept = np.maximum(keep, beside), self._large(np.maximum(kept, beside))
         # Gains above 1 are for the mouth, and for brightness alone.
         lifts = [1 + (gain - 1) * self._mouth_fine if gain > 1 else gain for gain in gains]
@@ -190,7 +195,7 @@ class Fitter:
         detail *= (1 - self._large(keep))[..., None]
         detail += self._large(fitted)
         detail -= kept[..., None] * smooth
-        return detail, kept
+        return detail, kept, 1 - self._large(completed)
 
     def _regions(self, lips: LipPair, drawn: Floats, source: Floats, memory: TrackState) -> _Regions:
         """Return the masks of lips and skin, and their allowed colours."""
@@ -232,14 +237,15 @@ class Fitter:
         share = np.clip(drawn @ LUMA / level, 0, MOST_LIGHT)
         return np.asarray(drawn + asked * (1 + regions.lips * (share - 1))[..., None], dtype=np.float32)
 
-    def _beside(self, regions: _Regions) -> Floats:
+    def _beside(self, regions: _Regions, memory: TrackState) -> Floats:
         """Return where the source is shown instead of the patch, (rows, columns) 0..1.
 
         Beside the chin, the face meets hair and background where it does in the source, and folds of the cheeks
         end where they do there. The choice is sharp: a mixture would show two jaws.
         """
-        unlike = regions.skin * (1 - self._moving) * (1 - regions.alike) > BESIDE
-        return blurred(unlike.astype(np.float32), BESIDE_BLUR)
+        limit = BESIDE[0] if memory.beside is None else np.where(memory.beside, BESIDE[1], BESIDE[0])
+        memory.beside = regions.skin * (1 - self._moving) * (1 - regions.alike) > limit
+        return blurred(memory.beside.astype(np.float32), BESIDE_BLUR)
 
     def _alike(self, difference: Floats, skin: Floats) -> Floats:
         """Return the mask (rows, columns), 0..1, of pixels where source and patch are similar enough to be skin."""

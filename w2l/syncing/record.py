@@ -22,7 +22,7 @@ from w2l.syncing.jobs import Job
 from w2l.syncing.settings import WHOLE, SyncSettings
 
 STAGE = "sync"
-VERSION = 17
+VERSION = 18
 """Version of the drawing, increased whenever the same settings give different pixels: old work is then not reused."""
 SECTIONS_VERSION = 2
 """The same for outputs that are drawn in sections, see `w2l.syncing.sections`."""

@@ -1,7 +1,7 @@
 """Skin texture under a patch: as much of the source's own as the patch lacks.
 
-A patch that was moved from another frame has less pores, stubble and grain than the source wherever that frame was
-blurred by motion or smoother in another light. Textures of two frames are independent, so that their energies add up.
+A patch that was moved from another frame has fewer pores and less stubble and grain than the source wherever that frame
+was blurred by motion or smoother in another light. Textures of two frames are independent: their energies add up.
 """
 
 import cv2
@@ -13,15 +13,18 @@ from w2l.syncing.colours import blurred
 SPREAD = 0.03
 """Standard deviation, in sides of the crop, of the neighbourhood in which the strength of texture is measured."""
 EDGE = 3.0
-"""Detail as many times as strong as usual for skin is half an edge: a fold, a jaw, a lip that moved."""
+"""Strength of detail, relative to that usual for skin, that counts half as an edge: a fold, a jaw, a lip that moved."""
 AROUND = 3
 """Width in grid cells of the neighbourhood of an edge."""
 LEAST_DETAIL = 0.25
-"""Mean square, in grey levels, below which skin has no texture."""
+"""Mean square of detail, in squared grey levels, below which skin has no texture."""
 
 
-def source_share(keep: Floats, present: Floats, wanted: Floats, skin: Floats) -> Floats:
-    """Return the share (rows, columns), 0..1, at which the source's detail is added to ``1 - keep`` of the patch's.
+def source_share(keep: Floats, present: Floats, wanted: Floats, skin: Floats) -> tuple[Floats, Floats]:
+    """Return at which share the source's detail is added to ``1 - keep`` of the patch's, and where that is texture.
+
+    Both are (rows, columns), 0..1. Where the second is 1, the sum is as strong as the source; where it is 0, `keep` is
+    returned.
 
     Parameters
     ----------
@@ -40,4 +43,4 @@ def source_share(keep: Floats, present: Floats, wanted: Floats, skin: Floats) ->
     weight = plain + 1e-3
     ratio = blurred(present * weight, sigma) / np.maximum(blurred(wanted * weight, sigma), 1e-6)
     lack = 1 - (1 - keep) ** 2 * np.clip(ratio, 0, 1)
-    return np.asarray(keep + plain * (np.sqrt(lack) - keep), dtype=np.float32)
+    return np.asarray(keep + plain * (np.sqrt(lack) - keep), dtype=np.float32), plain

@@ -210,7 +210,8 @@ def _common_clips(videos: Mapping[str, Mapping[str, Path]], notes: list[str]) ->
     common = sorted(clip for clip, count in counts.items() if count == len(videos))
     partial = sorted(set(counts) - set(common))
     if partial:
-        notes.append(f"{len(partial)} clips are left out, as not all systems have them: {some(partial, MOST_NAMES)}")
+        left_out = counted(len(partial), "clip")
+        notes.append(f"{left_out} left out, as not all systems have them: {some(partial, MOST_NAMES)}")
     if not common:
         examples = "; ".join(f"{system}: {some(sorted(clips)[:2])}" for system, clips in videos.items())
         raise ConfigError(f"no clip is in all systems; give the same clip the same name in each ({examples})")

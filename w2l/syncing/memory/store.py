@@ -33,7 +33,7 @@ NAMES = [one.name for one in fields(Measures)]
 
 def looks_mark(video: Path, faces: Faces, spec: CropSpec, expert: Path) -> str:
     """Return a hash that changes if different looks would be gathered."""
-    known = (source_mark(video), _digest(faces), vars(spec), sha256(expert))
+    known = (source_mark(video), _digest(faces), vars(spec), spec.interpolation, sha256(expert))
     return fingerprint("looks", VERSION, LIPS_VERSION, *known)
 
 
