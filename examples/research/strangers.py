@@ -50,7 +50,7 @@ SHOWN = {
     "teeth": "teeth", "seam": "seam", "flicker": "flicker",
 }  # fmt: skip
 """Columns of the table."""
-N_FRAMES, PER_ROW = 24, 12
+N_FRAMES, PER_ROW = 24, 6
 """Number of frames of a sheet, and of one of its rows."""
 CROP = CropSpec("aligned", 256)
 """Crop of faces for a sheet, which shows their lower half."""
