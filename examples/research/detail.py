@@ -8,7 +8,6 @@ to `COARSE` pixels, over all frames of an output and of its video; 1 is as much 
 only means over many frames can be compared.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.research.outputs import RECORD, face_finder, outputs_below
+from examples.research.outputs import face_finder, outputs_below, takes_outputs, video_of
 from stages.log import set_up_logging
 from w2l.core.errors import MediaError
 from w2l.faces.tracker import Scan
@@ -63,7 +62,7 @@ def detail_of(path: Path, scan: Scan) -> NDArray[np.float64]:
 def measured(outputs: Sequence[Path], scan_of: Callable[[Path], Scan]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield the video and the detail, relative to the video's, of each output."""
     for output in outputs:
-        video = Path(json.loads(output.with_suffix(RECORD).read_text(encoding="utf-8"))["video"])
+        video = video_of(output)
         scan = scan_of(video)
         yield f"{video.parent.name}/{video.stem}", detail_of(output, scan) / detail_of(video, scan)
 
@@ -77,9 +76,7 @@ def table(rows: Sequence[tuple[str, NDArray[np.float64]]]) -> str:
 
 
 @click.command(help=__doc__)
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--cache", "cache_root", required=True, type=click.Path(path_type=Path), help="Cache of the outputs.")
-@click.option("--device", default="auto", show_default=True)
+@takes_outputs
 def main(folders: tuple[Path, ...], cache_root: Path, device: str) -> None:
     """Measure all outputs below the folders and print the table."""
     set_up_logging(0)

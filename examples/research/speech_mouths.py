@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from examples.research.outputs import RECORD, face_finder, outputs_below
+from examples.research.outputs import RECORD, face_finder, outputs_below, takes_outputs
 from stages.log import set_up_logging
 from w2l.core.arrays import Floats
 from w2l.core.errors import MediaError
@@ -91,9 +91,7 @@ def table(found: list[Pair]) -> str:
 
 
 @click.command(help=__doc__)
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--cache", "cache_root", required=True, type=click.Path(path_type=Path), help="Cache of the outputs.")
-@click.option("--device", default="auto", show_default=True)
+@takes_outputs
 def main(folders: tuple[Path, ...], cache_root: Path, device: str) -> None:
     """Measure all outputs below the folders; print the table, and every pair of two people."""
     set_up_logging(0)

@@ -10,7 +10,6 @@ changes from frame to frame by at most that much in all but one of a hundred fra
 head does not count. The real video shows what is natural.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.research.outputs import RECORD, face_finder, outputs_below
+from examples.research.outputs import face_finder, outputs_below, takes_outputs, video_of
 from stages.log import set_up_logging
 from w2l.core.arrays import Floats, Image
 from w2l.core.errors import MediaError
@@ -131,7 +130,7 @@ def trace(path: Path, scan: Scan) -> Traced:
 def measured(outputs: Sequence[Path], scan_of: Callable[[Path], Scan]) -> Iterator[tuple[str, str, dict[str, float]]]:
     """Yield video, system and columns of each output and of its real video."""
     for output in outputs:
-        video = Path(json.loads(output.with_suffix(RECORD).read_text(encoding="utf-8"))["video"])
+        video = video_of(output)
         scan = scan_of(video)
         for name, path in (("output", output), ("real", video)):
             yield f"{video.parent.name}/{video.stem}", name, row_of(trace(path, scan))
@@ -149,9 +148,7 @@ def table(rows: Sequence[tuple[str, str, dict[str, float]]]) -> str:
 
 
 @click.command(help=__doc__)
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--cache", "cache_root", required=True, type=click.Path(path_type=Path), help="Cache of the outputs.")
-@click.option("--device", default="auto", show_default=True)
+@takes_outputs
 def main(folders: tuple[Path, ...], cache_root: Path, device: str) -> None:
     """Measure all outputs below the folders and print the table."""
     set_up_logging(0)

@@ -177,6 +177,28 @@ def test_hair_beside_the_face_stays_where_the_patch_shows_skin(size: int) -> Non
     assert np.abs(made[mouth].astype(int) - wanted[mouth]).mean() < 20
 
 
+def test_what_is_shown_beside_the_chin_does_not_alternate() -> None:
+    """Of a strip that is about as unlike skin as it must be, what was shown in the last picture is shown again."""
+    spec = CropSpec("aligned", 96)
+    strip = (slice(int(Y + 0.4 * HALF), int(Y + 0.66 * HALF)), slice(int(X - 0.78 * HALF), int(X - 0.58 * HALF)))
+    plain = Look(0.0).drawn()
+    drawn = cut(plain, FACE.box, FACE.points, spec).astype(np.float32)
+
+    def pasted_after(*darker: float) -> float:
+        """Return how far the strip of the last picture is from what it shows, after pictures with darker ones."""
+        compositor = Compositor(spec, "lower")
+        for each in darker:
+            image = plain.copy()
+            image[strip] = np.rint(plain[strip] * (1 - each))
+            crop = cut(image, FACE.box, FACE.points, spec)
+            lips = read_pairs(crop[None], drawn[None], [FACE], [(WIDTH, HEIGHT)], spec)[0]
+            made = compositor.paste(RgbPicture(image), FACE, drawn, crop, 0, lips).rgb()
+        return float(np.abs(made[strip].astype(int) - image[strip]).mean())
+
+    assert pasted_after(0.0, 0.14) > 4
+    assert pasted_after(0.7, 0.14) < 2
+
+
 def test_where_no_lips_are_read_a_mouth_is_taken_to_be_where_it_usually_is() -> None:
     made, real = pasted(Look(0.6), Look(0.0), unread=True), Look(0.0).drawn()
     skin = around(0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.syncing.memory.made_looks import faces_at
-from w2l.features.crop import CropSpec
+from w2l.features.crop import CropSpec, FineCrop
 from w2l.syncing.memory.looks import Looks, Measures, compress
 from w2l.syncing.memory.store import kept_covers, kept_looks, looks_mark
 
@@ -81,6 +81,7 @@ def test_the_mark_knows_video_faces_crop_and_expert(tmp_path: Path) -> None:
         looks_mark(tmp_path / "other", faces, spec, tmp_path / "expert"),
         looks_mark(tmp_path / "video", faces_at(np.ones((4, 5, 2))), spec, tmp_path / "expert"),
         looks_mark(tmp_path / "video", faces, CropSpec(size=192), tmp_path / "expert"),
+        looks_mark(tmp_path / "video", faces, FineCrop(size=192), tmp_path / "expert"),
         looks_mark(tmp_path / "video", faces, spec, tmp_path / "student"),
     ]
     assert len(set(marks)) == len(marks)
